@@ -1,0 +1,135 @@
+"""Files that are either the old or the new one, and locks that die with their owner.
+
+``write`` replaces a file in one step and survives power loss; ``lock`` is an advisory ``flock`` that the kernel
+releases when the process ends, however it ends, so there is never a stale lock file to clean up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from difyops.errors import CredentialError, LockHeld, StoreError
+
+PRIVATE = 0o600
+PUBLIC = 0o644
+
+
+def write(path: Path, content: bytes, *, mode: int = PUBLIC) -> None:
+    """Replace ``path`` with ``content`` in one step, flushed to disk; parents are made (0700 for private files).
+
+    Raises:
+        StoreError: the disk is full, or the folder cannot be written. The former file is untouched then.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if mode == PRIVATE else 0o755)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise store_error(error, path) from error
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(content)
+            handle.flush()
+            os.fchmod(handle.fileno(), mode)
+            os.fsync(handle.fileno())
+        Path(temporary).replace(path)
+        _flush_folder(path.parent)
+    except OSError as error:
+        raise store_error(error, path) from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            Path(temporary).unlink()
+
+
+def remove(path: Path) -> None:
+    """Delete ``path`` durably; a file that is not there is fine."""
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+        _flush_folder(path.parent)
+
+
+def read_private(path: Path) -> bytes:
+    """Return the bytes of a file that only its owner may read.
+
+    Raises:
+        CredentialError: it is missing, not a regular file, owned by somebody else, or readable by group or others.
+    """
+    try:
+        with path.open("rb") as handle:
+            status = os.fstat(handle.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise CredentialError(f"{path} is not a regular file.")
+            if status.st_mode & 0o077:
+                raise CredentialError(
+                    f"{path} can be read by others (mode {stat.S_IMODE(status.st_mode):04o}); refused.",
+                    hint=f"chmod 600 {path}",
+                )
+            if status.st_uid not in (os.geteuid(), 0):
+                raise CredentialError(f"{path} belongs to another user; refused.")
+            return handle.read()
+    except FileNotFoundError as error:
+        raise CredentialError(f"{path} does not exist.") from error
+    except IsADirectoryError as error:
+        raise CredentialError(f"{path} is a directory.") from error
+    except PermissionError as error:
+        raise CredentialError(f"{path} cannot be read by this user.") from error
+
+
+@contextlib.contextmanager
+def lock(path: Path, *, wait: float = 0.0, holding: str = "this") -> Iterator[None]:
+    """Hold an exclusive lock on ``path`` (created when missing) for the length of the block.
+
+    ``wait`` is how many seconds to try before giving up; ``holding`` names the thing for the message.
+
+    Raises:
+        LockHeld: another process holds it after ``wait`` seconds.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+    except OSError as error:
+        raise store_error(error, path) from error
+    try:
+        deadline = time.monotonic() + wait
+        while not _try_lock(descriptor):
+            if time.monotonic() >= deadline:
+                raise LockHeld(
+                    f"Another difyops process works on {holding}.",
+                    hint="Wait until it ends, then run this again.",
+                )
+            time.sleep(0.05)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def store_error(error: OSError, path: Path) -> StoreError:
+    """Turn an operating system error about ``path`` into one clear sentence."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return StoreError(
+            f"No room left to write {path}; nothing was changed.", hint="Free disk space, then run again."
+        )
+    return StoreError(f"Cannot write {path}: {error.strerror or error}.")
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,66 @@
+"""What a command hands back: one frozen result for every door, rendered by ``render`` and turned into an exit code.
+
+A room returns its own frozen dataclass; the door wraps it here. ``data`` is what ``-o json`` shows under ``data``;
+``blocks`` is the same thing laid out for people (terminal, plain text, markdown). Both are made from the same result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from difyops.errors import DifyopsError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Rows for people. Cells are text or numbers; ``None`` shows as a dash; ``names`` is the column for ``-o name``."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    title: str | None = None
+    empty: str = "Nothing to show."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Label and value, one a line."""
+
+    pairs: Sequence[tuple[str, object]]
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lines:
+    """Preformatted lines, each with an optional mark: ``+`` added, ``-`` removed, ``~`` changed, ``!`` warning."""
+
+    lines: Sequence[tuple[str, str]]
+    title: str | None = None
+
+
+Block = Table | Facts | Lines
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The end of a command.
+
+    ``kind`` is the stable name of the data's shape (``snapshot.list``); ``error`` is set when the command ended badly
+    but has data to show (partial failure, drift); its ``exit_code`` becomes the process's. ``names`` feeds ``-o name``
+    and ``records`` feeds ``-o ndjson``; both default to the rows of ``data`` when it is a list.
+    """
+
+    kind: str
+    data: object
+    blocks: Sequence[Block] = ()
+    summary: str | None = None
+    warnings: Sequence[str] = ()
+    names: Sequence[str] | None = None
+    records: Sequence[Mapping[str, object]] | None = None
+    error: DifyopsError | None = None
+    raw: bytes | None = field(default=None, repr=False)
+
+    @property
+    def exit_code(self) -> int:
+        """Return 0, or the exit code of the error."""
+        return self.error.exit_code if self.error else 0

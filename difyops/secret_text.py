@@ -1,0 +1,76 @@
+"""Secrets that cannot be printed by accident, and the filter that keeps known ones out of any text.
+
+``SecretText`` shows itself as stars in ``str``, ``repr``, format strings, logs and tracebacks; only ``reveal()``
+gives the text. Every secret made is remembered in this process, and ``scrub`` removes it from remote messages before
+they are shown.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets as _random
+
+STARS = "********"
+_MIN_SCRUBBED = 6  # shorter values would turn ordinary words into stars
+
+_known: set[str] = set()
+
+_BEARERS = re.compile(
+    r"(?i)\b(bearer\s+)[\w\-.~+/=]{8,}"
+    r"|\b((?:app|dataset|sk|dfoa_|dfoe_|ghp_|xox[abp])-?)[\w\-]{12,}"
+    r"|\beyJ[\w\-]{8,}\.[\w\-]{8,}\.[\w\-]{4,}"
+)
+
+
+class SecretText:
+    """A secret string. Equal to another one with the same text; hashable; never shows its text."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        remember(text)
+
+    def reveal(self) -> str:
+        """Return the secret itself. Call it only where the text leaves for its one destination."""
+        return self._text
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __len__(self) -> int:
+        return len(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SecretText):
+            return NotImplemented
+        return _random.compare_digest(self._text.encode(), other._text.encode())
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __str__(self) -> str:
+        return STARS
+
+    def __repr__(self) -> str:
+        return "SecretText(********)"
+
+    def __format__(self, spec: str) -> str:
+        return STARS
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a secret is never pickled")
+
+
+def remember(text: str) -> None:
+    """Add ``text`` to the values that ``scrub`` removes. Short and blank values are not kept."""
+    if len(text.strip()) >= _MIN_SCRUBBED:
+        _known.add(text)
+
+
+def scrub(text: str) -> str:
+    """Return ``text`` without any remembered secret, bearer token, key with a known prefix, or JWT."""
+    for value in sorted(_known, key=len, reverse=True):
+        if value in text:
+            text = text.replace(value, STARS)
+    return _BEARERS.sub(lambda m: (m.group(1) or m.group(2) or "") + STARS, text)
