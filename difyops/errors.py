@@ -209,7 +209,10 @@ class ServerFault(DifyopsError):
 
 
 class RequestRejected(DifyopsError):
-    """The server understood the request and said no (4xx). ``server_code`` is its own word for the reason."""
+    """The server understood the request and said no (4xx).
+
+    ``server_code`` is its own word for the reason; ``body`` the parsed answer where it carries more than a message.
+    """
 
     code = "rejected"
 
@@ -225,6 +228,7 @@ class RequestRejected(DifyopsError):
         super().__init__(message, hint=hint, retryable=retryable)
         self.status = status
         self.server_code = server_code
+        self.body: object = None
 
 
 class NotFound(RequestRejected):

@@ -15,9 +15,11 @@ _MIN_SCRUBBED = 6  # shorter values would turn ordinary words into stars
 
 _known: set[str] = set()
 
-_BEARERS = re.compile(
-    r"(?i)\b(bearer\s+)[\w\-.~+/=]{8,}"
-    r"|\b((?:app|dataset|sk|dfoa_|dfoe_|ghp_|xox[abp])-?)[\w\-]{12,}"
+_SHAPES = re.compile(
+    r"(?i:\bbearer\s+)(?=\S*\d)[\w\-.~+/=]{8,}"
+    r"|\b(?:app|dataset)-[A-Za-z0-9]{24}\b"
+    r"|\bsk-(?=[\w\-]*\d)[\w\-]{16,}"
+    r"|\b(?:gh[pousr]_|github_pat_|glpat-|hf_|dfo[ae]_|xox[abprs]-)[\w\-]{16,}"
     r"|\beyJ[\w\-]{8,}\.[\w\-]{8,}\.[\w\-]{4,}"
 )
 
@@ -69,8 +71,8 @@ def remember(text: str) -> None:
 
 
 def scrub(text: str) -> str:
-    """Return ``text`` without any remembered secret, bearer token, key with a known prefix, or JWT."""
+    """Return ``text`` without any remembered secret, bearer token, key of a known shape, or JWT."""
     for value in sorted(_known, key=len, reverse=True):
         if value in text:
             text = text.replace(value, STARS)
-    return _BEARERS.sub(lambda m: (m.group(1) or m.group(2) or "") + STARS, text)
+    return _SHAPES.sub(STARS, text)

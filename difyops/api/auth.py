@@ -1,0 +1,218 @@
+"""How console calls prove who they are: the admin key, or a login that renews itself. As httpx auth flows.
+
+Three generations of login exist: tokens in the body (to 1.9.1), cookies with CSRF (1.9.2), cookies with a base64
+password (1.11.2). Which one a server wants is found by a call that cannot count as a wrong password, never by trying
+both with the real one. (OBSERVED 1, SURFACES 1.1)
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+
+import httpx
+
+from difyops.api import faults
+from difyops.api.session import SessionFile, Tokens
+from difyops.clock import iso
+from difyops.errors import DifyopsError, NotAuthenticated, ServerFault
+from difyops.secret_text import SecretText
+
+LOGIN, REFRESH = "/console/api/login", "/console/api/refresh-token"
+_NOBODY = "login-form-probe@difyops.invalid"
+
+Flow = AsyncGenerator[httpx.Request, httpx.Response]
+
+
+@dataclass(slots=True)
+class AdminKey(httpx.Auth):
+    """``ADMIN_API_KEY`` with ``X-WORKSPACE-ID``: acts as the owner, no login, no expiry (OBSERVED-1.15 K)."""
+
+    key: SecretText
+    workspace_id: str
+
+    async def async_auth_flow(self, request: httpx.Request) -> Flow:
+        """Add the two headers."""
+        request.headers["Authorization"] = f"Bearer {self.key.reveal()}"
+        request.headers["X-WORKSPACE-ID"] = self.workspace_id
+        yield request
+
+
+@dataclass(slots=True)
+class ServiceKey(httpx.Auth):
+    """An app key or dataset key for ``/v1``."""
+
+    key: SecretText
+
+    async def async_auth_flow(self, request: httpx.Request) -> Flow:
+        """Add the bearer header."""
+        request.headers["Authorization"] = f"Bearer {self.key.reveal()}"
+        yield request
+
+
+class Login(httpx.Auth):
+    """E-mail and password: logs in when there is no session, renews it once when it expired, safe for two processes."""
+
+    def __init__(
+        self, *, base_url: str, email: str, password: Callable[[], SecretText], store: SessionFile, again: bool = False
+    ) -> None:
+        self._base = httpx.URL(base_url)
+        self._email = email
+        self._password = password
+        self._store = store
+        self._again = again
+        self._tokens: Tokens | None = None
+
+    async def async_auth_flow(self, request: httpx.Request) -> Flow:
+        """Send with the current login; after a 401 renew it once and send again."""
+        tokens = self._tokens or self._store.tokens()
+        if tokens is None:
+            async with self._store.renewing():
+                tokens = self._store.tokens()
+                if tokens is None:
+                    async for step in _drive(self._log_in()):
+                        step.answer = yield step.request
+                    tokens = self._tokens
+        if tokens is None:
+            raise NotAuthenticated("The login gave no session.")
+        self._tokens = tokens
+        request.headers.update(tokens.headers())
+        response = yield request
+        if response.status_code != 401 or not await _session_expired(response):
+            return
+        async with self._store.renewing():
+            stored = self._store.tokens()
+            if stored is not None and stored.access != tokens.access:
+                self._tokens = stored
+            else:
+                async for step in _drive(self._renew(stored or tokens)):
+                    step.answer = yield step.request
+        if self._tokens is not None:
+            request.headers.update(self._tokens.headers())
+        yield request
+
+    async def _renew(self, tokens: Tokens) -> Flow:
+        """Refresh, and log in when the refresh token is dead. A 401 that is Redis being down is not a dead session."""
+        body = None if tokens.cookies else {"refresh_token": tokens.refresh}
+        headers = tokens.headers() if tokens.cookies else {}
+        response = yield self._post(REFRESH, body, headers)
+        await response.aread()
+        if response.status_code < 300:
+            self._keep(_tokens_of(response))
+            return
+        fault = faults.read(response)
+        if fault.status >= 500 or "connecting" in fault.message:
+            raise ServerFault(f"renew the login: {fault.message}", retryable=True)
+        flow = self._log_in()
+        async for step in _drive(flow):
+            step.answer = yield step.request
+
+    async def _log_in(self) -> Flow:
+        password = self._password()
+        refused = None if self._again else self._store.was_refused(password)
+        if refused is not None:
+            moment = iso(datetime.fromtimestamp(refused, UTC))
+            raise NotAuthenticated(
+                f"The server refused this password for {self._email} at {moment}; it is not sent again.",
+                hint="Correct it, or run: difyops context check --try-again (five wrong ones lock the account)",
+            )
+        probe = yield self._post(LOGIN, {"email": _NOBODY, "password": "%", "remember_me": False}, {})
+        await probe.aread()
+        encoded = "Invalid encrypted data" in probe.text
+        text = password.reveal()
+        sent = base64.b64encode(text.encode()).decode() if encoded else text
+        response = yield self._post(LOGIN, {"email": self._email, "password": sent, "remember_me": True}, {})
+        await response.aread()
+        self._keep(self._accepted(response, password))
+
+    def _accepted(self, response: httpx.Response, password: SecretText) -> Tokens:
+        if response.status_code < 300:
+            tokens = _tokens_of(response)
+            if tokens is not None:
+                return tokens
+            raise NotAuthenticated(f"The login of {self._email} was not accepted (no session in the answer).")
+        fault = faults.read(response)
+        error: DifyopsError = faults.error_for(response, doing=f"log in as {self._email}")
+        if fault.status in (400, 401) and fault.code in ("authentication_failed", "email_or_password_mismatch"):
+            self._store.remember_refusal(password)
+            raise NotAuthenticated(
+                f"The server refused the password of {self._email}.",
+                hint="It was tried once and will not be sent again; five wrong ones lock the account for a day.",
+            )
+        raise error
+
+    def _keep(self, tokens: Tokens | None) -> None:
+        if tokens is None:
+            raise NotAuthenticated("The server answered the login without a session.")
+        self._tokens = tokens
+        self._store.save(tokens)
+
+    def _post(self, path: str, body: Any, headers: dict[str, str]) -> httpx.Request:
+        url = self._base.copy_with(raw_path=self._base.raw_path.rstrip(b"/") + path.encode())
+        return httpx.Request("POST", url, json=body, headers=headers, extensions={"timeout": _TIMEOUT})
+
+
+_TIMEOUT = {"connect": 10.0, "read": 30.0, "write": 30.0, "pool": None}
+
+
+@dataclass(slots=True)
+class _Step:
+    request: httpx.Request
+    answer: httpx.Response | None = None
+
+
+async def _drive(flow: Flow) -> AsyncGenerator[_Step]:
+    """Run an inner flow from an outer one: async generators have no ``yield from``."""
+    try:
+        request = await anext(flow)
+        while True:
+            step = _Step(request)
+            yield step
+            if step.answer is None:
+                return
+            request = await flow.asend(step.answer)
+    except StopAsyncIteration:
+        return
+
+
+async def _session_expired(response: httpx.Response) -> bool:
+    """Say whether a 401 is about the session; "not_setup" and SSO refusals are not cured by a login."""
+    await response.aread()
+    return faults.read(response).code in ("unauthorized", "unauthorized_and_force_logout", "token_expired", "")
+
+
+def _tokens_of(response: httpx.Response) -> Tokens | None:
+    """Read the login from cookies (1.9.2 and newer) or from the body (older)."""
+    found: dict[str, tuple[str, str]] = {}
+    for header in response.headers.get_list("set-cookie"):
+        for name, value in _cookies(header):
+            for known in ("access_token", "refresh_token", "csrf_token"):
+                if name.endswith(known) and value:
+                    found[known] = (name.removesuffix(known), value)
+    if "access_token" in found and "refresh_token" in found:
+        return Tokens(
+            access=found["access_token"][1],
+            refresh=found["refresh_token"][1],
+            csrf=found.get("csrf_token", ("", ""))[1],
+            cookies=True,
+            prefix=found["access_token"][0],
+        )
+    try:
+        data = json.loads(response.text).get("data")
+        return Tokens(access=str(data["access_token"]), refresh=str(data["refresh_token"]))
+    except (ValueError, AttributeError, TypeError, KeyError):
+        return None
+
+
+def _cookies(header: str) -> list[tuple[str, str]]:
+    jar: SimpleCookie = SimpleCookie()
+    try:
+        jar.load(header)
+    except CookieError:
+        return []
+    return [(name, morsel.value) for name, morsel in jar.items()]

@@ -1,0 +1,270 @@
+"""The console surface for apps: list, read, edit, publish, export, import. One method, one call (or one paged list).
+
+Paths are relative to ``/console/api``; shapes and traps: OBSERVED 2 to 7 and 15. Secrets in answers are whatever the
+server sends; callers that ask for clear ones say so in the method's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from difyops.api import faults, pages
+from difyops.api.capabilities import Capabilities
+from difyops.api.model import App, Import, Trigger, Workflow
+from difyops.api.sse import Event, events
+from difyops.api.transport import Transport, json_of
+from difyops.errors import NotFound, NotSupported, RequestRejected, ServerFault
+
+BASE = "/console/api"
+HIDDEN = "[__HIDDEN__]"
+
+
+@dataclass(slots=True)
+class Console:
+    """The app calls of one instance, made as one account or with the admin key."""
+
+    transport: Transport
+    auth: httpx.Auth
+    capabilities: Capabilities
+
+    async def get(self, path: str, *, doing: str, **params: Any) -> Any:
+        """GET a console path and return its JSON body."""
+        response = await self.transport.request("GET", BASE + path, doing=doing, auth=self.auth, params=params)
+        return json_of(response, doing=doing)
+
+    async def send(self, method: str, path: str, body: Any, *, doing: str) -> Any:
+        """Send a change and return its JSON body (``None`` for 204). Never repeated."""
+        response = await self.transport.request(
+            method, BASE + path, doing=doing, auth=self.auth, json=body, repeatable=False
+        )
+        return json_of(response, doing=doing) if response.content else None
+
+    async def apps(self, *, name: str | None = None) -> AsyncIterator[App]:
+        """Yield all apps of the workspace, each once (``name`` is a substring match done by the server)."""
+        query = {"name": name} if name else {}
+
+        async def fetch(params: Mapping[str, Any]) -> Any:
+            return await self.get("/apps", doing="list apps", **params, **query)
+
+        async for row in pages.by_number(fetch):
+            yield App.of(row)
+
+    async def app(self, app_id: str) -> App:
+        """Return one app with flags and, for chat modes, its model config.
+
+        Raises:
+            NotFound: no such app in this workspace.
+        """
+        return App.of(await self.get(f"/apps/{app_id}", doing="read the app"))
+
+    async def draft(self, app_id: str) -> Workflow | None:
+        """Return the draft, ``None`` when the app has none yet."""
+        try:
+            return Workflow.of(await self.get(f"/apps/{app_id}/workflows/draft", doing="read the draft"))
+        except NotFound as error:
+            if error.server_code == "draft_workflow_not_exist":
+                return None
+            raise
+
+    async def published(self, app_id: str) -> Workflow | None:
+        """Return the live version, ``None`` when nothing was ever published."""
+        return Workflow.of(await self.get(f"/apps/{app_id}/workflows/publish", doing="read the live version"))
+
+    async def live_and_draft(self, app_id: str, live_id: str | None) -> tuple[Workflow | None, Workflow | None]:
+        """Return live version and draft, in one call where the version list has both, else in two.
+
+        The list starts with the draft and the newest version (which is the live one) and carries whole graphs.
+        """
+        body = await self.get(f"/apps/{app_id}/workflows", doing="read the versions", page=1, limit=2)
+        rows = [Workflow.of(row) for row in body.get("items", ())] if isinstance(body, dict) else []
+        draft = next((row for row in rows if row is not None and row.is_draft), None)
+        live = next((row for row in rows if row is not None and row.id == live_id), None)
+        if draft is None:
+            draft = await self.draft(app_id)
+        if live is None and live_id is not None:
+            live = await self.published(app_id)
+        return live, draft
+
+    async def versions(self, app_id: str) -> AsyncIterator[Workflow]:
+        """Yield the published versions, newest first, each with its whole graph; the draft is left out."""
+
+        async def fetch(params: Mapping[str, Any]) -> Any:
+            return await self.get(f"/apps/{app_id}/workflows", doing="list versions", **params)
+
+        async for row in pages.by_number(fetch, limit=10, rows_in="items"):
+            workflow = Workflow.of(row)
+            if workflow is not None and not workflow.is_draft:
+                yield workflow
+
+    async def sync_draft(self, app_id: str, document: Mapping[str, Any], *, expected_hash: str | None) -> str:
+        """Replace the draft by ``document`` and return its new hash.
+
+        All variables must be in ``document``: what is left out is deleted. A secret stays as it is when its value is
+        ``HIDDEN`` and its ``id`` is that of the variable in the draft; the masking stars would become the secret.
+
+        Raises:
+            Conflict: the draft's graph or features moved since ``expected_hash`` was read.
+        """
+        body = {
+            "graph": document["graph"],
+            "features": document["features"],
+            "environment_variables": list(document.get("environment_variables") or ()),
+            "conversation_variables": list(document.get("conversation_variables") or ()),
+        }
+        if expected_hash is not None:
+            body["hash"] = expected_hash
+        answer = await self.send("POST", f"/apps/{app_id}/workflows/draft", body, doing="write the draft")
+        return str(answer.get("hash", "")) if isinstance(answer, dict) else ""
+
+    async def clear_environment(self, app_id: str) -> dict[str, Any]:
+        """Return the draft's environment variables by name with secrets IN CLEAR (any editor may; OBSERVED 6)."""
+        self.capabilities.require("draft_environment_variables", "Reading environment variables")
+        body = await self.get(f"/apps/{app_id}/workflows/draft/environment-variables", doing="read the variables")
+        items = body.get("items") if isinstance(body, dict) else None
+        if not isinstance(items, list):
+            raise ServerFault("read the variables: a list was expected and something else came.")
+        return {str(item.get("name")): item.get("value") for item in items if isinstance(item, dict)}
+
+    async def publish(self, app_id: str, *, name: str = "", comment: str = "") -> None:
+        """Make the draft the live version. Its id is not in the answer: read ``published`` (OBSERVED 7).
+
+        ``name`` holds at most 20 characters, ``comment`` 100; longer ones are cut.
+        """
+        body = {"marked_name": name[:20], "marked_comment": comment[:100]}
+        await self.send("POST", f"/apps/{app_id}/workflows/publish", body, doing="publish")
+
+    async def export(self, app_id: str, *, version_id: str | None = None, clear_secrets: bool = False) -> str:
+        """Return the DSL text of a version (default: the draft; chat modes: what is live).
+
+        Raises:
+            NotSupported: a version was asked for and the server exports drafts only (before 1.8.1).
+        """
+        params: dict[str, Any] = {"include_secret": "true" if clear_secrets else "false"}
+        if version_id is not None:
+            self.capabilities.require("export_version", "Exporting a published version")
+            params["workflow_id"] = version_id
+        body = await self.get(f"/apps/{app_id}/export", doing="export the app", **params)
+        text = body.get("data") if isinstance(body, dict) else None
+        if not isinstance(text, str):
+            raise ServerFault("export the app: the answer holds no DSL.")
+        return text
+
+    async def import_dsl(self, text: str, *, app_id: str | None = None, **fields: str) -> Import:
+        """Import DSL text as a new app (or over ``app_id``'s draft); failure comes back as an ``Import`` too.
+
+        ``fields``: name, description, icon, ... override the DSL's own. Status ``pending`` waits for ``confirm``.
+        """
+        body = {"mode": "yaml-content", "yaml_content": text, **fields}
+        if app_id is not None:
+            body["app_id"] = app_id
+        return await self._imported("/apps/imports", body)
+
+    async def confirm_import(self, import_id: str) -> Import:
+        """Carry out a pending import (a DSL newer than the server); works once, within ten minutes."""
+        return await self._imported(f"/apps/imports/{import_id}/confirm", {})
+
+    async def missing_dependencies(self, app_id: str) -> list[str]:
+        """Return plugin identifiers that the last import found missing. Empty may mean unknown (OBSERVED 4)."""
+        body = await self.get(f"/apps/imports/{app_id}/check-dependencies", doing="check dependencies")
+        rows = body.get("leaked_dependencies") if isinstance(body, dict) else None
+        values = [row.get("value") or {} for row in rows or () if isinstance(row, dict)]
+        return [str(value.get("marketplace_plugin_unique_identifier") or value) for value in values]
+
+    async def set_api(self, app_id: str, *, enabled: bool) -> None:
+        """Switch the app's service API on or off."""
+        await self.send("POST", f"/apps/{app_id}/api-enable", {"enable_api": enabled}, doing="switch the app's API")
+
+    async def set_site(self, app_id: str, *, enabled: bool) -> None:
+        """Switch the app's web page on or off."""
+        await self.send("POST", f"/apps/{app_id}/site-enable", {"enable_site": enabled}, doing="switch the app's site")
+
+    async def set_model_config(self, app_id: str, config: Mapping[str, Any]) -> None:
+        """Replace the model config of a chat, agent or completion app; live at once, no draft, no way back."""
+        await self.send("POST", f"/apps/{app_id}/model-config", dict(config), doing="write the model config")
+
+    async def update_app(self, app_id: str, body: Mapping[str, Any]) -> None:
+        """Set name, description and icon. The call also sets ``max_active_requests``: hand in the current one."""
+        await self.send("PUT", f"/apps/{app_id}", dict(body), doing="write the app's name")
+
+    async def delete_app(self, app_id: str) -> None:
+        """Delete an app for good."""
+        await self.send("DELETE", f"/apps/{app_id}", None, doing="delete the app")
+
+    async def triggers(self, app_id: str) -> list[Trigger]:
+        """Return the triggers of the published workflow; ``[]`` on servers without triggers."""
+        if not self.capabilities.can("triggers"):
+            return []
+        try:
+            body = await self.get(f"/apps/{app_id}/triggers", doing="list triggers")
+        except NotFound as error:
+            if error.server_code != faults.NO_ROUTE:
+                raise
+            self.capabilities.learn("triggers", False)
+            return []
+        rows = body.get("data") if isinstance(body, dict) else None
+        return [Trigger.of(row) for row in rows or () if isinstance(row, dict)]
+
+    async def set_trigger(self, app_id: str, trigger_id: str, *, enabled: bool) -> None:
+        """Switch a trigger. Some servers answer 400 though the change was made: judged by reading back (1.15 §0)."""
+        body = {"trigger_id": trigger_id, "enable_trigger": enabled}
+        try:
+            await self.send("POST", f"/apps/{app_id}/trigger-enable", body, doing="switch the trigger")
+        except RequestRejected:
+            wanted = "enabled" if enabled else "disabled"
+            if not any(item.id == trigger_id and item.status == wanted for item in await self.triggers(app_id)):
+                raise
+
+    async def restore_version(self, app_id: str, version_id: str) -> None:
+        """Copy a version with its own secrets into the draft on the server; still to be published.
+
+        Raises:
+            NotSupported: the server has no such call (before 1.13.3).
+        """
+        self.capabilities.require("restore_version", "Restoring a version on the server")
+        path = f"/apps/{app_id}/workflows/{version_id}/restore"
+        try:
+            await self.send("POST", path, {}, doing="restore the version")
+        except NotFound as error:
+            if error.server_code == faults.NO_ROUTE:
+                self.capabilities.learn("restore_version", False)
+                raise NotSupported("This server has no call to restore a version.") from error
+            raise
+
+    @asynccontextmanager
+    async def draft_run(
+        self, app: App, inputs: Mapping[str, Any], query: str = ""
+    ) -> AsyncIterator[AsyncIterator[Event]]:
+        """Run the draft and hand out its events."""
+        chatflow = app.mode == "advanced-chat"
+        path = f"/apps/{app.id}/{'advanced-chat/' if chatflow else ''}workflows/draft/run"
+        body = {"inputs": dict(inputs), "files": [], **({"query": query} if chatflow else {})}
+        async with self.transport.stream(
+            "POST", BASE + path, doing="run the draft", auth=self.auth, json=body
+        ) as answer:
+            yield events(answer)
+
+    async def bind_tag(self, app_id: str, tag_id: str) -> None:
+        """Put a tag on an app; the call moved in 1.14 (``/tag-bindings``, before ``/tag-bindings/create``)."""
+        body = {"tag_ids": [tag_id], "target_id": app_id, "type": "app"}
+        try:
+            await self.send("POST", "/tag-bindings", body, doing="tag the app")
+        except NotFound as error:
+            if error.server_code != faults.NO_ROUTE:
+                raise
+            await self.send("POST", "/tag-bindings/create", body, doing="tag the app")
+
+    async def _imported(self, path: str, body: Mapping[str, Any]) -> Import:
+        try:
+            answer = await self.send("POST", path, body, doing="import the app")
+        except RequestRejected as error:
+            if not isinstance(error.body, dict) or "imported_dsl_version" not in error.body:
+                raise
+            answer = error.body
+        if not isinstance(answer, dict) or "status" not in answer:
+            raise ServerFault("import the app: the answer is not an Import object.")
+        return Import.of(answer)

@@ -1,0 +1,135 @@
+"""Connecting to one instance: credentials, server version, the surfaces. What rooms are handed.
+
+``connect`` makes one unauthenticated call (``GET /console/api/setup``) that tells whether this is such an instance and
+which version it says it is; everything else is found when it is needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from difyops.api.auth import AdminKey, Login
+from difyops.api.capabilities import Capabilities, parse
+from difyops.api.console import BASE, Console
+from difyops.api.session import SessionFile
+from difyops.api.transport import Transport, TransportOptions, json_of
+from difyops.api.workspace import Workspace
+from difyops.clock import Clock, SystemClock
+from difyops.config import Context
+from difyops.credentials import resolve
+from difyops.errors import ConfigError, NotAuthenticated, NotSupported, Refused
+
+
+@dataclass(slots=True)
+class Instance:
+    """An open connection to one workspace of one instance; close it when done."""
+
+    context: Context
+    transport: Transport
+    console: Console
+    workspace: Workspace
+    capabilities: Capabilities
+
+    @property
+    def name(self) -> str:
+        """Return the context's name: the branch of its snapshots, the word in messages."""
+        return self.context.name
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.transport.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectOptions:
+    """Where sessions live, how many calls may be in flight, whether a refused password may be tried again."""
+
+    state: Path
+    max_in_flight: int | None = None
+    login_again: bool = False
+    carrier: httpx.AsyncBaseTransport | None = None
+    clock: Clock = field(default_factory=SystemClock)
+
+
+async def connect(context: Context, options: ConnectOptions) -> Instance:
+    """Open ``context``.
+
+    Raises:
+        ConfigError: no usable credentials in the context, or the workspace is not the account's current one.
+        CredentialError: a reference cannot be resolved. Unreachable, ServerFault: not such an instance.
+    """
+    transport = Transport(
+        context.url,
+        TransportOptions(
+            read=context.timeout,
+            max_in_flight=options.max_in_flight or context.max_in_flight,
+            ca_file=context.ca_file,
+        ),
+        clock=options.clock,
+        carrier=options.carrier,
+    )
+    try:
+        return await _opened(context, options, transport)
+    except BaseException:
+        await transport.close()
+        raise
+
+
+async def _opened(context: Context, options: ConnectOptions, transport: Transport) -> Instance:
+    doing = f"connect to {transport.host}"
+    answer = json_of(await transport.request("GET", BASE + "/setup", doing=doing), doing=doing)
+    if isinstance(answer, dict) and answer.get("step") == "not_started":
+        raise NotAuthenticated(f"{transport.host} is not set up yet.", hint=f"Open {context.url}/install first.")
+    capabilities = Capabilities(transport.server_version)
+    console = Console(transport, _auth(context, options, capabilities), capabilities)
+    instance = Instance(context, transport, console, Workspace(console), capabilities)
+    if isinstance(console.auth, Login) and context.workspace_id:
+        await _check_workspace(instance, context.workspace_id)
+    return instance
+
+
+def _auth(context: Context, options: ConnectOptions, capabilities: Capabilities) -> httpx.Auth:
+    has_login = context.email is not None and context.password is not None
+    if context.admin_key is not None and not (has_login and _admin_key_is_broken(capabilities)):
+        if _admin_key_is_broken(capabilities):
+            raise NotSupported(
+                f"Server {capabilities.text} does not accept the admin key for most calls (1.9.2 to 1.10.x).",
+                hint="Give the context an email and a password.",
+            )
+        if not context.workspace_id:
+            raise ConfigError(
+                f"Context {context.name!r} has an admin_key but no workspace_id.",
+                hint="difyops context check shows it when the context has a login; or ask the instance's owner.",
+            )
+        return AdminKey(resolve(context.admin_key), context.workspace_id)
+    if not has_login:
+        raise ConfigError(
+            f"Context {context.name!r} has no credentials.",
+            hint="Set admin_key and workspace_id, or email and password.",
+        )
+    email, password = context.email or "", context.password or ""
+    return Login(
+        base_url=context.url,
+        email=email,
+        password=lambda: resolve(password),
+        store=SessionFile.of(options.state, context.url, email),
+        again=options.login_again,
+    )
+
+
+def _admin_key_is_broken(capabilities: Capabilities) -> bool:
+    version = parse(capabilities.text)
+    return version is not None and (1, 9, 2) <= version < (1, 11, 0)
+
+
+async def _check_workspace(instance: Instance, wanted: str) -> None:
+    """Refuse to act in another workspace than the context names; switching would move every session of the account."""
+    current = await instance.workspace.current()
+    if current.get("id") != wanted:
+        raise Refused(
+            f"The account is in workspace {current.get('name')!r}, the context names another one ({wanted}).",
+            hint="Switch it in the web page, or use an admin_key, which does not depend on the current workspace.",
+        )

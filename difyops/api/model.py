@@ -1,0 +1,187 @@
+"""What the platform's answers become: frozen dataclasses. Unknown wire fields are kept in ``raw``.
+
+Shapes: OBSERVED 2, 3, 4, 5, 7, 15. Times are unix seconds as the wire has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+WORKFLOW_MODES = frozenset({"workflow", "advanced-chat"})
+CHAT_MODES = frozenset({"chat", "agent-chat", "completion"})
+
+Wire = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """One app. From the list, ``enable_api``, ``enable_site`` and ``model_config`` are unknown (``None``)."""
+
+    id: str
+    name: str
+    mode: str
+    description: str = ""
+    live_version: str | None = None
+    tags: tuple[str, ...] = ()
+    created_at: float | None = None
+    updated_at: float | None = None
+    author: str | None = None
+    enable_api: bool | None = None
+    enable_site: bool | None = None
+    model_config: dict[str, Any] | None = None
+    raw: Wire = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, wire: Wire) -> App:
+        """Read a list row or a detail (``GET /apps``, ``GET /apps/<id>``)."""
+        workflow = wire.get("workflow")
+        config = wire.get("model_config")
+        return cls(
+            id=str(wire.get("id", "")),
+            name=str(wire.get("name", "")),
+            mode=str(wire.get("mode", "")),
+            description=str(wire.get("description") or ""),
+            live_version=str(workflow["id"]) if isinstance(workflow, dict) and workflow.get("id") else None,
+            tags=tuple(sorted(str(tag.get("name")) for tag in wire.get("tags") or () if isinstance(tag, dict))),
+            created_at=_number(wire.get("created_at")),
+            updated_at=_number(wire.get("updated_at")),
+            author=wire.get("author_name"),
+            enable_api=wire.get("enable_api"),
+            enable_site=wire.get("enable_site"),
+            model_config=config if isinstance(config, dict) else None,
+            raw=wire,
+        )
+
+    @property
+    def has_workflow(self) -> bool:
+        """Say whether drafts and versions exist for this mode."""
+        return self.mode in WORKFLOW_MODES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workflow:
+    """A draft or a published version. ``hash`` covers graph and features only, not the variables (OBSERVED 5)."""
+
+    id: str
+    version: str
+    graph: dict[str, Any]
+    features: dict[str, Any]
+    hash: str | None
+    environment_variables: tuple[dict[str, Any], ...] = ()
+    conversation_variables: tuple[dict[str, Any], ...] = ()
+    marked_name: str = ""
+    marked_comment: str = ""
+    created_by: str | None = None
+    created_at: float | None = None
+    updated_by: str | None = None
+    updated_at: float | None = None
+    raw: Wire = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, wire: Any) -> Workflow | None:
+        """Read a workflow; the all-null object and ``null`` of a never published app give ``None`` (OBSERVED 0)."""
+        if not isinstance(wire, dict) or not wire.get("id"):
+            return None
+        return cls(
+            id=str(wire["id"]),
+            version=str(wire.get("version") or ""),
+            graph=wire.get("graph") or {},
+            features=wire.get("features") or {},
+            hash=wire.get("hash"),
+            environment_variables=tuple(wire.get("environment_variables") or ()),
+            conversation_variables=tuple(wire.get("conversation_variables") or ()),
+            marked_name=str(wire.get("marked_name") or ""),
+            marked_comment=str(wire.get("marked_comment") or ""),
+            created_by=_person(wire.get("created_by")),
+            created_at=_number(wire.get("created_at")),
+            updated_by=_person(wire.get("updated_by")),
+            updated_at=_number(wire.get("updated_at")),
+            raw=wire,
+        )
+
+    @property
+    def is_draft(self) -> bool:
+        """Say whether this is the draft."""
+        return self.version == "draft"
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Return graph, features and variables as one JSON document (secrets masked by the server)."""
+        return {
+            "graph": self.graph,
+            "features": self.features,
+            "environment_variables": list(self.environment_variables),
+            "conversation_variables": list(self.conversation_variables),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Import:
+    """The answer to an import. ``status``: completed, completed-with-warnings, pending, failed (OBSERVED 4)."""
+
+    id: str
+    status: str
+    app_id: str | None
+    current_dsl_version: str
+    imported_dsl_version: str
+    error: str
+
+    @classmethod
+    def of(cls, wire: Wire) -> Import:
+        """Read an Import object."""
+        return cls(
+            id=str(wire.get("id", "")),
+            status=str(wire.get("status", "")),
+            app_id=wire.get("app_id"),
+            current_dsl_version=str(wire.get("current_dsl_version") or ""),
+            imported_dsl_version=str(wire.get("imported_dsl_version") or ""),
+            error=str(wire.get("error") or ""),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """A trigger of a published workflow: webhook, schedule or plugin; ``status`` enabled, disabled, ..."""
+
+    id: str
+    kind: str
+    node_id: str
+    title: str
+    status: str
+
+    @classmethod
+    def of(cls, wire: Wire) -> Trigger:
+        """Read a row of ``GET /apps/<id>/triggers``."""
+        return cls(
+            id=str(wire.get("id", "")),
+            kind=str(wire.get("trigger_type", "")),
+            node_id=str(wire.get("node_id", "")),
+            title=str(wire.get("title") or ""),
+            status=str(wire.get("status", "")),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerInfo:
+    """What answered: version as it reports it, whether it is set up, which workspace and who we are there."""
+
+    version: str
+    url: str
+    workspace_id: str
+    workspace_name: str
+    account: str
+    role: str
+    timezone: str
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _person(value: Any) -> str | None:
+    if isinstance(value, dict):
+        name = value.get("name") or value.get("email")
+        return str(name) if name else None
+    return None

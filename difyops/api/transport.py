@@ -1,0 +1,306 @@
+"""One HTTP connection to one instance: time-outs, polite concurrency, safe retries, a breaker, errors as ours.
+
+What is safe to repeat is repeated: reads after 502/503/504 or a broken connection, anything after a 429 (the server
+did not act). A POST that runs, imports or publishes is never repeated blindly. Retries are paid from a token bucket, so
+that a total outage costs at most ten per cent more calls. Connections close soon after they idle: a stock server
+has ten for everybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from difyops import __version__
+from difyops.api import faults
+from difyops.clock import Clock, SystemClock
+from difyops.errors import ConfigError, DifyopsError, RateLimited, ServerFault, TimedOut, Unreachable
+
+log = logging.getLogger("difyops.api")
+
+_SAFE = frozenset({"GET", "HEAD"})
+_LARGEST_ANSWER = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportOptions:
+    """How to talk: seconds to connect and without a byte, tries, backoff (seconds), calls in flight, CA file."""
+
+    connect: float = 10.0
+    read: float = 30.0
+    tries: int = 4
+    backoff: float = 0.3
+    backoff_cap: float = 10.0
+    retry_after_cap: float = 60.0
+    max_in_flight: int = 4
+    ca_file: str | None = None
+
+
+@dataclass(slots=True)
+class RetryBudget:
+    """A token bucket: every call earns a tenth, every retry costs one; starts with a few for short commands."""
+
+    tokens: float = 5.0
+    most: float = 20.0
+
+    def earn(self) -> None:
+        """Count a first call."""
+        self.tokens = min(self.most, self.tokens + 0.1)
+
+    def spend(self) -> bool:
+        """Take one retry, or say that there is none left."""
+        if self.tokens < 1.0:
+            return False
+        self.tokens -= 1.0
+        return True
+
+
+@dataclass(slots=True)
+class Breaker:
+    """Opens after ``limit`` failures in a row, lets one call through after ``rest`` seconds."""
+
+    clock: Clock
+    limit: int = 8
+    rest: float = 15.0
+    failures: int = 0
+    opened_at: float = 0.0
+
+    def check(self, host: str) -> None:
+        """Refuse a call while open.
+
+        Raises:
+            Unreachable: the instance failed ``limit`` times in a row a moment ago.
+        """
+        if self.failures < self.limit:
+            return
+        if self.clock.monotonic() - self.opened_at < self.rest:
+            raise Unreachable(f"{host} failed {self.failures} times in a row; not called again for a moment.")
+        self.opened_at = self.clock.monotonic()
+
+    def record(self, *, ok: bool) -> None:
+        """Count an answer (any below 502 is one) or a failure."""
+        self.failures = 0 if ok else self.failures + 1
+        if not ok:
+            self.opened_at = self.clock.monotonic()
+
+
+@dataclass(slots=True)
+class Transport:
+    """Sends requests to ``base_url`` and returns answers below 300; everything else is raised as our errors."""
+
+    base_url: str
+    options: TransportOptions = field(default_factory=TransportOptions)
+    clock: Clock = field(default_factory=SystemClock)
+    carrier: httpx.AsyncBaseTransport | None = None
+    budget: RetryBudget = field(default_factory=RetryBudget)
+    server_version: str = ""
+    _client: httpx.AsyncClient | None = None
+    _slots: asyncio.Semaphore | None = None
+    _breaker: Breaker | None = None
+
+    @property
+    def host(self) -> str:
+        """Return host and port for messages."""
+        return httpx.URL(self.base_url).netloc.decode()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        doing: str,
+        auth: httpx.Auth | None = None,
+        repeatable: bool | None = None,
+        patience: float | None = None,
+        **content: Any,
+    ) -> httpx.Response:
+        """Send one request and return its answer (status below 300).
+
+        ``doing`` names the call for messages ("list apps"); ``repeatable`` overrides "GET and HEAD are";
+        ``patience`` is seconds without a byte; ``content`` goes to httpx (params, json, headers, files).
+
+        Raises:
+            Unreachable, TimedOut: no answer. AuthError, NotFound, Conflict, RateLimited, RequestRejected,
+            ServerFault: the answer says so.
+        """
+        safe = method in _SAFE if repeatable is None else repeatable
+        self.budget.earn()
+        for attempt in range(1, self.options.tries + 1):
+            try:
+                return await self._once(method, path, doing=doing, auth=auth, patience=patience, **content)
+            except DifyopsError as error:
+                if attempt == self.options.tries or not _may_repeat(error, safe) or not self.budget.spend():
+                    raise
+                pause = self._pause(error, attempt)
+                log.debug("%s failed (%s), again in %.1f s", doing, error.code, pause)
+                await self.clock.sleep(pause)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    @asynccontextmanager
+    async def stream(
+        self, method: str, path: str, *, doing: str, auth: httpx.Auth | None = None, **content: Any
+    ) -> AsyncIterator[httpx.Response]:
+        """Open a streaming answer; never repeated. Errors as in ``request``."""
+        self._check_breaker()
+        request = self._built(method, path, patience=None, **content)
+        async with self._slot():
+            response = await self._sent(request, doing=doing, auth=auth, stream=True)
+            try:
+                if response.status_code >= 300:
+                    await response.aread()
+                    raise faults.error_for(response, doing=doing)
+                yield response
+            finally:
+                await response.aclose()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    async def _once(
+        self, method: str, path: str, *, doing: str, auth: httpx.Auth | None, patience: float | None, **content: Any
+    ) -> httpx.Response:
+        self._check_breaker()
+        request = self._built(method, path, patience=patience, **content)
+        async with self._slot():
+            response = await self._sent(request, doing=doing, auth=auth, stream=True)
+            try:
+                await _read_whole(response, doing)
+            finally:
+                await response.aclose()
+        self._breaker_now().record(ok=response.status_code not in (502, 503, 504))
+        if response.status_code >= 300:
+            raise faults.error_for(response, doing=doing)
+        return response
+
+    async def _sent(
+        self, request: httpx.Request, *, doing: str, auth: httpx.Auth | None, stream: bool
+    ) -> httpx.Response:
+        try:
+            response = await self._client_now().send(request, auth=auth, stream=stream)
+        except httpx.TransportError as error:
+            self._breaker_now().record(ok=False)
+            raise connection_error(error, host=self.host, doing=doing) from error
+        if version := response.headers.get("x-version"):
+            self.server_version = version
+        return response
+
+    def _built(self, method: str, path: str, *, patience: float | None, **content: Any) -> httpx.Request:
+        seconds = httpx.Timeout(patience or self.options.read, connect=self.options.connect, pool=None)
+        return self._client_now().build_request(method, path, timeout=seconds, **content)
+
+    def _client_now(self) -> httpx.AsyncClient:
+        if self._client is None:
+            limits = httpx.Limits(max_connections=self.options.max_in_flight, keepalive_expiry=1.0)
+            self._client = httpx.AsyncClient(
+                base_url=self.base_url,
+                transport=self.carrier,
+                verify=_trust(self.options.ca_file) if self.base_url.startswith("https") else False,
+                limits=limits,
+                headers={"User-Agent": f"difyops/{__version__}", "Accept": "application/json, text/event-stream"},
+                trust_env=self.carrier is None,
+            )
+        return self._client
+
+    def _slot(self) -> asyncio.Semaphore:
+        if self._slots is None:
+            self._slots = asyncio.Semaphore(self.options.max_in_flight)
+        return self._slots
+
+    def _breaker_now(self) -> Breaker:
+        if self._breaker is None:
+            self._breaker = Breaker(clock=self.clock)
+        return self._breaker
+
+    def _check_breaker(self) -> None:
+        self._breaker_now().check(self.host)
+
+    def _pause(self, error: DifyopsError, attempt: int) -> float:
+        if isinstance(error, RateLimited) and error.retry_after is not None:
+            return min(error.retry_after, self.options.retry_after_cap)
+        return random.uniform(0, min(self.options.backoff_cap, self.options.backoff * 2**attempt))
+
+
+def connection_error(error: httpx.TransportError, *, host: str, doing: str) -> DifyopsError:
+    """Turn a transport failure into one sentence that says what to look at."""
+    if isinstance(error, httpx.TimeoutException):
+        return TimedOut(f"{doing}: {host} did not answer in time.", retryable=True)
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return Unreachable(
+                f"{doing}: the certificate of {host} is not trusted ({cause.verify_message}).",
+                hint="Set ca_file in the context to the CA that signed it.",
+            )
+        if isinstance(cause, ssl.SSLError):
+            return Unreachable(f"{doing}: {host} does not speak TLS here.", hint="Use http:// or the right port.")
+        if isinstance(cause, OSError) and "Name or service not known" in str(cause):
+            return Unreachable(f"{doing}: the name {host} is not known.", hint="Check the url of the context.")
+    if isinstance(error, httpx.ConnectError):
+        return Unreachable(f"{doing}: cannot connect to {host}.", hint="difyops context check", retryable=True)
+    return Unreachable(f"{doing}: {host} broke the connection off.", retryable=True)
+
+
+async def _read_whole(response: httpx.Response, doing: str) -> None:
+    """Read a body with a size limit; a connection cut in the middle is Unreachable."""
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async for part in response.aiter_bytes():
+            size += len(part)
+            if size > _LARGEST_ANSWER:
+                raise ServerFault(f"{doing}: the answer is larger than {_LARGEST_ANSWER} bytes.")
+            parts.append(part)
+    except httpx.TimeoutException as error:
+        raise TimedOut(f"{doing}: the answer stopped in the middle.", retryable=True) from error
+    except httpx.TransportError as error:
+        raise Unreachable(f"{doing}: the connection broke off in the middle of the answer.", retryable=True) from error
+    response._content = b"".join(parts)
+
+
+def _may_repeat(error: DifyopsError, safe: bool) -> bool:
+    if isinstance(error, RateLimited):
+        return True
+    return safe and error.retryable and not isinstance(error, TimedOut)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    chain: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in chain:
+        chain.append(current)
+        current = current.__cause__ or current.__context__
+    return chain
+
+
+def _trust(ca_file: str | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"The CA file {ca_file} cannot be used: {error}.") from error
+
+
+def json_of(response: httpx.Response, *, doing: str) -> Any:
+    """Return the JSON body of a good answer.
+
+    Raises:
+        ServerFault: it is something else (a login page, a proxy's greeting, half a body).
+    """
+    try:
+        return response.json()
+    except (ValueError, RecursionError) as error:
+        raise ServerFault(
+            f"{doing}: the answer is not JSON; is this address the instance's own?", hint="difyops context check"
+        ) from error
+
+
+Params = Mapping[str, Any]

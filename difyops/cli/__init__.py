@@ -1,0 +1,17 @@
+"""The doors: the only home of Typer. One file per noun, named as its room.
+
+A door parses, calls its room and RETURNS an ``Outcome``; it never prints. ``main`` is the one place that runs the event
+loop, shows the outcome and turns it into an exit code. Heavy libraries load only when a command that needs them runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run difyops and leave the process with its exit code."""
+    from difyops.cli.root import run
+
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))

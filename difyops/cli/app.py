@@ -1,0 +1,185 @@
+"""``difyops app``: look at apps, switch their API on and off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from difyops.cli.door import command, group
+from difyops.cli.session import Session
+from difyops.errors import DifyopsError, PartialFailure
+from difyops.outcome import Facts, Outcome, Table
+
+if TYPE_CHECKING:
+    from difyops.api.instance import Instance
+    from difyops.api.model import App, Trigger, Workflow
+
+noun = group("Look at apps, switch their API on and off.")
+
+Selectors = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[SELECTOR]...", help="Id, name, slug, glob, tag:NAME, mode:NAME, @file, all (default)."),
+]
+Chosen = Annotated[
+    list[str], typer.Argument(metavar="SELECTOR...", help="Id, name, slug, glob, tag:NAME, mode:NAME, @file, all.")
+]
+Site = Annotated[bool, typer.Option("--site", help="The web page instead of the API.")]
+
+
+@command(noun, "list")
+def list_(session: Session, selectors: Selectors = None) -> Outcome:
+    """List apps with mode, tags and live version."""
+    from difyops.targets import select
+
+    async def work() -> list[App]:
+        async with session.instance() as instance:
+            apps = [app async for app in instance.console.apps()]
+            return select(apps, selectors) if selectors else apps
+
+    apps = session.run(work())
+    rows = [
+        (app.name, app.mode, ", ".join(app.tags), _live(app), _when(app.updated_at), app.id)
+        for app in sorted(apps, key=lambda app: (app.name, app.id))
+    ]
+    return Outcome(
+        kind="app.list",
+        data=apps,
+        blocks=[Table(columns=("name", "mode", "tags", "live", "updated", "id"), rows=rows, empty="No apps.")],
+        summary=f"{len(apps)} apps",
+        names=[app.name for app in apps],
+    )
+
+
+@command(noun, "show")
+def show(
+    session: Session, app: Annotated[str, typer.Argument(metavar="APP", help="App id, exact name or slug.")]
+) -> Outcome:
+    """Show one app: flags, live version, draft, triggers, what its content refers to."""
+
+    async def work() -> Outcome:
+        async with session.instance() as instance:
+            return await _shown(instance, app)
+
+    return session.run(work())
+
+
+@command(noun, "enable")
+def enable(session: Session, selectors: Chosen, site: Site = False) -> Outcome:
+    """Switch the service API (or the web page) of apps on."""
+    return _switch(session, selectors, site=site, on=True)
+
+
+@command(noun, "disable")
+def disable(session: Session, selectors: Chosen, site: Site = False) -> Outcome:
+    """Switch the service API (or the web page) of apps off: callers get 403 at once."""
+    return _switch(session, selectors, site=site, on=False)
+
+
+async def _shown(instance: Instance, selector: str) -> Outcome:
+    from difyops.targets import pick
+
+    row = pick([item async for item in instance.console.apps()], selector)
+    detail = await instance.console.app(row.id)
+    live: Workflow | None = None
+    draft: Workflow | None = None
+    triggers: list[Trigger] = []
+    if detail.has_workflow:
+        live, draft = await instance.console.live_and_draft(row.id, detail.live_version)
+        triggers = await instance.console.triggers(row.id)
+    return _detail_outcome(detail, live, draft, triggers)
+
+
+def _detail_outcome(app: App, live: Workflow | None, draft: Workflow | None, triggers: list[Trigger]) -> Outcome:
+    from difyops.dsl.model import datasets, models, node_types, tools
+    from difyops.dsl.secrets import redact
+    from difyops.snapshot.reading import config_of
+
+    document = redact(live.document if live else config_of(app)).document
+    uses = {
+        "node types": sorted(node_types(document)),
+        "models": sorted("/".join(item) for item in models(document)),
+        "tools": sorted(str(tool or provider) for provider, _, tool, _ in tools(document)),
+        "datasets": sorted(datasets(document)),
+    }
+    edited = bool(draft and live and draft.hash != live.hash)
+    facts: list[tuple[str, object]] = [
+        ("name", app.name),
+        ("id", app.id),
+        ("mode", app.mode),
+        ("description", app.description),
+        ("tags", ", ".join(app.tags)),
+        ("API", app.enable_api),
+        ("site", app.enable_site),
+        ("live version", f"{live.id} {live.marked_name}".strip() if live else None),
+        ("published", f"{_when(live.created_at)} by {live.created_by}" if live else None),
+        ("draft", "edited, not published" if edited else "as live" if draft else None),
+        *((label, ", ".join(values)) for label, values in uses.items()),
+        *(("trigger", f"{item.title} ({item.kind}): {item.status}") for item in triggers),
+    ]
+    data = {
+        "app": app,
+        "live": {"id": live.id, "name": live.marked_name, "by": live.created_by, "at": live.created_at}
+        if live
+        else None,
+        "draft_edited": edited,
+        "triggers": triggers,
+        "uses": uses,
+    }
+    return Outcome(kind="app.show", data=data, blocks=[Facts(pairs=facts)], names=[app.name])
+
+
+def _switch(session: Session, selectors: list[str], *, site: bool, on: bool) -> Outcome:
+    what, word = "site" if site else "API", "on" if on else "off"
+
+    async def work() -> tuple[list[App], dict[str, DifyopsError]]:
+        from difyops.targets import select
+
+        async with session.instance() as instance:
+            chosen = select([app async for app in instance.console.apps()], selectors)
+            if session.dry_run:
+                return chosen, {}
+            names = ", ".join(app.name for app in chosen[:5]) + (" ..." if len(chosen) > 5 else "")
+            session.confirm(f"Switch the {what} of {names} {word}?", changes=f"Switching {len(chosen)} apps {word}")
+            return chosen, await _switch_all(session, instance, chosen, site=site, on=on)
+
+    chosen, failed = session.run(work())
+    rows = [(app.name, "failed" if app.id in failed else word, app.id) for app in chosen]
+    error = PartialFailure(f"{len(failed)} of {len(chosen)} apps failed.") if failed else None
+    return Outcome(
+        kind=f"app.{'enable' if on else 'disable'}",
+        data=[{"id": app.id, "name": app.name, what.lower(): word, "ok": app.id not in failed} for app in chosen],
+        blocks=[Table(columns=("app", what, "id"), rows=rows)],
+        summary=f"{'would switch' if session.dry_run else 'switched'} {len(chosen) - len(failed)} apps: {what} {word}",
+        names=[app.name for app in chosen],
+        error=error,
+    )
+
+
+async def _switch_all(
+    session: Session, instance: Instance, chosen: list[App], *, site: bool, on: bool
+) -> dict[str, DifyopsError]:
+    from difyops.fanout import Failed, FanoutOptions, fan_out
+
+    async def one(app: App) -> None:
+        if site:
+            await instance.console.set_site(app.id, enabled=on)
+        else:
+            await instance.console.set_api(app.id, enabled=on)
+        session.audit(f"app.{'enable' if on else 'disable'}", app.id, instance.name, site=site)
+
+    results = [item async for item in fan_out(chosen, one, FanoutOptions(limit=instance.context.max_in_flight))]
+    return {item.item.id: item.error for item in results if isinstance(item, Failed)}
+
+
+def _live(app: App) -> str | None:
+    if not app.has_workflow:
+        return "always"
+    return app.live_version[:8] if app.live_version else None
+
+
+def _when(seconds: float | None) -> str | None:
+    from difyops.clock import from_unix, iso
+
+    moment = from_unix(seconds)
+    return iso(moment) if moment else None

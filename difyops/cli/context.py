@@ -1,0 +1,219 @@
+"""``difyops context``: instances and how to reach them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from difyops.cli.door import command, group, seconds
+from difyops.cli.session import Session
+from difyops.errors import ConfigError, UsageError
+from difyops.outcome import Facts, Outcome, Table
+
+noun = group("Instances and how to reach them.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The context.")]
+UserFile = Annotated[bool, typer.Option("--user", help="In the user file, not the project's difyops.yaml.")]
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@command(noun, "add")
+def add(
+    session: Session,
+    name: Name,
+    url: Annotated[str, typer.Option("--url", help="Base address, without /console/api.")],
+    email: Annotated[str | None, typer.Option("--email", help="Account for the login.")] = None,
+    password: Annotated[
+        str | None, typer.Option("--password", metavar="REF", help="keyring:, env:, file: or cmd: reference.")
+    ] = None,
+    admin_key: Annotated[
+        str | None, typer.Option("--admin-key", metavar="REF", help="Reference to the server's ADMIN_API_KEY.")
+    ] = None,
+    workspace_id: Annotated[str | None, typer.Option("--workspace-id", help="Needed with --admin-key.")] = None,
+    ca_file: Annotated[str | None, typer.Option("--ca-file", help="CA that signed the certificate.")] = None,
+    timeout: Annotated[str | None, typer.Option("--timeout", metavar="TIME", help="Without a byte, e.g. 30s.")] = None,
+    max_in_flight: Annotated[
+        int | None, typer.Option("--max-in-flight", min=1, max=64, help="Management calls at once (default 4).")
+    ] = None,
+    use: Annotated[bool, typer.Option("--use", help="Make it the default.")] = False,
+    user: UserFile = False,
+) -> Outcome:
+    """Add or replace a context. Secrets are given as references; on a terminal the password can be asked for."""
+    from difyops import config
+
+    if not _NAME.fullmatch(name) or name == config.ENVIRONMENT_CONTEXT:
+        raise UsageError(f"{name!r} cannot name a context.", hint="Letters, digits, dots, dashes; not 'env'.")
+    for option, reference in (("--password", password), ("--admin-key", admin_key)):
+        _check_reference(option, reference)
+    if email and not password and not session.dry_run:
+        password = _asked(name, email, session)
+    extra: dict[str, Any] = {"timeout": seconds(timeout)} if timeout else {}
+    if max_in_flight:
+        extra["max_in_flight"] = max_in_flight
+    context = config.Context(
+        name=name,
+        url=config.clean_url(url, where="--url"),
+        email=email,
+        password=password,
+        admin_key=admin_key,
+        workspace_id=workspace_id,
+        ca_file=ca_file,
+        **extra,
+    )
+    path = _file(session, user)
+    if not session.dry_run:
+        config.save_context(path, context, make_default=use)
+    warnings = []
+    if url.startswith("http://") and not re.match(r"http://(localhost|127\.|\[::1\])", url):
+        warnings.append("http: password and answers cross the network unencrypted")
+    return Outcome(
+        kind="context.add",
+        data={"name": name, "file": str(path), "url": context.url},
+        summary=f"{'would write' if session.dry_run else 'wrote'} context {name} to {path}",
+        warnings=warnings,
+        names=[name],
+    )
+
+
+@command(noun, "list")
+def list_(session: Session) -> Outcome:
+    """List the contexts that hold here."""
+    settings = session.config
+    current = settings.default_context or (next(iter(settings.contexts)) if len(settings.contexts) == 1 else None)
+    rows = [
+        {
+            "name": item.name,
+            "current": item.name == current,
+            "url": item.url,
+            "login": "admin key" if item.admin_key else item.email,
+            "source": item.source,
+        }
+        for item in settings.contexts.values()
+    ]
+    columns = ("name", "current", "url", "login", "source")
+    table = Table(
+        columns=columns,
+        rows=[tuple(row[key] for key in columns) for row in rows],
+        empty="No context yet: difyops context add NAME --url https://...",
+    )
+    return Outcome(kind="context.list", data=rows, blocks=[table], names=[str(row["name"]) for row in rows])
+
+
+@command(noun, "show")
+def show(session: Session, name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None) -> Outcome:
+    """Show a context and where every value came from; secrets are references only."""
+    settings = session.config
+    context = settings.context(name or session.one_context())
+    shown = {
+        "name": context.name,
+        "url": context.url,
+        "email": context.email,
+        "password": _reference(context.password),
+        "admin_key": _reference(context.admin_key),
+        "workspace_id": context.workspace_id,
+        "ca_file": context.ca_file,
+        "timeout": context.timeout,
+        "max_in_flight": context.max_in_flight,
+    }
+    origin = {key: context.source if value is not None else "default" for key, value in shown.items()}
+    shown |= {"store": str(settings.store), "state": str(settings.state)}
+    origin |= {"store": settings.origins.get("store", "default"), "state": "environment or XDG"}
+    chosen = settings.origins.get("default_context", "the only one")
+    rows = [(key, value, origin[key]) for key, value in shown.items()]
+    return Outcome(
+        kind="context.show",
+        data={"context": shown, "from": origin, "chosen_by": "flag -c" if name or session.contexts else chosen},
+        blocks=[Table(columns=("setting", "value", "from"), rows=rows)],
+        names=[context.name],
+    )
+
+
+@command(noun, "use")
+def use(session: Session, name: Name, user: UserFile = False) -> Outcome:
+    """Make a context the default."""
+    from difyops import config
+
+    session.config.context(name)
+    path = _file(session, user)
+    if not session.dry_run:
+        config.choose_context(path, name)
+    return Outcome(kind="context.use", data={"name": name, "file": str(path)}, summary=f"default is {name} ({path})")
+
+
+@command(noun, "remove")
+def remove(session: Session, name: Name, user: UserFile = False) -> Outcome:
+    """Remove a context from the file; its snapshots and stored secrets stay."""
+    from difyops import config
+
+    path = _file(session, user)
+    if not session.dry_run:
+        session.confirm(f"Remove context {name} from {path}?", changes=f"Removing context {name}")
+        config.remove_context(path, name)
+    return Outcome(kind="context.remove", data={"name": name, "file": str(path)}, summary=f"removed {name} from {path}")
+
+
+@command(noun, "check")
+def check(
+    session: Session,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None,
+    try_again: Annotated[
+        bool, typer.Option("--try-again", help="Send a password that was refused once more (five lock the account).")
+    ] = False,
+) -> Outcome:
+    """Connect, log in, say who and where we are. Exit 4 when the instance does not let us in."""
+    from difyops.api.model import ServerInfo
+
+    async def work() -> ServerInfo:
+        async with session.instance(name, login_again=try_again) as instance:
+            return await instance.workspace.identify()
+
+    info = session.run(work())
+    pairs: list[tuple[str, object]] = [
+        ("url", info.url),
+        ("server", info.version),
+        ("account", info.account),
+        ("role", info.role),
+        ("workspace", f"{info.workspace_name} ({info.workspace_id})"),
+        ("timezone", info.timezone),
+    ]
+    return Outcome(kind="context.check", data=info, blocks=[Facts(pairs=pairs)], summary="connected", names=[info.url])
+
+
+def _file(session: Session, user: bool) -> Path:
+    from difyops.config import PROJECT_FILE
+
+    if user:
+        return session.config.user_file
+    return session.config.project_file or Path.cwd() / PROJECT_FILE
+
+
+def _check_reference(option: str, reference: str | None) -> None:
+    from difyops.credentials import KINDS
+
+    if reference is not None and reference.partition(":")[0] not in KINDS:
+        raise ConfigError(
+            f"{option} takes a reference, never the secret itself (it would stay in the shell's history).",
+            hint="Use keyring:SERVICE/NAME, env:NAME, file:PATH or cmd:COMMAND.",
+        )
+
+
+def _asked(name: str, email: str, session: Session) -> str:
+    """Ask for the password and keep it in the keyring, or in a 0600 file where there is none."""
+    from difyops import credentials
+
+    secret = credentials.prompt(f"Password of {email}")
+    reference = f"keyring:difyops/{name}"
+    if credentials.keyring_problem():
+        reference = f"file:{session.config.user_file.parent / 'secrets' / name}"
+    credentials.store(reference, secret)
+    return reference
+
+
+def _reference(text: str | None) -> str | None:
+    if text is None:
+        return None
+    kind, _, rest = text.partition(":")
+    return f"cmd:{rest.split(maxsplit=1)[0]} ..." if kind == "cmd" and rest.split() else text

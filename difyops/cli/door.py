@@ -1,0 +1,121 @@
+"""What every command shares: the common options, and the way a function becomes a command.
+
+``@command(group, ...)`` takes a function whose first parameter is the ``Session`` and adds the common options to its
+signature, so that ``-o``, ``-c``, ``--store``, ``--yes``, ``--dry-run``, ``--deadline``, ``-q`` and ``-v`` read the
+same after every verb and no door repeats them.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from difyops.cli.session import Session, begin
+from difyops.errors import UsageError
+from difyops.outcome import Outcome
+
+FORMATS = ("table", "json", "yaml", "ndjson", "markdown", "name")
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds(text: str) -> float:
+    """Read ``90``, ``90s``, ``10m``, ``2h``, ``7d`` or ``500ms`` as seconds.
+
+    Raises:
+        UsageError: it is none of these, or not above zero.
+    """
+    unit = next((unit for unit in ("ms", "s", "m", "h", "d") if text.endswith(unit)), "")
+    number = text.removesuffix(unit)
+    try:
+        value = float(number) * _UNITS.get(unit, 1)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise UsageError(f"{text!r} is not a duration.", hint="Examples: 90s, 10m, 2h, 7d.")
+    return value
+
+
+def _format(text: str | None) -> str | None:
+    if text is not None and text not in FORMATS:
+        raise UsageError(f"{text!r} is not an output format.", hint=f"One of: {', '.join(FORMATS)}.")
+    return text
+
+
+_COMMON: tuple[tuple[str, Any, Any], ...] = (
+    ("output", Annotated[str | None, typer.Option("-o", "--output", metavar="FORMAT", help=", ".join(FORMATS))], None),
+    ("contexts", Annotated[list[str] | None, typer.Option("-c", "--context", help="Which instance.")], None),
+    ("store", Annotated[Path | None, typer.Option("--store", help="The snapshot store (DIFYOPS_STORE).")], None),
+    ("yes", Annotated[bool, typer.Option("-y", "--yes", help="Agree beforehand to the changes.")], False),
+    ("dry_run", Annotated[bool, typer.Option("--dry-run", help="Show what would be done, change nothing.")], False),
+    (
+        "deadline",
+        Annotated[str | None, typer.Option("--deadline", metavar="TIME", help="90s, 10m, ...")],
+        None,
+    ),
+    ("quiet", Annotated[bool, typer.Option("-q", "--quiet", help="Only data and errors.")], False),
+    ("verbose", Annotated[int, typer.Option("-v", "--verbose", count=True, help="More talk on stderr (-vv).")], 0),
+    ("log_format", Annotated[str, typer.Option("--log-format", metavar="text|json", help="Of the talk.")], "text"),
+)
+
+
+def group(text: str) -> typer.Typer:
+    """Return an empty noun with this help text."""
+    return typer.Typer(
+        help=text,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+def command(noun: typer.Typer, name: str | None = None) -> Callable[[Callable[..., Outcome]], Callable[..., Outcome]]:
+    """Register a function as a command of ``noun``; see the module's text."""
+
+    def register(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
+        hints = get_type_hints(function, include_extras=True)
+        own = list(inspect.signature(function).parameters.values())[1:]
+
+        @functools.wraps(function)
+        def door(**values: Any) -> Outcome:
+            common = {key: values.pop(key) for key, _, _ in _COMMON}
+            return function(_session(common), **values)
+
+        added = [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+            for key, kind, default in _COMMON
+        ]
+        mine = [item.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[item.name]) for item in own]
+        door.__signature__ = inspect.Signature([*mine, *added])  # type: ignore[attr-defined]
+        door.__annotations__ = {item.name: item.annotation for item in (*mine, *added)} | {"return": Outcome}
+        del door.__wrapped__
+        noun.command(name)(door)
+        return function
+
+    return register
+
+
+def _session(common: dict[str, Any]) -> Session:
+    deadline = common["deadline"]
+    session = begin(
+        Session(
+            output=_format(common["output"]),
+            contexts=tuple(common["contexts"] or ()),
+            store=common["store"],
+            yes=common["yes"],
+            dry_run=common["dry_run"],
+            quiet=common["quiet"],
+            verbose=common["verbose"],
+            log_format=common["log_format"],
+        )
+    )
+    if common["log_format"] not in ("text", "json"):
+        raise UsageError(f"{common['log_format']!r} is not a log format.", hint="One of: text, json.")
+    session.deadline = seconds(deadline) if deadline else None
+    return session

@@ -1,0 +1,330 @@
+"""``difyops snapshot rollback|restore|doctor``: what changes an instance. Plan, show, confirm, apply, prove."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from difyops.cli.door import command
+from difyops.cli.session import Session
+from difyops.errors import DifyopsError, PartialFailure, UsageError
+from difyops.outcome import Outcome, Table
+
+if TYPE_CHECKING:
+    from difyops.api.instance import Instance
+    from difyops.api.model import App
+    from difyops.git_store import GitStore
+    from difyops.secret_text import SecretText
+    from difyops.snapshot.history import Kept
+    from difyops.snapshot.plan import Plan
+    from difyops.snapshot.recover import CutOff
+    from difyops.snapshot.restore import Restored, RestoreOptions, RestorePlan
+    from difyops.snapshot.rollback import RollbackOptions, RolledBack
+    from difyops.snapshot.smoke import Smoke
+
+AppName = Annotated[str, typer.Argument(metavar="APP", help="App id, exact name or slug.")]
+To = Annotated[str, typer.Option("--to", metavar="SNAPSHOT", help="Tag, commit, latest, latest~1.")]
+SecretFrom = Annotated[
+    list[str] | None,
+    typer.Option("--secret", metavar="KEY=REF", help="A value nobody else has: env:NAME=file:... (repeatable)."),
+]
+AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Go on though something is missing here.")]
+
+
+def register(noun: typer.Typer) -> None:
+    """Add the commands of this file to the noun."""
+    for name, function in (("rollback", rollback), ("restore", restore), ("doctor", doctor)):
+        command(noun, name)(function)
+
+
+def rollback(
+    session: Session,
+    app: Annotated[str, typer.Argument(metavar="APP|all", help="App id, name or slug; or a selector of several.")],
+    to: To,
+    with_old_secrets: Annotated[
+        bool, typer.Option("--with-old-secrets", help="Bring the old version's secrets back too.")
+    ] = False,
+    secret: SecretFrom = None,
+    smoke: Annotated[
+        str | None, typer.Option("--smoke", metavar="JSON|@FILE", help="Inputs of a test run before it goes live.")
+    ] = None,
+    expect: Annotated[str | None, typer.Option("--expect", help="Text that the test run must answer.")] = None,
+    plan_id: Annotated[str | None, typer.Option("--plan", metavar="ID", help="Carry out exactly this plan.")] = None,
+    allow_missing: AllowMissing = False,
+) -> Outcome:
+    """Go back to a snapshot: exact version, live secrets kept, proved by reading back, undone when the proof fails."""
+    from difyops.snapshot.plan import PlanOptions
+    from difyops.snapshot.rollback import RollbackOptions
+
+    options = RollbackOptions(
+        plan=PlanOptions(with_old_secrets=with_old_secrets, given=_given(secret)),
+        expected_plan=plan_id,
+        allow_missing=allow_missing,
+        smoke=_smoke(smoke, expect),
+    )
+    return session.run(_rollback(session, app, to, options))
+
+
+def restore(
+    session: Session,
+    app: AppName,
+    to: To = "latest",
+    source: Annotated[str | None, typer.Option("--from", metavar="CONTEXT", help="Whose snapshot.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Another name for the restored app.")] = None,
+    map_file: Annotated[
+        Path | None, typer.Option("--map", metavar="FILE", help="YAML: datasets, credentials, secrets (references).")
+    ] = None,
+    secret: SecretFrom = None,
+    api: Annotated[bool, typer.Option("--api", help="Switch the service API on.")] = False,
+    site: Annotated[bool, typer.Option("--site", help="Switch the web page on.")] = False,
+    allow_missing: AllowMissing = False,
+    confirm_newer: Annotated[
+        bool, typer.Option("--confirm-newer", help="Import a DSL that is newer than the server.")
+    ] = False,
+) -> Outcome:
+    """Bring back a deleted app, or put an app into another context, as a new app with API and site off."""
+    from difyops.render import snapshot as views
+    from difyops.snapshot.restore import RestoreOptions
+
+    options = RestoreOptions(
+        name=name,
+        mapping=_translation(map_file, secret),
+        api=api,
+        site=site,
+        allow_missing=allow_missing,
+        confirm_newer=confirm_newer,
+    )
+    done = session.run(_restore(session, app, to, source, options))
+    return views.restore_planned(done) if session.dry_run else views.restored(done)  # type: ignore[arg-type]
+
+
+def doctor(
+    session: Session,
+    app: Annotated[str | None, typer.Argument(metavar="[APP]", help="Only this app.")] = None,
+    finish: Annotated[bool, typer.Option("--finish", help="Bring cut-off rollbacks to their end.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Put the former state back.")] = False,
+) -> Outcome:
+    """Tell which rollbacks were cut off and in what state the apps are; finish or undo them."""
+    from difyops.render import snapshot as views
+
+    if finish and undo:
+        raise UsageError("--finish and --undo exclude each other.")
+    return views.cut_offs(session.run(_doctor(session, app, "finish" if finish else "undo" if undo else None)))
+
+
+async def _rollback(session: Session, selector: str, to: str, options: RollbackOptions) -> Outcome:
+    from difyops.cli.snapshot import open_store
+    from difyops.render import snapshot as views
+    from difyops.snapshot.history import kept_apps
+
+    store = open_store(session)
+    async with session.instance() as instance:
+        commit = store.resolve(to, branch=instance.name)
+        if _means_one(selector):
+            live = [row async for row in instance.console.apps()]
+            chosen = [_live_or_gone(live, selector, store, commit, to)]
+        else:
+            chosen = kept_apps(store, commit, (selector,))
+        plans, failed = await _plans(instance, store, commit, to, chosen, options)
+        if len(chosen) == 1 and failed:
+            raise next(iter(failed.values()))
+        if session.dry_run:
+            return views.planned(plans)
+        moving = [item for item in plans if not item.nothing_to_do]
+        if moving:
+            _show_plans(session, moving)
+            session.confirm("Go ahead?", changes=f"Rolling back {len(moving)} app{'s' * (len(moving) != 1)}")
+        done: list[RolledBack] = []
+        for item in plans:
+            try:
+                done.append(await _one(session, instance, store, commit, to, item, options))
+            except DifyopsError as error:
+                if len(chosen) == 1:
+                    raise
+                failed[item.app_name] = error
+    if len(chosen) == 1 and done:
+        return views.rolled_back(done[0])
+    return _many(done, failed)
+
+
+def _live_or_gone(live: Sequence[App], selector: str, store: GitStore, commit: str, to: str) -> App:
+    """Return the app that is there now; one that only the snapshot knows is for restore."""
+    from difyops.errors import SelectorError
+    from difyops.snapshot.history import kept_app
+    from difyops.targets import pick
+
+    try:
+        return pick(live, selector)
+    except SelectorError as error:
+        try:
+            kept = kept_app(store, commit, selector)
+        except DifyopsError:
+            raise error from None
+        if any(app.id == kept.record.id for app in live):
+            return next(app for app in live if app.id == kept.record.id)
+        hint = f"difyops snapshot restore {kept.record.id} --to {to}"
+        raise SelectorError(f"{kept.record.name!r} does not exist any more; it can be restored.", hint=hint) from error
+
+
+async def _plans(
+    instance: Instance, store: GitStore, commit: str, to: str, chosen: Sequence[App], options: RollbackOptions
+) -> tuple[list[Plan], dict[str, DifyopsError]]:
+    from difyops.snapshot.plan import make_plan
+
+    plans: list[Plan] = []
+    failed: dict[str, DifyopsError] = {}
+    for app in chosen:
+        try:
+            plans.append((await make_plan(instance, _kept(store, commit, app.id), to, options.plan))[0])
+        except DifyopsError as error:
+            failed[app.name] = error
+    return plans, failed
+
+
+async def _one(
+    session: Session, instance: Instance, store: GitStore, commit: str, to: str, plan: Plan, options: RollbackOptions
+) -> RolledBack:
+    from dataclasses import replace
+
+    from difyops.snapshot.journal import Journal
+    from difyops.snapshot.rollback import roll_back
+
+    exact = replace(options, expected_plan=options.expected_plan or plan.id)
+    journal = Journal.of(session.config.state, instance.name, plan.app_id)
+    try:
+        done = await roll_back(instance, journal, _kept(store, commit, plan.app_id), to, exact)
+    except DifyopsError as error:
+        session.audit("snapshot.rollback", plan.app_id, instance.name, outcome="failed", to=commit, error=error.code)
+        raise
+    if done.state != "nothing to do":
+        session.audit(
+            "snapshot.rollback", plan.app_id, instance.name, to=commit, before=plan.live_before, after=done.live_after
+        )
+    return done
+
+
+def _kept(store: GitStore, commit: str, app_id: str) -> Kept:
+    from difyops.snapshot.history import kept_app
+
+    return kept_app(store, commit, app_id)
+
+
+def _many(done: Sequence[RolledBack], failed: dict[str, DifyopsError]) -> Outcome:
+    rows: list[tuple[object, ...]] = [(item.plan.app_name, item.state, item.live_after) for item in done]
+    rows += [(name, "failed", error.message) for name, error in failed.items()]
+    moved = sum(item.state == "rolled back" for item in done)
+    error = PartialFailure(f"{len(failed)} of {len(rows)} apps failed.") if failed else None
+    data = {
+        "apps": [{"name": item.plan.app_name, "state": item.state, "live_after": item.live_after} for item in done],
+        "failed": {name: problem.as_dict() for name, problem in failed.items()},
+    }
+    return Outcome(
+        kind="snapshot.rollback.all",
+        data=data,
+        blocks=[Table(columns=("app", "state", "live"), rows=rows)],
+        summary=f"{moved} rolled back, {len(done) - moved} were there already, {len(failed)} failed",
+        error=error,
+    )
+
+
+async def _restore(
+    session: Session, selector: str, to: str, source: str | None, options: RestoreOptions
+) -> Restored | RestorePlan:
+    from difyops.cli.snapshot import open_store
+    from difyops.snapshot.history import kept_app
+    from difyops.snapshot.restore import plan_restore
+    from difyops.snapshot.restore import restore as bring_back
+
+    store = open_store(session)
+    async with session.instance() as instance:
+        branch = session.config.context(source).name if source else instance.name
+        kept = kept_app(store, store.resolve(to, branch=branch), selector)
+        if session.dry_run:
+            return await plan_restore(instance, kept, to, options)
+        session.confirm("Create it?", changes=f"Restoring {kept.record.name!r} into {instance.name}")
+        done = await bring_back(instance, kept, to, options)
+        session.audit("snapshot.restore", done.app_id, instance.name, former=kept.record.id, source=branch)
+        return done
+
+
+async def _doctor(session: Session, selector: str | None, action: str | None) -> list[CutOff]:
+    from difyops.snapshot import recover
+
+    state = session.config.state
+    context = session.config.context(session.one_context()).name
+    entries = recover.cut_off(state, context, selector)
+    if not entries:
+        return []
+    async with session.instance() as instance:
+        if action is None or session.dry_run:
+            return await recover.examine(instance, state, entries)
+        session.confirm(f"{action.capitalize()} {len(entries)}?", changes=f"To {action} {len(entries)} rollbacks")
+        ended = []
+        for entry in entries:
+            end = recover.finish if action == "finish" else recover.undo
+            ended.append(await end(instance, state, entry))
+            session.audit(f"snapshot.rollback.{action}", entry.app_id, instance.name, to=entry.target)
+        return ended
+
+
+def _show_plans(session: Session, plans: Sequence[Plan]) -> None:
+    """Show the plan on stderr before the question; with --yes a person still finds it in the log of the job."""
+    if session.quiet:
+        return
+    from difyops.render import snapshot as views
+    from difyops.render.plain import as_plain
+
+    sys.stderr.write("\n\n".join(as_plain(views.plan(item)) for item in plans) + "\n")
+    sys.stderr.flush()
+
+
+def _means_one(selector: str) -> bool:
+    return (
+        selector != "all" and not selector.startswith(("tag:", "mode:", "@")) and not any(c in selector for c in "*?[")
+    )
+
+
+def _given(pairs: list[str] | None) -> dict[str, SecretText]:
+    from difyops.credentials import resolve
+
+    given = {}
+    for pair in pairs or ():
+        key, _, reference = pair.partition("=")
+        if not reference:
+            raise UsageError(
+                f"--secret {key!r} has no reference.", hint="Example: --secret env:API_TOKEN=file:token.txt"
+            )
+        given[key] = resolve(reference)
+    return given
+
+
+def _smoke(text: str | None, expect: str | None) -> Smoke | None:
+    if text is None:
+        if expect is not None:
+            raise UsageError("--expect needs --smoke.")
+        return None
+    from difyops.cli.values import json_object
+    from difyops.snapshot.smoke import Smoke
+
+    body = json_object(text, "--smoke")
+    query = body.pop("query", "ping") if "inputs" in body else "ping"
+    inputs: Any = body.get("inputs", body)
+    return Smoke(inputs=inputs, query=str(query), expect=expect)
+
+
+def _translation(path: Path | None, pairs: list[str] | None) -> Any:
+    from difyops.cli.values import yaml_mapping
+    from difyops.credentials import resolve
+    from difyops.snapshot.restore import Translation
+
+    body = yaml_mapping(path, {"datasets", "credentials", "secrets"}) if path else {}
+    secrets = {key: resolve(str(reference)) for key, reference in (body.get("secrets") or {}).items()}
+    return Translation(
+        datasets=body.get("datasets") or {},
+        credentials=body.get("credentials") or {},
+        secrets={**secrets, **_given(pairs)},
+    )

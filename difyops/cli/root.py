@@ -1,0 +1,115 @@
+"""The root command: one table of lazily loaded groups, and the one place where a run ends.
+
+``--help`` and ``--version`` read the table only; a group's module loads when one of its commands is called.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from difyops import __version__
+from difyops.errors import DifyopsError, Interrupted, UsageError
+from difyops.outcome import Outcome
+
+GROUPS: dict[str, tuple[str, str]] = {
+    "context": ("difyops.cli.context", "Instances and how to reach them."),
+    "doctor": ("difyops.cli.doctor", "Can this machine do its job against this instance?"),
+    "app": ("difyops.cli.app", "Look at apps, switch their API on and off."),
+    "snapshot": ("difyops.cli.snapshot", "Keep workflows in git, see what changed, go back."),
+    "emulator": ("difyops.cli.emulator", "A small Dify-compatible instance on this machine."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are imported when they are called, not when they are listed."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the nouns in the order of the table."""
+        return list(GROUPS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import the noun's door."""
+        if cmd_name not in GROUPS:
+            return None
+        command = get_command(importlib.import_module(GROUPS[cmd_name][0]).noun)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the nouns from the table, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in GROUPS.items()])
+
+
+root = typer.Typer(
+    cls=LazyGroup,
+    name="difyops",
+    help="The operations layer for self-hosted Dify instances.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"difyops {__version__}")
+        raise typer.Exit
+
+
+@root.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Operate self-hosted Dify instances: snapshots, rollback, and more."""
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return the exit code; everything difyops knows to fail ends here."""
+    try:
+        result = root(args=arguments, prog_name="difyops", standalone_mode=False)
+    except DifyopsError as error:
+        return _end(Outcome(kind="error", data=None, error=error), arguments)
+    except typer.TyperException as error:
+        return _end(Outcome(kind="error", data=None, error=_usage(error)), arguments)
+    except (KeyboardInterrupt, typer.Abort):
+        return _end(Outcome(kind="error", data=None, error=Interrupted("Interrupted.")), arguments)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    if isinstance(result, Outcome):
+        return _end(result, arguments)
+    return result if isinstance(result, int) else 0
+
+
+def _end(outcome: Outcome, arguments: list[str]) -> int:
+    from difyops.cli.session import current
+    from difyops.render import show
+
+    try:
+        show(outcome, current().look(arguments))
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    return outcome.exit_code
+
+
+def _usage(error: typer.TyperException) -> UsageError:
+    """Turn what the parser complains about into our usage error, with the command to ask for help."""
+    shown = getattr(error, "format_message", None)
+    text = shown() if callable(shown) else str(error)
+    context = getattr(error, "ctx", None)
+    path = getattr(context, "command_path", "difyops")
+    if type(error).__name__ == "NoArgsIsHelpError":
+        typer.echo(text)
+        raise SystemExit(2)
+    return UsageError(text.strip() or "The command line cannot be read.", hint=f"{path} --help")

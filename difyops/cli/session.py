@@ -1,0 +1,191 @@
+"""What one command run needs, built when it is asked for: configuration, connections, stores, the look of the output.
+
+The one home of the event loop: ``run`` drives a coroutine to its end under the whole-command deadline, with Ctrl-C and
+SIGTERM turned into one clean cancellation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from difyops.errors import Interrupted, NeedsConfirmation, StoreError, TimedOut, UsageError
+from difyops.render.look import Look, look_for
+
+if TYPE_CHECKING:
+    from difyops.api.instance import Instance
+    from difyops.config import Config
+    from difyops.ledger import Ledger
+
+T = TypeVar("T")
+log = logging.getLogger("difyops.cli")
+
+
+@dataclass(slots=True)
+class Session:
+    """The common options of one run and what is built from them."""
+
+    output: str | None = None
+    contexts: tuple[str, ...] = ()
+    store: Path | None = None
+    yes: bool = False
+    dry_run: bool = False
+    deadline: float | None = None
+    quiet: bool = False
+    verbose: int = 0
+    log_format: str = "text"
+    max_in_flight: int | None = None
+    _config: Config | None = field(default=None, repr=False)
+    _ledger: Ledger | None = field(default=None, repr=False)
+
+    def look(self, arguments: list[str]) -> Look:
+        """Return how output is to look: format, colour, width, talk."""
+        return look_for(self.output, arguments, quiet=self.quiet)
+
+    @property
+    def config(self) -> Config:
+        """Return the configuration that holds here (read once)."""
+        if self._config is None:
+            from difyops import config
+
+            self._config = config.load(store=self.store)
+        return self._config
+
+    @property
+    def ledger(self) -> Ledger:
+        """Return the ledger in the state folder (opened once)."""
+        if self._ledger is None:
+            from difyops.ledger import Ledger
+
+            self._ledger = Ledger.open(self.config.state / "ledger.sqlite3")
+        return self._ledger
+
+    def one_context(self) -> str | None:
+        """Return the only ``-c``, or ``None`` for the current one.
+
+        Raises:
+            UsageError: several were given where one makes sense.
+        """
+        if len(self.contexts) > 1:
+            raise UsageError("This command works on one context; -c was given more than once.")
+        return self.contexts[0] if self.contexts else None
+
+    @contextlib.asynccontextmanager
+    async def instance(self, name: str | None = None, *, login_again: bool = False) -> AsyncIterator[Instance]:
+        """Open the instance of this run (or of context ``name``) and close it afterwards."""
+        from difyops.api.instance import ConnectOptions, connect
+
+        context = self.config.context(name or self.one_context())
+        options = ConnectOptions(state=self.config.state, max_in_flight=self.max_in_flight, login_again=login_again)
+        opened = await connect(context, options)
+        try:
+            yield opened
+        finally:
+            await opened.close()
+
+    def confirm(self, question: str, *, changes: str) -> None:
+        """Let the person agree to ``changes``; ``--yes`` agrees beforehand.
+
+        Raises:
+            NeedsConfirmation: there is no terminal and no ``--yes``, or the person said no.
+        """
+        if self.yes:
+            return
+        if not sys.stdin.isatty() or not sys.stderr.isatty():
+            raise NeedsConfirmation(
+                f"{changes} needs a yes, and there is no terminal to ask.",
+                hint="Add --yes, or --dry-run to look first.",
+            )
+        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)  # noqa: T201 - the one question we ask
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise NeedsConfirmation("Not confirmed; nothing was changed.")
+
+    def audit(self, action: str, subject: str, context: str, *, outcome: str = "done", **facts: object) -> None:
+        """Write one line about a change to an instance into the audit log; no secrets."""
+        import getpass
+
+        from difyops.clock import SystemClock
+        from difyops.ledger import AuditEntry
+
+        entry = AuditEntry(
+            action=action,
+            subject=subject,
+            context=context,
+            actor=getpass.getuser(),
+            when=SystemClock().now(),
+            outcome=outcome,
+            data=facts,
+        )
+        try:
+            self.ledger.audit(entry)
+        except StoreError as error:
+            log.warning("%s was done, but not written into the audit log: %s", action, error)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Drive ``work`` to its end.
+
+        Raises:
+            TimedOut: the whole-command deadline passed. Interrupted: Ctrl-C or SIGTERM.
+        """
+        _set_up_logging(self)
+        with asyncio.Runner() as runner:
+            return runner.run(self._bounded(work))
+
+    async def _bounded(self, work: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.ensure_future(work)
+        loop = asyncio.get_running_loop()
+        interrupted = False
+
+        def interrupt() -> None:
+            nonlocal interrupted
+            interrupted = True
+            task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+                loop.add_signal_handler(number, interrupt)
+        try:
+            async with asyncio.timeout(self.deadline):
+                return await task
+        except TimeoutError:
+            raise TimedOut(f"The deadline of {self.deadline:g} s passed." if self.deadline else "Timed out.") from None
+        except asyncio.CancelledError:
+            if interrupted:
+                raise Interrupted("Interrupted.") from None
+            raise
+
+
+_current = Session()
+
+
+def current() -> Session:
+    """Return the session of the command being run (or a plain one before any option was read)."""
+    return _current
+
+
+def begin(session: Session) -> Session:
+    """Make ``session`` the current one."""
+    global _current
+    _current = session
+    return session
+
+
+def _set_up_logging(session: Session) -> None:
+    """Send the ``difyops`` loggers to stderr: warnings, -v info, -vv debug; text or JSON lines."""
+    from difyops.render.logs import handler
+
+    logger = logging.getLogger("difyops")
+    logger.handlers = [handler(session.log_format)]
+    logger.propagate = False
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(session.verbose, 2)]
+    logger.setLevel(logging.ERROR if session.quiet else level)
+    if os.environ.get("DIFYOPS_DEBUG"):
+        logger.setLevel(logging.DEBUG)

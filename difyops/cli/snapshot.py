@@ -1,0 +1,181 @@
+"""``difyops snapshot``: keeping and looking. Parse, call the room, return what it found. Going back: ``going_back``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from difyops.cli import going_back
+from difyops.cli.door import command, group
+from difyops.cli.session import Session
+from difyops.errors import UsageError
+from difyops.outcome import Facts, Outcome
+
+if TYPE_CHECKING:
+    from difyops.git_store import GitStore
+
+noun = group("Keep workflows in git, see what changed, go back.")
+
+Selectors = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[SELECTOR]...", help="Id, name, slug, glob, tag:NAME, mode:NAME, @file, all (default)."),
+]
+
+
+def open_store(session: Session, *, create: bool = False) -> GitStore:
+    """Return the store of this run."""
+    from difyops.git_store import GitStore
+
+    return GitStore.open(session.config.store, create=create)
+
+
+@command(noun, "create")
+def create(
+    session: Session,
+    selectors: Selectors = None,
+    tag: Annotated[
+        str | None, typer.Option("--tag", "-t", help="Name this snapshot; a tag that exists is refused.")
+    ] = None,
+    message: Annotated[str, typer.Option("--message", "-m", help="What this snapshot is for.")] = "",
+    live_only: Annotated[
+        bool, typer.Option("--live-only", help="Look at live versions only; drafts as before.")
+    ] = False,
+    full: Annotated[bool, typer.Option("--full", help="Read everything again.")] = False,
+    max_in_flight: Annotated[
+        int | None, typer.Option("--max-in-flight", min=1, max=64, help="Calls at once (default 4).")
+    ] = None,
+) -> Outcome:
+    """Take a snapshot of the selected apps (default: the whole workspace)."""
+    from difyops.render import snapshot as views
+    from difyops.render.progress import progress
+    from difyops.snapshot.take import Taken, TakeOptions, take
+
+    store = open_store(session, create=not session.dry_run)
+    session.max_in_flight = max_in_flight
+
+    async def work() -> Taken:
+        async with session.instance() as instance:
+            options = TakeOptions(
+                selectors=tuple(selectors or ("all",)),
+                tag=tag,
+                message=message,
+                live_only=live_only,
+                full=full,
+                dry_run=session.dry_run,
+                limit=max_in_flight or instance.context.max_in_flight,
+            )
+            with progress("reading apps", quiet=session.quiet) as moved:
+                return await take(instance, store, options, progress=moved)
+
+    return views.taken(session.run(work()), dry_run=session.dry_run)
+
+
+@command(noun, "list")
+def list_(
+    session: Session,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many.")] = 20,
+) -> Outcome:
+    """List the snapshots of a context, newest first."""
+    from difyops.render import snapshot as views
+    from difyops.snapshot.history import history
+
+    return views.history(history(open_store(session), _context(session), limit=limit))
+
+
+@command(noun, "show")
+def show(
+    session: Session,
+    revision: Annotated[str, typer.Argument(metavar="SNAPSHOT", help="Tag, commit, latest, latest~1.")] = "latest",
+) -> Outcome:
+    """Show what one snapshot holds."""
+    from difyops.render import snapshot as views
+    from difyops.snapshot.history import show as shown
+
+    return views.shown(shown(open_store(session), _context(session), revision))
+
+
+@command(noun, "diff")
+def diff(
+    session: Session,
+    revisions: Annotated[
+        list[str] | None, typer.Argument(metavar="[FROM] [TO]", help="One snapshot: against live. Two: between them.")
+    ] = None,
+    app: Annotated[list[str] | None, typer.Option("--app", "-a", help="Only these apps (selector).")] = None,
+    draft: Annotated[bool, typer.Option("--draft", help="Drafts against what is live.")] = False,
+) -> Outcome:
+    """Show what differs, in meaning: between snapshots, with live (default: latest), or drafts with live."""
+    from difyops.render import snapshot as views
+    from difyops.snapshot.compare import Comparison, between, draft_with_live, with_live
+
+    chosen, given = tuple(app or ("all",)), list(revisions or ())
+    if len(given) > 2 or (draft and given):
+        raise UsageError("diff takes at most two snapshots, and none together with --draft.")
+    if len(given) == 2:
+        return views.comparison(between(open_store(session), _context(session), given[0], given[1], chosen))
+
+    async def work() -> Comparison:
+        async with session.instance() as instance:
+            if draft:
+                return await draft_with_live(instance, chosen)
+            return await with_live(instance, open_store(session), given[0] if given else "latest", chosen)
+
+    return views.comparison(session.run(work()))
+
+
+@command(noun, "drift")
+def drift(session: Session, selectors: Selectors = None) -> Outcome:
+    """Does live still look like the last snapshot? Exit 5 when not."""
+    from difyops.render import snapshot as views
+    from difyops.snapshot.drift import Drift
+    from difyops.snapshot.drift import drift as look_for_drift
+
+    async def work() -> Drift:
+        async with session.instance() as instance:
+            return await look_for_drift(instance, open_store(session), tuple(selectors or ("all",)))
+
+    return views.drift(session.run(work()))
+
+
+@command(noun, "verify")
+def verify(
+    session: Session,
+    revision: Annotated[str, typer.Argument(metavar="SNAPSHOT")] = "latest",
+    subset: Annotated[str | None, typer.Option("--subset", metavar="N/T", help="Re-hash the n-th of t parts.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All snapshots of the context.")] = False,
+) -> Outcome:
+    """Re-hash a snapshot, check git's integrity and the manifest. Exit 5 when something is wrong."""
+    from difyops.render import snapshot as views
+    from difyops.snapshot.check import subset as parsed
+    from difyops.snapshot.check import verify as check
+
+    part = parsed(subset) if subset else (1, 1)
+    store = open_store(session)
+    return views.checked(check(store, _context(session), revision=revision, part=part, history=everything))
+
+
+@command(noun, "push")
+def push(
+    session: Session,
+    remote: Annotated[str, typer.Argument(metavar="REMOTE", help="A remote of the store, or a URL.")] = "origin",
+) -> Outcome:
+    """Push the snapshots of a context with their tags to a remote; never with force."""
+    store = open_store(session)
+    context = _context(session)
+    if session.dry_run:
+        data = {"remote": remote, "branch": context, "pushed": []}
+        return Outcome(kind="snapshot.push", data=data, summary=f"dry run: would push {context} to {remote}")
+    pushed = store.push(remote, branch=context)
+    return Outcome(
+        kind="snapshot.push",
+        data={"remote": remote, "branch": context, "pushed": pushed},
+        blocks=[Facts(pairs=[("pushed", line) for line in pushed] or [("pushed", "nothing new")])],
+        summary=f"pushed {context} to {remote}",
+    )
+
+
+def _context(session: Session) -> str:
+    return session.config.context(session.one_context()).name
+
+
+going_back.register(noun)

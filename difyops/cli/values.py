@@ -1,0 +1,58 @@
+"""Values that options carry: JSON given inline or as ``@file``, YAML files with known keys."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from difyops.dsl.load import load_yaml_with_lines
+from difyops.dsl.model import DslError
+from difyops.errors import UsageError
+
+_EXAMPLE = """'{"text": "hello"}'"""
+
+
+def json_object(text: str, option: str) -> dict[str, Any]:
+    """Return the JSON object that an option gives, inline or as ``@file``.
+
+    Raises:
+        UsageError: the file cannot be read, or it is not a JSON object; names the place.
+    """
+    source = text
+    if text.startswith("@"):
+        try:
+            source = Path(text[1:]).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{option}: {text[1:]} cannot be read: {error}.") from error
+    try:
+        body = json.loads(source)
+    except ValueError as error:
+        raise UsageError(
+            f"{option} is not JSON: {error}.", hint=f'Example: {option} \'{{"text": "hello"}}\''
+        ) from error
+    if not isinstance(body, dict):
+        raise UsageError(f"{option} must be a JSON object.", hint=f'Example: {option} \'{{"text": "hello"}}\'')
+    return body
+
+
+def yaml_mapping(path: Path, known: set[str]) -> dict[str, Any]:
+    """Return a YAML file that is a mapping of mappings with known keys.
+
+    Raises:
+        UsageError: it cannot be read, or has another shape; names file, line and field.
+    """
+    try:
+        body, lines = load_yaml_with_lines(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
+    except DslError as error:
+        raise UsageError(f"{path}: {error.message}") from error
+    if not isinstance(body, dict):
+        raise UsageError(f"{path}:1: the file must be a mapping.")
+    for key, value in body.items():
+        if key not in known:
+            raise UsageError(f"{path}:{lines.at((key,))}: unknown field {key!r} (known: {', '.join(sorted(known))}).")
+        if value is not None and not isinstance(value, dict):
+            raise UsageError(f"{path}:{lines.at((key,))}: {key} must be a mapping.")
+    return body

@@ -1,0 +1,130 @@
+"""Knowledge in the console: datasets, documents, indexing status, failed documents and their retry."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from difyops.emulator import dataset_views, shapes
+from difyops.emulator.datasets import INDEXING_SECONDS, Dataset, Document
+from difyops.emulator.routing import Call, Route
+
+API = "/console/api/datasets"
+ONE = f"{API}/{{dataset_id:uuid}}"
+
+
+def dataset_of(call: Call) -> Dataset:
+    """Return the dataset named in the path.
+
+    Raises:
+        Problem: 404.
+    """
+    found = call.instance.datasets.get(call.params["dataset_id"])
+    if found is None:
+        raise shapes.not_found_with_help(call.path, "Dataset not found.")
+    return found
+
+
+def document_of(call: Call) -> Document:
+    """Return the document named in the path.
+
+    Raises:
+        Problem: 404.
+    """
+    found = dataset_of(call).documents.get(call.params["document_id"])
+    if found is None:
+        raise shapes.not_found_with_help(call.path, "Document not found.")
+    return found
+
+
+def list_datasets(call: Call) -> Response:
+    """List the datasets, newest first."""
+    page = call.number("page", 1, model="DatasetListQuery", high=99999)
+    limit = call.number("limit", 20, model="DatasetListQuery", high=100)
+    keyword = call.query("keyword").lower()
+    rows = [
+        dataset_views.dataset_row(call.instance, dataset, listed=True)
+        for dataset in reversed(call.instance.datasets.values())
+        if keyword in dataset.name.lower()
+    ]
+    return shapes.answer(dataset_views.page(rows, page, limit))
+
+
+def show_dataset(call: Call) -> Response:
+    """Return one dataset."""
+    return shapes.answer(dataset_views.dataset_row(call.instance, dataset_of(call), listed=True))
+
+
+def list_documents(call: Call) -> Response:
+    """List the documents of a dataset."""
+    page = call.number("page", 1, model="DocumentListQuery", high=99999)
+    limit = call.number("limit", 20, model="DocumentListQuery", high=100)
+    keyword = call.query("keyword").lower()
+    rows = [
+        dataset_views.document_row(call.instance, document)
+        for document in dataset_of(call).documents.values()
+        if keyword in document.name.lower()
+    ]
+    return shapes.answer(dataset_views.page(rows, page, limit))
+
+
+def show_document(call: Call) -> Response:
+    """Return one document."""
+    return shapes.answer(dataset_views.document_row(call.instance, document_of(call)))
+
+
+def indexing_of_dataset(call: Call) -> Response:
+    """Return the indexing status of every document."""
+    documents = dataset_of(call).documents.values()
+    return shapes.answer({"data": [dataset_views.indexing_row(call.instance, item) for item in documents]})
+
+
+def indexing_of_batch(call: Call) -> Response:
+    """Return the indexing status of what was uploaded together."""
+    found = [item for item in dataset_of(call).documents.values() if item.batch == call.params["batch"]]
+    if not found:
+        raise shapes.not_found_with_help(call.path, "Documents not found.")
+    return shapes.answer({"data": [dataset_views.indexing_row(call.instance, item) for item in found]})
+
+
+def indexing_of_document(call: Call) -> Response:
+    """Return the indexing status of one document."""
+    return shapes.answer(dataset_views.indexing_row(call.instance, document_of(call)))
+
+
+def failed_documents(call: Call) -> Response:
+    """Return the documents whose indexing failed."""
+    moment = call.instance.moment()
+    found = [item for item in dataset_of(call).documents.values() if item.status(moment) == "error"]
+    rows = [dataset_views.indexing_row(call.instance, item) for item in found]
+    return shapes.answer({"data": rows, "total": len(rows)})
+
+
+def retry(call: Call) -> Response:
+    """Index documents again: 204; completed ones are skipped."""
+    instance, dataset = call.instance, dataset_of(call)
+    for document_id in call.require(call.json(), "document_ids", "DocumentRetryPayload"):
+        document = dataset.documents.get(str(document_id))
+        if document is not None and document.status(instance.moment()) != "completed":
+            document.broken = instance.control.has("indexing_fails")
+            document.started_at = instance.moment()
+            document.ready_at = instance.moment() + instance.scaled(INDEXING_SECONDS)
+    return shapes.empty()
+
+
+def api_base(call: Call) -> Response:
+    """Return the address of the service API."""
+    return shapes.answer({"api_base_url": f"{call.instance.base_url}/v1"})
+
+
+ROUTES = (
+    Route("GET", API, list_datasets),
+    Route("GET", f"{API}/api-base-info", api_base),
+    Route("GET", ONE, show_dataset),
+    Route("GET", f"{ONE}/documents", list_documents),
+    Route("GET", f"{ONE}/indexing-status", indexing_of_dataset),
+    Route("GET", f"{ONE}/error-docs", failed_documents),
+    Route("POST", f"{ONE}/retry", retry, role="editor"),
+    Route("GET", f"{ONE}/batch/{{batch}}/indexing-status", indexing_of_batch),
+    Route("GET", f"{ONE}/documents/{{document_id:uuid}}", show_document),
+    Route("GET", f"{ONE}/documents/{{document_id:uuid}}/indexing-status", indexing_of_document),
+)

@@ -1,0 +1,153 @@
+"""What differs between the Dify versions the emulator can be. One table, read by the routes; no behaviour here.
+
+``1.13.0``, ``1.13.3`` and ``1.15`` are held to recorded exchanges; ``1.9.1`` and ``1.11.2`` follow the server's code and
+documentation. A build may report another version than it is: ``reported`` is only a default for the ``X-Version`` header.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from difyops.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """The capabilities and traps of one version. The defaults are 1.13.0's."""
+
+    name: str
+    reported: str
+    dsl: str = "0.6.0"
+    body_tokens: bool = False
+    """Login answers tokens in the body, refresh takes one in the body, logout is GET, there is no CSRF (<= 1.9.1)."""
+    base64_password: bool = True
+    workspace_by_get: bool = False
+    triggers: bool = True
+    run_filters: bool = True
+    """``workflow-runs`` knows ``status`` and ``triggered_from`` and has ``/count`` (>= 1.9.2)."""
+    worker_streams: bool = True
+    """Streaming workflow runs happen in a worker: invalid inputs and dead workers show as silence (>= 1.13.0)."""
+    flow_blocking_hangs: bool = False
+    flow_message_end: bool = True
+    sys_in_start: bool = True
+    """Start nodes list ``sys.*`` among their inputs and outputs."""
+    node_type_in_inputs: bool = False
+    model_in_llm_inputs: bool = False
+    restore: bool = False
+    stars_keep_secret: bool = False
+    """The mask of twenty stars with the same id keeps the stored secret; before, the stars become the secret."""
+    draft_variable_posts: bool = False
+    rejects_unknown_node_types: bool = True
+    """Saving a draft with an unknown node type is a 400; later versions notice only when it runs."""
+    graph_errors_are_400: bool = False
+    error_event_on_bad_run: bool = False
+    rows_survive_stop: bool = True
+    """After a stop the row may stay ``running`` for ever although the stream says ``stopped``."""
+    unpublished_is_null: bool = False
+    unknown_run_is_404: bool = False
+    service_unknown_run_is_404: bool = False
+    unknown_version_export_is_500: bool = False
+    empty_patch_is_message: bool = False
+    failed_imports_leave_orphans: bool = True
+    icon_type_in_dsl: bool = False
+    indexed_tag_ids: bool = False
+    tag_bindings_moved: bool = False
+    string_binding_counts: bool = False
+    trigger_enable_is_400: bool = False
+    dsl_version_route: bool = False
+    run_events_route: bool = False
+    model_in_conversations: bool = False
+    null_status_count: bool = False
+    bound_agent: bool = False
+    provider_name: bool = False
+    file_reference: bool = False
+    empty_doc_metadata: bool = False
+    vector_space_feature: bool = True
+    collaboration_features: bool = False
+    empty_413_message: bool = False
+    vary_everywhere: bool = False
+    redis_wait: float = 0.0
+    """Seconds the server retries before it admits that Redis is gone."""
+    daemon_error: str = "Failed to request plugin daemon, url: plugin/{tenant}/management/models"
+    daemon_chat_stream_is_400: bool = True
+
+
+_RELEASES = (
+    Release(
+        name="1.9.1",
+        reported="1.9.1",
+        dsl="0.4.0",
+        body_tokens=True,
+        base64_password=False,
+        workspace_by_get=True,
+        triggers=False,
+        run_filters=False,
+        worker_streams=False,
+    ),
+    Release(name="1.11.2", reported="1.11.2", dsl="0.5.0", worker_streams=False),
+    Release(name="1.13.0", reported="1.13.0", flow_blocking_hangs=True, flow_message_end=False),
+    Release(
+        name="1.13.3",
+        reported="1.13.3",
+        sys_in_start=False,
+        node_type_in_inputs=True,
+        restore=True,
+        stars_keep_secret=True,
+        service_unknown_run_is_404=True,
+        icon_type_in_dsl=True,
+    ),
+    Release(
+        name="1.15",
+        reported="1.15.0",
+        sys_in_start=False,
+        node_type_in_inputs=True,
+        model_in_llm_inputs=True,
+        restore=True,
+        stars_keep_secret=True,
+        draft_variable_posts=True,
+        rejects_unknown_node_types=False,
+        graph_errors_are_400=True,
+        error_event_on_bad_run=True,
+        rows_survive_stop=False,
+        unpublished_is_null=True,
+        unknown_run_is_404=True,
+        service_unknown_run_is_404=True,
+        unknown_version_export_is_500=True,
+        empty_patch_is_message=True,
+        failed_imports_leave_orphans=False,
+        icon_type_in_dsl=True,
+        indexed_tag_ids=True,
+        tag_bindings_moved=True,
+        string_binding_counts=True,
+        trigger_enable_is_400=True,
+        dsl_version_route=True,
+        run_events_route=True,
+        model_in_conversations=True,
+        null_status_count=True,
+        bound_agent=True,
+        provider_name=True,
+        file_reference=True,
+        empty_doc_metadata=True,
+        vector_space_feature=False,
+        collaboration_features=True,
+        empty_413_message=True,
+        vary_everywhere=True,
+        redis_wait=22.5,
+        daemon_error="Request to Plugin Daemon Service failed-500",
+        daemon_chat_stream_is_400=False,
+    ),
+)
+
+VERSIONS = tuple(release.name for release in _RELEASES)
+
+
+def release_named(name: str) -> Release:
+    """Return the release called ``name``.
+
+    Raises:
+        UsageError: the emulator has no such version; the message lists those it has.
+    """
+    for release in _RELEASES:
+        if release.name == name:
+            return release
+    raise UsageError(f"The emulator has no version {name!r}; it can be {', '.join(VERSIONS)}.")

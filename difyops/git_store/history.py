@@ -1,0 +1,130 @@
+"""Reading history: the log, the tags, and from what a person types to one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import islice
+
+from difyops.errors import StoreError
+from difyops.git_store import names, refs
+from difyops.git_store.plumbing import Git
+from difyops.git_store.records import CommitInfo, TagInfo
+
+
+def log(git: Git, branch: str, *, limit: int) -> list[CommitInfo]:
+    """Return the newest ``limit`` commits of a branch along its first parents, newest first; none without a branch."""
+    ref = refs.HEADS + branch
+    if ref not in refs.read(git, ref):
+        return []
+    named: dict[str, list[str]] = {}
+    for tag in tags(git, branch):
+        named.setdefault(tag.commit, []).append(tag.name)
+    answer = git.run(
+        "log",
+        "-z",
+        "--first-parent",
+        f"--max-count={max(0, limit)}",
+        "--encoding=UTF-8",
+        "--format=tformat:%H%x00%ct%x00%an <%ae>%x00%B",
+        "--end-of-options",
+        ref,
+        "--",
+    )
+    return [
+        CommitInfo(
+            id=commit,
+            when=_moment(seconds),
+            author=author,
+            subject=message.strip().partition("\n")[0],
+            body=message.strip().partition("\n")[2].strip(),
+            tags=tuple(named.get(commit, ())),
+        )
+        for commit, seconds, author, message in _records(answer.output, 4)
+    ]
+
+
+def tags(git: Git, branch: str) -> list[TagInfo]:
+    """Return the tags of a context that point to commits, newest first."""
+    prefix = f"{refs.TAGS}{branch}/"
+    fields = "%(refname)%00%(objecttype)%00%(objectname)%00%(*objecttype)%00%(*objectname)%00"
+    answer = git.run(
+        "for-each-ref",
+        "--sort=refname",
+        "--sort=-creatordate",
+        f"--format={fields}%(creatordate:unix)%00%(contents)%00",
+        prefix,
+    )
+    found: list[TagInfo] = []
+    for ref, kind, own_id, peeled_kind, peeled_id, seconds, message in _records(answer.output, 7):
+        annotated = kind == "tag"
+        if (peeled_kind if annotated else kind) == "commit":
+            found.append(
+                TagInfo(
+                    name=ref.removeprefix(prefix),
+                    commit=peeled_id if annotated else own_id,
+                    when=_moment(seconds),
+                    message=message.strip() if annotated else "",
+                )
+            )
+    return found
+
+
+def resolve(git: Git, text: str, branch: str) -> str:
+    """Return the commit a person means: ``latest``, ``HEAD``, a tag, a commit id of this context, each with ``~N``.
+
+    Raises:
+        StoreError: there is no such snapshot in this context; the hint lists the newest tags.
+    """
+    name, back = names.steps_back(text.strip())
+    start = _start(git, name, branch)
+    found = _commit(git, f"{start}~{back}") if start and back else start
+    if found is None:
+        raise StoreError(f"There is no snapshot {names.shown(text)} of {branch}.", hint=_what_there_is(git, branch))
+    return found
+
+
+def _start(git: Git, name: str, branch: str) -> str | None:
+    if name in (*names.NEWEST, branch):
+        return refs.read(git, refs.HEADS + branch).get(refs.HEADS + branch)
+    if names.is_tag(name):
+        ref = f"{refs.TAGS}{branch}/{name}"
+        if ref in refs.read(git, ref):
+            return _commit(git, ref)
+    if names.is_some_id(name.lower()):
+        found = _commit(git, name.lower())
+        return found if found and _belongs(git, found, branch) else None
+    return None
+
+
+def _commit(git: Git, expression: str) -> str | None:
+    """Ask git for a commit. ``expression`` is made here from checked parts, never a person's text as it is."""
+    answer = git.run(
+        "rev-parse", "--verify", "--quiet", "--end-of-options", f"{expression}^{{commit}}", fine=(0, 1, 128)
+    )
+    return next((line for line in answer.lines if names.is_full_id(line)), None)
+
+
+def _belongs(git: Git, commit: str, branch: str) -> bool:
+    answer = git.run("for-each-ref", "--count=1", f"--contains={commit}", refs.HEADS + branch, f"{refs.TAGS}{branch}/")
+    return bool(answer.lines)
+
+
+def _what_there_is(git: Git, branch: str) -> str:
+    newest = tags(git, branch)
+    if newest:
+        return f"Newest tags: {names.listed(tag.name for tag in newest)}; all: difyops snapshot list"
+    if log(git, branch, limit=1):
+        return "No tags yet; use latest, latest~1 or a commit id: difyops snapshot list"
+    return "No snapshot was taken yet: difyops snapshot create"
+
+
+def _records(output: bytes, width: int) -> Iterator[list[str]]:
+    """Cut NUL-separated fields into records; some commands put a line end between two records."""
+    fields = iter(output.decode(errors="replace").split("\0"))
+    while len(record := list(islice(fields, width))) == width:
+        yield [record[0].lstrip("\n"), *record[1:]]
+
+
+def _moment(seconds: str) -> datetime:
+    return datetime.fromtimestamp(int(seconds or 0), UTC)

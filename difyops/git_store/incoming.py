@@ -1,0 +1,138 @@
+"""New objects: through one ``git fast-import`` into a side folder, then into the store as one pack.
+
+The side folder (``.git/difyops-incoming-*``) belongs to the writer that holds the store's lock; one that is there when
+a new writer starts was left by a dead one and is removed. Nothing refers to new objects before ``refs.move``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from difyops.atomic_file import store_error
+from difyops.git_store import names
+from difyops.git_store.plumbing import Git
+from difyops.git_store.tree import PLAIN, Change, Write
+
+_PREFIX = "difyops-incoming-"
+_NO_REF = "refs/difyops/incoming"  # fast-import wants a name; it is withdrawn in the same stream and never exists
+
+# Measured on 3,000 files (51 MB): deltas cost half the time and save nothing between unlike files, and the lightest
+# compression writes twice as fast for a twelfth more space; `git gc` packs tighter later.
+_FAST = ("pack.compression=1", "fastimport.unpackLimit=0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A commit to be written: ``parent`` is ``None`` for the first one."""
+
+    parent: str | None
+    changes: Sequence[Change]
+    message: str
+    author: str
+    when: datetime
+
+
+def write(git: Git, draft: Draft, *, null_id: str) -> str:
+    """Write a commit with all it needs and return its id; no reference points to it yet.
+
+    Raises:
+        StoreError: git failed or the disk is full; nothing was added to the store.
+    """
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=git.folder))
+    except OSError as error:
+        raise store_error(error, git.path) from error
+    try:
+        (folder / "pack").mkdir()
+        answer = git.feed(
+            "fast-import",
+            "--quiet",
+            "--done",
+            "--depth=0",
+            "--date-format=raw",
+            chunks=_stream(draft, null_id),
+            settings=_FAST,
+            environment={
+                "GIT_OBJECT_DIRECTORY": str(folder),
+                "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(git.folder / "objects"),
+            },
+        )
+        _take_over(folder / "pack", git.folder / "objects" / "pack")
+        return answer.lines[0]
+    except OSError as error:
+        raise store_error(error, git.path) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        for report in git.folder.glob("fast_import_crash_*"):
+            report.unlink(missing_ok=True)
+
+
+def write_tag(git: Git, *, name: str, commit: str, message: str, author: str, when: datetime) -> str:
+    """Write an annotated tag object and return its id. ``name`` is the tail of its reference, for git's own checks."""
+    head = f"object {commit}\ntype commit\ntag {name}\ntagger ".encode()
+    body = b"%s%s %s\n\n%s" % (head, names.author(author), _moment(when), names.message(message))
+    return git.run("mktag", stdin=body).lines[0]
+
+
+def write_blob(git: Git, content: bytes) -> str:
+    """Write one blob and return its id."""
+    return git.run("hash-object", "-w", "--stdin", stdin=content).lines[0]
+
+
+def sweep(git: Git) -> None:
+    """Remove what dead writers left. Only for the holder of the store's lock."""
+    for folder in git.folder.glob(f"{_PREFIX}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    for report in git.folder.glob("fast_import_crash_*"):
+        report.unlink(missing_ok=True)
+
+
+def _stream(draft: Draft, null_id: str) -> Iterator[bytes]:
+    who = b"%s %s" % (names.author(draft.author), _moment(draft.when))
+    text = names.message(draft.message)
+    yield f"commit {_NO_REF}\nmark :1\n".encode()
+    yield b"author %s\ncommitter %s\ndata %d\n%s\n" % (who, who, len(text), text)
+    if draft.parent is not None:
+        yield f"from {draft.parent}\n".encode()
+    for change in draft.changes:
+        path = _quoted(change.path)
+        if not isinstance(change, Write):
+            yield b"D %s\n" % path
+        elif change.content is None:
+            yield b"M %s %s %s\n" % (PLAIN.encode(), change.id.encode(), path)
+        else:
+            yield b"M %s inline %s\ndata %d\n" % (PLAIN.encode(), path, len(change.content))
+            yield change.content
+            yield b"\n"
+    yield b"\nget-mark :1\n"
+    yield f"reset {_NO_REF}\nfrom {null_id}\ndone\n".encode()
+
+
+def _quoted(path: str) -> bytes:
+    raw = path.encode(errors="surrogateescape")
+    for plain, escaped in ((b"\\", b"\\\\"), (b'"', b'\\"'), (b"\n", b"\\n")):
+        raw = raw.replace(plain, escaped)
+    return b'"%s"' % raw
+
+
+def _moment(when: datetime) -> bytes:
+    return b"%d +0000" % max(0, int(when.timestamp()))
+
+
+def _take_over(source: Path, target: Path) -> None:
+    """Move a finished pack in, its index last (that is what readers look for), and flush the folder's entries."""
+    target.mkdir(parents=True, exist_ok=True)
+    for each in sorted(source.iterdir(), key=lambda file: file.suffix == ".idx"):
+        each.rename(target / each.name)
+    for folder in (target, target.parent):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

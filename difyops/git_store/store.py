@@ -1,0 +1,249 @@
+"""``GitStore``: the one door to the snapshot repository. It holds the lock of writers and puts the parts together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from difyops import atomic_file
+from difyops.errors import StoreError
+from difyops.git_store import history, incoming, names, place, refs, remotes, tree
+from difyops.git_store.plumbing import Git
+from difyops.git_store.records import CommitInfo, FileMissing, StoreMoved, TagExists, TagInfo
+
+_LOCK_WAIT = 60.0  # seconds; a first snapshot of a large fleet takes a few
+_NOT_EDITS = frozenset({"README.md", ".gitignore"})
+
+
+class GitStore:
+    """Snapshots of several contexts in one git repository. Safe for several threads and processes at once."""
+
+    def __init__(self, git: Git, algorithm: str) -> None:
+        self._git = git
+        self._algorithm = algorithm
+        self._null_id = "0" * len(tree.blob_id(b"", algorithm))
+
+    @classmethod
+    def open(cls, path: Path, *, create: bool = False) -> GitStore:
+        """Open the repository at exactly ``path``; with ``create`` make it when the folder is missing or empty.
+
+        ``README.md`` and ``.gitignore`` may be there already. A repository further up is never used.
+
+        Raises:
+            StoreError: nothing there, not a repository, damaged, or git is missing or too old.
+        """
+        git = place.find(path, create=create)
+        return cls(git, git.run("rev-parse", "--show-object-format").lines[0])
+
+    @property
+    def path(self) -> Path:
+        """Return the folder of the repository (absolute)."""
+        return self._git.path
+
+    def head(self, branch: str) -> str | None:
+        """Return the newest commit of a branch, ``None`` when there is none yet.
+
+        Raises:
+            StoreError: the reference is damaged (never taken for "no snapshot yet").
+        """
+        ref = refs.HEADS + names.branch(branch)
+        return refs.read(self._git, ref).get(ref)
+
+    def resolve(self, text: str, *, branch: str) -> str:
+        """Return the commit id a person means: ``latest``, ``HEAD``, a tag, an id (4+ digits), each with ``~N``.
+
+        Raises:
+            StoreError: there is no such snapshot in this context; the hint lists what there is.
+        """
+        return history.resolve(self._git, text, names.branch(branch))
+
+    def commit(
+        self,
+        branch: str,
+        files: Mapping[str, bytes | None],
+        *,
+        base: str | None,
+        replace: bool,
+        message: str,
+        author: str,
+        when: datetime,
+        tag: tuple[str, str] | None = None,
+        note: bytes | None = None,
+    ) -> str:
+        """Write one commit on top of ``base`` and return its id; branch, tag and note move together or not at all.
+
+        ``files``: path -> content, ``None`` deletes. ``replace``: the tree is exactly ``files``; else ``base``'s tree
+        with these changes. ``tag``: (name, message), annotated. ``note``: as in ``note()``. A tree that equals
+        ``base``'s makes no commit: a tag then goes to ``base``, and ``base`` is returned.
+
+        Raises:
+            StoreMoved: the branch is not at ``base`` (``None``: must not exist). Nothing was changed.
+            TagExists: there is such a tag. Nothing was changed.
+            LockHeld: another process has been writing for a minute.
+            StoreError: disk full, not writable, damaged. The last good state is intact.
+            UsageError: a name or path cannot be stored.
+        """
+        head_ref = refs.HEADS + names.branch(branch)
+        tag_ref = f"{refs.TAGS}{branch}/{names.tag(tag[0])}" if tag else None
+        with self._writing():
+            self._expect(head_ref, base, tag_ref)
+            before = tree.listing(self._git, base) if base else {}
+            changes = tree.changes(before, files, replace=replace, algorithm=self._algorithm)
+            commit = base
+            if commit is None or changes:
+                draft = incoming.Draft(parent=base, changes=changes, message=message, author=author, when=when)
+                commit = incoming.write(self._git, draft, null_id=self._null_id)
+            moves = [refs.Move(ref=head_ref, new=commit, old=base)] if commit != base else []
+            if tag and tag_ref:
+                name = tag_ref.removeprefix(refs.TAGS)
+                new = incoming.write_tag(self._git, name=name, commit=commit, message=tag[1], author=author, when=when)
+                moves.append(refs.Move(ref=tag_ref, new=new))
+            if note is not None:
+                blob = incoming.write_blob(self._git, note)
+                moves.append(refs.Move(ref=refs.CHECKED + branch, new=blob, from_anywhere=True))
+            self._move(head_ref, base, tag_ref, moves)
+        return commit
+
+    def blob_ids(self, rev: str) -> dict[str, str]:
+        """Return path -> blob id for every file of ``rev`` (a full commit id, or a branch).
+
+        Raises:
+            StoreError: there is no such commit.
+        """
+        entries = tree.listing(self._git, self._commit(rev))
+        return {path: entry.id for path, entry in entries.items() if entry.kind == "blob"}
+
+    def read(self, rev: str, path: str) -> bytes:
+        """Return one file of ``rev`` (a full commit id, or a branch).
+
+        Raises:
+            FileMissing: the commit has no such file.
+            StoreError: there is no such commit, or the store is damaged.
+        """
+        return self.read_many(rev, [path])[path]
+
+    def read_many(self, rev: str, paths: Sequence[str]) -> dict[str, bytes]:
+        """Return several files of ``rev`` by path, in the order asked for. Errors as in ``read``."""
+        ids = self.blob_ids(rev)
+        for path in paths:
+            if path not in ids:
+                raise FileMissing(f"The snapshot {rev[:10]} has no file {names.shown(path)}.")
+        blobs = tree.blobs(self._git, [ids[path] for path in paths])
+        return {path: blobs[ids[path]] for path in paths}
+
+    def log(self, branch: str, *, limit: int = 50) -> list[CommitInfo]:
+        """Return the newest ``limit`` commits of a branch, newest first, with their tags."""
+        return history.log(self._git, names.branch(branch), limit=limit)
+
+    def tags(self, branch: str) -> list[TagInfo]:
+        """Return the tags of a branch, newest first."""
+        return history.tags(self._git, names.branch(branch))
+
+    def branches(self) -> list[str]:
+        """Return the names of all branches that have a commit."""
+        answer = self._git.run("for-each-ref", "--format=%(refname)", refs.HEADS)
+        found = (line.removeprefix(refs.HEADS) for line in answer.lines)
+        return [name for name in found if name != names.UNBORN]
+
+    def note(self, branch: str, content: bytes) -> None:
+        """Keep ``content`` as the context's "last checked" record: no commit, the last writer wins.
+
+        Raises:
+            StoreError: as in ``commit``.
+        """
+        ref = refs.CHECKED + names.branch(branch)
+        with self._writing():
+            blob = incoming.write_blob(self._git, content)
+            refs.move(self._git, [refs.Move(ref=ref, new=blob, from_anywhere=True)], reason="difyops: checked")
+
+    def read_note(self, branch: str) -> bytes | None:
+        """Return the context's "last checked" record, ``None`` when nothing was noted yet."""
+        ref = refs.CHECKED + names.branch(branch)
+        blob = refs.read(self._git, ref).get(ref)
+        return tree.blobs(self._git, [blob])[blob] if blob else None
+
+    def check(self) -> list[str]:
+        """Read every object and every link between them; return one line per problem, none for a sound store."""
+        answer = self._git.run(
+            "fsck", "--full", "--strict", "--no-dangling", "--no-reflogs", "--no-progress", fine=range(256)
+        )
+        said = [*answer.lines, *answer.errors.splitlines()]
+        problems = [names.one_line(line) for line in said if line.strip() and not line.startswith("notice:")]
+        if answer.status and not problems:
+            problems.append(f"git fsck ended with status {answer.status}")
+        return problems
+
+    def push(self, remote: str, *, branch: str | None = None) -> list[str]:
+        """Push a branch (or all) with tags and notes to a configured remote or an address; never by force.
+
+        Returns the references that changed over there, none when all was there already.
+
+        Raises:
+            Refused: the other side has what we do not have. StoreError: cannot be reached. UsageError: not a remote.
+        """
+        names.remote(remote)
+        if branch is not None and self.head(branch) is None:
+            raise StoreError(f"There is no snapshot of {branch} to push.", hint="difyops snapshot create")
+        return remotes.push(self._git.path, remote, [branch] if branch else self.branches())
+
+    def local_changes(self) -> bool:
+        """Tell whether somebody edited files in the work tree by hand and did not commit. Informational only."""
+        answer = self._git.run("status", "--porcelain=v1", "-z", "--untracked-files=normal", "--ignore-submodules=all")
+        rows = [row.decode(errors="replace") for row in answer.output.split(b"\0") if row]
+        return any(not (row.startswith("?? ") and row[3:] in _NOT_EDITS) for row in rows)
+
+    def tidy(self) -> None:
+        """Pack the store tighter when many snapshots have piled up; cheap when there is nothing to do.
+
+        Raises:
+            LockHeld: another process is writing. StoreError: git failed; nothing is lost.
+        """
+        with self._writing():
+            self._git.run(
+                "gc", "--auto", "--quiet", settings=("gc.auto=6700", "gc.autoPackLimit=50", "gc.autoDetach=false")
+            )
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        lock = self._git.folder / "difyops.lock"
+        with atomic_file.lock(lock, wait=_LOCK_WAIT, holding=f"the snapshot store {self.path}"):
+            incoming.sweep(self._git)
+            yield
+
+    def _expect(self, head_ref: str, base: str | None, tag_ref: str | None) -> None:
+        """Check that the branch is at ``base`` and the tag is free; the transaction checks the same once more."""
+        there = refs.read(self._git, head_ref, *([tag_ref] if tag_ref else []))
+        branch = head_ref.removeprefix(refs.HEADS)
+        if there.get(head_ref) != base:
+            raise StoreMoved(
+                f"Somebody else wrote a snapshot of {branch} in the meantime; nothing was changed.",
+                hint="Run the same command again.",
+                retryable=True,
+            )
+        if tag_ref in there:
+            name = tag_ref.removeprefix(f"{refs.TAGS}{branch}/") if tag_ref else ""
+            raise TagExists(
+                f"There is a tag {names.shown(name)} of {branch} already; tags never move. Nothing was changed.",
+                hint="Choose another tag: difyops snapshot list",
+            )
+
+    def _move(self, head_ref: str, base: str | None, tag_ref: str | None, moves: Sequence[refs.Move]) -> None:
+        if not moves:
+            return
+        if moves[0].ref == head_ref:
+            refs.step_aside(self._git, head_ref, base)
+        try:
+            refs.move(self._git, moves, reason="difyops: snapshot")
+        except StoreError:
+            self._expect(head_ref, base, tag_ref)  # a person's git was faster: say that instead
+            raise
+
+    def _commit(self, rev: str) -> str:
+        if names.is_full_id(rev):
+            return rev
+        found = self.head(rev)
+        if found is None:
+            raise StoreError(f"There is no snapshot of {rev}.", hint="difyops snapshot create")
+        return found

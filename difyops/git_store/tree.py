@@ -1,0 +1,112 @@
+"""What lies in a commit's tree, and what has to change to make it another one. Reads only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from difyops.errors import StoreError
+from difyops.git_store import names
+from difyops.git_store.plumbing import Git
+
+PLAIN = "100644"
+_ROW_PARTS = 3  # mode, kind, id in ls-tree; id, kind, size in cat-file
+_LONGEST_HEAD = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One file of a tree; everything that is not an ordinary file (link, program, submodule) was made by hand."""
+
+    mode: str
+    kind: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """Put a file. ``content`` is ``None`` when the store has the blob already."""
+
+    path: str
+    id: str
+    content: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delete:
+    """Take a file away."""
+
+    path: str
+
+
+Change = Write | Delete
+
+
+def listing(git: Git, commit: str) -> dict[str, Entry]:
+    """Return every file of a commit, by path, in git's order."""
+    answer = git.run("ls-tree", "-r", "-z", "--full-tree", "--end-of-options", commit)
+    entries: dict[str, Entry] = {}
+    for row in answer.output.split(b"\0"):
+        facts, _, path = row.partition(b"\t")
+        parts = facts.decode().split(" ")
+        if len(parts) == _ROW_PARTS:
+            entries[path.decode(errors="surrogateescape")] = Entry(mode=parts[0], kind=parts[1], id=parts[2])
+    return entries
+
+
+def changes(
+    before: Mapping[str, Entry], files: Mapping[str, bytes | None], *, replace: bool, algorithm: str
+) -> list[Change]:
+    """Return what turns ``before`` into the wanted tree: deletions first, then writes, each by path.
+
+    ``files`` is the whole tree (``replace``) or a set of changes in which ``None`` deletes. A blob the store has under
+    any path is not written again.
+
+    Raises:
+        UsageError: a path cannot be stored, or a file would be a folder at once.
+    """
+    wanted = {names.path(path): content for path, content in files.items()}
+    kept = {path: content for path, content in wanted.items() if content is not None}
+    gone = {path for path in before if path not in kept and (replace or path in wanted)}
+    names.no_file_is_a_folder(kept.keys() | (before.keys() - gone))
+    known = {entry.id for entry in before.values() if entry.kind == "blob"}
+    writes: list[Change] = []
+    for path in sorted(kept):
+        content = kept[path]
+        blob = blob_id(content, algorithm)
+        if before.get(path) != Entry(mode=PLAIN, kind="blob", id=blob):
+            writes.append(Write(path=path, id=blob, content=None if blob in known else content))
+            known.add(blob)
+    return [*(Delete(path=path) for path in sorted(gone)), *writes]
+
+
+def blob_id(content: bytes, algorithm: str) -> str:
+    """Return the id git gives to a file's content (``sha1`` or ``sha256``, whichever the repository uses)."""
+    digest = hashlib.new(algorithm, b"blob %d\0" % len(content), usedforsecurity=False)
+    digest.update(content)
+    return digest.hexdigest()
+
+
+def blobs(git: Git, ids: Sequence[str]) -> dict[str, bytes]:
+    """Return the content of blobs by id, through one ``git cat-file --batch``.
+
+    Raises:
+        StoreError: one is missing or damaged.
+    """
+    wanted = list(dict.fromkeys(ids))
+    output = git.run("cat-file", "--batch", stdin="".join(f"{each}\n" for each in wanted).encode()).output
+    found: dict[str, bytes] = {}
+    position = 0
+    for each in wanted:
+        head, _, _ = output[position : position + _LONGEST_HEAD].partition(b"\n")
+        words = head.split(b" ")
+        if len(words) != _ROW_PARTS or words[1] != b"blob":
+            raise StoreError(
+                f"The snapshot store {git.path} lacks the content {each[:10]}: it is damaged.",
+                hint="difyops snapshot verify",
+            )
+        start = position + len(head) + 1
+        position = start + int(words[2]) + 1
+        found[each] = output[start : position - 1]
+    return found

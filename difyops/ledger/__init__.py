@@ -1,0 +1,17 @@
+"""What happened and what was changed: an append-only SQLite file in the state directory. The only home of sqlite3.
+
+Rooms append events here and read those of others; nobody updates or deletes. The audit trail is a second table whose
+lines are chained: each carries the SHA-256 of its own text and of the line before, and the last hash is kept apart, so
+a line that was edited, removed or added behind our back shows in ``verify_chain``. (It shows against a hand that slips;
+somebody who can write the file and knows this module can forge the whole chain. Keep the newest hash elsewhere when
+that matters.) Every string passes ``secret_text.scrub`` on its way in. What an event means is not known here.
+
+    records   events, audit entries, and what they look like as text
+    database  the file: making it, opening it, its tables, its errors
+    book      ``Ledger``
+"""
+
+from difyops.ledger.book import Ledger
+from difyops.ledger.records import AuditEntry, Event, JsonObject
+
+__all__ = ["AuditEntry", "Event", "JsonObject", "Ledger"]

@@ -1,0 +1,165 @@
+"""The ledger's file: making it, opening it, its tables, its errors as sentences. What rows mean is known elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from difyops.atomic_file import PRIVATE, store_error
+from difyops.errors import StoreError
+from difyops.ledger.records import GENESIS
+
+SCHEMA_VERSION = 1
+
+_OURS = 0x44464F50  # "DFOP", SQLite's application_id
+_BUSY = 30.0  # seconds to wait for another writer; a write takes about a millisecond
+
+_SCHEMA = (
+    'CREATE TABLE event (id INTEGER PRIMARY KEY AUTOINCREMENT, "when" TEXT NOT NULL, kind TEXT NOT NULL,'
+    " subject TEXT NOT NULL, context TEXT NOT NULL, data TEXT NOT NULL)",
+    "CREATE INDEX event_kind ON event (kind, id)",
+    "CREATE INDEX event_subject ON event (subject, id)",
+    'CREATE TABLE audit (id INTEGER PRIMARY KEY, "when" TEXT NOT NULL, actor TEXT NOT NULL, context TEXT NOT NULL,'
+    " action TEXT NOT NULL, subject TEXT NOT NULL, outcome TEXT NOT NULL, data TEXT NOT NULL,"
+    " prev_hash TEXT NOT NULL, hash TEXT NOT NULL)",
+    "CREATE TABLE chain (one INTEGER PRIMARY KEY CHECK (one = 1), length INTEGER NOT NULL, hash TEXT NOT NULL)",
+    f"INSERT INTO chain VALUES (1, 0, '{GENESIS}')",  # noqa: S608  a constant
+    *(
+        f"CREATE TRIGGER {table}_{verb} BEFORE {verb} ON {table} BEGIN SELECT RAISE(ABORT, 'append-only'); END"
+        for table in ("event", "audit")
+        for verb in ("UPDATE", "DELETE")
+    ),
+    f"PRAGMA application_id = {_OURS}",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the file, made when missing, with durable writes and its tables in place.
+
+    Raises:
+        StoreError: it is damaged, another program's, a newer difyops's, or cannot be written. It is never deleted.
+    """
+    _make_private(path)
+    with faults(path):
+        connection = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+        try:
+            _prepare(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _make_private(path: Path) -> None:
+    """Make the file, or take it back from group and others.
+
+    An existing file is never opened here: closing it would drop the locks another connection of this process holds.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not path.exists():
+            path.touch(mode=PRIVATE)
+        if path.stat().st_mode & 0o077:
+            path.chmod(PRIVATE)
+    except OSError as error:
+        raise store_error(error, path) from error
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {int(_BUSY * 1000)}")
+    if not _is_current(connection, path):
+        _switch_to_wal(connection)
+        with immediate(connection):
+            if not _is_current(connection, path):  # another process may have been first
+                for statement in _SCHEMA:
+                    connection.execute(statement)
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _is_current(connection: sqlite3.Connection, path: Path) -> bool:
+    # Tables first: when another process makes them between two of these reads, its mark is seen as well.
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    owner = connection.execute("PRAGMA application_id").fetchone()[0]
+    if owner != _OURS and (owner or version or tables):
+        raise StoreError(
+            f"{path} is a database of another program; it is left alone.", hint="Name another state folder."
+        )
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{path} was written by a newer difyops (ledger version {version}; this one knows {SCHEMA_VERSION}).",
+            hint="Upgrade difyops on this machine.",
+        )
+    return bool(version == SCHEMA_VERSION)
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Turn on write-ahead logging; SQLite does not wait for this lock itself when two processes start at once."""
+    deadline = time.monotonic() + _BUSY
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
+@contextmanager
+def immediate(connection: sqlite3.Connection) -> Iterator[None]:
+    """Hold the one write lock of the file; commit at the end of the block, roll back when it fails."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):  # the first error counts; a failed commit may have rolled back itself
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def one_view(connection: sqlite3.Connection) -> Iterator[None]:
+    """Read everything as of one moment, whoever appends meanwhile."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
+@contextmanager
+def faults(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into one sentence that names the file and what to do."""
+    try:
+        yield
+    except sqlite3.ProgrammingError:
+        raise  # a mistake of ours, not of the file
+    except (sqlite3.DatabaseError, json.JSONDecodeError) as error:
+        raise _fault(path, error) from error
+
+
+def _fault(path: Path, error: Exception) -> StoreError:
+    name = getattr(error, "sqlite_errorname", "")
+    if name == "SQLITE_FULL" or name.startswith("SQLITE_IOERR"):
+        return StoreError(
+            f"No room left, or no way, to write {path} ({error}).", hint="Free disk space, then run again."
+        )
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return StoreError(f"{path} is locked by another process for {_BUSY:.0f} s.", retryable=True)
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_AUTH")):
+        return StoreError(f"{path} cannot be written by this user ({error}).", hint=f"ls -l {path.parent}")
+    if name.startswith("SQLITE_CONSTRAINT"):
+        return StoreError(f"{path} refused a change: {error}.")
+    return StoreError(
+        f"{path} is damaged and cannot be read ({error}); it was left as it is.",
+        hint=f"Move {path.name}, {path.name}-wal and {path.name}-shm away together; the next run starts a new one.",
+    )

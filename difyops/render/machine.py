@@ -1,0 +1,83 @@
+"""Formats for programs: one envelope for success and failure, whose keys are a promise."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from difyops.clock import iso
+from difyops.outcome import Outcome
+from difyops.secret_text import STARS, SecretText, scrub
+
+SCHEMA = "difyops/v1"
+
+
+def envelope(outcome: Outcome) -> dict[str, Any]:
+    """Return the envelope: schema, kind, ok, data, warnings, error."""
+    return {
+        "schema": SCHEMA,
+        "kind": outcome.kind,
+        "ok": outcome.error is None,
+        "data": plain(outcome.data),
+        "warnings": [scrub(warning) for warning in outcome.warnings],
+        "error": plain(outcome.error.as_dict()) if outcome.error else None,
+    }
+
+
+def as_json(outcome: Outcome) -> str:
+    """Return the envelope as indented JSON."""
+    return json.dumps(envelope(outcome), indent=2, ensure_ascii=False)
+
+
+def as_yaml(outcome: Outcome) -> str:
+    """Return the envelope as YAML."""
+    from difyops.dsl.load import dump_yaml
+
+    return dump_yaml(envelope(outcome))
+
+
+def as_ndjson(outcome: Outcome) -> str:
+    """Return one JSON object a line: the records, or the rows of the data, or the error."""
+    records = plain(outcome.records if outcome.records is not None else outcome.data)
+    rows = records if isinstance(records, list) else [] if records is None else [records]
+    if not rows and outcome.error is not None:
+        rows = [{"error": plain(outcome.error.as_dict())}]
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def as_names(outcome: Outcome) -> str:
+    """Return one name a line."""
+    names = outcome.names
+    if names is None:
+        rows = plain(outcome.data)
+        found = rows if isinstance(rows, list) else [rows]
+        names = [str(row.get("name") or row.get("id")) for row in found if isinstance(row, dict)]
+    return "".join(" ".join(str(name).split()) + "\n" for name in names)
+
+
+def plain(value: Any) -> Any:
+    """Turn results into JSON types: dataclasses to objects, times to ISO text, secrets to stars."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, str):
+        return scrub(value)
+    if isinstance(value, SecretText):
+        return STARS
+    if isinstance(value, datetime):
+        return iso(value)
+    if isinstance(value, (Path, Enum)):
+        return str(value.value if isinstance(value, Enum) else value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        shown = [item for item in dataclasses.fields(value) if item.repr]
+        return {item.name: plain(getattr(value, item.name)) for item in shown}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        items = sorted(value, key=str) if isinstance(value, (set, frozenset)) else value
+        return [plain(item) for item in items]
+    return str(value)

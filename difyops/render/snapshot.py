@@ -1,0 +1,264 @@
+"""How the snapshot room's results look: result in, ``Outcome`` out. No text here decides anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from difyops.dsl.diff import Change, describe
+from difyops.outcome import Block, Facts, Lines, Outcome, Table
+from difyops.snapshot.check import Checked
+from difyops.snapshot.compare import AppDiff, Comparison
+from difyops.snapshot.drift import Drift
+from difyops.snapshot.history import History, Shown
+from difyops.snapshot.plan import Plan
+from difyops.snapshot.proof import Proof
+from difyops.snapshot.recover import CutOff
+from difyops.snapshot.restore import Restored, RestorePlan
+from difyops.snapshot.rollback import RolledBack
+from difyops.snapshot.take import Taken
+
+_MARKS = {"added": "+", "removed": "-", "changed": "~"}
+_MOST_LINES = 40
+
+
+def taken(result: Taken, *, dry_run: bool) -> Outcome:
+    """Show a snapshot that was taken."""
+    counts = result.counts
+    read = f"{counts['read']} of {counts['apps']} apps read"
+    state = "complete" if result.complete else "partial"
+    did = "would write" if dry_run and result.changed else "new snapshot" if result.changed else "unchanged since"
+    commit = result.commit[:10] if result.commit else "none yet"
+    pairs: list[tuple[str, object]] = [
+        ("context", result.context),
+        ("snapshot", commit),
+        ("state", state),
+        ("apps", read),
+        ("tag", result.tag),
+    ]
+    blocks: list[Block] = [Facts(pairs=pairs)]
+    if result.changed:
+        blocks.append(Lines(title="Changes", lines=_limited([("~", line) for line in result.changes])))
+    if result.failed:
+        rows = [(item["name"], item["code"], item["message"]) for item in result.failed]
+        blocks.append(Table(title="Not read", columns=("name", "code", "why"), rows=rows))
+    found = result.plaintext_secrets
+    warnings = [f"{item.app}: {item.place} looks like a secret in plain text ({item.kind})" for item in found[:5]]
+    if len(found) > 5:
+        warnings.append(f"{len(found) - 5} more places look like secrets in plain text (difyops doctor lists them)")
+    return Outcome(
+        kind="snapshot.create",
+        data=result,
+        blocks=blocks,
+        summary=f"{did} {commit}: {read}, {counts['failed']} failed, {state}, {result.seconds:.1f} s",
+        warnings=warnings,
+        names=[result.commit or ""],
+        error=result.error,
+    )
+
+
+def history(result: History) -> Outcome:
+    """Show the list of snapshots."""
+    rows = [
+        (row.commit[:10], row.when, ", ".join(row.tags), row.state, row.apps, row.failed, row.subject)
+        for row in result.rows
+    ]
+    return Outcome(
+        kind="snapshot.list",
+        data=result.rows,
+        blocks=[
+            Table(
+                columns=("snapshot", "when", "tags", "state", "apps", "failed", "what"),
+                rows=[(row[0], f"{row[1]:%Y-%m-%d %H:%M:%SZ}", *row[2:]) for row in rows],
+                empty=f"No snapshot of {result.context} yet.",
+            )
+        ],
+        summary=f"{len(rows)} snapshots of {result.context}, last checked {result.checked_at or 'never'}",
+        names=[row.commit for row in result.rows],
+    )
+
+
+def shown(result: Shown) -> Outcome:
+    """Show one snapshot."""
+    manifest = result.manifest
+    facts: list[tuple[str, object]] = [
+        ("snapshot", result.commit),
+        ("context", manifest.context),
+        ("instance", f"{manifest.instance} ({manifest.server_version})"),
+        ("workspace", manifest.workspace_name),
+        ("taken", manifest.taken_at),
+        ("state", "complete" if manifest.complete else "partial"),
+        ("selection", ", ".join(manifest.selection)),
+        ("files", len(manifest.files)),
+    ]
+    states = {app_id: entry.state for app_id, entry in manifest.apps.items()}
+    rows = [
+        (app.name, app.mode, states.get(app.id), (app.live or {}).get("name") or None, _short(app.live_version), app.id)
+        for app in result.apps
+    ]
+    blocks: list[Block] = [
+        Facts(pairs=facts),
+        Table(columns=("app", "mode", "state", "version", "live", "id"), rows=rows),
+    ]
+    if manifest.failed:
+        failed = [(item["name"], item["code"], item["message"]) for item in manifest.failed]
+        blocks.append(Table(title="Not read", columns=("name", "code", "why"), rows=failed))
+    return Outcome(kind="snapshot.show", data=result, blocks=blocks, names=[app.name for app in result.apps])
+
+
+def comparison(result: Comparison) -> Outcome:
+    """Show a semantic diff."""
+    lines: list[tuple[str, str]] = []
+    for app in result.apps:
+        lines.append(("#", f"{app.name} ({app.state})"))
+        lines += _change_lines(app.changes)
+        if app.error:
+            lines.append(("!", app.error))
+    count = len(result.apps)
+    return Outcome(
+        kind="snapshot.diff",
+        data=result,
+        blocks=[Lines(lines=lines or [("", "No difference in meaning.")])],
+        summary=f"{count} of {result.compared} apps differ between {result.left} and {result.right}",
+        names=[app.name for app in result.apps],
+        records=[_record(app) for app in result.apps],
+    )
+
+
+def drift(result: Drift) -> Outcome:
+    """Show drift."""
+    rows = [(item.name, item.kind, item.who, item.when, item.what) for item in result.apps]
+    details = [line for item in result.apps for line in _headed(item.name, item.changes)]
+    blocks: list[Block] = [
+        Table(columns=("app", "drift", "who", "when", "what"), rows=rows, empty="No drift: live is the last snapshot.")
+    ]
+    if details:
+        blocks.append(Lines(lines=_limited(details)))
+    return Outcome(
+        kind="snapshot.drift",
+        data=result,
+        blocks=blocks,
+        summary=(
+            f"{len({item.id for item in result.apps})} of {result.compared} apps drifted from {result.commit[:10]} "
+            f"(taken {result.taken_at}, last checked {result.checked_at or 'never'})"
+        ),
+        names=[item.name for item in result.apps],
+        error=result.error,
+    )
+
+
+def checked(result: Checked) -> Outcome:
+    """Show a verification."""
+    lines = [("✗", problem) for problem in result.problems] or [("✓", "everything is as it was written")]
+    state = "complete" if result.complete else "partial"
+    return Outcome(
+        kind="snapshot.verify",
+        data=result,
+        blocks=[Lines(lines=lines)],
+        summary=f"{result.files} files in {result.snapshots} snapshots re-hashed; the newest is {state}",
+        error=result.error,
+    )
+
+
+def plan(result: Plan) -> list[Block]:
+    """Lay out the plan of a rollback."""
+    title = f"Roll back {result.app_name} ({result.mode}) on {result.context} to {result.target}"
+    lines = [("#", title), *_limited(_change_lines(result.changes))]
+    lines += [("", f"keeps {item}") for item in result.keeps]
+    lines += [("!", item) for item in result.notes]
+    lines += [("✗", item) for item in result.problems]
+    lines.append(("", f"plan {result.id}"))
+    return [Lines(lines=lines)]
+
+
+def planned(plans: Sequence[Plan]) -> Outcome:
+    """Show plans that are not carried out (``--dry-run``)."""
+    blocks = [block for item in plans for block in plan(item)]
+    problems = sum(len(item.problems) for item in plans)
+    return Outcome(
+        kind="snapshot.rollback.plan",
+        data=plans if len(plans) != 1 else plans[0],
+        blocks=blocks,
+        summary=f"dry run: {len(plans)} planned, {problems} problems, nothing was changed",
+        names=[item.id for item in plans],
+    )
+
+
+def rolled_back(result: RolledBack) -> Outcome:
+    """Show the end of a rollback."""
+    lines = [("#", f"{result.plan.app_name}: {result.state}"), *_proof_lines(result.proofs)]
+    if result.smoke:
+        lines.append(("✓", f"test run before it went live: {result.smoke}"))
+    return Outcome(
+        kind="snapshot.rollback",
+        data=result,
+        blocks=[Lines(lines=lines)],
+        summary=(
+            f"{result.plan.app_name}: {result.state}, live version {_short(result.live_after)}, {result.seconds:.1f} s"
+        ),
+        names=[result.plan.app_id],
+    )
+
+
+def restore_planned(result: RestorePlan) -> Outcome:
+    """Show the plan of a restore."""
+    lines = [("#", f"Restore {result.app_name} ({result.mode}) into {result.context} from {result.target}")]
+    lines += [("", item) for item in result.notes] + [("✗", item) for item in result.unresolved]
+    summary = f"dry run: {len(result.unresolved)} unresolved, nothing was changed"
+    return Outcome(kind="snapshot.restore.plan", data=result, blocks=[Lines(lines=lines)], summary=summary)
+
+
+def restored(result: Restored) -> Outcome:
+    """Show a restored app."""
+    lines = [("#", f"{result.plan.app_name} is app {result.app_id}"), *_proof_lines(result.proofs)]
+    return Outcome(
+        kind="snapshot.restore",
+        data=result,
+        blocks=[Lines(lines=lines)],
+        summary=f"restored {result.plan.app_name} as {result.app_id}",
+        warnings=result.warnings,
+        names=[result.app_id],
+        error=result.error,
+    )
+
+
+def cut_offs(found: Sequence[CutOff]) -> Outcome:
+    """Show rollbacks that were cut off, or how they were ended."""
+    rows = [(item.app_name, item.target, item.started_at, item.phase, item.ended, item.state) for item in found]
+    blocks: list[Block] = [
+        Table(columns=("app", "to", "begun", "phase", "ended", "state"), rows=rows, empty="No rollback was cut off.")
+    ]
+    proofs = [line for item in found for line in _proof_lines(item.proofs)]
+    if proofs:
+        blocks.append(Lines(lines=proofs))
+    return Outcome(kind="snapshot.doctor", data=found, blocks=blocks, names=[item.app_id for item in found])
+
+
+def _proof_lines(proofs: Sequence[Proof]) -> list[tuple[str, str]]:
+    return [("✓" if proof.ok else "✗", f"{proof.what}: {proof.found}") for proof in proofs]
+
+
+def _headed(name: str, changes: Sequence[Change]) -> list[tuple[str, str]]:
+    return [("#", name), *_change_lines(changes)] if changes else []
+
+
+def _change_lines(changes: Sequence[Change]) -> list[tuple[str, str]]:
+    lines: list[tuple[str, str]] = []
+    for change in changes:
+        lines.append((_MARKS.get(change.action, "~"), describe(change)))
+        lines += [(mark, f"    {line}") for mark, line in change.lines]
+    return lines
+
+
+def _limited(lines: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    if len(lines) <= _MOST_LINES:
+        return lines
+    return [*lines[:_MOST_LINES], ("", f"... and {len(lines) - _MOST_LINES} more lines (-o json has all)")]
+
+
+def _record(app: AppDiff) -> dict[str, Any]:
+    return {"id": app.id, "name": app.name, "state": app.state, "changes": app.changes, "error": app.error}
+
+
+def _short(version: str | None) -> str:
+    return version[:8] if version else "-"

@@ -1,0 +1,117 @@
+"""Secrets that are alive, carried into a document that has only markers.
+
+A snapshot holds no secret, so what goes back needs values from somewhere: what is live now comes first (after a
+rotation the old secret must not come back), then the draft, then the old version on the server, then what the operator
+gives. They stay in memory; ``SecretText`` keeps them out of everything that is printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from difyops.api.console import Console
+from difyops.api.model import Workflow
+from difyops.dsl.load import load_dsl
+from difyops.dsl.secrets import MARKER, Spot, redact, reinject, spots
+from difyops.errors import DifyopsError, NotFound, RequestRejected, ServerFault
+from difyops.secret_text import SecretText
+
+JsonObject = dict[str, Any]
+Secrets = Mapping[Spot, SecretText]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Values from one source; ``name`` is the word for people ("live now", "given")."""
+
+    name: str
+    secrets: Secrets = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled:
+    """A document ready to be sent, where each secret came from, and the spots nobody had a value for."""
+
+    document: JsonObject = field(repr=False)
+    sources: Mapping[Spot, str]
+    missing: tuple[Spot, ...]
+
+
+async def secrets_of(console: Console, app_id: str, version_id: str | None) -> dict[Spot, SecretText]:
+    """Return the clear secrets of a published version (``None``: of the draft), read from an export.
+
+    Raises:
+        Forbidden: this role may not export. NotSupported: the server exports drafts only. NotFound: no such version.
+    """
+    try:
+        text = await console.export(app_id, version_id=version_id, clear_secrets=True)
+    except (RequestRejected, ServerFault) as error:
+        if isinstance(error, NotFound) or version_id is None:
+            raise
+        # An unknown version is 400 or 500 by server version (OBSERVED 3, OBSERVED-1.15 0).
+        raise NotFound(f"Version {version_id} cannot be exported: {error.message}", status=404) from error
+    body = load_dsl(text)
+    workflow = body.get("workflow")
+    document = workflow if isinstance(workflow, dict) else {"model_config": body.get("model_config") or {}}
+    return dict(redact(document).secrets)
+
+
+async def old_secrets_of(console: Console, app_id: str, version_id: str | None) -> dict[Spot, SecretText]:
+    """Return the secrets of an old version where the server still has it, else nothing."""
+    if version_id is None:
+        return {}
+    try:
+        return await secrets_of(console, app_id, version_id)
+    except DifyopsError:
+        return {}
+
+
+def fill(document: JsonObject, pools: Sequence[Pool]) -> Filled:
+    """Put a value at every marker of ``document``; earlier pools win. Spots without a value become blank."""
+    sources: dict[Spot, str] = {}
+    values: dict[Spot, SecretText] = {}
+    for spot in spots(document):
+        for pool in pools:
+            if spot in pool.secrets:
+                sources[spot], values[spot] = pool.name, pool.secrets[spot]
+                break
+    filled, missing = reinject(document, values)
+    filled, _ = reinject(filled, dict.fromkeys(missing, SecretText("")))
+    return Filled(document=filled, sources=sources, missing=tuple(missing))
+
+
+def borrowed(target: Any, current: Any) -> Any:
+    """Return ``target`` with each marker replaced by what ``current`` shows at the same place, masked or not.
+
+    For the chat modes: the server keeps a secret whose mask is sent back to it.
+    """
+    if target == MARKER:
+        return current if isinstance(current, str) and current else target
+    if isinstance(target, dict) and isinstance(current, dict):
+        return {key: borrowed(item, current.get(key)) for key, item in target.items()}
+    if isinstance(target, list) and isinstance(current, list):
+        padded = [*current, *([None] * len(target))]
+        return [borrowed(item, other) for item, other in zip(target, padded, strict=False)]
+    return target
+
+
+def aligned(document: JsonObject, draft: Workflow | None) -> JsonObject:
+    """Give variables the ids that the draft has for the same names: the server tells variables apart by id."""
+    if draft is None:
+        return document
+    ids = {
+        (part, item.get("name")): item.get("id")
+        for part, items in (
+            ("environment_variables", draft.environment_variables),
+            ("conversation_variables", draft.conversation_variables),
+        )
+        for item in items
+    }
+    changed = dict(document)
+    for part in ("environment_variables", "conversation_variables"):
+        changed[part] = [
+            {**item, "id": ids.get((part, item.get("name"))) or item.get("id")} for item in document.get(part) or ()
+        ]
+    return changed

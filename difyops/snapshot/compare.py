@@ -1,0 +1,131 @@
+"""What differs, in meaning: between two snapshots, a snapshot and the instance, or a draft and what is live."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from difyops.api.instance import Instance
+from difyops.api.model import App
+from difyops.dsl.diff import Change, diff
+from difyops.dsl.secrets import redact
+from difyops.fanout import Done, Failed, FanoutOptions, fan_out
+from difyops.git_store import GitStore
+from difyops.snapshot.history import apps_of, load_app
+from difyops.snapshot.layout import Manifest, app_file, read_manifest
+from difyops.snapshot.reading import config_of
+from difyops.targets import select
+
+JsonObject = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppDiff:
+    """What differs in one app. ``state``: same, changed, added, removed; ``error`` when it could not be read."""
+
+    id: str
+    name: str
+    state: str
+    changes: tuple[Change, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """The differing apps between ``left`` and ``right`` (words for people), and how many were compared."""
+
+    left: str
+    right: str
+    compared: int
+    apps: tuple[AppDiff, ...]
+
+
+def between(store: GitStore, context: str, left: str, right: str, selectors: Sequence[str]) -> Comparison:
+    """Compare two snapshots of a context."""
+    one, other = (store.resolve(text, branch=context) for text in (left, right))
+    old, new = read_manifest(store, one), read_manifest(store, other)
+    everything = {app.id: app for app in (*apps_of(old), *apps_of(new))}
+    chosen = select(list(everything.values()), selectors)
+    diffs = [_stored(store, one, old, other, new, app) for app in chosen]
+    return Comparison(left=left, right=right, compared=len(chosen), apps=_differing(diffs))
+
+
+async def with_live(
+    instance: Instance, store: GitStore, revision: str, selectors: Sequence[str], *, limit: int = 4
+) -> Comparison:
+    """Compare a snapshot with what is live now; secrets are compared as markers, never as values."""
+    commit = store.resolve(revision, branch=instance.name)
+    manifest = read_manifest(store, commit)
+    now = {app.id: app async for app in instance.console.apps()}
+    everything = {**{app.id: app for app in apps_of(manifest)}, **now}
+    chosen = select(list(everything.values()), selectors)
+
+    async def work(app: App) -> AppDiff:
+        if app.id not in now:
+            return AppDiff(id=app.id, name=app.name, state="removed")
+        if app_file(app.id, "app.json") not in manifest.files:
+            return AppDiff(id=app.id, name=app.name, state="added")
+        kept = load_app(store, commit, manifest, app.id)
+        return _judged(app, kept.live, await live_document(instance, app))
+
+    return Comparison(
+        left=revision, right="live", compared=len(chosen), apps=_differing(await _all(chosen, work, limit))
+    )
+
+
+async def draft_with_live(instance: Instance, selectors: Sequence[str], *, limit: int = 4) -> Comparison:
+    """Compare drafts with what is live: the edits that nobody published."""
+    apps = [app async for app in instance.console.apps()]
+    chosen = [app for app in select(apps, selectors) if app.has_workflow]
+
+    async def work(app: App) -> AppDiff:
+        live, draft = await instance.console.live_and_draft(app.id, app.live_version)
+        before = redact(live.document).document if live else None
+        after = redact(draft.document).document if draft else None
+        return _judged(app, before, after)
+
+    return Comparison(
+        left="live", right="draft", compared=len(chosen), apps=_differing(await _all(chosen, work, limit))
+    )
+
+
+async def live_document(instance: Instance, app: App) -> JsonObject | None:
+    """Return what is live of an app, secrets as markers; ``None`` when nothing was ever published."""
+    if app.has_workflow:
+        workflow = await instance.console.published(app.id)
+        return redact(workflow.document).document if workflow else None
+    return redact(config_of(await instance.console.app(app.id))).document
+
+
+def _stored(store: GitStore, one: str, old: Manifest, other: str, new: Manifest, app: App) -> AppDiff:
+    path = app_file(app.id, "live.json")
+    if old.files.get(path) == new.files.get(path) and (app.id in old.apps) == (app.id in new.apps):
+        return AppDiff(id=app.id, name=app.name, state="same")
+    if app.id not in old.apps:
+        return AppDiff(id=app.id, name=app.name, state="added")
+    if app.id not in new.apps:
+        return AppDiff(id=app.id, name=app.name, state="removed")
+    before = load_app(store, one, old, app.id).live if path in old.files else None
+    after = load_app(store, other, new, app.id).live if path in new.files else None
+    return _judged(app, before, after)
+
+
+def _judged(app: App, before: JsonObject | None, after: JsonObject | None) -> AppDiff:
+    changes = diff(before or {}, after or {})
+    return AppDiff(id=app.id, name=app.name, state="changed" if changes else "same", changes=changes)
+
+
+async def _all(apps: Sequence[App], work: Any, limit: int) -> list[AppDiff]:
+    found: list[AppDiff] = []
+    async for result in fan_out(apps, work, FanoutOptions(limit=limit)):
+        match result:
+            case Done(value=value):
+                found.append(value)
+            case Failed(item=app, error=error):
+                found.append(AppDiff(id=app.id, name=app.name, state="failed", error=error.message))
+    return found
+
+
+def _differing(diffs: Sequence[AppDiff]) -> tuple[AppDiff, ...]:
+    return tuple(sorted((item for item in diffs if item.state != "same"), key=lambda item: (item.name, item.id)))

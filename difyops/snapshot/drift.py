@@ -1,0 +1,176 @@
+"""Drift: does the instance still look like the last snapshot? Who changed what, and is it live or only drafted?
+
+At most two calls per app: an unchanged live version id needs no look at the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from difyops.api.instance import Instance
+from difyops.api.model import App, Workflow
+from difyops.clock import from_unix, iso
+from difyops.dsl.diff import Change, diff
+from difyops.dsl.secrets import redact
+from difyops.errors import AnswerIsNo, DifyopsError, NotFound, PartialFailure
+from difyops.fanout import Done, Failed, FanoutOptions, fan_out
+from difyops.git_store import GitStore
+from difyops.snapshot.history import Kept, apps_of, checked_at, load_app
+from difyops.snapshot.layout import Manifest, app_file, read_manifest
+from difyops.snapshot.reading import config_of
+from difyops.targets import select
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppDrift:
+    """How one app drifted. ``kind``: live changed, draft edited, flags changed, new, deleted, unreadable."""
+
+    id: str
+    name: str
+    kind: str
+    who: str | None = None
+    when: str | None = None
+    what: str = ""
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """The verdict: drifted apps against snapshot ``commit``, how many were compared, how old the comparison base is."""
+
+    context: str
+    commit: str
+    taken_at: str
+    checked_at: str | None
+    compared: int
+    apps: tuple[AppDrift, ...]
+
+    @property
+    def error(self) -> DifyopsError | None:
+        """Return the "no" when anything drifted (5), a partial failure when something could not be read (3)."""
+        unreadable = sum(app.kind == "unreadable" for app in self.apps)
+        drifted = len({app.id for app in self.apps if app.kind != "unreadable"})
+        if drifted:
+            return AnswerIsNo(
+                f"{drifted} of {self.compared} apps drifted from snapshot {self.commit[:10]}.",
+                hint="Keep it: difyops snapshot create. Undo it: difyops snapshot rollback APP --to latest",
+            )
+        if unreadable:
+            return PartialFailure(f"{unreadable} of {self.compared} apps could not be compared.", retryable=True)
+        return None
+
+
+async def drift(instance: Instance, store: GitStore, selectors: Sequence[str], *, limit: int = 4) -> Drift:
+    """Compare the instance with the newest snapshot of its context.
+
+    Raises:
+        StoreError: there is no snapshot yet. SelectorError: a selector matches nothing.
+    """
+    commit = store.resolve("latest", branch=instance.name)
+    manifest = read_manifest(store, commit)
+    now = {app.id: app async for app in instance.console.apps()}
+    kept = {app.id: app for app in apps_of(manifest)}
+    chosen = select(list({**kept, **now}.values()), selectors)
+
+    async def work(app: App) -> list[AppDrift]:
+        if app.id not in now:
+            return [AppDrift(id=app.id, name=app.name, kind="deleted", what="deleted on the instance")]
+        if app_file(app.id, "app.json") not in manifest.files:
+            return [_new(app)]
+        return await _drifts(instance, app, load_app(store, commit, manifest, app.id), manifest)
+
+    found: list[AppDrift] = []
+    async for result in fan_out(chosen, work, FanoutOptions(limit=limit)):
+        match result:
+            case Done(value=drifts):
+                found += drifts
+            case Failed(item=app, error=NotFound()):
+                found.append(AppDrift(id=app.id, name=app.name, kind="deleted", what="deleted a moment ago"))
+            case Failed(item=app, error=error):
+                found.append(AppDrift(id=app.id, name=app.name, kind="unreadable", what=error.message))
+    return Drift(
+        context=instance.name,
+        commit=commit,
+        taken_at=manifest.taken_at,
+        checked_at=checked_at(store, instance.name),
+        compared=len(chosen),
+        apps=tuple(sorted(found, key=lambda item: (item.name, item.id, item.kind))),
+    )
+
+
+async def _drifts(instance: Instance, row: App, kept: Kept, manifest: Manifest) -> list[AppDrift]:
+    app = await instance.console.app(row.id)
+    found = [_flags(app, kept)] if _flags_moved(app, kept) else []
+    if not app.has_workflow:
+        changes = diff(kept.live or {}, redact(config_of(app)).document)
+        if changes:
+            config = app.raw.get("model_config") or {}
+            when = _when(config.get("updated_at") or app.updated_at)
+            found.append(_live(app, changes, None, when))
+        return found
+    if app.live_version == kept.record.live_version:
+        draft = await instance.console.draft(app.id)
+    else:
+        live, draft = await instance.console.live_and_draft(app.id, app.live_version)
+        changes = diff(kept.live or {}, redact(live.document).document if live else {})
+        if changes:
+            found.append(
+                _live(app, changes, live.created_by if live else None, _when(live.created_at if live else None))
+            )
+        kept = _now_live(kept, live)
+    if not manifest.live_only:
+        found += _draft(app, kept, draft)
+    return found
+
+
+def _now_live(kept: Kept, live: Workflow | None) -> Kept:
+    """A draft that equals the new live version was published, not edited."""
+    document = redact(live.document).document if live else None
+    return Kept(commit=kept.commit, record=kept.record, live=document, draft=kept.draft, dsl=None)
+
+
+def _draft(app: App, kept: Kept, draft: Workflow | None) -> list[AppDrift]:
+    if draft is None:
+        return []
+    document = redact(draft.document).document
+    known = kept.draft if kept.draft is not None else kept.live
+    changes = diff(known or {}, document)
+    if not changes or not diff(kept.live or {}, document):
+        return []
+    who, when = draft.updated_by or draft.created_by, _when(draft.updated_at)
+    what = f"{len(changes)} unpublished change{'s' * (len(changes) != 1)}"
+    return [AppDrift(id=app.id, name=app.name, kind="draft edited", who=who, when=when, what=what, changes=changes)]
+
+
+def _live(app: App, changes: tuple[Change, ...], who: str | None, when: str | None) -> AppDrift:
+    what = f"{len(changes)} change{'s' * (len(changes) != 1)}"
+    return AppDrift(id=app.id, name=app.name, kind="live changed", who=who, when=when, what=what, changes=changes)
+
+
+def _flags_moved(app: App, kept: Kept) -> bool:
+    record = kept.record
+    return (record.enable_api, record.enable_site) != (app.enable_api, app.enable_site)
+
+
+def _flags(app: App, kept: Kept) -> AppDrift:
+    moved = [
+        f"{label} switched {'on' if now else 'off'}"
+        for label, before, now in (
+            ("API", kept.record.enable_api, app.enable_api),
+            ("site", kept.record.enable_site, app.enable_site),
+        )
+        if before != now
+    ]
+    return AppDrift(id=app.id, name=app.name, kind="flags changed", when=_when(app.updated_at), what=", ".join(moved))
+
+
+def _new(app: App) -> AppDrift:
+    return AppDrift(
+        id=app.id, name=app.name, kind="new", who=app.author, when=_when(app.created_at), what="not in the snapshot"
+    )
+
+
+def _when(seconds: object) -> str | None:
+    moment = from_unix(float(seconds)) if isinstance(seconds, (int, float)) else None
+    return iso(moment) if moment else None

@@ -1,0 +1,221 @@
+"""The few calls by which a rollback changes an instance, each idempotent: look, decide, act, write the journal.
+
+``Hands`` carries the journal and a ``checkpoint`` that is called before and after each effect; tests kill there.
+Forward (``go_forward``) and backward (``go_back``) both start by looking at the instance, so they serve a first run, a
+run that was killed anywhere, and one that failed, all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from difyops.api.instance import Instance
+from difyops.api.model import Workflow
+from difyops.dsl.diff import diff
+from difyops.dsl.secrets import Spot, redact
+from difyops.errors import Conflict, NotFound, Refused, StalePlan
+from difyops.secret_text import SecretText
+from difyops.snapshot.carry import Filled, Pool, aligned, borrowed, fill, old_secrets_of, secrets_of
+from difyops.snapshot.journal import (
+    CONFIG_WRITTEN,
+    DRAFT_BACK,
+    DRAFT_WRITTEN,
+    PUBLISHED,
+    Entry,
+    Journal,
+    unpacked,
+)
+from difyops.snapshot.reading import config_of
+
+JsonObject = dict[str, Any]
+Checkpoint = Callable[[str], None]
+
+
+def no_checkpoint(name: str) -> None:
+    """Do nothing at a numbered step."""
+
+
+@dataclass(slots=True)
+class Hands:
+    """What an effect needs: the instance, the journal with its entry, the checkpoint, values given by the operator."""
+
+    instance: Instance
+    journal: Journal
+    entry: Entry
+    checkpoint: Checkpoint = no_checkpoint
+    given: Mapping[str, SecretText] = field(default_factory=dict, repr=False)
+
+    def phase(self, name: str) -> None:
+        """Write the next phase into the journal."""
+        self.entry = self.journal.advance(self.entry, name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What is there now. ``published_by_us``: live is not the former version and means the target."""
+
+    live: Workflow | None
+    draft: Workflow | None
+    live_document: JsonObject
+    draft_document: JsonObject | None
+
+    def live_is(self, document: JsonObject) -> bool:
+        """Say whether what is live means ``document``."""
+        return not diff(self.live_document, document)
+
+    def draft_is(self, document: JsonObject | None) -> bool:
+        """Say whether the draft means ``document``."""
+        return document is not None and self.draft_document is not None and not diff(self.draft_document, document)
+
+
+async def look(hands: Hands) -> View:
+    """Read the app as it is now.
+
+    Raises:
+        NotFound: it was deleted.
+    """
+    console, entry = hands.instance.console, hands.entry
+    app = await console.app(entry.app_id)
+    if not app.has_workflow:
+        return View(live=None, draft=None, live_document=redact(config_of(app)).document, draft_document=None)
+    live, draft = await console.live_and_draft(app.id, app.live_version)
+    return View(
+        live=live,
+        draft=draft,
+        live_document=redact(live.document).document if live else {},
+        draft_document=redact(draft.document).document if draft else None,
+    )
+
+
+def is_published(view: View, entry: Entry) -> bool:
+    """Say whether the target went live by our hand.
+
+    Raises:
+        Refused: somebody published something else meanwhile.
+    """
+    if view.live is None or view.live.id == entry.live_before:
+        return False
+    if view.live_is(entry.target_document):
+        return True
+    by = f" by {view.live.created_by}" if view.live.created_by else ""
+    raise Refused(
+        f"Another version of {entry.app_name!r} was published{by} meanwhile; it is left alone.",
+        hint=f"difyops snapshot doctor --undo {entry.app_id} puts only the draft back.",
+    )
+
+
+async def write_target_draft(hands: Hands, view: View, prepared: Filled | None) -> None:
+    """Put the target into the draft, under the hash lock.
+
+    Raises:
+        StalePlan: the draft is neither what the plan saw nor the target. Conflict becomes StalePlan too.
+    """
+    entry = hands.entry
+    if view.draft_is(entry.target_document) and entry.phase != "begun":
+        return
+    before = entry.parked if entry.parked is not None else view.live_document
+    known = view.draft is None or view.draft_is(before) or view.draft_is(entry.target_document)
+    if not known:
+        raise StalePlan(f"The draft of {entry.app_name!r} was edited meanwhile; nothing went live.")
+    filled = prepared or await target_filled(hands, view)
+    hands.checkpoint("before draft")
+    try:
+        await hands.instance.console.sync_draft(
+            entry.app_id, filled.document, expected_hash=view.draft.hash if view.draft else None
+        )
+    except Conflict as error:
+        raise StalePlan(f"The draft of {entry.app_name!r} was edited a moment ago; nothing was changed.") from error
+    hands.checkpoint("after draft")
+    hands.phase(DRAFT_WRITTEN)
+
+
+async def publish_target(hands: Hands) -> None:
+    """Publish the draft."""
+    entry = hands.entry
+    hands.checkpoint("before publish")
+    await hands.instance.console.publish(entry.app_id, name=entry.publish_name, comment=entry.publish_comment)
+    hands.checkpoint("after publish")
+    hands.phase(PUBLISHED)
+
+
+async def restore_triggers(hands: Hands) -> None:
+    """Switch triggers back to what they were, where publishing changed them."""
+    console, entry = hands.instance.console, hands.entry
+    if not entry.triggers:
+        return
+    for trigger in await console.triggers(entry.app_id):
+        before = entry.triggers.get(trigger.node_id)
+        if before in ("enabled", "disabled") and trigger.status != before:
+            await console.set_trigger(entry.app_id, trigger.id, enabled=before == "enabled")
+
+
+async def put_draft_back(hands: Hands) -> None:
+    """Give the draft back what it held before: a colleague's edits. A draft edited since is left alone."""
+    entry = hands.entry
+    if entry.parked is None:
+        return
+    view = await look(hands)
+    if view.draft_is(entry.parked) or not view.draft_is(entry.target_document):
+        hands.phase(DRAFT_BACK)
+        return
+    filled = await parked_filled(hands, view)
+    hands.checkpoint("before draft back")
+    await hands.instance.console.sync_draft(
+        entry.app_id, filled.document, expected_hash=view.draft.hash if view.draft else None
+    )
+    hands.checkpoint("after draft back")
+    hands.phase(DRAFT_BACK)
+
+
+async def write_config(hands: Hands, document: JsonObject, secrets: Mapping[str, str]) -> None:
+    """Write the model config of a chat, agent or completion app; live at once."""
+    app = await hands.instance.console.app(hands.entry.app_id)
+    current = config_of(app)
+    pools = [given_pool(hands), Pool(name="kept", secrets=unpacked(secrets))]
+    pools.append(Pool(name="live now", secrets=redact(current).secrets))
+    filled = fill(borrowed(document, current), pools)
+    hands.checkpoint("before config")
+    await hands.instance.console.set_model_config(app.id, filled.document["model_config"])
+    hands.checkpoint("after config")
+    hands.phase(CONFIG_WRITTEN)
+
+
+async def target_filled(hands: Hands, view: View) -> Filled:
+    """Fill the target with values again, after a kill: from the former live version, the saved draft, the old one."""
+    console, entry = hands.instance.console, hands.entry
+    now = Pool(name="live now", secrets=await secrets_of(console, entry.app_id, entry.live_before))
+    parked = Pool(name="the draft", secrets=unpacked(entry.parked_secrets))
+    old = Pool(name="the old version", secrets=await old_secrets_of(console, entry.app_id, entry.target_version))
+    pools = [old, now, parked] if entry.with_old_secrets else [now, parked, old]
+    return fill(aligned(entry.target_document, view.draft), [given_pool(hands), *pools])
+
+
+async def parked_filled(hands: Hands, view: View) -> Filled:
+    """Fill the saved draft: its own secrets where they were saved, else those of the former live version."""
+    entry = hands.entry
+    former = await old_secrets_of(hands.instance.console, entry.app_id, entry.live_before)
+    pools = [Pool(name="saved", secrets=unpacked(entry.parked_secrets)), Pool(name="former", secrets=former)]
+    return fill(aligned(entry.parked or {}, view.draft), pools)
+
+
+async def former_live(hands: Hands) -> tuple[JsonObject, Filled]:
+    """Return the former live version from the server: its document with markers, and filled with its own secrets.
+
+    Raises:
+        NotFound: the server does not have it any more.
+    """
+    console, entry = hands.instance.console, hands.entry
+    async for version in console.versions(entry.app_id):
+        if version.id == entry.live_before:
+            redacted = redact(version.document)
+            own = Pool(name="former", secrets=redacted.secrets)
+            exported = Pool(name="former", secrets=await secrets_of(console, entry.app_id, version.id))
+            return redacted.document, fill(redacted.document, [exported, own])
+    raise NotFound(f"The former live version of {entry.app_name!r} is not on the server any more.", status=404)
+
+
+def given_pool(hands: Hands) -> Pool:
+    """Return the values that the operator gave."""
+    return Pool(name="given", secrets={Spot.parse(key): value for key, value in hands.given.items()})

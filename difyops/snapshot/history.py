@@ -1,0 +1,155 @@
+"""What the store holds: the list of snapshots, one snapshot in detail, one app of it. No server calls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from difyops.api.model import App
+from difyops.errors import SelectorError, StoreError
+from difyops.git_store import GitStore
+from difyops.snapshot.layout import Manifest, Record, app_file, read_json, read_manifest, record_of
+from difyops.targets import pick, select
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of ``snapshot list``. ``state``: complete, partial."""
+
+    commit: str
+    when: datetime
+    tags: tuple[str, ...]
+    state: str
+    apps: int
+    failed: int
+    subject: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """The snapshots of one context, newest first, and when the instance was last looked at."""
+
+    context: str
+    rows: tuple[Row, ...]
+    checked_at: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """One snapshot: its manifest, the commit, and the apps with what is kept of each."""
+
+    commit: str
+    manifest: Manifest
+    apps: tuple[Record, ...]
+    changes: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """One app as a snapshot holds it: record, live document, draft document, portable DSL."""
+
+    commit: str
+    record: Record
+    live: dict[str, Any] | None
+    draft: dict[str, Any] | None
+    dsl: str | None
+
+
+def history(store: GitStore, context: str, *, limit: int = 20) -> History:
+    """Return the newest snapshots of ``context``."""
+    rows = []
+    for info in store.log(context, limit=limit):
+        manifest = read_manifest(store, info.id)
+        rows.append(
+            Row(
+                commit=info.id,
+                when=info.when,
+                tags=info.tags,
+                state="complete" if manifest.complete else "partial",
+                apps=len(manifest.apps),
+                failed=len(manifest.failed),
+                subject=info.subject,
+            )
+        )
+    return History(context=context, rows=tuple(rows), checked_at=checked_at(store, context))
+
+
+def checked_at(store: GitStore, context: str) -> str | None:
+    """Return when the instance was last read into the store, also when nothing had changed."""
+    note = store.read_note(context)
+    try:
+        return str(json.loads(note)["checked_at"]) if note else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def show(store: GitStore, context: str, revision: str) -> Shown:
+    """Return one snapshot in detail.
+
+    Raises:
+        StoreError: there is no such snapshot.
+    """
+    commit = store.resolve(revision, branch=context)
+    manifest = read_manifest(store, commit)
+    paths = [path for path in manifest.files if path.endswith("/app.json")]
+    records = [record_of(content) for content in store.read_many(commit, paths).values()]
+    infos = [info for info in store.log(context, limit=1000) if info.id == commit]
+    return Shown(
+        commit=commit,
+        manifest=manifest,
+        apps=tuple(sorted(records, key=lambda record: (record.name, record.id))),
+        changes=infos[0].body if infos else "",
+    )
+
+
+def kept_app(store: GitStore, commit: str, selector: str) -> Kept:
+    """Return one app of a snapshot, named by id, name or slug.
+
+    Raises:
+        SelectorError: the snapshot does not hold it, or holds several of that name. StoreError: its files are damaged.
+    """
+    manifest = read_manifest(store, commit)
+    try:
+        app = pick(apps_of(manifest), selector)
+    except SelectorError as error:
+        raise SelectorError(f"Snapshot {commit[:10]}: {error.message}", hint=error.hint) from error
+    return load_app(store, commit, manifest, app.id)
+
+
+def kept_apps(store: GitStore, commit: str, selectors: tuple[str, ...]) -> list[App]:
+    """Return the apps of a snapshot that ``selectors`` mean."""
+    return select(apps_of(read_manifest(store, commit)), selectors)
+
+
+def apps_of(manifest: Manifest) -> list[App]:
+    """Return the apps of a snapshot in the form that selectors work on."""
+    return [App(id=app_id, name=entry.name, mode=entry.mode) for app_id, entry in manifest.apps.items()]
+
+
+def load_app(store: GitStore, commit: str, manifest: Manifest, app_id: str) -> Kept:
+    """Return one app of a snapshot by id.
+
+    Raises:
+        StoreError: the snapshot has no content for it (it could not be read then).
+    """
+    files: Mapping[str, str] = manifest.files
+    path = app_file(app_id, "app.json")
+    if path not in files:
+        name = manifest.apps[app_id].name if app_id in manifest.apps else app_id
+        raise StoreError(f"Snapshot {commit[:10]} has no content for {name!r}: it could not be read then.")
+
+    def document(name: str) -> dict[str, Any] | None:
+        place = app_file(app_id, name)
+        return read_json(store, commit, place) if place in files else None
+
+    dsl = app_file(app_id, "live.dsl.yml")
+    return Kept(
+        commit=commit,
+        record=record_of(store.read(commit, path)),
+        live=document("live.json"),
+        draft=document("draft.json"),
+        dsl=store.read(commit, dsl).decode() if dsl in files else None,
+    )

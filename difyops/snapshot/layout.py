@@ -1,0 +1,169 @@
+"""The layout of the store: one branch a context, one commit a snapshot, one manifest in each commit.
+
+    manifest.json                   what this snapshot is, what it holds, what it could not read
+    workspace/<part>.json           plugins, models, tools, datasets
+    apps/<app id>/app.json          name, mode, flags, tags, live version, triggers
+    apps/<app id>/live.json         the live version exactly: graph, features, variables (or the model config)
+    apps/<app id>/live.dsl.yml      the portable DSL of the live version
+    apps/<app id>/draft.json        the draft, where it differs from the live version
+
+Secrets are markers in all of it. Ids name the folders because names change and are not unique.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from difyops.dsl.canonical import canonical
+from difyops.errors import StoreError
+from difyops.git_store import GitStore
+
+FORMAT = "difyops-snapshot/1"
+MANIFEST = "manifest.json"
+PARTS = ("plugins", "models", "tools", "datasets")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One app in a manifest. ``state``: ok (as it was at ``taken_at``), failed (older content carried), carried."""
+
+    name: str
+    mode: str
+    state: str = "ok"
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a snapshot says about itself. ``complete`` only when the whole workspace was asked for and read."""
+
+    context: str
+    instance: str
+    workspace_id: str
+    workspace_name: str
+    server_version: str
+    taken_at: str
+    tool: str
+    selection: tuple[str, ...]
+    live_only: bool
+    complete: bool
+    counts: Mapping[str, int]
+    apps: Mapping[str, Entry]
+    failed: tuple[Mapping[str, str], ...]
+    files: Mapping[str, str]
+    format: str = FORMAT
+
+    def encoded(self) -> bytes:
+        """Return the manifest's bytes."""
+        return canonical(asdict(self))
+
+    def same_content(self, other: Manifest | None) -> bool:
+        """Say whether ``other``, the snapshot before, already says all that this one says.
+
+        When it was taken and which part was asked for do not count, unless this one is complete and that one is not.
+        """
+        if other is None or (self.complete and not other.complete):
+            return False
+        return self._content() == other._content()
+
+    def _content(self) -> tuple[object, ...]:
+        names = {app_id: (entry.name, entry.mode) for app_id, entry in self.apps.items()}
+        where = (self.instance, self.workspace_id, self.server_version)
+        return (where, names, dict(self.files), [dict(item) for item in self.failed])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """``app.json``: everything about an app that is not its content. No secrets, no addresses that are secrets."""
+
+    id: str
+    name: str
+    mode: str
+    description: str = ""
+    icon: Mapping[str, Any] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    enable_api: bool | None = None
+    enable_site: bool | None = None
+    max_active_requests: int | None = None
+    site: Mapping[str, Any] = field(default_factory=dict)
+    live: Mapping[str, Any] | None = None
+    draft: Mapping[str, Any] | None = None
+    triggers: tuple[Mapping[str, str], ...] = ()
+    updated_at: float | None = None
+
+    @property
+    def live_version(self) -> str | None:
+        """Return the id of the live version."""
+        return str(self.live["id"]) if self.live else None
+
+    def encoded(self) -> bytes:
+        """Return the bytes of ``app.json``."""
+        return canonical(asdict(self))
+
+
+def app_file(app_id: str, name: str) -> str:
+    """Return the path of one file of an app."""
+    return f"apps/{app_id}/{name}"
+
+
+def app_files(files: Iterable[str], app_id: str) -> list[str]:
+    """Return those of ``files`` that belong to an app."""
+    start = f"apps/{app_id}/"
+    return [path for path in files if path.startswith(start)]
+
+
+def digest(content: bytes) -> str:
+    """Return the SHA-256 of a file's bytes in hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_manifest(store: GitStore, revision: str) -> Manifest:
+    """Return the manifest of a snapshot.
+
+    Raises:
+        StoreError: the commit has none, or one that this version cannot read.
+    """
+    try:
+        body = json.loads(store.read(revision, MANIFEST))
+        if body.get("format") != FORMAT:
+            raise StoreError(
+                f"Snapshot {revision[:10]} has format {body.get('format')!r}, this version reads {FORMAT!r}.",
+                hint="Upgrade difyops.",
+            )
+        body["apps"] = {app_id: Entry(**entry) for app_id, entry in body["apps"].items()}
+        body["selection"], body["failed"] = tuple(body["selection"]), tuple(body["failed"])
+        return Manifest(**body)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise StoreError(
+            f"The manifest of snapshot {revision[:10]} is damaged.", hint="difyops snapshot verify"
+        ) from error
+
+
+def record_of(content: bytes) -> Record:
+    """Read ``app.json``.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    try:
+        body = json.loads(content)
+        body["tags"], body["triggers"] = tuple(body["tags"]), tuple(body["triggers"])
+        return Record(**body)
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreError("An app.json in the store is damaged.", hint="difyops snapshot verify") from error
+
+
+def read_json(store: GitStore, revision: str, path: str) -> Any:
+    """Return the parsed content of a JSON file of a snapshot.
+
+    Raises:
+        StoreError: missing or damaged.
+    """
+    try:
+        return json.loads(store.read(revision, path))
+    except ValueError as error:
+        raise StoreError(f"{path} in snapshot {revision[:10]} is damaged.", hint="difyops snapshot verify") from error

@@ -1,0 +1,262 @@
+"""The plan of a rollback: what would change, what stays, what cannot be brought back. Nothing is written here.
+
+Data flow: store + instance -> ``Situation`` (all that was read) -> ``Plan`` (what a person sees and a program checks).
+The plan's id covers the live version, the draft and the target: a plan made before somebody published is refused later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from difyops.api.instance import Instance
+from difyops.api.model import App, Trigger, Workflow
+from difyops.dsl.canonical import canonical, same_meaning
+from difyops.dsl.diff import Change, diff
+from difyops.dsl.model import datasets, iter_nodes, models, node_types, tools, trigger_nodes
+from difyops.dsl.secrets import Spot, redact
+from difyops.errors import NotSupported, Refused
+from difyops.secret_text import SecretText
+from difyops.snapshot.carry import Filled, Pool, Secrets, aligned, borrowed, fill, old_secrets_of, secrets_of
+from difyops.snapshot.history import Kept
+from difyops.snapshot.reading import config_of
+
+JsonObject = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """All that was read for one rollback. Documents with ``raw`` in the name may hold clear secrets."""
+
+    app: App
+    target: JsonObject
+    live: Workflow | None
+    draft: Workflow | None
+    live_document: JsonObject
+    draft_document: JsonObject | None
+    triggers: tuple[Trigger, ...]
+    live_secrets: Secrets = field(repr=False)
+    draft_secrets: Secrets = field(repr=False)
+    filled: Filled = field(repr=False)
+
+    @property
+    def unpublished(self) -> bool:
+        """Say whether the draft holds edits that are not live."""
+        return self.draft_document is not None and not same_meaning(self.draft_document, self.live_document)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a rollback of one app would do. ``problems`` block it, ``notes`` do not."""
+
+    id: str
+    context: str
+    app_id: str
+    app_name: str
+    mode: str
+    target: str
+    target_commit: str
+    live_before: str | None
+    changes: tuple[Change, ...]
+    keeps: tuple[str, ...]
+    notes: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Say whether live is the target already."""
+        return not self.changes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOptions:
+    """``with_old_secrets``: bring back the old version's secrets; ``given``: values for places nobody else has."""
+
+    with_old_secrets: bool = False
+    given: Mapping[str, SecretText] = field(default_factory=dict, repr=False)
+
+
+async def make_plan(instance: Instance, kept: Kept, word: str, options: PlanOptions) -> tuple[Plan, Situation]:
+    """Plan the rollback of one app to what a snapshot holds. ``word`` is what the operator called the snapshot.
+
+    Raises:
+        NotFound: the app is gone (use restore). Refused: the mode differs, or the snapshot has no live version of it.
+        NotSupported: this server cannot hand over the secrets that are alive.
+    """
+    app = await instance.console.app(kept.record.id)
+    if app.mode != kept.record.mode:
+        raise Refused(
+            f"{app.name!r} is a {app.mode} app now and was {kept.record.mode} in {word}; modes cannot be mixed."
+        )
+    if kept.live is None:
+        raise Refused(f"{app.name!r} was never published in {word}; there is no live version to go back to.")
+    read = _read_workflow if app.has_workflow else _read_config
+    situation = await read(instance, app, kept, options)
+    problems = await _problems(instance, situation)
+    plan = Plan(
+        id=_plan_id(kept, situation),
+        context=instance.name,
+        app_id=app.id,
+        app_name=app.name,
+        mode=app.mode,
+        target=word,
+        target_commit=kept.commit,
+        live_before=situation.live.id if situation.live else None,
+        changes=diff(situation.live_document, situation.target),
+        keeps=_keeps(situation),
+        notes=_notes(situation, options),
+        problems=tuple(problems),
+    )
+    return plan, situation
+
+
+async def _read_workflow(instance: Instance, app: App, kept: Kept, options: PlanOptions) -> Situation:
+    console = instance.console
+    live, draft = await console.live_and_draft(app.id, app.live_version)
+    if live is None:
+        raise Refused(f"{app.name!r} has no live version; publish once, or use: difyops snapshot restore")
+    live_document = redact(live.document).document
+    draft_document = redact(draft.document).document if draft else None
+    unedited = draft_document is None or same_meaning(draft_document, live_document)
+    if not console.capabilities.can("export_version") and not unedited:
+        raise NotSupported("This server exports drafts only, and the draft holds unpublished edits (before 1.8.1).")
+    version = live.id if console.capabilities.can("export_version") else None
+    live_secrets = await secrets_of(console, app.id, version)
+    draft_secrets = await secrets_of(console, app.id, None) if draft else {}
+    old = Pool(name="the old version", secrets=await old_secrets_of(console, app.id, kept.record.live_version))
+    now = [Pool(name="live now", secrets=live_secrets), Pool(name="the draft", secrets=draft_secrets)]
+    if options.with_old_secrets and not old.secrets and live_secrets:
+        raise NotSupported("The server does not have the old version's secrets any more.")
+    pools = [_given(options), *([old, *now] if options.with_old_secrets else [*now, old])]
+    target = kept.live or {}
+    return Situation(
+        app=app,
+        target=target,
+        live=live,
+        draft=draft,
+        live_document=live_document,
+        draft_document=draft_document,
+        triggers=tuple(await console.triggers(app.id)) if trigger_nodes(live.document) else (),
+        live_secrets=live_secrets,
+        draft_secrets=draft_secrets,
+        filled=fill(aligned(target, draft), pools),
+    )
+
+
+async def _read_config(instance: Instance, app: App, kept: Kept, options: PlanOptions) -> Situation:
+    """Chat modes: no draft, no versions. What the server masks in its answer it keeps when it is sent back."""
+    if options.with_old_secrets:
+        raise NotSupported(f"Old secrets of a {app.mode} app cannot be had: the server keeps no versions of this mode.")
+    redacted = redact(config_of(app))
+    target = kept.live or {}
+    return Situation(
+        app=app,
+        target=target,
+        live=None,
+        draft=None,
+        live_document=redacted.document,
+        draft_document=None,
+        triggers=(),
+        live_secrets=redacted.secrets,
+        draft_secrets={},
+        filled=fill(
+            borrowed(target, config_of(app)), [_given(options), Pool(name="live now", secrets=redacted.secrets)]
+        ),
+    )
+
+
+def _given(options: PlanOptions) -> Pool:
+    return Pool(name="given", secrets={Spot.parse(key): value for key, value in options.given.items()})
+
+
+async def _problems(instance: Instance, situation: Situation) -> list[str]:
+    target = situation.target
+    found = [f"no value is known for {spot.label} ({spot.key})" for spot in situation.filled.missing]
+    unknown = instance.capabilities.unknown_node_types(node_types(target))
+    found += [f"this server does not know node type {kind!r}" for kind in sorted(unknown)]
+    found += await _missing_tools(instance, situation)
+    found += await _missing_datasets(instance, situation)
+    found += await _missing_models(instance, situation)
+    return found
+
+
+async def _missing_tools(instance: Instance, situation: Situation) -> list[str]:
+    wanted = tools(situation.target) - tools(situation.live_document)
+    if not wanted:
+        return []
+    rows = await instance.workspace.tool_providers()
+    known = {str(row.get(key)) for row in rows for key in ("id", "name") if row.get(key)}
+    return [
+        f"tool {tool or provider} of provider {provider} is not installed"
+        for provider, _, tool, _ in sorted(wanted, key=str)
+        if provider not in known
+    ]
+
+
+async def _missing_datasets(instance: Instance, situation: Situation) -> list[str]:
+    wanted = datasets(situation.target) - datasets(situation.live_document)
+    if not wanted:
+        return []
+    known = {str(row.get("id")) async for row in instance.workspace.datasets()}
+    return [f"dataset {item} does not exist any more" for item in sorted(wanted - known)]
+
+
+async def _missing_models(instance: Instance, situation: Situation) -> list[str]:
+    wanted = {provider for provider, _ in models(situation.target) - models(situation.live_document)}
+    if not wanted:
+        return []
+    known = {str(row.get("provider")) for row in await instance.workspace.model_providers()}
+    short = {name.rsplit("/", 1)[-1] for name in known}
+    return [f"model provider {item} is not installed" for item in sorted(wanted - known - short)]
+
+
+def _keeps(situation: Situation) -> tuple[str, ...]:
+    app = situation.app
+    kept = ["app id, URLs and API keys", "name, description and icon"]
+    alive = sum(source != "the old version" for source in situation.filled.sources.values())
+    if alive:
+        kept.append(f"{alive} secret{'s' * (alive != 1)} as they are now")
+    if situation.triggers:
+        kept.append(f"{len(situation.triggers)} trigger{'s' * (len(situation.triggers) != 1)} and whether they are on")
+    kept.append(f"API {_on(app.enable_api)}, site {_on(app.enable_site)}")
+    if situation.unpublished:
+        by = situation.draft.updated_by or situation.draft.created_by if situation.draft else None
+        kept.append(f"the unpublished draft{f' of {by}' if by else ''} (saved first, put back afterwards)")
+    return tuple(kept)
+
+
+def _notes(situation: Situation, options: PlanOptions) -> tuple[str, ...]:
+    notes = [
+        f"{spot.label} comes from the old version"
+        for spot, source in situation.filled.sources.items()
+        if source == "the old version"
+    ]
+    if not options.with_old_secrets and notes:
+        notes.append("those places do not exist in what is live now")
+    had = {node.id for node in trigger_nodes(situation.live_document)}
+    has = {node.id for node in trigger_nodes(situation.target)}
+    titles = {
+        node.id: node.name for document in (situation.target, situation.live_document) for node in iter_nodes(document)
+    }
+    notes += [f"trigger {titles[item]!r} goes away with this version" for item in sorted(had - has)]
+    notes += [f"trigger {titles[item]!r} comes back, with a new address" for item in sorted(has - had)]
+    if not situation.app.has_workflow:
+        notes.append("live at once: this mode has no draft")
+    return tuple(notes)
+
+
+def _plan_id(kept: Kept, situation: Situation) -> str:
+    state = {
+        "target": kept.commit,
+        "app": situation.app.id,
+        "live": situation.live.id if situation.live else None,
+        "live_document": situation.live_document if situation.live is None else None,
+        "draft": situation.draft_document,
+    }
+    return hashlib.sha256(canonical(state)).hexdigest()[:16]
+
+
+def _on(flag: bool | None) -> str:
+    return "unknown" if flag is None else "on" if flag else "off"

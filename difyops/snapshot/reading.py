@@ -1,0 +1,177 @@
+"""Reading one app from an instance into the files of a snapshot: at most four calls new, two unchanged.
+
+New: detail, versions (draft and live in one), export of the live version, triggers where the graph has any. Unchanged
+(same live version id): detail for the flags, draft; nothing at all with ``live_only``. Costs: OBSERVED 18.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from difyops.api.instance import Instance
+from difyops.api.model import App, Trigger, Workflow
+from difyops.dsl.canonical import canonical
+from difyops.dsl.model import trigger_nodes
+from difyops.dsl.scan import Finding, scan
+from difyops.dsl.secrets import redact, redact_dsl_text
+from difyops.snapshot.layout import Record, digest
+
+_SITE_KEPT = (
+    "title", "description", "default_language", "chat_color_theme", "chat_color_theme_inverted", "copyright",
+    "privacy_policy", "custom_disclaimer", "show_workflow_steps", "use_icon_as_answer_icon", "prompt_public",
+    "customize_token_strategy", "icon", "icon_type", "icon_background",
+)  # fmt: skip
+_CONFIG_DROPPED = frozenset({"created_by", "created_at", "updated_by", "updated_at", "id", "app_id"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What the last snapshot holds of an app: its record and the SHA-256 of its files by short name."""
+
+    record: Record
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """An app as read now: files to write by short name, names of files to keep as they are, what the scan found."""
+
+    record: Record
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOptions:
+    """``live_only``: look at nothing but the live version. ``full``: believe nothing of the last snapshot."""
+
+    live_only: bool = False
+    full: bool = False
+
+
+async def read_app(instance: Instance, row: App, before: Before | None, options: ReadOptions) -> Reading:
+    """Read one app. ``row`` is its row of the app list.
+
+    Raises:
+        NotFound: it was deleted since it was listed. DifyopsError: any call failed.
+    """
+    known = None if options.full else before
+    if known and options.live_only and _same_live(row, known):
+        return Reading(record=_renamed(known.record, row), kept=tuple(_names(known)))
+    app = await instance.console.app(row.id)
+    merged = replace(app, tags=app.tags or row.tags)
+    if app.has_workflow:
+        return await _read_workflow(instance, merged, known, options)
+    return await _read_config(instance, merged, known)
+
+
+def config_of(app: App) -> dict[str, Any]:
+    """Return the model config of a chat, agent or completion app as a document, without who and when."""
+    return {"model_config": {key: item for key, item in (app.model_config or {}).items() if key not in _CONFIG_DROPPED}}
+
+
+async def _read_workflow(instance: Instance, app: App, known: Before | None, options: ReadOptions) -> Reading:
+    console = instance.console
+    if known and app.live_version == known.record.live_version and app.live_version is not None:
+        draft = None if options.live_only else await console.draft(app.id)
+        return _with_draft_of_unchanged(app, known, draft, options)
+    live, draft = await console.live_and_draft(app.id, app.live_version)
+    files: dict[str, bytes] = {}
+    findings: list[Finding] = []
+    if live is not None:
+        redacted = redact(live.document)
+        files["live.json"] = canonical(redacted.document)
+        findings = scan(redacted.document)
+        if console.capabilities.can("export_version"):
+            text = await console.export(app.id, version_id=live.id)
+            files["live.dsl.yml"] = redact_dsl_text(text, list(redacted.secrets.values())).encode()
+    draft_bytes = _draft_bytes(draft)
+    if draft_bytes is not None and draft_bytes != files.get("live.json"):
+        files["draft.json"] = draft_bytes
+    has_triggers = live is not None and bool(trigger_nodes(live.document))
+    triggers = await console.triggers(app.id) if has_triggers else []
+    return Reading(record=_record(app, live, draft, triggers), files=files, findings=tuple(findings))
+
+
+def _with_draft_of_unchanged(app: App, known: Before, draft: Workflow | None, options: ReadOptions) -> Reading:
+    """The live version is the one we have: keep its files, look at flags and draft only."""
+    kept = [name for name in ("live.json", "live.dsl.yml") if name in known.files]
+    record = replace(_record(app, None, draft, ()), live=known.record.live, triggers=known.record.triggers)
+    if options.live_only:
+        kept += [name for name in ("draft.json",) if name in known.files]
+        return Reading(record=replace(record, draft=known.record.draft), kept=tuple(kept))
+    draft_bytes = _draft_bytes(draft)
+    if draft_bytes is None or digest(draft_bytes) == known.files.get("live.json"):
+        return Reading(record=record, kept=tuple(kept))
+    return Reading(record=record, kept=tuple(kept), files={"draft.json": draft_bytes})
+
+
+async def _read_config(instance: Instance, app: App, known: Before | None) -> Reading:
+    redacted = redact(config_of(app))
+    content = canonical(redacted.document)
+    record = _record(app, None, None, ())
+    if known and digest(content) == known.files.get("live.json") and "live.dsl.yml" in known.files:
+        return Reading(record=record, kept=("live.json", "live.dsl.yml"))
+    text = await instance.console.export(app.id)
+    dsl = redact_dsl_text(text, list(redacted.secrets.values())).encode()
+    return Reading(
+        record=record,
+        files={"live.json": content, "live.dsl.yml": dsl},
+        findings=tuple(scan(redacted.document)),
+    )
+
+
+def _draft_bytes(draft: Workflow | None) -> bytes | None:
+    return None if draft is None else canonical(redact(draft.document).document)
+
+
+def _record(app: App, live: Workflow | None, draft: Workflow | None, triggers: list[Trigger] | tuple[()]) -> Record:
+    raw = app.raw
+    site: dict[str, Any] = raw.get("site") or {}
+    return Record(
+        id=app.id,
+        name=app.name,
+        mode=app.mode,
+        description=app.description,
+        icon={key: raw.get(key) for key in ("icon", "icon_type", "icon_background", "use_icon_as_answer_icon")},
+        tags=app.tags,
+        enable_api=app.enable_api,
+        enable_site=app.enable_site,
+        max_active_requests=raw.get("max_active_requests"),
+        site={key: site[key] for key in _SITE_KEPT if key in site},
+        live=None if live is None else _version(live),
+        draft=None if draft is None else {"hash": draft.hash, "by": draft.updated_by or draft.created_by},
+        triggers=tuple(
+            {"node_id": item.node_id, "kind": item.kind, "title": item.title, "status": item.status}
+            for item in sorted(triggers, key=lambda item: item.node_id)
+        ),
+        updated_at=app.updated_at,
+    )
+
+
+def _version(workflow: Workflow) -> dict[str, Any]:
+    return {
+        "id": workflow.id,
+        "version": workflow.version,
+        "name": workflow.marked_name,
+        "comment": workflow.marked_comment,
+        "by": workflow.created_by,
+        "at": workflow.created_at,
+    }
+
+
+def _same_live(row: App, known: Before) -> bool:
+    if row.has_workflow:
+        return row.live_version == known.record.live_version
+    return row.updated_at == known.record.updated_at
+
+
+def _renamed(record: Record, row: App) -> Record:
+    return replace(record, name=row.name, description=row.description, tags=row.tags, updated_at=row.updated_at)
+
+
+def _names(known: Before) -> list[str]:
+    return [name for name in known.files if name != "app.json"]

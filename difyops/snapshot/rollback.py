@@ -1,0 +1,267 @@
+"""Rolling one app back: the exact version, the secrets that are alive, proof by reading back, undo when it fails.
+
+Data flow: plan (again, under the lock; refused when stale) -> journal on disk -> target into the draft -> optional test
+run -> publish -> draft put back -> proof -> journal removed. Chat modes write their model config instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from difyops import atomic_file
+from difyops.api.instance import Instance
+from difyops.clock import Clock, SystemClock, iso
+from difyops.dsl.secrets import redact
+from difyops.errors import Conflict, DifyopsError, NotFound, Refused, StalePlan, Unreachable
+from difyops.secret_text import SecretText
+from difyops.snapshot.carry import Filled, Secrets
+from difyops.snapshot.effects import (
+    Checkpoint,
+    Hands,
+    View,
+    former_live,
+    is_published,
+    look,
+    no_checkpoint,
+    parked_filled,
+    publish_target,
+    put_draft_back,
+    restore_triggers,
+    write_config,
+    write_target_draft,
+)
+from difyops.snapshot.history import Kept
+from difyops.snapshot.journal import Entry, Journal, packed
+from difyops.snapshot.plan import Plan, PlanOptions, Situation, make_plan
+from difyops.snapshot.proof import Proof, prove
+from difyops.snapshot.smoke import Smoke, run_smoke
+
+JsonObject = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackOptions:
+    """How to roll back. ``expected_plan``: refuse any other plan; ``allow_missing``: go on despite problems."""
+
+    plan: PlanOptions = field(default_factory=PlanOptions)
+    expected_plan: str | None = None
+    allow_missing: bool = False
+    smoke: Smoke | None = None
+    name: str = ""
+    comment: str = ""
+    checkpoint: Checkpoint = no_checkpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolledBack:
+    """The end of a rollback. ``state``: rolled back, nothing to do, undone. ``proofs`` were read back."""
+
+    plan: Plan
+    state: str
+    live_after: str | None = None
+    proofs: tuple[Proof, ...] = ()
+    smoke: str | None = None
+    seconds: float = 0.0
+
+
+async def roll_back(
+    instance: Instance, journal: Journal, kept: Kept, word: str, options: RollbackOptions, *, clock: Clock | None = None
+) -> RolledBack:
+    """Roll one app back to what ``kept`` holds.
+
+    Raises:
+        Refused: an earlier rollback was cut off, the mode differs, something is missing. StalePlan: the app moved since
+        the plan. DifyopsError: a call failed, or the proof did; the message says what state the app is in.
+    """
+    clock = clock or SystemClock()
+    started = clock.monotonic()
+    with atomic_file.lock(journal.lock_path, holding=f"a rollback of {kept.record.name!r}"):
+        _refuse_open(journal)
+        plan, situation = await make_plan(instance, kept, word, options.plan)
+        if options.expected_plan and plan.id != options.expected_plan:
+            raise StalePlan(f"{plan.app_name!r} moved since the plan was made (plan {options.expected_plan}).")
+        if plan.problems and not options.allow_missing:
+            raise Refused(f"{plan.app_name!r}: {plan.problems[0]}.", hint="--allow-missing goes on all the same.")
+        if plan.nothing_to_do:
+            return RolledBack(plan=plan, state="nothing to do", live_after=plan.live_before)
+        entry = journal.write(_entry(plan, situation, kept, options, iso(clock.now())))
+        options.checkpoint("journal written")
+        hands = Hands(instance, journal, entry, options.checkpoint, options.plan.given)
+        try:
+            proofs, smoke = await go_forward(hands, situation.filled, options.smoke)
+        except DifyopsError as error:
+            raise await _undone(hands, error) from error
+        after = await look(hands)
+        journal.close()
+    return RolledBack(
+        plan=plan,
+        state="rolled back",
+        live_after=after.live.id if after.live else None,
+        proofs=tuple(proofs),
+        smoke=smoke,
+        seconds=round(clock.monotonic() - started, 3),
+    )
+
+
+async def go_forward(
+    hands: Hands, prepared: Filled | None = None, smoke: Smoke | None = None
+) -> tuple[list[Proof], str | None]:
+    """Bring the rollback to its end from wherever it is.
+
+    Raises:
+        StalePlan, Refused: somebody else changed the app. DifyopsError: a call, the test run or the proof failed.
+    """
+    answer = None
+    expected: Secrets | None = _values(prepared)
+    if hands.entry.mode in ("workflow", "advanced-chat"):
+        view = await look(hands)
+        if not is_published(view, hands.entry):
+            await write_target_draft(hands, view, prepared)
+            if smoke is not None:
+                answer = await run_smoke(hands.instance, hands.entry.app_id, smoke)
+            await publish_target(hands)
+        await restore_triggers(hands)
+        await put_draft_back(hands)
+    else:
+        await write_config(hands, hands.entry.target_document, {})
+    hands.checkpoint("before proof")
+    proofs = await prove(hands, expected)
+    failed = [proof for proof in proofs if not proof.ok]
+    if failed:
+        raise ProofFailed(f"The proof failed: {failed[0].what}: {failed[0].found}.")
+    return proofs, answer
+
+
+async def go_back(hands: Hands) -> list[str]:
+    """Put the former state back from wherever the rollback is; returns what was done, for people.
+
+    Raises:
+        DifyopsError: a call failed; the journal stays, and this can be done again.
+    """
+    entry = hands.entry
+    if entry.mode not in ("workflow", "advanced-chat"):
+        if entry.former is not None:
+            await write_config(hands, entry.former, entry.former_secrets)
+        return ["the former model config is live"]
+    view = await look(hands)
+    done: list[str] = []
+    ours = view.live is not None and view.live.id != entry.live_before and view.live_is(entry.target_document)
+    if ours:
+        await _publish_former(hands)
+        done.append("the former version is live again")
+    elif view.live is not None and view.live.id == entry.live_before:
+        done.append("the former version is still live")
+    else:
+        done.append("another version was published meanwhile; it is left alone")
+    view = await look(hands)
+    if entry.parked is not None and (ours or view.draft_is(entry.target_document)):
+        filled = await parked_filled(hands, view)
+        await hands.instance.console.sync_draft(entry.app_id, filled.document, expected_hash=_hash(view.draft))
+        done.append("the unpublished draft is back")
+    elif _draft_was_live(entry, view) and view.draft_is(entry.target_document):
+        _, former = await former_live(hands)
+        await hands.instance.console.sync_draft(entry.app_id, former.document, expected_hash=_hash(view.draft))
+        done.append("the draft is what is live")
+    await restore_triggers(hands)
+    return done
+
+
+def _draft_was_live(entry: Entry, view: View) -> bool:
+    return entry.parked is None and view.live is not None and view.live.id == entry.live_before
+
+
+class ProofFailed(DifyopsError):
+    """What was read back is not what it must be."""
+
+    code = "proof_failed"
+
+
+async def _publish_former(hands: Hands) -> None:
+    document, former = await former_live(hands)
+    view = await look(hands)
+    await hands.instance.console.sync_draft(hands.entry.app_id, former.document, expected_hash=_hash(view.draft))
+    await hands.instance.console.publish(hands.entry.app_id, name="rollback undone", comment="difyops: undo")
+    after = await look(hands)
+    if not after.live_is(document):
+        raise ProofFailed(f"The former version of {hands.entry.app_name!r} could not be put back whole.")
+
+
+async def _undone(hands: Hands, error: DifyopsError) -> DifyopsError:
+    """Undo after a failure and return the error to raise: it says which state the app is in."""
+    name = hands.entry.app_name
+    if isinstance(error, Unreachable):
+        return DifyopsError(
+            f"The rollback of {name!r} was cut off: {error.message} Whether the server acted is unknown.",
+            hint=f"difyops snapshot doctor {hands.entry.app_id} tells the state and offers --finish or --undo.",
+            retryable=True,
+        )
+    if isinstance(error, NotFound):
+        hands.journal.close()
+        return NotFound(f"{name!r} was deleted meanwhile: {error.message}", status=404)
+    try:
+        done = await go_back(hands)
+    except DifyopsError as second:
+        return DifyopsError(
+            f"The rollback of {name!r} failed ({error.message}) and could not be undone now ({second.message}).",
+            hint="difyops snapshot doctor tells the state and offers --finish or --undo.",
+        )
+    hands.journal.close()
+    message = f"{error.message} The rollback of {name!r} was undone: {'; '.join(done)}."
+    if isinstance(error, (StalePlan, Conflict, Refused)):
+        return StalePlan(message, hint=error.hint)
+    return DifyopsError(message, hint=error.hint)
+
+
+def _refuse_open(journal: Journal) -> None:
+    entry = journal.read()
+    if entry is not None:
+        raise Refused(
+            f"A rollback of {entry.app_name!r} begun at {entry.started_at} was cut off ({entry.phase}).",
+            hint=f"difyops snapshot doctor {entry.app_id} --finish, or --undo",
+        )
+
+
+def _entry(plan: Plan, situation: Situation, kept: Kept, options: RollbackOptions, now: str) -> Entry:
+    app = situation.app
+    parked = situation.draft_document if situation.unpublished else None
+    own = {
+        spot: value
+        for spot, value in situation.draft_secrets.items()
+        if situation.live_secrets.get(spot) != value and not spot.is_generated
+    }
+    entry = Entry(
+        context=plan.context,
+        app_id=app.id,
+        app_name=app.name,
+        mode=app.mode,
+        started_at=now,
+        target=plan.target,
+        target_version=kept.record.live_version,
+        target_document=situation.target,
+        live_before=plan.live_before,
+        enable_api=app.enable_api,
+        enable_site=app.enable_site,
+        triggers={item.node_id: item.status for item in situation.triggers},
+        parked=parked,
+        parked_secrets=packed(own) if parked is not None else {},
+        with_old_secrets=options.plan.with_old_secrets,
+        publish_name=options.name or f"rollback {plan.target}",
+        publish_comment=options.comment or f"difyops: back to {plan.target} ({plan.target_commit[:10]})",
+    )
+    if app.has_workflow:
+        return entry
+    return replace(entry, former=situation.live_document, former_secrets=packed(situation.live_secrets))
+
+
+def _values(prepared: Filled | None) -> Secrets | None:
+    """Return the secrets that a filled document carries."""
+    if prepared is None:
+        return None
+    values: Mapping[Any, SecretText] = redact(prepared.document).secrets
+    return {spot: value for spot, value in values.items() if spot in prepared.sources}
+
+
+def _hash(draft: Any) -> str | None:
+    return draft.hash if draft is not None else None

@@ -1,0 +1,232 @@
+"""Taking a snapshot: read what changed, write one commit with one manifest, or say what is missing.
+
+Data flow: app list -> per app ``reading`` (bounded, side by side) -> files and records -> manifest -> one commit in
+one transaction. A killed run leaves the last good state; a second writer makes this one read again on top of the new
+state. Content that did not change makes no commit; a note in the store says when it was last checked.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from difyops.api.instance import Instance
+from difyops.api.model import App
+from difyops.clock import Clock, SystemClock, iso
+from difyops.errors import DifyopsError, NotFound, PartialFailure, StoreError
+from difyops.fanout import Done, Failed, FanoutOptions, Skipped, fan_out
+from difyops.git_store import GitStore, StoreMoved
+from difyops.snapshot.assembly import Base, Files, Gathered, Scene, assemble, read_base
+from difyops.snapshot.changelog import changelog
+from difyops.snapshot.inventory import read_inventory
+from difyops.snapshot.layout import MANIFEST, Manifest
+from difyops.snapshot.reading import Reading, ReadOptions, read_app
+from difyops.targets import select
+
+log = logging.getLogger("difyops.snapshot")
+AUTHOR = "difyops <difyops@localhost>"
+_TRIES = 5
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeOptions:
+    """What to take: selectors, a tag with its text, live versions only, everything anew, calls at once."""
+
+    selectors: tuple[str, ...] = ("all",)
+    tag: str | None = None
+    message: str = ""
+    live_only: bool = False
+    full: bool = False
+    dry_run: bool = False
+    limit: int = 4
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaintextSecret:
+    """A place in an app that holds what looks like a secret, outside the places that are kept out of snapshots."""
+
+    app: str
+    app_id: str
+    place: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """The result. ``commit`` is the newest snapshot; ``changed`` is False when nothing differed from it."""
+
+    context: str
+    commit: str | None
+    changed: bool
+    complete: bool
+    tag: str | None
+    counts: Mapping[str, int]
+    failed: tuple[Mapping[str, str], ...]
+    changes: tuple[str, ...]
+    plaintext_secrets: tuple[PlaintextSecret, ...]
+    seconds: float
+
+    @property
+    def error(self) -> DifyopsError | None:
+        """Return the partial failure, ``None`` when everything asked for was read."""
+        if not self.failed:
+            return None
+        named = ", ".join(item["name"] for item in self.failed[:5])
+        more = f" and {len(self.failed) - 5} more" if len(self.failed) > 5 else ""
+        return PartialFailure(
+            f"{len(self.failed)} could not be read: {named}{more}.", hint="difyops snapshot show latest", retryable=True
+        )
+
+
+async def take(
+    instance: Instance,
+    store: GitStore,
+    options: TakeOptions,
+    *,
+    clock: Clock | None = None,
+    progress: Progress | None = None,
+) -> Taken:
+    """Take a snapshot of what ``options.selectors`` mean into the branch of the instance's context.
+
+    Raises:
+        SelectorError: a selector matches nothing. TagExists: the tag is there already. StoreError: the store cannot
+        be written (the last snapshot is intact). DifyopsError: the app list itself could not be read.
+    """
+    clock = clock or SystemClock()
+    started = clock.monotonic()
+    apps = [app async for app in instance.console.apps()]
+    chosen = select(apps, options.selectors) if apps or options.selectors != ("all",) else []
+    whole = "all" in options.selectors
+    inventory, inventory_failed = await read_inventory(instance) if whole else ({}, {})
+    scene = Scene(
+        instance=instance,
+        apps=apps,
+        workspace=await instance.workspace.current(),
+        inventory=inventory,
+        inventory_failed=inventory_failed,
+        selection=options.selectors,
+        live_only=options.live_only,
+        taken_at=iso(clock.now()),
+    )
+    for _ in range(_TRIES):
+        base = read_base(store, instance.name)
+        gathered = await _gather(instance, chosen, base, options, progress)
+        files, manifest = assemble(scene, base, gathered)
+        changes = changelog(store, base.commit, base.manifest, files, manifest)
+        findings = _findings(gathered)
+        seconds = clock.monotonic() - started
+        if options.dry_run:
+            return _taken(instance, base.commit, manifest, base, changes, findings, seconds, None)
+        try:
+            commit = _write(store, instance.name, base, files, manifest, changes, options, clock)
+        except StoreMoved:
+            log.info("another snapshot was written meanwhile; reading again on top of it")
+            continue
+        return _taken(instance, commit, manifest, base, changes, findings, seconds, options.tag)
+    raise StoreError("Other writers kept changing the store; gave up.", hint="Run this again.", retryable=True)
+
+
+async def _gather(
+    instance: Instance, chosen: Sequence[App], base: Base, options: TakeOptions, progress: Progress | None
+) -> Gathered:
+    gathered = Gathered()
+    how = ReadOptions(live_only=options.live_only, full=options.full)
+
+    async def work(app: App) -> Reading:
+        return await read_app(instance, app, base.apps.get(app.id), how)
+
+    fan = FanoutOptions(limit=options.limit, deadline=options.deadline)
+    async for result in fan_out(chosen, work, fan):
+        match result:
+            case Done(item=app, value=reading):
+                gathered.readings[app.id] = reading
+            case Failed(item=app, error=NotFound()):
+                gathered.gone.add(app.id)
+            case Failed(item=app, error=error):
+                gathered.failed[app.id] = error
+            case Skipped(item=app, reason=reason):
+                gathered.failed[app.id] = DifyopsError(f"not read: {reason}")
+        if progress:
+            done = len(gathered.readings) + len(gathered.failed) + len(gathered.gone)
+            progress(done, len(chosen), app.name)
+    return gathered
+
+
+def _write(
+    store: GitStore,
+    branch: str,
+    base: Base,
+    files: Files,
+    manifest: Manifest,
+    changes: Sequence[str],
+    options: TakeOptions,
+    clock: Clock,
+) -> str:
+    same = manifest.same_content(base.manifest)
+    text = _message(manifest, changes, options)
+    tag = (options.tag, text) if options.tag else None
+    note = json.dumps({"checked_at": manifest.taken_at, "complete": manifest.complete}).encode()
+    if same and tag is None and base.commit is not None:
+        store.note(branch, note)
+        return base.commit
+    if not same:
+        files = {**files, MANIFEST: manifest.encoded()}
+    commit = store.commit(
+        branch,
+        {} if same else files,
+        base=base.commit,
+        replace=False,
+        message=text,
+        author=AUTHOR,
+        when=clock.now(),
+        tag=tag,
+        note=note,
+    )
+    store.tidy()
+    return commit
+
+
+def _message(manifest: Manifest, changes: Sequence[str], options: TakeOptions) -> str:
+    title = options.message or (changes[0] if len(changes) == 1 else f"{len(changes)} changes")
+    state = "" if manifest.complete else f" [partial: {', '.join(manifest.selection)}]"
+    if manifest.failed:
+        state = f" [partial: {len(manifest.failed)} failed]"
+    body = "\n".join(f"- {line}" for line in changes)
+    return f"{title}{state}\n\n{body}\n"
+
+
+def _findings(gathered: Gathered) -> tuple[PlaintextSecret, ...]:
+    return tuple(
+        PlaintextSecret(app=reading.record.name, app_id=app_id, place=finding.place, kind=finding.kind)
+        for app_id, reading in sorted(gathered.readings.items())
+        for finding in reading.findings
+    )
+
+
+def _taken(
+    instance: Instance,
+    commit: str | None,
+    manifest: Manifest,
+    base: Base,
+    changes: Sequence[str],
+    findings: tuple[PlaintextSecret, ...],
+    seconds: float,
+    tag: str | None,
+) -> Taken:
+    return Taken(
+        context=instance.name,
+        commit=commit,
+        changed=not manifest.same_content(base.manifest),
+        complete=manifest.complete,
+        tag=tag,
+        counts=manifest.counts,
+        failed=manifest.failed,
+        changes=tuple(changes),
+        plaintext_secrets=findings,
+        seconds=round(seconds, 3),
+    )

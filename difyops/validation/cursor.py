@@ -1,0 +1,142 @@
+"""The place in a text that is being read, and what was found out about it. Shared by ``reader``, ``strings``, ``scalars``.
+
+Holds the working state of one reading (never used twice), the notes of every deviation, and what lies between values:
+white space and comments. It knows no structure and no schema.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from difyops.validation.verdict import Path
+
+Place = str
+"""What is being read: ``KEY``, ``MEMBER`` (a value in an object) or ``ELEMENT`` (a value in an array)."""
+KEY, MEMBER, ELEMENT = "key", "member", "element"
+
+QUOTES = {
+    '"': '"', "'": "'", "`": "`'", "“": "”“\"", "”": "”“\"", "„": "“”\"", "‘": "’‘'", "’": "’‘'", "‚": "‘’'", "«": "»", "＂": "＂",
+}  # fmt: skip
+"""Each quote that may open a text, with those that may close it."""
+
+WHITE = re.compile(r"[ \t\r\n]*")
+_ODD_WHITE = re.compile(r"[\s\ufeff\u200b\u200c\u200d\u2060]+")
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?(?:\*/|\Z)|#(?=[\s#!]|$)[^\n]*|<!--.*?(?:-->|\Z)", re.DOTALL)
+
+
+class Unreadable(Exception):
+    """The text at this place has no reading that is not a guess."""
+
+
+class Note(NamedTuple):
+    """An edit before anybody needs it: cheap to make, turned into an ``Edit`` for the verdict only."""
+
+    path: Path
+    before: object
+    after: object
+    reason: str
+    invented: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How to read what can be read in two ways.
+
+    ``closing``: a string ends at the ``near``est quote that fits what follows, at the ``first`` quote of all, or at
+    the nearest fitting one that leaves ``even`` quotes inside. ``known``: when not empty, a quote before a further
+    member fits only if that member has one of these names. ``swap``: a bracket of the wrong kind is a typing slip
+    (otherwise one was left out). ``literal``: backslashes in a string with a wrong escape are plain characters.
+    """
+
+    closing: str = "near"
+    known: frozenset[str] = frozenset()
+    swap: bool = False
+    literal: bool = False
+
+
+NEAR = Manner()
+
+
+class Cursor:
+    """Working state of one reading.
+
+    ``notes``: the deviations. ``unclosed``: the containers whose end is missing. ``stopped``: the structure did not
+    close; what was read so far stands. ``cut``: the text ends inside a value, a name, or where one must follow.
+    ``forks``: the choices met ("closing", "bracket", "escape"), where another manner may read something else. ``odd``: a text holds quotes nobody escaped.
+    ``refused``: the code of a rule that forbids the value (a repeated key, NaN). ``places``: filled, when given, with
+    the index at which each value starts.
+    """
+
+    __slots__ = (
+        "bare_keys", "cut", "forks", "manner", "notes", "odd", "path", "places", "refused", "spare", "stack",
+        "stopped", "text", "unclosed",
+    )  # fmt: skip
+
+    def __init__(self, text: str, manner: Manner = NEAR, *, places: dict[Path, int] | None = None) -> None:
+        self.text = text
+        self.manner = manner
+        self.places = places
+        self.notes: list[Note] = []
+        self.path: list[str | int] = []
+        self.stack: list[str] = []
+        self.unclosed: list[Path] = []
+        self.stopped = self.cut = self.odd = self.bare_keys = False
+        self.forks: set[str] = set()
+        self.refused: str | None = None
+        self.spare = 50_000 + 4 * len(text)
+
+    def note(self, before: object, after: object, reason: str, *, invented: bool = False) -> None:
+        """Record one deviation at the current place."""
+        self.notes.append(Note(tuple(self.path), before, after, reason, invented))
+
+    def refuse(self, code: str) -> None:
+        """Record that a rule forbids the value; the first one stays."""
+        self.refused = self.refused or code
+
+    def not_finite(self, spelled: str) -> None:
+        """Record NaN, Infinity, or a number that overflows. The value read for it is ``None``."""
+        self.refuse("not_finite")
+        self.note(spelled, None, "not finite")
+
+    def stop(self, *, cut: bool) -> None:
+        """Record that the structure does not close; ``cut`` when something was about to follow."""
+        self.stopped = True
+        self.cut = self.cut or cut
+
+    def cut_off(self, before: object, after: object) -> None:
+        """Record that the text ends inside the value being read."""
+        self.note(before, after, "cut off", invented=True)
+        self.stop(cut=True)
+
+    def spend(self, amount: int) -> None:
+        """Count characters that are looked at again, so that no text takes quadratic time.
+
+        Raises:
+            Unreadable: the text needs more than its share.
+        """
+        self.spare -= amount
+        if self.spare < 0:
+            raise Unreadable
+
+    def ends(self, at: int) -> bool:
+        """Return whether the text, or the fence around it, ends here."""
+        return at >= len(self.text) or self.text.startswith(("```", "~~~"), at)
+
+    def skip(self, at: int) -> int:
+        """Return the index of the next character that is neither white space nor comment."""
+        text = self.text
+        at = WHITE.match(text, at).end()  # type: ignore[union-attr]  # matches everywhere
+        while at < len(text) and (text[at] in "/#<" or not text[at].isascii()):
+            if white := _ODD_WHITE.match(text, at):
+                self.note(white[0][:80], " ", "unusual white space")
+                at = white.end()
+            elif comment := _COMMENT.match(text, at):
+                left_out = "..." in comment[0] or "…" in comment[0]
+                self.note(comment[0][:80], "", "left out" if left_out else "comment", invented=left_out)
+                at = comment.end()
+            else:
+                break
+            at = WHITE.match(text, at).end()  # type: ignore[union-attr]
+        return at

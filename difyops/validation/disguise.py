@@ -1,0 +1,81 @@
+"""JSON in disguise: encoded twice, escaped once too often, or inside the wrapping of a tool call.
+
+Only known wrappings are opened, and the caller opens them only when the value as it stands does not satisfy the schema.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterator, Mapping
+
+_ARGUMENTS = ("arguments", "parameters", "args", "input", "tool_input", "action_input", "kwargs")
+_CALL_MARKS = ("name", "tool", "tool_name", "function", "action", "type", "id", "recipient_name", "tool_call_id")
+_ENVELOPES = (
+    "result", "results", "data", "output", "outputs", "answer", "response", "json", "content", "structured_output",
+    "final_answer", "value", "object", "payload",
+)  # fmt: skip
+_CALLS = ("function_call", "tool_call", "function", "message")
+_LISTS = ("tool_calls", "choices")
+_ESCAPED = re.compile(r"""[{\[](?:\s|\\[nrt])*\\"|[{\[](?:\s|\\[nrt])*[{\[](?:\s|\\[nrt])*\\\"""")
+_ESCAPED_BODY = re.compile(r'(?:[^"\\]|\\.)*', re.DOTALL)
+_DOUBLED = re.compile(r"\s*\{\{\s*[\"'\w]")
+
+Step = str | int
+
+
+def inside(value: object) -> Iterator[tuple[tuple[Step, ...], object]]:
+    """Yield what a known wrapping holds, with the path to it; one layer."""
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) and _is_call(value[0]):
+        for path, inner in inside(value[0]):
+            yield (0, *path), inner
+    if not isinstance(value, dict):
+        return
+    for key in _LISTS:
+        for index, call in enumerate(_calls(value.get(key))):
+            yield (key, index), call
+    if _is_call(value):
+        for key in _ARGUMENTS:
+            if isinstance(value.get(key), dict | list | str):
+                yield (key,), value[key]
+    for key in _CALLS:
+        if isinstance(value.get(key), dict):
+            yield (key,), value[key]
+    if "role" in value and isinstance(value.get("content"), str):
+        yield ("content",), value["content"]
+    elif len(value) == 1:
+        key, inner = next(iter(value.items()))
+        if key.lower() in (*_ENVELOPES, *_ARGUMENTS) and isinstance(inner, dict | list | str):
+            yield (key,), inner
+
+
+def _is_call(value: Mapping[str, object]) -> bool:
+    return any(mark in value for mark in _CALL_MARKS) and any(key in value for key in (*_ARGUMENTS, *_CALLS))
+
+
+def _calls(value: object) -> list[object]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def undisguised(text: str) -> Iterator[tuple[str, str]]:
+    """Yield other texts that ``text`` may stand for, with the reason: escaped once too often, HTML, doubled braces."""
+    if (start := _ESCAPED.search(text)) is not None:
+        body = _ESCAPED_BODY.match(text, start.start())
+        decoded = _decoded(body[0]) if body is not None else None
+        if decoded is not None:
+            yield decoded, "encoded twice"
+    if "&quot;" in text and '"' not in text:
+        yield html.unescape(text), "HTML entities"
+    if _DOUBLED.match(text.removeprefix("```json")) and "}}" in text:
+        yield text.replace("{{", "{").replace("}}", "}"), "doubled braces"
+    if re.search(r"^>\s*[{\[]", text, re.MULTILINE):
+        yield re.sub(r"^> ?", "", text, flags=re.MULTILINE), "quote marks"
+
+
+def _decoded(body: str) -> str | None:
+    try:
+        decoded = json.loads(f'"{body}"', strict=False)
+    except ValueError:
+        return None
+    return str(decoded)

@@ -1,0 +1,131 @@
+"""Finding the JSON in an answer: between prose, in fences, after a thinking block.
+
+Every place where an object or array opens outside another one is tried; what was tried is returned with what speaks
+against it. Nothing is chosen here: that is the ladder's task, with the schema.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from difyops.validation import strict
+from difyops.validation.candidate import Candidate
+from difyops.validation.cursor import Note
+from difyops.validation.faults import AnswerError
+from difyops.validation.judge import Schema
+from difyops.validation.repair import readings_at
+from difyops.validation.verdict import EXTRACT, REPAIR, EnforceOptions
+
+_MARK = re.compile(r"[{\[]|<(/?)(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+_LOOKS_LIKE_JSON = re.compile(r"""\{\s*["'“][^"'“”\n]*["'”]\s*:|\[\s*[{\["]|\{\s*\\+"|\[\s*\{""")
+_FENCED_SCALAR = re.compile(r"\A\s*(?:```|~~~)[\w-]*[ \t]*\n?(.*?)\n?\s*(?:```|~~~)\s*\Z", re.DOTALL)
+_EXTRA_CLOSERS = re.compile(r"\s*([}\]][}\]\s]*)(?=\Z|```|~~~|\n|[A-Za-z(])")
+_GOES_ON = re.compile(r"""\s*(?:,\s*(?:["'“]|[\w$]+\s*:)|:)""")
+_IS_A_MEMBER = re.compile(r"""["'”]\s*[:：]\s*\Z""")
+_BRACKETS = re.compile(r"[{}\[\]]")
+_MOST_STARTS = 2_000
+_LONGEST_TALK = 80
+
+
+def candidates(text: str, schema: Schema, options: EnforceOptions) -> list[list[Candidate]]:
+    """Return the readings of everything in ``text`` that looks like JSON; one group for each place."""
+    groups = _groups(text, schema, options)
+    if not groups:
+        groups = [group for group in (_fenced_scalar(text, options),) if group]
+    starts = [group[0].start for group in groups]
+    befores = [0, *(max(c.end for c in group) for group in groups)]
+    result = []
+    for number, group in enumerate(groups):
+        following = starts[number + 1] if number + 1 < len(starts) else len(text)
+        head = text[befores[number] : group[0].start]
+        result.append([_in_context(c, head, text[c.end : max(following, c.end)], text) for c in group])
+    return result
+
+
+def _groups(text: str, schema: Schema, options: EnforceOptions) -> list[list[Candidate]]:
+    groups: list[list[Candidate]] = []
+    damaged = False
+    at = tried = 0
+    spare = 20 * len(text) + 100_000
+    while (mark := _MARK.search(text, at)) is not None and tried < _MOST_STARTS and spare > 0:
+        at = mark.end()
+        if mark[0][0] == "<":
+            if mark[1]:
+                groups, damaged = [], False
+            else:
+                at = _end_of_thinking(text, mark)
+            continue
+        start = mark.start()
+        tried += 1
+        group = readings_at(text, start, schema, options)
+        if not group:
+            damaged = damaged or _LOOKS_LIKE_JSON.match(text, start) is not None
+            spare -= min(len(text) - start, 4_000)
+            continue
+        groups.append([c.doubted("not_json") for c in group] if damaged else group)
+        at = max(candidate.end for candidate in group)
+        spare -= at - start
+    return groups
+
+
+def _end_of_thinking(text: str, mark: re.Match[str]) -> int:
+    """Return where the thinking ends; the end of the text when it never does."""
+    close = re.compile("</" + mark[0][1:], re.IGNORECASE).search(text, mark.end())
+    return len(text) if close is None else close.end()
+
+
+def without_thinking(text: str) -> str:
+    """Return the text after a thinking block that opens it; empty when the thinking never ends."""
+    mark = _MARK.match(text.lstrip())
+    if mark is None or mark[0][0] != "<" or mark[1]:
+        return text
+    stripped = text.lstrip()
+    return stripped[_end_of_thinking(stripped, mark) :]
+
+
+def _fenced_scalar(text: str, options: EnforceOptions) -> list[Candidate]:
+    """Read a number, text or literal that stands alone in a fence."""
+    body = _FENCED_SCALAR.match(text)
+    if body is None or not body[1].strip():
+        return []
+    try:
+        value = strict.loads(body[1], options)
+    except (AnswerError, ValueError):
+        return []
+    return [Candidate(value=value, start=body.start(1), end=body.end(1), rung=EXTRACT)]
+
+
+def _in_context(candidate: Candidate, head: str, tail: str, text: str) -> Candidate:
+    """Judge a candidate by what stands around it, and note the text that is left out."""
+    notes = list(_talk(candidate, text))
+    extra = _EXTRA_CLOSERS.match(tail)
+    if extra is not None and not _is_daring(candidate):
+        notes.append(Note((), extra[1].strip(), "", "extra bracket"))
+        candidate = replace(candidate, rung=REPAIR)
+        tail = tail[extra.end() :]
+    candidate = replace(candidate, notes=(*candidate.notes, *notes))
+    fits = not (_IS_A_MEMBER.search(head[-40:]) or _GOES_ON.match(tail) or _closes_unopened(tail))
+    if fits and _is_daring(candidate):
+        fits = '"' not in tail
+    return candidate if fits else candidate.doubted("not_json")
+
+
+def _is_daring(candidate: Candidate) -> bool:
+    return any(note.reason in ("unescaped quote", "missing bracket") for note in candidate.notes)
+
+
+def _talk(candidate: Candidate, text: str) -> Iterator[Note]:
+    for outside in (text[: candidate.start], text[candidate.end :]):
+        if outside.strip():
+            yield Note((), outside.strip()[:_LONGEST_TALK], "", "text left out")
+
+
+def _closes_unopened(tail: str) -> bool:
+    level = 0
+    for bracket in _BRACKETS.findall(tail):
+        level += 1 if bracket in "{[" else -1
+        if level < 0:
+            return True
+    return False

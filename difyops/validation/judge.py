@@ -1,0 +1,148 @@
+"""The judge: does a value satisfy a schema? The only home of jsonschema-rs.
+
+A schema is compiled once and asked often. Draft 4 to 2020-12 (``$schema`` chooses, 2020-12 when absent), ``format`` is
+asserted, ``$ref`` stays inside the document. ``pattern`` runs on a linear-time engine; only a pattern that this engine
+lacks (look-around, back-references) runs on a backtracking one, with at most 100,000 steps back, after which the value
+counts as a violation. So no answer can make a pattern hang.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import jsonschema_rs
+
+from difyops.errors import ConfigError
+from difyops.validation.verdict import Path, Violation, pointer_of, shown
+
+_LINEAR = jsonschema_rs.RegexOptions(size_limit=10_000_000)
+_BACKTRACKING = jsonschema_rs.FancyRegexOptions(backtrack_limit=100_000, size_limit=10_000_000)
+_MOST_VIOLATIONS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A compiled schema. ``document`` is its JSON; ``names`` are all property names it declares, at any level."""
+
+    document: Mapping[str, Any] | bool
+    names: frozenset[str] = field(repr=False)
+    accepts: Any = field(repr=False, compare=False)
+    """``accepts(value) -> bool``. The value must hold no lone surrogate."""
+    _validator: Any = field(repr=False, compare=False)
+
+    def violations(self, value: object) -> tuple[tuple[Path, Violation], ...]:
+        """Return what the schema does not allow, with the path of each; at most 100."""
+        found = []
+        for error in self._validator.iter_errors(value):
+            found.append(_violation(error))
+            if len(found) == _MOST_VIOLATIONS:
+                break
+        return tuple(found)
+
+
+def compile_schema(document: Mapping[str, Any] | bool) -> Schema:
+    """Return the compiled schema.
+
+    Raises:
+        ConfigError: it is not a schema; the message says where. Or a ``$ref`` leaves the document.
+    """
+    if not isinstance(document, dict | bool):
+        raise ConfigError(f"A schema is an object (or true or false), not {type(document).__name__}.")
+    try:
+        jsonschema_rs.meta.validate(document)
+        validator = _validator(document)
+    except jsonschema_rs.ValidationError as error:
+        raise _schema_error(error) from None
+    except (jsonschema_rs.ReferencingError, ValueError, RecursionError) as error:
+        raise ConfigError(f"The schema cannot be used: {_first_line(error)}") from None
+    return Schema(document, frozenset(_declared(document)), validator.is_valid, validator)
+
+
+def compiled(schema: Schema | Mapping[str, Any] | bool) -> Schema:
+    """Return a compiled schema as it is, and compile a document, remembering the last few."""
+    if isinstance(schema, Schema):
+        return schema
+    try:
+        return _remembered(json.dumps(schema))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(f"The schema is not JSON: {_first_line(error)}") from None
+
+
+@lru_cache(maxsize=32)
+def _remembered(text: str) -> Schema:
+    return compile_schema(json.loads(text))
+
+
+def _validator(document: Mapping[str, Any] | bool) -> Any:
+    try:
+        return jsonschema_rs.validator_for(document, validate_formats=True, offline=True, pattern_options=_LINEAR)
+    except jsonschema_rs.ValidationError as error:
+        if error.kind.name != "format":
+            raise
+        return jsonschema_rs.validator_for(document, validate_formats=True, offline=True, pattern_options=_BACKTRACKING)
+
+
+def _schema_error(error: jsonschema_rs.ValidationError) -> ConfigError:
+    """Turn a refusal of the schema itself into one sentence with its place."""
+    message = _first_line(error)
+    if "not present in a registry" in message or "etrieval" in message:
+        return ConfigError(
+            f"The schema refers to something outside itself: {message.split(' is not present')[0]}",
+            hint="Copy the definition under $defs and refer to it as #/$defs/NAME; nothing is fetched.",
+        )
+    if "Unknown meta-schema" in message:
+        return ConfigError(f"{message.split('.')[0]}.", hint="Use Draft 4, 6, 7, 2019-09 or 2020-12.")
+    path = tuple(error.instance_path)
+    return ConfigError(
+        f"The schema is wrong at {pointer_of(path) or '/'}: {message}", details={"pointer": pointer_of(path)}
+    )
+
+
+def _violation(error: jsonschema_rs.ValidationError) -> tuple[Path, Violation]:
+    path: Path = tuple(error.instance_path)
+    kind = error.kind.name
+    message = _first_line(error)
+    if len(message) > 300:
+        message = message[:140] + " … " + message[-140:]
+    return path, Violation(
+        pointer=pointer_of(path), value=shown(error.instance), expected=_expected(kind, error.kind.value), message=message
+    )
+
+
+def _expected(keyword: str, wanted: object) -> str:
+    """Say what the keyword asks for: ``type: integer``, ``required: name``, ``enum: "a" | "b"``."""
+    if keyword == "additionalProperties":
+        return "additionalProperties: no others"
+    if keyword in ("anyOf", "oneOf", "allOf", "not", "contains"):
+        return keyword
+    if isinstance(wanted, list):
+        if keyword == "type":
+            return "type: " + " | ".join(str(item) for item in wanted)
+        return f"{keyword}: " + " | ".join(json.dumps(item, ensure_ascii=False, default=str) for item in wanted[:20])
+    if isinstance(wanted, str):
+        return f"{keyword}: {wanted}"
+    return f"{keyword}: {json.dumps(wanted, ensure_ascii=False, default=str)}"
+
+
+def _declared(node: object) -> set[str]:
+    """Collect the property names that a schema declares, at any level, without following references."""
+    names: set[str] = set()
+    todo = [node]
+    while todo:
+        current = todo.pop()
+        if isinstance(current, dict):
+            properties = current.get("properties")
+            if isinstance(properties, dict):
+                names.update(properties)
+            todo.extend(current.values())
+        elif isinstance(current, list):
+            todo.extend(current)
+    return names
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).split("\n", 1)[0]

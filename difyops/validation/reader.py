@@ -1,0 +1,278 @@
+"""A reader for JSON with slips: it follows the structure, notes every deviation, and knows where it stands.
+
+It accepts what has one plausible reading (a trailing comma, a comment, single quotes, a missing comma) and stops with
+``Unreadable`` at what has none. Where a slip has two readings, the ``Manner`` says which one to follow, and
+``forks`` records that there was a choice, so that the caller can try the others and let the schema decide.
+Strings and bare words are read in ``strings`` and ``scalars``; nothing in here knows the schema.
+"""
+
+from __future__ import annotations
+
+import re
+
+from difyops.validation import scalars, strings
+from difyops.validation.cursor import ELEMENT, KEY, MEMBER, NEAR, QUOTES, Cursor, Manner, Place, Unreadable
+from difyops.validation.verdict import DEFAULTS, EnforceOptions, Path, shown
+
+_CLOSER = {"{": "}", "[": "]"}
+_COMMAS = ",，;、"
+_COLONS = "：="
+_PLAIN_KEY = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\r\n]*:[ \t\r\n]*')
+_BARE_KEY = re.compile(r"([A-Za-z_$\u00a1-\u2017\u2030-\ufefe][\w$.\-]*(?: [\w$.\-]+)*|-?\d+)\s*(?=[:：=])")
+_KEY_WITHOUT_OPENING = re.compile(r"([^\W\d][\w$.\- ]*)[\"']\s*(?=[:：=])")
+_KEY_WITHOUT_CLOSING = re.compile(r"[\"']([^\W\d][\w$.\-]*)\s*(?=[:：])")
+_ELLIPSIS = re.compile(r"\.\.\.+|…")
+_COLON_AHEAD = re.compile(r"\s*[:：]")
+_KEY_AHEAD = re.compile(
+    r"""(?:"[^"\\\n]{0,200}"|'[^'\\\n]{0,200}'|[“”„][^“”\n]{0,200}[“”"])\s*[:：]|[A-Za-z_$][\w$]{0,80}\s*:(?!//)"""
+)
+_ELEMENT_AHEAD = re.compile(r"""["'“„{\[\d\-]|(?:true|false|null|True|False|None)\b""")
+
+
+class Reader(Cursor):
+    """Reads one value from a text; used once. See ``Cursor`` for its findings."""
+
+    __slots__ = ("options",)
+
+    def __init__(
+        self,
+        text: str,
+        manner: Manner = NEAR,
+        *,
+        options: EnforceOptions = DEFAULTS,
+        places: dict[Path, int] | None = None,
+    ) -> None:
+        super().__init__(text, manner, places=places)
+        self.options = options
+
+    def read(self, start: int) -> tuple[object, int]:
+        """Return the value at ``start`` and the index after it.
+
+        Raises:
+            Unreadable: there is none that can be read without guessing.
+        """
+        return self._value(start, MEMBER)
+
+    def not_finite(self, spelled: str) -> None:
+        """Refuse the number, or note that it became null where the options want that."""
+        if self.options.not_finite == "null":
+            self.note(spelled, None, "not finite")
+        else:
+            self.refuse("not_finite")
+
+    def _value(self, at: int, place: Place) -> tuple[object, int]:
+        at = self.skip(at)
+        if self.places is not None:
+            self.places[tuple(self.path)] = at
+        head = self.text[at : at + 1]
+        if head == '"':
+            return strings.read(self, at, place)
+        if head == "{":
+            return self._object(at)
+        if head == "[":
+            return self._array(at)
+        if self.ends(at):
+            self.cut_off("", None)
+            return None, at
+        if head in QUOTES:
+            return strings.read(self, at, place)
+        return scalars.read(self, at, place)
+
+    # -- objects ------------------------------------------------------------------------------------------------
+
+    def _object(self, at: int) -> tuple[dict[str, object], int]:
+        self._enter("{")
+        members: dict[str, object] = {}
+        at, more = self._before_item("{", self.skip(at + 1))
+        while more:
+            at = self._member(members, at)
+            at, more = self._after_item("{", at)
+        self._leave()
+        return members, at
+
+    def _member(self, members: dict[str, object], at: int) -> int:
+        plain = _PLAIN_KEY.match(self.text, at)
+        if plain:
+            key, at = plain[1], plain.end()
+        else:
+            key, at = self._odd_key(at)
+            if self.stopped:
+                return at
+        self.path.append(key)
+        value, at = self._member_value(at)
+        if key not in members:
+            members[key] = value
+        else:
+            self._repeated(members, key, value)
+        self.path.pop()
+        return at
+
+    def _repeated(self, members: dict[str, object], key: str, value: object) -> None:
+        keep = self.options.duplicates
+        if keep == "refuse":
+            self.refuse("duplicate_keys")
+            return
+        old, new = members[key], value if keep == "last" else members[key]
+        members[key] = new
+        self.note(shown(value if keep == "first" else old), shown(new), "repeated key")
+
+    def _member_value(self, at: int) -> tuple[object, int]:
+        at = self.skip(at)
+        head = self.text[at : at + 1]
+        if head and head in ",，;}":
+            self.note("", None, "value missing", invented=True)
+            return None, at
+        return self._value(at, MEMBER)
+
+    def _odd_key(self, at: int) -> tuple[str, int]:
+        """Read a name that is not plain JSON, and the colon after it."""
+        text = self.text
+        if (bare := _BARE_KEY.match(text, at)) is not None:
+            key, at = bare[1], bare.end()
+            self.bare_keys = True
+            self.note(key, f'"{key}"', "unquoted key")
+        elif text[at : at + 1] in QUOTES:
+            key, at = self._quoted_key(at)
+        elif (half := _KEY_WITHOUT_OPENING.match(text, at)) is not None:
+            key, at = half[1], half.end()
+            self.note(half[0], f'"{key}"', "missing quote")
+        else:
+            raise Unreadable
+        return key, at if self.stopped else self._colon(at)
+
+    def _quoted_key(self, at: int) -> tuple[str, int]:
+        before, odd = len(self.notes), self.odd
+        key, end = strings.read(self, at, KEY)
+        if (self.odd and not odd) or self.stopped:
+            half = _KEY_WITHOUT_CLOSING.match(self.text, at)
+            if half is not None:
+                del self.notes[before:]
+                self.odd, self.stopped, self.cut = odd, False, False
+                self.note(half[0], f'"{half[1]}"', "missing quote")
+                return half[1], half.end()
+        return key, end
+
+    def _colon(self, at: int) -> int:
+        at = self.skip(at)
+        head = self.text[at : at + 1]
+        if head == ":":
+            return at + 1
+        if self.ends(at):
+            self.stop(cut=True)
+            return at
+        if head in _COLONS:
+            width = 2 if self.text.startswith("=>", at) else 1
+            self.note(self.text[at : at + width], ":", "wrong colon")
+            return at + width
+        if _ELEMENT_AHEAD.match(self.text, at):
+            self.note("", ":", "missing colon")
+            return at
+        raise Unreadable
+
+    # -- arrays -------------------------------------------------------------------------------------------------
+
+    def _array(self, at: int) -> tuple[list[object], int]:
+        self._enter("[")
+        elements: list[object] = []
+        at, more = self._before_item("[", self.skip(at + 1))
+        comma = at
+        while more:
+            self.path.append(len(elements))
+            value, at = self._value(at, ELEMENT)
+            self.path.pop()
+            if isinstance(value, str) and self._is_name_of_parent(at):
+                self.note("", "]", "missing bracket")
+                at = comma
+                break
+            elements.append(value)
+            comma = at
+            at, more = self._after_item("[", at)
+        self._leave()
+        return elements, at
+
+    def _is_name_of_parent(self, at: int) -> bool:
+        """Return whether the text just read in an array is a member's name: the array was never closed."""
+        return "{" in self.stack and not self.stopped and _COLON_AHEAD.match(self.text, at) is not None
+
+    # -- what stands between items ------------------------------------------------------------------------------
+
+    def _before_item(self, kind: str, at: int) -> tuple[int, bool]:
+        """Step over what may stand before an item. Return the item's index, or the end of the container and False."""
+        comma = False
+        while True:
+            head = self.text[at : at + 1]
+            if head == _CLOSER[kind]:
+                return at + 1, False
+            if self.ends(at):
+                self.stop(cut=comma)
+                return at, False
+            if head in "}]":
+                return self._foreign_closer(kind, at)
+            if head in _COMMAS:
+                self.note(head, "", "extra comma")
+                at, comma = self.skip(at + 1), True
+            elif (dots := _ELLIPSIS.match(self.text, at)) is not None:
+                self.note(dots[0], "", "left out", invented=True)
+                at = self.skip(dots.end())
+            else:
+                return at, True
+
+    def _after_item(self, kind: str, at: int) -> tuple[int, bool]:
+        """Step over what follows an item. Return the next item's index, or the end of the container and False."""
+        if self.stopped:
+            return at, False
+        at = self.skip(at)
+        head = self.text[at : at + 1]
+        if head == _CLOSER[kind]:
+            return at + 1, False
+        if head and head in _COMMAS:
+            if head != ",":
+                self.note(head, ",", "wrong comma")
+            return self._after_comma(kind, at)
+        if head and head in "}]":
+            return self._foreign_closer(kind, at)
+        ahead = _KEY_AHEAD if kind == "{" else _ELEMENT_AHEAD
+        if ahead.match(self.text, at):
+            self.note("", ",", "missing comma")
+            return at, True
+        self.stop(cut=False)
+        return at, False
+
+    def _after_comma(self, kind: str, comma: int) -> tuple[int, bool]:
+        at = self.skip(comma + 1)
+        head = self.text[at : at + 1]
+        if head == _CLOSER[kind]:
+            self.note(",", "", "trailing comma")
+            return at + 1, False
+        if self.ends(at):
+            self.stop(cut=True)
+            return at, False
+        if kind == "{" and head == "{" and "[" in self.stack:
+            self.note("", "}", "missing bracket")
+            return comma, False
+        if head in _COMMAS or head in "}].…":
+            return self._before_item(kind, at)
+        return at, True
+
+    def _foreign_closer(self, kind: str, at: int) -> tuple[int, bool]:
+        """Meet ``}`` in an array or ``]`` in an object: a bracket left out before it, or the wrong one typed."""
+        wanted = "{" if kind == "[" else "["
+        if wanted in self.stack:
+            self.forks.add("bracket")
+            if not self.manner.swap:
+                self.note("", _CLOSER[kind], "missing bracket")
+                return at, False
+        self.note(self.text[at], _CLOSER[kind], "wrong bracket")
+        return at + 1, False
+
+    def _enter(self, kind: str) -> None:
+        if len(self.stack) >= self.options.max_depth:
+            self.refuse("too_deep")
+            raise Unreadable
+        self.stack.append(kind)
+
+    def _leave(self) -> None:
+        kind = self.stack.pop()
+        if self.stopped:
+            self.unclosed.append(tuple(self.path))
+            self.note("", _CLOSER[kind], "missing bracket")

@@ -1,0 +1,162 @@
+"""Texts in quotes, also where the quotes inside were not escaped.
+
+The question is which quote ends the text. One fits when what follows it could follow a value: a closing bracket, or a
+comma and then the next item. The nearest fitting quote is taken; the other manners are there to be compared with it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+
+from difyops.validation.cursor import ELEMENT, KEY, QUOTES, Cursor, Place
+
+_PLAIN = re.compile(r'"([^"\\\x00-\x1f]*)"')
+_RAW_CONTROL = re.compile(r"[\x00-\x1f]")
+_SPACE = r"[\s\ufeff\u200b]*"
+_QUOTED_NAME = r"""(?:"(?P<a>[^"\\\n]{0,200})"|'(?P<b>[^'\\\n]{0,200})'|[“”„](?P<c>[^“”"\n]{0,200})[“”"])"""
+_COMMENT = r"//|/\*|\#[ ]"
+_END = r"\Z|```|~~~"
+_SEEKERS = {quote: re.compile(f"[\\\\{closers}]") for quote, closers in QUOTES.items()}
+_SCAN: Callable[[str, int, bool], tuple[str, int]] = json.decoder.scanstring  # type: ignore[attr-defined]
+
+
+def _member_end(*, root: bool, bare: bool) -> re.Pattern[str]:
+    after_brace = "" if root else rf"(?={_SPACE}(?:[,}}\]\"'/\#;]|{_END}))"
+    name = _QUOTED_NAME + (r"|(?P<d>[A-Za-z_$][\w$\-]{0,80})" if bare else "")
+    again = _QUOTED_NAME.replace("?P<a>", "?P<e>").replace("?P<b>", "?P<f>").replace("?P<c>", "?P<g>")
+    return re.compile(
+        rf"{_SPACE}(?:\}}{after_brace}|[,，;]{_SPACE}(?:\}}|(?:{name}){_SPACE}[:：]|{_COMMENT}|{_END}|\.\.\.)"
+        rf"|(?:{again}){_SPACE}[:：]|{_COMMENT}|{_END})"
+    )
+
+
+_MEMBER_ENDS = {(root, bare): _member_end(root=root, bare=bare) for root in (False, True) for bare in (False, True)}
+_ELEMENT_END = re.compile(
+    rf"{_SPACE}(?:\](?={_SPACE}(?:[,}}\]\"'/\#;]|{_END}|[^\w\s]|\w))"
+    rf"|[,，;、]{_SPACE}(?:[\"'“„{{\[\d\-\]]|(?:true|false|null|True|False|None)\b|{_COMMENT}|{_END}|\.\.\.)"
+    rf"|[ \t\r]*\n{_SPACE}[\"'“]|{_COMMENT}|{_END})"
+)
+_KEY_END = re.compile(rf"{_SPACE}(?:[:：]|=>?)")
+_WEAK = re.compile(rf"{_SPACE}(?:[,，:：}}\]]|{_END})|[ \t]*\n|{_SPACE}[\"'“{{\[]")
+
+
+def read(cursor: Cursor, at: int, place: Place) -> tuple[str, int]:
+    """Return the text that opens with a quote at ``at``, and the index after it; every deviation is noted."""
+    text = cursor.text
+    plain = _PLAIN.match(text, at)
+    if plain is not None and (cursor.manner.closing == "first" or _fits(cursor, place, plain.end())):
+        return plain[1], plain.end()
+    if text.startswith('"""', at) and (close := text.find('"""', at + 3)) > 0:
+        return _triple(cursor, at, close)
+    quote = text[at]
+    close = _closing_quote(cursor, at, place)
+    if close < 0:
+        value, _ = _decode(text[at + 1 :], quote, literal=False)
+        cursor.cut_off(text[at:][:80], value[:80])
+        return value, len(text)
+    value = _content(cursor, text[at + 1 : close], quote)
+    return value, close + 1
+
+
+def _triple(cursor: Cursor, at: int, close: int) -> tuple[str, int]:
+    value = _content(cursor, cursor.text[at + 3 : close], '"""')
+    return value, close + 3
+
+
+def _content(cursor: Cursor, raw: str, quote: str) -> str:
+    """Decode what stands between the quotes, and note what was wrong with it."""
+    if quote == '"' and "\\" in raw and not _RAW_CONTROL.search(raw):
+        try:
+            value, end = _SCAN(f'{raw}"', 0, True)
+            if end == len(raw) + 1:
+                return value
+        except ValueError:
+            pass
+    value, slips = _decode(raw, quote, literal=cursor.manner.literal)
+    if quote != '"':
+        slips.insert(0, "wrong quotes")
+    if "wrong escape" in slips and "escape" in slips:
+        cursor.forks.add("escape")
+    for slip in slips:
+        if slip != "escape":
+            cursor.note(f"{quote}{raw}"[:80], value[:80], slip)
+    return value
+
+
+def _fits(cursor: Cursor, place: Place, after: int) -> bool:
+    """Return whether a text may end before ``after``, judged by what follows."""
+    if place is KEY:
+        return _KEY_END.match(cursor.text, after) is not None
+    if place is ELEMENT:
+        return _ELEMENT_END.match(cursor.text, after) is not None
+    ahead = _MEMBER_ENDS[len(cursor.stack) <= 1, cursor.bare_keys].match(cursor.text, after)
+    if ahead is None or not cursor.manner.known or ahead.lastgroup is None:
+        return ahead is not None
+    return ahead[ahead.lastgroup] in cursor.manner.known
+
+
+def _closing_quote(cursor: Cursor, at: int, place: Place) -> int:
+    """Return the index of the quote that ends the text, -1 when none does."""
+    text, manner = cursor.text, cursor.manner
+    seek = _SEEKERS[text[at]]
+    weak, inside, where = -1, 0, at + 1
+    while (found := seek.search(text, where)) is not None:
+        mark = found.start()
+        cursor.spend(mark - where + 20)
+        where = mark + 1
+        if text[mark] == "\\":
+            if not (manner.literal and text[where : where + 1] == '"' and _fits(cursor, place, where + 1)):
+                where += 1
+            continue
+        if manner.closing == "first":
+            cursor.odd = cursor.odd or inside > 0
+            return mark
+        if _fits(cursor, place, where) and not (manner.closing == "even" and inside % 2):
+            if inside:
+                cursor.forks.add("closing")
+                cursor.odd = True
+            return mark
+        if weak < 0 and _WEAK.match(text, where):
+            weak = mark
+        inside += not _is_apostrophe(text, mark)
+    cursor.forks.add("closing")
+    return weak
+
+
+def _is_apostrophe(text: str, mark: int) -> bool:
+    return text[mark] in "'’" and text[mark - 1].isalpha() and text[mark + 1 : mark + 2].isalpha()
+
+
+_SPOT = re.compile(r"\\(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.|\Z)|[\"\x00-\x1f]", re.DOTALL)
+_PLAIN_QUOTES = ('"', '"""')
+_SMART = "“”„‘’‚«»＂"
+
+
+def _decode(raw: str, quote: str, *, literal: bool) -> tuple[str, list[str]]:
+    """Return the text that ``raw`` stands for, and the names of its slips; ``escape`` marks a right escape of a letter."""
+    slips: dict[str, None] = {}
+
+    def as_json(found: re.Match[str]) -> str:
+        spot = found[0]
+        if spot[0] != "\\":
+            slips["raw control character" if spot != '"' else "unescaped quote"] = None
+            return '\\"' if spot == '"' else f"\\u{ord(spot):04x}"
+        follows = spot[1:2]
+        if follows == "'" or (follows in _SMART and follows and quote in _SMART):
+            return "'" if follows == "'" else '\\"'
+        if follows and follows in '"\\/' and not (literal and follows == "\\"):
+            return spot
+        if not literal and (follows and follows in "bfnrt" or len(spot) == 6):
+            slips["escape"] = None
+            return spot
+        slips["wrong escape"] = None
+        if len(spot) == 4 and not literal:
+            return f"\\u00{spot[2:]}"
+        return "\\\\" + _SPOT.sub(as_json, spot[1:])
+
+    content = _SPOT.sub(as_json, raw)
+    if quote not in _PLAIN_QUOTES:
+        slips.pop("unescaped quote", None)  # between other quotes a plain one needs no escape
+    return _SCAN(f'{content}"', 0, True)[0], list(slips)

@@ -1,0 +1,231 @@
+"""Laws that hold for every document, and the promise that no shape of server answer makes this room raise."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable
+from typing import Any
+
+import dsl_samples
+import pytest
+from dsl_samples import env, node, workflow
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from difyops.dsl import model
+from difyops.dsl.canonical import canonical, same_meaning
+from difyops.dsl.diff import cosmetic_only, describe, diff
+from difyops.dsl.portable import map_credentials, map_datasets, portable_dsl
+from difyops.dsl.scan import scan
+from difyops.dsl.secrets import MARKER, Spot, redact, reinject, spots
+
+Document = dict[str, Any]
+
+names = st.text(max_size=6)
+plain_text = st.text(alphabet="abc XYZ 019.:/\n{}#?=&-_\"'é*<>", max_size=30)
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False, allow_infinity=False) | plain_text,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            names | st.sampled_from(["data", "id", "type", "value", "name", "api_key"]), inner, max_size=3
+        )
+    ),
+    max_leaves=12,
+)
+PARTS = ["graph", "features", "environment_variables", "conversation_variables", "model_config", "dependencies"]
+SECRET_CHARS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+
+secret = st.text(alphabet=SECRET_CHARS, min_size=12, max_size=30).map(lambda text: f"canary{text}")
+
+
+@st.composite
+def node_with_secrets(draw: st.DrawFn, index: int) -> Document:
+    key, text = f"n{index}", draw(plain_text.filter(lambda value: MARKER not in value))
+    value = draw(secret)
+    return draw(
+        st.sampled_from(
+            [
+                node(key, "http-request", headers=f"A:b\nAuthorization: Bearer {value} \nX-Token:{draw(secret)}"),
+                node(key, "http-request", url=f"https://u:{value}@h.test/x?api_key={draw(secret)}&q=1"),
+                node(key, "http-request", authorization={"config": {"api_key": value}}, headers=f"X-Text:{value}"),
+                node(key, "http-request", body={"type": "json", "data": [{"value": f'{{"token": "{value}"}}'}]}),
+                node(
+                    key, "tool", tool_parameters={"api_key": {"type": "constant", "value": f" {value} "}, "text": text}
+                ),
+                node(key, "llm", prompt_template=[{"role": "system", "text": f"{text}{value}{text}{value}"}]),
+                node(key, "trigger-webhook", webhook_url=f"https://h.test/{value}"),
+                node(key, "code", code=text, secret=value),
+            ]
+        )
+    )
+
+
+@st.composite
+def document_with_secrets(draw: st.DrawFn) -> Document:
+    nodes = [draw(node_with_secrets(index)) for index in range(draw(st.integers(0, 4)))]
+    shared = draw(secret)
+    nodes.append(node("repeats", "llm", prompt_template=[{"text": f"first {shared}, then {shared}"}]))
+    variables = [env("SHARED", shared), env("OTHER", draw(secret)), env("PLAIN", draw(plain_text), "string")]
+    config = {"agent_mode": {"tools": [{"tool_parameters": {"password": draw(secret)}}]}}
+    return workflow(*nodes, environment_variables=variables, model_config=config)
+
+
+@settings(deadline=None)
+@given(document_with_secrets())
+def test_what_is_taken_out_goes_back_in_exactly(document: Document) -> None:
+    redacted = redact(document)
+    assert reinject(redacted.document, redacted.secrets) == (document, [])
+
+
+@settings(deadline=None)
+@given(document_with_secrets())
+def test_no_secret_is_left_in_the_bytes_of_a_redacted_document(document: Document) -> None:
+    redacted = redact(document)
+    stored = canonical(redacted.document).decode()
+    assert not [value for value in redacted.secrets.values() if value.reveal() in stored]
+    assert "SHARED" in {spot.place[0] for spot in redacted.secrets}
+
+
+@settings(deadline=None)
+@given(document_with_secrets())
+def test_redacting_twice_changes_nothing(document: Document) -> None:
+    once = redact(document)
+    twice = redact(once.document)
+    assert twice.document == once.document
+    assert twice.secrets == {}
+
+
+@settings(deadline=None)
+@given(document_with_secrets())
+def test_the_markers_of_a_document_are_the_spots_of_its_secrets(document: Document) -> None:
+    redacted = redact(document)
+    found = spots(redacted.document)
+    assert set(found) == set(redacted.secrets)
+    assert len(found) == len(set(found))
+    assert [Spot.parse(spot.key) for spot in found] == found
+
+
+@settings(deadline=None)
+@given(document_with_secrets(), st.randoms(use_true_random=False))
+def test_secrets_find_their_place_after_nodes_were_moved(document: Document, chance: random.Random) -> None:
+    moved = copy.deepcopy(document)
+    chance.shuffle(moved["graph"]["nodes"])
+    chance.shuffle(moved["environment_variables"])
+    assert reinject(redact(moved).document, redact(document).secrets) == (moved, [])
+
+
+@settings(deadline=None)
+@given(document_with_secrets(), document_with_secrets())
+def test_a_diff_shows_no_secret(before: Document, after: Document) -> None:
+    shown = repr([(change, describe(change)) for change in diff(before, after)])
+    for document in (before, after):
+        assert not [value for value in redact(document).secrets.values() if value.reveal() in shown]
+
+
+def samples() -> list[Callable[[], Document]]:
+    return [dsl_samples.draft, dsl_samples.published, dsl_samples.chat]
+
+
+@settings(deadline=None)
+@given(document_with_secrets())
+def test_a_document_does_not_differ_from_itself(document: Document) -> None:
+    assert diff(document, copy.deepcopy(document)) == ()
+
+
+@settings(deadline=None)
+@given(st.randoms(use_true_random=False), plain_text)
+def test_layout_and_order_are_never_a_difference(chance: random.Random, noise: str) -> None:
+    before, after = dsl_samples.draft(), dsl_samples.draft()
+    for part in (after["graph"]["nodes"], after["graph"]["edges"], after["environment_variables"]):
+        chance.shuffle(part)
+    for item in after["graph"]["nodes"]:
+        item["position"] = {"x": chance.random(), "y": noise}
+        item["selected"] = item["data"]["selected"] = chance.random() < 0.5
+        item["data"]["_runtime"] = noise
+    for edge in after["graph"]["edges"]:
+        edge.update(id=noise, zIndex=chance.randint(0, 9))
+    assert diff(before, after) == ()
+    assert same_meaning(before, after)
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    if not isinstance(value, (dict, list)):
+        return [path]
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    return [found for key, inner in items for found in leaves(inner, (*path, key))]
+
+
+@pytest.mark.parametrize("sample", samples())
+def test_every_change_of_a_meaningful_field_is_seen(sample: Callable[[], Document]) -> None:
+    paths = [path for path in leaves(sample()) if is_meaningful(path) and value_at(sample(), path) not in ("", None)]
+    assert len(paths) > 10
+    for path in paths:
+        after = sample()
+        value_at(after, path[:-1])[path[-1]] = "something else"
+        assert diff(sample(), after), path
+        assert not same_meaning(sample(), after), path
+
+
+def is_meaningful(path: tuple[Any, ...]) -> bool:
+    match path:
+        case ("graph", "nodes", _, "data", name, *_):
+            return bool(name != "selected")
+        case ("graph", "edges", _, name):
+            return name in ("source", "sourceHandle", "target", "targetHandle")
+        case ("features", *_):
+            return True
+        case ("environment_variables", index, ("value" | "description" | "value_type")):
+            return bool(index > 0)
+        case ("model_config", name, *_):
+            return name not in ("created_by", "created_at", "updated_by", "updated_at")
+        case _:
+            return False
+
+
+def value_at(value: Any, path: tuple[Any, ...]) -> Any:
+    for step in path:
+        value = value[step]
+    return value
+
+
+@st.composite
+def broken_document(draw: st.DrawFn) -> Document:
+    """A real document in which arbitrary JSON stands where something else should be."""
+    document = draw(st.sampled_from(samples()))()
+    for part in draw(st.lists(st.sampled_from(PARTS), max_size=2)):
+        document[part] = draw(anything)
+    if isinstance(document.get("graph"), dict) and isinstance(document["graph"].get("nodes"), list):
+        document["graph"]["nodes"].append(draw(anything))
+        document["graph"]["nodes"].append({"id": draw(anything), "data": draw(anything)})
+        kind = st.sampled_from(["http-request", "tool", "agent", "trigger-webhook", "llm"])
+        keys = st.sampled_from(
+            ["headers", "url", "body", "authorization", "tool_parameters", "agent_parameters", "model"]
+        )
+        data = {"type": draw(kind), draw(keys): draw(anything), draw(keys): draw(anything)}
+        document["graph"]["nodes"].append({"id": "x", "data": data})
+        document["graph"]["edges"] = draw(anything)
+    return document
+
+
+@settings(max_examples=300, deadline=None)
+@given(broken_document(), broken_document())
+def test_no_shape_of_document_makes_anything_raise(first: Document, second: Document) -> None:
+    for read in (model.node_types, model.datasets, model.tools, model.models, model.env_variables, model.trigger_nodes):
+        read(first)
+    redacted = redact(first)
+    assert redact(redacted.document).document == redacted.document
+    reinject(redacted.document, redacted.secrets)
+    for spot in spots(first):
+        assert Spot.parse(spot.key) == spot
+    scan(first)
+    map_datasets(first, {})
+    map_credentials(first, {})
+    portable_dsl({"mode": "workflow"}, first, dsl_version="0.6.0", dependencies=[])
+    for change in diff(first, second):
+        assert "\n" not in describe(change)
+    assert diff(first, first) == ()
+    cosmetic_only(first, second)
+    if same_meaning(redacted.document, redact(second).document):
+        assert diff(redacted.document, redact(second).document) == ()
