@@ -46,7 +46,7 @@ class SecretText:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SecretText):
             return NotImplemented
-        return _random.compare_digest(self._text.encode(), other._text.encode())
+        return _random.compare_digest(_bytes(self._text), _bytes(other._text))
 
     def __hash__(self) -> int:
         return hash(self._text)
@@ -62,6 +62,10 @@ class SecretText:
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("a secret is never pickled")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def remember(text: str) -> None:

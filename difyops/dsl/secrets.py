@@ -2,7 +2,7 @@
 
 ``redact`` gives a document that may be stored and shown, and the secrets it held, each at its spot; ``reinject`` puts
 them back. Where a text holds several (headers, an address), only the secrets are cut out and the rest stays readable.
-What a secret looks like is in ``suspicion``; how spots are addressed is in ``spots``; where to look is here.
+Where secrets are is in ``secret_places``, what they look like in ``suspicion``, how they are addressed in ``spots``.
 """
 
 from __future__ import annotations

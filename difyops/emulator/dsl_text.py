@@ -22,6 +22,7 @@ from difyops.emulator.store import App, Workflow
 
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_EMOJI = re.compile(r'^(\s*\w+: )"((?:\\U[0-9A-F]{8})+)"$', re.MULTILINE)
 _SCHEDULE: JsonDict = {
     "frequency": "daily",
     "mode": "visual",
@@ -67,7 +68,12 @@ def yaml_text(instance: Instance, app: App, workflow: Workflow | None, *, secret
         document["model_config"] = config
         document["dependencies"] = _dependencies(json.dumps(config))
     text: str = yaml.dump(document, Dumper=_DUMPER, allow_unicode=True)
-    return text
+    return _EMOJI.sub(_unescaped, text)
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    """Write an icon as the server does; the fast dumper escapes what lies beyond the basic plane."""
+    return found.group(1) + "".join(chr(int(code, 16)) for code in found.group(2).split("\\U")[1:])
 
 
 def _workflow(instance: Instance, workflow: Workflow, secrets: bool) -> JsonDict:

@@ -131,9 +131,7 @@ class Instance:
             self.accounts.append(self._account(address, role.replace("_", " ").title(), password, role))
 
     def _account(self, email: str, name: str, password: str, role: str) -> Account:
-        return Account(
-            id=self.new_id(), name=name, email=email, password=password, role=role, created_at=self.now()
-        )
+        return Account(id=self.new_id(), name=name, email=email, password=password, role=role, created_at=self.now())
 
     @property
     def owner(self) -> Account:
@@ -159,7 +157,7 @@ class Instance:
 
     def apps_newest_first(self) -> list[App]:
         """Return all apps, newest first; equal seconds come in no promised order (here: last made first)."""
-        return sorted(reversed(self.apps.values()), key=lambda app: -app.created_at)
+        return sorted(self.apps.values(), key=lambda app: app.created_at)[::-1]
 
     def app_named(self, name: str) -> App:
         """Return the oldest app with that name.

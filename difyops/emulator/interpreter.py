@@ -22,7 +22,7 @@ _STOP_POLL = 0.02
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened: ``workflow_started``, ``node_started``, ``text``, ``node_finished``, ``workflow_finished``."""
+    """Something that happened: workflow_started, node_started, text, node_finished or workflow_finished."""
 
     name: str
     data: JsonDict

@@ -21,7 +21,7 @@ _JINJA = re.compile(r"\{\{\s*([\w.]+)\s*\}\}")
 _RETRY: JsonDict = {"max_retries": 0, "retry_interval": 0, "retry_enabled": False}
 _BOOM = (
     'Traceback (most recent call last):\n  File "<path>", line 17, in <module>\n    output_obj = main(**inputs_obj)\n'
-    '                 ^^^^^^^^^^^^^^^^^^\n  File "<path>", line 6, in main\n    raise ValueError(\'boom requested\')\n'
+    "                 ^^^^^^^^^^^^^^^^^^\n  File \"<path>\", line 6, in main\n    raise ValueError('boom requested')\n"
     "ValueError: boom requested\n"
 )
 
@@ -298,4 +298,3 @@ _SIMPLE = {
     "variable-aggregator": _first_of,
     "question-classifier": _classifier,
 }
-

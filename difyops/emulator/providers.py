@@ -91,8 +91,8 @@ def merged(new: dict[str, str], stored: dict[str, str]) -> dict[str, str]:
 def key_error(key: str) -> str:
     """Return what the provider says about a key it does not know."""
     return (
-        f"Error code: 401 - {{'error': {{'message': 'Incorrect API key provided: {key[:6]}***. You can find your API key "
-        "at https://platform.openai.com/account/api-keys.', 'type': 'invalid_request_error', 'param': None, "
+        f"Error code: 401 - {{'error': {{'message': 'Incorrect API key provided: {key[:6]}***. You can find your "
+        "API key at https://platform.openai.com/account/api-keys.', 'type': 'invalid_request_error', 'param': None, "
         "'code': 'invalid_api_key'}}"
     )
 

@@ -15,15 +15,17 @@ from difyops.emulator.instance import Instance
 from difyops.emulator.shapes import JsonDict
 from difyops.emulator.store import HIDDEN, STARS, Account, App, Trigger, Webhook, Workflow
 
-NODE_TYPES = frozenset(
+_NODE_NAMES = (
     "start end answer llm knowledge-retrieval if-else code template-transform question-classifier http-request tool "
     "datasource variable-aggregator variable-assigner loop loop-start loop-end iteration iteration-start assigner "
     "parameter-extractor document-extractor list-operator agent knowledge-index trigger-webhook trigger-schedule "
-    "trigger-plugin human-input".split()
+    "trigger-plugin human-input"
 )
-_VALUE_TYPES = frozenset(
-    "string number integer float secret boolean object array[string] array[number] array[object] array[boolean]".split()
+NODE_TYPES = frozenset(_NODE_NAMES.split())
+_VALUE_NAMES = (
+    "string number integer float secret boolean object array[string] array[number] array[object] array[boolean]"
 )
+_VALUE_TYPES = frozenset(_VALUE_NAMES.split())
 NOT_SYNC = "Workflow graph might have been modified, please refresh and resubmit."
 
 
@@ -39,9 +41,7 @@ def read_variables(
     return [_variable(instance, item, known, stars_keep, prefix) for item in wanted]
 
 
-def _variable(
-    instance: Instance, item: JsonDict, known: dict[str, Any], stars_keep: bool, prefix: str
-) -> JsonDict:
+def _variable(instance: Instance, item: JsonDict, known: dict[str, Any], stars_keep: bool, prefix: str) -> JsonDict:
     kind = item.get("value_type")
     if kind not in _VALUE_TYPES:
         raise shapes.invalid_param(f"not supported value type {kind}")

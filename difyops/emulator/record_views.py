@@ -87,7 +87,7 @@ def log_row(run: Run, *, detail: bool) -> JsonDict:
         "total_steps": run.total_steps, "created_at": run.created_at, "finished_at": run.finished_at,
         "exceptions_count": run.exceptions_count,
     }  # fmt: skip
-    details = {"trigger_metadata": {}} if detail else None
+    details: JsonDict | None = {"trigger_metadata": {}} if detail else None
     head = {"id": run.log_id, "workflow_run": workflow_run, "details": details, "created_from": "service-api"}
     return {**head, **_people(run), "created_at": run.logged_at}
 
@@ -165,7 +165,7 @@ def _status_count(instance: Instance, app: App, conversation: Conversation) -> J
 def message_row(message: Message) -> JsonDict:
     """Return a message for the console: with prompt, tokens and latency; without a price."""
     user = message.end_user
-    usage = {"annotation_reply": None, "retriever_resources": [], "usage": None}
+    metadata: JsonDict = {"annotation_reply": None, "retriever_resources": [], "usage": None}
     return {
         "id": message.id, "conversation_id": message.conversation_id, "inputs": message.inputs,
         "query": message.query, "message": message.prompt, "message_tokens": message.message_tokens,
@@ -175,7 +175,7 @@ def message_row(message: Message) -> JsonDict:
         "from_account_id": message.account.id if message.account else None,
         "feedbacks": [_feedback(message)] if message.feedback else [], "workflow_run_id": message.run_id,
         "annotation": None, "annotation_hit_history": None, "created_at": message.created_at, "agent_thoughts": [],
-        "message_files": [], "extra_contents": [], "metadata": usage if message.usage else {},
+        "message_files": [], "extra_contents": [], "metadata": metadata if message.usage else {},
         "status": message.status, "error": message.error, "parent_message_id": message.parent_id,
     }  # fmt: skip
 

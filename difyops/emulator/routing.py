@@ -209,9 +209,7 @@ def _child(node: _Node, segment: str) -> _Node:
     return child
 
 
-def _walk(
-    node: _Node, segments: list[str], at: int, params: dict[str, str]
-) -> Iterable[tuple[_Node, dict[str, str]]]:
+def _walk(node: _Node, segments: list[str], at: int, params: dict[str, str]) -> Iterable[tuple[_Node, dict[str, str]]]:
     if at == len(segments):
         if node.routes:
             yield node, dict(params)

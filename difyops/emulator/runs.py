@@ -75,9 +75,7 @@ def root_of(instance: Instance, workflow: Workflow) -> str:
     starts = [node["id"] for kind in _STARTS for node in graph["nodes"] if node["data"].get("type") == kind]
     if not starts:
         text = "Unable to determine root node ID"
-        raise shapes.invalid_param(
-            "Unable to determine default root node ID from workflow graph" if modern else text
-        )
+        raise shapes.invalid_param("Unable to determine default root node ID from workflow graph" if modern else text)
     for node in graph["nodes"]:
         _check_node(instance, node["data"], modern)
     return str(starts[0])

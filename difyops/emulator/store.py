@@ -43,7 +43,7 @@ class Account:
 
 @dataclass(slots=True, kw_only=True)
 class Workflow:
-    """A draft or a published version. Variables are lists of ``{id, name, value, value_type, description, selector}``."""
+    """A draft or a version. Variables are lists of ``{id, name, value, value_type, description, selector}``."""
 
     id: str
     version: str

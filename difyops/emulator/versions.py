@@ -1,7 +1,7 @@
 """What differs between the Dify versions the emulator can be. One table, read by the routes; no behaviour here.
 
-``1.13.0``, ``1.13.3`` and ``1.15`` are held to recorded exchanges; ``1.9.1`` and ``1.11.2`` follow the server's code and
-documentation. A build may report another version than it is: ``reported`` is only a default for the ``X-Version`` header.
+``1.13.0``, ``1.13.3`` and ``1.15`` are held to recorded exchanges; ``1.9.1`` and ``1.11.2`` follow the server's code
+and documentation. A build may report another version than it is: ``reported`` is only the default for ``X-Version``.
 """
 
 from __future__ import annotations

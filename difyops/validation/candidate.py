@@ -19,7 +19,8 @@ class Candidate:
     """A value and how it was read.
 
     ``start`` and ``end`` are indexes into the answer; ``inner`` says that the value came out of a text inside the
-    answer, so that lines mean nothing. ``doubt`` is the code of what speaks against it ("truncated" when a part of it
+    answer, so that lines mean nothing. ``absorbed`` counts the quotes that were taken into texts unescaped: a reading
+    with such quotes is daring. ``doubt`` is the code of what speaks against it ("truncated" when a part of it
     may be lost, "not_json" when its surroundings do not fit, the code of a rule that forbids it); a candidate in doubt
     never stands, unless the doubt is about something invented and the options allow that.
     """
@@ -31,6 +32,7 @@ class Candidate:
     rung: str = EXTRACT
     doubt: str | None = None
     inner: bool = False
+    absorbed: int = 0
 
     @property
     def repairs(self) -> int:

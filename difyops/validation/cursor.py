@@ -17,13 +17,18 @@ Place = str
 KEY, MEMBER, ELEMENT = "key", "member", "element"
 
 QUOTES = {
-    '"': '"', "'": "'", "`": "`'", "“": "”“\"", "”": "”“\"", "„": "“”\"", "‘": "’‘'", "’": "’‘'", "‚": "‘’'", "«": "»", "＂": "＂",
+    '"': '"', "'": "'", "`": "`'´", "´": "´", "“": "”“\"", "”": "”“\"", "„": "“”\"", "‘": "’‘'", "’": "’‘'", "‚": "‘’'", "«": "»", "＂": "＂",
 }  # fmt: skip
 """Each quote that may open a text, with those that may close it."""
 
 WHITE = re.compile(r"[ \t\r\n]*")
-_ODD_WHITE = re.compile(r"[\s\ufeff\u200b\u200c\u200d\u2060]+")
+_ODD_WHITE = re.compile(r"[\s\u180e\ufeff\u200b\u200c\u200d\u2060]+")
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?(?:\*/|\Z)|#(?=[\s#!]|$)[^\n]*|<!--.*?(?:-->|\Z)", re.DOTALL)
+
+KEY_AHEAD = re.compile(
+    r"""(?:"[^"\\\n]{0,200}"|'[^'\\\n]{0,200}'|[“”„][^“”\n]{0,200}[“”"]|`[^`\n]{0,200}`)\s*(?:[:：]|=>)|[A-Za-z_$][\w$]{0,80}\s*:(?!//)"""
+)
+"""A member's name and colon: what must follow where a comma is missing."""
 
 
 class Unreadable(Exception):
@@ -48,12 +53,14 @@ class Manner:
     the nearest fitting one that leaves ``even`` quotes inside. ``known``: when not empty, a quote before a further
     member fits only if that member has one of these names. ``swap``: a bracket of the wrong kind is a typing slip
     (otherwise one was left out). ``literal``: backslashes in a string with a wrong escape are plain characters.
+    ``words``: a number that JSON does not know (``007``) is a text without quotes.
     """
 
     closing: str = "near"
     known: frozenset[str] = frozenset()
     swap: bool = False
     literal: bool = False
+    words: bool = False
 
 
 NEAR = Manner()
@@ -64,14 +71,16 @@ class Cursor:
 
     ``notes``: the deviations. ``unclosed``: the containers whose end is missing. ``stopped``: the structure did not
     close; what was read so far stands. ``cut``: the text ends inside a value, a name, or where one must follow.
-    ``forks``: the choices met ("closing", "bracket", "escape"), where another manner may read something else. ``odd``: a text holds quotes nobody escaped.
-    ``refused``: the code of a rule that forbids the value (a repeated key, NaN). ``places``: filled, when given, with
+    ``forks``: the choices met ("closing", "bracket", "number"), where another manner may read something else. ``absorbed``: how many quotes nobody escaped were
+    taken into texts; ``swallowed``: they look more like the ends of two texts run together. ``wrong_escapes``, ``path_escapes``: a backslash that escapes nothing was met, and one that does but
+    may stand for itself.
+    ``alone``: nothing stands before the value. ``refused``: the code of a rule that forbids the value (a repeated key, NaN). ``places``: filled, when given, with
     the index at which each value starts.
     """
 
     __slots__ = (
-        "bare_keys", "cut", "forks", "manner", "notes", "odd", "path", "places", "refused", "spare", "stack",
-        "stopped", "text", "unclosed",
+        "absorbed", "alone", "bare_keys", "cut", "forks", "manner", "notes", "path", "path_escapes", "places", "refused", "spare",
+        "stack", "stopped", "swallowed", "text", "unclosed", "wrong_escapes",
     )  # fmt: skip
 
     def __init__(self, text: str, manner: Manner = NEAR, *, places: dict[Path, int] | None = None) -> None:
@@ -82,7 +91,10 @@ class Cursor:
         self.path: list[str | int] = []
         self.stack: list[str] = []
         self.unclosed: list[Path] = []
-        self.stopped = self.cut = self.odd = self.bare_keys = False
+        self.stopped = self.cut = self.bare_keys = self.wrong_escapes = self.path_escapes = False
+        self.swallowed = False
+        self.alone = True
+        self.absorbed = 0
         self.forks: set[str] = set()
         self.refused: str | None = None
         self.spare = 50_000 + 4 * len(text)

@@ -20,6 +20,7 @@ _CALLS = ("function_call", "tool_call", "function", "message")
 _LISTS = ("tool_calls", "choices")
 _ESCAPED = re.compile(r"""[{\[](?:\s|\\[nrt])*\\"|[{\[](?:\s|\\[nrt])*[{\[](?:\s|\\[nrt])*\\\"""")
 _ESCAPED_BODY = re.compile(r'(?:[^"\\]|\\.)*', re.DOTALL)
+_CSV_QUOTES = re.compile(r'[{\[,:]\s*""[^",:}\]\s]')
 _DOUBLED = re.compile(r"\s*\{\{\s*[\"'\w]")
 
 Step = str | int
@@ -65,6 +66,8 @@ def undisguised(text: str) -> Iterator[tuple[str, str]]:
         decoded = _decoded(body[0]) if body is not None else None
         if decoded is not None:
             yield decoded, "encoded twice"
+    if _CSV_QUOTES.search(text):
+        yield text.replace('""', '"'), "doubled quotes"
     if "&quot;" in text and '"' not in text:
         yield html.unescape(text), "HTML entities"
     if _DOUBLED.match(text.removeprefix("```json")) and "}}" in text:

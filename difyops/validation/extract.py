@@ -113,7 +113,7 @@ def _in_context(candidate: Candidate, head: str, tail: str, text: str) -> Candid
 
 
 def _is_daring(candidate: Candidate) -> bool:
-    return any(note.reason in ("unescaped quote", "missing bracket") for note in candidate.notes)
+    return candidate.absorbed > 0 or any(note.reason == "missing bracket" for note in candidate.notes)
 
 
 def _talk(candidate: Candidate, text: str) -> Iterator[Note]:

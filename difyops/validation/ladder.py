@@ -13,6 +13,7 @@ from typing import Any
 
 from difyops.validation import disguise, strict
 from difyops.validation.candidate import Candidate, settle_inventions
+from difyops.validation.choice import standing, stands
 from difyops.validation.classify import is_echo, is_echo_of_members, is_refusal
 from difyops.validation.coerce import coerced
 from difyops.validation.cursor import Note
@@ -66,13 +67,26 @@ def _climb(text: str, schema: Schema, options: EnforceOptions, strict_fault: Ans
     if not text.strip("\ufeff \t\r\n\u200b") or not without_thinking(text).strip():
         return _failure("empty")
     found = _all_readings(text, schema, options, _MOST_LAYERS)
-    if not any(_standing(group, schema, options) for group in found) and options.repair and strict_fault is None:
-        more = _other_texts(text, schema, options)
-        if any(_standing(group, schema, options) for group in more):
-            found = more
-        elif near := one_edit_away(text, schema, options):
-            found = [near]
+    if options.repair and strict_fault is None:
+        found = _with_last_resorts(found, text, schema, options)
     return _decide(found, text, schema, options)
+
+
+def _with_last_resorts(
+    found: list[list[Candidate]], text: str, schema: Schema, options: EnforceOptions
+) -> list[list[Candidate]]:
+    """Add what can be had by other means, where nothing stands or only readings that swallowed quotes do."""
+    kept = [candidate for group in found for candidate in standing(group, schema, options)]
+    if any(not candidate.absorbed for candidate in kept):
+        return found
+    if not kept:
+        more = _other_texts(text, schema, options)
+        if any(standing(group, schema, options) for group in more):
+            return more
+    near = one_edit_away(text, schema, options)
+    if not near:
+        return found
+    return [[*kept, *near]]
 
 
 def _all_readings(text: str, schema: Schema, options: EnforceOptions, layers: int) -> list[list[Candidate]]:
@@ -88,7 +102,7 @@ def _opened(candidate: Candidate, schema: Schema, options: EnforceOptions, layer
     if candidate.doubt or schema.accepts(candidate.value) or layers == 0:
         return [candidate]
     found = [
-        inner for layer in _layers(candidate, schema, options, layers) if _stands(inner := layer, schema, options)
+        inner for layer in _layers(candidate, schema, options, layers) if stands(inner := layer, schema, options)
     ]
     return found or [candidate]
 
@@ -143,35 +157,18 @@ def _other_texts(text: str, schema: Schema, options: EnforceOptions) -> list[lis
 # -- the choice ---------------------------------------------------------------------------------------------------
 
 
-def _stands(candidate: Candidate, schema: Schema, options: EnforceOptions) -> bool:
-    settled = settle_inventions(candidate, schema, options)
-    return settled.doubt is None and schema.accepts(settled.value) and not is_echo(settled.value, schema.document)
-
-
-def _standing(group: list[Candidate], schema: Schema, options: EnforceOptions) -> list[Candidate]:
-    """Return the candidates of a group that stand, one for each different value: the one with the fewest repairs."""
-    best: dict[str, Candidate] = {}
-    for candidate in group:
-        if _stands(candidate, schema, options):
-            known = best.get(key := candidate.same_value())
-            if known is None or candidate.repairs < known.repairs:
-                best[key] = candidate
-    return list(best.values())
-
-
 def _decide(found: list[list[Candidate]], text: str, schema: Schema, options: EnforceOptions) -> Verdict:
     """Choose the one value that stands, or say what is wrong."""
     found = [[inner for c in group for inner in _opened(c, schema, options, _MOST_LAYERS)] for group in found]
-    standing = [group for group in (_standing(group, schema, options) for group in found) if group]
-    if not standing and options.coerce:
-        standing = [group for group in ([_coerce(c, schema, options) for c in group] for group in found) if group]
-        standing = [_standing(group, schema, options) for group in standing]
-        standing = [group for group in standing if group]
-    if not standing:
+    groups = [kept for group in found if (kept := standing(group, schema, options))]
+    if not groups and options.coerce:
+        changed = [[_coerce(candidate, schema, options) for candidate in group] for group in found]
+        groups = [kept for group in changed if (kept := standing(group, schema, options))]
+    if not groups:
         return _why_not(found, text, schema, options)
     if options.pick is not None:
-        standing = [standing[0] if options.pick == "first" else standing[-1]]
-    values = {candidate.same_value(): candidate for group in standing for candidate in group}
+        groups = [groups[0] if options.pick == "first" else groups[-1]]
+    values = {candidate.same_value(): candidate for group in groups for candidate in group}
     if len(values) > 1:
         return _failure("ambiguous", f"The answer holds {len(values)} different values that satisfy the schema.")
     chosen = next(iter(values.values()))

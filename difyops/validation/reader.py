@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 
 from difyops.validation import scalars, strings
-from difyops.validation.cursor import ELEMENT, KEY, MEMBER, NEAR, QUOTES, Cursor, Manner, Place, Unreadable
+from difyops.validation.cursor import ELEMENT, KEY, KEY_AHEAD, MEMBER, NEAR, QUOTES, Cursor, Manner, Place, Unreadable
 from difyops.validation.verdict import DEFAULTS, EnforceOptions, Path, shown
 
-_CLOSER = {"{": "}", "[": "]"}
+_CLOSER = {"{": "}", "[": "]", "(": ")"}
+_PROSE_BEFORE = re.compile(r"\s*(?:(?:```|~~~)[\w-]*\s*)?")
 _COMMAS = ",，;、"
 _COLONS = "：="
 _PLAIN_KEY = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\r\n]*:[ \t\r\n]*')
@@ -23,10 +24,7 @@ _KEY_WITHOUT_OPENING = re.compile(r"([^\W\d][\w$.\- ]*)[\"']\s*(?=[:：=])")
 _KEY_WITHOUT_CLOSING = re.compile(r"[\"']([^\W\d][\w$.\-]*)\s*(?=[:：])")
 _ELLIPSIS = re.compile(r"\.\.\.+|…")
 _COLON_AHEAD = re.compile(r"\s*[:：]")
-_KEY_AHEAD = re.compile(
-    r"""(?:"[^"\\\n]{0,200}"|'[^'\\\n]{0,200}'|[“”„][^“”\n]{0,200}[“”"])\s*[:：]|[A-Za-z_$][\w$]{0,80}\s*:(?!//)"""
-)
-_ELEMENT_AHEAD = re.compile(r"""["'“„{\[\d\-]|(?:true|false|null|True|False|None)\b""")
+_ELEMENT_AHEAD = re.compile(r"""["'“„`{\[\d\-]|(?:true|false|null|True|False|None)\b""")
 
 
 class Reader(Cursor):
@@ -51,6 +49,7 @@ class Reader(Cursor):
         Raises:
             Unreadable: there is none that can be read without guessing.
         """
+        self.alone = _PROSE_BEFORE.fullmatch(self.text, 0, start) is not None
         return self._value(start, MEMBER)
 
     def not_finite(self, spelled: str) -> None:
@@ -69,7 +68,7 @@ class Reader(Cursor):
             return strings.read(self, at, place)
         if head == "{":
             return self._object(at)
-        if head == "[":
+        if head == "[" or (head == "(" and self.stack):
             return self._array(at)
         if self.ends(at):
             self.cut_off("", None)
@@ -141,15 +140,18 @@ class Reader(Cursor):
         return key, at if self.stopped else self._colon(at)
 
     def _quoted_key(self, at: int) -> tuple[str, int]:
-        before, odd = len(self.notes), self.odd
+        before, absorbed = len(self.notes), self.absorbed
         key, end = strings.read(self, at, KEY)
-        if (self.odd and not odd) or self.stopped:
-            half = _KEY_WITHOUT_CLOSING.match(self.text, at)
-            if half is not None:
-                del self.notes[before:]
-                self.odd, self.stopped, self.cut = odd, False, False
-                self.note(half[0], f'"{half[1]}"', "missing quote")
-                return half[1], half.end()
+        if self.absorbed == absorbed and not self.stopped and "\n" not in self.text[at:end]:
+            return key, end
+        half = _KEY_WITHOUT_CLOSING.match(self.text, at)
+        if half is not None:
+            del self.notes[before:]
+            self.absorbed, self.stopped, self.cut = absorbed, False, False
+            self.note(half[0], f'"{half[1]}"', "missing quote")
+            return half[1], half.end()
+        if not self.stopped:
+            raise Unreadable  # a name with quotes inside is more likely two things run together
         return key, end
 
     def _colon(self, at: int) -> int:
@@ -172,9 +174,9 @@ class Reader(Cursor):
     # -- arrays -------------------------------------------------------------------------------------------------
 
     def _array(self, at: int) -> tuple[list[object], int]:
-        self._enter("[")
+        kind = self._enter(self.text[at])
         elements: list[object] = []
-        at, more = self._before_item("[", self.skip(at + 1))
+        at, more = self._before_item(kind, self.skip(at + 1))
         comma = at
         while more:
             self.path.append(len(elements))
@@ -186,7 +188,7 @@ class Reader(Cursor):
                 break
             elements.append(value)
             comma = at
-            at, more = self._after_item("[", at)
+            at, more = self._after_item(kind, at)
         self._leave()
         return elements, at
 
@@ -231,7 +233,7 @@ class Reader(Cursor):
             return self._after_comma(kind, at)
         if head and head in "}]":
             return self._foreign_closer(kind, at)
-        ahead = _KEY_AHEAD if kind == "{" else _ELEMENT_AHEAD
+        ahead = KEY_AHEAD if kind == "{" else _ELEMENT_AHEAD
         if ahead.match(self.text, at):
             self.note("", ",", "missing comma")
             return at, True
@@ -256,7 +258,7 @@ class Reader(Cursor):
 
     def _foreign_closer(self, kind: str, at: int) -> tuple[int, bool]:
         """Meet ``}`` in an array or ``]`` in an object: a bracket left out before it, or the wrong one typed."""
-        wanted = "{" if kind == "[" else "["
+        wanted = "[" if kind == "{" else "{"
         if wanted in self.stack:
             self.forks.add("bracket")
             if not self.manner.swap:
@@ -265,11 +267,14 @@ class Reader(Cursor):
         self.note(self.text[at], _CLOSER[kind], "wrong bracket")
         return at + 1, False
 
-    def _enter(self, kind: str) -> None:
+    def _enter(self, kind: str) -> str:
         if len(self.stack) >= self.options.max_depth:
             self.refuse("too_deep")
             raise Unreadable
         self.stack.append(kind)
+        if kind == "(":
+            self.note("(", "[", "round brackets")
+        return kind
 
     def _leave(self) -> None:
         kind = self.stack.pop()

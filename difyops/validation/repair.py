@@ -62,6 +62,8 @@ def _tolerant(text: str, start: int, schema: Schema, options: EnforceOptions) ->
             continue
         finally:
             forks |= reader.forks
+            if reader.wrong_escapes and reader.path_escapes:
+                forks.add("escape")
         candidate = _candidate(reader, value, (start, end), schema)
         if (key := (candidate.same_value(), end)) not in seen:
             seen.add(key)
@@ -76,6 +78,7 @@ def _manners(schema: Schema) -> tuple[Manner, ...]:
         *((Manner(known=schema.names), Manner(closing="even", known=schema.names)) if schema.names else ()),
         Manner(swap=True),
         Manner(literal=True),
+        Manner(words=True),
     )
 
 
@@ -85,14 +88,19 @@ def _concerns(manner: Manner, forks: set[str]) -> bool:
         return "bracket" in forks
     if manner.literal:
         return "escape" in forks
+    if manner.words:
+        return "number" in forks
     return "closing" in forks
 
 
 def _candidate(reader: Reader, value: object, span: tuple[int, int], schema: Schema) -> Candidate:
     lost = _what_may_be_lost(reader, value, schema)
     notes = (*reader.notes, *(Note(path, "", "", "cut off", True) for path in lost))
-    candidate = Candidate(value=value, start=span[0], end=span[1], notes=notes, rung=REPAIR if notes else EXTRACT)
-    return candidate.doubted(reader.refused) if reader.refused else candidate
+    candidate = Candidate(
+        value=value, start=span[0], end=span[1], notes=notes, rung=REPAIR if notes else EXTRACT, absorbed=reader.absorbed
+    )
+    doubt = reader.refused or ("not_json" if reader.swallowed else None)
+    return candidate.doubted(doubt) if doubt else candidate
 
 
 def _what_may_be_lost(reader: Reader, value: object, schema: Schema) -> list[Path]:

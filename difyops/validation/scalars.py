@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import re
 
-from difyops.validation.cursor import ELEMENT, WHITE, Cursor, Place, Unreadable
+from difyops.validation.cursor import ELEMENT, KEY_AHEAD, QUOTES, WHITE, Cursor, Place, Unreadable
 
-_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?(?=[\s,，;:}\]/#]|\Z)")
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?(?=[\s,，;:}\])#]|//|/\*|\Z)")
 _ODD_NUMBER = re.compile(
     r"(?P<hex>[+-]?0[xX][0-9a-fA-F]+)|(?P<grouped>[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?(?=\s*(?:[}\n]|,\s*[\"'}\n])))"
     r"|(?P<plain>[+-]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?\d+)?)"
 )
-_DELIMITER = re.compile(r"[\s,，;}\]/#]|\Z")
+_DELIMITER = re.compile(r"[\s,，;}\])#]|//|/\*|\Z")
 _WORD = re.compile(r"[A-Za-z]+")
 _LITERALS: dict[str, object] = {"true": True, "false": False, "null": None}
 _FOREIGN: dict[str, object] = {"none": None, "nil": None, "true": True, "false": False, "null": None}
 _NOT_FINITE = re.compile(r"[+-]?(?:NaN|nan|Infinity|-?inf|Inf)\b|[+-]?∞")
-_BARE = re.compile(r"""[^\s,，;{}\[\]"'`“”:#<>()\\][^,，;{}\[\]"`“”:\n\\]*""")
+_BARE = re.compile(r"""[^\s,，;{}\[\]"'`“”:#<>()\\](?:[^,，;{}\[\]"`“”:\n\\/()]|:(?=//|\d)|(?<=[:/])/|/(?![/*]))*""")
+_BROKEN_NUMBER = re.compile(r"[+-]?\d*\.?\d*(?:[eE][+-]?)?")
 _ELLIPSIS = re.compile(r"\.\.\.|…")
 _MOST_DIGITS = 4300
 
@@ -45,7 +46,8 @@ def read(cursor: Cursor, at: int, place: Place) -> tuple[object, int]:
     if (endless := _NOT_FINITE.match(cursor.text, at)) is not None:
         cursor.not_finite(endless[0])
         return None, endless.end()
-    return _odd_number(cursor, at) or _bare_word(cursor, at, place)
+    odd = None if cursor.manner.words else _odd_number(cursor, at)
+    return odd or _bare_word(cursor, at, place)
 
 
 def _number(cursor: Cursor, number: re.Match[str]) -> tuple[object, int]:
@@ -88,6 +90,8 @@ def _odd_number(cursor: Cursor, at: int) -> tuple[object, int] | None:
     else:
         digits = spelled.replace("_", "").replace(",", "")
         value = _value_of(cursor, digits, is_integer=digits.lstrip("+-").isdigit())
+    if re.match(r"[+-]?0\d", spelled):
+        cursor.forks.add("number")
     cursor.note(spelled[:80], value, "odd number")
     if _may_lack_digits(cursor, end):
         cursor.cut_off(spelled[:80], value)
@@ -101,20 +105,22 @@ def _bare_word(cursor: Cursor, at: int, place: Place) -> tuple[object, int]:
         cursor.note("...", None, "left out", invented=True)
         return None, at + (1 if text[at] == "…" else 3)
     found = _BARE.match(text, at)
-    if found is None or (place is ELEMENT and len(cursor.stack) == 1):
+    if found is None or (place is ELEMENT and len(cursor.stack) == 1 and not cursor.alone):
         raise Unreadable
+    if text[at - 1 : at] in QUOTES:
+        raise Unreadable  # a text ended right here: its quote is the one that is wrong
     words = found[0].rstrip()
-    if words in ("undefined", "null") or words.startswith(("//", "/*")):
+    if words == "undefined" or _BROKEN_NUMBER.fullmatch(words):
         raise Unreadable
     end = at + len(words)
     after = cursor.skip(end)
-    if text[after : after + 1] == '"' and "\n" not in text[end:after]:
+    if text[end : end + 1] == '"':
         cursor.note(words + '"', words, "missing quote")
-        return words, after + 1
+        return words, end + 1
     if cursor.ends(after):
         cursor.cut_off(words[:80], words[:80])
         return words, after
-    if text[after] not in ",，;}]" and "\n" not in text[end:after]:
+    if text[after] not in ",，;}])" and "\n" not in text[end:after] and not KEY_AHEAD.match(text, after):
         raise Unreadable
     cursor.note(words[:80], words[:80], "unquoted text")
     return words, end

@@ -15,28 +15,32 @@ from difyops.validation.cursor import ELEMENT, KEY, QUOTES, Cursor, Place
 _PLAIN = re.compile(r'"([^"\\\x00-\x1f]*)"')
 _RAW_CONTROL = re.compile(r"[\x00-\x1f]")
 _SPACE = r"[\s\ufeff\u200b]*"
-_QUOTED_NAME = r"""(?:"(?P<a>[^"\\\n]{0,200})"|'(?P<b>[^'\\\n]{0,200})'|[“”„](?P<c>[^“”"\n]{0,200})[“”"])"""
+_QUOTED_NAME = (
+    r"""(?:"(?P<a>[^"\\\n]{0,200})"|'(?P<b>[^'\\\n]{0,200})'|[“”„](?P<c>[^“”"\n]{0,200})[“”"]|`(?P<d>[^`\n]{0,200})`)"""
+)
+_COLON = r"(?:[:：]|=>?)"
 _COMMENT = r"//|/\*|\#[ ]"
 _END = r"\Z|```|~~~"
+_PATH = re.compile(r"[A-Za-z]:\\[bfnrtu]|\\\w+\\[bfnrt]\w")
 _SEEKERS = {quote: re.compile(f"[\\\\{closers}]") for quote, closers in QUOTES.items()}
 _SCAN: Callable[[str, int, bool], tuple[str, int]] = json.decoder.scanstring  # type: ignore[attr-defined]
 
 
 def _member_end(*, root: bool, bare: bool) -> re.Pattern[str]:
     after_brace = "" if root else rf"(?={_SPACE}(?:[,}}\]\"'/\#;]|{_END}))"
-    name = _QUOTED_NAME + (r"|(?P<d>[A-Za-z_$][\w$\-]{0,80})" if bare else "")
-    again = _QUOTED_NAME.replace("?P<a>", "?P<e>").replace("?P<b>", "?P<f>").replace("?P<c>", "?P<g>")
+    name = _QUOTED_NAME + (r"|(?P<e>[A-Za-z_$][\w$\-]{0,80})" if bare else "")
+    again = re.sub(r"\(\?P<(.)>", r"(?P<\1\1>", _QUOTED_NAME)
     return re.compile(
-        rf"{_SPACE}(?:\}}{after_brace}|[,，;]{_SPACE}(?:\}}|(?:{name}){_SPACE}[:：]|{_COMMENT}|{_END}|\.\.\.)"
-        rf"|(?:{again}){_SPACE}[:：]|{_COMMENT}|{_END})"
+        rf"{_SPACE}(?:\}}{after_brace}|(?:[,，;]{_SPACE})+(?:\}}|(?:{name}){_SPACE}{_COLON}|{_COMMENT}|{_END}|\.\.\.)"
+        rf"|\](?={_SPACE}(?:[,}}\]]|{_END}))|(?:{again}){_SPACE}(?:[:：]|=>)|{_COMMENT}|{_END})"
     )
 
 
 _MEMBER_ENDS = {(root, bare): _member_end(root=root, bare=bare) for root in (False, True) for bare in (False, True)}
 _ELEMENT_END = re.compile(
     rf"{_SPACE}(?:\](?={_SPACE}(?:[,}}\]\"'/\#;]|{_END}|[^\w\s]|\w))"
-    rf"|[,，;、]{_SPACE}(?:[\"'“„{{\[\d\-\]]|(?:true|false|null|True|False|None)\b|{_COMMENT}|{_END}|\.\.\.)"
-    rf"|[ \t\r]*\n{_SPACE}[\"'“]|{_COMMENT}|{_END})"
+    rf"|\}}(?={_SPACE}(?:[,}}\]]|{_END}))|(?:[,，;、]{_SPACE})+(?:[\"'“„`{{\[\d\-\]]|(?:true|false|null|True|False|None)\b|{_COMMENT}|{_END}|\.\.\.)"
+    rf"|[ \t\r]*\n{_SPACE}[\"'“`]|{_COMMENT}|{_END})"
 )
 _KEY_END = re.compile(rf"{_SPACE}(?:[:：]|=>?)")
 _WEAK = re.compile(rf"{_SPACE}(?:[,，:：}}\]]|{_END})|[ \t]*\n|{_SPACE}[\"'“{{\[]")
@@ -70,15 +74,17 @@ def _content(cursor: Cursor, raw: str, quote: str) -> str:
     if quote == '"' and "\\" in raw and not _RAW_CONTROL.search(raw):
         try:
             value, end = _SCAN(f'{raw}"', 0, True)
-            if end == len(raw) + 1:
+            if end == len(raw) + 1 and not (cursor.manner.literal and _PATH.search(raw)):
+                cursor.path_escapes = cursor.path_escapes or _PATH.search(raw) is not None
                 return value
         except ValueError:
             pass
     value, slips = _decode(raw, quote, literal=cursor.manner.literal)
     if quote != '"':
         slips.insert(0, "wrong quotes")
-    if "wrong escape" in slips and "escape" in slips:
-        cursor.forks.add("escape")
+    cursor.path_escapes = cursor.path_escapes or "escape" in slips
+    if "wrong escape" in slips:
+        cursor.wrong_escapes = True
     for slip in slips:
         if slip != "escape":
             cursor.note(f"{quote}{raw}"[:80], value[:80], slip)
@@ -101,7 +107,8 @@ def _closing_quote(cursor: Cursor, at: int, place: Place) -> int:
     """Return the index of the quote that ends the text, -1 when none does."""
     text, manner = cursor.text, cursor.manner
     seek = _SEEKERS[text[at]]
-    weak, inside, where = -1, 0, at + 1
+    inside: list[int] = []
+    weak, absorbed, where = -1, 0, at + 1
     while (found := seek.search(text, where)) is not None:
         mark = found.start()
         cursor.spend(mark - where + 20)
@@ -111,24 +118,55 @@ def _closing_quote(cursor: Cursor, at: int, place: Place) -> int:
                 where += 1
             continue
         if manner.closing == "first":
-            cursor.odd = cursor.odd or inside > 0
             return mark
-        if _fits(cursor, place, where) and not (manner.closing == "even" and inside % 2):
-            if inside:
-                cursor.forks.add("closing")
-                cursor.odd = True
+        if _fits(cursor, place, where) and not (manner.closing == "even" and len(inside) % 2):
+            _absorb(cursor, at, inside, mark)
             return mark
         if weak < 0 and _WEAK.match(text, where):
-            weak = mark
-        inside += not _is_apostrophe(text, mark)
+            weak, absorbed = mark, len(inside)
+        if not _is_apostrophe(text, mark):
+            inside.append(mark)
     cursor.forks.add("closing")
+    _absorb(cursor, at, inside[:absorbed], weak)
     return weak
+
+
+def _absorb(cursor: Cursor, start: int, inside: list[int], end: int) -> None:
+    """Record the quotes that became part of a text, and whether they make sense there."""
+    if inside:
+        cursor.forks.add("closing")
+        cursor.absorbed += len(inside)
+        if cursor.text[start] in "'`‘’":
+            cursor.swallowed = cursor.swallowed or _SEAM.search(cursor.text, start + 1, end) is not None
+        elif not (_are_pairs(cursor.text, inside) or _are_inches(cursor.text, inside)):
+            cursor.swallowed = True
 
 
 def _is_apostrophe(text: str, mark: int) -> bool:
     return text[mark] in "'’" and text[mark - 1].isalpha() and text[mark + 1 : mark + 2].isalpha()
 
 
+def _are_pairs(text: str, marks: list[int]) -> bool:
+    """Return whether quotes can be read as opening and closing in turn; ``", "`` between two texts cannot."""
+    return len(marks) % 2 == 0 and not any(
+        _closes(text, mark) if number % 2 == 0 else _opens(text, mark) for number, mark in enumerate(marks)
+    )
+
+
+def _are_inches(text: str, marks: list[int]) -> bool:
+    return all(_INCHES.search(text[max(0, mark - 8) : mark + 2]) for mark in marks)
+
+
+def _opens(text: str, mark: int) -> bool:
+    return (text[mark - 1].isspace() or text[mark - 1] in "([{:,=") and text[mark + 1 : mark + 2].isalnum()
+
+
+def _closes(text: str, mark: int) -> bool:
+    return not (text[mark - 1].isspace() or text[mark - 1] in "([{:,=\"“") and not text[mark + 1 : mark + 2].isalnum()
+
+
+_INCHES = re.compile(r'(?:[\s("x×/]|\A)[\d./]+"[ .x×)]\Z')
+_SEAM = re.compile(r"""['`’]\s*[,:+]\s*['"`‘{\[\d]""")
 _SPOT = re.compile(r"\\(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.|\Z)|[\"\x00-\x1f]", re.DOTALL)
 _PLAIN_QUOTES = ('"', '"""')
 _SMART = "“”„‘’‚«»＂"

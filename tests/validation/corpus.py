@@ -492,9 +492,12 @@ def not_a_number(rng: random.Random, value: Any, schema: dict[str, Any]) -> tupl
 
 
 def left_out(rng: random.Random, value: Any, schema: dict[str, Any]) -> tuple[str, bool] | None:
-    text = dump(rng, value)
-    spot = text.rfind("]")
-    return None if spot < 0 or text[spot - 1] == '"' and text[spot - 2] == "[" else (text[:spot] + ", ..." + text[spot:], True)
+    parts = tokens(dump(rng, value))
+    spots = [index for index, token in enumerate(parts) if token == "]" and "".join(parts[:index]).rstrip()[-1] != "["]
+    if not spots:
+        return None
+    parts[rng.choice(spots)] = rng.choice([", ...]", ", // ...\n]", ", …]"])
+    return "".join(parts), True
 
 
 def value_missing(rng: random.Random, value: Any, schema: dict[str, Any]) -> tuple[str, bool] | None:

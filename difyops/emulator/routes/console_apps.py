@@ -1,10 +1,13 @@
-"""Apps of the console: list, detail, create, change, copy, delete, switches, model config, site, tracing, annotations."""
+"""Apps in the console: list, detail, create, change, copy, delete, switches, model config, site, tracing."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from starlette.responses import Response
 
 from difyops.emulator import publishing, shapes, views
+from difyops.emulator.instance import Instance
 from difyops.emulator.providers import OPENAI
 from difyops.emulator.routing import Call, Route
 from difyops.emulator.shapes import JsonDict
@@ -55,9 +58,7 @@ def _tag_filter(call: Call) -> set[str] | None:
         text = "Value error, Unsupported tag_ids type."
         raise shapes.validation("AppListQuery", "tag_ids", text, "value_error", call.query("tag_ids"))
     indexed = {
-        value
-        for key, value in call.request.query_params.items()
-        if key.startswith("tag_ids[") and key[8:-1].isdigit()
+        value for key, value in call.request.query_params.items() if key.startswith("tag_ids[") and key[8:-1].isdigit()
     }
     return indexed or None
 
@@ -118,7 +119,7 @@ def enable_site(call: Call) -> Response:
     return _touched(call, views.app_brief)
 
 
-def _touched(call: Call, view) -> Response:  # type: ignore[no-untyped-def]
+def _touched(call: Call, view: Callable[[Instance, App], bytes]) -> Response:
     call.app.updated_at = call.instance.now()
     call.app.changed()
     return shapes.raw(view(call.instance, call.app))
@@ -211,7 +212,7 @@ def set_trace_config(call: Call) -> Response:
     raise shapes.problem("bad_request", "LangFuse API check failed: [Errno 111] Connection refused", 400)
 
 
-def annotations(call: Call) -> Response:
+def list_annotations(call: Call) -> Response:
     """List the annotations."""
     rows = call.app.annotations
     return shapes.answer({"data": rows, "has_more": False, "limit": 20, "total": len(rows), "page": 1})
@@ -245,6 +246,6 @@ ROUTES = (
     Route("POST", f"{ONE}/trace", set_trace, role="editor"),
     Route("GET", f"{ONE}/trace-config", trace_config),
     Route("POST", f"{ONE}/trace-config", set_trace_config, role="editor"),
-    Route("GET", f"{ONE}/annotations", annotations, role="editor"),
+    Route("GET", f"{ONE}/annotations", list_annotations, role="editor"),
     Route("POST", f"{ONE}/annotations", annotate, role="editor"),
 )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from starlette.responses import Response
 
 from difyops.emulator import record_views, shapes
+from difyops.emulator.instance import Instance
 from difyops.emulator.records import Conversation, Run, Task
-from difyops.emulator.routing import Call, Route
 from difyops.emulator.routes.console_workflows import flow_app
+from difyops.emulator.routing import Call, Route
 from difyops.emulator.shapes import JsonDict
+from difyops.emulator.store import App
 
 APP = "/console/api/apps/{app_id:uuid}"
 ZONE = ZoneInfo("America/New_York")
@@ -111,9 +114,7 @@ def log_page(call: Call) -> JsonDict:
 
 
 def _log_fits(call: Call, run: Run) -> bool:
-    status, keyword, session = (
-        call.query(name) for name in ("status", "keyword", "created_by_end_user_session_id")
-    )
+    status, keyword, session = (call.query(name) for name in ("status", "keyword", "created_by_end_user_session_id"))
     before, after = _iso(call, "created_at__before"), _iso(call, "created_at__after")
     if keyword:
         text = f"{run.inputs} {run.outputs} {run.end_user.session_id if run.end_user else ''}"
@@ -182,7 +183,7 @@ def completion_conversations(call: Call) -> Response:
     return _conversation_page(call, record_views.completion_row)
 
 
-def _conversation_page(call: Call, view) -> Response:  # type: ignore[no-untyped-def]
+def _conversation_page(call: Call, view: Callable[[Instance, App, Conversation], JsonDict]) -> Response:
     page = call.number("page", 1, model="ConversationQuery", high=99999)
     limit = call.number("limit", 20, model="ConversationQuery", high=100)
     found = _conversations(call)

@@ -241,7 +241,7 @@ def show_model_credentials(call: Call) -> Response:
     provider = call.instance.provider
     custom = _custom(call, call.query("model"))
     current = custom.current if custom else None
-    inherit = {
+    inherit: JsonDict = {
         "id": call.instance.new_id(), "name": "__inherit__", "credentials": {}, "credential_id": None,
         "enabled": True, "in_cooldown": False, "ttl": 0,
     }  # fmt: skip

@@ -116,7 +116,9 @@ ROUTES = (
     Route("POST", f"{API}/tags", create, role="editor"),
     Route("PATCH", f"{API}/tags/{{tag_id:uuid}}", rename, role="editor"),
     Route("DELETE", f"{API}/tags/{{tag_id:uuid}}", delete, role="editor"),
-    Route("POST", f"{API}/tag-bindings/create", bind, "console", "editor", lambda release: not release.tag_bindings_moved),
+    Route(
+        "POST", f"{API}/tag-bindings/create", bind, "console", "editor", lambda release: not release.tag_bindings_moved
+    ),
     Route("POST", f"{API}/tag-bindings", bind, "console", "editor", lambda release: release.tag_bindings_moved),
     Route("POST", f"{API}/tag-bindings/remove", unbind, role="editor"),
 )

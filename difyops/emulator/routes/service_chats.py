@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from typing import Any
+
 from starlette.responses import Response
 
 from difyops.emulator import chats, events, runs, shapes
@@ -68,7 +71,7 @@ def _says_in_stream(instance: Instance) -> bool:
     return instance.control.has("daemon_down") and not instance.release.daemon_chat_stream_is_400
 
 
-async def _released(app: App, work) -> None:  # type: ignore[no-untyped-def]
+async def _released(app: App, work: Coroutine[Any, Any, None]) -> None:
     try:
         await work
     finally:
@@ -106,7 +109,7 @@ async def _flow(call: Call, payload: JsonDict) -> Response:
     channel = Channel()
     work = _flow_work(instance, app, conversation, execution, message, channel, weight)
     if not streaming:
-        return await _flow_blocking(instance, app, execution, message, channel, work)
+        return await _flow_blocking(instance, app, execution, message, work)
     if instance.release.worker_streams and instance.control.has("worker_down"):
         instance.waiting.append(work)
         return events.stream(events.silence(instance, events.PING))
@@ -182,8 +185,8 @@ def _message_end(message: Message) -> JsonDict:
 
 
 async def _flow_blocking(
-    instance: Instance, app: App, execution: Execution, message: Message, channel: Channel, work
-) -> Response:  # type: ignore[no-untyped-def]
+    instance: Instance, app: App, execution: Execution, message: Message, work: Coroutine[Any, Any, None]
+) -> Response:
     """Answer a blocking chatflow call; 1.13.0 never does: it pings once and is silent for five minutes."""
     if instance.release.flow_blocking_hangs:
         instance.spawn(work)

@@ -18,7 +18,9 @@ ONE = f"{API}/{{dataset_id:uuid}}"
 DOCUMENT = f"{ONE}/documents/{{document_id:uuid}}"
 
 
-def new_dataset(instance: Instance, name: str, technique: str | None = "economy", permission: str = "only_me") -> Dataset:
+def new_dataset(
+    instance: Instance, name: str, technique: str | None = "economy", permission: str = "only_me"
+) -> Dataset:
     """Make a dataset."""
     now = instance.now()
     dataset = Dataset(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
 from starlette.responses import Response
 
@@ -100,7 +101,7 @@ async def _streaming(call: Call, order: runs.Order) -> Response:
     return events.stream(_released(app, body))
 
 
-async def _late(app: App, row: Run, work) -> None:  # type: ignore[no-untyped-def]
+async def _late(app: App, row: Run, work: Coroutine[Any, Any, None]) -> None:
     """Execute a request that waited for a worker, however long ago its client left."""
     app.runs.append(row)
     await work

@@ -1,0 +1,91 @@
+"""Why a run failed, told apart: everything comes as 400 or as text, so class and advice are read from code and words.
+
+Sources: OBSERVED 12 and 13, OBSERVED-1.15 12. The provider's own status is never passed on by the platform.
+"""
+
+from __future__ import annotations
+
+import re
+
+from difyops.api.faults import clean
+from difyops.errors import DifyopsError, RateLimited, RequestRejected
+
+PROVIDER_AUTH = "provider_auth"
+PROVIDER_RATE = "provider_rate_limit"
+PROVIDER_DOWN = "provider_down"
+PROVIDER_MISSING = "provider_missing"
+QUOTA = "quota"
+CONCURRENCY = "concurrency"
+BAD_INPUT = "bad_input"
+UNPUBLISHED = "unpublished"
+WRONG_MODE = "wrong_mode"
+PLUGIN_DOWN = "plugin_down"
+STOPPED = "stopped"
+APP_FAULT = "app_fault"
+
+_RETRYABLE = frozenset({PROVIDER_RATE, PROVIDER_DOWN, PLUGIN_DOWN, CONCURRENCY})
+_BY_CODE = {
+    "provider_not_initialize": PROVIDER_MISSING,
+    "provider_quota_exceeded": QUOTA,
+    "model_currently_not_support": PROVIDER_MISSING,
+    "app_unavailable": UNPUBLISHED,
+    "not_chat_app": WRONG_MODE,
+    "not_workflow_app": WRONG_MODE,
+    "not_completion_app": WRONG_MODE,
+    "too_many_requests": CONCURRENCY,
+    "rate_limit_error": QUOTA,
+}
+_BY_WORDS: tuple[tuple[str, str], ...] = (
+    (r"maximum concurrent requests allowed", CONCURRENCY),
+    (r"plugin daemon", PLUGIN_DOWN),
+    (r"incorrect (api key|model credentials)|invalid_api_key|unauthori[sz]ed|authentication", PROVIDER_AUTH),
+    (r"rate limit|\b429\b|rate_limit_exceeded", PROVIDER_RATE),
+    (r"quota|insufficient_quota|billing", QUOTA),
+    (r"server unavailable|\b50[0234]\b|overloaded|connection error|timed? ?out", PROVIDER_DOWN),
+    (r"model is not configured|credentials is not initialized|not exist\.|does not exist", PROVIDER_MISSING),
+    (r"workflow not published", UNPUBLISHED),
+    (r"agent chat app does not support blocking", WRONG_MODE),
+    (r"in input form|arg user must be provided|query is required|is required", BAD_INPUT),
+    (r"user requested stop", STOPPED),
+)
+_HINTS = {
+    PROVIDER_AUTH: "The provider refuses its key: difyops secret rotate provider ...",
+    PROVIDER_MISSING: "No working credential or model is chosen for this provider.",
+    UNPUBLISHED: "Publish the app first.",
+    CONCURRENCY: "The app's limit of concurrent requests is reached; a limit of 1 refuses every streaming run.",
+}
+
+
+class RunFailed(DifyopsError):
+    """A run of an app failed. ``kind`` is one of this module's words; ``retryable`` says whether it may pass later."""
+
+    code = "run_failed"
+
+    def __init__(self, message: str, *, kind: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint or _HINTS.get(kind), retryable=kind in _RETRYABLE, details={"kind": kind})
+        self.kind = kind
+
+
+def kind_of(code: str, message: str) -> str:
+    """Return the class of a failure from the server's code and words."""
+    text = message.lower()
+    for pattern, kind in _BY_WORDS:
+        if re.search(pattern, text):
+            return kind
+    if code in _BY_CODE:
+        return _BY_CODE[code]
+    return APP_FAULT
+
+
+def run_failure(code: str, message: str) -> RunFailed:
+    """Return the error for what a run said about itself."""
+    return RunFailed(clean(message) or "The run failed without a reason.", kind=kind_of(code, message))
+
+
+def told_apart(error: DifyopsError) -> DifyopsError:
+    """Return the error of a refused run call, told apart: 400s become ``RunFailed``, the others stay what they are."""
+    if isinstance(error, RateLimited):
+        return RunFailed(error.message, kind=CONCURRENCY)
+    if type(error) is RequestRejected:
+        return RunFailed(error.message, kind=kind_of(error.server_code, error.message))
+    return error

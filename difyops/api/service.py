@@ -1,0 +1,300 @@
+"""The service surface (``/v1``): running one app with its key, whatever its mode. The key selects the app.
+
+All modes are run as streams: agents only stream, chatflows hang when blocking on 1.13.0, and only a stream tells
+the task id by which a run can be stopped. Inputs are checked against the app's own form first, because a stream with
+invalid ones stays silent for five minutes (OBSERVED 12). A stream ends at ``workflow_finished`` for the workflow modes,
+``message_end`` for the others, ``error`` for all; the connection is closed then by us.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from difyops.api.auth import ServiceKey
+from difyops.api.console import Console
+from difyops.api.run_faults import BAD_INPUT, RunFailed, run_failure, told_apart
+from difyops.api.sse import SILENCE, Event, events
+from difyops.api.transport import Transport, json_of
+from difyops.clock import Clock, SystemClock
+from difyops.errors import CredentialError, DifyopsError
+from difyops.secret_text import SecretText
+
+_PATHS = {"workflow": "/v1/workflows/run", "completion": "/v1/completion-messages"}
+_CHAT = "/v1/chat-messages"
+_STOPS = {"workflow": "/v1/workflows/tasks/{}/stop", "completion": "/v1/completion-messages/{}/stop"}
+_ENDS = {"workflow": "workflow_finished", "advanced-chat": "workflow_finished"}
+_DELTAS = frozenset({"message", "agent_message", "text_chunk"})
+
+OnDelta = Callable[[str], None]
+OnTask = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputField:
+    """One field of an app's input form. ``kind``: text-input, paragraph, select, number, checkbox, file, file-list."""
+
+    name: str
+    kind: str
+    required: bool = False
+    options: tuple[str, ...] = ()
+    max_length: int | None = None
+    default: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What an app is asked: inputs by name, a query for the chat modes, who asks, files, a conversation to go on."""
+
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    query: str = ""
+    user: str = "difyops"
+    files: tuple[Mapping[str, Any], ...] = ()
+    conversation_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What an app answered. ``outputs`` for workflows; times in seconds; ``tokens`` and ``price`` where known."""
+
+    text: str
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    status: str = "succeeded"
+    conversation_id: str | None = None
+    message_id: str | None = None
+    run_id: str | None = None
+    task_id: str | None = None
+    tokens: int | None = None
+    price: Decimal | None = None
+    currency: str | None = None
+    first_token: float | None = None
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Service:
+    """The service calls of one app."""
+
+    transport: Transport
+    key: SecretText
+    mode: str
+    clock: Clock = field(default_factory=SystemClock)
+
+    async def info(self) -> dict[str, Any]:
+        """Return name, description and mode of the key's app: the cheapest proof that a key works."""
+        body = await self._get("/v1/info", doing="read the app's info")
+        return body if isinstance(body, dict) else {}
+
+    async def form(self) -> tuple[InputField, ...]:
+        """Return the input form of the key's app."""
+        body = await self._get("/v1/parameters", doing="read the app's inputs")
+        rows = body.get("user_input_form") if isinstance(body, dict) else None
+        return tuple(_field(row) for row in rows or () if isinstance(row, dict) and row)
+
+    async def run(
+        self,
+        question: Question,
+        *,
+        on_delta: OnDelta | None = None,
+        on_task: OnTask | None = None,
+        silence: float = SILENCE,
+    ) -> Answer:
+        """Run the app once and return its answer; never repeated. ``on_task`` gets the id that ``stop`` takes.
+
+        Raises:
+            RunFailed: the app, its provider or its limits said no. NotAuthenticated, Forbidden: key or API switch.
+            TimedOut: no line for ``silence`` seconds. Unreachable: the connection broke; the run may go on.
+        """
+        body = self._body(question)
+        path = _PATHS.get(self.mode, _CHAT)
+        started = self.clock.monotonic()
+        gathered = _Gathered(mode=self.mode)
+        try:
+            async with self.transport.stream("POST", path, doing="run the app", auth=self._auth(), json=body) as answer:
+                async for event in events(answer, silence=silence):
+                    if event.name == "ping":
+                        continue
+                    gathered.take(event, self.clock.monotonic() - started, on_delta, on_task)
+                    if gathered.ended:
+                        break
+        except DifyopsError as error:
+            apart = told_apart(error)
+            if apart is error:
+                raise
+            raise apart from error
+        return replace(gathered.answer(), seconds=self.clock.monotonic() - started)
+
+    async def stop(self, task_id: str, user: str) -> None:
+        """Ask the server to stop a run; it always says success (OBSERVED 12)."""
+        path = _STOPS.get(self.mode, _CHAT + "/{}/stop").format(task_id)
+        await self.transport.request(
+            "POST", path, doing="stop the run", auth=self._auth(), json={"user": user}, repeatable=False
+        )
+
+    def _body(self, question: Question) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "inputs": dict(question.inputs),
+            "user": question.user,
+            "response_mode": "streaming",
+        }
+        if self.mode not in ("workflow", "completion"):
+            body |= {"query": question.query, "auto_generate_name": False}
+        elif self.mode == "completion" and question.query:
+            body["inputs"].setdefault("query", question.query)
+        if question.files:
+            body["files"] = [dict(item) for item in question.files]
+        if question.conversation_id:
+            body["conversation_id"] = question.conversation_id
+        return body
+
+    async def _get(self, path: str, *, doing: str) -> Any:
+        response = await self.transport.request("GET", path, doing=doing, auth=self._auth())
+        return json_of(response, doing=doing)
+
+    def _auth(self) -> ServiceKey:
+        return ServiceKey(self.key)
+
+
+async def app_key(console: Console, app_id: str) -> SecretText:
+    """Return a service key of an app, found through the console.
+
+    Raises:
+        CredentialError: the app has none (keys are not created as a side effect).
+    """
+    body = await console.get(f"/apps/{app_id}/api-keys", doing="read the app's keys")
+    rows = body.get("data") if isinstance(body, dict) else None
+    tokens = [str(row["token"]) for row in rows or () if isinstance(row, dict) and row.get("token")]
+    if not tokens:
+        raise CredentialError(
+            "The app has no API key.", hint="Create one in the web page, or: difyops secret rotate app-key"
+        )
+    return SecretText(tokens[0])
+
+
+def check_inputs(form: tuple[InputField, ...], inputs: Mapping[str, Any]) -> None:
+    """Check inputs against an app's form before the call.
+
+    Raises:
+        RunFailed: of kind ``bad_input``, naming the field.
+    """
+    for item in form:
+        value = inputs.get(item.name)
+        if value in (None, ""):
+            if item.required and item.default in (None, ""):
+                raise RunFailed(f"Input {item.name!r} is required.", kind=BAD_INPUT)
+            continue
+        if item.options and value not in item.options:
+            raise RunFailed(f"Input {item.name!r} must be one of: {', '.join(item.options)}.", kind=BAD_INPUT)
+        if item.max_length and isinstance(value, str) and len(value) > item.max_length:
+            raise RunFailed(f"Input {item.name!r} is longer than {item.max_length} characters.", kind=BAD_INPUT)
+        if item.kind == "number" and not _is_number(value):
+            raise RunFailed(f"Input {item.name!r} must be a number.", kind=BAD_INPUT)
+    unknown = sorted(set(inputs) - {item.name for item in form})
+    if unknown:
+        known = ", ".join(item.name for item in form) or "none"
+        raise RunFailed(f"The app has no input {unknown[0]!r} (it has: {known}).", kind=BAD_INPUT)
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """The answer as it grows, event by event."""
+
+    mode: str
+    parts: list[str] = field(default_factory=list)
+    ids: dict[str, str] = field(default_factory=dict)
+    usage: dict[str, Any] = field(default_factory=dict)
+    finished: dict[str, Any] = field(default_factory=dict)
+    first_token: float | None = None
+    ended: bool = False
+
+    def take(self, event: Event, elapsed: float, on_delta: OnDelta | None, on_task: OnTask | None) -> None:
+        """Take one event in; failures raise."""
+        self._remember(event, on_task)
+        if event.name in _DELTAS:
+            delta = str(event.body.get("answer") or event.data.get("text") or "")
+            if delta:
+                self.first_token = elapsed if self.first_token is None else self.first_token
+                self.parts.append(delta)
+                if on_delta:
+                    on_delta(delta)
+        elif event.name == "message_replace":
+            self.parts = [str(event.body.get("answer") or "")]
+        elif event.name == "message_end":
+            metadata = event.body.get("metadata") or {}
+            self.usage = metadata.get("usage") or {}
+        elif event.name == "workflow_finished":
+            self.finished = event.data
+        elif event.name == "error":
+            raise run_failure(str(event.body.get("code") or ""), str(event.body.get("message") or ""))
+        self.ended = event.name == _ENDS.get(self.mode, "message_end")
+
+    def answer(self) -> Answer:
+        """Return the answer, or raise what the run says about itself."""
+        if not self.ended:
+            raise RunFailed("The stream ended without a result; the run may go on.", kind="cut_off")
+        status = str(self.finished.get("status") or "succeeded")
+        if status not in ("succeeded", "partial-succeeded"):
+            raise run_failure("", str(self.finished.get("error") or f"The run ended as {status}."))
+        outputs = self.finished.get("outputs") or {}
+        tokens = self.usage.get("total_tokens", self.finished.get("total_tokens"))
+        text = "".join(self.parts) if self.mode != "workflow" or not outputs else text_of(outputs)
+        return Answer(
+            text=text,
+            outputs=outputs if self.mode == "workflow" else {},
+            status=status,
+            conversation_id=self.ids.get("conversation_id"),
+            message_id=self.ids.get("message_id"),
+            run_id=self.ids.get("workflow_run_id"),
+            task_id=self.ids.get("task_id"),
+            tokens=int(tokens) if isinstance(tokens, (int, float)) else None,
+            price=_price(self.usage.get("total_price")),
+            currency=self.usage.get("currency"),
+            first_token=self.first_token,
+        )
+
+    def _remember(self, event: Event, on_task: OnTask | None) -> None:
+        for name in ("task_id", "conversation_id", "message_id", "workflow_run_id"):
+            value = event.body.get(name)
+            if value:
+                if name == "task_id" and name not in self.ids and on_task:
+                    on_task(str(value))
+                self.ids[name] = str(value)
+
+
+def text_of(outputs: Mapping[str, Any]) -> str:
+    """Return a workflow's outputs as text: the only text field as it is, several as ``name: value`` lines."""
+    filled = {key: value for key, value in outputs.items() if value not in (None, "")}
+    texts = [value for value in filled.values() if isinstance(value, str)]
+    if len(texts) == 1:
+        return texts[0]
+    return "\n".join(f"{key}: {value}" for key, value in filled.items())
+
+
+def _field(row: Mapping[str, Any]) -> InputField:
+    kind, body = next(iter(row.items()))
+    body = body if isinstance(body, dict) else {}
+    return InputField(
+        name=str(body.get("variable") or ""),
+        kind=str(body.get("type") or kind),
+        required=bool(body.get("required")),
+        options=tuple(str(item) for item in body.get("options") or ()),
+        max_length=body.get("max_length") if isinstance(body.get("max_length"), int) else None,
+        default=body.get("default"),
+    )
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _price(text: Any) -> Decimal | None:
+    try:
+        return Decimal(str(text)) if text is not None else None
+    except InvalidOperation:
+        return None

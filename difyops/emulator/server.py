@@ -1,0 +1,114 @@
+"""The emulator on a socket: loopback only, and only for requests whose Host header is loopback too.
+
+The second check keeps web pages in a browser from reaching it through a name of their own that resolves to 127.0.0.1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from difyops.emulator import shapes
+from difyops.errors import UsageError
+
+_START_SECONDS = 10.0
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether ``host`` (a name or an address, with or without brackets) is this machine."""
+    name = host.strip("[]").lower()
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def check_loopback(host: str) -> None:
+    """Refuse to listen anywhere but on loopback.
+
+    Raises:
+        UsageError: ``host`` is not loopback.
+    """
+    if not is_loopback(host):
+        raise UsageError(f"The emulator listens on loopback only, not on {host}.", hint="Use 127.0.0.1 or ::1.")
+
+
+def guarded(app: ASGIApp) -> ASGIApp:
+    """Return ``app`` behind a check of the Host header: anything but loopback is 403."""
+
+    async def guard(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not is_loopback(_host_of(scope)):
+            body = {"code": "forbidden", "message": "The emulator answers loopback hosts only.", "status": 403}
+            await shapes.answer(body, 403)(scope, receive, send)
+            return
+        await app(scope, receive, send)
+
+    return guard
+
+
+def _host_of(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"host":
+            text: str = value.decode("latin-1")
+            return text if text.endswith("]") else text.rpartition(":")[0] or text
+    return ""
+
+
+def _config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        guarded(app), host=host, port=port, log_level="critical", access_log=False, lifespan="off", loop="asyncio",
+        http="h11", timeout_graceful_shutdown=1, server_header=False,
+    )  # fmt: skip
+
+
+def run(app: ASGIApp, host: str, port: int) -> None:
+    """Listen until interrupted."""
+    uvicorn.Server(_config(app, host, port)).run()
+
+
+@contextlib.contextmanager
+def in_thread(app: ASGIApp) -> Iterator[str]:
+    """Listen on a free port of 127.0.0.1 in a thread of its own; yield the base URL.
+
+    Raises:
+        RuntimeError: the server did not start within ten seconds.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(_config(app, "127.0.0.1", 0))
+    thread = threading.Thread(target=_serve, args=(server, listener), daemon=True, name="emulator")
+    thread.start()
+    _await_start(server)
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = server.force_exit = True
+        thread.join(_START_SECONDS)
+        listener.close()
+
+
+def _await_start(server: uvicorn.Server) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while not server.started:
+        if time.monotonic() > deadline:
+            raise RuntimeError("the emulator did not start")
+        time.sleep(0.005)
+
+
+def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
+    async def main() -> None:
+        # connections dropped on purpose are no news
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+        await server.serve(sockets=[listener])
+
+    asyncio.run(main())
