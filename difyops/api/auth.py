@@ -25,6 +25,7 @@ from difyops.secret_text import SecretText
 
 LOGIN, REFRESH = "/console/api/login", "/console/api/refresh-token"
 _NOBODY = "login-form-probe@difyops.invalid"
+_UNDECODABLE = "A"  # one character can be no base64, and no password either
 
 Flow = AsyncGenerator[httpx.Request, httpx.Response]
 
@@ -121,7 +122,7 @@ class Login(httpx.Auth):
                 f"The server refused this password for {self._email} at {moment}; it is not sent again.",
                 hint="Correct it, or run: difyops context check --try-again (five wrong ones lock the account)",
             )
-        probe = yield self._post(LOGIN, {"email": _NOBODY, "password": "%", "remember_me": False}, {})
+        probe = yield self._post(LOGIN, {"email": _NOBODY, "password": _UNDECODABLE, "remember_me": False}, {})
         await probe.aread()
         encoded = "Invalid encrypted data" in probe.text
         text = password.reveal()

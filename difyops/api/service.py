@@ -168,7 +168,7 @@ async def app_key(console: Console, app_id: str) -> SecretText:
     tokens = [str(row["token"]) for row in rows or () if isinstance(row, dict) and row.get("token")]
     if not tokens:
         raise CredentialError(
-            "The app has no API key.", hint="Create one in the web page, or: difyops secret rotate app-key"
+            "The app has no API key.", hint="Create one in the web page (API access, API key)."
         )
     return SecretText(tokens[0])
 

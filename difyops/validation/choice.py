@@ -41,12 +41,12 @@ def _slips(candidate: Candidate) -> int:
 
 
 def _without_strangers(found: list[Candidate], schema: Schema) -> list[Candidate]:
-    counts = [_strangers(candidate.value, schema) for candidate in found]
+    counts = [strangers(candidate.value, schema) for candidate in found]
     fewest = min(counts)
     return [candidate for candidate, count in zip(found, counts, strict=True) if count == fewest]
 
 
-def _strangers(root: object, schema: Schema) -> int:
+def strangers(root: object, schema: Schema) -> int:
     """Count the members that no subschema declares, where any are declared."""
     count = 0
     todo: list[tuple[Path, object]] = [((), root)]

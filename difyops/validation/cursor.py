@@ -72,7 +72,8 @@ class Cursor:
     ``notes``: the deviations. ``unclosed``: the containers whose end is missing. ``stopped``: the structure did not
     close; what was read so far stands. ``cut``: the text ends inside a value, a name, or where one must follow.
     ``forks``: the choices met ("closing", "bracket", "number"), where another manner may read something else. ``absorbed``: how many quotes nobody escaped were
-    taken into texts; ``swallowed``: they look more like the ends of two texts run together. ``wrong_escapes``, ``path_escapes``: a backslash that escapes nothing was met, and one that does but
+    taken into texts; ``swallowed``: what a text holds looks more
+    like the ends of two texts, or like the mark that is missing behind it. ``wrong_escapes``, ``path_escapes``: a backslash that escapes nothing was met, and one that does but
     may stand for itself.
     ``alone``: nothing stands before the value. ``refused``: the code of a rule that forbids the value (a repeated key, NaN). ``places``: filled, when given, with
     the index at which each value starts.

@@ -66,7 +66,7 @@ def undisguised(text: str) -> Iterator[tuple[str, str]]:
         decoded = _decoded(body[0]) if body is not None else None
         if decoded is not None:
             yield decoded, "encoded twice"
-    if _CSV_QUOTES.search(text):
+    if len(_CSV_QUOTES.findall(text)) > 1:
         yield text.replace('""', '"'), "doubled quotes"
     if "&quot;" in text and '"' not in text:
         yield html.unescape(text), "HTML entities"

@@ -22,7 +22,7 @@ _MARK = re.compile(r"[{\[]|<(/?)(?:think|thinking|thought|reasoning)>", re.IGNOR
 _LOOKS_LIKE_JSON = re.compile(r"""\{\s*["'“][^"'“”\n]*["'”]\s*:|\[\s*[{\["]|\{\s*\\+"|\[\s*\{""")
 _FENCED_SCALAR = re.compile(r"\A\s*(?:```|~~~)[\w-]*[ \t]*\n?(.*?)\n?\s*(?:```|~~~)\s*\Z", re.DOTALL)
 _EXTRA_CLOSERS = re.compile(r"\s*([}\]][}\]\s]*)(?=\Z|```|~~~|\n|[A-Za-z(])")
-_GOES_ON = re.compile(r"""\s*(?:,\s*(?:["'“]|[\w$]+\s*:)|:)""")
+_GOES_ON = re.compile(r"""\s*(?:,\s*(?:["'“]|[\w$]+\s*:|\Z)|:)""")
 _IS_A_MEMBER = re.compile(r"""["'”]\s*[:：]\s*\Z""")
 _BRACKETS = re.compile(r"[{}\[\]]")
 _MOST_STARTS = 2_000

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from difyops.validation import strict
 from difyops.validation.candidate import Candidate
+from difyops.validation.choice import strangers
 from difyops.validation.cursor import Note
 from difyops.validation.extract import without_thinking
 from difyops.validation.faults import AnswerError
@@ -24,6 +25,7 @@ _TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[{}\[\],:"]', re.DOTALL)
 _LAST_CLOSERS = re.compile(r"[\s}\]]*\Z")
 _WORD_START = re.compile(r"(?<=[\[{,:\s])[^\s\[\]{},:\"]")
 _WORD_END = re.compile(r"[^\s\[\]{},:\"](?=\s*[,:}\]\n])")
+_OTHER_QUOTE = re.compile(r"['’”“`´]")
 _LONGEST = 8_000
 _MOST_TRIES = 1_500
 
@@ -46,7 +48,7 @@ def one_edit_away(text: str, schema: Schema, options: EnforceOptions) -> list[Ca
             value = strict.loads(changed, options)
         except (AnswerError, ValueError):
             continue
-        if not schema.accepts(value):
+        if not schema.accepts(value) or strangers(value, schema):
             continue
         reason = "missing quote" if after == '"' else "missing bracket" if after else "extra bracket"
         note = Note((), before or _around(body, index), after or _around(changed, index), reason)
@@ -74,7 +76,14 @@ def _changes(body: str) -> Iterator[Change]:
             yield from ((at, "", closing) for at in _after_items(tokens, limit))
         elif surplus == -1:
             yield from ((at, "", opening) for at in _before_items(tokens))
-            yield from ((at, closing, "") for token, at in tokens if token == closing)
+            yield from ((at, closing, "") for token, at in tokens if token == closing and not _joins(body, at))
+
+
+def _joins(body: str, at: int) -> bool:
+    """Return whether taking a bracket away runs two words or numbers together."""
+    if body[:at].rstrip().endswith(":"):
+        return True  # it stands where a value begins: more likely it took the place of something
+    return body[at - 1 : at].isalnum() and body[at + 1 : at + 2] not in ("", *" \t\r\n,]}")
 
 
 def _quotes(body: str, limit: int) -> Iterator[Change]:
@@ -82,6 +91,7 @@ def _quotes(body: str, limit: int) -> Iterator[Change]:
     spots = {match.start() for match in _WORD_START.finditer(body)}
     spots |= {match.end() for match in _WORD_END.finditer(body)}
     yield from ((at, "", '"') for at in sorted(spots) if at <= min(limit, last_quote))
+    yield from ((found.start(), found[0], '"') for found in _OTHER_QUOTE.finditer(body) if found.start() <= limit)
 
 
 def _after_items(tokens: list[tuple[str, int]], limit: int) -> Iterator[int]:

@@ -22,6 +22,7 @@ _PLAIN_KEY = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\r\n]*:[ \t\r\n]*')
 _BARE_KEY = re.compile(r"([A-Za-z_$\u00a1-\u2017\u2030-\ufefe][\w$.\-]*(?: [\w$.\-]+)*|-?\d+)\s*(?=[:：=])")
 _KEY_WITHOUT_OPENING = re.compile(r"([^\W\d][\w$.\- ]*)[\"']\s*(?=[:：=])")
 _KEY_WITHOUT_CLOSING = re.compile(r"[\"']([^\W\d][\w$.\-]*)\s*(?=[:：])")
+_SLIPPED_IN = re.compile(r"""([}\],，])["'”`][\s}\]]*\Z""")
 _ELLIPSIS = re.compile(r"\.\.\.+|…")
 _COLON_AHEAD = re.compile(r"\s*[:：]")
 _ELEMENT_AHEAD = re.compile(r"""["'“„`{\[\d\-]|(?:true|false|null|True|False|None)\b""")
@@ -137,7 +138,14 @@ class Reader(Cursor):
             self.note(half[0], f'"{key}"', "missing quote")
         else:
             raise Unreadable
-        return key, at if self.stopped else self._colon(at)
+        if self.stopped:
+            return key, at
+        after = self._colon(at)
+        if self.notes and self.notes[-1].reason == "missing colon":
+            if key[-1:] in (":", "："):
+                return key[:-1], after
+            self.swallowed = self.swallowed or self.text[after + 1 : after + 2] in (":", "：")
+        return key, after
 
     def _quoted_key(self, at: int) -> tuple[str, int]:
         before, absorbed = len(self.notes), self.absorbed
@@ -183,12 +191,15 @@ class Reader(Cursor):
             value, at = self._value(at, ELEMENT)
             self.path.pop()
             if isinstance(value, str) and self._is_name_of_parent(at):
+                self._doubt_if_swallowed(comma, "]")
                 self.note("", "]", "missing bracket")
                 at = comma
                 break
             elements.append(value)
             comma = at
             at, more = self._after_item(kind, at)
+        if kind == "(" and len(elements) == 1 and self.notes[-1].reason != "trailing comma":
+            raise Unreadable  # brackets around one value group it; they make no list
         self._leave()
         return elements, at
 
@@ -219,11 +230,11 @@ class Reader(Cursor):
             else:
                 return at, True
 
-    def _after_item(self, kind: str, at: int) -> tuple[int, bool]:
+    def _after_item(self, kind: str, end: int) -> tuple[int, bool]:
         """Step over what follows an item. Return the next item's index, or the end of the container and False."""
         if self.stopped:
-            return at, False
-        at = self.skip(at)
+            return end, False
+        at = self.skip(end)
         head = self.text[at : at + 1]
         if head == _CLOSER[kind]:
             return at + 1, False
@@ -231,14 +242,29 @@ class Reader(Cursor):
             if head != ",":
                 self.note(head, ",", "wrong comma")
             return self._after_comma(kind, at)
-        if head and head in "}]":
+        if head and head in "}])":
+            self._doubt_if_swallowed(end, _CLOSER[kind])
             return self._foreign_closer(kind, at)
-        ahead = KEY_AHEAD if kind == "{" else _ELEMENT_AHEAD
-        if ahead.match(self.text, at):
+        if self._is_next_item(kind, end, at):
+            self._doubt_if_swallowed(end, ",，")
             self.note("", ",", "missing comma")
             return at, True
+        self._doubt_if_swallowed(end, "}]")
         self.stop(cut=False)
         return at, False
+
+    def _is_next_item(self, kind: str, end: int, at: int) -> bool:
+        """Return whether an item starts here without a comma before it; a bare name only on a line of its own."""
+        if kind != "{":
+            return _ELEMENT_AHEAD.match(self.text, at) is not None
+        ahead = KEY_AHEAD.match(self.text, at)
+        return ahead is not None and (ahead[0][0] in QUOTES or "\n" in self.text[end:at])
+
+    def _doubt_if_swallowed(self, end: int, marks: str) -> None:
+        """Doubt a text that ends with the very mark that is missing behind it: it may have slipped inside."""
+        tail = _SLIPPED_IN.search(self.text, max(0, end - 60), end)
+        if tail is not None and tail[1] in marks:
+            self.swallowed = True
 
     def _after_comma(self, kind: str, comma: int) -> tuple[int, bool]:
         at = self.skip(comma + 1)

@@ -137,7 +137,9 @@ def _absorb(cursor: Cursor, start: int, inside: list[int], end: int) -> None:
         cursor.forks.add("closing")
         cursor.absorbed += len(inside)
         if cursor.text[start] in "'`‘’":
-            cursor.swallowed = cursor.swallowed or _SEAM.search(cursor.text, start + 1, end) is not None
+            doubled = inside[0] == start + 1 and cursor.text[start] == cursor.text[start + 1]
+            if doubled or _SEAM.search(cursor.text, start + 1, end):
+                cursor.swallowed = True
         elif not (_are_pairs(cursor.text, inside) or _are_inches(cursor.text, inside)):
             cursor.swallowed = True
 
@@ -158,11 +160,17 @@ def _are_inches(text: str, marks: list[int]) -> bool:
 
 
 def _opens(text: str, mark: int) -> bool:
-    return (text[mark - 1].isspace() or text[mark - 1] in "([{:,=") and text[mark + 1 : mark + 2].isalnum()
+    """Return whether a quote cannot be a closing one: a word follows at once, or it stands before one."""
+    before, after = text[mark - 1], text[mark + 1 : mark + 2]
+    return (after.isascii() and after.isalnum()) or ((before.isspace() or before in "([{:,=") and after.isalnum())
 
 
 def _closes(text: str, mark: int) -> bool:
-    return not (text[mark - 1].isspace() or text[mark - 1] in "([{:,=\"“") and not text[mark + 1 : mark + 2].isalnum()
+    """Return whether a quote cannot be an opening one: a word stands right before it, or a separator follows."""
+    before, after = text[mark - 1], text[mark + 1 : mark + 2]
+    if before.isascii() and before.isalnum():
+        return True
+    return not (before.isspace() or before in '([{:,="“') and not after.isalnum()
 
 
 _INCHES = re.compile(r'(?:[\s("x×/]|\A)[\d./]+"[ .x×)]\Z')

@@ -1,0 +1,95 @@
+"""Fixtures that all tests share: an emulator on a loopback socket, a folder of one's own, the command line in process.
+
+Canaries are made up; ``canary_free`` fails a test when one of them shows anywhere.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from difyops.cli.root import run
+from difyops.cli.session import Session, begin
+from difyops.emulator import Emulator
+
+_OURS = ("DIFY", "XDG_", "NO_COLOR", "CI", "COLUMNS")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One run of the command line: exit code, standard output, standard error."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Parse standard output as JSON."""
+        import json
+
+        return json.loads(self.out)
+
+
+Cli = Callable[..., Ran]
+
+
+@pytest.fixture(autouse=True)
+def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give every test a folder, an empty environment of ours, and no keyring."""
+    for name in list(os.environ):
+        if name.startswith(_OURS):
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("DIFYOPS_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def cli(capfd: pytest.CaptureFixture[str]) -> Cli:
+    """Run a command line in this process, as a pipe sees it."""
+
+    def invoke(*words: str) -> Ran:
+        begin(Session())
+        capfd.readouterr()
+        try:
+            code = run([str(word) for word in words])
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else 1
+        out, err = capfd.readouterr()
+        return Ran(code, out, err)
+
+    return invoke
+
+
+@pytest.fixture
+def emulator() -> Emulator:
+    """Return a fresh emulator with the eight known apps, version 1.13.0."""
+    return Emulator()
+
+
+@pytest.fixture
+def url(emulator: Emulator) -> Iterator[str]:
+    """Listen on a loopback socket."""
+    with emulator.listening() as base_url:
+        yield base_url
+
+
+@pytest.fixture
+def connected(emulator: Emulator, url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Point the environment at the emulator with e-mail and password; returns the URL."""
+    monkeypatch.setenv("DIFY_BASE_URL", url)
+    monkeypatch.setenv("DIFY_EMAIL", emulator.email)
+    monkeypatch.setenv("DIFY_PASSWORD", emulator.password)
+    return url
