@@ -62,7 +62,8 @@ def read_private(path: Path) -> bytes:
         CredentialError: it is missing, not a regular file, owned by somebody else, or readable by group or others.
     """
     try:
-        with path.open("rb") as handle:
+        # O_NONBLOCK: opening a named pipe that nobody writes to would wait for ever
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as handle:
             status = os.fstat(handle.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise CredentialError(f"{path} is not a regular file.")
@@ -80,6 +81,8 @@ def read_private(path: Path) -> bytes:
         raise CredentialError(f"{path} is a directory.") from error
     except PermissionError as error:
         raise CredentialError(f"{path} cannot be read by this user.") from error
+    except (OSError, ValueError) as error:
+        raise CredentialError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
 
 
 @contextlib.contextmanager
@@ -92,13 +95,13 @@ def lock(path: Path, *, wait: float = 0.0, holding: str = "this") -> Iterator[No
         LockHeld: another process holds it after ``wait`` seconds.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
     except OSError as error:
         raise store_error(error, path) from error
     try:
         deadline = time.monotonic() + wait
-        while not _try_lock(descriptor):
+        while not _try_lock(descriptor, path):
             if time.monotonic() >= deadline:
                 raise LockHeld(
                     f"Another difyops process works on {holding}.",
@@ -119,11 +122,13 @@ def store_error(error: OSError, path: Path) -> StoreError:
     return StoreError(f"Cannot write {path}: {error.strerror or error}.")
 
 
-def _try_lock(descriptor: int) -> bool:
+def _try_lock(descriptor: int, path: Path) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:  # some network file systems have no locks
+        raise StoreError(f"Cannot lock {path}: {error.strerror or error}.", hint="Set DIFYOPS_STATE.") from error
     return True
 
 

@@ -9,6 +9,7 @@ not: resolving credentials (``credentials``), talking to instances (``api``).
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 import platformdirs
 
 from difyops import atomic_file
+from difyops.credentials import KINDS
 from difyops.dsl.load import dump_yaml, load_yaml_with_lines
 from difyops.dsl.model import DslError
 from difyops.errors import ConfigError
@@ -35,6 +37,7 @@ _ALIASES = {
     "ca_file": ("DIFYOPS_CA_FILE", "SSL_CERT_FILE"),
 }
 _SECRET_FIELDS = frozenset({"password", "admin_key"})
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(%\w+)?\]|[\w.-]+)(:\d+)?")  # no spaces, controls or tricks
 _SECTIONS = frozenset({"default_context", "contexts", "store", "panels", "secrets", "deliver", "runbooks"})
 
 
@@ -105,7 +108,7 @@ def load(
     """
     env = os.environ if environment is None else environment
     user_file = user_config_file(env)
-    project_file = find_project_file(start or Path.cwd())
+    project_file = find_project_file(start or _here())
     layers = [_read(path, label) for path, label in ((user_file, "user"), (project_file, "project")) if path]
     contexts: dict[str, Context] = {}
     sections: dict[str, Any] = {}
@@ -156,9 +159,18 @@ def find_project_file(start: Path) -> Path | None:
     """Walk up from ``start`` and return the first ``difyops.yaml``."""
     for folder in (start, *start.parents):
         candidate = folder / PROJECT_FILE
-        if candidate.is_file():
+        if os.path.isfile(candidate):  # noqa: PTH113 - False, not an error, in a folder that we may not enter
             return candidate
     return None
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise ConfigError(
+            f"The working directory cannot be used: {error.strerror}.", hint="cd somewhere else."
+        ) from error
 
 
 def environment_context(env: Mapping[str, str]) -> Context | None:
@@ -178,14 +190,24 @@ def clean_url(text: str, *, where: str) -> str:
         ConfigError: it has no http(s) scheme or no host, or carries a password.
     """
     url = text.strip().rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"{where}: {text!r} is not an http or https URL.", hint="Example: https://dify.example.com")
-    if parts.username or parts.password:
+    if "@" in url.partition("?")[0]:
         raise ConfigError(f"{where}: a URL must not carry credentials.", hint="Use email and password, or admin_key.")
+    example = "Example: https://dify.example.com"
+    try:
+        parts = urlsplit(url)
+        good = (
+            parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and _HOST.fullmatch(parts.netloc)
+        )
+    except ValueError:  # a port out of range, half an IPv6 address
+        good = False
+    if not good:
+        raise ConfigError(f"{where}: {text!r} is not an http or https URL.", hint=example)
+    if parts.query or parts.fragment:
+        raise ConfigError(f"{where}: {text!r} is a page's address, not the instance's.", hint=example)
+    path = parts.path
     for tail in ("/console/api", "/v1", "/apps", "/signin"):
-        url = url.removesuffix(tail)
-    return url
+        path = path.removesuffix(tail).rstrip("/")
+    return f"{parts.scheme}://{parts.netloc}{path}"
 
 
 def save_context(path: Path, context: Context, *, make_default: bool) -> None:
@@ -200,21 +222,25 @@ def save_context(path: Path, context: Context, *, make_default: bool) -> None:
         for item in fields(Context)
         if item.name not in ("name", "source") and getattr(context, item.name) not in (None, item.default)
     }
-    document.setdefault("contexts", {})[context.name] = entry
+    document["contexts"] = {**(document.get("contexts") or {}), context.name: entry}
     if make_default or not document.get("default_context"):
         document["default_context"] = context.name
-    atomic_file.write(path, dump_yaml(document).encode(), mode=atomic_file.PRIVATE)
+    _save(path, document)
 
 
 def choose_context(path: Path, name: str) -> None:
     """Make ``name`` the default in the file at ``path``."""
     document = _document(path) if path.is_file() else {}
     document["default_context"] = name
-    atomic_file.write(path, dump_yaml(document).encode(), mode=atomic_file.PRIVATE)
+    _save(path, document)
 
 
-def remove_context(path: Path, name: str) -> None:
-    """Remove a context from the file at ``path``; nothing else (snapshots, stored secrets) is touched."""
+def remove_context(path: Path, name: str, *, dry_run: bool = False) -> None:
+    """Remove a context from the file at ``path``; nothing else (snapshots, stored secrets) is touched.
+
+    Raises:
+        ConfigError: the file does not define it. With ``dry_run`` that is all that is looked at.
+    """
     document = _document(path) if path.is_file() else {}
     contexts = document.get("contexts")
     if not isinstance(contexts, dict) or name not in contexts:
@@ -222,7 +248,13 @@ def remove_context(path: Path, name: str) -> None:
     del contexts[name]
     if document.get("default_context") == name:
         del document["default_context"]
-    atomic_file.write(path, dump_yaml(document).encode(), mode=atomic_file.PRIVATE)
+    if not dry_run:
+        _save(path, document)
+
+
+def _save(path: Path, document: dict[str, Any]) -> None:
+    # resolved: people keep their configuration as links into a repository, and those stay links
+    atomic_file.write(path.resolve(), dump_yaml(document).encode(), mode=atomic_file.PRIVATE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,8 +279,7 @@ def _read(path: Path, label: str) -> _Layer:
     contexts = {
         str(name): _context(path, lines, str(name), body, f"{label} file {path}") for name, body in raw_contexts.items()
     }
-    uses_commands = any(str(value).startswith("cmd:") for body in raw_contexts.values() for value in _values(body))
-    if uses_commands:
+    if _names_commands(document):
         _refuse_foreign(path)
     for key in ("default_context", "store"):
         if document.get(key) is not None and not isinstance(document[key], str):
@@ -277,14 +308,23 @@ def _context(path: Path, lines: Any, name: str, body: Any, source: str) -> Conte
             _fail(path, lines, (*where, key), f"unknown field {key!r} in context {name!r} (known: {', '.join(kinds)})")
         if isinstance(value, bool) or not isinstance(value, kinds[key]):
             _fail(path, lines, (*where, key), f"{key} has the wrong type ({type(value).__name__})")
-        if key in _SECRET_FIELDS and ":" not in str(value):
+        if key in _SECRET_FIELDS and str(value).partition(":")[0] not in KINDS:
             _fail(path, lines, (*where, key), f"{key} must be a reference (keyring:, env:, file: or cmd:)")
         if key in ("timeout", "max_in_flight") and value <= 0:
             _fail(path, lines, (*where, key), f"{key} must be above zero")
     if not body.get("url"):
         _fail(path, lines, where, f"context {name!r} has no url")
     url = clean_url(body["url"], where=f"{path}:{lines.at((*where, 'url'))}: contexts.{name}.url")
-    return Context(name=name, source=source, **{**body, "url": url})
+    beside = {
+        key: _beside(path, value) for key, value in body.items() if key == "ca_file" or str(value).startswith("file:")
+    }
+    return Context(name=name, source=source, **{**body, **beside, "url": url})
+
+
+def _beside(path: Path, text: str) -> str:
+    """Return ``text`` (a path or a ``file:`` reference) with its path seen from the file that names it."""
+    kind, name = ("file:", text[5:]) if text.startswith("file:") else ("", text)
+    return f"{kind}{path.parent / os.path.expanduser(name)}" if name else text  # noqa: PTH111 - never fails
 
 
 def _store_path(
@@ -296,8 +336,12 @@ def _store_path(
         return Path(text).expanduser(), "environment DIFYOPS_STORE"
     for layer in reversed(layers):
         if layer.store:
-            base = project_file.parent if project_file and layer.label.startswith("project") else user_config_file(env)
-            return (base / Path(layer.store).expanduser()), layer.label
+            base = (
+                project_file.parent
+                if project_file and layer.label.startswith("project")
+                else user_config_file(env).parent
+            )
+            return base / os.path.expanduser(layer.store), layer.label  # noqa: PTH111 - never fails
     if project_file:
         return project_file.parent / "snapshots", "beside the project file"
     folder = env.get("XDG_DATA_HOME")
@@ -328,8 +372,10 @@ def _fail(path: Path, lines: Any, place: tuple[str, ...], problem: str) -> None:
     raise ConfigError(f"{path}:{lines.at(place)}: {'.'.join(place)}: {problem}.")
 
 
-def _values(body: Any) -> list[Any]:
-    return list(body.values()) if isinstance(body, dict) else []
+def _names_commands(value: Any) -> bool:
+    if isinstance(value, (dict, list)):
+        return any(_names_commands(item) for item in (value.values() if isinstance(value, dict) else value))
+    return isinstance(value, str) and value.startswith("cmd:")
 
 
 def _refuse_foreign(path: Path) -> None:

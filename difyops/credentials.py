@@ -154,10 +154,11 @@ def _run(command: str, *, feed: str | None = None) -> str:
         done = subprocess.run(words, input=feed, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
     except FileNotFoundError as error:
         raise CredentialError(f"The command {words[0]!r} of a cmd: reference does not exist.") from error
-    except PermissionError as error:
-        raise CredentialError(f"The command {words[0]!r} of a cmd: reference may not be run.") from error
     except UnicodeDecodeError as error:
         raise CredentialError(f"The command {words[0]!r} printed something that is not text.") from error
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or "it cannot be started"
+        raise CredentialError(f"The command {words[0]!r} of a cmd: reference may not be run ({said}).") from error
     except subprocess.TimeoutExpired as error:
         raise CredentialError(f"The command {words[0]!r} did not end within {COMMAND_SECONDS:.0f} s.") from error
     if done.returncode != 0:
@@ -182,6 +183,8 @@ def _ask_keyring(question: Callable[..., T]) -> T:
             answers.put((_call_keyring(question), None))
         except CredentialError as error:
             answers.put((None, error))
+        except Exception as error:  # backends raise whatever their platform raises: D-Bus, pickle, import errors
+            answers.put((None, CredentialError(f"The keyring failed: {scrub(repr(error))[:200]}")))
 
     threading.Thread(target=ask, name="keyring", daemon=True).start()
     try:

@@ -142,7 +142,10 @@ async def _clock(instance: Instance) -> Check:
         return Check(name="clock", verdict=SKIP, found="the server does not send its time")
     from email.utils import parsedate_to_datetime
 
-    skew = abs((datetime.now(UTC) - parsedate_to_datetime(stamp)).total_seconds())
+    try:
+        skew = abs(datetime.now(UTC).timestamp() - parsedate_to_datetime(stamp).timestamp())
+    except (ValueError, OverflowError):
+        return Check(name="clock", verdict=SKIP, found="the server sends a time that cannot be read")
     verdict = PASS if skew < 60 else WARN
     return Check(name="clock", verdict=verdict, found=f"{skew:.0f} s apart from the server")
 

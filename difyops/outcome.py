@@ -21,6 +21,11 @@ class Table:
     title: str | None = None
     empty: str = "Nothing to show."
 
+    def is_numeric(self, place: int) -> bool:
+        """Say whether column ``place`` holds numbers only (and something)."""
+        values = [row[place] for row in self.rows if row[place] is not None]
+        return bool(values) and all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:

@@ -14,6 +14,7 @@ STARS = "********"
 _MIN_SCRUBBED = 6  # shorter values would turn ordinary words into stars
 
 _known: set[str] = set()
+_longest_first: list[str] = []
 
 _SHAPES = re.compile(
     r"(?i:\bbearer\s+)(?=\S*\d)[\w\-.~+/=]{8,}"
@@ -70,13 +71,14 @@ def _bytes(text: str) -> bytes:
 
 def remember(text: str) -> None:
     """Add ``text`` to the values that ``scrub`` removes. Short and blank values are not kept."""
-    if len(text.strip()) >= _MIN_SCRUBBED:
+    if len(text.strip()) >= _MIN_SCRUBBED and set(text) != {"*"} and text not in _known:
         _known.add(text)
+        _longest_first[:] = sorted(_known, key=len, reverse=True)
 
 
 def scrub(text: str) -> str:
     """Return ``text`` without any remembered secret, bearer token, key of a known shape, or JWT."""
-    for value in sorted(_known, key=len, reverse=True):
+    for value in _longest_first:
         if value in text:
             text = text.replace(value, STARS)
     return _SHAPES.sub(STARS, text)

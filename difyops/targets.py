@@ -2,8 +2,7 @@
 
     <app id>   <exact name>   <slug>   glob (support-*)   tag:NAME   mode:workflow   @file (one selector a line)   all
 
-A selector that matches nothing, or an exact name that several apps share where one is wanted, is an error that lists
-what there is.
+A selector that matches nothing, or an exact name that several apps share, is an error that lists what there is.
 """
 
 from __future__ import annotations
@@ -24,13 +23,15 @@ def select(apps: Sequence[App], selectors: Iterable[str]) -> list[App]:
     """Return the apps that any of ``selectors`` means, each once, in the order of ``apps``.
 
     Raises:
-        SelectorError: a selector matches no app.
+        SelectorError: a selector matches no app, or is the name of several (they are listed with their ids).
     """
     chosen: set[str] = set()
     for selector in _expanded(selectors):
         matches = matching(apps, selector)
         if not matches:
             raise SelectorError(f"No app matches {selector!r}.", hint=_what_there_is(apps, selector))
+        if len(matches) > 1 and all(selector in (app.name, slug(app.name)) for app in matches):
+            raise _ambiguous(selector, matches)
         chosen.update(app.id for app in matches)
     return [app for app in apps if app.id in chosen]
 
@@ -43,8 +44,7 @@ def pick(apps: Sequence[App], selector: str) -> App:
     """
     matches = select(apps, [selector])
     if len(matches) > 1:
-        listed = "; ".join(f"{app.name} ({app.mode}) {app.id}" for app in matches[:_MOST_LISTED])
-        raise SelectorError(f"{selector!r} means {len(matches)} apps; one is wanted.", hint=f"Use the id. {listed}")
+        raise _ambiguous(selector, matches)
     return matches[0]
 
 
@@ -74,6 +74,11 @@ def slug(name: str) -> str:
     return re.sub(r"[\W_]+", "-", name.casefold()).strip("-")
 
 
+def _ambiguous(selector: str, matches: Sequence[App]) -> SelectorError:
+    listed = "; ".join(f"{app.name} ({app.mode}) {app.id}" for app in matches[:_MOST_LISTED])
+    return SelectorError(f"{selector!r} means {len(matches)} apps; one is wanted.", hint=f"Use the id. {listed}")
+
+
 def _expanded(selectors: Iterable[str]) -> list[str]:
     found: list[str] = []
     for selector in selectors:
@@ -89,8 +94,10 @@ def _expanded(selectors: Iterable[str]) -> list[str]:
 def _from_file(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SelectorError(f"The selector file {path} cannot be read: {error}.") from error
+    except OSError as error:
+        raise SelectorError(f"The selector file {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise SelectorError(f"The selector file {path} is not UTF-8 text.") from error
     found = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not found:
         raise SelectorError(f"The selector file {path} names no app.")

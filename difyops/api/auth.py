@@ -7,8 +7,10 @@ both with the real one. (OBSERVED 1, SURFACES 1.1)
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
+import re
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,13 +21,17 @@ import httpx
 
 from difyops.api import faults
 from difyops.api.session import SessionFile, Tokens
+from difyops.api.transport import LOGIN_PATH
 from difyops.clock import iso
-from difyops.errors import DifyopsError, NotAuthenticated, ServerFault
-from difyops.secret_text import SecretText
+from difyops.errors import DifyopsError, NotAuthenticated, RateLimited, ServerFault
+from difyops.secret_text import SecretText, remember
 
-LOGIN, REFRESH = "/console/api/login", "/console/api/refresh-token"
+LOGIN, REFRESH = LOGIN_PATH, "/console/api/refresh-token"
 _NOBODY = "login-form-probe@difyops.invalid"
 _UNDECODABLE = "A"  # one character can be no base64, and no password either
+_UNDECODABLE_TEXT = "Invalid encrypted data"
+_LOCKED = "email_code_login_limit"
+_OUTAGE = re.compile(r"connect|socket|redis|timed?[ -]?out", re.IGNORECASE)  # a 401 that is not about the token
 
 Flow = AsyncGenerator[httpx.Request, httpx.Response]
 
@@ -107,14 +113,15 @@ class Login(httpx.Auth):
             self._keep(_tokens_of(response))
             return
         fault = faults.read(response)
-        if fault.status >= 500 or "connecting" in fault.message:
+        if fault.status >= 500 or _OUTAGE.search(fault.message):
             raise ServerFault(f"renew the login: {fault.message}", retryable=True)
-        flow = self._log_in()
-        async for step in _drive(flow):
+        if fault.status == 429:
+            raise faults.error_for(response, doing="renew the login")
+        async for step in _drive(self._log_in()):
             step.answer = yield step.request
 
     async def _log_in(self) -> Flow:
-        password = self._password()
+        password = await asyncio.to_thread(self._password)  # a keyring or a command may take seconds
         refused = None if self._again else self._store.was_refused(password)
         if refused is not None:
             moment = iso(datetime.fromtimestamp(refused, UTC))
@@ -124,9 +131,14 @@ class Login(httpx.Auth):
             )
         probe = yield self._post(LOGIN, {"email": _NOBODY, "password": _UNDECODABLE, "remember_me": False}, {})
         await probe.aread()
-        encoded = "Invalid encrypted data" in probe.text
+        encoded = _UNDECODABLE_TEXT in probe.text
+        fault = faults.read(probe)
+        if not (encoded or fault.status in (200, 400, 401) or fault.code == _LOCKED):
+            # no answer to the question: sending the password in the wrong form could count as a wrong one
+            raise _once(faults.error_for(probe, doing="log in"))
         text = password.reveal()
         sent = base64.b64encode(text.encode()).decode() if encoded else text
+        remember(sent)
         response = yield self._post(LOGIN, {"email": self._email, "password": sent, "remember_me": True}, {})
         await response.aread()
         self._keep(self._accepted(response, password))
@@ -139,13 +151,14 @@ class Login(httpx.Auth):
             raise NotAuthenticated(f"The login of {self._email} was not accepted (no session in the answer).")
         fault = faults.read(response)
         error: DifyopsError = faults.error_for(response, doing=f"log in as {self._email}")
-        if fault.status in (400, 401) and fault.code in ("authentication_failed", "email_or_password_mismatch"):
+        wrong = fault.code in ("authentication_failed", "email_or_password_mismatch")
+        if fault.status in (400, 401) and wrong and _UNDECODABLE_TEXT not in fault.message:
             self._store.remember_refusal(password)
             raise NotAuthenticated(
                 f"The server refused the password of {self._email}.",
                 hint="It was tried once and will not be sent again; five wrong ones lock the account for a day.",
             )
-        raise error
+        raise _once(error)
 
     def _keep(self, tokens: Tokens | None) -> None:
         if tokens is None:
@@ -179,6 +192,12 @@ async def _drive(flow: Flow) -> AsyncGenerator[_Step]:
             request = await flow.asend(step.answer)
     except StopAsyncIteration:
         return
+
+
+def _once(error: DifyopsError) -> DifyopsError:
+    """Mark a failed login as not to be repeated: whether the server counted it is unknown. A 429 did not count."""
+    error.retryable = isinstance(error, RateLimited)
+    return error
 
 
 async def _session_expired(response: httpx.Response) -> bool:

@@ -119,5 +119,5 @@ class Capabilities:
 
 def parse(text: str) -> Version | None:
     """Return ``(1, 13, 0)`` for ``1.13.0``, ``1.10.1-fix1`` or ``1.10.0-rc1``; ``None`` for anything else."""
-    match = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", text.strip())
+    match = re.match(r"v?([0-9]{1,6})\.([0-9]{1,6})(?:\.([0-9]{1,6}))?", text.strip())
     return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else None

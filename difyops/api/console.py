@@ -37,6 +37,17 @@ class Console:
         response = await self.transport.request("GET", BASE + path, doing=doing, auth=self.auth, params=params)
         return json_of(response, doing=doing)
 
+    async def mapping(self, path: str, *, doing: str, **params: Any) -> dict[str, Any]:
+        """GET a console path whose answer is a JSON object.
+
+        Raises:
+            ServerFault: it is something else.
+        """
+        body = await self.get(path, doing=doing, **params)
+        if not isinstance(body, dict):
+            raise ServerFault(f"{doing}: an object was expected and something else came.")
+        return body
+
     async def send(self, method: str, path: str, body: Any, *, doing: str) -> Any:
         """Send a change and return its JSON body (``None`` for 204). Never repeated."""
         response = await self.transport.request(
@@ -60,7 +71,7 @@ class Console:
         Raises:
             NotFound: no such app in this workspace.
         """
-        return App.of(await self.get(f"/apps/{app_id}", doing="read the app"))
+        return App.of(await self.mapping(f"/apps/{app_id}", doing="read the app"))
 
     async def draft(self, app_id: str) -> Workflow | None:
         """Return the draft, ``None`` when the app has none yet."""

@@ -12,6 +12,7 @@ import email.utils
 import re
 import time
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
 
 import httpx
@@ -72,7 +73,7 @@ def error_for(response: httpx.Response, *, doing: str) -> DifyopsError:
     if status == 429 or is_concurrency_limit(fault):
         return RateLimited(said, retry_after=retry_after(response))
     if status in (404, 405):
-        return NotFound(said, status=status, server_code=fault.code)
+        return NotFound(said, status=status, server_code=NO_ROUTE if status == 405 else fault.code)
     if status == 409:
         return Conflict(said, status=409, server_code=fault.code, retryable=True)
     if status >= 500:
@@ -94,12 +95,13 @@ def retry_after(response: httpx.Response) -> float | None:
     text = response.headers.get("retry-after", "").strip()
     if not text:
         return None
-    if text.replace(".", "", 1).isdigit():
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
         return float(text)
     try:
         moment = email.utils.parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # "-0000" parses without a zone and means UTC
     return max(0.0, moment.timestamp() - time.time())
 
 

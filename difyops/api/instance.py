@@ -6,8 +6,10 @@ which version it says it is; everything else is found when it is needed.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -20,7 +22,9 @@ from difyops.api.workspace import Workspace
 from difyops.clock import Clock, SystemClock
 from difyops.config import Context
 from difyops.credentials import resolve
-from difyops.errors import ConfigError, NotAuthenticated, NotSupported, Refused
+from difyops.errors import ConfigError, NotAuthenticated, NotFound, NotSupported, Refused, ServerFault
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @dataclass(slots=True)
@@ -79,9 +83,8 @@ async def connect(context: Context, options: ConnectOptions) -> Instance:
 
 
 async def _opened(context: Context, options: ConnectOptions, transport: Transport) -> Instance:
-    doing = f"connect to {transport.host}"
-    answer = json_of(await transport.request("GET", BASE + "/setup", doing=doing), doing=doing)
-    if isinstance(answer, dict) and answer.get("step") == "not_started":
+    answer = await _setup_state(transport)
+    if answer.get("step") == "not_started":
         raise NotAuthenticated(f"{transport.host} is not set up yet.", hint=f"Open {context.url}/install first.")
     capabilities = Capabilities(transport.server_version)
     console = Console(transport, _auth(context, options, capabilities), capabilities)
@@ -89,6 +92,19 @@ async def _opened(context: Context, options: ConnectOptions, transport: Transpor
     if isinstance(console.auth, Login) and context.workspace_id:
         await _check_workspace(instance, context.workspace_id)
     return instance
+
+
+async def _setup_state(transport: Transport) -> dict[str, Any]:
+    """Return what ``/setup`` says; anything else than an instance of ours is named as such."""
+    doing = f"connect to {transport.host}"
+    hint = "Check the url of the context: the instance's base address, without /console/api."
+    try:
+        answer = json_of(await transport.request("GET", BASE + "/setup", doing=doing), doing=doing)
+    except NotFound as error:
+        raise ServerFault(f"{doing}: something answers there, but not Dify's console (HTTP 404).", hint=hint) from error
+    if not isinstance(answer, dict) or "step" not in answer:
+        raise ServerFault(f"{doing}: something answers there, but not Dify's console.", hint=hint)
+    return answer
 
 
 def _auth(context: Context, options: ConnectOptions, capabilities: Capabilities) -> httpx.Auth:
@@ -104,6 +120,8 @@ def _auth(context: Context, options: ConnectOptions, capabilities: Capabilities)
                 f"Context {context.name!r} has an admin_key but no workspace_id.",
                 hint="difyops context check shows it when the context has a login; or ask the instance's owner.",
             )
+        if not _UUID.fullmatch(context.workspace_id):
+            raise ConfigError(f"Context {context.name!r}: workspace_id {context.workspace_id!r} is not a UUID.")
         return AdminKey(resolve(context.admin_key), context.workspace_id)
     if not has_login:
         raise ConfigError(

@@ -30,7 +30,7 @@ class App:
     author: str | None = None
     enable_api: bool | None = None
     enable_site: bool | None = None
-    model_config: dict[str, Any] | None = None
+    model_config: dict[str, Any] | None = field(default=None, repr=False)  # may hold what tools keep secret
     raw: Wire = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod

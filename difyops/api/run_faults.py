@@ -22,8 +22,11 @@ WRONG_MODE = "wrong_mode"
 PLUGIN_DOWN = "plugin_down"
 STOPPED = "stopped"
 APP_FAULT = "app_fault"
+RATE_LIMIT = "rate_limit"
+CUT_OFF = "cut_off"
 
-_RETRYABLE = frozenset({PROVIDER_RATE, PROVIDER_DOWN, PLUGIN_DOWN, CONCURRENCY})
+_RETRYABLE = frozenset({PROVIDER_RATE, PROVIDER_DOWN, PLUGIN_DOWN, CONCURRENCY, RATE_LIMIT})
+_NOT_BEGUN = frozenset({CONCURRENCY, RATE_LIMIT})
 _BY_CODE = {
     "provider_not_initialize": PROVIDER_MISSING,
     "provider_quota_exceeded": QUOTA,
@@ -61,9 +64,15 @@ class RunFailed(DifyopsError):
 
     code = "run_failed"
 
-    def __init__(self, message: str, *, kind: str, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, kind: str, hint: str | None = None, retry_after: float | None = None) -> None:
         super().__init__(message, hint=hint or _HINTS.get(kind), retryable=kind in _RETRYABLE, details={"kind": kind})
         self.kind = kind
+        self.retry_after = retry_after
+
+    @property
+    def was_begun(self) -> bool:
+        """Say whether the server began the run; only a limit refuses before (a form is checked by us)."""
+        return self.kind not in _NOT_BEGUN
 
 
 def kind_of(code: str, message: str) -> str:
@@ -82,10 +91,17 @@ def run_failure(code: str, message: str) -> RunFailed:
     return RunFailed(clean(message) or "The run failed without a reason.", kind=kind_of(code, message))
 
 
+def class_of(error: DifyopsError) -> str:
+    """Return the one word by which a failed run is counted: its kind, or the code of any other error."""
+    return error.kind if isinstance(error, RunFailed) else error.code
+
+
 def told_apart(error: DifyopsError) -> DifyopsError:
     """Return the error of a refused run call, told apart: 400s become ``RunFailed``, the others stay what they are."""
     if isinstance(error, RateLimited):
-        return RunFailed(error.message, kind=CONCURRENCY)
+        kind = kind_of("", error.message)
+        limit = kind if kind in (CONCURRENCY, QUOTA) else RATE_LIMIT
+        return RunFailed(error.message, kind=limit, retry_after=error.retry_after)
     if type(error) is RequestRejected:
         return RunFailed(error.message, kind=kind_of(error.server_code, error.message))
     return error

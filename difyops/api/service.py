@@ -9,18 +9,25 @@ invalid ones stays silent for five minutes (OBSERVED 12). A stream ends at ``wor
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, NoReturn
+
+import httpx
 
 from difyops.api.auth import ServiceKey
 from difyops.api.console import Console
-from difyops.api.run_faults import BAD_INPUT, RunFailed, run_failure, told_apart
-from difyops.api.sse import SILENCE, Event, events
+from difyops.api.event_stream import lines
+from difyops.api.input_form import InputField, check_inputs, form_of
+from difyops.api.run_faults import CUT_OFF, RunFailed, run_failure, told_apart
+from difyops.api.sse import SILENCE, Event, parse_line
 from difyops.api.transport import Transport, json_of
 from difyops.clock import Clock, SystemClock
-from difyops.errors import CredentialError, DifyopsError
+from difyops.errors import CredentialError, DifyopsError, ServerFault
 from difyops.secret_text import SecretText
+
+__all__ = ["Answer", "InputField", "Question", "Service", "app_key", "check_inputs", "text_of"]
 
 _PATHS = {"workflow": "/v1/workflows/run", "completion": "/v1/completion-messages"}
 _CHAT = "/v1/chat-messages"
@@ -28,20 +35,10 @@ _STOPS = {"workflow": "/v1/workflows/tasks/{}/stop", "completion": "/v1/completi
 _ENDS = {"workflow": "workflow_finished", "advanced-chat": "workflow_finished"}
 _DELTAS = frozenset({"message", "agent_message", "text_chunk"})
 
+_LARGEST_ANSWER = 64 * 1024 * 1024
+
 OnDelta = Callable[[str], None]
 OnTask = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputField:
-    """One field of an app's input form. ``kind``: text-input, paragraph, select, number, checkbox, file, file-list."""
-
-    name: str
-    kind: str
-    required: bool = False
-    options: tuple[str, ...] = ()
-    max_length: int | None = None
-    default: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +85,16 @@ class Service:
         return body if isinstance(body, dict) else {}
 
     async def form(self) -> tuple[InputField, ...]:
-        """Return the input form of the key's app."""
-        body = await self._get("/v1/parameters", doing="read the app's inputs")
-        rows = body.get("user_input_form") if isinstance(body, dict) else None
-        return tuple(_field(row) for row in rows or () if isinstance(row, dict) and row)
+        """Return the input form of the key's app.
+
+        Raises:
+            RunFailed: the app cannot be run, as it stands (unpublished).
+        """
+        try:
+            body = await self._get("/v1/parameters", doing="read the app's inputs")
+        except DifyopsError as error:
+            _raise_told_apart(error)
+        return form_of(body)
 
     async def run(
         self,
@@ -113,18 +116,39 @@ class Service:
         gathered = _Gathered(mode=self.mode)
         try:
             async with self.transport.stream("POST", path, doing="run the app", auth=self._auth(), json=body) as answer:
-                async for event in events(answer, silence=silence):
-                    if event.name == "ping":
-                        continue
-                    gathered.take(event, self.clock.monotonic() - started, on_delta, on_task)
-                    if gathered.ended:
-                        break
+                _check_is_stream(answer)
+                async with aclosing(lines(answer, silence=silence)) as arriving:
+                    async for line in arriving:
+                        event = parse_line(line)
+                        if event is None or event.name == "ping":
+                            continue
+                        gathered.take(event, self.clock.monotonic() - started, on_delta, on_task)
+                        if gathered.ended:
+                            break
         except DifyopsError as error:
-            apart = told_apart(error)
-            if apart is error:
-                raise
-            raise apart from error
+            _raise_told_apart(error)
         return replace(gathered.answer(), seconds=self.clock.monotonic() - started)
+
+    async def upload(self, name: str, content: bytes, kind: str, user: str) -> str:
+        """Upload a file for ``user`` and return the id by which a question refers to it. ``kind`` is a media type.
+
+        Raises:
+            RequestRejected: too large (413), a type that the server does not take (415).
+        """
+        doing = f"upload {name}"
+        response = await self.transport.request(
+            "POST",
+            "/v1/files/upload",
+            doing=doing,
+            auth=self._auth(),
+            repeatable=False,
+            files={"file": (name, content, kind)},
+            data={"user": user},
+        )
+        body = json_of(response, doing=doing)
+        if not isinstance(body, dict) or not body.get("id"):
+            raise ServerFault(f"{doing}: the answer holds no file id.")
+        return str(body["id"])
 
     async def stop(self, task_id: str, user: str) -> None:
         """Ask the server to stop a run; it always says success (OBSERVED 12)."""
@@ -167,34 +191,8 @@ async def app_key(console: Console, app_id: str) -> SecretText:
     rows = body.get("data") if isinstance(body, dict) else None
     tokens = [str(row["token"]) for row in rows or () if isinstance(row, dict) and row.get("token")]
     if not tokens:
-        raise CredentialError(
-            "The app has no API key.", hint="Create one in the web page (API access, API key)."
-        )
+        raise CredentialError("The app has no API key.", hint="Create one in the web page (API access, API key).")
     return SecretText(tokens[0])
-
-
-def check_inputs(form: tuple[InputField, ...], inputs: Mapping[str, Any]) -> None:
-    """Check inputs against an app's form before the call.
-
-    Raises:
-        RunFailed: of kind ``bad_input``, naming the field.
-    """
-    for item in form:
-        value = inputs.get(item.name)
-        if value in (None, ""):
-            if item.required and item.default in (None, ""):
-                raise RunFailed(f"Input {item.name!r} is required.", kind=BAD_INPUT)
-            continue
-        if item.options and value not in item.options:
-            raise RunFailed(f"Input {item.name!r} must be one of: {', '.join(item.options)}.", kind=BAD_INPUT)
-        if item.max_length and isinstance(value, str) and len(value) > item.max_length:
-            raise RunFailed(f"Input {item.name!r} is longer than {item.max_length} characters.", kind=BAD_INPUT)
-        if item.kind == "number" and not _is_number(value):
-            raise RunFailed(f"Input {item.name!r} must be a number.", kind=BAD_INPUT)
-    unknown = sorted(set(inputs) - {item.name for item in form})
-    if unknown:
-        known = ", ".join(item.name for item in form) or "none"
-        raise RunFailed(f"The app has no input {unknown[0]!r} (it has: {known}).", kind=BAD_INPUT)
 
 
 @dataclass(slots=True)
@@ -207,6 +205,7 @@ class _Gathered:
     usage: dict[str, Any] = field(default_factory=dict)
     finished: dict[str, Any] = field(default_factory=dict)
     first_token: float | None = None
+    size: int = 0
     ended: bool = False
 
     def take(self, event: Event, elapsed: float, on_delta: OnDelta | None, on_task: OnTask | None) -> None:
@@ -217,6 +216,9 @@ class _Gathered:
             if delta:
                 self.first_token = elapsed if self.first_token is None else self.first_token
                 self.parts.append(delta)
+                self.size += len(delta)
+                if self.size > _LARGEST_ANSWER:
+                    raise ServerFault(f"The answer is longer than {_LARGEST_ANSWER} characters.")
                 if on_delta:
                     on_delta(delta)
         elif event.name == "message_replace":
@@ -233,7 +235,7 @@ class _Gathered:
     def answer(self) -> Answer:
         """Return the answer, or raise what the run says about itself."""
         if not self.ended:
-            raise RunFailed("The stream ended without a result; the run may go on.", kind="cut_off")
+            raise RunFailed("The stream ended without a result; the run may go on.", kind=CUT_OFF)
         status = str(self.finished.get("status") or "succeeded")
         if status not in ("succeeded", "partial-succeeded"):
             raise run_failure("", str(self.finished.get("error") or f"The run ended as {status}."))
@@ -263,6 +265,22 @@ class _Gathered:
                 self.ids[name] = str(value)
 
 
+def _raise_told_apart(error: DifyopsError) -> NoReturn:
+    apart = told_apart(error)
+    if apart is error:
+        raise error
+    raise apart from error
+
+
+def _check_is_stream(answer: httpx.Response) -> None:
+    kind = answer.headers.get("content-type", "")
+    if "text/event-stream" not in kind:
+        raise ServerFault(
+            f"run the app: the answer is {kind.split(';')[0] or 'of no type'}, not a stream of events.",
+            hint="difyops context check",
+        )
+
+
 def text_of(outputs: Mapping[str, Any]) -> str:
     """Return a workflow's outputs as text: the only text field as it is, several as ``name: value`` lines."""
     filled = {key: value for key, value in outputs.items() if value not in (None, "")}
@@ -270,27 +288,6 @@ def text_of(outputs: Mapping[str, Any]) -> str:
     if len(texts) == 1:
         return texts[0]
     return "\n".join(f"{key}: {value}" for key, value in filled.items())
-
-
-def _field(row: Mapping[str, Any]) -> InputField:
-    kind, body = next(iter(row.items()))
-    body = body if isinstance(body, dict) else {}
-    return InputField(
-        name=str(body.get("variable") or ""),
-        kind=str(body.get("type") or kind),
-        required=bool(body.get("required")),
-        options=tuple(str(item) for item in body.get("options") or ()),
-        max_length=body.get("max_length") if isinstance(body.get("max_length"), int) else None,
-        default=body.get("default"),
-    )
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def _price(text: Any) -> Decimal | None:

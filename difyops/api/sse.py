@@ -40,23 +40,39 @@ async def events(response: httpx.Response, *, silence: float = SILENCE) -> Async
     Raises:
         TimedOut: no line for ``silence`` seconds.
         Unreachable: the connection broke in the middle.
-        ServerFault: a ``data:`` line that is not JSON.
+        ServerFault: a ``data:`` line that is not JSON, or longer than 16 MiB.
     """
-    lines = response.aiter_lines().__aiter__()
+    kept = b""
+    async for chunk in _chunks(response, silence):
+        *lines, kept = (kept + chunk).split(b"\n")
+        if len(kept) > _LONGEST_LINE:
+            raise ServerFault(f"The stream sent a line longer than {_LONGEST_LINE} bytes.")
+        for line in lines:
+            event = parse_line(line.decode("utf-8", "replace"))
+            if event is not None:
+                yield event
+    try:
+        last = parse_line(kept.decode("utf-8", "replace"))
+    except ServerFault as error:
+        raise Unreachable("The stream broke off in the middle of a line; the run may go on.") from error
+    if last is not None:
+        yield last
+
+
+async def _chunks(response: httpx.Response, silence: float) -> AsyncIterator[bytes]:
+    """Yield the bytes as they come. Lines are cut by the caller at line feeds only: answers may hold U+2028."""
+    chunks = response.aiter_bytes().__aiter__()
     while True:
         try:
-            line = await asyncio.wait_for(anext(lines), silence)
+            yield await asyncio.wait_for(anext(chunks), silence)
         except StopAsyncIteration:
             return
         except TimeoutError as error:
-            raise TimedOut(f"The stream fell silent for {silence:.0f} s; the run may go on.") from error
-        except httpx.ReadTimeout as error:
+            raise TimedOut(f"The stream fell silent for {silence:g} s; the run may go on.") from error
+        except httpx.TimeoutException as error:
             raise TimedOut("The stream fell silent; the run may go on.") from error
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise Unreachable("The stream broke off in the middle; the run may go on.") from error
-        event = parse_line(line)
-        if event is not None:
-            yield event
 
 
 def parse_line(line: str) -> Event | None:

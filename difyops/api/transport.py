@@ -1,9 +1,9 @@
 """One HTTP connection to one instance: time-outs, polite concurrency, safe retries, a breaker, errors as ours.
 
-What is safe to repeat is repeated: reads after 502/503/504 or a broken connection, anything after a 429 (the server
-did not act). A POST that runs, imports or publishes is never repeated blindly. Retries are paid from a token bucket, so
-that a total outage costs at most ten per cent more calls. Connections close soon after they idle: a stock server
-has ten for everybody.
+What is safe to repeat is repeated: reads after 429, 502/503/504 or a broken connection; anything after a 429 that names
+a time (the server did not act). A POST that runs, imports or publishes is never repeated blindly. Retries are paid from
+a token bucket, so that a total outage costs at most ten per cent more calls. Connections close soon after they idle: a
+stock server has ten for everybody.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -26,13 +28,14 @@ from difyops.errors import ConfigError, DifyopsError, RateLimited, ServerFault, 
 
 log = logging.getLogger("difyops.api")
 
+LOGIN_PATH = "/console/api/login"
 _SAFE = frozenset({"GET", "HEAD"})
 _LARGEST_ANSWER = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportOptions:
-    """How to talk: seconds to connect and without a byte, tries, backoff (seconds), calls in flight, CA file."""
+    """How to talk: seconds to connect, without a byte and for a whole answer, tries, backoff, calls in flight, CA."""
 
     connect: float = 10.0
     read: float = 30.0
@@ -40,6 +43,7 @@ class TransportOptions:
     backoff: float = 0.3
     backoff_cap: float = 10.0
     retry_after_cap: float = 60.0
+    total: float = 300.0
     max_in_flight: int = 4
     ca_file: str | None = None
 
@@ -106,6 +110,12 @@ class Transport:
     _slots: asyncio.Semaphore | None = None
     _breaker: Breaker | None = None
 
+    def __post_init__(self) -> None:
+        try:
+            httpx.URL(self.base_url)
+        except httpx.InvalidURL as error:
+            raise ConfigError(f"The url {self.base_url!r} cannot be used: {error}.") from error
+
     @property
     def host(self) -> str:
         """Return host and port for messages."""
@@ -155,7 +165,7 @@ class Transport:
             response = await self._sent(request, doing=doing, auth=auth, stream=True)
             try:
                 if response.status_code >= 300:
-                    await response.aread()
+                    await _read_whole(response, doing, self.options.total)
                     raise faults.error_for(response, doing=doing)
                 yield response
             finally:
@@ -175,7 +185,10 @@ class Transport:
         async with self._slot():
             response = await self._sent(request, doing=doing, auth=auth, stream=True)
             try:
-                await _read_whole(response, doing)
+                await _read_whole(response, doing, self.options.total)
+            except Unreachable:
+                self._breaker_now().record(ok=False)
+                raise
             finally:
                 await response.aclose()
         self._breaker_now().record(ok=response.status_code not in (502, 503, 504))
@@ -188,9 +201,12 @@ class Transport:
     ) -> httpx.Response:
         try:
             response = await self._client_now().send(request, auth=auth, stream=stream)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             self._breaker_now().record(ok=False)
-            raise connection_error(error, host=self.host, doing=doing) from error
+            failure = connection_error(error, host=self.host, doing=doing)
+            # a login that broke off in the middle may have been counted as a wrong password: never sent again unasked
+            failure.retryable = failure.retryable and not _is_login(error)
+            raise failure from error
         if version := response.headers.get("x-version"):
             self.server_version = version
         return response
@@ -205,7 +221,8 @@ class Transport:
             self._client = httpx.AsyncClient(
                 base_url=self.base_url,
                 transport=self.carrier,
-                verify=_trust(self.options.ca_file) if self.base_url.startswith("https") else False,
+                cookies=_no_cookies(),
+                verify=_trust(self.options.ca_file) if httpx.URL(self.base_url).scheme == "https" else False,
                 limits=limits,
                 headers={"User-Agent": f"difyops/{__version__}", "Accept": "application/json, text/event-stream"},
                 trust_env=self.carrier is None,
@@ -231,7 +248,7 @@ class Transport:
         return random.uniform(0, min(self.options.backoff_cap, self.options.backoff * 2**attempt))
 
 
-def connection_error(error: httpx.TransportError, *, host: str, doing: str) -> DifyopsError:
+def connection_error(error: httpx.RequestError, *, host: str, doing: str) -> DifyopsError:
     """Turn a transport failure into one sentence that says what to look at."""
     if isinstance(error, httpx.TimeoutException):
         return TimedOut(f"{doing}: {host} did not answer in time.", retryable=True)
@@ -243,33 +260,63 @@ def connection_error(error: httpx.TransportError, *, host: str, doing: str) -> D
             )
         if isinstance(cause, ssl.SSLError):
             return Unreachable(f"{doing}: {host} does not speak TLS here.", hint="Use http:// or the right port.")
-        if isinstance(cause, OSError) and "Name or service not known" in str(cause):
+        if isinstance(cause, socket.gaierror):
             return Unreachable(f"{doing}: the name {host} is not known.", hint="Check the url of the context.")
     if isinstance(error, httpx.ConnectError):
-        return Unreachable(f"{doing}: cannot connect to {host}.", hint="difyops context check", retryable=True)
-    return Unreachable(f"{doing}: {host} broke the connection off.", retryable=True)
+        return Unreachable(
+            f"{doing}: cannot connect to {host}.", hint="Is it running, and is the url right?", retryable=True
+        )
+    if isinstance(error, httpx.ProxyError):
+        return Unreachable(f"{doing}: the proxy in the environment refused ({error}).", hint="Check HTTPS_PROXY.")
+    hint = "If it speaks https on this port, use https:// in the url." if _is_plain(error) else None
+    return Unreachable(f"{doing}: {host} broke the connection off.", hint=hint, retryable=True)
 
 
-async def _read_whole(response: httpx.Response, doing: str) -> None:
-    """Read a body with a size limit; a connection cut in the middle is Unreachable."""
+def _is_plain(error: httpx.RequestError) -> bool:
+    return _request_of(error) is not None and error.request.url.scheme == "http"
+
+
+def _is_login(error: httpx.RequestError) -> bool:
+    return _request_of(error) is not None and error.request.url.path.endswith(LOGIN_PATH)
+
+
+def _request_of(error: httpx.RequestError) -> httpx.Request | None:
+    try:
+        return error.request
+    except RuntimeError:  # httpx says so when none was set
+        return None
+
+
+async def _read_whole(response: httpx.Response, doing: str, seconds: float) -> None:
+    """Read a body with a size limit and a time limit; a connection cut in the middle is Unreachable."""
     parts: list[bytes] = []
     size = 0
     try:
-        async for part in response.aiter_bytes():
-            size += len(part)
-            if size > _LARGEST_ANSWER:
-                raise ServerFault(f"{doing}: the answer is larger than {_LARGEST_ANSWER} bytes.")
-            parts.append(part)
+        async with asyncio.timeout(seconds):
+            async for part in response.aiter_bytes():
+                size += len(part)
+                if size > _LARGEST_ANSWER:
+                    raise ServerFault(f"{doing}: the answer is larger than {_LARGEST_ANSWER} bytes.")
+                parts.append(part)
+    except TimeoutError as error:
+        raise TimedOut(f"{doing}: the answer was not complete after {seconds:g} s.") from error
     except httpx.TimeoutException as error:
         raise TimedOut(f"{doing}: the answer stopped in the middle.", retryable=True) from error
-    except httpx.TransportError as error:
+    except httpx.DecodingError as error:
+        raise ServerFault(f"{doing}: the answer is not what its encoding says.") from error
+    except httpx.RequestError as error:
         raise Unreachable(f"{doing}: the connection broke off in the middle of the answer.", retryable=True) from error
     response._content = b"".join(parts)
 
 
+def _no_cookies() -> CookieJar:
+    """Return a jar that keeps nothing: the login carries its own cookies, and app keys travel without them."""
+    return CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+
+
 def _may_repeat(error: DifyopsError, safe: bool) -> bool:
     if isinstance(error, RateLimited):
-        return True
+        return safe or error.retry_after is not None
     return safe and error.retryable and not isinstance(error, TimedOut)
 
 

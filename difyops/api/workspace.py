@@ -12,7 +12,7 @@ from typing import Any
 from difyops.api import faults, pages
 from difyops.api.console import Console
 from difyops.api.model import ServerInfo
-from difyops.errors import NotFound, RequestRejected
+from difyops.errors import NotFound, RequestRejected, ServerFault
 
 MODEL_TYPES = ("llm", "text-embedding", "rerank", "speech2text", "tts")
 
@@ -36,7 +36,7 @@ class Workspace:
 
     async def identify(self) -> ServerInfo:
         """Return who we are and where: the proof that credentials, workspace and address are right."""
-        profile = await self.console.get("/account/profile", doing="read the account")
+        profile = await self.console.mapping("/account/profile", doing="read the account")
         workspace = await self.current()
         return ServerInfo(
             version=self.console.transport.server_version,
@@ -59,6 +59,8 @@ class Workspace:
     async def create_tag(self, name: str) -> str:
         """Create an app tag and return its id."""
         body = await self.console.send("POST", "/tags", {"name": name, "type": "app"}, doing="create a tag")
+        if not isinstance(body, dict) or not body.get("id"):
+            raise ServerFault("create a tag: the answer holds no id.")
         return str(body["id"])
 
     async def plugins(self) -> list[dict[str, Any]]:
@@ -66,7 +68,7 @@ class Workspace:
 
         async def fetch(params: Mapping[str, Any]) -> Any:
             page, size = params["page"], params["limit"]
-            body = await self.console.get(
+            body = await self.console.mapping(
                 "/workspaces/current/plugin/list", doing="list plugins", page=page, page_size=size
             )
             return {**body, "has_more": page * size < int(body.get("total") or 0)}

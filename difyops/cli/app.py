@@ -144,16 +144,37 @@ def _switch(session: Session, selectors: list[str], *, site: bool, on: bool) -> 
             return chosen, await _switch_all(session, instance, chosen, site=site, on=on)
 
     chosen, failed = session.run(work())
-    rows = [(app.name, "failed" if app.id in failed else word, app.id) for app in chosen]
-    error = PartialFailure(f"{len(failed)} of {len(chosen)} apps failed.") if failed else None
+    reasons = {app_id: error.message for app_id, error in failed.items()}
+    rows = [
+        (app.name, "failed" if app.id in failed else word, reasons.get(app.id), app.id)[: None if failed else 2]
+        for app in chosen
+    ]
     return Outcome(
         kind=f"app.{'enable' if on else 'disable'}",
-        data=[{"id": app.id, "name": app.name, what.lower(): word, "ok": app.id not in failed} for app in chosen],
-        blocks=[Table(columns=("app", what, "id"), rows=rows)],
+        data=[
+            {
+                "id": app.id,
+                "name": app.name,
+                what.lower(): word,
+                "ok": app.id not in failed,
+                "error": reasons.get(app.id),
+            }
+            for app in chosen
+        ],
+        blocks=[Table(columns=("app", what, "why", "id")[: None if failed else 2], rows=rows)],
         summary=f"{'would switch' if session.dry_run else 'switched'} {len(chosen) - len(failed)} apps: {what} {word}",
         names=[app.name for app in chosen],
-        error=error,
+        error=_failure(chosen, failed),
     )
+
+
+def _failure(chosen: list[App], failed: dict[str, DifyopsError]) -> DifyopsError | None:
+    """Return what the failures come to: the one reason when nothing went well, partial when something did."""
+    if not failed:
+        return None
+    if len(failed) == len(chosen):
+        return next(iter(failed.values()))
+    return PartialFailure(f"{len(failed)} of {len(chosen)} apps failed.")
 
 
 async def _switch_all(

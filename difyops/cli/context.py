@@ -48,6 +48,8 @@ def add(
         raise UsageError(f"{name!r} cannot name a context.", hint="Letters, digits, dots, dashes; not 'env'.")
     for option, reference in (("--password", password), ("--admin-key", admin_key)):
         _check_reference(option, reference)
+    base = config.clean_url(url, where="--url")
+    path = _file(session, user)
     if email and not password and not session.dry_run:
         password = _asked(name, email, session)
     extra: dict[str, Any] = {"timeout": seconds(timeout)} if timeout else {}
@@ -55,19 +57,18 @@ def add(
         extra["max_in_flight"] = max_in_flight
     context = config.Context(
         name=name,
-        url=config.clean_url(url, where="--url"),
+        url=base,
         email=email,
-        password=password,
-        admin_key=admin_key,
+        password=_absolute(password),
+        admin_key=_absolute(admin_key),
         workspace_id=workspace_id,
-        ca_file=ca_file,
+        ca_file=str(Path(ca_file).absolute()) if ca_file else None,
         **extra,
     )
-    path = _file(session, user)
     if not session.dry_run:
         config.save_context(path, context, make_default=use)
     warnings = []
-    if url.startswith("http://") and not re.match(r"http://(localhost|127\.|\[::1\])", url):
+    if context.url.startswith("http://") and not re.match(r"http://(localhost|127\.|\[::1\])", context.url):
         warnings.append("http: password and answers cross the network unencrypted")
     return Outcome(
         kind="context.add",
@@ -140,7 +141,9 @@ def use(session: Session, name: Name, user: UserFile = False) -> Outcome:
     path = _file(session, user)
     if not session.dry_run:
         config.choose_context(path, name)
-    return Outcome(kind="context.use", data={"name": name, "file": str(path)}, summary=f"default is {name} ({path})")
+    word = "would make" if session.dry_run else "made"
+    data = {"name": name, "file": str(path)}
+    return Outcome(kind="context.use", data=data, summary=f"{word} {name} the default in {path}", names=[name])
 
 
 @command(noun, "remove")
@@ -149,10 +152,13 @@ def remove(session: Session, name: Name, user: UserFile = False) -> Outcome:
     from difyops import config
 
     path = _file(session, user)
+    config.remove_context(path, name, dry_run=True)
     if not session.dry_run:
         session.confirm(f"Remove context {name} from {path}?", changes=f"Removing context {name}")
         config.remove_context(path, name)
-    return Outcome(kind="context.remove", data={"name": name, "file": str(path)}, summary=f"removed {name} from {path}")
+    word = "would remove" if session.dry_run else "removed"
+    data = {"name": name, "file": str(path)}
+    return Outcome(kind="context.remove", data=data, summary=f"{word} {name} from {path}", names=[name])
 
 
 @command(noun, "check")
@@ -198,6 +204,13 @@ def _check_reference(option: str, reference: str | None) -> None:
             f"{option} takes a reference, never the secret itself (it would stay in the shell's history).",
             hint="Use keyring:SERVICE/NAME, env:NAME, file:PATH or cmd:COMMAND.",
         )
+
+
+def _absolute(reference: str | None) -> str | None:
+    """Return a ``file:`` reference with the path as it is from here; the file that names it may be elsewhere."""
+    if reference is None or not reference.startswith("file:") or reference.startswith("file:~"):
+        return reference
+    return f"file:{Path(reference.removeprefix('file:')).absolute()}"
 
 
 def _asked(name: str, email: str, session: Session) -> str:

@@ -8,6 +8,7 @@ import typer
 
 from difyops.cli.door import command, group
 from difyops.cli.session import Session
+from difyops.errors import UsageError
 from difyops.outcome import Facts, Outcome
 
 noun = group("A small Dify-compatible instance on this machine.")
@@ -24,8 +25,13 @@ def start(
     detach: Annotated[bool, typer.Option("--detach", help="In the background.")] = False,
 ) -> Outcome:
     """Start it; only this machine can reach it. Prints what to export to use it."""
-    from difyops.emulator import background
+    from difyops.emulator import MOODS, VERSIONS, background
 
+    if version not in VERSIONS:
+        raise UsageError(f"The emulator has no version {version!r}.", hint=f"One of: {', '.join(VERSIONS)}.")
+    for name in mood or ():
+        if name not in MOODS:
+            raise UsageError(f"The emulator has no mood {name!r}.", hint=f"One of: {', '.join(MOODS)}.")
     settings = background.Settings(port=port, version=version, apps=apps, seed=seed, moods=tuple(mood or ()))
     if session.dry_run:
         return Outcome(kind="emulator.start", data=settings, summary=f"dry run: would start on port {port}")

@@ -155,11 +155,13 @@ def _live_or_gone(live: Sequence[App], selector: str, store: GitStore, commit: s
     """Return the app that is there now; one that only the snapshot knows is for restore."""
     from difyops.errors import SelectorError
     from difyops.snapshot.history import kept_app
-    from difyops.targets import pick
+    from difyops.targets import matching, pick
 
     try:
         return pick(live, selector)
     except SelectorError as error:
+        if matching(live, selector):
+            raise  # several apps of that name
         try:
             kept = kept_app(store, commit, selector)
         except DifyopsError:

@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+import traceback
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -78,17 +81,24 @@ def run(arguments: list[str]) -> int:
     try:
         result = root(args=arguments, prog_name="difyops", standalone_mode=False)
     except DifyopsError as error:
-        return _end(Outcome(kind="error", data=None, error=error), arguments)
+        return _end(_failed(error), arguments)
     except typer.TyperException as error:
-        return _end(Outcome(kind="error", data=None, error=_usage(error)), arguments)
+        return _end(_failed(_usage(error)), arguments)
     except (KeyboardInterrupt, typer.Abort):
-        return _end(Outcome(kind="error", data=None, error=Interrupted("Interrupted.")), arguments)
+        return _end(_failed(Interrupted("Interrupted.")), arguments)
     except BrokenPipeError:
-        sys.stderr.close()
-        return 1
+        return _nobody_reads()
+    except Exception as error:  # the last door: a fault of ours, too, ends as one sentence and an envelope
+        if os.environ.get("DIFYOPS_DEBUG"):
+            raise
+        return _end(_failed(_fault_of_ours(error)), arguments)
     if isinstance(result, Outcome):
         return _end(result, arguments)
     return result if isinstance(result, int) else 0
+
+
+def _failed(error: DifyopsError) -> Outcome:
+    return Outcome(kind="error", data=None, error=error)
 
 
 def _end(outcome: Outcome, arguments: list[str]) -> int:
@@ -98,9 +108,36 @@ def _end(outcome: Outcome, arguments: list[str]) -> int:
     try:
         show(outcome, current().look(arguments))
     except BrokenPipeError:
-        sys.stderr.close()
+        return _nobody_reads()
+    except OSError as error:  # standard output is a file on a full disk
+        _close_quietly()
+        sys.stderr.write(f"error: the output cannot be written: {error.strerror}\n")
         return 1
     return outcome.exit_code
+
+
+def _nobody_reads() -> int:
+    """End after ``| head``: nothing more can be said, and Python must not complain about it when it closes."""
+    _close_quietly(sys.stderr.fileno())
+    return 1
+
+
+def _close_quietly(*more: int) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (sys.stdout.fileno(), *more):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def _fault_of_ours(error: Exception) -> DifyopsError:
+    from difyops.secret_text import scrub
+
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    said = scrub(f"{type(error).__name__}: {error}")[:200]
+    return DifyopsError(
+        f"This is a fault of difyops, not yours: {said} ({Path(place.filename).name}:{place.lineno}).",
+        hint="Run it again with DIFYOPS_DEBUG=1 for the whole story, and report that.",
+    )
 
 
 def _usage(error: typer.TyperException) -> UsageError:

@@ -48,7 +48,7 @@ class Session:
 
     def look(self, arguments: list[str]) -> Look:
         """Return how output is to look: format, colour, width, talk."""
-        return look_for(self.output, arguments, quiet=self.quiet)
+        return look_for(self.output, arguments, quiet=self.quiet, log_format=self.log_format)
 
     @property
     def config(self) -> Config:
@@ -110,8 +110,6 @@ class Session:
 
     def audit(self, action: str, subject: str, context: str, *, outcome: str = "done", **facts: object) -> None:
         """Write one line about a change to an instance into the audit log; no secrets."""
-        import getpass
-
         from difyops.clock import SystemClock
         from difyops.ledger import AuditEntry
 
@@ -119,7 +117,7 @@ class Session:
             action=action,
             subject=subject,
             context=context,
-            actor=getpass.getuser(),
+            actor=_actor(),
             when=SystemClock().now(),
             outcome=outcome,
             data=facts,
@@ -161,6 +159,15 @@ class Session:
             if interrupted:
                 raise Interrupted("Interrupted.") from None
             raise
+
+
+def _actor() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a user id that has no name
+        return f"uid {os.getuid()}"
 
 
 _current = Session()

@@ -51,7 +51,8 @@ def create(
     from difyops.render.progress import progress
     from difyops.snapshot.take import Taken, TakeOptions, take
 
-    store = open_store(session, create=not session.dry_run)
+    missing = session.dry_run and not session.config.store.exists()
+    store = None if missing else open_store(session, create=not session.dry_run)
     session.max_in_flight = max_in_flight
 
     async def work() -> Taken:

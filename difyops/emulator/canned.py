@@ -37,7 +37,10 @@ def parameter_rules() -> JsonDict:
 
 def plugins(instance: Instance) -> JsonDict:
     """Return the installed plugins: one, the model provider."""
-    return dict(_filled(instance, "plugins"))
+    body: JsonDict = _filled(instance, "plugins")
+    if instance.release.provider_name:
+        body["plugins"][0]["declaration"]["model"]["provider_name"] = ""
+    return body
 
 
 def openai_provider(instance: Instance) -> JsonDict:

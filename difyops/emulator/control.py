@@ -31,6 +31,7 @@ MOODS: dict[str, str] = {
     "indexing_fails": "Documents end in indexing_status error; retry works once the mood is off.",
 }
 
+_ABOUT_APP = re.compile(r"/console/api/apps/([0-9a-f]{8}-[0-9a-f-]{27})(?:[/?]|$)")
 _HOWS = ("reset", "lost", "hang", "cut", "garbage", "slow")
 
 
@@ -59,6 +60,7 @@ class Counts:
 
     routes: Counter[str] = field(default_factory=Counter)
     apps: Counter[str] = field(default_factory=Counter)
+    app_calls: Counter[str] = field(default_factory=Counter)
     provider_keys: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
     in_flight: int = 0
@@ -159,13 +161,14 @@ class Control:
         return self._counts.max_in_flight
 
     def counts(self) -> dict[str, object]:
-        """Return calls per route template, runs per app id, provider calls per key, answers per status, in flight."""
+        """Return calls per route template, runs and console calls per app id, provider calls per key, answers per status, in flight."""
         counts = self._counts
         with self._lock:
             return {
                 "total": counts.routes.total(),
                 "routes": dict(counts.routes),
                 "apps": dict(counts.apps),
+                "app_calls": dict(counts.app_calls),
                 "provider_keys": dict(counts.provider_keys),
                 "statuses": dict(counts.statuses),
                 "in_flight": counts.in_flight,
@@ -183,6 +186,8 @@ class Control:
         with self._lock:
             counts = self._counts
             counts.routes[route] += 1
+            if about := _ABOUT_APP.match(path):
+                counts.app_calls[about[1]] += 1
             counts.in_flight += 1
             counts.max_in_flight = max(counts.max_in_flight, counts.in_flight)
             struck = [failure.how for failure in self._failures if failure.strikes(method, path)]

@@ -41,10 +41,28 @@ def export(instance: Instance, app: App, workflow: Workflow | None, *, secrets: 
     if app.is_flow and workflow is None:
         raise shapes.invalid_param(MISSING_DRAFT)
     place = workflow.cache if app.is_flow and workflow else app.cache
-    slot = f"dsl:{secrets}:{app.name}:{app.description}:{app.icon}"
+    slot = f"dsl:{secrets and _has_secrets(workflow)}:{app.name}:{app.description}:{app.icon}"
     if slot not in place:
-        place[slot] = shapes.dumps({"data": yaml_text(instance, app, workflow, secrets=secrets)})
+        twin = _twin(app, workflow, slot)
+        place[slot] = twin or shapes.dumps({"data": yaml_text(instance, app, workflow, secrets=secrets)})
     return place[slot]
+
+
+def _has_secrets(workflow: Workflow | None) -> bool:
+    if workflow is None:
+        return False
+    return '"credential_id"' in workflow.graph_text or any(i["value_type"] == "secret" for i in workflow.env_list)
+
+
+def _twin(app: App, workflow: Workflow | None, slot: str) -> bytes | None:
+    """Return the same text from the draft or the live version when they have the same contents; dumping is slow."""
+    for other in (app.draft, app.live):
+        if workflow is None or other is None or other is workflow or slot not in other.cache:
+            continue
+        same_variables = (other.env_list, other.conversation_list) == (workflow.env_list, workflow.conversation_list)
+        if same_variables and other.hash == workflow.hash:
+            return other.cache[slot]
+    return None
 
 
 def yaml_text(instance: Instance, app: App, workflow: Workflow | None, *, secrets: bool) -> str:

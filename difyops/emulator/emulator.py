@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from starlette.types import Receive, Scope, Send
 
 from difyops.clock import Clock, SystemClock
-from difyops.emulator import dsl_text, fleet, server, views
+from difyops.emulator import dsl_text, fleet, runs, server, views
 from difyops.emulator.application import Application
 from difyops.emulator.control import Control
 from difyops.emulator.instance import Instance, Settings
@@ -131,10 +131,14 @@ class Emulator:
         self._move(f"http://{host}:{port}")
         server.run(self.app, host, port)
 
+    async def tick(self) -> int:
+        """Let the scheduler fire every enabled schedule once; return how many runs it started."""
+        return await runs.fire_schedules(self.instance)
+
     def _move(self, base_url: str) -> None:
         self.instance.base_url = base_url
         for app in self.instance.apps.values():
-            app.changed()
+            app.cache.pop("detail", None)
 
     def _new_instance(self) -> Instance:
         instance = Instance(self._settings, self.control)

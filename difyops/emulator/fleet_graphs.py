@@ -183,6 +183,7 @@ def chat_config(rng: random.Random, mode: str) -> JsonDict:
     name = "query" if mode == "completion" else "topic"
     field = {"label": name, "variable": name, "required": mode == "completion", "max_length": 4000, "default": ""}
     strategy = {"enabled": mode == "agent-chat", "max_iteration": 5, "strategy": "function_call", "tools": []}
+    long = {"prompt": [{"role": "system", "text": prose(rng, 2600)}]}
     return {
         "opening_statement": "Hello.", "suggested_questions": ["What can you do?"],
         "suggested_questions_after_answer": off, "speech_to_text": off,
@@ -194,8 +195,8 @@ def chat_config(rng: random.Random, mode: str) -> JsonDict:
             "completion_params": {"temperature": 0.7, "stop": []},
         },
         "user_input_form": [{"paragraph": field}], "dataset_query_variable": "",
-        "pre_prompt": f"{prose(rng, 2900)} {{{{{name}}}}}", "agent_mode": strategy, "prompt_type": "simple",
-        "chat_prompt_config": {}, "completion_prompt_config": {},
+        "pre_prompt": f"{prose(rng, 300)} {{{{{name}}}}}", "agent_mode": strategy, "prompt_type": "simple",
+        "chat_prompt_config": long, "completion_prompt_config": {},
         "dataset_configs": {
             "datasets": {"datasets": []}, "reranking_enable": False, "retrieval_model": "multiple", "top_k": 4,
         },

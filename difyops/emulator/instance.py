@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -72,6 +72,7 @@ class Instance:
         self.set_up_at: str | None = None
         self.accounts: list[Account] = []
         self.apps: dict[str, App] = {}
+        self._newest: tuple[tuple[int, str], list[App]] = ((0, ""), [])
         self.keys: dict[str, ApiKey] = {}
         self.ghosts: dict[str, tuple[ApiKey, float]] = {}
         self.gone_apps: dict[str, str] = {}
@@ -83,7 +84,7 @@ class Instance:
         self.dependencies: dict[str, tuple[list[JsonDict], float]] = {}
         self.end_users: dict[tuple[str, str], EndUser] = {}
         self.tasks: dict[str, Task] = {}
-        self.waiting: list[Coroutine[Any, Any, None]] = []
+        self.waiting: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._background: set[asyncio.Task[None]] = set()
         if settings.is_set_up:
             self.set_up(settings.email, "Admin", settings.password)
@@ -157,7 +158,10 @@ class Instance:
 
     def apps_newest_first(self) -> list[App]:
         """Return all apps, newest first; equal seconds come in no promised order (here: last made first)."""
-        return sorted(self.apps.values(), key=lambda app: app.created_at)[::-1]
+        state = (len(self.apps), next(reversed(self.apps), ""))
+        if self._newest[0] != state:
+            self._newest = (state, sorted(self.apps.values(), key=lambda app: app.created_at)[::-1])
+        return self._newest[1]
 
     def app_named(self, name: str) -> App:
         """Return the oldest app with that name.
@@ -194,5 +198,5 @@ class Instance:
         """Start what queued up while no worker was there: abandoned requests are executed all the same."""
         if self.waiting and not self.control.has("worker_down"):
             queued, self.waiting = self.waiting, []
-            for work in queued:
-                self.spawn(work)
+            for start in queued:
+                self.spawn(start())

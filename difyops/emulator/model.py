@@ -1,7 +1,8 @@
 """The language model behind the instance: it answers ``echo: <last user message>`` and obeys switches in the prompt.
 
 ``[[delay=5]]`` seconds of server time, ``[[chunks=40]]`` pieces, ``[[fail=auth|rate|server|conn|bad|unknown]]`` at
-once, ``[[fail-mid=server]]`` after the first piece. Which credential a call uses, and whether it is good, is decided here.
+once, ``[[fail-mid=server]]`` after the first piece. Which credential a call uses, and whether it is good, is decided
+here too.
 """
 
 from __future__ import annotations

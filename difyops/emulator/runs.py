@@ -221,6 +221,21 @@ async def perform(execution: Execution, channel: Channel | None = None) -> None:
             channel.close()
 
 
+async def fire_schedules(instance: Instance) -> int:
+    """Run every published app with an enabled schedule, on behalf of who published it; return how many ran."""
+    fired = 0
+    for app in list(instance.apps.values()):
+        for trigger in app.triggers.values():
+            if trigger.kind == "trigger-schedule" and trigger.enabled and app.live is not None:
+                order = Order(
+                    app=app, workflow=app.live, inputs={}, triggered_from="schedule", account=app.live.created_by,
+                    root=trigger.node_id,
+                )  # fmt: skip
+                await perform(prepare(instance, order))
+                fired += 1
+    return fired
+
+
 @contextlib.contextmanager
 def slot(app: App, *, weight: int = 1) -> Iterator[None]:
     """Hold ``weight`` of the app's concurrent requests; streaming workflow runs take two.

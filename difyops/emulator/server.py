@@ -83,7 +83,7 @@ def in_thread(app: ASGIApp) -> Iterator[str]:
     Raises:
         RuntimeError: the server did not start within ten seconds.
     """
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio looks here for nodelay
     listener.bind(("127.0.0.1", 0))
     server = uvicorn.Server(_config(app, "127.0.0.1", 0))
     thread = threading.Thread(target=_serve, args=(server, listener), daemon=True, name="emulator")

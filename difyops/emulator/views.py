@@ -154,7 +154,7 @@ def _row(instance: Instance, app: App) -> JsonDict:
     if instance.release.triggers:
         row["has_draft_trigger"] = bool(app.draft and '"trigger-' in app.draft.graph_text)
     row["icon_url"] = None
-    return row | ({"bound_agent_id": None} if instance.release.bound_agent else {})
+    return row
 
 
 def _brief(instance: Instance, app: App) -> JsonDict:

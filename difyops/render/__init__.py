@@ -5,15 +5,19 @@ stdout is data, stderr is talk. Remote text is data: control characters and mark
 
 from __future__ import annotations
 
+import io
 import sys
 
 from difyops.outcome import Outcome
 from difyops.render.look import Look
 from difyops.render.safe import one_line
 
+_FOR_PROGRAMS = frozenset({"json", "yaml", "ndjson"})
+
 
 def show(outcome: Outcome, look: Look) -> None:
     """Write the outcome: its data to stdout in the format asked for, its talk to stderr."""
+    _set_up_streams(look)
     if outcome.raw is not None and look.form in ("table", "plain"):
         sys.stdout.buffer.write(outcome.raw)
         sys.stdout.buffer.flush()
@@ -52,16 +56,33 @@ def _body(outcome: Outcome, look: Look) -> str:
     return terminal.as_terminal(outcome.blocks, look)
 
 
+def _set_up_streams(look: Look) -> None:
+    """Let no character fail on a terminal that cannot show it; what programs read is always UTF-8."""
+    for stream, encoding in ((sys.stdout, "utf-8" if look.form in _FOR_PROGRAMS else None), (sys.stderr, None)):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace", encoding=encoding or stream.encoding)
+
+
 def _talk(outcome: Outcome, look: Look) -> None:
     error = outcome.error
     enveloped = look.form in ("json", "yaml")
     if not look.quiet and not enveloped:
         for warning in outcome.warnings:
-            sys.stderr.write(f"warning: {one_line(warning)}\n")
+            _say(look, "warning", warning)
     if outcome.summary and not look.quiet:
-        sys.stderr.write(f"{one_line(outcome.summary)}\n")
+        _say(look, "info", outcome.summary)
     if error is not None and not (enveloped and outcome.data is None):
-        sys.stderr.write(f"error: {one_line(error.message)}\n")
-        if error.hint:
-            sys.stderr.write(f"hint: {one_line(error.hint)}\n")
+        _say(look, "error", error.message, error.hint)
     sys.stderr.flush()
+
+
+def _say(look: Look, level: str, message: str, hint: str | None = None) -> None:
+    """Write one line of talk: as JSON when the log is, else as text."""
+    if look.log_format == "json":
+        from difyops.render.logs import as_json_line
+
+        sys.stderr.write(as_json_line(level, "difyops", message, hint=hint) + "\n")
+        return
+    sys.stderr.write(f"{'' if level == 'info' else level + ': '}{one_line(message)}\n")
+    if hint:
+        sys.stderr.write(f"hint: {one_line(hint)}\n")

@@ -8,23 +8,19 @@ import sys
 from datetime import UTC, datetime
 
 from difyops.clock import iso
+from difyops.render.safe import escaped, one_line
 from difyops.secret_text import scrub
 
 
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return scrub(f"{record.levelname.lower()}: {record.getMessage()}")
+        return one_line(f"{record.levelname.lower()}: {record.getMessage()}")
 
 
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        body = {
-            "time": iso(datetime.fromtimestamp(record.created, UTC)),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": scrub(record.getMessage()),
-        }
-        return json.dumps(body, ensure_ascii=False)
+        moment = datetime.fromtimestamp(record.created, UTC)
+        return as_json_line(record.levelname.lower(), record.name, record.getMessage(), when=moment)
 
 
 def handler(form: str) -> logging.Handler:
@@ -32,3 +28,13 @@ def handler(form: str) -> logging.Handler:
     stream = logging.StreamHandler(sys.stderr)
     stream.setFormatter(_Json() if form == "json" else _Text())
     return stream
+
+
+def as_json_line(
+    level: str, logger: str, message: str, *, hint: str | None = None, when: datetime | None = None
+) -> str:
+    """Return one record as one line of JSON: time, level, logger, message, and the hint where there is one."""
+    body = {"time": iso(when or datetime.now(UTC)), "level": level, "logger": logger, "message": scrub(message)}
+    if hint:
+        body["hint"] = scrub(hint)
+    return escaped(json.dumps(body, ensure_ascii=False))

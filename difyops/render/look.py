@@ -11,31 +11,49 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """``form`` is one of table, plain, json, yaml, ndjson, markdown, name; ``width`` counts columns."""
+    """``form`` is one of table, plain, json, yaml, ndjson, markdown, name; ``width`` counts columns.
+
+    ``log_format`` (text or json) is how the talk on stderr looks.
+    """
 
     form: str
     colour: bool
     width: int
     quiet: bool = False
+    log_format: str = "text"
 
 
 def look_for(
-    wanted: str | None, arguments: list[str], *, quiet: bool, environment: Mapping[str, str] | None = None
+    wanted: str | None,
+    arguments: list[str],
+    *,
+    quiet: bool,
+    log_format: str = "text",
+    environment: Mapping[str, str] | None = None,
 ) -> Look:
     """Return the look for a format asked for (``-o``), or found on a command line that failed to parse."""
     env = os.environ if environment is None else environment
     terminal = sys.stdout.isatty()
-    form = wanted or _asked_for(arguments) or "table"
+    form = wanted or _asked_for(arguments, ("-o", "--output"), ("json", "yaml", "ndjson")) or "table"
     colour = terminal and not env.get("NO_COLOR") and not env.get("CI") and env.get("TERM") != "dumb"
-    width = shutil.get_terminal_size((100, 24)).columns
-    return Look(form="plain" if form == "table" and not terminal else form, colour=colour, width=width, quiet=quiet)
+    return Look(
+        form="plain" if form == "table" and not terminal else form,
+        colour=colour,
+        width=shutil.get_terminal_size((100, 24)).columns,
+        quiet=quiet,
+        log_format="json" if _asked_for(arguments, ("--log-format",), ("json",)) else log_format,
+    )
 
 
-def _asked_for(arguments: list[str]) -> str | None:
-    for place, word in enumerate(arguments):
-        if word in ("-o", "--output") and place + 1 < len(arguments):
-            return arguments[place + 1] if arguments[place + 1] in ("json", "yaml", "ndjson") else None
-        for start in ("--output=", "-o=", "-o"):
-            if word.startswith(start) and word.removeprefix(start) in ("json", "yaml", "ndjson"):
-                return word.removeprefix(start)
+def _asked_for(arguments: list[str], options: tuple[str, ...], known: tuple[str, ...]) -> str | None:
+    """Return the value of an option on a command line that nobody parsed yet, when it is a known one."""
+    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if word == "--":
+            return None
+        if word in options:
+            return following if following in known else None
+        for option in options:
+            value = word.removeprefix(option).removeprefix("=")
+            if word.startswith(option) and value in known:
+                return value
     return None

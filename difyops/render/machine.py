@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
@@ -12,6 +13,7 @@ from typing import Any
 
 from difyops.clock import iso
 from difyops.outcome import Outcome
+from difyops.render.safe import escaped, is_harmless, one_line
 from difyops.secret_text import STARS, SecretText, scrub
 
 SCHEMA = "difyops/v1"
@@ -31,14 +33,19 @@ def envelope(outcome: Outcome) -> dict[str, Any]:
 
 def as_json(outcome: Outcome) -> str:
     """Return the envelope as indented JSON."""
-    return json.dumps(envelope(outcome), indent=2, ensure_ascii=False)
+    return escaped(json.dumps(envelope(outcome), indent=2, ensure_ascii=False))
 
 
 def as_yaml(outcome: Outcome) -> str:
-    """Return the envelope as YAML."""
+    """Return the envelope as YAML; as its subset JSON where a text holds what YAML would show a terminal raw."""
     from difyops.dsl.load import dump_yaml
+    from difyops.dsl.model import DslError
 
-    return dump_yaml(envelope(outcome))
+    try:
+        text = dump_yaml(envelope(outcome))
+    except DslError:  # half a surrogate pair
+        return as_json(outcome)
+    return text if is_harmless(text) else as_json(outcome)
 
 
 def as_ndjson(outcome: Outcome) -> str:
@@ -47,7 +54,7 @@ def as_ndjson(outcome: Outcome) -> str:
     rows = records if isinstance(records, list) else [] if records is None else [records]
     if not rows and outcome.error is not None:
         rows = [{"error": plain(outcome.error.as_dict())}]
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    return "".join(escaped(json.dumps(row, ensure_ascii=False)) + "\n" for row in rows)
 
 
 def as_names(outcome: Outcome) -> str:
@@ -57,13 +64,15 @@ def as_names(outcome: Outcome) -> str:
         rows = plain(outcome.data)
         found = rows if isinstance(rows, list) else [rows]
         names = [str(row.get("name") or row.get("id")) for row in found if isinstance(row, dict)]
-    return "".join(" ".join(str(name).split()) + "\n" for name in names)
+    return "".join(one_line(name) + "\n" for name in names)
 
 
 def plain(value: Any) -> Any:
     """Turn results into JSON types: dataclasses to objects, times to ISO text, secrets to stars."""
-    if value is None or isinstance(value, (bool, int, float)):
+    if value is None or isinstance(value, (bool, int)):
         return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None  # JSON has no NaN
     if isinstance(value, str):
         return scrub(value)
     if isinstance(value, SecretText):

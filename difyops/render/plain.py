@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from difyops.outcome import Block, Facts, Lines, Table
-from difyops.render.safe import cell, text
+from difyops.render.safe import cell, one_line, text
 
 
 def as_plain(blocks: Sequence[Block]) -> str:
@@ -21,13 +21,16 @@ def as_markdown(blocks: Sequence[Block]) -> str:
 
 
 def _plain(block: Block) -> str:
-    head = f"{text(block.title)}\n" if block.title else ""
+    head = f"{one_line(block.title)}\n" if block.title else ""
     match block:
         case Table():
             if not block.rows:
                 return head + block.empty
             rows = [[cell(value) for value in row] for row in block.rows]
-            return head + tabulate(rows, headers=[name.upper() for name in block.columns], tablefmt="plain")
+            headers = [name.upper() for name in block.columns]
+            return head + tabulate(
+                rows, headers=headers, tablefmt="plain", disable_numparse=True, colalign=_sides(block)
+            )
         case Facts():
             pairs = [(f"{label}:", cell(value)) for label, value in block.pairs]
             return head + tabulate(pairs, tablefmt="plain", disable_numparse=True)
@@ -36,18 +39,26 @@ def _plain(block: Block) -> str:
 
 
 def _markdown(block: Block) -> str:
-    head = f"### {text(block.title)}\n\n" if block.title else ""
+    head = f"### {_escaped(block.title)}\n\n" if block.title else ""
     match block:
         case Table():
             if not block.rows:
                 return head + block.empty
             rows = [[_escaped(value) for value in row] for row in block.rows]
-            return head + tabulate(rows, headers=list(block.columns), tablefmt="github", disable_numparse=True)
+            headers = list(block.columns)
+            return head + tabulate(
+                rows, headers=headers, tablefmt="github", disable_numparse=True, colalign=_sides(block)
+            )
         case Facts():
             return head + "\n".join(f"- **{label}**: {_escaped(value)}" for label, value in block.pairs)
         case Lines():
             body = "\n".join(f"{mark or ' '} {text(line)}".replace("```", "'''") for mark, line in block.lines)
             return f"{head}```diff\n{body}\n```"
+
+
+def _sides(table: Table) -> list[str]:
+    """Return left or right per column: numbers right. Texts that look like numbers ("007", "1e5") stay texts."""
+    return ["right" if table.is_numeric(place) else "left" for place in range(len(table.columns))]
 
 
 def _escaped(value: object) -> str:

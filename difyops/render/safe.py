@@ -1,4 +1,7 @@
-"""Remote text made harmless: no control characters, no escape codes, no direction tricks, no secrets."""
+"""Remote text made harmless: no control characters, no escape codes, no direction tricks, no secrets.
+
+The joiners U+200C and U+200D stay: Persian, Hindi and many emoji are written with them, and they move nothing.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,12 @@ import re
 
 from difyops.secret_text import scrub
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_HARMFUL = (
+    r"\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, escape codes in seven and eight bits
+    r"\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"  # direction, nothing to see
+    r"\u2028\u2029\ud800-\udfff\ufff9-\ufffb\U000e0000-\U000e007f"  # line ends, halves, annotations, tags
+)
+_CONTROL = re.compile(f"[{_HARMFUL}]")
 
 
 def text(value: object) -> str:
@@ -26,3 +34,18 @@ def cell(value: object) -> str:
     if value is True or value is False:
         return "yes" if value else "no"
     return one_line(value)
+
+
+def escaped(json_text: str) -> str:
+    """Return JSON text with harmful characters written as ``\\uXXXX``: the same values, and nothing for a terminal."""
+    return _CONTROL.sub(_as_escape, json_text)
+
+
+def is_harmless(shown: str) -> bool:
+    """Say whether nothing in ``shown`` would have to be replaced."""
+    return _CONTROL.search(shown) is None
+
+
+def _as_escape(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[place]:02x}{units[place + 1]:02x}" for place in range(0, len(units), 2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import Literal
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -12,7 +13,7 @@ from rich.text import Text
 
 from difyops.outcome import Block, Facts, Lines, Table
 from difyops.render.look import Look
-from difyops.render.safe import cell, text
+from difyops.render.safe import cell, one_line, text
 
 _STYLES = {"+": "green", "-": "red", "~": "yellow", "!": "bold yellow", "✓": "green", "✗": "bold red", "#": "bold"}
 _WORDS = {
@@ -43,7 +44,7 @@ def as_terminal(blocks: Sequence[Block], look: Look) -> str:
 
 
 def _drawn(block: Block) -> RenderableType:
-    parts: list[RenderableType] = [Text(text(block.title), style="bold")] if block.title else []
+    parts: list[RenderableType] = [Text(one_line(block.title), style="bold")] if block.title else []
     match block:
         case Table():
             parts.append(_table(block) if block.rows else Text(block.empty, style="dim"))
@@ -60,15 +61,11 @@ def _drawn(block: Block) -> RenderableType:
     return Group(*parts)
 
 
-def _line(mark: str, line: str) -> Text:
-    return Text(f"{mark} {text(line)}" if mark else text(line), style=_STYLES.get(mark, ""))
-
-
 def _table(block: Table) -> RichTable:
     table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
     for place, name in enumerate(block.columns):
-        numbers = all(isinstance(row[place], (int, float)) and not isinstance(row[place], bool) for row in block.rows)
-        table.add_column(Text(name), justify="right" if numbers else "left", overflow="fold")
+        side: Literal["left", "right"] = "right" if block.is_numeric(place) else "left"
+        table.add_column(Text(name), justify=side, overflow="fold")
     for row in block.rows:
         table.add_row(*(_cell(value) for value in row))
     return table

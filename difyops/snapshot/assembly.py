@@ -47,6 +47,7 @@ class Scene:
     inventory_failed: Mapping[str, DifyopsError]
     selection: tuple[str, ...]
     live_only: bool
+    full: bool
     taken_at: str
 
     @property
@@ -55,10 +56,10 @@ class Scene:
         return "all" in self.selection
 
 
-def read_base(store: GitStore, branch: str) -> Base:
-    """Return the newest snapshot of a branch: its manifest and what it holds of each app."""
-    commit = store.head(branch)
-    if commit is None:
+def read_base(store: GitStore | None, branch: str) -> Base:
+    """Return the newest snapshot of a branch: its manifest and what it holds of each app. No store, no snapshot."""
+    commit = store.head(branch) if store else None
+    if store is None or commit is None:
         return Base(commit=None, manifest=None, apps={})
     manifest = read_manifest(store, commit)
     records = store.read_many(commit, [path for path in manifest.files if path.endswith("/app.json")])
@@ -74,13 +75,14 @@ def read_base(store: GitStore, branch: str) -> Base:
 def assemble(scene: Scene, base: Base, gathered: Gathered) -> tuple[Files, Manifest]:
     """Return the files to write (``None`` deletes) and the manifest of the whole new tree."""
     old = dict(base.manifest.files) if base.manifest else {}
+    known = {} if scene.full else old
     files: Files = {}
     sums: dict[str, str] = {}
     entries: dict[str, Entry] = {}
     listed = {app.id: app for app in scene.apps}
     for app_id, reading in gathered.readings.items():
         entries[app_id] = Entry(name=reading.record.name, mode=reading.record.mode)
-        _put_app(reading, old, files, sums)
+        _put_app(reading, old, known, files, sums)
     for app_id, error in gathered.failed.items():
         app = listed[app_id]
         entries[app_id] = Entry(name=app.name, mode=app.mode, state="failed", error=f"{error.code}: {error.message}")
@@ -90,7 +92,7 @@ def assemble(scene: Scene, base: Base, gathered: Gathered) -> tuple[Files, Manif
             continue
         entries[app_id] = Entry(name=before.record.name, mode=before.record.mode, state="carried")
         sums.update({path: old[path] for path in app_files(old, app_id)})
-    _put_inventory(scene.inventory, old, files, sums)
+    _put_inventory(scene.inventory, old, known, files, sums)
     files.update({path: None for path in old if path not in sums})
     return files, _manifest(scene, base, gathered, entries, sums)
 
@@ -117,27 +119,31 @@ def _manifest(
     )
 
 
-def _put_app(reading: Reading, old: Mapping[str, str], files: Files, sums: dict[str, str]) -> None:
+def _put_app(
+    reading: Reading, old: Mapping[str, str], known: Mapping[str, str], files: Files, sums: dict[str, str]
+) -> None:
     app_id = reading.record.id
     for name in reading.kept:
         path = app_file(app_id, name)
         sums[path] = old[path]
     for name, content in {**reading.files, "app.json": reading.record.encoded()}.items():
-        _put(app_file(app_id, name), content, old, files, sums)
+        _put(app_file(app_id, name), content, known, files, sums)
 
 
-def _put_inventory(parts: Mapping[str, bytes], old: Mapping[str, str], files: Files, sums: dict[str, str]) -> None:
+def _put_inventory(
+    parts: Mapping[str, bytes], old: Mapping[str, str], known: Mapping[str, str], files: Files, sums: dict[str, str]
+) -> None:
     for part in PARTS:
         path = f"workspace/{part}.json"
         if part in parts:
-            _put(path, parts[part], old, files, sums)
+            _put(path, parts[part], known, files, sums)
         elif path in old:
             sums[path] = old[path]
 
 
-def _put(path: str, content: bytes, old: Mapping[str, str], files: Files, sums: dict[str, str]) -> None:
+def _put(path: str, content: bytes, known: Mapping[str, str], files: Files, sums: dict[str, str]) -> None:
     sums[path] = digest(content)
-    if old.get(path) != sums[path]:
+    if known.get(path) != sums[path]:
         files[path] = content
 
 

@@ -12,14 +12,14 @@ from difyops.snapshot.layout import Manifest, app_file, record_of
 
 
 def changelog(
-    store: GitStore,
+    store: GitStore | None,
     commit: str | None,
     before: Manifest | None,
     files: Mapping[str, bytes | None],
     after: Manifest,
 ) -> list[str]:
     """Return one line per app that was added, removed or changed, and one per changed part of the workspace."""
-    if commit is None or before is None:
+    if store is None or commit is None or before is None:
         return [f"first snapshot: {len(after.apps)} apps"]
     lines = [f"added {after.apps[key].name}" for key in after.apps if key not in before.apps]
     lines += [f"removed {entry.name}" for key, entry in before.apps.items() if key not in after.apps]

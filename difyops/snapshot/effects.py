@@ -7,7 +7,7 @@ run that was killed anywhere, and one that failed, all the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,13 +28,9 @@ from difyops.snapshot.journal import (
     unpacked,
 )
 from difyops.snapshot.reading import config_of
+from difyops.snapshot.steps import Checkpoint, no_checkpoint
 
 JsonObject = dict[str, Any]
-Checkpoint = Callable[[str], None]
-
-
-def no_checkpoint(name: str) -> None:
-    """Do nothing at a numbered step."""
 
 
 @dataclass(slots=True)

@@ -25,6 +25,7 @@ DRAFT_WRITTEN = "draft-written"
 PUBLISHED = "published"
 CONFIG_WRITTEN = "config-written"
 DRAFT_BACK = "draft-back"
+UNDOING = "undoing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

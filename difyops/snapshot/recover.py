@@ -9,10 +9,11 @@ from pathlib import Path
 from difyops import atomic_file
 from difyops.api.instance import Instance
 from difyops.errors import NotFound, Refused, SelectorError
-from difyops.snapshot.effects import Checkpoint, Hands, View, is_published, look, no_checkpoint
+from difyops.snapshot.effects import Hands, View, is_published, look
 from difyops.snapshot.journal import Entry, Journal, open_entries
 from difyops.snapshot.proof import Proof
 from difyops.snapshot.rollback import go_back, go_forward
+from difyops.snapshot.steps import Checkpoint, no_checkpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

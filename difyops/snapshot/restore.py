@@ -21,10 +21,10 @@ from difyops.dsl.secrets import Spot, redact
 from difyops.errors import DifyopsError, Refused, RequestRejected, ServerFault
 from difyops.secret_text import SecretText
 from difyops.snapshot.carry import Filled, Pool, aligned, fill
-from difyops.snapshot.effects import Checkpoint, no_checkpoint
 from difyops.snapshot.history import Kept
 from difyops.snapshot.proof import Proof
 from difyops.snapshot.reading import config_of
+from difyops.snapshot.steps import Checkpoint, no_checkpoint
 
 JsonObject = dict[str, Any]
 

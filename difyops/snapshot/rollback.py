@@ -18,13 +18,11 @@ from difyops.errors import Conflict, DifyopsError, NotFound, Refused, StalePlan,
 from difyops.secret_text import SecretText
 from difyops.snapshot.carry import Filled, Secrets
 from difyops.snapshot.effects import (
-    Checkpoint,
     Hands,
     View,
     former_live,
     is_published,
     look,
-    no_checkpoint,
     parked_filled,
     publish_target,
     put_draft_back,
@@ -33,10 +31,11 @@ from difyops.snapshot.effects import (
     write_target_draft,
 )
 from difyops.snapshot.history import Kept
-from difyops.snapshot.journal import Entry, Journal, packed
+from difyops.snapshot.journal import UNDOING, Entry, Journal, packed
 from difyops.snapshot.plan import Plan, PlanOptions, Situation, make_plan
 from difyops.snapshot.proof import Proof, prove
 from difyops.snapshot.smoke import Smoke, run_smoke
+from difyops.snapshot.steps import Checkpoint, no_checkpoint
 
 JsonObject = dict[str, Any]
 
@@ -145,27 +144,38 @@ async def go_back(hands: Hands) -> list[str]:
         if entry.former is not None:
             await write_config(hands, entry.former, entry.former_secrets)
         return ["the former model config is live"]
+    done, ours = await _live_put_back(hands)
     view = await look(hands)
-    done: list[str] = []
-    ours = view.live is not None and view.live.id != entry.live_before and view.live_is(entry.target_document)
-    if ours:
-        await _publish_former(hands)
-        done.append("the former version is live again")
-    elif view.live is not None and view.live.id == entry.live_before:
-        done.append("the former version is still live")
-    else:
-        done.append("another version was published meanwhile; it is left alone")
-    view = await look(hands)
-    if entry.parked is not None and (ours or view.draft_is(entry.target_document)):
+    replaceable = view.draft_is(entry.target_document) or (ours and view.draft_is(view.live_document))
+    if entry.parked is not None and replaceable:
         filled = await parked_filled(hands, view)
+        hands.checkpoint("before draft back")
         await hands.instance.console.sync_draft(entry.app_id, filled.document, expected_hash=_hash(view.draft))
+        hands.checkpoint("after draft back")
         done.append("the unpublished draft is back")
     elif _draft_was_live(entry, view) and view.draft_is(entry.target_document):
         _, former = await former_live(hands)
+        hands.checkpoint("before draft back")
         await hands.instance.console.sync_draft(entry.app_id, former.document, expected_hash=_hash(view.draft))
+        hands.checkpoint("after draft back")
         done.append("the draft is what is live")
     await restore_triggers(hands)
     return done
+
+
+async def _live_put_back(hands: Hands) -> tuple[list[str], bool]:
+    """Make the former version live again if the target is; says what was done and whether live is by our hand."""
+    entry = hands.entry
+    view = await look(hands)
+    if view.live is None or view.live.id == entry.live_before:
+        return ["the former version is still live"], False
+    if view.live_is(entry.target_document):
+        hands.phase(UNDOING)
+        await _publish_former(hands)
+        return ["the former version is live again"], True
+    if entry.phase == UNDOING and view.live_is((await former_live(hands))[0]):
+        return ["the former version is live again"], True
+    return ["another version was published meanwhile; it is left alone"], False
 
 
 def _draft_was_live(entry: Entry, view: View) -> bool:
@@ -181,8 +191,11 @@ class ProofFailed(DifyopsError):
 async def _publish_former(hands: Hands) -> None:
     document, former = await former_live(hands)
     view = await look(hands)
+    hands.checkpoint("before former draft")
     await hands.instance.console.sync_draft(hands.entry.app_id, former.document, expected_hash=_hash(view.draft))
+    hands.checkpoint("after former draft")
     await hands.instance.console.publish(hands.entry.app_id, name="rollback undone", comment="difyops: undo")
+    hands.checkpoint("after former publish")
     after = await look(hands)
     if not after.live_is(document):
         raise ProofFailed(f"The former version of {hands.entry.app_name!r} could not be put back whole.")

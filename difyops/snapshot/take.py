@@ -16,13 +16,14 @@ from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.clock import Clock, SystemClock, iso
 from difyops.errors import DifyopsError, NotFound, PartialFailure, StoreError
-from difyops.fanout import Done, Failed, FanoutOptions, Skipped, fan_out
+from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.git_store import GitStore, StoreMoved
 from difyops.snapshot.assembly import Base, Files, Gathered, Scene, assemble, read_base
 from difyops.snapshot.changelog import changelog
 from difyops.snapshot.inventory import read_inventory
 from difyops.snapshot.layout import MANIFEST, Manifest
 from difyops.snapshot.reading import Reading, ReadOptions, read_app
+from difyops.snapshot.steps import Checkpoint, no_checkpoint
 from difyops.targets import select
 
 log = logging.getLogger("difyops.snapshot")
@@ -43,7 +44,7 @@ class TakeOptions:
     full: bool = False
     dry_run: bool = False
     limit: int = 4
-    deadline: float | None = None
+    checkpoint: Checkpoint = no_checkpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,13 +86,15 @@ class Taken:
 
 async def take(
     instance: Instance,
-    store: GitStore,
+    store: GitStore | None,
     options: TakeOptions,
     *,
     clock: Clock | None = None,
     progress: Progress | None = None,
 ) -> Taken:
     """Take a snapshot of what ``options.selectors`` mean into the branch of the instance's context.
+
+    Without a store (it does not exist yet) it is a dry run.
 
     Raises:
         SelectorError: a selector matches nothing. TagExists: the tag is there already. StoreError: the store cannot
@@ -100,6 +103,7 @@ async def take(
     clock = clock or SystemClock()
     started = clock.monotonic()
     apps = [app async for app in instance.console.apps()]
+    options.checkpoint("listed")
     chosen = select(apps, options.selectors) if apps or options.selectors != ("all",) else []
     whole = "all" in options.selectors
     inventory, inventory_failed = await read_inventory(instance) if whole else ({}, {})
@@ -111,6 +115,7 @@ async def take(
         inventory_failed=inventory_failed,
         selection=options.selectors,
         live_only=options.live_only,
+        full=options.full,
         taken_at=iso(clock.now()),
     )
     for _ in range(_TRIES):
@@ -120,7 +125,7 @@ async def take(
         changes = changelog(store, base.commit, base.manifest, files, manifest)
         findings = _findings(gathered)
         seconds = clock.monotonic() - started
-        if options.dry_run:
+        if options.dry_run or store is None:
             return _taken(instance, base.commit, manifest, base, changes, findings, seconds, None)
         try:
             commit = _write(store, instance.name, base, files, manifest, changes, options, clock)
@@ -140,7 +145,7 @@ async def _gather(
     async def work(app: App) -> Reading:
         return await read_app(instance, app, base.apps.get(app.id), how)
 
-    fan = FanoutOptions(limit=options.limit, deadline=options.deadline)
+    fan = FanoutOptions(limit=options.limit)
     async for result in fan_out(chosen, work, fan):
         match result:
             case Done(item=app, value=reading):
@@ -149,8 +154,7 @@ async def _gather(
                 gathered.gone.add(app.id)
             case Failed(item=app, error=error):
                 gathered.failed[app.id] = error
-            case Skipped(item=app, reason=reason):
-                gathered.failed[app.id] = DifyopsError(f"not read: {reason}")
+        options.checkpoint("app read")
         if progress:
             done = len(gathered.readings) + len(gathered.failed) + len(gathered.gone)
             progress(done, len(chosen), app.name)
@@ -171,14 +175,15 @@ def _write(
     text = _message(manifest, changes, options)
     tag = (options.tag, text) if options.tag else None
     note = json.dumps({"checked_at": manifest.taken_at, "complete": manifest.complete}).encode()
-    if same and tag is None and base.commit is not None:
+    if same and tag is None and base.commit is not None and not options.full:
         store.note(branch, note)
         return base.commit
-    if not same:
+    if not same or options.full:
         files = {**files, MANIFEST: manifest.encoded()}
+    options.checkpoint("before commit")
     commit = store.commit(
         branch,
-        {} if same else files,
+        {} if same and not options.full else files,
         base=base.commit,
         replace=False,
         message=text,
@@ -187,6 +192,7 @@ def _write(
         tag=tag,
         note=note,
     )
+    options.checkpoint("after commit")
     store.tidy()
     return commit
 

@@ -35,6 +35,25 @@ class Unreadable(Exception):
     """The text at this place has no reading that is not a guess."""
 
 
+class Budget:
+    """How many characters of one answer may be looked at, all readings together, so that no text takes for ever."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, size: int) -> None:
+        self.left = 6 * size + 100_000
+
+    def spend(self, amount: int) -> None:
+        """Count characters that were looked at.
+
+        Raises:
+            Unreadable: the answer needs more than its share.
+        """
+        self.left -= amount
+        if self.left < 0:
+            raise Unreadable
+
+
 class Note(NamedTuple):
     """An edit before anybody needs it: cheap to make, turned into an ``Edit`` for the verdict only."""
 
@@ -75,17 +94,21 @@ class Cursor:
     taken into texts; ``swallowed``: what a text holds looks more
     like the ends of two texts, or like the mark that is missing behind it. ``wrong_escapes``, ``path_escapes``: a backslash that escapes nothing was met, and one that does but
     may stand for itself.
-    ``alone``: nothing stands before the value. ``refused``: the code of a rule that forbids the value (a repeated key, NaN). ``places``: filled, when given, with
+    ``alone``: nothing stands before the value. ``refused``: the code of a rule that forbids the value (a repeated key, NaN). ``furthest``: where the reading is. ``places``: filled, when given, with
     the index at which each value starts.
     """
 
     __slots__ = (
-        "absorbed", "alone", "bare_keys", "cut", "forks", "manner", "notes", "path", "path_escapes", "places", "refused", "spare",
+        "absorbed", "alone", "bare_keys", "budget", "cut", "forks", "furthest", "manner", "notes", "path", "path_escapes", "places", "refused",
         "stack", "stopped", "swallowed", "text", "unclosed", "wrong_escapes",
     )  # fmt: skip
 
-    def __init__(self, text: str, manner: Manner = NEAR, *, places: dict[Path, int] | None = None) -> None:
+    def __init__(
+        self, text: str, manner: Manner = NEAR, *, budget: Budget | None = None, places: dict[Path, int] | None = None
+    ) -> None:
         self.text = text
+        self.budget = budget or Budget(len(text))
+        self.furthest = 0
         self.manner = manner
         self.places = places
         self.notes: list[Note] = []
@@ -98,7 +121,6 @@ class Cursor:
         self.absorbed = 0
         self.forks: set[str] = set()
         self.refused: str | None = None
-        self.spare = 50_000 + 4 * len(text)
 
     def note(self, before: object, after: object, reason: str, *, invented: bool = False) -> None:
         """Record one deviation at the current place."""
@@ -123,16 +145,6 @@ class Cursor:
         self.note(before, after, "cut off", invented=True)
         self.stop(cut=True)
 
-    def spend(self, amount: int) -> None:
-        """Count characters that are looked at again, so that no text takes quadratic time.
-
-        Raises:
-            Unreadable: the text needs more than its share.
-        """
-        self.spare -= amount
-        if self.spare < 0:
-            raise Unreadable
-
     def ends(self, at: int) -> bool:
         """Return whether the text, or the fence around it, ends here."""
         return at >= len(self.text) or self.text.startswith(("```", "~~~"), at)
@@ -152,4 +164,5 @@ class Cursor:
             else:
                 break
             at = WHITE.match(text, at).end()  # type: ignore[union-attr]
+        self.furthest = at
         return at

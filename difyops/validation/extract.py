@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from difyops.validation import strict
 from difyops.validation.candidate import Candidate
-from difyops.validation.cursor import Note
+from difyops.validation.cursor import Budget, Note
 from difyops.validation.faults import AnswerError
 from difyops.validation.judge import Schema
 from difyops.validation.repair import readings_at
@@ -25,7 +25,7 @@ _EXTRA_CLOSERS = re.compile(r"\s*([}\]][}\]\s]*)(?=\Z|```|~~~|\n|[A-Za-z(])")
 _GOES_ON = re.compile(r"""\s*(?:,\s*(?:["'“]|[\w$]+\s*:|\Z)|:)""")
 _IS_A_MEMBER = re.compile(r"""["'”]\s*[:：]\s*\Z""")
 _BRACKETS = re.compile(r"[{}\[\]]")
-_MOST_STARTS = 2_000
+_INK = re.compile(r"\S")
 _LONGEST_TALK = 80
 
 
@@ -36,20 +36,23 @@ def candidates(text: str, schema: Schema, options: EnforceOptions) -> list[list[
         groups = [group for group in (_fenced_scalar(text, options),) if group]
     starts = [group[0].start for group in groups]
     befores = [0, *(max(c.end for c in group) for group in groups)]
-    result = []
+    result: list[list[Candidate]] = []
+    goes_on = False
     for number, group in enumerate(groups):
         following = starts[number + 1] if number + 1 < len(starts) else len(text)
         head = text[befores[number] : group[0].start]
-        result.append([_in_context(c, head, text[c.end : max(following, c.end)], text) for c in group])
+        judged = [_in_context(c, head, text[c.end : max(following, c.end)], text) for c in group]
+        result.append([c.doubted("not_json") for c in judged] if goes_on else judged)
+        goes_on = goes_on or all(c.doubt == "not_json" for c in judged)
     return result
 
 
 def _groups(text: str, schema: Schema, options: EnforceOptions) -> list[list[Candidate]]:
     groups: list[list[Candidate]] = []
     damaged = False
-    at = tried = 0
-    spare = 20 * len(text) + 100_000
-    while (mark := _MARK.search(text, at)) is not None and tried < _MOST_STARTS and spare > 0:
+    at = 0
+    budget = Budget(len(text))
+    while (mark := _MARK.search(text, at)) is not None and budget.left > 0:
         at = mark.end()
         if mark[0][0] == "<":
             if mark[1]:
@@ -58,15 +61,14 @@ def _groups(text: str, schema: Schema, options: EnforceOptions) -> list[list[Can
                 at = _end_of_thinking(text, mark)
             continue
         start = mark.start()
-        tried += 1
-        group = readings_at(text, start, schema, options)
+        group = readings_at(text, start, schema, options, budget)
         if not group:
             damaged = damaged or _LOOKS_LIKE_JSON.match(text, start) is not None
-            spare -= min(len(text) - start, 4_000)
             continue
         groups.append([c.doubted("not_json") for c in group] if damaged else group)
         at = max(candidate.end for candidate in group)
-        spare -= at - start
+    if budget.left <= 0:  # what was not read might hold another answer
+        return [[candidate.doubted("too_large") for candidate in group] for group in groups]
     return groups
 
 
@@ -117,9 +119,9 @@ def _is_daring(candidate: Candidate) -> bool:
 
 
 def _talk(candidate: Candidate, text: str) -> Iterator[Note]:
-    for outside in (text[: candidate.start], text[candidate.end :]):
-        if outside.strip():
-            yield Note((), outside.strip()[:_LONGEST_TALK], "", "text left out")
+    for start, end in ((0, candidate.start), (candidate.end, len(text))):
+        if (first := _INK.search(text, start, end)) is not None:
+            yield Note((), text[first.start() : min(end, first.start() + _LONGEST_TALK)].strip(), "", "text left out")
 
 
 def _closes_unopened(tail: str) -> bool:

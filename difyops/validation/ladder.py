@@ -67,7 +67,7 @@ def _climb(text: str, schema: Schema, options: EnforceOptions, strict_fault: Ans
     if not text.strip("\ufeff \t\r\n\u200b") or not without_thinking(text).strip():
         return _failure("empty")
     found = _all_readings(text, schema, options, _MOST_LAYERS)
-    if options.repair and strict_fault is None:
+    if options.repair and strict_fault is None and len(text) <= options.max_repair_chars:
         found = _with_last_resorts(found, text, schema, options)
     return _decide(found, text, schema, options)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from difyops.validation import strict
 from difyops.validation.candidate import Candidate
@@ -26,8 +27,17 @@ _LAST_CLOSERS = re.compile(r"[\s}\]]*\Z")
 _WORD_START = re.compile(r"(?<=[\[{,:\s])[^\s\[\]{},:\"]")
 _WORD_END = re.compile(r"[^\s\[\]{},:\"](?=\s*[,:}\]\n])")
 _OTHER_QUOTE = re.compile(r"['’”“`´]")
+_DOUBLED_QUOTE = re.compile(r'(?<!\d)""')
 _LONGEST = 8_000
 _MOST_TRIES = 1_500
+
+_REASONS = {
+    **{(quote, True): "wrong quotes" for quote in "'’”“`´"},
+    **{(bracket, True): "missing bracket" for bracket in "{}[]"},
+    **{(bracket, False): "extra bracket" for bracket in "{}[]"},
+    ('"', True): "missing quote",
+    ('"', False): "extra quote",
+}
 
 Change = tuple[int, str, str]  # index, what stands there, what should
 
@@ -50,7 +60,9 @@ def one_edit_away(text: str, schema: Schema, options: EnforceOptions) -> list[Ca
             continue
         if not schema.accepts(value) or strangers(value, schema):
             continue
-        reason = "missing quote" if after == '"' else "missing bracket" if after else "extra bracket"
+        if _slipped_in(body, index, after):
+            return []
+        reason = _REASONS[before or after, bool(after)]
         note = Note((), before or _around(body, index), after or _around(changed, index), reason)
         candidate = Candidate(value=value, notes=(note,), rung=REPAIR, inner=True)
         found.setdefault(candidate.same_value(), candidate)
@@ -74,6 +86,7 @@ def _changes(body: str) -> Iterator[Change]:
         surplus = sum((token == opening) - (token == closing) for token, _ in tokens)
         if surplus == 1:
             yield from ((at, "", closing) for at in _after_items(tokens, limit))
+            yield from ((at, opening, "") for at in _doubled(tokens, opening))
         elif surplus == -1:
             yield from ((at, "", opening) for at in _before_items(tokens))
             yield from ((at, closing, "") for token, at in tokens if token == closing and not _joins(body, at))
@@ -90,8 +103,23 @@ def _quotes(body: str, limit: int) -> Iterator[Change]:
     last_quote = body.rfind('"')
     spots = {match.start() for match in _WORD_START.finditer(body)}
     spots |= {match.end() for match in _WORD_END.finditer(body)}
+    yield from ((found.start(), '"', "") for found in _DOUBLED_QUOTE.finditer(body))
     yield from ((at, "", '"') for at in sorted(spots) if at <= min(limit, last_quote))
-    yield from ((found.start(), found[0], '"') for found in _OTHER_QUOTE.finditer(body) if found.start() <= limit)
+    yield from ((found.start(), found[0], '"') for found in _OTHER_QUOTE.finditer(body) if body.count(found[0]) == 1)
+
+
+def _slipped_in(body: str, at: int, added: str) -> bool:
+    """Return whether the bracket to add stands inside the text beside it: then that text is in doubt, too."""
+    if added in ("}", "]"):
+        return body[:at].rstrip().endswith((added + '"',))
+    return added in ("{", "[") and body[at:].lstrip().startswith('"' + added)
+
+
+def _doubled(tokens: list[tuple[str, int]], opening: str) -> Iterator[int]:
+    """Yield where the same bracket opens twice in a row."""
+    for (token, at), (following, _) in pairwise(tokens):
+        if token == following == opening and (at or opening == "{"):
+            yield at
 
 
 def _after_items(tokens: list[tuple[str, int]], limit: int) -> Iterator[int]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 from difyops.validation import scalars, strings
-from difyops.validation.cursor import ELEMENT, KEY, KEY_AHEAD, MEMBER, NEAR, QUOTES, Cursor, Manner, Place, Unreadable
+from difyops.validation.cursor import ELEMENT, KEY, KEY_AHEAD, MEMBER, NEAR, QUOTES, Budget, Cursor, Manner, Place, Unreadable
 from difyops.validation.verdict import DEFAULTS, EnforceOptions, Path, shown
 
 _CLOSER = {"{": "}", "[": "]", "(": ")"}
@@ -39,9 +39,10 @@ class Reader(Cursor):
         manner: Manner = NEAR,
         *,
         options: EnforceOptions = DEFAULTS,
+        budget: Budget | None = None,
         places: dict[Path, int] | None = None,
     ) -> None:
-        super().__init__(text, manner, places=places)
+        super().__init__(text, manner, budget=budget, places=places)
         self.options = options
 
     def read(self, start: int) -> tuple[object, int]:
@@ -51,7 +52,10 @@ class Reader(Cursor):
             Unreadable: there is none that can be read without guessing.
         """
         self.alone = _PROSE_BEFORE.fullmatch(self.text, 0, start) is not None
-        return self._value(start, MEMBER)
+        try:
+            return self._value(start, MEMBER)
+        finally:
+            self.budget.left -= max(0, self.furthest - start) + 50
 
     def not_finite(self, spelled: str) -> None:
         """Refuse the number, or note that it became null where the options want that."""
@@ -119,6 +123,10 @@ class Reader(Cursor):
     def _member_value(self, at: int) -> tuple[object, int]:
         at = self.skip(at)
         head = self.text[at : at + 1]
+        if head == ":":
+            self.note(":", "", "extra colon")
+            at = self.skip(at + 1)
+            head = self.text[at : at + 1]
         if head and head in ",，;}":
             self.note("", None, "value missing", invented=True)
             return None, at
@@ -247,6 +255,8 @@ class Reader(Cursor):
             return self._foreign_closer(kind, at)
         if self._is_next_item(kind, end, at):
             self._doubt_if_swallowed(end, ",，")
+            if self.text[end] in "/#":
+                self.swallowed = True  # a comment right after a text, and no comma: it was part of the text
             self.note("", ",", "missing comma")
             return at, True
         self._doubt_if_swallowed(end, "}]")

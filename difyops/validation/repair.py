@@ -5,37 +5,45 @@ Bounded: each manner reads the text once, and the manners are tried only where t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from difyops.validation import strict
 from difyops.validation.candidate import Candidate
-from difyops.validation.cursor import NEAR, Manner, Note, Unreadable
+from difyops.validation.cursor import NEAR, Budget, Manner, Note, Unreadable
 from difyops.validation.faults import AnswerError
 from difyops.validation.judge import Schema
 from difyops.validation.reader import Reader
 from difyops.validation.shape import declared, nodes_at
 from difyops.validation.verdict import EXTRACT, REPAIR, EnforceOptions, Path
 
+_MAY_BE_STRICT = re.compile(r'\{[ \t\r\n]*["}]|\[[ \t\r\n]*["\[{\]\dtfnNI-]')
 _ALLOWED_BY_OPTION = {"duplicate_keys": "duplicates", "not_finite": "not_finite"}
 
 
-def readings_at(text: str, start: int, schema: Schema, options: EnforceOptions) -> list[Candidate]:
+def readings_at(
+    text: str, start: int, schema: Schema, options: EnforceOptions, budget: Budget
+) -> list[Candidate]:
     """Return every reading of the value that starts exactly at ``start``; none when it cannot be read."""
     doubt = None
     try:
+        if not _MAY_BE_STRICT.match(text, start):
+            raise ValueError
         value, end = strict.scan(text, start, options)
     except AnswerError as error:
         doubt = error.code
         if doubt == "too_deep":
             return [Candidate(value=None, start=start, end=len(text), doubt=doubt)]
-    except ValueError:
+    except ValueError as error:
+        budget.left -= 50 + (getattr(error, "pos", start) - start) // 8 + len(text) // 2_000
         if not options.repair:
             return []
     else:
         return [Candidate(value=value, start=start, end=end, rung=EXTRACT)]
     if len(text) > options.max_repair_chars:
         return [Candidate(value=None, start=start, end=len(text), doubt=doubt or "too_large")]
-    found = list(_tolerant(text, start, schema, options))
+    found = list(_tolerant(text, start, schema, options, budget))
     if doubt and not _allowed(doubt, options):
         return [candidate.doubted(doubt) for candidate in found]
     return found
@@ -46,13 +54,17 @@ def _allowed(code: str, options: EnforceOptions) -> bool:
     return name is not None and options.repair and getattr(options, name) != "refuse"
 
 
-def _tolerant(text: str, start: int, schema: Schema, options: EnforceOptions) -> Iterator[Candidate]:
+def _tolerant(
+    text: str, start: int, schema: Schema, options: EnforceOptions, budget: Budget
+) -> Iterator[Candidate]:
     forks = set()
     seen = set()
-    for manner in _manners(schema):
+    for manner in _manners(schema.names):
         if manner is not NEAR and not _concerns(manner, forks):
             continue
-        reader = Reader(text, manner, options=options)
+        if budget.left < 0:
+            return
+        reader = Reader(text, manner, options=options, budget=budget)
         try:
             value, end = reader.read(start)
         except Unreadable:
@@ -70,12 +82,13 @@ def _tolerant(text: str, start: int, schema: Schema, options: EnforceOptions) ->
             yield candidate
 
 
-def _manners(schema: Schema) -> tuple[Manner, ...]:
+@lru_cache(maxsize=64)
+def _manners(names: frozenset[str]) -> tuple[Manner, ...]:
     return (
         NEAR,
         Manner(closing="first"),
         Manner(closing="even"),
-        *((Manner(known=schema.names), Manner(closing="even", known=schema.names)) if schema.names else ()),
+        *((Manner(known=names), Manner(closing="even", known=names)) if names else ()),
         Manner(swap=True),
         Manner(literal=True),
         Manner(words=True),

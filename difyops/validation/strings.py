@@ -111,7 +111,7 @@ def _closing_quote(cursor: Cursor, at: int, place: Place) -> int:
     weak, absorbed, where = -1, 0, at + 1
     while (found := seek.search(text, where)) is not None:
         mark = found.start()
-        cursor.spend(mark - where + 20)
+        cursor.budget.spend(mark - where + 20)
         where = mark + 1
         if text[mark] == "\\":
             if not (manner.literal and text[where : where + 1] == '"' and _fits(cursor, place, where + 1)):
@@ -160,15 +160,19 @@ def _are_inches(text: str, marks: list[int]) -> bool:
 
 
 def _opens(text: str, mark: int) -> bool:
-    """Return whether a quote cannot be a closing one: a word follows at once, or it stands before one."""
+    """Return whether a quote cannot be a closing one: a word follows at once, or it stands apart before one."""
     before, after = text[mark - 1], text[mark + 1 : mark + 2]
-    return (after.isascii() and after.isalnum()) or ((before.isspace() or before in "([{:,=") and after.isalnum())
+    if after.isascii() and after.isalnum():
+        return True
+    return (before.isspace() and not after.isspace() and after not in ",.;:!?)]}") or (
+        before in "([{:,=" and after.isalnum()
+    )
 
 
 def _closes(text: str, mark: int) -> bool:
-    """Return whether a quote cannot be an opening one: a word stands right before it, or a separator follows."""
+    """Return whether a quote cannot be an opening one: a word stands right before it, or no word after it."""
     before, after = text[mark - 1], text[mark + 1 : mark + 2]
-    if before.isascii() and before.isalnum():
+    if after.isspace() or (before.isascii() and before.isalnum()):
         return True
     return not (before.isspace() or before in '([{:,="“') and not after.isalnum()
 

@@ -6,10 +6,12 @@ walking recorded and emulated answers side by side, so the order within a scenar
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,22 +29,19 @@ _HEADERS = ("content-type", "x-version", "x-env", "www-authenticate", "retry-aft
 
 
 class ShiftedClock:
-    """The real clock plus an offset that tests move."""
+    """A clock that starts on the day of the recordings and runs; tests move its offset."""
 
     def __init__(self) -> None:
         self.offset = 0.0
+        self._begin = time.monotonic()
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=self.offset)
+        return datetime(2026, 11, 20, 6, 0, tzinfo=UTC) + timedelta(seconds=self.monotonic() - self._begin)
 
     def monotonic(self) -> float:
-        import time
-
         return time.monotonic() + self.offset
 
     async def sleep(self, seconds: float) -> None:
-        import asyncio
-
         await asyncio.sleep(max(0.0, min(seconds, 0.05)))
 
 
@@ -50,8 +49,9 @@ class ShiftedClock:
 class Case:
     """One recording and how to send it.
 
-    ``auth`` is a role (logs in), ``admin`` (the admin key), ``none``, or ``recorded`` (the recorded headers with fresh
-    tokens); ``key`` the app whose service key is used, or ``dataset``; ``loose`` are paths left out of the comparison.
+    ``auth`` is a role (logs in), ``admin-key``, ``none``, or ``recorded`` (the recorded headers, fresh tokens);
+    ``key`` is the app whose service key is used, or ``dataset``; ``current_hash`` sends the draft's own hash instead
+    of the recorded one; ``loose`` are paths left out of the comparison.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Case:
     body: bytes | None = None
     content_type: str | None = None
     files: Any = None
+    current_hash: bool = False
     loose: tuple[str, ...] = ()
 
 
@@ -70,7 +71,7 @@ class Scenario:
     version: str
     folder: str
     name: str
-    steps: tuple[Case | Callable[[Replay], None], ...]
+    steps: tuple[Case | Callable[[Replay], Awaitable[None] | None], ...]
     apps: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -81,7 +82,7 @@ class Replay:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.clock = ShiftedClock()
-        self.emulator = Emulator(scenario.version, clock=self.clock, speed=2000.0, **scenario.settings)
+        self.emulator = Emulator(scenario.version, clock=self.clock, speed=500.0, **scenario.settings)
         transport = httpx.ASGITransport(app=self.emulator.app, raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
         self.ids: dict[str, str] = {}
@@ -128,7 +129,7 @@ class Replay:
             return {"authorization": f"Bearer {await self._key(case.key)}"}
         if case.auth == "none" or request["path"].startswith("/v1"):
             return {}
-        if case.auth == "admin":
+        if case.auth == "admin-key":
             return {
                 "authorization": f"Bearer {self.emulator.admin_key}",
                 "x-workspace-id": self.emulator.workspace_id,
@@ -160,7 +161,12 @@ class Replay:
             return case.body, case.content_type or "application/json"
         if "json" not in request:
             return None, None
-        text = self.translated(json.dumps(request["json"]))
+        payload = request["json"]
+        if case.current_hash:
+            app = self.emulator.instance.apps[self.translated(request["path"]).split("/")[4]]
+            assert app.draft is not None
+            payload = {**payload, "hash": app.draft.hash}
+        text = self.translated(json.dumps(payload))
         encoded = _encoded(self.emulator.password) if "login" in request["path"] else self.emulator.password
         return text.replace("<password>", encoded).encode(), "application/json"
 

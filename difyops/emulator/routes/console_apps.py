@@ -26,7 +26,7 @@ def list_apps(call: Call) -> Response:
     start = (page - 1) * limit
     rows = [views.app_row(call.instance, app) for app in found[start : start + limit]]
     head = {"page": page, "limit": limit, "total": len(found), "has_more": start + limit < len(found)}
-    return shapes.raw(shapes.dumps(head)[:-1] + b',"data":[' + b",".join(rows) + b"]}")
+    return shapes.raw(b"".join((shapes.dumps(head)[:-1], b',"data":[', b",".join(rows), b"]}")))
 
 
 def _filtered(call: Call) -> list[App]:

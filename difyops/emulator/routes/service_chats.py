@@ -107,12 +107,12 @@ async def _flow(call: Call, payload: JsonDict) -> Response:
         first = (events.PING, events.line(event)) if event else (events.PING,)
         return events.stream(events.silence(instance, *first))
     channel = Channel()
+    if streaming and instance.release.worker_streams and instance.control.has("worker_down"):
+        instance.waiting.append(lambda: _flow_work(instance, app, conversation, execution, message, channel, weight))
+        return events.stream(events.silence(instance, events.PING))
     work = _flow_work(instance, app, conversation, execution, message, channel, weight)
     if not streaming:
         return await _flow_blocking(instance, app, execution, message, work)
-    if instance.release.worker_streams and instance.control.has("worker_down"):
-        instance.waiting.append(work)
-        return events.stream(events.silence(instance, events.PING))
     detached = instance.release.worker_streams
     return events.stream(events.with_worker(instance, channel, work, detached=detached, ping_first=True))
 

@@ -9,7 +9,7 @@ from difyops.emulator.datasets import INDEXING_SECONDS, Dataset, Document, Segme
 from difyops.emulator.instance import Instance
 from difyops.emulator.routes import console_datasets as shared
 from difyops.emulator.routes.console_datasets import dataset_of, document_of
-from difyops.emulator.routes.console_providers import models_by_type
+from difyops.emulator.routes.console_models import models_by_type
 from difyops.emulator.routing import Call, Route
 from difyops.emulator.shapes import JsonDict
 

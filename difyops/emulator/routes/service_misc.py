@@ -198,7 +198,13 @@ def suggested(call: Call) -> Response:
     raise shapes.problem("bad_request", "Suggested Questions Is Disabled.", 400)
 
 
+def web_app(call: Call) -> Response:
+    """Refuse: the web app's own API is not emulated."""
+    raise shapes.unauthorized("App token is missing.")
+
+
 ROUTES = (
+    Route("GET", "/api/parameters", web_app, "hook"),
     Route("GET", f"{API}/info", info, "app"),
     Route("GET", f"{API}/parameters", parameters, "app"),
     Route("GET", f"{API}/meta", meta, "app"),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any
+from collections.abc import AsyncIterator
 
 from starlette.responses import Response
 
 from difyops.emulator import events, record_views, runs, shapes
 from difyops.emulator.events import Channel
-from difyops.emulator.records import Run, Task
+from difyops.emulator.interpreter import Execution
+from difyops.emulator.records import Task
 from difyops.emulator.routes.console_logs import log_page
 from difyops.emulator.routing import Call, Route
 from difyops.emulator.shapes import JsonDict, Problem
@@ -91,20 +91,19 @@ async def _streaming(call: Call, order: runs.Order) -> Response:
         first = (events.PING, events.line(event)) if event else (events.PING,)
         return events.stream(events.silence(instance, *first))
     channel = Channel()
-    work = runs.perform(execution, channel)
     if instance.release.worker_streams and instance.control.has("worker_down"):
         app.runs.remove(execution.run)
-        instance.waiting.append(_late(app, execution.run, work))
+        instance.waiting.append(lambda: _late(app, execution, channel))
         return events.stream(_released(app, events.silence(instance, events.PING)))
-    detached = instance.release.worker_streams
+    work, detached = runs.perform(execution, channel), instance.release.worker_streams
     body = events.with_worker(instance, channel, work, detached=detached, ping_first=True)
     return events.stream(_released(app, body))
 
 
-async def _late(app: App, row: Run, work: Coroutine[Any, Any, None]) -> None:
+async def _late(app: App, execution: Execution, channel: Channel) -> None:
     """Execute a request that waited for a worker, however long ago its client left."""
-    app.runs.append(row)
-    await work
+    app.runs.append(execution.run)
+    await runs.perform(execution, channel)
 
 
 async def _released(app: App, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

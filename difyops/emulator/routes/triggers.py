@@ -123,11 +123,11 @@ def _start(call: Call, app: App, trigger: Trigger, inputs: JsonDict) -> None:
         app=app, workflow=app.live, inputs=inputs, triggered_from="webhook", root=trigger.node_id,
         end_user=instance.end_user(app.id, "DEFAULT-USER", "trigger"),
     )  # fmt: skip
-    work = runs.perform(runs.prepare(instance, order))
+    execution = runs.prepare(instance, order)
     if instance.release.worker_streams and instance.control.has("worker_down"):
-        instance.waiting.append(work)
+        instance.waiting.append(lambda: runs.perform(execution))
     else:
-        instance.spawn(work)
+        instance.spawn(runs.perform(execution))
 
 
 ROUTES = (

@@ -1,0 +1,66 @@
+"""Handing a value out to where callers read it: ``keyring:``, ``file:`` (0600, replaced in one step), ``cmd:`` (stdin).
+
+Repeatable: a file or keyring entry that has the value already is left alone; a command may run a second time after a
+kill, so it must bear that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from difyops import credentials
+from difyops.errors import CredentialError, UsageError
+from difyops.rotation.hands import Hands
+from difyops.secret_text import SecretText
+
+_WRITABLE = ("keyring", "file", "cmd")
+
+
+def check_references(references: Sequence[str]) -> None:
+    """Refuse what cannot be written to.
+
+    Raises:
+        UsageError: names the reference.
+    """
+    for reference in references:
+        kind, _, rest = reference.partition(":")
+        if kind not in _WRITABLE or not rest.strip():
+            raise UsageError(
+                f"--deliver {shown(reference)}: it cannot be written to.",
+                hint="Use keyring:SERVICE/NAME, file:PATH or cmd:COMMAND (gets the value on standard input).",
+            )
+
+
+async def deliver(hands: Hands, secret: SecretText, *, what: str) -> None:
+    """Write ``secret`` to every place the rotation names.
+
+    Raises:
+        CredentialError: a place refused; those before it have the value.
+    """
+    for number, reference in enumerate(hands.rotation.settings.deliver, 1):
+        name = f"deliver {what} to place {number}"
+        if await asyncio.to_thread(_has, reference, secret):
+            continue
+
+        async def hand_over(reference: str = reference) -> None:
+            await asyncio.to_thread(credentials.store, reference, secret)
+
+        await hands.effect(name, hand_over, place=shown(reference), fingerprint=hands.seal(secret))
+
+
+def shown(reference: str) -> str:
+    """Return a reference for people; commands are cut to their first word."""
+    kind, _, rest = reference.partition(":")
+    if kind == "cmd":
+        return f"cmd:{rest.split(maxsplit=1)[0] if rest.split() else ''} ..."
+    return reference if kind in credentials.KINDS else "(not a reference)"
+
+
+def _has(reference: str, secret: SecretText) -> bool:
+    if reference.startswith("cmd:"):
+        return False
+    try:
+        return credentials.resolve(reference) == secret
+    except CredentialError:
+        return False

@@ -1,0 +1,125 @@
+"""What a step may use: the instance, the journal, the vault, time; and ``effect``, the only way to change anything.
+
+``effect`` writes "about to", does it, writes "did" and the audit line; the checkpoint before and after it is where
+tests kill the process. ``note`` keeps what a later step or a later process must know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from difyops.api.instance import Instance
+from difyops.clock import Clock, SystemClock
+from difyops.errors import DifyopsError
+from difyops.ledger import AuditEntry
+from difyops.rotation import journal as journals
+from difyops.rotation.journal import Journal
+from difyops.rotation.record import Rotation
+from difyops.rotation.vault import Vault, fingerprint
+from difyops.secret_text import SecretText
+
+T = TypeVar("T")
+Checkpoint = Callable[[str], None]
+Judge = Callable[[Any, Any], str | None]
+
+
+class NewValueRefused(DifyopsError):
+    """The new secret does not work; nothing was switched to it."""
+
+    code = "new_value_refused"
+
+
+def no_checkpoint(name: str) -> None:
+    """Do nothing at a numbered step."""
+
+
+def no_judge(schema: Any, value: Any) -> str | None:
+    """Say that schemas cannot be judged here."""
+    return "no judge for schemas was handed in"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workbench:
+    """What does not change from rotation to rotation. ``judge(schema, value)`` returns a complaint or ``None``."""
+
+    instance: Instance
+    journal: Journal
+    state: Path
+    actor: str
+    hold: str = "file"
+    clock: Clock = field(default_factory=SystemClock)
+    checkpoint: Checkpoint = no_checkpoint
+    judge: Judge = no_judge
+
+
+@dataclass(slots=True)
+class Hands:
+    """A workbench and the rotation it works on."""
+
+    bench: Workbench
+    rotation: Rotation
+
+    @property
+    def instance(self) -> Instance:
+        """Return the instance."""
+        return self.bench.instance
+
+    @property
+    def vault(self) -> Vault:
+        """Return what this rotation holds back."""
+        return Vault.of(self.bench.state, self.rotation.id, self.bench.hold)
+
+    def target(self, name: str) -> str:
+        """Return what the plan fixed under ``name`` (an id, a name); empty when it did not."""
+        return str(self.rotation.target.get(name) or "")
+
+    def memo(self, name: str) -> Any:
+        """Return what was noted under ``name``, ``None`` when nothing was."""
+        return self.rotation.memo.get(name)
+
+    def note(self, **facts: Any) -> None:
+        """Write down facts, unless they are known already."""
+        if any(name not in self.rotation.memo or self.rotation.memo[name] != fact for name, fact in facts.items()):
+            self.bench.journal.write(self.rotation, journals.NOTE, memo=facts)
+            self._remember(facts)
+
+    def seal(self, secret: SecretText) -> str:
+        """Return the fingerprint of a secret."""
+        return fingerprint(self.bench.state, secret)
+
+    async def effect(self, name: str, work: Callable[[], Awaitable[T]], **facts: Any) -> T:
+        """Do something that cannot be undone by forgetting it; ``facts`` go into the audit line."""
+        journal = self.bench.journal
+        journal.write(self.rotation, journals.ABOUT, name)
+        self.bench.checkpoint(f"before {name}")
+        result = await work()
+        self.bench.checkpoint(f"after {name}")
+        journal.write(self.rotation, journals.DID, name)
+        self.audit(name, "done", **facts)
+        return result
+
+    def found_done(self, name: str, **facts: Any) -> None:
+        """Write that an effect of a process that was cut off is there already."""
+        self.bench.journal.write(self.rotation, journals.DID, name, why="found done")
+        self.audit(name, "found done", **facts)
+
+    def audit(self, action: str, outcome: str, **facts: Any) -> None:
+        """Write one line of the audit trail."""
+        rotation = self.rotation
+        self.bench.journal.ledger.audit(
+            AuditEntry(
+                actor=self.bench.actor,
+                action=f"secret.{action.replace(' ', '_')}",
+                subject=rotation.subject,
+                when=self.bench.clock.now(),
+                context=rotation.context,
+                outcome=outcome,
+                data={"rotation": rotation.id, **facts},
+            )
+        )
+
+    def _remember(self, facts: dict[str, Any]) -> None:
+        self.rotation = replace(self.rotation, memo={**self.rotation.memo, **facts})

@@ -1,0 +1,200 @@
+"""The journal of rotations: one ledger event per line, on disk before what it announces is done.
+
+    rotation.begun   what is to be done            rotation.step   about | did | failed | note | state | back | again
+    rotation.ended   done or rolled back
+
+A rotation is never stored as such: ``folded`` makes it from its lines. Secrets are not written here; a plan that the
+ledger would have to censor (a secret that is an ordinary word) is refused, for it could not be read back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from difyops.clock import Clock
+from difyops.errors import Refused, SelectorError
+from difyops.ledger import Event, Ledger
+from difyops.rotation.machine import ENDED, State
+from difyops.rotation.record import Planned, Rotation, settings_of
+from difyops.secret_text import scrub
+
+BEGUN, STEP, ENDED_KIND = "rotation.begun", "rotation.step", "rotation.ended"
+ABOUT, DID, FAILED, NOTE, STATE, BACK, AGAIN = "about", "did", "failed", "note", "state", "back", "again"
+_MOST = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of a rotation's history: when, what kind of line, the step or effect, the words."""
+
+    when: Any
+    entry: str
+    step: str
+    text: str = ""
+
+
+@dataclass(slots=True)
+class Journal:
+    """The journal of one context's rotations."""
+
+    ledger: Ledger
+    context: str
+    clock: Clock
+
+    def begin(self, identity: str, planned: Planned, url: str) -> Rotation:
+        """Write the first line and return the rotation.
+
+        Raises:
+            Refused: a known secret is an ordinary word of the plan.
+        """
+        data = {
+            "rotation": identity,
+            "kind": planned.kind,
+            "label": planned.label,
+            "url": url,
+            "lock": planned.lock,
+            "target": dict(planned.target),
+            "settings": asdict(planned.settings),
+        }
+        vocabulary = json.dumps([data, planned.subject, [str(state) for state in State]])
+        if scrub(vocabulary) != vocabulary:
+            raise Refused("A secret in use is an ordinary word that also stands in the plan; it cannot be kept secret.")
+        self._append(BEGUN, planned.subject, data)
+        return self.read(identity, planned.subject)
+
+    def write(self, rotation: Rotation, entry: str, step: str = "", **facts: Any) -> None:
+        """Write one line; it is on disk when this returns."""
+        data = {"rotation": rotation.id, "entry": entry, "step": step, **facts}
+        self._append(STEP, rotation.subject, data)
+
+    def end(self, rotation: Rotation) -> None:
+        """Write that a rotation ended."""
+        self._append(ENDED_KIND, rotation.subject, {"rotation": rotation.id, "state": str(rotation.state)})
+
+    def read(self, identity: str, subject: str) -> Rotation:
+        """Return one rotation as it is now."""
+        return folded(self.ledger.events("rotation.*", subject=subject, context=self.context, limit=_MOST))[identity]
+
+    def open(self) -> list[Rotation]:
+        """Return the rotations that are not at their end, oldest first."""
+        ended = {event.data.get("rotation") for event in self._of_kind(ENDED_KIND)}
+        begun = [event for event in self._of_kind(BEGUN) if event.data.get("rotation") not in ended]
+        found = [self.read(str(event.data["rotation"]), event.subject) for event in begun]
+        return [rotation for rotation in found if rotation.is_open]
+
+    def all(self, *, limit: int = 50) -> list[Rotation]:
+        """Return the newest ``limit`` rotations, oldest first."""
+        begun = self._of_kind(BEGUN)[-limit:]
+        return [self.read(str(event.data["rotation"]), event.subject) for event in begun]
+
+    def finished(self) -> dict[str, Any]:
+        """Return when each subject was last rotated to the end, by subject."""
+        return {event.subject: event.when for event in self._of_kind(ENDED_KIND) if event.data.get("state") == "done"}
+
+    def find(self, given: str) -> Rotation:
+        """Return the one rotation whose id starts with ``given``.
+
+        Raises:
+            SelectorError: there is none, or several.
+        """
+        begun = [event for event in self._of_kind(BEGUN) if str(event.data.get("rotation", "")).startswith(given)]
+        if len(begun) != 1 or not given:
+            word = "No rotation has" if not begun else f"{len(begun)} rotations have"
+            raise SelectorError(f"{word} the id {given!r}.", hint="difyops secret status --all")
+        return self.read(str(begun[0].data["rotation"]), begun[0].subject)
+
+    def lines(self, rotation: Rotation) -> list[Line]:
+        """Return the history of a rotation."""
+        events = self.ledger.events("rotation.*", subject=rotation.subject, context=self.context, limit=_MOST)
+        return [_line(event) for event in events if event.data.get("rotation") == rotation.id]
+
+    def _of_kind(self, kind: str) -> list[Event]:
+        return self.ledger.events(kind, context=self.context, limit=_MOST)
+
+    def _append(self, kind: str, subject: str, data: Mapping[str, Any]) -> None:
+        self.ledger.append(
+            Event(kind=kind, subject=subject, when=self.clock.now(), context=self.context, data=data)
+        )
+
+
+def folded(events: Iterable[Event]) -> dict[str, Rotation]:
+    """Return the rotations that these lines tell of, by id."""
+    found: dict[str, Rotation] = {}
+    for event in events:
+        identity = str(event.data.get("rotation", ""))
+        if event.kind == BEGUN:
+            found[identity] = _begun(identity, event)
+        elif identity in found and event.kind == STEP:
+            found[identity] = replace(_after(found[identity], event.data), updated=event.when)
+    return found
+
+
+def _begun(identity: str, event: Event) -> Rotation:
+    data: Mapping[str, Any] = event.data
+    return Rotation(
+        id=identity,
+        kind=str(data["kind"]),
+        subject=event.subject,
+        label=str(data["label"]),
+        context=event.context,
+        url=str(data["url"]),
+        lock=str(data["lock"]),
+        target=data["target"],
+        settings=settings_of(data["settings"]),
+        started=event.when,
+        updated=event.when,
+    )
+
+
+def _after(rotation: Rotation, data: Mapping[str, Any]) -> Rotation:
+    match data.get("entry"):
+        case "note" | "did":
+            return replace(rotation, memo={**rotation.memo, **(data.get("memo") or {})})
+        case "failed":
+            return replace(
+                rotation,
+                failures=rotation.failures + 1,
+                hopeless=bool(data.get("hopeless")),
+                trouble=str(data.get("why") or ""),
+            )
+        case "state":
+            return _moved(rotation, State(str(data["state"])), str(data.get("why") or ""))
+        case "back":
+            return replace(rotation, wants_back=str(data.get("why") or "asked"), hopeless=False, failures=0)
+        case "again":
+            settings = replace(rotation.settings, force=rotation.settings.force or bool(data.get("force")))
+            state = rotation.parked_from if rotation.state is State.PARKED and rotation.parked_from else rotation.state
+            return replace(rotation, state=state, settings=settings, hopeless=False, failures=0, parked_from=None)
+        case _:
+            return rotation
+
+
+def _moved(rotation: Rotation, state: State, why: str) -> Rotation:
+    if state is rotation.state:  # a step that is repeated went well: tries are counted anew
+        return replace(rotation, failures=0, hopeless=False)
+    parked = rotation.state if state is State.PARKED else None
+    reason = rotation.wants_back or why or None if state is State.ROLLING_BACK else rotation.wants_back
+    trouble = rotation.trouble if state in (State.PARKED, State.ROLLING_BACK, State.ROLLED_BACK) else None
+    return replace(
+        rotation, state=state, failures=0, hopeless=False, parked_from=parked, wants_back=reason, trouble=trouble
+    )
+
+
+def _line(event: Event) -> Line:
+    data = event.data
+    if event.kind != STEP:
+        text = str(data.get("state") or data.get("label") or "")
+        return Line(when=event.when, entry=event.kind.removeprefix("rotation."), step="", text=text)
+    words = data.get("why") or data.get("state") or ", ".join(f"{k}={v}" for k, v in (_memo(data)).items())
+    return Line(when=event.when, entry=str(data.get("entry")), step=str(data.get("step")), text=str(words))
+
+
+def _memo(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    memo = data.get("memo")
+    return memo if isinstance(memo, Mapping) else {}
+
+
+__all__ = ["ABOUT", "AGAIN", "BACK", "DID", "ENDED", "FAILED", "NOTE", "STATE", "Journal", "Line", "folded"]

@@ -1,0 +1,129 @@
+"""The kinds of secrets: one file each, found by walking this package. The file's name, with dashes, is the word on the
+command line; its docstring is the help; it holds one class, ``Rotator``, that fulfils ``Kind``.
+
+Every method that changes something first looks whether it happened already: a process may have been killed just after.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol, cast
+
+from difyops.api.instance import Instance
+from difyops.api.model import App
+from difyops.errors import UsageError
+from difyops.rotation.hands import Hands
+from difyops.rotation.machine import Used
+from difyops.rotation.reading import Held, Reading
+from difyops.rotation.record import Planned
+from difyops.secret_text import SecretText
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a person asked for: the words after the kind, ``--field`` and ``--credential``."""
+
+    arguments: tuple[str, ...] = ()
+    field: str | None = None
+    credential: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OldUse:
+    """Whether the old secret is still in use as far as the server tells, and how sure that is, in words."""
+
+    in_use: bool = False
+    words: str = ""
+
+
+class Kind(Protocol):
+    """One kind of secret."""
+
+    name: str
+    arguments: tuple[str, ...]
+    needs_value: bool
+    role: str
+
+    async def plan(self, instance: Instance, reading: Reading, wanted: Wanted) -> Planned:
+        """Find the secret and say what would be done; nothing is changed."""
+        ...
+
+    async def users(self, instance: Instance, reading: Reading, planned: Planned) -> list[App]:
+        """Return the apps whose runs show whether the secret works."""
+        ...
+
+    async def inventory(self, instance: Instance, reading: Reading) -> list[Held]:
+        """Return the secrets of this kind."""
+        ...
+
+    async def create(self, hands: Hands) -> None:
+        """Make the new secret beside the old one. Raises ``NewValueRefused`` when it does not work."""
+        ...
+
+    async def prove_new(self, hands: Hands) -> None:
+        """Check the new secret by itself, where that is possible. Raises ``NewValueRefused``."""
+        ...
+
+    async def switch(self, hands: Hands) -> None:
+        """Make new runs use the new secret."""
+        ...
+
+    async def use_again(self, hands: Hands) -> None:
+        """Switch once more, after the runs in flight have passed; also brings a lost switch back."""
+        ...
+
+    async def observe(self, hands: Hands) -> Used:
+        """Tell which secret is used now."""
+        ...
+
+    async def old_use(self, hands: Hands) -> OldUse:
+        """Tell whether the old secret still has users of its own."""
+        ...
+
+    async def retire(self, hands: Hands) -> None:
+        """End the old secret."""
+        ...
+
+    async def is_retired(self, hands: Hands) -> bool:
+        """Say whether the old secret is refused (by calling with it, where that is possible)."""
+        ...
+
+    async def revert(self, hands: Hands) -> float:
+        """Take the new secret back; return 0 when it is done, else seconds to wait before asking again."""
+        ...
+
+    async def new_value(self, hands: Hands) -> SecretText | None:
+        """Return the new secret, for those who are to get it."""
+        ...
+
+    async def old_value(self, hands: Hands) -> SecretText | None:
+        """Return the old secret, where it can be had."""
+        ...
+
+    async def probe_key(self, hands: Hands, app_id: str) -> SecretText | None:
+        """Return the service key that health checks of an app must use, ``None``: any key of the app."""
+        ...
+
+
+@lru_cache(maxsize=1)
+def kinds() -> dict[str, Kind]:
+    """Return every kind by name."""
+    found = {}
+    for module in pkgutil.iter_modules(__path__):
+        rotator = importlib.import_module(f"{__name__}.{module.name}").Rotator()
+        found[rotator.name] = cast("Kind", rotator)
+    return found
+
+
+def kind_named(name: str) -> Kind:
+    """Return one kind.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if name not in kinds():
+        raise UsageError(f"{name!r} is not a kind of secret.", hint=f"One of: {', '.join(sorted(kinds()))}.")
+    return kinds()[name]

@@ -1,0 +1,208 @@
+"""Publishing exactly what is live with one environment variable changed, while somebody's draft stays theirs.
+
+A variable lives in a version, and only a draft can be published: so the draft is parked (a private file), the live
+version with the new value is written into it under its hash lock, published, proved by reading back, and the parked
+draft is put back. Each step looks first what is there, so it serves a first run and one that was cut off alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from difyops.api.model import Workflow
+from difyops.dsl.load import load_dsl
+from difyops.dsl.model import as_dict, env_variables
+from difyops.errors import Conflict, DifyopsError, NotFound, StalePlan
+from difyops.rotation.hands import Hands
+from difyops.secret_text import SecretText
+
+PARKED = "parked"
+JsonObject = dict[str, Any]
+BeforePublish = Callable[[], Awaitable[None]]
+
+
+class WrongVersionLive(DifyopsError):
+    """Something else than the live version with one value changed went live; it is taken back."""
+
+    code = "wrong_version_live"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """A version or a draft with its environment in clear. ``variables`` are as the server lists them."""
+
+    workflow: Workflow
+    values: dict[str, Any] = field(repr=False)
+
+    def value(self, name: str) -> SecretText | None:
+        """Return one variable's value, ``None`` when there is no such variable."""
+        return SecretText(str(self.values[name])) if name in self.values else None
+
+    def means(self, other: Version) -> bool:
+        """Say whether two versions run the same: graph and features (their hash), and all variables."""
+        mine, its = self.workflow, other.workflow
+        same = mine.hash == its.hash and self.values == other.values
+        return same and _plain(mine.conversation_variables) == _plain(its.conversation_variables)
+
+    def document(self) -> JsonObject:
+        """Return what has to be sent to have this as the draft: every value in clear."""
+        known = [item for item in self.workflow.environment_variables if item.get("name") in self.values]
+        variables = [{**item, "value": self.values[str(item["name"])]} for item in known]
+        return {**self.workflow.document, "environment_variables": variables}
+
+    def with_value(self, name: str, value: SecretText) -> Version:
+        """Return the same with one variable changed."""
+        return Version(workflow=self.workflow, values={**self.values, name: value.reveal()})
+
+
+async def read_live(hands: Hands) -> Version:
+    """Return what is live.
+
+    Raises:
+        NotFound: nothing is published (any more).
+    """
+    app_id = hands.target("app_id")
+    live = await hands.instance.console.published(app_id)
+    if live is None:
+        raise NotFound(f"{hands.target('app')!r} has no published version.", status=404)
+    return Version(workflow=live, values=await _values(hands, live))
+
+
+async def read_version(hands: Hands, version_id: str) -> Version:
+    """Return a published version that is not live any more.
+
+    Raises:
+        NotFound: the server does not have it any more.
+    """
+    async for version in hands.instance.console.versions(hands.target("app_id")):
+        if version.id == version_id:
+            return Version(workflow=version, values=await _values(hands, version))
+    raise NotFound("The former live version is not on the server any more.", status=404)
+
+
+async def read_draft(hands: Hands) -> Version | None:
+    """Return the draft, ``None`` when there is none."""
+    console, app_id = hands.instance.console, hands.target("app_id")
+    draft = await console.draft(app_id)
+    return Version(workflow=draft, values=await console.clear_environment(app_id)) if draft else None
+
+
+async def publish_with(hands: Hands, base: Version, value: SecretText, before_publish: BeforePublish) -> None:
+    """Make ``base`` with ``value`` in the rotation's variable live; the draft is parked until ``put_draft_back``.
+
+    Raises:
+        StalePlan: somebody edited the draft on top of what was written; nothing went live. Conflict: somebody saved the
+        draft a moment ago; try again. WrongVersionLive: an edit slipped in and went live.
+    """
+    wanted = base.with_value(hands.target("name"), value)
+    draft = await read_draft(hands)
+    if draft is None or not draft.means(wanted):
+        _park(hands, draft, base)
+        draft = await _write_draft(hands, draft, wanted)
+    await before_publish()
+    console, app_id = hands.instance.console, hands.target("app_id")
+    statuses = {trigger.node_id: trigger.status for trigger in await console.triggers(app_id)}
+    now = await read_draft(hands)
+    if now is None or not now.means(wanted):
+        raise StalePlan("The draft was edited meanwhile; nothing went live.")
+    comment = f"difyops {hands.rotation.id}: {hands.target('name')} changed, nothing else"
+    await hands.effect("publish", lambda: console.publish(app_id, name="secret rotation", comment=comment))
+    live = await read_live(hands)
+    if not live.means(wanted):
+        raise WrongVersionLive("What went live is not the former version with one value changed.")
+    for trigger in await console.triggers(app_id):
+        before = statuses.get(trigger.node_id)
+        if before in ("enabled", "disabled") and trigger.status != before:
+            await console.set_trigger(app_id, trigger.id, enabled=before == "enabled")
+
+
+async def put_draft_back(hands: Hands, old: SecretText | None, value: SecretText) -> None:
+    """Give the draft back what it held, with ``value`` where it held the ``old`` one; a draft edited since is left."""
+    parked = hands.vault.document(PARKED)
+    if parked is None:
+        return
+    draft = await read_draft(hands)
+    written = hands.memo("written")
+    if draft is None or [draft.workflow.hash, _seal(hands, draft)] == [written, hands.memo("written_value")]:
+        name, values = hands.target("name"), dict(parked["values"])
+        if old is not None and values.get(name) == old.reveal():
+            values[name] = value.reveal()
+        document = _restored(parked["document"], values)
+        expected = draft.workflow.hash if draft else None
+        try:
+            await hands.effect(
+                "put draft back",
+                lambda: hands.instance.console.sync_draft(
+                    hands.target("app_id"), document, expected_hash=expected
+                ),
+            )
+        except Conflict:
+            _set_aside(hands)
+    elif draft.workflow.hash != parked["hash"]:
+        _set_aside(hands)
+    hands.vault.drop(PARKED)
+
+
+def _park(hands: Hands, draft: Version | None, base: Version) -> None:
+    """Keep the draft, unless it says nothing that the live version does not.
+
+    Raises:
+        StalePlan: it is somebody's edit on top of what was written here before.
+    """
+    if draft is None or draft.means(base):
+        return
+    parked = hands.vault.document(PARKED)
+    if parked is not None and hands.memo("written") and draft.workflow.hash != parked["hash"]:
+        raise StalePlan("The draft was edited meanwhile; nothing went live.")
+    body = {"hash": draft.workflow.hash, "document": draft.workflow.document, "values": draft.values}
+    hands.vault.keep_document(PARKED, body)
+
+
+async def _write_draft(hands: Hands, draft: Version | None, wanted: Version) -> Version:
+    expected = draft.workflow.hash if draft else None
+    hands.note(written=wanted.workflow.hash, written_value=_seal(hands, wanted))
+    try:
+        await hands.effect(
+            "write draft",
+            lambda: hands.instance.console.sync_draft(
+                hands.target("app_id"), wanted.document(), expected_hash=expected
+            ),
+        )
+    except Conflict:
+        hands.note(written=None)
+        raise
+    return wanted
+
+
+async def _values(hands: Hands, version: Workflow) -> dict[str, Any]:
+    text = await hands.instance.console.export(hands.target("app_id"), version_id=version.id, clear_secrets=True)
+    clear = {str(item.get("name")): item.get("value") for item in env_variables(as_dict(load_dsl(text).get("workflow")))}
+    return {
+        str(item.get("name")): clear.get(str(item.get("name")), item.get("value"))
+        for item in version.environment_variables
+    }
+
+
+def _restored(document: JsonObject, values: JsonObject) -> JsonObject:
+    items = document.get("environment_variables") or ()
+    return {
+        **document,
+        "environment_variables": [{**item, "value": values.get(item.get("name"), item.get("value"))} for item in items],
+    }
+
+
+def _seal(hands: Hands, version: Version) -> str | None:
+    value = version.value(hands.target("name"))
+    return hands.seal(value) if value is not None else None
+
+
+def _set_aside(hands: Hands) -> None:
+    place = hands.vault.set_aside(PARKED)
+    if place is not None:
+        hands.note(draft_set_aside=str(place))
+
+
+def _plain(variables: Any) -> list[Any]:
+    return [{key: item.get(key) for key in ("name", "value_type", "value", "description")} for item in variables]

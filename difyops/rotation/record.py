@@ -1,0 +1,104 @@
+"""What a rotation is: what was asked, what it found out, how far it is. Frozen; made by folding its journal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from difyops.rotation.machine import ENDED, State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeSpec:
+    """One health check: a run of ``app`` (an id) and what its answer must be like.
+
+    ``contains`` is text, ``schema`` a JSON Schema, ``max_seconds`` a latency; without any, the run must succeed and
+    answer something. Inputs that are not given are made up from the app's form.
+    """
+
+    app: str
+    name: str
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    query: str = "ping"
+    contains: str | None = None
+    schema: Mapping[str, Any] | None = None
+    max_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How to go about it; times in seconds.
+
+    ``sick_limit`` failed health rounds in a row turn back; ``patience`` failed tries of a step give up. ``settle`` is
+    the pause before a switch is looked at and made again; ``handover`` the pause between giving callers the old value
+    back and deleting the new one; ``refusal`` how long a retired secret may go on being accepted.
+    """
+
+    grace: float = 600.0
+    deliver: tuple[str, ...] = ()
+    probes: tuple[ProbeSpec, ...] = ()
+    value_from: str | None = None
+    force: bool = False
+    sick_limit: int = 2
+    patience: int = 5
+    settle: float = 2.0
+    handover: float = 30.0
+    refusal: float = 1800.0
+    pause: float = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What would be done: the secret (``subject`` is its stable address), ids and names the kind needs, what to know.
+
+    ``old`` names the present secret for people; ``steps`` are the changes in order; ``warnings`` what to know before.
+    """
+
+    kind: str
+    subject: str
+    label: str
+    target: Mapping[str, str]
+    lock: str
+    old: str | None
+    steps: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    settings: Settings = field(default_factory=Settings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rotation:
+    """One rotation as its journal tells it. ``memo`` is what its kind noted: ids, names, fingerprints; no secrets."""
+
+    id: str
+    kind: str
+    subject: str
+    label: str
+    context: str
+    url: str
+    lock: str
+    target: Mapping[str, str]
+    settings: Settings
+    state: State = State.PLANNED
+    memo: Mapping[str, Any] = field(default_factory=dict)
+    failures: int = 0
+    hopeless: bool = False
+    trouble: str | None = None
+    wants_back: str | None = None
+    parked_from: State | None = None
+    started: datetime
+    updated: datetime
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether something is still to be done, by difyops or (parked) by a person."""
+        return self.state not in ENDED
+
+
+def settings_of(data: Mapping[str, Any]) -> Settings:
+    """Read settings back from the journal."""
+    values = dict(data)
+    values["deliver"] = tuple(values.get("deliver") or ())
+    values["probes"] = tuple(ProbeSpec(**item) for item in values.get("probes") or ())
+    return Settings(**values)

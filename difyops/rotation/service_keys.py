@@ -1,0 +1,195 @@
+"""Rotating service keys, whatever they open: create beside, prove, hand out, delete the old one, call until refused.
+
+The two kinds of service keys (of an app, of the workspace's datasets) differ in their address and in the cheapest call
+that proves a key. Both keys work at the same time, so nothing is switched at the instance: callers switch when they
+read the new value.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from difyops.api.instance import Instance
+from difyops.api.keys import MOST_KEYS, Key, Keys
+from difyops.clock import from_unix, iso
+from difyops.errors import NotAuthenticated, Refused, SelectorError
+from difyops.rotation.hands import Hands, NewValueRefused
+from difyops.rotation.kinds import OldUse
+from difyops.rotation.machine import Used
+from difyops.rotation.vault import OLD
+from difyops.secret_text import SecretText
+
+LAG = "the last use is written every 30 minutes, and never where the server's scheduler (beat) does not run"
+
+
+class ServiceKeyRotator:
+    """What both kinds share; a kind says where its keys are (``keys``) and how one is tried (``try_key``)."""
+
+    needs_value = False
+    role = "admin"  # an editor may create keys but not delete them: the old one could never be retired
+
+    def keys(self, instance: Instance, target: Any) -> Keys:
+        """Return the surface of the keys."""
+        raise AssertionError("a kind says where its keys are")
+
+    async def try_key(self, hands: Hands, key: SecretText) -> None:
+        """Make the cheapest call with a key; raises what the server says."""
+        raise AssertionError("a kind says how a key is tried")
+
+    async def create(self, hands: Hands) -> None:
+        """Create the new key; a key that was created by a process cut off is found by comparing the lists."""
+        keys = self._keys(hands)
+        if hands.memo("known") is None:
+            hands.note(known=[key.id for key in await keys.list()])
+        if hands.memo("new_id") is None:
+            found = await self._created_already(hands)
+            if found:
+                hands.found_done("create key", key=found.id, fingerprint=hands.seal(found.token))
+            created = found or await hands.effect("create key", keys.create)
+            hands.note(new_id=created.id, new_fingerprint=hands.seal(created.token))
+        await self.prove_new(hands)
+
+    async def prove_new(self, hands: Hands) -> None:
+        """Call with the new key."""
+        try:
+            await self.try_key(hands, (await self._new(hands)).token)
+        except NotAuthenticated as error:
+            raise NewValueRefused(f"The new key does not work: {error.message}", hint=error.hint) from error
+
+    async def switch(self, hands: Hands) -> None:
+        """Remember when callers could switch; the instance accepts both keys."""
+        hands.note(switched_at=hands.bench.clock.now().timestamp())
+
+    async def use_again(self, hands: Hands) -> None:
+        """Do nothing: the callers decide."""
+
+    async def observe(self, hands: Hands) -> Used:
+        """Say new when the new key is served; whether callers use it, their last use tells later."""
+        await self.try_key(hands, (await self._new(hands)).token)
+        return Used.NEW
+
+    async def old_use(self, hands: Hands) -> OldUse:
+        """Read the old key's last use."""
+        old = await self._old(hands)
+        if old is None:
+            return OldUse()
+        seen = from_unix(old.last_used_at)
+        if seen is None:
+            return OldUse(words=f"the old key's last use is not known ({LAG})")
+        switched = float(hands.memo("switched_at") or 0)
+        return OldUse(in_use=old.last_used_at is not None and old.last_used_at > switched, words=_last_use(seen))
+
+    async def retire(self, hands: Hands) -> None:
+        """Delete the old key; its value is held until it is refused."""
+        old = await self._old(hands)
+        if old is None:
+            return
+        hands.vault.keep(OLD, old.token)
+        await hands.effect(
+            "delete old key",
+            lambda: self._keys(hands).delete(old.id),
+            key=old.id,
+            fingerprint=hands.seal(old.token),
+        )
+
+    async def is_retired(self, hands: Hands) -> bool:
+        """Call with the old key: deleted is not refused yet, for up to ten minutes (OBSERVED 8)."""
+        held = hands.vault.get(OLD)
+        if held is None:
+            return await self._old(hands) is None
+        try:
+            await self.try_key(hands, held)
+        except NotAuthenticated:
+            return True
+        return False
+
+    async def revert(self, hands: Hands) -> float:
+        """Delete the new key, but only after callers had time to read the old one again."""
+        new = await self._new_if_any(hands)
+        if new is None:
+            return 0.0
+        given_back = hands.memo("given_back_at")
+        if given_back is not None:
+            left = float(given_back) + hands.rotation.settings.handover - hands.bench.clock.now().timestamp()
+            if 0 < left <= hands.rotation.settings.handover:
+                return left
+        await hands.effect("delete new key", lambda: self._keys(hands).delete(new.id), key=new.id)
+        return 0.0
+
+    async def new_value(self, hands: Hands) -> SecretText | None:
+        """Return the new key: the list always shows it."""
+        return (await self._new(hands)).token
+
+    async def old_value(self, hands: Hands) -> SecretText | None:
+        """Return the old key."""
+        old = await self._old(hands)
+        return old.token if old else None
+
+    def _keys(self, hands: Hands) -> Keys:
+        return self.keys(hands.instance, hands.rotation.target)
+
+    async def _created_already(self, hands: Hands) -> Key | None:
+        """Return the key that was made though its id was lost; ``None`` when none was.
+
+        Raises:
+            Refused: several appeared meanwhile, so that none can be called ours.
+        """
+        known = set(hands.memo("known") or ())
+        fresh = [key for key in await self._keys(hands).list() if key.id not in known]
+        if len(fresh) > 1:
+            listed = ", ".join(key.id for key in fresh)
+            raise Refused(f"{len(fresh)} keys appeared since this rotation began; which one is ours? {listed}")
+        return fresh[0] if fresh else None
+
+    async def _new_if_any(self, hands: Hands) -> Key | None:
+        if hands.memo("known") is None:
+            return None
+        if hands.memo("new_id") is None:
+            return await self._created_already(hands)
+        return await self._key(hands, str(hands.memo("new_id")))
+
+    async def _new(self, hands: Hands) -> Key:
+        new = await self._key(hands, str(hands.memo("new_id")))
+        if new is None:
+            raise NewValueRefused("Somebody deleted the new key meanwhile.")
+        return new
+
+    async def _old(self, hands: Hands) -> Key | None:
+        return await self._key(hands, hands.target("old_id")) if hands.target("old_id") else None
+
+    async def _key(self, hands: Hands, key_id: str) -> Key | None:
+        return next((key for key in await self._keys(hands).list() if key.id == key_id), None)
+
+
+def old_key(keys: tuple[Key, ...], wanted: str | None) -> Key | None:
+    """Return the key to replace: the one named by the start of its id, the only one, ``None`` when there is none.
+
+    Raises:
+        SelectorError: several and none chosen. Refused: there is no room for one more.
+    """
+    chosen = [key for key in keys if key.id.startswith(wanted)] if wanted else list(keys)
+    if wanted and len(chosen) != 1:
+        raise SelectorError(f"No single key has an id that starts with {wanted!r}.", hint=_listed(keys))
+    if len(chosen) > 1:
+        raise SelectorError(f"There are {len(chosen)} keys; which one is to be replaced?", hint=_listed(keys))
+    if len(keys) >= MOST_KEYS:
+        raise Refused(
+            f"There are {len(keys)} keys already, and the server allows {MOST_KEYS}; a new one finds no room.",
+            hint="Delete one that is not in use in the web page first.",
+        )
+    return chosen[0] if chosen else None
+
+
+def key_words(key: Key) -> str:
+    """Return a key for people: its id and times, never the token."""
+    created, used = from_unix(key.created_at), from_unix(key.last_used_at)
+    return f"{key.id} (created {iso(created) if created else 'unknown'}, {_last_use(used)})"
+
+
+def _listed(keys: tuple[Key, ...]) -> str:
+    return "Add --credential ID: " + "; ".join(key_words(key) for key in keys)
+
+
+def _last_use(seen: datetime | None) -> str:
+    return f"last used {iso(seen)}" if seen else "last use unknown"

@@ -1,0 +1,105 @@
+"""Values that must survive a kill while a rotation is open: the new value, the old one, a colleague's parked draft.
+
+Kept as 0600 files under ``rotation-secrets/<rotation>/`` in the state folder (or in the keyring, when the
+configuration says ``secrets: {hold: keyring}``) and removed when the rotation ends. Never in the journal, never in
+SQLite. Fingerprints are keyed with a random key of this installation, so that a short secret cannot be guessed from one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from difyops import atomic_file, credentials
+from difyops.errors import CredentialError, StoreError
+from difyops.secret_text import SecretText
+
+NEW, OLD = "new", "old"
+FILE, KEYRING = "file", "keyring"
+_SERVICE = "difyops-rotation"
+
+
+@dataclass(frozen=True, slots=True)
+class Vault:
+    """What one rotation holds back."""
+
+    folder: Path
+    identity: str
+    hold: str = FILE
+
+    @classmethod
+    def of(cls, state: Path, identity: str, hold: str = FILE) -> Vault:
+        """Return the vault of a rotation."""
+        return cls(state / "rotation-secrets" / identity, identity, hold)
+
+    def keep(self, name: str, secret: SecretText) -> None:
+        """Hold a secret; JSON inside, so that line breaks in it survive."""
+        credentials.store(self._reference(name), SecretText(json.dumps(secret.reveal())))
+
+    def get(self, name: str) -> SecretText | None:
+        """Return a held secret, ``None`` when it is not held."""
+        try:
+            return SecretText(json.loads(credentials.resolve(self._reference(name)).reveal()))
+        except CredentialError as error:
+            if self.hold == FILE and (self.folder / name).exists():
+                raise StoreError(f"The held value {self.folder / name} cannot be read: {error.message}") from error
+            return None
+
+    def keep_document(self, name: str, document: dict[str, Any]) -> None:
+        """Hold a JSON document (always a private file: it can be large)."""
+        atomic_file.write(self.folder / f"{name}.json", json.dumps(document).encode(), mode=atomic_file.PRIVATE)
+
+    def document(self, name: str) -> dict[str, Any] | None:
+        """Return a held document, ``None`` when there is none."""
+        path = self.folder / f"{name}.json"
+        if not path.exists():
+            return None
+        found = json.loads(atomic_file.read_private(path))
+        return found if isinstance(found, dict) else None
+
+    def drop(self, name: str) -> None:
+        """Let go of one document."""
+        atomic_file.remove(self.folder / f"{name}.json")
+
+    def forget(self, name: str) -> None:
+        """Let go of one secret; one that is not held is fine."""
+        credentials.forget(self._reference(name))
+
+    def set_aside(self, name: str) -> Path | None:
+        """Move a document to where it outlives the rotation, and return its place; ``None`` when there is none."""
+        source = self.folder / f"{name}.json"
+        if not source.exists():
+            return None
+        target = self.folder.parent.parent / "set-aside" / f"{self.identity}-{name}.json"
+        atomic_file.write(target, atomic_file.read_private(source), mode=atomic_file.PRIVATE)
+        atomic_file.remove(source)
+        return target
+
+    def clear(self) -> None:
+        """Remove everything that is held; twice is fine."""
+        for name in (NEW, OLD):
+            self.forget(name)
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+
+    def _reference(self, name: str) -> str:
+        if self.hold == KEYRING:
+            return f"keyring:{_SERVICE}/{self.identity}-{name}"
+        return f"file:{self.folder / name}"
+
+
+def fingerprint(state: Path, secret: SecretText) -> str:
+    """Return 16 hex digits that tell secrets apart for somebody who holds this installation's key, and nobody else."""
+    path = state / "fingerprint.key"
+    if not path.exists():
+        with atomic_file.lock(state / "fingerprint.lock", wait=5.0, holding="the fingerprint key"):
+            if not path.exists():
+                atomic_file.write(path, secrets.token_hex(32).encode(), mode=atomic_file.PRIVATE)
+    key = atomic_file.read_private(path)
+    return hmac.new(key, secret.reveal().encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:16]

@@ -1,0 +1,94 @@
+"""``app.answers``: a real run of an app, and whether its answer is what it should be."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from difyops.api.run_faults import BAD_INPUT, CONCURRENCY, RunFailed
+from difyops.api.service import Answer, Question, Service, app_key
+from difyops.errors import Forbidden, NotAuthenticated, TimedOut
+from difyops.runbook.parameters import Duration
+from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
+from difyops.runbook.scene import Scene
+
+
+async def check(
+    scene: Scene,
+    *,
+    app: str,
+    inputs: dict[str, Any] | None = None,
+    query: str = "ping",
+    expect: list[str] | None = None,
+    never: list[str] | None = None,
+    schema: dict[str, Any] | None = None,
+    max_seconds: Duration | None = None,
+    silence: Duration = 30.0,
+    user: str = "difyops-runbook",
+) -> Result:
+    """Run the app once through its own API, with one of its keys, and look at the answer.
+
+    It costs what a run costs. ``expect`` are texts that the answer must hold, ``never`` texts it must not; ``schema``
+    is a JSON schema for the answer (or a workflow's outputs). Silence of ``silence`` seconds is a failure: pings come
+    every ten. A wrong input, a missing key and the app's own concurrency limit are inconclusive.
+    """
+    chosen = await scene.app(app)
+    instance = await scene.instance()
+    service = Service(instance.transport, await app_key(instance.console, chosen.id), chosen.mode)
+    question = Question(inputs=inputs or {}, query=query, user=user)
+    began = time.monotonic()
+    try:
+        answer = await service.run(question, silence=silence)
+    except TimedOut as error:
+        return Fail(text=f"{chosen.name}: {error.message}", hint="Is a worker running? Look at queue.depth.")
+    except (Forbidden, NotAuthenticated) as error:
+        return Fail(text=f"{chosen.name}: {error.message}", hint=error.hint or f"difyops app show {chosen.name!r}")
+    except RunFailed as error:
+        took = Value(name="seconds", value=round(time.monotonic() - began, 3), unit="s")
+        kind: type[Result] = Inconclusive if error.kind in (BAD_INPUT, CONCURRENCY) else Fail
+        return kind(text=f"{chosen.name}: {error.message} ({error.kind})", values=(took,), hint=error.hint)
+    values = _values(answer, max_seconds)
+    wrong = _wrong(answer, expect or [], never or [], schema)
+    if wrong is None and max_seconds is not None and answer.seconds > max_seconds:
+        wrong = f"answered after {answer.seconds:.2f} s, {max_seconds:g} s are allowed"
+    if wrong is not None:
+        return Fail(text=f"{chosen.name}: {wrong}", values=values, excerpt=_shown(answer))
+    return Pass(text=f"{chosen.name} answered in {answer.seconds:.2f} s", values=values, excerpt=_shown(answer)[:200])
+
+
+def _values(answer: Answer, limit: float | None) -> tuple[Value, ...]:
+    found = [Value(name="seconds", value=round(answer.seconds, 3), unit="s", fail=limit)]
+    if answer.first_token is not None:
+        found.append(Value(name="first_token", value=round(answer.first_token, 3), unit="s"))
+    if answer.tokens is not None:
+        found.append(Value(name="tokens", value=answer.tokens, unit="tokens"))
+    return tuple(found)
+
+
+def _wrong(answer: Answer, expect: list[str], never: list[str], schema: dict[str, Any] | None) -> str | None:
+    text = _shown(answer)
+    if not text.strip():
+        return "the run succeeded with an empty answer (a cut edge, or blank outputs)"
+    missing = [item for item in expect if item not in text]
+    if missing:
+        return f"the answer does not hold {missing[0]!r}"
+    present = [item for item in never if item in text]
+    if present:
+        return f"the answer holds {present[0]!r}, which it must not"
+    return _violation(answer, schema) if schema is not None else None
+
+
+def _violation(answer: Answer, schema: dict[str, Any]) -> str | None:
+    from difyops.validation import compile_schema, enforce
+
+    body = json.dumps(dict(answer.outputs)) if answer.outputs else answer.text
+    verdict = enforce(body, compile_schema(schema))
+    if verdict.ok:
+        return None
+    first = f": {verdict.violations[0].message}" if verdict.violations else ""
+    return f"the answer does not fit the schema{first}"
+
+
+def _shown(answer: Answer) -> str:
+    return answer.text if answer.text.strip() or not answer.outputs else json.dumps(dict(answer.outputs))

@@ -1,0 +1,145 @@
+"""``app.wiring``: does everything that an app is wired to still exist?"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import Any
+
+from difyops.api.instance import Instance
+from difyops.api.model import App
+from difyops.dsl.model import datasets, iter_nodes, models, node_types, tools
+from difyops.errors import DifyopsError
+from difyops.fanout import Done, Failed, FanoutOptions, fan_out
+from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
+from difyops.runbook.scene import Scene
+
+
+async def check(
+    scene: Scene, *, apps: list[str], draft: bool = False, max_problems: int = 0, dependencies: bool = True
+) -> Result:
+    """Look for tools that were deleted, datasets, providers and models that are gone, node types the server lacks,
+    model nodes that nothing leads to, and plugins that the last import missed.
+
+    Looks at what is live (``draft: true``: at the drafts). The platform publishes broken apps without a word; only
+    their runs fail, or succeed empty. Nothing is run here.
+    """
+    chosen = await scene.chosen(apps)
+    instance = await scene.instance()
+    stock = await _stock(instance)
+
+    async def look(app: App) -> list[str]:
+        return await _problems(instance, app, stock, draft=draft, dependencies=dependencies)
+
+    found: list[str] = []
+    unread: list[str] = []
+    async for result in fan_out(chosen, look, FanoutOptions(limit=instance.context.max_in_flight)):
+        match result:
+            case Done(item=app, value=problems):
+                found += [f"{app.name}: {problem}" for problem in problems]
+            case Failed(item=app, error=error):
+                unread.append(f"{app.name}: {error.message}")
+    values = (
+        Value(name="problems", value=len(found), fail=max_problems),
+        Value(name="apps", value=len(chosen) - len(unread)),
+    )
+    if len(found) > max_problems:
+        text = f"{len(found)} broken references in {len(chosen)} apps; first: {sorted(found)[0]}"
+        return Fail(text=text, values=values, excerpt="; ".join(sorted(found)[:12]))
+    if unread:
+        return Inconclusive(text=f"{len(unread)} of {len(chosen)} apps could not be read: {unread[0]}", values=values)
+    return Pass(text=f"{len(chosen)} apps refer to nothing that is gone", values=values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stock:
+    """What the workspace has."""
+
+    datasets: frozenset[str]
+    providers: frozenset[str]
+    models: frozenset[tuple[str, str]]
+    tool_providers: frozenset[str]
+
+
+async def _stock(instance: Instance) -> _Stock:
+    workspace = instance.workspace
+    usable = await workspace.models("llm")
+    for kind in ("text-embedding", "rerank"):
+        with contextlib.suppress(DifyopsError):  # kinds that no plugin offers answer with errors on some versions
+            usable |= await workspace.models(kind)
+    tool_rows = await workspace.tool_providers()
+    return _Stock(
+        datasets=frozenset([str(row.get("id")) async for row in workspace.datasets()]),
+        providers=frozenset(str(row.get("provider")) for row in await workspace.model_providers()),
+        models=frozenset(usable),
+        tool_providers=frozenset(str(row.get(key)) for row in tool_rows for key in ("id", "name")),
+    )
+
+
+async def _problems(instance: Instance, app: App, stock: _Stock, *, draft: bool, dependencies: bool) -> list[str]:
+    detail = await instance.console.app(app.id)
+    found = [
+        f"the tool {item.get('tool_name') or item.get('provider_id')!r} was deleted"
+        for item in detail.raw.get("deleted_tools") or ()
+        if isinstance(item, dict)
+    ]
+    document = await _document(instance, detail, draft=draft)
+    if document is not None:
+        found += _missing(document, stock) + _lonely(document)
+        unknown = instance.capabilities.unknown_node_types(node_types(document))
+        found += [f"node type {kind!r} is not known to this server" for kind in sorted(unknown)]
+    if dependencies:
+        found += [f"the plugin {name} is missing" for name in await instance.console.missing_dependencies(app.id)]
+    return found
+
+
+async def _document(instance: Instance, app: App, *, draft: bool) -> dict[str, Any] | None:
+    if not app.has_workflow:
+        return {"model_config": app.model_config or {}}
+    if draft:
+        found = await instance.console.draft(app.id)
+    else:
+        found = await instance.console.published(app.id) if app.live_version else None
+    return found.document if found else None
+
+
+def _missing(document: dict[str, Any], stock: _Stock) -> list[str]:
+    found = [f"the dataset {item} is gone" for item in sorted(datasets(document) - stock.datasets)]
+    for provider, name in sorted(models(document)):
+        if not _has(stock.providers, provider):
+            found.append(f"the model provider {provider!r} is gone")
+        elif not any(model == name and _same(offered, provider) for offered, model in stock.models):
+            found.append(f"the model {name!r} of {provider} cannot be used")
+    for provider, kind, name, _ in sorted(tools(document), key=str):
+        if kind in ("builtin", "api", "workflow", "mcp") and not _has(stock.tool_providers, provider):
+            found.append(f"the provider of the tool {name!r} is gone ({provider})")
+    return found
+
+
+def _lonely(document: dict[str, Any]) -> list[str]:
+    """Name the nodes without an edge that leads to them: they never run, and the run still succeeds."""
+    graph = document.get("graph") or {}
+    reached = {edge.get("target") for edge in graph.get("edges") or () if isinstance(edge, dict)}
+    inside = {
+        str(node.get("id"))
+        for node in graph.get("nodes") or ()
+        if isinstance(node, dict) and (node.get("parentId") or str(node.get("type", "")).endswith("-start"))
+    }
+    starts = ("start", "trigger-webhook", "trigger-schedule", "trigger-plugin", "iteration-start", "loop-start")
+    return [
+        f"no edge leads to the node {node.name!r}"
+        for node in iter_nodes(document)
+        if node.type in ("end", "answer", "llm", "agent")
+        and node.type not in starts
+        and node.id not in reached
+        and node.id not in inside
+    ]
+
+
+def _has(known: frozenset[str], wanted: str) -> bool:
+    return any(_same(item, wanted) for item in known)
+
+
+def _same(known: str, wanted: str) -> bool:
+    """Compare provider names: old documents say ``openai``, servers say ``langgenius/openai/openai``."""
+    return known == wanted or known.rpartition("/")[2] == wanted or wanted.rpartition("/")[2] == known

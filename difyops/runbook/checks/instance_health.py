@@ -1,0 +1,127 @@
+"""``instance.health``: which part of an instance is down, told apart by what still answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from difyops.api.instance import Instance
+from difyops.api.run_faults import PLUGIN_DOWN, RunFailed, kind_of
+from difyops.api.service import Question, Service, app_key
+from difyops.api.transport import Transport, TransportOptions
+from difyops.errors import AuthError, CredentialError, DifyopsError, ServerFault, TimedOut, Unreachable
+from difyops.runbook.parameters import Duration
+from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
+from difyops.runbook.scene import Scene
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """One part: up, down, or not looked at (``unknown``)."""
+
+    name: str
+    state: str
+    said: str = ""
+
+
+async def check(
+    scene: Scene,
+    *,
+    worker_app: str | None = None,
+    worker_inputs: dict[str, str] | None = None,
+    silence: Duration = 25.0,
+    patience: Duration = 10.0,
+) -> Result:
+    """Ask each part for something only it can answer: api and database, login, redis, plugin daemon, worker.
+
+    The platform's own health page stays ok with any of these down, so it is not asked. ``worker_app`` is a small
+    workflow that is run as a stream once: only a worker carries that out. Without it the worker is not judged. No
+    answer from the api is a failure here, not a failed measurement: it is what this check measures.
+    """
+    if scene.context is None:
+        return Inconclusive(text="no instance is configured", hint="difyops context add")
+    parts = [await _api(scene, patience)]
+    if parts[0].state == "up":
+        parts += await _behind_login(scene, worker_app, dict(worker_inputs or {}), silence)
+    down = [part for part in parts if part.state == "down"]
+    unknown = [part for part in parts if part.state == "unknown"]
+    values = tuple(Value(name=part.name.replace(" ", "_"), value=part.state) for part in parts)
+    excerpt = "; ".join(f"{part.name}: {part.said}" for part in parts if part.said)
+    if down:
+        text = f"{' and '.join(part.name for part in down)} of {scene.context_name} down: {down[0].said}"
+        return Fail(text=text, values=values, excerpt=excerpt, hint=_HINTS.get(down[0].name))
+    if unknown:
+        return Inconclusive(text=f"{unknown[0].name}: {unknown[0].said}", values=values, excerpt=excerpt)
+    return Pass(text=f"{', '.join(part.name for part in parts)} answer", values=values)
+
+
+_HINTS = {
+    "api": "Look at the api container and the proxy in front of it.",
+    "database": "Look at PostgreSQL: connections, disk, the check database.",
+    "redis": "Look at Redis: memory, persistence errors, the check queue.depth.",
+    "plugin daemon": "Look at the plugin_daemon container; model calls fail until it is back.",
+    "worker": "Look at the worker container; do not retry streaming runs, they are queued and will run later.",
+}
+
+
+async def _api(scene: Scene, patience: float) -> _Part:
+    assert scene.context is not None  # noqa: S101 - the caller looked
+    options = TransportOptions(connect=min(patience, 10.0), read=patience, tries=1, ca_file=scene.context.ca_file)
+    transport = Transport(scene.context.url, options, clock=scene.clock)
+    try:
+        await transport.request("GET", "/console/api/setup", doing="reach the api")
+    except ServerFault as error:
+        # The set-up page is read from the database; a proxy's 502 or 504 says that there is no api behind it.
+        return _Part(name="database" if error.details.get("status") == 500 else "api", state="down", said=error.message)
+    except (Unreachable, TimedOut) as error:
+        return _Part(name="api", state="down", said=error.message)
+    except DifyopsError as error:
+        return _Part(name="api", state="unknown", said=error.message)
+    finally:
+        await transport.close()
+    return _Part(name="api", state="up")
+
+
+async def _behind_login(scene: Scene, worker_app: str | None, inputs: dict[str, str], silence: float) -> list[_Part]:
+    try:
+        instance = await scene.instance()
+        await instance.console.get("/account/profile", doing="read the account")
+    except ServerFault as error:
+        # Login and refresh count their tries in Redis; the set-up page did not need it and answered.
+        return [_Part(name="redis", state="down", said=f"login does not work: {error.message}")]
+    except (AuthError, CredentialError) as error:
+        return [_Part(name="login", state="unknown", said=error.message)]
+    except DifyopsError as error:
+        return [_Part(name="login", state="unknown", said=error.message)]
+    parts = [_Part(name="database", state="up"), await _redis(instance)]
+    if worker_app and parts[-1].state == "up":
+        parts.append(await _worker(scene, instance, worker_app, inputs, silence))
+    return parts
+
+
+async def _redis(instance: Instance) -> _Part:
+    """Ask for the model providers: their configuration is cached in Redis and comes from the plugin daemon."""
+    try:
+        await instance.workspace.model_providers()
+    except DifyopsError as error:
+        if kind_of("", error.message) == PLUGIN_DOWN:
+            return _Part(name="plugin daemon", state="down", said=error.message)
+        if isinstance(error, ServerFault | TimedOut):
+            return _Part(name="redis", state="down", said=error.message)
+        return _Part(name="redis", state="unknown", said=error.message)
+    return _Part(name="redis", state="up")
+
+
+async def _worker(scene: Scene, instance: Instance, selector: str, inputs: dict[str, str], silence: float) -> _Part:
+    try:
+        app = await scene.app(selector)
+        service = Service(instance.transport, await app_key(instance.console, app.id), app.mode)
+        await service.run(Question(inputs=inputs, query="ping", user="difyops-health"), silence=silence)
+    except TimedOut as error:
+        return _Part(name="worker", state="down", said=f"a streaming run stayed silent: {error.message}")
+    except RunFailed as error:
+        if error.kind == PLUGIN_DOWN:
+            return _Part(name="plugin daemon", state="down", said=error.message)
+        return _Part(name="worker", state="up", said=f"it ran, and failed: {error.message}")
+    except DifyopsError as error:
+        return _Part(name="worker", state="unknown", said=error.message)
+    return _Part(name="worker", state="up")

@@ -1,0 +1,83 @@
+"""``runs.failure_rate``: how many of an app's production runs failed."""
+
+from __future__ import annotations
+
+from difyops.api.model import App
+from difyops.api.runs import CUT_OFF, DEAD, DEAD_AFTER, FAILED, RUNNING, STOPPED, Window
+from difyops.runbook.parameters import Duration
+from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
+from difyops.runbook.scene import Scene
+from difyops.runbook.traffic import traffic
+
+
+async def check(
+    scene: Scene,
+    *,
+    apps: list[str],
+    window: str = "1h",
+    max_percent: float = 5.0,
+    warn_percent: float | None = None,
+    min_runs: int = 20,
+    dead_after: Duration = DEAD_AFTER,
+) -> Result:
+    """Hold the share of failed runs of each app to a limit; API, webhook and scheduled runs, not the debugger's.
+
+    A run that says running for longer than ``dead_after`` counts as failed: nobody will ever end it. Stopped runs and
+    answers that their reader left count as neither. An app with fewer than ``min_runs`` ended runs is not judged; when
+    that is all of them, the check is inconclusive. ``window``: 1h, 7d, today, yesterday (the account's time zone).
+    """
+    seen = await traffic(scene, apps, window, dead_after=dead_after)
+    judged = [(app, item) for app, item in seen.windows if _counted(item) >= min_runs]
+    total = sum(_counted(item) for _, item in seen.windows)
+    if not judged:
+        running = sum(item.count(RUNNING) for _, item in seen.windows)
+        said = f"{total} ended runs in {window}, at least {min_runs} per app are needed ({running} running)"
+        return Inconclusive(text=said + seen.unread_text, values=(Value(name="runs", value=total, unit="runs"),))
+    app, worst = max(judged, key=lambda pair: _percent(pair[1]))
+    values = _values(worst, max_percent, warn_percent)
+    percent = _percent(worst)
+    bad = sum(_percent(item) > max_percent for _, item in judged)
+    text = _text(app, worst, window, len(judged), bad)
+    if percent > max_percent:
+        return Fail(text=text, values=values, excerpt=_why(worst), hint=f"difyops app show {app.name!r}")
+    if seen.unread:
+        return Inconclusive(text=text + seen.unread_text, values=values)
+    if warn_percent is not None and percent > warn_percent:
+        return Warn(text=text, values=values, excerpt=_why(worst))
+    return Pass(text=text, values=values)
+
+
+def _counted(window: Window) -> int:
+    return len(window.ended) - window.count(STOPPED) + window.count(DEAD)
+
+
+def _bad(window: Window) -> int:
+    return window.count(FAILED, DEAD)
+
+
+def _percent(window: Window) -> float:
+    counted = _counted(window)
+    return round(100.0 * _bad(window) / counted, 2) if counted else 0.0
+
+
+def _values(window: Window, limit: float, warn: float | None) -> tuple[Value, ...]:
+    return (
+        Value(name="percent", value=_percent(window), unit="%", warn=warn, fail=limit),
+        Value(name="failed", value=_bad(window), unit="runs"),
+        Value(name="runs", value=_counted(window), unit="runs"),
+        Value(name="dead", value=window.count(DEAD), unit="runs"),
+        Value(name="cut_off", value=window.count(CUT_OFF), unit="runs"),
+    )
+
+
+def _text(app: App, window: Window, length: str, judged: int, bad: int) -> str:
+    said = f"{app.name}: {_percent(window):g} % of {_counted(window)} runs failed in {length}"
+    if judged > 1:
+        said += f" (the worst of {judged} apps; {bad} above the limit)"
+    return said if window.complete else said + "; only the newest 20000 were read"
+
+
+def _why(window: Window) -> str:
+    errors = [run.error.strip().splitlines()[-1] for run in window.runs if run.error.strip()]
+    ranked = sorted(set(errors), key=lambda text: -errors.count(text))
+    return "; ".join(f"{errors.count(text)}x {text[:160]}" for text in ranked[:3])

@@ -1,0 +1,282 @@
+"""Running a runbook: steps side by side where nothing keeps them apart, one result each, a verdict at the end.
+
+Scheduling only: what a step does is in ``attempts`` (checks) and ``acting`` (actions), what is kept in ``evidence``.
+A step starts when all it waits for has ended; it is skipped when its condition is not met, or, without a condition,
+when something it needs did not pass. At the deadline everything stops: what was not measured is inconclusive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from difyops.errors import UsageError
+from difyops.runbook.acting import Consent, Deed, carried_out
+from difyops.runbook.attempts import Outcome, held_back, measured
+from difyops.runbook.evidence import Recorder, alive, alone, new_id
+from difyops.runbook.history import results_before
+from difyops.runbook.model import Runbook, Step
+from difyops.runbook.parameters import Mismatch, read
+from difyops.runbook.ping import Pinger
+from difyops.runbook.record import ENDED, INTERRUPTED, RunRecord, StepRecord
+from difyops.runbook.result import Fail, Inconclusive, Planned, Result, Skipped, shortened
+from difyops.runbook.scene import Scene
+from difyops.runbook.templates import filled
+
+Watch = Callable[[StepRecord], None]
+
+
+def nobody_watches(step: StepRecord) -> None:
+    """Do nothing when a step ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """``inputs`` as given; ``deadline`` seconds for the whole run (the runbook's own when it is shorter)."""
+
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    deadline: float | None = None
+    watch: Watch = nobody_watches
+
+
+async def run(runbook: Runbook, scene: Scene, consent: Consent, options: RunOptions) -> RunRecord:
+    """Run ``runbook`` and return its record; it is in the ledger, too.
+
+    Raises:
+        UsageError: an input is missing, unknown or of the wrong type. LockHeld: the same runbook acts already.
+        StoreError: the evidence cannot be written; nothing was begun then.
+    """
+    inputs = inputs_of(runbook, options.inputs)
+    acting = consent.act and runbook.acts and not consent.dry_run
+    started = scene.clock.now()
+    first = RunRecord(
+        id=new_id(started),
+        runbook=runbook.name,
+        title=runbook.title,
+        digest=runbook.digest,
+        context=scene.context_name,
+        actor=scene.actor,
+        started_at=started,
+        acting=acting,
+        dry_run=consent.dry_run,
+        inputs=inputs,
+        about={"why": runbook.why, "owner": runbook.owner, "escalation": runbook.escalation,
+               "severity": runbook.severity, "symptoms": list(runbook.symptoms), "next": list(runbook.next)},
+    )  # fmt: skip
+    with contextlib.ExitStack() as locks:
+        if not scene.dry_run:
+            if acting:
+                locks.enter_context(alone(scene.config.state, runbook.name, scene.context_name))
+            locks.enter_context(alive(scene.config.state, first.id))
+        return await _Run(runbook=runbook, scene=scene, consent=consent, options=options, record=first).whole()
+
+
+def inputs_of(runbook: Runbook, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all inputs with their defaults, read as their types.
+
+    Raises:
+        UsageError: one is missing, unknown or of the wrong type.
+    """
+    from difyops.runbook.parameters import Parameter
+
+    unknown = sorted(set(given) - set(runbook.inputs))
+    if unknown:
+        known = ", ".join(runbook.inputs) or "none"
+        raise UsageError(f"{runbook.name} has no input {unknown[0]!r} (it has: {known}).")
+    found: dict[str, Any] = {}
+    for item in runbook.inputs.values():
+        value = given.get(item.name, item.default)
+        if value is None:
+            raise UsageError(
+                f"{runbook.name} needs the input {item.name!r}.", hint=f"--set {item.name}=...  {item.help}".strip()
+            )
+        try:
+            parameter = Parameter(name=item.name, kind=item.kind, optional=item.kind == "reference")
+            # Durations stay as they were written: a text that goes on into a parameter is read there.
+            found[item.name] = value if item.kind == "duration" and read(parameter, value) else read(parameter, value)
+        except Mismatch as error:
+            raise UsageError(f"Input {item.name!r}: {error}.") from error
+    return found
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """One run under way."""
+
+    runbook: Runbook
+    scene: Scene
+    consent: Consent
+    options: RunOptions
+    record: RunRecord
+    done: dict[str, StepRecord] = field(default_factory=dict)
+    begun: dict[str, Planned | None] = field(default_factory=dict)
+    over: dict[str, asyncio.Event] = field(default_factory=dict)
+    scope: dict[str, Any] = field(default_factory=dict)
+    _recorder: Recorder = field(init=False)
+    _slots: asyncio.Semaphore = field(init=False)
+
+    async def whole(self) -> RunRecord:
+        """Run everything; write down the end, however it comes."""
+        ledger = None if self.scene.dry_run else self.scene.ledger
+        recorder = self._recorder = Recorder(ledger=ledger, context=self.scene.context_name)
+        self._slots = asyncio.Semaphore(self.runbook.parallel)
+        self.over = {step.id: asyncio.Event() for step in self.runbook.steps}
+        self.scope = {"inputs": self.record.inputs, "steps": {}, "run": _run_scope(self.record)}
+        began = self.scene.clock.monotonic()
+        recorder.started(self.record)
+        pinger = Pinger(scene=self.scene, reference=None if self.consent.dry_run else self.runbook.ping)
+        state = ENDED
+        try:
+            await pinger.start()
+            await self._steps()
+        except asyncio.CancelledError:
+            state = INTERRUPTED
+            self._leave("the run was interrupted")
+            raise
+        finally:
+            await recorder.close()
+            self.record = self._ended(state, self.scene.clock.monotonic() - began, tuple(pinger.problems))
+            if state == ENDED:
+                await pinger.end(self.record.verdict == "fail", self.record.summary)
+                self.record = replace(self.record, warnings=tuple(pinger.problems))
+            recorder.ended(self.record)
+        return self.record
+
+    async def _steps(self) -> None:
+        given = [item for item in (self.options.deadline, self.runbook.deadline) if item is not None]
+        tasks = [asyncio.create_task(self._step(step)) for step in self.runbook.steps]
+        try:
+            _, late = await asyncio.wait(tasks, timeout=min(given))
+        finally:
+            for task in tasks:
+                task.cancel()
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+        if late:
+            self._leave(f"the deadline of {min(given):g} s passed")
+        for end in ends:
+            if isinstance(end, BaseException) and not isinstance(end, asyncio.CancelledError):
+                raise end
+
+    async def _step(self, step: Step) -> None:
+        for before in step.waits_for:
+            await self.over[before].wait()
+        reason = self._why_not(step)
+        began, when = self.scene.clock.monotonic(), self.scene.clock.now()
+        deed, tries = Deed(result=Skipped(text=reason or "")), 0
+        if reason is None:
+            async with self._slots:
+                began, when = self.scene.clock.monotonic(), self.scene.clock.now()
+                self.begun[step.id] = None
+                deed, tries = await self._carried_out(step)
+        took = self.scene.clock.monotonic() - began
+        self._note(step, deed, StepRecord(**_known(step), result="", text="", started_at=when, seconds=took, tries=tries))
+
+    async def _carried_out(self, step: Step) -> tuple[Deed, int]:
+        try:
+            values = self._parameters(step)
+        except Mismatch as error:
+            return Deed(result=Inconclusive(text=str(error), hint=f"difyops runbook show {self.runbook.name}")), 0
+        if step.acts:
+            return await carried_out(
+                step, lambda: step.tool.function(self.scene, **values), self.consent, lambda planned: self._begin(step, planned)
+            ), 1
+        outcome: Outcome = await measured(step, lambda: step.tool.function(self.scene, **values), self.scene.clock)
+        return Deed(result=self._held_back(step, outcome.result)), outcome.tries
+
+    def _parameters(self, step: Step) -> dict[str, Any]:
+        """Fill in and read the parameters; an optional one that is filled with nothing is left out."""
+        found: dict[str, Any] = {}
+        for name, value in filled(step.parameters, self.scope).items():
+            parameter = step.tool.parameters[name]
+            if value is None and not parameter.required and not parameter.optional:
+                continue
+            try:
+                found[name] = read(parameter, value)
+            except Mismatch as error:
+                raise Mismatch(f"{step.id}.with.{name}: {error}") from error
+        return found
+
+    def _held_back(self, step: Step, result: Result) -> Result:
+        if not isinstance(result, Fail) or step.across_runs <= 1:
+            return result
+        before = results_before(
+            self.scene.ledger, self.runbook.name, self.scene.context_name, step.id, limit=step.across_runs - 1
+        )
+        return held_back(result, step.across_runs, before)
+
+    def _why_not(self, step: Step) -> str | None:
+        if step.when is not None:
+            return None if step.when.holds(self.scope) else f"its condition is not met ({step.when.text})"
+        unmet = [name for name in step.needs if self.done[name].result not in ("pass", "warn")]
+        return f"{unmet[0]} did not pass ({self.done[unmet[0]].result})" if unmet else None
+
+    def _begin(self, step: Step, planned: Planned) -> None:
+        self.begun[step.id] = planned
+        undo = planned.undo
+        self._recorder.acting(
+            self.record.id,
+            step.id,
+            self.scene.clock.now(),
+            {"tool": step.tool.name, "title": step.title, "text": planned.text, "undo": undo.text if undo else None,
+             "undo_step": _undo_step(undo)},
+        )  # fmt: skip
+
+    def _note(self, step: Step, deed: Deed, record: StepRecord) -> None:
+        result = shortened(deed.result)
+        undo = deed.undo if deed.done or step.id in self.begun and self.begun[step.id] else None
+        finished = replace(
+            record,
+            result=result.word,
+            text=result.text,
+            values=result.values,
+            excerpt=result.excerpt,
+            hint=result.hint,
+            done=deed.done,
+            refused=isinstance(result, Skipped) and result.refused,
+            undo=undo.text if undo else None,
+            undo_step=_undo_step(undo),
+        )
+        self.done[step.id] = finished
+        values = {value.name: value.value for value in result.values}
+        self.scope["steps"][step.id] = {"status": result.word, "values": values}
+        self._recorder.step(self.record.id, finished, self.scene.clock.now(), now=step.acts and deed.done)
+        self.over[step.id].set()
+        self.options.watch(finished)
+
+    def _leave(self, why: str) -> None:
+        """Give a result to every step that has none: it was cut off, or never begun."""
+        for step in self.runbook.steps:
+            if step.id in self.done:
+                continue
+            planned = self.begun.get(step.id)
+            if planned is not None:
+                text = f"{planned.text}: {why} in the middle; whether it was done is unknown"
+                undo = planned.undo
+                result: Result = Fail(text=text, hint=f"To undo: {undo.text}" if undo else None)
+                deed = Deed(result=result, undo=undo)
+            else:
+                begun = "" if step.id in self.begun else " before it began"
+                deed = Deed(result=Inconclusive(text=f"{why}{begun}"))
+            self._note(step, deed, StepRecord(**_known(step), result="", text=""))
+
+    def _ended(self, state: str, seconds: float, warnings: tuple[str, ...]) -> RunRecord:
+        steps = tuple(self.done[step.id] for step in self.runbook.steps if step.id in self.done)
+        now = self.scene.clock.now()
+        return replace(self.record, state=state, ended_at=now, seconds=seconds, steps=steps, warnings=warnings)
+
+
+def _known(step: Step) -> dict[str, Any]:
+    return {"id": step.id, "tool": step.tool.name, "kind": step.tool.kind, "title": step.title}
+
+
+def _run_scope(record: RunRecord) -> dict[str, str]:
+    return {"id": record.id, "runbook": record.runbook, "context": record.context}
+
+
+def _undo_step(undo: Any) -> dict[str, Any] | None:
+    if undo is None or undo.action is None:
+        return None
+    return {"action": undo.action, "with": dict(undo.parameters)}

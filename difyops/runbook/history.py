@@ -1,0 +1,128 @@
+"""Reading runs back from the ledger: the list, one run in full, what a step came to in the runs before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from difyops import atomic_file
+from difyops.errors import LockHeld, NotFound
+from difyops.ledger import Event, Ledger
+from difyops.runbook.evidence import ACTING, RUN, STEP, run_lock
+from difyops.runbook.record import ENDED, KILLED, RUNNING, RunRecord, StepRecord, step_of
+
+
+def runs(
+    ledger: Ledger, state: Path, *, since: datetime | None = None, runbook: str | None = None, limit: int = 50
+) -> list[RunRecord]:
+    """Return the newest runs, newest first, with the steps of those that did not end."""
+    events = ledger.events(RUN, since=since, subject=runbook, limit=limit * 2)
+    started = {_run_id(event): event for event in events if event.data.get("phase") == "started"}
+    ended = {_run_id(event): event for event in events if event.data.get("phase") == "ended"}
+    ids = sorted(started.keys() | ended.keys(), reverse=True)[:limit]
+    return [_record(ledger, state, started.get(name), ended.get(name)) for name in ids]
+
+
+def run(ledger: Ledger, state: Path, wanted: str) -> RunRecord:
+    """Return one run in full: by id, a beginning of one that is unique, ``latest``, or a runbook's name (its latest).
+
+    Raises:
+        NotFound: there is no such run, or several begin so.
+    """
+    found = runs(ledger, state, limit=500)
+    chosen = (
+        found[:1]
+        if wanted == "latest"
+        else [item for item in found if item.id == wanted]
+        or [item for item in found if item.runbook == wanted][:1]
+        or [item for item in found if item.id.startswith(wanted)]
+    )
+    if len(chosen) != 1:
+        said = "several runs begin with" if chosen else "there is no run"
+        raise NotFound(f"{said.capitalize()} {wanted!r}.", status=404, hint="difyops runbook list --since 7d")
+    return chosen[0]
+
+
+def results_before(ledger: Ledger | None, runbook: str, context: str, step: str, *, limit: int) -> list[str]:
+    """Return what a step came to in the last ended runs, newest first."""
+    if ledger is None or limit < 1:
+        return []
+    events = ledger.events(RUN, subject=runbook, context=context, limit=limit * 6)
+    ended = [event for event in events if event.data.get("phase") == "ended"]
+    found: list[str] = []
+    for event in reversed(ended):
+        results = event.data.get("results")
+        if isinstance(results, Mapping) and step in results:
+            found.append(str(results[step]))
+    return found[:limit]
+
+
+def _run_id(event: Event) -> str:
+    return str(event.data.get("run"))
+
+
+def _record(ledger: Ledger, state: Path, started: Event | None, ended: Event | None) -> RunRecord:
+    event = ended or started
+    assert event is not None  # noqa: S101 - one of the two led here
+    data: Mapping[str, Any] = event.data
+    run_id = _run_id(event)
+    steps = [step_of(item.data) for item in ledger.events(STEP, subject=run_id, limit=2000)]
+    state_now = str(data.get("state") or ENDED) if ended else RUNNING if is_alive(state, run_id) else KILLED
+    if state_now == KILLED:
+        steps += _cut_off(ledger, run_id, {step.id for step in steps})
+    return RunRecord(
+        id=run_id,
+        runbook=event.subject,
+        title=str(data.get("title") or event.subject),
+        digest=str(data.get("digest") or ""),
+        context=event.context,
+        actor=str(data.get("actor") or ""),
+        started_at=datetime.fromisoformat(str(data["started_at"])),
+        ended_at=ended.when if ended else None,
+        seconds=float(data.get("seconds") or 0.0),
+        state=state_now,
+        acting=bool(data.get("acting")),
+        inputs=data.get("inputs") or {},
+        steps=tuple(steps),
+        warnings=tuple(data.get("warnings") or ()),
+        about=data.get("about") or {},
+    )
+
+
+def _cut_off(ledger: Ledger, run_id: str, known: set[str]) -> list[StepRecord]:
+    """Return the actions that had begun when the process died: nobody knows how far they came."""
+    found = []
+    for event in ledger.events(ACTING, subject=run_id, limit=500):
+        data: Mapping[str, Any] = event.data
+        if data.get("step") in known:
+            continue
+        text = f"begun and cut off, its state is unknown: {data.get('text')}"
+        found.append(
+            StepRecord(
+                id=str(data.get("step")),
+                tool=str(data.get("tool")),
+                kind="action",
+                title=str(data.get("title")),
+                result="fail",
+                text=text,
+                started_at=event.when,
+                undo=data.get("undo"),
+                undo_step=data.get("undo_step"),
+                hint=f"Look first; to undo: {data.get('undo')}" if data.get("undo") else None,
+            )
+        )
+    return found
+
+
+def is_alive(state: Path, run_id: str) -> bool:
+    """Say whether the process of a run still holds its lock."""
+    path = run_lock(state, run_id)
+    if not path.exists():
+        return False
+    try:
+        with atomic_file.lock(path, holding=run_id):
+            return False
+    except LockHeld:
+        return True

@@ -1,0 +1,146 @@
+"""The record of a run: what is kept in the ledger, shown, reported and turned into other formats. Plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from difyops.errors import AnswerIsNo, DifyopsError, Interrupted, PartialFailure, Refused
+from difyops.runbook.result import Value
+
+ENDED = "ended"
+RUNNING = "running"
+KILLED = "killed"
+INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """How one step went. ``result`` is pass, warn, fail, inconclusive or skipped; ``seconds`` its whole time.
+
+    ``undo`` says in words how to take an action back; ``undo_step`` is the same for a program (action, parameters).
+    """
+
+    id: str
+    tool: str
+    kind: str
+    title: str
+    result: str
+    text: str
+    values: tuple[Value, ...] = ()
+    excerpt: str = ""
+    hint: str | None = None
+    started_at: datetime | None = None
+    seconds: float = 0.0
+    tries: int = 0
+    done: bool = False
+    refused: bool = False
+    undo: str | None = None
+    undo_step: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """One run of one runbook. ``state``: ended, running, killed, interrupted. ``verdict`` is that of its steps."""
+
+    id: str
+    runbook: str
+    title: str
+    digest: str
+    context: str
+    actor: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    seconds: float = 0.0
+    state: str = RUNNING
+    acting: bool = False
+    dry_run: bool = False
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    steps: tuple[StepRecord, ...] = ()
+    warnings: tuple[str, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> str:
+        """Return fail before inconclusive before warn before pass; skipped steps do not count."""
+        words = {step.result for step in self.steps}
+        if self.state in (KILLED, INTERRUPTED, RUNNING) and "fail" not in words:
+            return "inconclusive"
+        return next((word for word in ("fail", "inconclusive", "warn", "pass") if word in words), "pass")
+
+    def count(self, word: str) -> int:
+        """Return how many steps ended so."""
+        return sum(step.result == word for step in self.steps)
+
+    @property
+    def summary(self) -> str:
+        """Return the one line for cron."""
+        counts = ", ".join(f"{self.count(word)} {word}" for word in _ORDER if self.count(word))
+        return f"{self.runbook}: {self.verdict} ({counts or 'no steps'}) on {self.context} in {self.seconds:.1f} s"
+
+    @property
+    def error(self) -> DifyopsError | None:
+        """Return what the run means for the exit code.
+
+        The rule: a failed step 5; else an action or approval that nobody agreed to 8; else something inconclusive 3;
+        else 0. Warnings do not count.
+        """
+        if self.state == INTERRUPTED:
+            return Interrupted("Interrupted; what was done is on record.", hint=f"difyops runbook report {self.id}")
+        named = [step.title for step in self.steps if step.result == "fail"]
+        if named:
+            return AnswerIsNo(f"{self.runbook}: {_listed(named)} failed.", hint=f"difyops runbook report {self.id}")
+        refused = [step.title for step in self.steps if step.refused]
+        if refused:
+            return Refused(f"{self.runbook}: nobody agreed to {_listed(refused)}.", hint="Add --yes, or --approve STEP.")
+        open_ = [step.title for step in self.steps if step.result == "inconclusive"]
+        if open_:
+            return PartialFailure(f"{self.runbook}: {_listed(open_)} could not be measured.")
+        return None
+
+
+_ORDER = ("fail", "inconclusive", "warn", "pass", "skipped")
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def step_data(step: StepRecord) -> dict[str, object]:
+    """Return a step as JSON types for the ledger."""
+    values = [
+        {"name": v.name, "value": v.value, "unit": v.unit, "warn": v.warn, "fail": v.fail} for v in step.values
+    ]
+    return {
+        "id": step.id, "tool": step.tool, "kind": step.kind, "title": step.title, "result": step.result,
+        "text": step.text, "values": values, "excerpt": step.excerpt, "hint": step.hint,
+        "started_at": step.started_at.isoformat() if step.started_at else None, "seconds": round(step.seconds, 4),
+        "tries": step.tries, "done": step.done, "refused": step.refused, "undo": step.undo,
+        "undo_step": dict(step.undo_step) if step.undo_step else None,
+    }  # fmt: skip
+
+
+def step_of(data: Mapping[str, Any]) -> StepRecord:
+    """Read a step back from the ledger."""
+    started = data.get("started_at")
+    return StepRecord(
+        id=str(data.get("id")),
+        tool=str(data.get("tool")),
+        kind=str(data.get("kind")),
+        title=str(data.get("title")),
+        result=str(data.get("result")),
+        text=str(data.get("text")),
+        values=tuple(Value(**item) for item in data.get("values") or ()),
+        excerpt=str(data.get("excerpt") or ""),
+        hint=data.get("hint"),
+        started_at=datetime.fromisoformat(started) if started else None,
+        seconds=float(data.get("seconds") or 0.0),
+        tries=int(data.get("tries") or 0),
+        done=bool(data.get("done")),
+        refused=bool(data.get("refused")),
+        undo=data.get("undo"),
+        undo_step=data.get("undo_step"),
+    )

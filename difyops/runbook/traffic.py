@@ -1,0 +1,85 @@
+"""Windows of runs for several apps at once: what ``runs.failure_rate``, ``runs.latency`` and ``runs.stuck`` look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from difyops.api.model import App
+from difyops.api.runs import DEAD_AFTER, Window, day_of, runs_in
+from difyops.errors import DifyopsError, UsageError
+from difyops.fanout import Done, Failed, FanoutOptions, fan_out
+from difyops.runbook.parameters import Mismatch, seconds
+from difyops.runbook.scene import Scene
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """What was read: a window per app, and the apps that could not be read."""
+
+    since: datetime
+    until: datetime
+    windows: tuple[tuple[App, Window], ...]
+    unread: tuple[tuple[App, DifyopsError], ...] = ()
+
+    @property
+    def unread_text(self) -> str:
+        """Say which apps could not be read, blank when all were."""
+        if not self.unread:
+            return ""
+        app, error = self.unread[0]
+        more = f" and {len(self.unread) - 1} more" if len(self.unread) > 1 else ""
+        return f"; {app.name}{more} could not be read: {error.message}"
+
+
+async def traffic(
+    scene: Scene, apps: list[str], window: str, *, back: int = 0, dead_after: float = DEAD_AFTER
+) -> Traffic:
+    """Read the runs of apps in a window: a duration up to now, ``today`` or ``yesterday`` in the account's time zone.
+
+    ``back`` moves the window so many of its own lengths into the past.
+
+    Raises:
+        SelectorError: no such app. UsageError: not a window. DifyopsError: the app list cannot be read.
+    """
+    chosen = await scene.chosen(apps)
+    since, until = await edges(scene, window, back=back)
+    instance = await scene.instance()
+    needs_zone = any(app.mode == "completion" for app in chosen)
+    timezone = await scene.timezone() if needs_zone else "UTC"
+
+    async def read(app: App) -> Window:
+        return await runs_in(instance, app, since, until, dead_after=dead_after, timezone=timezone)
+
+    windows: list[tuple[App, Window]] = []
+    unread: list[tuple[App, DifyopsError]] = []
+    async for result in fan_out(chosen, read, FanoutOptions(limit=instance.context.max_in_flight)):
+        match result:
+            case Done(item=app, value=value):
+                windows.append((app, value))
+            case Failed(item=app, error=error):
+                unread.append((app, error))
+    if chosen and not windows:
+        raise unread[0][1]
+    windows.sort(key=lambda pair: (pair[0].name, pair[0].id))
+    return Traffic(since=since, until=until, windows=tuple(windows), unread=tuple(unread))
+
+
+async def edges(scene: Scene, window: str, *, back: int = 0) -> tuple[datetime, datetime]:
+    """Return the beginning and end of a window in UTC.
+
+    Raises:
+        UsageError: it is neither a duration nor ``today`` nor ``yesterday``.
+    """
+    now = scene.clock.now()
+    if window in ("today", "yesterday"):
+        timezone = await scene.timezone()
+        start, end = day_of(now, timezone)
+        for _ in range(back + (window == "yesterday")):
+            start, end = day_of(start - timedelta(hours=1), timezone)
+        return start, min(end, now)
+    try:
+        length = timedelta(seconds=seconds(window))
+    except Mismatch as error:
+        raise UsageError(f"window: {error}, today or yesterday.") from error
+    return now - length * (back + 1), now - length * back
