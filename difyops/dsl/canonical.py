@@ -11,6 +11,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import orjson
+
 from difyops.dsl.model import NOTE_TYPE, JsonObject, as_dict, as_list, text_of, word_set
 from difyops.dsl.spots import MARKER, unique
 
@@ -48,11 +50,19 @@ _NODE_DEFAULTS: Mapping[str, tuple[object, ...]] = {
 }
 
 
+_FAST = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
+
+
 def canonical(value: Any) -> bytes:
     """Return deterministic JSON: keys sorted, indented by 2, UTF-8, a newline at the end; lists keep their order.
 
-    Text that UTF-8 cannot hold (a lone surrogate) makes the whole value come out as ASCII with escapes.
+    What the fast writer cannot hold (integers over 64 bits, a lone surrogate) takes the slow one; text that UTF-8
+    cannot hold makes the whole value come out as ASCII with escapes.
     """
+    try:
+        return orjson.dumps(value, option=_FAST)
+    except TypeError:
+        pass
     try:
         return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
     except UnicodeEncodeError:

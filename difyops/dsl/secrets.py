@@ -88,13 +88,17 @@ def redact_dsl_text(text: str, known: Collection[SecretText]) -> str:
     """Return a portable export (``include_secret=false``) without the secrets that its app keeps outside variables.
 
     ``known`` is what ``redact`` found in the document of the same app and version. When the text holds none of it, it
-    comes back byte for byte and is not parsed: an export differs from its document only by having fewer secrets.
-    Secret variables stay blank, as the platform exports them.
+    comes back byte for byte: an export differs from its document only by having fewer secrets. Secrets that YAML never
+    escapes or folds are cut out of the text; it is parsed and written anew only for others. Secret variables stay
+    blank, as the platform exports them.
 
     Raises:
         DslError: the text has to be parsed and is not a DSL.
     """
-    if not any(_may_hold(text, secret.reveal()) for secret in known):
+    held = [secret.reveal() for secret in known if _may_hold(text, secret.reveal())]
+    if all(_UNBROKEN.fullmatch(value) and len(value) >= _MIN_KNOWN for value in held):
+        for value in sorted(held, key=len, reverse=True):
+            text = text.replace(value, MARKER)
         return text
     dsl = load_dsl(text)
     for part, inner in (("workflow", dsl.get("workflow")), ("model_config", {"model_config": dsl.get("model_config")})):

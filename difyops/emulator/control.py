@@ -161,7 +161,7 @@ class Control:
         return self._counts.max_in_flight
 
     def counts(self) -> dict[str, object]:
-        """Return calls per route template, runs and console calls per app id, provider calls per key, answers per status, in flight."""
+        """Return what was counted: calls per route and status, runs and console calls per app, model calls per key."""
         counts = self._counts
         with self._lock:
             return {

@@ -88,9 +88,10 @@ async def _read_workflow(instance: Instance, app: App, known: Before | None, opt
         if console.capabilities.can("export_version"):
             text = await console.export(app.id, version_id=live.id)
             files["live.dsl.yml"] = redact_dsl_text(text, list(redacted.secrets.values())).encode()
-    draft_bytes = _draft_bytes(draft)
-    if draft_bytes is not None and draft_bytes != files.get("live.json"):
-        files["draft.json"] = draft_bytes
+    if draft is not None and (live is None or draft.document != live.document):
+        files["draft.json"] = canonical(redact(draft.document).document)
+        if files["draft.json"] == files.get("live.json"):
+            del files["draft.json"]
     has_triggers = live is not None and bool(trigger_nodes(live.document))
     triggers = await console.triggers(app.id) if has_triggers else []
     return Reading(record=_record(app, live, draft, triggers), files=files, findings=tuple(findings))

@@ -1,0 +1,183 @@
+"""Figures of the main job, as ratios against raw baselines in the same run. Whole processes; medians of a few runs.
+
+The server is the emulator in a process of its own, answering every call after 5 ms (a real one takes 5 to 60,
+see OBSERVED-like figures in the README); the baseline is a bare aiohttp loop over the same calls, four in flight, plus
+one ``git fast-import`` of what came.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from difyops.dsl.diff import diff
+from difyops.dsl.load import dump_yaml, load_dsl
+from tests.bench.table import Figure
+from tests.snapshot.colleague import Colleague
+
+ROOT = Path(__file__).parents[2]
+APPS = int(os.environ.get("BENCH_APPS", "1000"))
+THINK = 0.005
+CHANGED = 10
+
+
+def main() -> list[Figure]:
+    """Measure everything and return the figures."""
+    with server(APPS, THINK) as settings, tempfile.TemporaryDirectory() as folder:
+        return [*first_and_second(settings, Path(folder)), *startup(), big_diff()]
+
+
+@contextmanager
+def server(apps: int, think: float) -> Iterator[dict[str, str]]:
+    """Run the emulator in a process of its own."""
+    program = (
+        "import json, sys, time\n"
+        "from difyops.emulator import Emulator\n"
+        f"e = Emulator(apps={apps}, delay={think})\ne.warm()\n"
+        "with e.listening() as url:\n"
+        "    print(json.dumps([url, e.email, e.password, e.admin_key, e.workspace_id]), flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    url, email, password, key, workspace = json.loads(process.stdout.readline())
+    try:
+        yield {"url": url, "email": email, "password": password, "key": key, "workspace": workspace}
+    finally:
+        process.stdin.close()
+        process.wait(20)
+
+
+def first_and_second(settings: dict[str, str], folder: Path) -> list[Figure]:
+    """Time a first snapshot against the bare loop, then one with ten changed apps."""
+    bare = [timed([sys.executable, "-m", "tests.bench.bare", str(folder / f"bare{run}")], settings) for run in range(3)]
+    first = []
+    for run in range(3):
+        first.append(timed(snapshot_command(folder / f"store{run}", folder / f"state{run}"), settings))
+    store, state = folder / "store0", folder / "state0"
+    peak = max(item[1] for item in first)
+    first_git = git_seconds(store)
+    change_some(settings)
+    second = timed([*snapshot_command(store, state)], settings)
+    second_git = git_seconds(store)
+    ratio = statistics.median(item[0] for item in first) / statistics.median(item[0] for item in bare)
+    return [
+        Figure(
+            name=f"first snapshot of {APPS} apps / bare fetch of the same calls + fast-import",
+            value=ratio,
+            limit=1.3,
+            note=f"{statistics.median(i[0] for i in first):.1f} s / {statistics.median(i[0] for i in bare):.1f} s",
+        ),
+        Figure(name="peak memory of the first snapshot (MB)", value=peak / 1024, limit=200),
+        Figure(
+            name=f"git part of a second snapshot with {CHANGED} changed / of the first",
+            value=second_git / first_git,
+            limit=0.1,
+            note=f"{second_git:.3f} s / {first_git:.3f} s; whole second run {second[0]:.1f} s",
+        ),
+    ]
+
+
+def snapshot_command(store: Path, state: Path) -> list[str]:
+    """Return the command line of a snapshot that also writes down how long git took."""
+    return [sys.executable, "-m", "tests.bench.timed_snapshot", str(store), str(state)]
+
+
+def git_seconds(store: Path) -> float:
+    """Read what ``timed_snapshot`` wrote down."""
+    return float((store.parent / f"{store.name}.git-seconds").read_text())
+
+
+def timed(command: list[str], settings: dict[str, str]) -> tuple[float, int]:
+    """Run a whole process; return wall seconds and its peak memory in KB."""
+    environment = {
+        **os.environ,
+        "DIFY_BASE_URL": settings["url"],
+        "DIFY_EMAIL": settings["email"],
+        "DIFY_PASSWORD": settings["password"],
+        "BENCH_KEY": settings["key"],
+        "BENCH_WORKSPACE": settings["workspace"],
+        "PYTHONPATH": str(ROOT),
+    }
+    started = time.perf_counter()
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, command
+    return time.perf_counter() - started, usage.ru_maxrss
+
+
+def change_some(settings: dict[str, str]) -> None:
+    """Edit and publish ten workflows."""
+    colleague = Colleague(settings["url"], settings["key"], settings["workspace"])
+    rows: list[dict[str, Any]] = []
+    page = 1
+    while len(rows) < CHANGED:
+        found = colleague.call("GET", f"/apps?limit=100&page={page}&mode=workflow")
+        rows += found["data"]
+        page += 1
+        if not found["has_more"]:
+            break
+    for row in rows[:CHANGED]:
+        colleague.edit(row["id"], lambda document: document["graph"]["nodes"][0]["data"].update(title="changed"))
+        colleague.publish(row["id"])
+
+
+def startup() -> list[Figure]:
+    """Time ``--version`` and ``--help`` against importing typer alone."""
+    base = process_seconds([sys.executable, "-c", "import typer"])
+    version = process_seconds([sys.executable, "-m", "difyops", "--version"])
+    shown = process_seconds([sys.executable, "-m", "difyops", "--help"])
+    return [
+        Figure(name='difyops --version / python -c "import typer"', value=version / base, limit=1.3),
+        Figure(name='difyops --help / python -c "import typer"', value=shown / base, limit=2.5),
+    ]
+
+
+def process_seconds(command: list[str]) -> float:
+    """Return the median user+system seconds of a command over nine runs."""
+    found = []
+    for _ in range(9):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True, cwd=ROOT)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        found.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return statistics.median(found)
+
+
+def big_diff() -> Figure:
+    """Load and compare two DSLs of 1 MB."""
+    prompt = {"role": "system", "text": "word " * 180}
+    nodes: list[dict[str, Any]] = [
+        {
+            "id": f"n{number}",
+            "type": "custom",
+            "position": {"x": number, "y": 0},
+            "data": {"type": "llm", "title": f"LLM {number}", "prompt_template": [prompt]},
+        }
+        for number in range(900)
+    ]
+    edges = [{"id": f"e{n}", "source": f"n{n}", "target": f"n{n + 1}", "sourceHandle": "source"} for n in range(899)]
+    document = {"workflow": {"graph": {"nodes": nodes, "edges": edges}, "features": {}}}
+    one = dump_yaml(document)
+    nodes[450]["data"]["prompt_template"] = [{"role": "system", "text": "another prompt"}]
+    other = dump_yaml(document)
+    started = time.perf_counter()
+    changes = diff(load_dsl(one)["workflow"], load_dsl(other)["workflow"])
+    seconds = time.perf_counter() - started
+    assert len(changes) == 1
+    size = len(one) / 2**20
+    return Figure(name=f"semantic diff of two DSLs of {size:.1f} MB (seconds)", value=seconds, limit=1.0)

@@ -1,0 +1,54 @@
+"""One ``snapshot create`` as the command does it, with the seconds spent in git written beside the store."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from difyops import config
+from difyops.api.instance import ConnectOptions, connect
+from difyops.git_store import GitStore
+from difyops.snapshot.take import TakeOptions, take
+
+
+class Stopwatch:
+    """Wraps a store and adds up the time its calls take."""
+
+    def __init__(self, store: GitStore) -> None:
+        self._store = store
+        self.seconds = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self._store, name)
+        return self._timed(member) if callable(member) else member
+
+    def _timed(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return call(*args, **kwargs)
+            finally:
+                self.seconds += time.perf_counter() - started
+
+        return timed
+
+
+async def main() -> None:
+    """Take it."""
+    store, state = Path(sys.argv[1]), Path(sys.argv[2])
+    watch = Stopwatch(GitStore.open(store, create=True))
+    instance = await connect(config.load().context(), ConnectOptions(state=state))
+    try:
+        taken = await take(instance, watch, TakeOptions())  # type: ignore[arg-type]
+    finally:
+        await instance.close()
+    assert taken.complete
+    (store.parent / f"{store.name}.git-seconds").write_text(str(watch.seconds))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
