@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import hmac
 import json
+import math
 import re
 import uuid
 from dataclasses import dataclass, field
@@ -144,7 +145,7 @@ def cookie_headers(instance: Instance, tokens: Tokens, order: tuple[str, ...]) -
     values = {"access_token": tokens.access, "refresh_token": tokens.refresh, "csrf_token": tokens.csrf}
     cookies = []
     for name in order:
-        seconds = int(lives.get(name, settings.access_seconds))
+        seconds = math.ceil(lives.get(name, settings.access_seconds))
         expires = formatdate(instance.now() + seconds, usegmt=True)
         cookies.append(
             f"{cookie_name(instance, name)}={values[name]}; Expires={expires}; Max-Age={seconds}; "

@@ -109,8 +109,9 @@ def status(state: Path) -> Running | None:
         settings = Settings(**{**body, "moods": tuple(body.get("moods") or ())})
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    if _asked(settings.url + "/health") is None:
-        return None
+    health = _asked(settings.url + "/health")
+    if health is None or health.get("pid") != pid:
+        return None  # nothing there, or another program on that port
     return _running(pid, settings)
 
 

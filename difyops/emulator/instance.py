@@ -121,6 +121,11 @@ class Instance:
         """Wait one of the server's own times."""
         await self.clock.sleep(self.scaled(seconds))
 
+    async def search_redis(self, share: float = 1.0) -> None:
+        """Wait while the newest release tries to reach a Redis that is down; older ones give up at once."""
+        if self.control.has("redis_down"):
+            await self.pause(self.release.redis_wait * share)
+
     # accounts
 
     def set_up(self, email: str, name: str, password: str) -> None:

@@ -26,6 +26,11 @@ def _people(run: Run) -> JsonDict:
     }
 
 
+def _kept_inputs(run: Run) -> JsonDict:
+    """Return the inputs as the row keeps them: the conversation id is known to the nodes only."""
+    return {name: value for name, value in run.inputs.items() if name != "sys.conversation_id"}
+
+
 def run_row(run: Run, *, with_message: bool = False) -> JsonDict:
     """Return a row of ``workflow-runs``; chatflows add conversation and message."""
     place = {"conversation_id": run.conversation_id, "message_id": run.message_id} if with_message else {}
@@ -40,7 +45,7 @@ def run_row(run: Run, *, with_message: bool = False) -> JsonDict:
 def run_detail(run: Run) -> JsonDict:
     """Return one run for the console: inputs as an object, with the whole graph."""
     return {
-        "id": run.id, "version": run.version, "graph": json.loads(run.graph_text), "inputs": run.inputs,
+        "id": run.id, "version": run.version, "graph": json.loads(run.graph_text), "inputs": _kept_inputs(run),
         "status": run.status, "outputs": run.outputs, "error": run.error, "elapsed_time": run.elapsed_time,
         "total_tokens": run.total_tokens, "total_steps": run.total_steps, **_people(run),
         "created_at": run.created_at, "finished_at": run.finished_at, "exceptions_count": run.exceptions_count,
@@ -51,7 +56,7 @@ def service_run_detail(run: Run) -> JsonDict:
     """Return one run for the service API: inputs as a JSON string."""
     return {
         "id": run.id, "workflow_id": run.workflow_id, "status": run.status,
-        "inputs": json.dumps(run.inputs, ensure_ascii=False), "outputs": run.outputs, "error": run.error,
+        "inputs": json.dumps(_kept_inputs(run), ensure_ascii=False), "outputs": run.outputs, "error": run.error,
         "total_steps": run.total_steps, "total_tokens": run.total_tokens, "created_at": run.created_at,
         "finished_at": run.finished_at, "elapsed_time": run.elapsed_time,
     }  # fmt: skip

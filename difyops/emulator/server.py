@@ -1,6 +1,6 @@
 """The emulator on a socket: loopback only, and only for requests whose Host header is loopback too.
 
-The second check keeps web pages in a browser from reaching it through a name of their own that resolves to 127.0.0.1.
+The second check, with one of the Origin header, keeps web pages in a browser from reaching it.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ def check_loopback(host: str) -> None:
 
 
 def guarded(app: ASGIApp) -> ASGIApp:
-    """Return ``app`` behind a check of the Host header: anything but loopback is 403."""
+    """Return ``app`` behind a check of Host and Origin: anything but loopback is 403."""
 
     async def guard(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not is_loopback(_host_of(scope)):
+        if scope["type"] == "http" and not _is_from_here(scope):
             body = {"code": "forbidden", "message": "The emulator answers loopback hosts only.", "status": 403}
             await shapes.answer(body, 403)(scope, receive, send)
             return
@@ -56,12 +56,15 @@ def guarded(app: ASGIApp) -> ASGIApp:
     return guard
 
 
-def _host_of(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"host":
-            text: str = value.decode("latin-1")
-            return text if text.endswith("]") else text.rpartition(":")[0] or text
-    return ""
+def _is_from_here(scope: Scope) -> bool:
+    headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+    origin = headers.get(b"origin")
+    own = origin is None or is_loopback(_host_of(origin.partition("://")[2]))
+    return own and is_loopback(_host_of(headers.get(b"host", "")))
+
+
+def _host_of(text: str) -> str:
+    return text if text.endswith("]") else text.rpartition(":")[0] or text
 
 
 def _config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -32,7 +34,9 @@ class Door:
         """Call the service API with a key."""
         return await self.client.request(method, f"/v1{path}", json=body, headers={"authorization": f"Bearer {key}"})
 
-    async def run(self, app: App, mode: str = "blocking", path: str = "/workflows/run", **inputs: Any) -> httpx.Response:
+    async def run(
+        self, app: App, mode: str = "blocking", path: str = "/workflows/run", **inputs: Any
+    ) -> httpx.Response:
         """Run a workflow app."""
         body = {"inputs": inputs, "user": "u-1", "response_mode": mode}
         return await self.service(app.key, "POST", path, body)
@@ -61,6 +65,15 @@ class Door:
     async def save(self, app: App, draft: dict[str, Any]) -> httpx.Response:
         """Save a draft."""
         return await self.console("POST", f"/apps/{app.id}/workflows/draft", draft)
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Wait until something holds; fail after ten seconds."""
+    for _ in range(1000):
+        if holds():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to pass")
 
 
 def events(answer: httpx.Response) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from tests.emulator import scenarios_1_13_0, scenarios_1_13_0_runs, scenarios_later
+from tests.emulator import scenarios_1_13_0, scenarios_1_13_0_runs, scenarios_later, test_stops
 from tests.emulator.replay import RECORDINGS, Case, Replay, Scenario
 
 SCENARIOS = (*scenarios_1_13_0.SCENARIOS, *scenarios_1_13_0_runs.SCENARIOS, *scenarios_later.SCENARIOS)
@@ -31,5 +31,6 @@ def test_every_recording_in_the_folder_is_replayed() -> None:
     replayed = {
         (scenario.folder, step.name) for scenario in SCENARIOS for step in scenario.steps if isinstance(step, Case)
     }
+    replayed |= {("1.13.0", name) for name in test_stops.RECORDINGS}
     kept = {(path.parent.name, path.stem) for path in RECORDINGS.glob("*/*.json")}
     assert kept == replayed

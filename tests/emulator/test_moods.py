@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from difyops.emulator import MOODS
 from difyops.emulator.routes.service_datasets import new_dataset, new_document
 from difyops.errors import UsageError
-from tests.emulator.door import Door, events
+from tests.emulator.door import Door, events, until
+from tests.emulator.replay import ShiftedClock
 
 OPENAI = "/workspaces/current/model-providers/langgenius/openai/openai"
 
@@ -93,7 +92,7 @@ async def test_runs_that_waited_for_a_worker_are_executed_when_it_comes_back():
     assert len(app.runs) == 1
     door.emulator.control.mood("worker_down", False)
     await door.console("GET", "/apps")
-    await asyncio.sleep(0.05)
+    await until(lambda: len(app.runs) == 2 and app.runs[1].status == "succeeded")
     assert [run.outputs["result"] for run in app.runs] == ["echo: NOW (3)", "echo: LATE (4)"]
 
 
@@ -139,14 +138,15 @@ async def test_a_stale_switch_goes_on_using_the_old_key_until_it_is_made_again()
 
 
 async def test_a_ghost_key_is_accepted_for_a_while_after_its_deletion():
-    door = Door(speed=6000.0)
+    clock = ShiftedClock()
+    door = Door(speed=1.0, clock=clock)
     app = door.emulator.app_named("wf-echo")
     token, key = app.key, app.keys[0].id
     door.emulator.control.mood("ghost_keys")
     assert (await door.console("DELETE", f"/apps/{app.id}/api-keys/{key}")).status_code == 204
     assert (await door.console("DELETE", f"/apps/{app.id}/api-keys/{key}")).status_code == 404
     assert (await door.service(token, "GET", "/info")).status_code == 200
-    await asyncio.sleep(0.12)
+    clock.offset += 601
     assert (await door.service(token, "GET", "/info")).status_code == 401
 
 
@@ -159,17 +159,18 @@ async def test_a_busy_editor_makes_every_save_a_conflict():
 
 
 async def test_documents_that_fail_to_index_can_be_retried():
-    door = Door(speed=60000.0)
+    clock = ShiftedClock()
+    door = Door(speed=1.0, clock=clock)
     instance = door.emulator.instance
     dataset = new_dataset(instance, "kb")
     door.emulator.control.mood("indexing_fails")
     document = new_document(instance, dataset, "d", "zebras and llamas")
-    await asyncio.sleep(0.01)
+    clock.offset += 4
     failed = (await door.console("GET", f"/datasets/{dataset.id}/error-docs")).json()
     assert (failed["total"], failed["data"][0]["id"]) == (1, document.id)
     door.emulator.control.mood("indexing_fails", False)
     retried = await door.console("POST", f"/datasets/{dataset.id}/retry", {"document_ids": [document.id]})
-    await asyncio.sleep(0.01)
+    clock.offset += 4
     listed = (await door.console("GET", f"/datasets/{dataset.id}/indexing-status")).json()["data"]
     assert (retried.status_code, listed[0]["indexing_status"]) == (204, "completed")
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.emulator.door import Door, events
+from tests.emulator.door import Door, events, until
+from tests.emulator.replay import ShiftedClock
 
 ALL = ("1.9.1", "1.11.2", "1.13.0", "1.13.3", "1.15")
 
@@ -107,11 +108,12 @@ async def test_a_failed_overwrite_is_not_rolled_back():
 
 
 async def test_a_pending_import_can_be_confirmed_for_ten_minutes_only():
-    door = Door(speed=60000.0)
+    clock = ShiftedClock()
+    door = Door(speed=1.0, clock=clock)
     text = (await door.export(door.emulator.app_named("wf-echo"))).replace("version: 0.6.0", "version: 0.7.0")
     answer = await door.load(text)
     assert answer.status_code == 202
-    await asyncio.sleep(0.02)
+    clock.offset += 601
     late = await door.console("POST", f"/apps/imports/{answer.json()['id']}/confirm")
     assert (late.status_code, late.json()["error"]) == (400, "Import information expired or does not exist")
 
@@ -179,9 +181,8 @@ async def test_after_a_stop_stream_and_row_disagree_on_older_releases(version: s
     door = Door(version, speed=20.0)
     app = door.emulator.app_named("wf-echo")
     running = asyncio.create_task(door.run(app, "streaming", text="slow", secs=40))
-    while not app.runs:
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.05)
+    await until(lambda: app.runs)
+    await until(lambda: app.runs[0].nodes[-1:] and app.runs[0].nodes[-1].node_type == "code")
     await door.service(app.key, "POST", f"/workflows/tasks/{app.runs[0].task_id}/stop", {"user": "somebody-else"})
     last = events(await running)[-1]
     assert (last["event"], last["data"]["status"], app.runs[0].status) == ("workflow_finished", said, row)
@@ -221,8 +222,7 @@ async def test_a_blocking_chatflow_call_never_answers_on_1_13_0(version: str, wo
     app = door.emulator.app_named("flow-chat")
     answer = await door.ask(app)
     assert answer.headers["content-type"].startswith("application/json" if works else "text/event-stream")
-    await asyncio.sleep(0.05)
-    assert [run.status for run in app.runs] == ["succeeded"], "the run succeeds either way"
+    await until(lambda: app.runs[0].status == "succeeded")
 
 
 @pytest.mark.parametrize("version", ["1.13.3", "1.15"])

@@ -50,7 +50,7 @@ def init_status(call: Call) -> Response:
     return shapes.answer({"status": "finished"})
 
 
-def login(call: Call) -> Response:
+async def login(call: Call) -> Response:
     """Check mail address and password; the seventh wrong one locks the address for a day."""
     instance = call.instance
     payload = call.json()
@@ -59,6 +59,7 @@ def login(call: Call) -> Response:
     password = auth.decoded_password(sent) if instance.release.base64_password else sent
     if password is None:
         raise shapes.problem("authentication_failed", "Invalid encrypted data", 401)
+    await instance.search_redis()
     if instance.control.has("redis_down"):
         raise shapes.internal_error()
     account = instance.account_by_email(str(email))
@@ -99,7 +100,7 @@ def _tokens(call: Call, tokens: Tokens, order: tuple[str, ...]) -> Response:
     return response
 
 
-def refresh(call: Call) -> Response:
+async def refresh(call: Call) -> Response:
     """Trade the refresh token (cookie, or body on 1.9.1) for new tokens."""
     instance = call.instance
     if instance.release.body_tokens:
@@ -108,6 +109,7 @@ def refresh(call: Call) -> Response:
         token = call.request.cookies.get(auth.cookie_name(instance, "refresh_token"), "")
     if not token:
         raise shapes.refresh_failed("No refresh token provided")
+    await instance.search_redis(0.3)
     if instance.control.has("redis_down"):
         raise shapes.refresh_failed(_REDIS)
     return _tokens(call, _sessions(call).renew(token), _RENEWED_COOKIES)

@@ -36,8 +36,7 @@ async def start(call: Call) -> Response:
     """Import a DSL: 200 done, 202 to be confirmed, 400 failed (perhaps leaving something behind)."""
     payload = call.json()
     call.require(payload, "mode", "AppImportPayload")
-    if call.instance.control.has("redis_down"):
-        await call.instance.pause(call.instance.release.redis_wait / 3)
+    await call.instance.search_redis(0.3)
     outcome = imports.start(call.instance, call.actor, payload)
     return shapes.answer(outcome.body, outcome.http_status)
 

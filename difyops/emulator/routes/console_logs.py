@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
-from zoneinfo import ZoneInfo
+from datetime import datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from starlette.responses import Response
 
@@ -16,8 +16,17 @@ from difyops.emulator.routing import Call, Route
 from difyops.emulator.shapes import JsonDict
 from difyops.emulator.store import App
 
+
+def _new_york() -> tzinfo:
+    """Return the accounts' time zone; winter time all year on a machine without time zone data."""
+    try:
+        return ZoneInfo("America/New_York")
+    except ZoneInfoNotFoundError:
+        return timezone(timedelta(hours=-5))
+
+
 APP = "/console/api/apps/{app_id:uuid}"
-ZONE = ZoneInfo("America/New_York")
+ZONE = _new_york()
 _STATUSES = ("running", "succeeded", "failed", "stopped", "partial-succeeded")
 _COUNTED = ("running", "succeeded", "failed", "stopped", "partial_succeeded")
 _SPANS = {"d": 86400, "h": 3600, "m": 60, "s": 1}

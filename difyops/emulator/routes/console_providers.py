@@ -32,8 +32,9 @@ def check_provider(call: Call) -> None:
         raise shapes.invalid_param(f"Provider {name} does not exist.")
 
 
-def list_providers(call: Call) -> Response:
+async def list_providers(call: Call) -> Response:
     """List the providers. ``status: active`` means "has credentials", not "works"."""
+    await call.instance.search_redis(0.9)
     if call.instance.control.has("redis_down"):
         raise shapes.internal_error()
     body = canned.openai_provider(call.instance)

@@ -71,8 +71,8 @@ async def refuse_without_redis(call: Call) -> None:
     Raises:
         Problem: 500 ``internal_server_error``.
     """
+    await call.instance.search_redis()
     if call.instance.control.has("redis_down"):
-        await call.instance.pause(call.instance.release.redis_wait)
         raise shapes.run_error()
 
 
