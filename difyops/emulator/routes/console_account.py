@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from urllib.parse import quote
 
 from starlette.responses import Response
@@ -22,7 +23,7 @@ _RENEWED_COOKIES = ("csrf_token", "access_token", "refresh_token")
 
 def health(call: Call) -> Response:
     """Say ok, whatever is broken behind."""
-    return shapes.answer({"pid": 4242, "status": "ok", "version": call.instance.settings.reported})
+    return shapes.answer({"pid": os.getpid(), "status": "ok", "version": call.instance.settings.reported})
 
 
 def setup_status(call: Call) -> Response:
