@@ -102,7 +102,7 @@ def _keyring() -> Check:
     problem = credentials.keyring_problem()
     if problem is None:
         return Check(name="keyring", verdict=PASS, found="usable")
-    return Check(name="keyring", verdict=SKIP, found=problem, hint="env:, file: and cmd: references work without one.")
+    return Check(name="keyring", verdict=SKIP, found=f"{problem} References env:, file: and cmd: work without.")
 
 
 async def _instance(config: Config, context: Context) -> list[Check]:

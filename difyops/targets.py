@@ -1,6 +1,7 @@
 """Selectors: which apps a command means. The same everywhere.
 
-    <app id>   <exact name>   <slug>   glob (support-*)   tag:NAME   mode:workflow   @file (one selector a line)   all
+    <app id> (or its first 8 characters)   <exact name>   <slug>   glob (support-*)
+    tag:NAME   mode:workflow   @file (one selector a line)   all
 
 A selector that matches nothing, or an exact name that several apps share, is an error that lists what there is.
 """
@@ -17,6 +18,7 @@ from difyops.api.model import App
 from difyops.errors import SelectorError
 
 _MOST_LISTED = 12
+_ID_START = re.compile(r"[0-9a-f]{8}[0-9a-f-]{0,28}")
 
 
 def select(apps: Sequence[App], selectors: Iterable[str]) -> list[App]:
@@ -61,6 +63,7 @@ def matching(apps: Sequence[App], selector: str) -> list[App]:
         [app for app in apps if app.id == selector],
         [app for app in apps if app.name == selector],
         [app for app in apps if slug(app.name) == selector],
+        [app for app in apps if _ID_START.fullmatch(selector) and app.id.startswith(selector)],
     ):
         if found:
             return found

@@ -56,7 +56,7 @@ def create(
     session.max_in_flight = max_in_flight
 
     async def work() -> Taken:
-        async with session.instance() as instance:
+        async with session.instance(many_calls=True) as instance:
             options = TakeOptions(
                 selectors=tuple(selectors or ("all",)),
                 tag=tag,
@@ -116,7 +116,7 @@ def diff(
         return views.comparison(between(open_store(session), _context(session), given[0], given[1], chosen))
 
     async def work() -> Comparison:
-        async with session.instance() as instance:
+        async with session.instance(many_calls=True) as instance:
             if draft:
                 return await draft_with_live(instance, chosen)
             return await with_live(instance, open_store(session), given[0] if given else "latest", chosen)
@@ -132,7 +132,7 @@ def drift(session: Session, selectors: Selectors = None) -> Outcome:
     from difyops.snapshot.drift import drift as look_for_drift
 
     async def work() -> Drift:
-        async with session.instance() as instance:
+        async with session.instance(many_calls=True) as instance:
             return await look_for_drift(instance, open_store(session), tuple(selectors or ("all",)))
 
     return views.drift(session.run(work()))

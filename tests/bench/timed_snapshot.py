@@ -14,25 +14,30 @@ from difyops.api.instance import ConnectOptions, connect
 from difyops.git_store import GitStore
 from difyops.snapshot.take import TakeOptions, take
 
+_WRITES = frozenset({"commit", "note", "tidy"})
+
 
 class Stopwatch:
     """Wraps a store and adds up the time its calls take."""
 
     def __init__(self, store: GitStore) -> None:
         self._store = store
-        self.seconds = 0.0
+        self.writing = 0.0
+        self.reading = 0.0
 
     def __getattr__(self, name: str) -> Any:
         member = getattr(self._store, name)
-        return self._timed(member) if callable(member) else member
+        return self._timed(member, writes=name in _WRITES) if callable(member) else member
 
-    def _timed(self, call: Callable[..., Any]) -> Callable[..., Any]:
+    def _timed(self, call: Callable[..., Any], *, writes: bool) -> Callable[..., Any]:
         def timed(*args: Any, **kwargs: Any) -> Any:
             started = time.perf_counter()
             try:
                 return call(*args, **kwargs)
             finally:
-                self.seconds += time.perf_counter() - started
+                spent = time.perf_counter() - started
+                self.writing += spent if writes else 0.0
+                self.reading += 0.0 if writes else spent
 
         return timed
 
@@ -41,13 +46,13 @@ async def main() -> None:
     """Take it."""
     store, state = Path(sys.argv[1]), Path(sys.argv[2])
     watch = Stopwatch(GitStore.open(store, create=True))
-    instance = await connect(config.load().context(), ConnectOptions(state=state))
+    instance = await connect(config.load().context(), ConnectOptions(state=state, many_calls=True))
     try:
         taken = await take(instance, watch, TakeOptions())  # type: ignore[arg-type]
     finally:
         await instance.close()
     assert taken.complete
-    (store.parent / f"{store.name}.git-seconds").write_text(str(watch.seconds))
+    (store.parent / f"{store.name}.git-seconds").write_text(f"{watch.writing} {watch.reading}")
 
 
 if __name__ == "__main__":
