@@ -6,6 +6,7 @@ file is its only home. Management calls stay on plain httpx with their polite li
 
 from __future__ import annotations
 
+import functools
 import ssl
 import urllib.request
 from collections.abc import AsyncIterator
@@ -17,23 +18,36 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from difyops.api.transport import RetryBudget, Transport, TransportOptions
+from difyops import __version__
+from difyops.api.transport import RetryBudget, Transport, TransportOptions, connection_error
 from difyops.clock import Clock, SystemClock
 from difyops.config import Context
 from difyops.errors import ConfigError, DifyopsError, ServerFault
 
 _FEWEST_FAILURES = 8
+_MOST_URLS = 32
+_HEADERS = httpx.Headers(
+    {
+        "User-Agent": f"difyops/{__version__}",
+        "Accept": "application/json, text/event-stream",
+        "Accept-Encoding": "identity",
+    }
+)
 
 
 @dataclass(slots=True)
 class RunTransport(Transport):
-    """A transport whose breaker knows how many runs are in flight.
+    """A transport for a thousand runs side by side.
 
-    A few targets that fail at once say nothing about the rest that is still at work: the breaker opens when as many
-    answers in a row failed as there are runs in flight (at least eight), so that no healthy one can be among them.
+    Requests go to the carrier directly: what ``httpx.AsyncClient`` adds to each (cookies, redirects, merged URLs)
+    costs more than all the rest and is not wanted here. Its breaker knows how many runs are in flight: a few targets
+    that fail at once say nothing about the others that are still at work, so it opens when as many answers in a row
+    failed as there are runs in flight (at least eight).
     """
 
-    flying: int = field(default=0)
+    flying: int = 0
+    called: str = field(default="", repr=False)
+    urls: dict[str, httpx.URL] = field(default_factory=dict, repr=False)
 
     @asynccontextmanager
     async def stream(
@@ -56,6 +70,57 @@ class RunTransport(Transport):
         finally:
             self.flying -= 1
 
+    async def close(self) -> None:
+        """Close all connections."""
+        if self.carrier is not None:
+            await self.carrier.aclose()
+
+    async def _sent(
+        self, request: httpx.Request, *, doing: str, auth: httpx.Auth | None, stream: bool
+    ) -> httpx.Response:
+        if auth is not None:
+            await _let_in(request, auth)
+        assert self.carrier is not None  # noqa: S101 - run_transport gives one
+        try:
+            response = await self.carrier.handle_async_request(request)
+        except httpx.RequestError as error:
+            error.request = request
+            self._breaker_now().record(ok=False)
+            raise connection_error(error, host=self.host, doing=doing) from error
+        return response
+
+    def _check_breaker(self) -> None:
+        if not self.called:  # parsing the URL for every call's breaker would be a fifth of the work
+            self.called = self.host
+        self._breaker_now().check(self.called)
+
+    def _built(self, method: str, path: str, *, patience: float | None, **content: Any) -> httpx.Request:
+        url = self.urls.get(path)
+        if url is None:
+            url = httpx.URL(self.base_url.rstrip("/") + path)
+            if len(self.urls) < _MOST_URLS:  # paths of runs and forms are few; those of stops are not
+                self.urls[path] = url
+        times = _times(self.options.connect, patience or self.options.read)
+        return httpx.Request(method, url, headers=_HEADERS, extensions={"timeout": times}, **content)
+
+
+@functools.cache
+def _times(connect: float, read: float) -> aiohttp.ClientTimeout:
+    """Return the time-outs in aiohttp's own form, which the carrier takes from the request."""
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read)
+
+
+def _in_aiohttps_form(times: aiohttp.ClientTimeout | dict[str, float]) -> aiohttp.ClientTimeout:
+    """Return time-outs as aiohttp takes them; management calls come through httpx's client with its own form."""
+    return _times(times["connect"], times["read"]) if isinstance(times, dict) else times
+
+
+async def _let_in(request: httpx.Request, auth: httpx.Auth) -> None:
+    """Add what a key adds. Auth that wants to see answers (a login) is not for this transport."""
+    flow = auth.async_auth_flow(request)
+    await anext(flow)
+    await flow.aclose()
+
 
 def run_transport(context: Context, *, limit: int, silence: float = 30.0, clock: Clock | None = None) -> RunTransport:
     """Return the transport for the runs of one context; close it when done.
@@ -74,30 +139,35 @@ def run_transport(context: Context, *, limit: int, silence: float = 30.0, clock:
     )
 
 
-class Carrier(httpx.AsyncBaseTransport):
+class Carrier(AiohttpTransport):
     """aiohttp behind httpx, with connection failures named as what they are.
 
-    httpx-aiohttp reports every connection error as a time-out to connect; whether a request was sent at all decides
-    whether it may be sent again, so the cause is looked at.
+    httpx-aiohttp reports every connection error as a time-out to connect. Whether a request was sent at all decides
+    whether it may be sent again, so the exception is read here; and a thousand streams are worth a shorter way through.
     """
 
     def __init__(self, ca_file: str | None, url: str) -> None:
         self._secure = url.startswith("https")
         self._ca_file = ca_file
-        self._inner = AiohttpTransport(verify=False, client=self._session)
+        super().__init__(verify=False, client=self._session)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request."""
+        """Send one request; the answer's body is read as it arrives."""
+        if not isinstance(self.client, aiohttp.ClientSession):
+            self.client = self.get_client()
         try:
-            response = await self._inner.handle_async_request(request)
-        except httpx.TransportError as error:
-            raise _named(error) from error.__cause__
-        response.stream = _Body(response.stream)
-        return response
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        await self._inner.aclose()
+            answer = await self.client.request(
+                request.method,
+                str(request.url),
+                headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw],
+                data=request.read() or None,
+                allow_redirects=False,
+                auto_decompress=False,
+                timeout=_in_aiohttps_form(request.extensions["timeout"]),
+            )
+        except (aiohttp.ClientError, OSError) as error:
+            raise _named(error) from error
+        return httpx.Response(answer.status, headers=answer.raw_headers, stream=_Body(answer), request=request)
 
     def _session(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=1.0, ssl=self._trust())
@@ -117,34 +187,38 @@ class Carrier(httpx.AsyncBaseTransport):
 class _Body(httpx.AsyncByteStream):
     """The body of an answer, with its failures named."""
 
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self._answer = answer
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
-            async for chunk in self._inner:
+            async for chunk in self._answer.content.iter_any():
                 yield chunk
-        except httpx.TransportError as error:
-            raise _named(error) from error.__cause__
-        except OSError as error:
-            raise httpx.ReadError(str(error)) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise _named(error) from error
 
     async def aclose(self) -> None:
-        await self._inner.aclose()
+        """Give the connection back when the body was read to its end, else close it."""
+        self._answer.release()
 
 
-def _named(error: httpx.TransportError) -> httpx.TransportError:
-    """Return the httpx error that fits aiohttp's: not connected, broken off, or really too late."""
-    cause = error.__cause__
-    if isinstance(cause, aiohttp.ServerTimeoutError):
-        return error
-    if isinstance(cause, (aiohttp.ClientConnectorError, aiohttp.ClientConnectorCertificateError)):
-        return httpx.ConnectError(str(cause))
-    if isinstance(cause, aiohttp.ClientConnectionError):
-        return httpx.RemoteProtocolError(str(cause))
-    return error
+def _named(error: Exception) -> httpx.TransportError:
+    """Return the httpx error that fits aiohttp's: late, not connected, or broken off."""
+    said = str(error) or type(error).__name__
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return httpx.ConnectTimeout(said)
+        case TimeoutError():
+            return httpx.ReadTimeout(said)
+        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
+            return httpx.ProxyError(said)
+        case aiohttp.ClientConnectorError():
+            return httpx.ConnectError(said)
+        case aiohttp.ClientPayloadError():
+            return httpx.ReadError(said)
+    return httpx.RemoteProtocolError(said)
 
 
 def _is_answer(error: DifyopsError) -> bool:
     """Say whether the server answered: a failed connection was counted where it failed."""
-    return not isinstance(error.__cause__, httpx.TransportError)
+    return not isinstance(error.__cause__, httpx.RequestError)

@@ -77,17 +77,21 @@ class Breaker:
     failures: int = 0
     opened_at: float = 0.0
 
+    @property
+    def is_open(self) -> bool:
+        """Say whether calls are refused at this moment."""
+        return self.failures >= self.limit and self.clock.monotonic() - self.opened_at < self.rest
+
     def check(self, host: str) -> None:
         """Refuse a call while open.
 
         Raises:
             Unreachable: the instance failed ``limit`` times in a row a moment ago.
         """
-        if self.failures < self.limit:
-            return
-        if self.clock.monotonic() - self.opened_at < self.rest:
+        if self.is_open:
             raise Unreachable(f"{host} failed {self.failures} times in a row; not called again for a moment.")
-        self.opened_at = self.clock.monotonic()
+        if self.failures >= self.limit:
+            self.opened_at = self.clock.monotonic()
 
     def record(self, *, ok: bool) -> None:
         """Count an answer (any below 502 is one) or a failure."""
@@ -147,7 +151,8 @@ class Transport:
             try:
                 return await self._once(method, path, doing=doing, auth=auth, patience=patience, **content)
             except DifyopsError as error:
-                if attempt == self.options.tries or not _may_repeat(error, safe) or not self.budget.spend():
+                last = attempt == self.options.tries or self._breaker_now().is_open
+                if last or not _may_repeat(error, safe) or not self.budget.spend():
                     raise
                 pause = self._pause(error, attempt)
                 log.debug("%s failed (%s), again in %.1f s", doing, error.code, pause)

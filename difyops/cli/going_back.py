@@ -54,6 +54,10 @@ def rollback(
     ] = None,
     expect: Annotated[str | None, typer.Option("--expect", help="Text that the test run must answer.")] = None,
     plan_id: Annotated[str | None, typer.Option("--plan", metavar="ID", help="Carry out exactly this plan.")] = None,
+    with_name: Annotated[bool, typer.Option("--with-name", help="Bring name, description and icon back too.")] = False,
+    message: Annotated[
+        str, typer.Option("--message", "-m", help="Comment of the published version (100 characters).")
+    ] = "",
     allow_missing: AllowMissing = False,
 ) -> Outcome:
     """Go back to a snapshot: exact version, live secrets kept, proved by reading back, undone when the proof fails."""
@@ -64,6 +68,8 @@ def rollback(
         plan=PlanOptions(with_old_secrets=with_old_secrets, given=_given(secret)),
         expected_plan=plan_id,
         allow_missing=allow_missing,
+        with_name=with_name,
+        comment=message,
         smoke=_smoke(smoke, expect),
     )
     return session.run(_rollback(session, app, to, options))
@@ -134,7 +140,7 @@ async def _rollback(session: Session, selector: str, to: str, options: RollbackO
             raise next(iter(failed.values()))
         if session.dry_run:
             return views.planned(plans)
-        moving = [item for item in plans if not item.nothing_to_do]
+        moving = [item for item in plans if options.with_name or not item.nothing_to_do]
         if moving:
             _show_plans(session, moving)
             session.confirm("Go ahead?", changes=f"Rolling back {len(moving)} app{'s' * (len(moving) != 1)}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from difyops.api.instance import Instance
-from difyops.api.model import Workflow
+from difyops.api.model import App, Workflow
 from difyops.dsl.diff import diff
 from difyops.dsl.secrets import Spot, redact
 from difyops.errors import Conflict, NotFound, Refused, StalePlan
@@ -163,6 +163,25 @@ async def put_draft_back(hands: Hands) -> None:
     )
     hands.checkpoint("after draft back")
     hands.phase(DRAFT_BACK)
+
+
+async def write_identity(hands: Hands, identity: JsonObject | None) -> None:
+    """Set name, description and icon; everything else that the call would set stays as it is now."""
+    if identity is None:
+        return
+    console, app_id = hands.instance.console, hands.entry.app_id
+    app = await console.app(app_id)
+    if identity_of(app) == identity:
+        return
+    hands.checkpoint("before identity")
+    await console.update_app(app_id, {**identity, "max_active_requests": app.raw.get("max_active_requests")})
+    hands.checkpoint("after identity")
+
+
+def identity_of(app: App) -> JsonObject:
+    """Return what people see of an app: name, description, icon."""
+    shown = {key: app.raw.get(key) for key in ("icon", "icon_type", "icon_background", "use_icon_as_answer_icon")}
+    return {"name": app.name, "description": app.description, **shown}
 
 
 async def write_config(hands: Hands, document: JsonObject, secrets: Mapping[str, str]) -> None:

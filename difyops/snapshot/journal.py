@@ -30,7 +30,10 @@ UNDOING = "undoing"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One rollback under way. ``phase`` is the last effect that is known to be done or was about to be."""
+    """One rollback under way. ``phase`` is the last effect that is known to be done or was about to be.
+
+    ``identity`` is the name, description and icon to bring back, when that was asked for.
+    """
 
     context: str
     app_id: str
@@ -49,6 +52,8 @@ class Entry:
     parked_secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     former: JsonObject | None = None
     former_secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    identity: JsonObject | None = None
+    former_identity: JsonObject | None = None
     with_old_secrets: bool = False
     publish_name: str = ""
     publish_comment: str = ""

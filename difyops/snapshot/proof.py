@@ -39,10 +39,11 @@ async def prove(hands: Hands, expected: Secrets | None) -> list[Proof]:
 
 def _flags(app: App, hands: Hands) -> Proof:
     entry = hands.entry
-    same = (app.enable_api, app.enable_site, app.name) == (entry.enable_api, entry.enable_site, entry.app_name)
+    name = entry.identity["name"] if entry.identity else entry.app_name
+    same = (app.enable_api, app.enable_site, app.name) == (entry.enable_api, entry.enable_site, name)
     word = {True: "on", False: "off", None: "unknown"}
     found = f"{app.name}: API {word[app.enable_api]}, site {word[app.enable_site]}"
-    return Proof(what="name and switches as before", ok=same, found=found)
+    return Proof(what="name and switches as they must be", ok=same, found=found)
 
 
 async def _secrets(hands: Hands, view: View, expected: Secrets | None) -> list[Proof]:

@@ -21,6 +21,7 @@ from difyops.snapshot.effects import (
     Hands,
     View,
     former_live,
+    identity_of,
     is_published,
     look,
     parked_filled,
@@ -28,6 +29,7 @@ from difyops.snapshot.effects import (
     put_draft_back,
     restore_triggers,
     write_config,
+    write_identity,
     write_target_draft,
 )
 from difyops.snapshot.history import Kept
@@ -42,12 +44,16 @@ JsonObject = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollbackOptions:
-    """How to roll back. ``expected_plan``: refuse any other plan; ``allow_missing``: go on despite problems."""
+    """How to roll back. ``expected_plan``: refuse any other plan; ``allow_missing``: go on despite problems.
+
+    ``with_name``: bring name, description and icon back too; ``name`` and ``comment`` mark the published version.
+    """
 
     plan: PlanOptions = field(default_factory=PlanOptions)
     expected_plan: str | None = None
     allow_missing: bool = False
     smoke: Smoke | None = None
+    with_name: bool = False
     name: str = ""
     comment: str = ""
     checkpoint: Checkpoint = no_checkpoint
@@ -83,7 +89,7 @@ async def roll_back(
             raise StalePlan(f"{plan.app_name!r} moved since the plan was made (plan {options.expected_plan}).")
         if plan.problems and not options.allow_missing:
             raise Refused(f"{plan.app_name!r}: {plan.problems[0]}.", hint="--allow-missing goes on all the same.")
-        if plan.nothing_to_do:
+        if plan.nothing_to_do and not (options.with_name and identity_of(situation.app) != _identity(kept)):
             return RolledBack(plan=plan, state="nothing to do", live_after=plan.live_before)
         entry = journal.write(_entry(plan, situation, kept, options, iso(clock.now())))
         options.checkpoint("journal written")
@@ -125,6 +131,7 @@ async def go_forward(
         await put_draft_back(hands)
     else:
         await write_config(hands, hands.entry.target_document, {})
+    await write_identity(hands, hands.entry.identity)
     hands.checkpoint("before proof")
     proofs = await prove(hands, expected)
     failed = [proof for proof in proofs if not proof.ok]
@@ -140,6 +147,7 @@ async def go_back(hands: Hands) -> list[str]:
         DifyopsError: a call failed; the journal stays, and this can be done again.
     """
     entry = hands.entry
+    await write_identity(hands, entry.former_identity)
     if entry.mode not in ("workflow", "advanced-chat"):
         if entry.former is not None:
             await write_config(hands, entry.former, entry.former_secrets)
@@ -259,6 +267,8 @@ def _entry(plan: Plan, situation: Situation, kept: Kept, options: RollbackOption
         triggers={item.node_id: item.status for item in situation.triggers},
         parked=parked,
         parked_secrets=packed(own) if parked is not None else {},
+        identity=_identity(kept) if options.with_name else None,
+        former_identity=identity_of(app) if options.with_name else None,
         with_old_secrets=options.plan.with_old_secrets,
         publish_name=options.name or f"rollback {plan.target}",
         publish_comment=options.comment or f"difyops: back to {plan.target} ({plan.target_commit[:10]})",
@@ -266,6 +276,10 @@ def _entry(plan: Plan, situation: Situation, kept: Kept, options: RollbackOption
     if app.has_workflow:
         return entry
     return replace(entry, former=situation.live_document, former_secrets=packed(situation.live_secrets))
+
+
+def _identity(kept: Kept) -> JsonObject:
+    return {"name": kept.record.name, "description": kept.record.description, **kept.record.icon}
 
 
 def _values(prepared: Filled | None) -> Secrets | None:

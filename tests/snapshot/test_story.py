@@ -201,3 +201,97 @@ def test_without_terminal_and_yes_it_is_refused(cli: Cli, v1: str, colleague: Co
     assert refused.code == 8
     assert "--yes" in refused.err
     assert colleague.live(app)["id"] == live
+
+
+def test_name_and_icon_come_back_when_asked_for(cli: Cli, v1: str, colleague: Colleague) -> None:
+    app = colleague.app_id("wf-llm")
+    before = colleague.call("GET", f"/apps/{app}")
+    colleague.edit(app, break_prompt)
+    colleague.publish(app)
+    body = {"name": "renamed", "description": "new", "icon": "🔥", "icon_type": "emoji", "icon_background": "#000000"}
+    colleague.call("PUT", f"/apps/{app}", {**body, "max_active_requests": 7})
+    done = cli("snapshot", "rollback", app, "--to", v1, "--yes", "--with-name", "-m", "after the incident")
+    assert done.code == 0, done.err
+    now = colleague.call("GET", f"/apps/{app}")
+    assert [now[key] for key in ("name", "description", "icon")] == [
+        before[key] for key in ("name", "description", "icon")
+    ]
+    assert now["max_active_requests"] == 7
+    assert colleague.live(app)["marked_comment"] == "after the incident"
+
+
+def http_node(key: str) -> dict:  # type: ignore[type-arg]
+    return {
+        "id": "http1",
+        "type": "custom",
+        "position": {"x": 0, "y": 0},
+        "data": {
+            "type": "http-request",
+            "title": "Call",
+            "method": "get",
+            "url": "https://api.example.com",
+            "headers": f"X-Api-Key:{key}",
+            "params": "",
+            "body": {"type": "none", "data": []},
+            "authorization": {"type": "api-key", "config": {"type": "bearer", "api_key": key}},
+        },
+    }
+
+
+def test_keys_of_http_nodes_stay_as_they_are_now(cli: Cli, connected: str, colleague: Colleague) -> None:
+    app = colleague.app_id("wf-llm")
+    colleague.edit(app, lambda document: document["graph"]["nodes"].append(http_node("old-http-key-1")))
+    colleague.publish(app)
+    assert cli("snapshot", "create", "--tag", "v1").code == 0
+
+    def rotate_and_break(document: dict) -> None:  # type: ignore[type-arg]
+        node(document, "http-request").update(http_node("new-http-key-2")["data"])
+        break_prompt(document)
+
+    colleague.edit(app, rotate_and_break)
+    colleague.publish(app)
+    assert cli("snapshot", "rollback", "wf-llm", "--to", "v1", "--yes").code == 0
+    live = node(colleague.live(app), "http-request")
+    assert live["headers"] == "X-Api-Key:new-http-key-2"
+    assert live["authorization"]["config"]["api_key"] == "new-http-key-2"
+
+
+def test_a_key_whose_node_is_gone_comes_from_the_old_version(cli: Cli, connected: str, colleague: Colleague) -> None:
+    app = colleague.app_id("wf-llm")
+    colleague.edit(app, lambda document: document["graph"]["nodes"].append(http_node("old-http-key-1")))
+    colleague.publish(app)
+    assert cli("snapshot", "create", "--tag", "v1").code == 0
+    colleague.edit(app, lambda document: document["graph"]["nodes"].pop())
+    colleague.publish(app)
+    planned = cli("snapshot", "rollback", "wf-llm", "--to", "v1", "--dry-run", "-o", "json").json["data"]
+    assert planned["problems"] == []
+    assert any("comes from the old version" in note for note in planned["notes"])
+    assert cli("snapshot", "rollback", "wf-llm", "--to", "v1", "--yes").code == 0
+    assert node(colleague.live(app), "http-request")["headers"] == "X-Api-Key:old-http-key-1"
+
+
+def test_what_cannot_be_brought_back_is_said_before_anything_is_written(
+    cli: Cli, connected: str, colleague: Colleague, emulator: Emulator
+) -> None:
+    app = colleague.app_id("wf-llm")
+
+    def with_knowledge(document: dict) -> None:  # type: ignore[type-arg]
+        data = {"type": "knowledge-retrieval", "title": "K", "dataset_ids": ["6ad21e94-d676-4dc7-b609-fb8dec4dd701"]}
+        tool = {"type": "tool", "title": "T", "provider_id": "gone", "provider_type": "builtin", "tool_name": "x"}
+        for number, item in enumerate((data, tool)):
+            document["graph"]["nodes"].append(
+                {"id": f"x{number}", "type": "custom", "position": {"x": 0, "y": 0}, "data": item}
+            )
+
+    colleague.edit(app, with_knowledge)
+    colleague.publish(app)
+    assert cli("snapshot", "create", "--tag", "v1").code == 0
+    colleague.edit(app, lambda document: document["graph"].update(nodes=document["graph"]["nodes"][:-2]))
+    colleague.publish(app)
+    live = colleague.live(app)["id"]
+    planned = cli("snapshot", "rollback", "wf-llm", "--to", "v1", "--dry-run", "-o", "json").json["data"]
+    assert len(planned["problems"]) == 2
+    refused = cli("snapshot", "rollback", "wf-llm", "--to", "v1", "--yes")
+    assert refused.code == 8
+    assert colleague.live(app)["id"] == live
+    assert cli("snapshot", "rollback", "wf-llm", "--to", "v1", "--yes", "--allow-missing").code == 0
