@@ -142,7 +142,7 @@ def state_folder(env: Mapping[str, str] | None = None) -> Path:
     """Return where sessions, journals, locks and the ledger live: ``DIFYOPS_STATE`` or the XDG state folder."""
     env = os.environ if env is None else env
     if folder := env.get("DIFYOPS_STATE"):
-        return Path(folder).expanduser()
+        return _expanded(folder)
     if folder := env.get("XDG_STATE_HOME"):
         return Path(folder) / "difyops"
     return Path(platformdirs.user_state_dir("difyops"))
@@ -159,9 +159,13 @@ def find_project_file(start: Path) -> Path | None:
     """Walk up from ``start`` and return the first ``difyops.yaml``."""
     for folder in (start, *start.parents):
         candidate = folder / PROJECT_FILE
-        if os.path.isfile(candidate):  # noqa: PTH113 - False, not an error, in a folder that we may not enter
+        if _is_there(candidate):
             return candidate
     return None
+
+
+def _is_there(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113 - False, not an error, in a folder that we may not enter
 
 
 def _here() -> Path:
@@ -267,7 +271,7 @@ class _Layer:
 
 
 def _read(path: Path, label: str) -> _Layer:
-    if not path.is_file():
+    if not _is_there(path):
         return _Layer(label=label, contexts={}, default_context=None, store=None, sections={})
     document, lines = _parse(path)
     for key in document:
@@ -324,16 +328,20 @@ def _context(path: Path, lines: Any, name: str, body: Any, source: str) -> Conte
 def _beside(path: Path, text: str) -> str:
     """Return ``text`` (a path or a ``file:`` reference) with its path seen from the file that names it."""
     kind, name = ("file:", text[5:]) if text.startswith("file:") else ("", text)
-    return f"{kind}{path.parent / os.path.expanduser(name)}" if name else text  # noqa: PTH111 - never fails
+    return f"{kind}{path.parent / _expanded(name)}" if name else text
+
+
+def _expanded(text: str) -> Path:
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser fails for an unknown user
 
 
 def _store_path(
     flag: Path | None, env: Mapping[str, str], layers: list[_Layer], project_file: Path | None
 ) -> tuple[Path, str]:
     if flag is not None:
-        return flag.expanduser(), "flag --store"
+        return _expanded(str(flag)), "flag --store"
     if text := env.get("DIFYOPS_STORE"):
-        return Path(text).expanduser(), "environment DIFYOPS_STORE"
+        return _expanded(text), "environment DIFYOPS_STORE"
     for layer in reversed(layers):
         if layer.store:
             base = (
@@ -341,7 +349,7 @@ def _store_path(
                 if project_file and layer.label.startswith("project")
                 else user_config_file(env).parent
             )
-            return base / os.path.expanduser(layer.store), layer.label  # noqa: PTH111 - never fails
+            return base / _expanded(layer.store), layer.label
     if project_file:
         return project_file.parent / "snapshots", "beside the project file"
     folder = env.get("XDG_DATA_HOME")

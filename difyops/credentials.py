@@ -68,7 +68,7 @@ def store(reference: str, secret: SecretText) -> None:
         service, name = _split_keyring(rest)
         _ask_keyring(lambda keyring: keyring.set_password(service, name, secret.reveal()))
     elif kind == "file" and rest:
-        atomic_file.write(Path(rest).expanduser(), secret.reveal().encode() + b"\n", mode=atomic_file.PRIVATE)
+        atomic_file.write(_path(rest), secret.reveal().encode() + b"\n", mode=atomic_file.PRIVATE)
     elif kind == "cmd" and rest:
         _run(rest, feed=secret.reveal())
     else:
@@ -81,7 +81,7 @@ def forget(reference: str) -> None:
     """Remove a secret from ``keyring:`` or ``file:``; one that is not there is fine."""
     kind, _, rest = reference.partition(":")
     if kind == "file":
-        atomic_file.remove(Path(rest).expanduser())
+        atomic_file.remove(_path(rest))
     elif kind == "keyring":
         service, name = _split_keyring(rest)
         if _ask_keyring(lambda keyring: keyring.get_password(service, name)) is not None:
@@ -122,13 +122,17 @@ def _from_environment(name: str, env: Mapping[str, str]) -> str:
 
 
 def _from_file(path: str) -> str:
-    content = atomic_file.read_private(Path(path).expanduser())
+    content = atomic_file.read_private(_path(path))
     if len(content) > _LARGEST:
         raise CredentialError(f"{path} is larger than a secret can be ({len(content)} bytes).")
     try:
         return content.decode()
     except UnicodeDecodeError as error:
         raise CredentialError(f"{path} is not UTF-8 text.") from error
+
+
+def _path(text: str) -> Path:
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser fails for an unknown user
 
 
 def _from_keyring(rest: str) -> str:

@@ -20,8 +20,8 @@ from typing import Any
 import httpx
 
 from difyops.api import faults
+from difyops.api.connection_faults import LOGIN_PATH
 from difyops.api.session import SessionFile, Tokens
-from difyops.api.transport import LOGIN_PATH
 from difyops.clock import iso
 from difyops.errors import DifyopsError, NotAuthenticated, RateLimited, ServerFault
 from difyops.secret_text import SecretText, remember
@@ -74,9 +74,12 @@ class Login(httpx.Auth):
         self._store = store
         self._again = again
         self._tokens: Tokens | None = None
+        self._encoded: bool | None = None
+        self._timeout: dict[str, float | None] = {"connect": 10.0, "read": 30.0, "write": 30.0, "pool": None}
 
     async def async_auth_flow(self, request: httpx.Request) -> Flow:
         """Send with the current login; after a 401 renew it once and send again."""
+        self._timeout = request.extensions.get("timeout", self._timeout)
         tokens = self._tokens or self._store.tokens()
         if tokens is None:
             async with self._store.renewing():
@@ -129,15 +132,12 @@ class Login(httpx.Auth):
                 f"The server refused this password for {self._email} at {moment}; it is not sent again.",
                 hint="Correct it, or run: difyops context check --try-again (five wrong ones lock the account)",
             )
-        probe = yield self._post(LOGIN, {"email": _NOBODY, "password": _UNDECODABLE, "remember_me": False}, {})
-        await probe.aread()
-        encoded = _UNDECODABLE_TEXT in probe.text
-        fault = faults.read(probe)
-        if not (encoded or fault.status in (200, 400, 401) or fault.code == _LOCKED):
-            # no answer to the question: sending the password in the wrong form could count as a wrong one
-            raise _once(faults.error_for(probe, doing="log in"))
+        if self._encoded is None:
+            probe = yield self._post(LOGIN, {"email": _NOBODY, "password": _UNDECODABLE, "remember_me": False}, {})
+            await probe.aread()
+            self._encoded = _wants_base64(probe)
         text = password.reveal()
-        sent = base64.b64encode(text.encode()).decode() if encoded else text
+        sent = base64.b64encode(text.encode()).decode() if self._encoded else text
         remember(sent)
         response = yield self._post(LOGIN, {"email": self._email, "password": sent, "remember_me": True}, {})
         await response.aread()
@@ -158,7 +158,7 @@ class Login(httpx.Auth):
                 f"The server refused the password of {self._email}.",
                 hint="It was tried once and will not be sent again; five wrong ones lock the account for a day.",
             )
-        raise _once(error)
+        raise _once(error, fault.status)
 
     def _keep(self, tokens: Tokens | None) -> None:
         if tokens is None:
@@ -168,10 +168,7 @@ class Login(httpx.Auth):
 
     def _post(self, path: str, body: Any, headers: dict[str, str]) -> httpx.Request:
         url = self._base.copy_with(raw_path=self._base.raw_path.rstrip(b"/") + path.encode())
-        return httpx.Request("POST", url, json=body, headers=headers, extensions={"timeout": _TIMEOUT})
-
-
-_TIMEOUT = {"connect": 10.0, "read": 30.0, "write": 30.0, "pool": None}
+        return httpx.Request("POST", url, json=body, headers=headers, extensions={"timeout": self._timeout})
 
 
 @dataclass(slots=True)
@@ -194,9 +191,21 @@ async def _drive(flow: Flow) -> AsyncGenerator[_Step]:
         return
 
 
-def _once(error: DifyopsError) -> DifyopsError:
-    """Mark a failed login as not to be repeated: whether the server counted it is unknown. A 429 did not count."""
-    error.retryable = isinstance(error, RateLimited)
+def _wants_base64(probe: httpx.Response) -> bool:
+    """Read what the probe found. No answer to the question is an error: the wrong form could count as wrong."""
+    fault = faults.read(probe)
+    if _UNDECODABLE_TEXT in probe.text:
+        return True
+    if (fault.status in (200, 400, 401) and fault.code) or fault.code == _LOCKED:
+        return False
+    if fault.status < 300:
+        raise ServerFault(f"log in: the server answered with {fault.message}.")
+    raise faults.error_for(probe, doing="log in")
+
+
+def _once(error: DifyopsError, status: int) -> DifyopsError:
+    """Mark a failed login as not to be repeated: whether the server counted it is unknown, but for 429 and 503."""
+    error.retryable = isinstance(error, RateLimited) or status == 503
     return error
 
 

@@ -92,7 +92,7 @@ class Console:
         The list starts with the draft and the newest version (which is the live one) and carries whole graphs.
         """
         body = await self.get(f"/apps/{app_id}/workflows", doing="read the versions", page=1, limit=2)
-        rows = [Workflow.of(row) for row in body.get("items", ())] if isinstance(body, dict) else []
+        rows = [Workflow.of(row) for row in pages.rows_of(body, "items")]
         draft = next((row for row in rows if row is not None and row.is_draft), None)
         live = next((row for row in rows if row is not None and row.id == live_id), None)
         if draft is None:
@@ -182,9 +182,9 @@ class Console:
     async def missing_dependencies(self, app_id: str) -> list[str]:
         """Return plugin identifiers that the last import found missing. Empty may mean unknown (OBSERVED 4)."""
         body = await self.get(f"/apps/imports/{app_id}/check-dependencies", doing="check dependencies")
-        rows = body.get("leaked_dependencies") if isinstance(body, dict) else None
-        values = [row.get("value") or {} for row in rows or () if isinstance(row, dict)]
-        return [str(value.get("marketplace_plugin_unique_identifier") or value) for value in values]
+        values = [row.get("value") or {} for row in pages.rows_of(body, "leaked_dependencies")]
+        known = "marketplace_plugin_unique_identifier"
+        return [str((value.get(known) if isinstance(value, dict) else None) or value) for value in values]
 
     async def set_api(self, app_id: str, *, enabled: bool) -> None:
         """Switch the app's service API on or off."""
@@ -217,8 +217,7 @@ class Console:
                 raise
             self.capabilities.learn("triggers", False)
             return []
-        rows = body.get("data") if isinstance(body, dict) else None
-        return [Trigger.of(row) for row in rows or () if isinstance(row, dict)]
+        return [Trigger.of(row) for row in pages.rows_of(body, "data")]
 
     async def set_trigger(self, app_id: str, trigger_id: str, *, enabled: bool) -> None:
         """Switch a trigger. Some servers answer 400 though the change was made: judged by reading back (1.15 §0)."""

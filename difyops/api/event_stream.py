@@ -1,35 +1,37 @@
 """The lines of an open streaming answer: bytes split at line feeds only, and silence noticed.
 
 Two traps are the reason for this file. Text is split at line feeds alone: a model's answer may hold U+2028 or U+0085,
-which ``str.splitlines`` takes for line ends and which would tear a JSON line in two. And one timer is moved with every
-line, instead of one task made for every line: a broadcast reads a thousand streams at once.
+which ``str.splitlines`` takes for line ends and which would tear a JSON line in two. And silence is watched by one
+timer a stream, instead of a task or a timer for every line: a broadcast reads a thousand streams at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
 
 import httpx
 
 from difyops.errors import ServerFault, TimedOut, Unreachable
 
 _LONGEST_LINE = 32 * 1024 * 1024
+_LOOKS = 4
 
 
 async def lines(response: httpx.Response, *, silence: float) -> AsyncGenerator[str, None]:
     """Yield the non-empty lines of a streaming answer, decoded, without their ends.
 
     Raises:
-        TimedOut: no line for ``silence`` seconds (pings come every 10). Unreachable: it broke in the middle.
+        TimedOut: nothing for ``silence`` seconds (pings come every 10). Unreachable: it broke in the middle.
         ServerFault: one line is longer than 32 MiB.
     """
-    loop = asyncio.get_running_loop()
     kept: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(silence) as patience:
-            async for chunk in response.aiter_bytes():
+        async with _Watch(silence) as watch:
+            async for chunk in _chunks(response):
+                watch.heard = True
                 head, *rest = chunk.split(b"\n")
                 kept.append(head)
                 size += len(head)
@@ -37,7 +39,6 @@ async def lines(response: httpx.Response, *, silence: float) -> AsyncGenerator[s
                     raise ServerFault(f"The stream sent a line longer than {_LONGEST_LINE} bytes.")
                 if not rest:
                     continue
-                patience.reschedule(loop.time() + silence)
                 for line in (b"".join(kept), *rest[:-1]):
                     if line.strip():
                         yield line.decode("utf-8", "replace").rstrip("\r")
@@ -51,3 +52,45 @@ async def lines(response: httpx.Response, *, silence: float) -> AsyncGenerator[s
     tail = b"".join(kept).strip()
     if tail.endswith(b"}"):  # a line that was cut off says nothing: its stream has no end
         yield tail.decode("utf-8", "replace")
+
+
+def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
+    """Return the bytes as they come, past httpx's decoders when nothing is encoded: they cost as much as the rest."""
+    if "content-encoding" in response.headers or not isinstance(response.stream, httpx.AsyncByteStream):
+        return response.aiter_bytes()
+    return response.stream.__aiter__()
+
+
+class _Watch:
+    """Raises ``TimeoutError`` in the block when nothing was ``heard`` for ``seconds`` (or a quarter more).
+
+    One timer that looks back four times in that span, instead of one that is moved with every chunk.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._timeout = asyncio.timeout(None)
+        self._timer: asyncio.TimerHandle | None = None
+        self.heard = False
+
+    async def __aenter__(self) -> _Watch:
+        await self._timeout.__aenter__()
+        self._arm()
+        return self
+
+    async def __aexit__(self, *raised: Any) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._timeout.__aexit__(*raised)
+
+    def _arm(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._seconds / _LOOKS, self._look, 0)
+
+    def _look(self, quiet: int) -> None:
+        loop = asyncio.get_running_loop()
+        quiet = 0 if self.heard else quiet + 1
+        self.heard = False
+        if quiet >= _LOOKS:
+            self._timeout.reschedule(loop.time())
+            return
+        self._timer = loop.call_later(self._seconds / _LOOKS, self._look, quiet)

@@ -33,6 +33,7 @@ from difyops.secret_text import scrub
 
 NO_ROUTE = "no_route"
 _LONGEST = 400
+_NOT_IN = "difyops context check (with an admin key, an unknown workspace_id looks the same)"
 _SUGGESTIONS = re.compile(r"\s*You have requested this URI .*", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
@@ -61,11 +62,11 @@ def read(response: httpx.Response) -> Fault:
 def error_for(response: httpx.Response, *, doing: str) -> DifyopsError:
     """Return the error that fits an answer of status 300 or above. ``doing`` reads like "list apps"."""
     fault = read(response)
-    status, said = fault.status, f"{doing}: {fault.message}"
+    status, said = fault.status, f"{doing}: {_sentence(fault)}"
     if 300 <= status < 400:
         return _redirected(response, doing)
     if status == 401:
-        return NotAuthenticated(said, hint="difyops context check")
+        return NotAuthenticated(said, hint=_NOT_IN)
     if status == 403:
         return Forbidden(said, hint=_forbidden_hint(fault))
     if status == 429 and fault.code == "email_code_login_limit":
@@ -77,12 +78,21 @@ def error_for(response: httpx.Response, *, doing: str) -> DifyopsError:
     if status == 409:
         return Conflict(said, status=409, server_code=fault.code, retryable=True)
     if status >= 500:
-        return ServerFault(f"{said} (HTTP {status})", retryable=status in (502, 503, 504))
+        said = said if f"HTTP {status}" in said else f"{said.removesuffix('.')} (HTTP {status})"
+        return ServerFault(said, retryable=status in (502, 503, 504))
     if "plain HTTP request was sent to HTTPS" in response.text:
         return Unreachable(f"{doing}: the server speaks https on this port.", hint="Use https:// in the context's url.")
     rejected = RequestRejected(said, status=status, server_code=fault.code)
     rejected.body = _body(response)
     return rejected
+
+
+def _sentence(fault: Fault) -> str:
+    if fault.message != f"HTTP {fault.status}":
+        return fault.message
+    if fault.status == 429:
+        return "the server asks for fewer calls (HTTP 429)."
+    return f"the server answered HTTP {fault.status} and gave no reason."
 
 
 def is_concurrency_limit(fault: Fault) -> bool:

@@ -58,8 +58,7 @@ class Knowledge:
             body["retrieval_model"] = {**model, "score_threshold_enabled": False}
         path = f"/v1/datasets/{dataset_id}/retrieve"
         answer = await self._call("POST", path, doing="ask the dataset", json=body)
-        rows = answer.get("records") if isinstance(answer, dict) else None
-        return [_hit(row) for row in rows or () if isinstance(row, dict)]
+        return [_hit(row) for row in pages.rows_of(answer, "records")]
 
     async def _call(self, method: str, path: str, *, doing: str, **content: Any) -> Any:
         response = await self.transport.request(
@@ -75,8 +74,7 @@ async def dataset_key(console: Console) -> SecretText:
         CredentialError: there is none (keys are not created as a side effect).
     """
     body = await console.get("/datasets/api-keys", doing="read the dataset keys")
-    rows = body.get("data") if isinstance(body, dict) else None
-    tokens = [str(row["token"]) for row in rows or () if isinstance(row, dict) and row.get("token")]
+    tokens = [str(row["token"]) for row in pages.rows_of(body, "data") if row.get("token")]
     if not tokens:
         raise CredentialError("The workspace has no dataset key.", hint="Create one in the web page.")
     return SecretText(tokens[0])

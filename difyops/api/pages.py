@@ -51,6 +51,12 @@ async def by_last_id(fetch: Fetch, *, limit: int = 100) -> AsyncIterator[dict[st
         cursor = {"last_id": rows[-1].get("id")}
 
 
+def rows_of(body: Any, name: str) -> list[dict[str, Any]]:
+    """Return the objects in the list ``body[name]``; nothing when the answer has another shape."""
+    rows = body.get(name) if isinstance(body, dict) else None
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
 @dataclass(slots=True)
 class _Sweep:
     """One reading of all pages: the totals that the pages named, the ids that came."""

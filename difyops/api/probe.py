@@ -74,9 +74,15 @@ async def fetch(url: str, probe: Probe, *, carrier: httpx.AsyncBaseTransport | N
     started = time.monotonic()
     client = httpx.AsyncClient(transport=carrier, verify=_trust(target, probe.ca_file), timeout=probe.timeout)
     try:
-        async with client, client.stream(
-            probe.method, target, content=probe.body, headers={"User-Agent": f"difyops/{__version__}", **probe.headers}
-        ) as response:
+        async with (
+            client,
+            client.stream(
+                probe.method,
+                target,
+                content=probe.body,
+                headers={"User-Agent": f"difyops/{__version__}", **probe.headers},
+            ) as response,
+        ):
             body = await _beginning(response)
             return Fetched(
                 status=response.status_code,

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 
+import httpx
+
 from difyops.api.faults import clean
-from difyops.errors import DifyopsError, RateLimited, RequestRejected
+from difyops.errors import DifyopsError, RateLimited, RequestRejected, Unreachable
 
 PROVIDER_AUTH = "provider_auth"
 PROVIDER_RATE = "provider_rate_limit"
@@ -94,6 +96,11 @@ def run_failure(code: str, message: str) -> RunFailed:
 def class_of(error: DifyopsError) -> str:
     """Return the one word by which a failed run is counted: its kind, or the code of any other error."""
     return error.kind if isinstance(error, RunFailed) else error.code
+
+
+def was_not_sent(error: DifyopsError) -> bool:
+    """Say whether no connection was made at all, so that nothing can have been begun; a repeat may help."""
+    return isinstance(error, Unreachable) and error.retryable and isinstance(error.__cause__, httpx.ConnectError)
 
 
 def told_apart(error: DifyopsError) -> DifyopsError:

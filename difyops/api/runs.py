@@ -57,7 +57,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """The runs of an app from ``since`` to before ``until``, newest first. ``complete`` is False past 20,000 of them."""
+    """The runs of an app from ``since`` to before ``until``, newest first; not ``complete`` past 20,000."""
 
     app_id: str
     since: datetime

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 import httpx
 
+from difyops.api import pages
 from difyops.api.auth import ServiceKey
 from difyops.api.console import Console
 from difyops.api.event_stream import lines
@@ -127,7 +128,7 @@ class Service:
                             break
         except DifyopsError as error:
             _raise_told_apart(error)
-        return replace(gathered.answer(), seconds=self.clock.monotonic() - started)
+        return gathered.answer(self.clock.monotonic() - started)
 
     async def upload(self, name: str, content: bytes, kind: str, user: str) -> str:
         """Upload a file for ``user`` and return the id by which a question refers to it. ``kind`` is a media type.
@@ -188,8 +189,7 @@ async def app_key(console: Console, app_id: str) -> SecretText:
         CredentialError: the app has none (keys are not created as a side effect).
     """
     body = await console.get(f"/apps/{app_id}/api-keys", doing="read the app's keys")
-    rows = body.get("data") if isinstance(body, dict) else None
-    tokens = [str(row["token"]) for row in rows or () if isinstance(row, dict) and row.get("token")]
+    tokens = [str(row["token"]) for row in pages.rows_of(body, "data") if row.get("token")]
     if not tokens:
         raise CredentialError("The app has no API key.", hint="Create one in the web page (API access, API key).")
     return SecretText(tokens[0])
@@ -232,7 +232,7 @@ class _Gathered:
             raise run_failure(str(event.body.get("code") or ""), str(event.body.get("message") or ""))
         self.ended = event.name == _ENDS.get(self.mode, "message_end")
 
-    def answer(self) -> Answer:
+    def answer(self, seconds: float) -> Answer:
         """Return the answer, or raise what the run says about itself."""
         if not self.ended:
             raise RunFailed("The stream ended without a result; the run may go on.", kind=CUT_OFF)
@@ -254,6 +254,7 @@ class _Gathered:
             price=_price(self.usage.get("total_price")),
             currency=self.usage.get("currency"),
             first_token=self.first_token,
+            seconds=seconds,
         )
 
     def _remember(self, event: Event, on_task: OnTask | None) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -23,12 +22,13 @@ import httpx
 
 from difyops import __version__
 from difyops.api import faults
+from difyops.api.connection_faults import connection_error as connection_error  # others look for it here
+from difyops.api.connection_faults import is_login
 from difyops.clock import Clock, SystemClock
 from difyops.errors import ConfigError, DifyopsError, RateLimited, ServerFault, TimedOut, Unreachable
 
 log = logging.getLogger("difyops.api")
 
-LOGIN_PATH = "/console/api/login"
 _SAFE = frozenset({"GET", "HEAD"})
 _LARGEST_ANSWER = 64 * 1024 * 1024
 
@@ -210,7 +210,7 @@ class Transport:
             self._breaker_now().record(ok=False)
             failure = connection_error(error, host=self.host, doing=doing)
             # a login that broke off in the middle may have been counted as a wrong password: never sent again unasked
-            failure.retryable = failure.retryable and not _is_login(error)
+            failure.retryable = failure.retryable and not is_login(error)
             raise failure from error
         if version := response.headers.get("x-version"):
             self.server_version = version
@@ -253,45 +253,6 @@ class Transport:
         return random.uniform(0, min(self.options.backoff_cap, self.options.backoff * 2**attempt))
 
 
-def connection_error(error: httpx.RequestError, *, host: str, doing: str) -> DifyopsError:
-    """Turn a transport failure into one sentence that says what to look at."""
-    if isinstance(error, httpx.TimeoutException):
-        return TimedOut(f"{doing}: {host} did not answer in time.", retryable=True)
-    for cause in _causes(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return Unreachable(
-                f"{doing}: the certificate of {host} is not trusted ({cause.verify_message}).",
-                hint="Set ca_file in the context to the CA that signed it.",
-            )
-        if isinstance(cause, ssl.SSLError):
-            return Unreachable(f"{doing}: {host} does not speak TLS here.", hint="Use http:// or the right port.")
-        if isinstance(cause, socket.gaierror):
-            return Unreachable(f"{doing}: the name {host} is not known.", hint="Check the url of the context.")
-    if isinstance(error, httpx.ConnectError):
-        return Unreachable(
-            f"{doing}: cannot connect to {host}.", hint="Is it running, and is the url right?", retryable=True
-        )
-    if isinstance(error, httpx.ProxyError):
-        return Unreachable(f"{doing}: the proxy in the environment refused ({error}).", hint="Check HTTPS_PROXY.")
-    hint = "If it speaks https on this port, use https:// in the url." if _is_plain(error) else None
-    return Unreachable(f"{doing}: {host} broke the connection off.", hint=hint, retryable=True)
-
-
-def _is_plain(error: httpx.RequestError) -> bool:
-    return _request_of(error) is not None and error.request.url.scheme == "http"
-
-
-def _is_login(error: httpx.RequestError) -> bool:
-    return _request_of(error) is not None and error.request.url.path.endswith(LOGIN_PATH)
-
-
-def _request_of(error: httpx.RequestError) -> httpx.Request | None:
-    try:
-        return error.request
-    except RuntimeError:  # httpx says so when none was set
-        return None
-
-
 async def _read_whole(response: httpx.Response, doing: str, seconds: float) -> None:
     """Read a body with a size limit and a time limit; a connection cut in the middle is Unreachable."""
     parts: list[bytes] = []
@@ -323,15 +284,6 @@ def _may_repeat(error: DifyopsError, safe: bool) -> bool:
     if isinstance(error, RateLimited):
         return safe or error.retry_after is not None
     return safe and error.retryable and not isinstance(error, TimedOut)
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    chain: list[BaseException] = []
-    current: BaseException | None = error
-    while current is not None and current not in chain:
-        chain.append(current)
-        current = current.__cause__ or current.__context__
-    return chain
 
 
 def _trust(ca_file: str | None) -> ssl.SSLContext:

@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from difyops.dsl.load import load_yaml_with_lines
-from difyops.dsl.model import DslError
 from difyops.errors import UsageError
 
 _EXAMPLE = """'{"text": "hello"}'"""
@@ -42,6 +40,9 @@ def yaml_mapping(path: Path, known: set[str]) -> dict[str, Any]:
     Raises:
         UsageError: it cannot be read, or has another shape; names file, line and field.
     """
+    from difyops.dsl.load import load_yaml_with_lines
+    from difyops.dsl.model import DslError
+
     try:
         body, lines = load_yaml_with_lines(path.read_bytes())
     except OSError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import sys
 
+from difyops.errors import AnswerIsNo, DifyopsError
 from difyops.outcome import Outcome
 from difyops.render.look import Look
 from difyops.render.safe import one_line
@@ -72,17 +73,26 @@ def _talk(outcome: Outcome, look: Look) -> None:
     if outcome.summary and not look.quiet:
         _say(look, "info", outcome.summary)
     if error is not None and not (enveloped and outcome.data is None):
-        _say(look, "error", error.message, error.hint)
+        said_already = isinstance(error, AnswerIsNo) and outcome.summary is not None and not look.quiet
+        _say(look, "info" if said_already else _word(error), error.message, error.hint, hint_only=said_already)
     sys.stderr.flush()
 
 
-def _say(look: Look, level: str, message: str, hint: str | None = None) -> None:
+def _word(error: DifyopsError) -> str:
+    """Return ``no`` for an answer that is no: the tool did its work. Everything else is an error."""
+    return "no" if isinstance(error, AnswerIsNo) else "error"
+
+
+def _say(look: Look, level: str, message: str, hint: str | None = None, *, hint_only: bool = False) -> None:
     """Write one line of talk: as JSON when the log is, else as text."""
+    if hint_only and look.log_format != "json":
+        message = ""
     if look.log_format == "json":
         from difyops.render.logs import as_json_line
 
         sys.stderr.write(as_json_line(level, "difyops", message, hint=hint) + "\n")
         return
-    sys.stderr.write(f"{'' if level == 'info' else level + ': '}{one_line(message)}\n")
+    if message:
+        sys.stderr.write(f"{'' if level == 'info' else level + ': '}{one_line(message)}\n")
     if hint:
         sys.stderr.write(f"hint: {one_line(hint)}\n")

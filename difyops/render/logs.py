@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
@@ -23,9 +24,18 @@ class _Json(logging.Formatter):
         return as_json_line(record.levelname.lower(), record.name, record.getMessage(), when=moment)
 
 
+class _ToStderr(logging.Handler):
+    """Writes to whatever stderr is at the moment; talk that nobody reads never stops the work."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record as one line."""
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(self.format(record) + "\n")
+
+
 def handler(form: str) -> logging.Handler:
     """Return the stderr handler for ``text`` or ``json``."""
-    stream = logging.StreamHandler(sys.stderr)
+    stream = _ToStderr()
     stream.setFormatter(_Json() if form == "json" else _Text())
     return stream
 

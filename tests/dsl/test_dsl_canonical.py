@@ -3,12 +3,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import dsl_samples
 import pytest
-from dsl_samples import env, node, workflow
 
 from difyops.dsl.canonical import canonical, normalized, same_meaning
 from difyops.dsl.load import load_dsl
+from tests.dsl import dsl_samples
+from tests.dsl.dsl_samples import env, node, workflow
 
 
 def test_equal_values_have_equal_bytes_whatever_the_order_of_their_keys() -> None:

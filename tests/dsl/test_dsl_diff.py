@@ -4,13 +4,13 @@ import copy
 import time
 from typing import Any
 
-import dsl_samples
 import pytest
-from dsl_samples import env, http, node, workflow
 
 from difyops.dsl.diff import Change, cosmetic_only, describe, diff
 from difyops.dsl.load import load_dsl
 from difyops.dsl.secrets import MARKER, redact
+from tests.dsl import dsl_samples
+from tests.dsl.dsl_samples import env, http, node, workflow
 
 CANARY = "canary-7Q2xw9Zk41"
 

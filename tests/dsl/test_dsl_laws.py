@@ -7,9 +7,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-import dsl_samples
 import pytest
-from dsl_samples import env, node, workflow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +17,8 @@ from difyops.dsl.diff import cosmetic_only, describe, diff
 from difyops.dsl.portable import map_credentials, map_datasets, portable_dsl
 from difyops.dsl.scan import scan
 from difyops.dsl.secrets import MARKER, Spot, redact, reinject, spots
+from tests.dsl import dsl_samples
+from tests.dsl.dsl_samples import env, node, workflow
 
 Document = dict[str, Any]
 

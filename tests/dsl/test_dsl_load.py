@@ -4,7 +4,6 @@ import itertools
 import time
 from typing import Any
 
-import dsl_samples
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 from difyops.dsl.load import Limits, dump_yaml, load_dsl, load_yaml, load_yaml_with_lines
 from difyops.dsl.model import DslError
+from tests.dsl import dsl_samples
 
 EXPORTS = ["export.yml", "export-with-secret.yml", "export-knowledge.yml", "export-webhook.yml", "export-chat.yml"]
 

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import dsl_samples
-from dsl_samples import node, workflow
-
 from difyops.dsl.load import load_dsl
 from difyops.dsl.model import (
     conversation_variables,
@@ -14,6 +11,8 @@ from difyops.dsl.model import (
     tools,
     trigger_nodes,
 )
+from tests.dsl import dsl_samples
+from tests.dsl.dsl_samples import node, workflow
 
 
 def test_a_recorded_workflow_tells_its_nodes_models_and_variables() -> None:

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import dsl_samples
-from dsl_samples import env, node, workflow
-
 from difyops.dsl.diff import diff
 from difyops.dsl.load import dump_yaml, load_dsl
 from difyops.dsl.portable import map_credentials, map_datasets, portable_dsl
+from tests.dsl import dsl_samples
+from tests.dsl.dsl_samples import env, node, workflow
 
 APP = {
     "id": "a-1",

@@ -3,12 +3,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import dsl_samples
 import pytest
-from dsl_samples import env, node, workflow
 
 from difyops.dsl.scan import Finding, scan
 from difyops.dsl.secrets import redact
+from tests.dsl import dsl_samples
+from tests.dsl.dsl_samples import env, node, workflow
 
 LETTERS = "aB3dE5fG7hJ9kL1mN2pQ4rS6tU8vW0xY"
 

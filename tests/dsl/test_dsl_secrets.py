@@ -2,15 +2,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import dsl_samples
 import pytest
-from dsl_samples import env, http, node, workflow
 
 from difyops.dsl.canonical import canonical
 from difyops.dsl.load import load_dsl
 from difyops.dsl.model import DslError
 from difyops.dsl.secrets import MARKER, Spot, redact, redact_dsl_text, reinject, spots
 from difyops.secret_text import SecretText
+from tests.dsl import dsl_samples
+from tests.dsl.dsl_samples import env, http, node, workflow
 
 CANARY = "canary-7Q2xw9Zk41"
 

@@ -28,7 +28,7 @@ def emulator() -> Emulator:
     return Emulator(password=PASSWORD, apps=8)
 
 
-def hide_canaries(document: dict) -> None:  # type: ignore[type-arg]
+def hide_canaries(document: dict) -> None:
     set_secret(ENV)(document)
     http = {
         "type": "http-request",
@@ -66,30 +66,32 @@ def test_no_canary_anywhere_after_the_whole_story(cli: Cli, connected: str, emul
     colleague.edit(app, hide_canaries)
     colleague.publish(app)
     said = ""
-    for words in (
+    before: list[tuple[str, ...]] = [
         ("snapshot", "create", "--tag", "v1", "-vv"),
         ("snapshot", "show", "v1", "-o", "json"),
         ("doctor", "-vv"),
         ("app", "show", "wf-llm", "-o", "json"),
-    ):
+    ]
+    for words in before:
         ran = cli(*words)
         assert ran.code in (0, 5), ran.err
         said += ran.out + ran.err
     colleague.edit(app, break_prompt)
     colleague.publish(app)
 
-    def unfinished(document: dict) -> None:  # type: ignore[type-arg]
+    def unfinished(document: dict) -> None:
         node(document, "start")["title"] = "half done"
         set_secret(DRAFT)(document)
 
     colleague.edit(app, unfinished)
-    for words in (
+    after: list[tuple[str, ...]] = [
         ("snapshot", "drift", "-o", "json"),
         ("snapshot", "diff", "v1", "-o", "json", "-vv"),
         ("snapshot", "rollback", "wf-llm", "--to", "v1", "--dry-run", "-o", "json"),
         ("snapshot", "rollback", "wf-llm", "--to", "v1", "--yes", "-vv", "--log-format", "json"),
         ("snapshot", "create", "-o", "yaml"),
-    ):
+    ]
+    for words in after:
         ran = cli(*words)
         assert ran.code in (0, 5), ran.err
         said += ran.out + ran.err

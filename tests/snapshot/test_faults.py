@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,7 @@ def cut_off() -> int:
 def test_a_draft_edited_in_the_last_moment_is_not_lost(v1: str, colleague: Colleague) -> None:
     app = spoiled(colleague)
     live = colleague.live(app)["id"]
-    rename: Callable[[dict], None] = lambda document: node(document, "start").update(title="mine")  # type: ignore[type-arg]  # noqa: E731
+    rename: Callable[[dict], None] = lambda document: node(document, "start").update(title="mine")  # noqa: E731
     with pytest.raises(StalePlan):
         roll_back_with("before draft", lambda: colleague.edit(app, rename))
     assert colleague.live(app)["id"] == live
@@ -180,7 +181,8 @@ def test_a_session_that_expires_in_the_middle_of_a_fleet(
         ran = cli("snapshot", "create", "-o", "json")
     assert ran.code == 0, ran.err
     assert ran.json["data"]["complete"]
-    routes = emulator.control.counts()["routes"]
+    counts: dict[str, Any] = dict(emulator.control.counts())
+    routes = counts["routes"]
     assert routes["POST /console/api/refresh-token"] >= 1
     assert routes["POST /console/api/login"] == 2  # the one that finds out how, and the one login
 

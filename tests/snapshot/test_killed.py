@@ -36,7 +36,7 @@ def spoil(colleague: Colleague, name: str) -> str:
     colleague.edit(app, break_prompt)
     colleague.publish(app)
 
-    def unfinished(document: dict) -> None:  # type: ignore[type-arg]
+    def unfinished(document: dict) -> None:
         node(document, "start")["title"] = "half done"
         set_secret("draft-canary")(document)
 

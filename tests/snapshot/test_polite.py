@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from difyops.emulator import Emulator
@@ -14,8 +16,12 @@ def emulator() -> Emulator:
     return Emulator(apps=60)
 
 
+def counted(emulator: Emulator) -> dict[str, Any]:
+    return dict(emulator.control.counts())
+
+
 def per_app(emulator: Emulator) -> dict[str, int]:
-    return dict(emulator.control.counts()["app_calls"])
+    return dict(counted(emulator)["app_calls"])
 
 
 def test_at_most_four_calls_for_a_new_app_and_two_for_an_unchanged_one(
@@ -25,7 +31,7 @@ def test_at_most_four_calls_for_a_new_app_and_two_for_an_unchanged_one(
     first = per_app(emulator)
     assert len(first) == 68
     assert max(first.values()) <= 4
-    assert emulator.control.counts()["max_in_flight"] <= 4
+    assert counted(emulator)["max_in_flight"] <= 4
     emulator.control.reset_counts()
     assert cli("snapshot", "create", "-q").code == 0
     assert max(per_app(emulator).values()) <= 2
@@ -45,4 +51,4 @@ def test_live_only_asks_for_nothing_beyond_the_list(cli: Cli, connected: str, em
 def test_no_more_in_flight_than_asked_for(cli: Cli, connected: str, emulator: Emulator) -> None:
     emulator.control.delay(0.005)
     assert cli("snapshot", "create", "-q", "--max-in-flight", "9").code == 0
-    assert 5 <= emulator.control.counts()["max_in_flight"] <= 9
+    assert 5 <= counted(emulator)["max_in_flight"] <= 9

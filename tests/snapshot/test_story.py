@@ -97,7 +97,7 @@ def test_a_colleagues_unpublished_draft_survives_with_its_own_secret(cli: Cli, v
     colleague.edit(app, break_prompt)
     colleague.publish(app)
 
-    def unfinished(document: dict) -> None:  # type: ignore[type-arg]
+    def unfinished(document: dict) -> None:
         node(document, "start")["title"] = "half done"
         set_secret("draft-canary-3")(document)
 
@@ -176,7 +176,8 @@ def test_a_dry_run_writes_nothing_anywhere(cli: Cli, v1: str, colleague: Colleag
     assert planned.json["data"]["id"]
     assert planned.json["data"]["changes"]
     assert colleague.live(app)["id"] == live
-    writes = [route for route in emulator.control.counts()["routes"] if not route.startswith("GET")]
+    routes: dict = dict(emulator.control.counts())["routes"]  # type: ignore[assignment]
+    writes = [route for route in routes if not route.startswith("GET")]
     assert [route for route in writes if "login" not in route and "current" not in route] == []
 
 
@@ -220,7 +221,7 @@ def test_name_and_icon_come_back_when_asked_for(cli: Cli, v1: str, colleague: Co
     assert colleague.live(app)["marked_comment"] == "after the incident"
 
 
-def http_node(key: str) -> dict:  # type: ignore[type-arg]
+def http_node(key: str) -> dict:
     return {
         "id": "http1",
         "type": "custom",
@@ -244,7 +245,7 @@ def test_keys_of_http_nodes_stay_as_they_are_now(cli: Cli, connected: str, colle
     colleague.publish(app)
     assert cli("snapshot", "create", "--tag", "v1").code == 0
 
-    def rotate_and_break(document: dict) -> None:  # type: ignore[type-arg]
+    def rotate_and_break(document: dict) -> None:
         node(document, "http-request").update(http_node("new-http-key-2")["data"])
         break_prompt(document)
 
@@ -275,7 +276,7 @@ def test_what_cannot_be_brought_back_is_said_before_anything_is_written(
 ) -> None:
     app = colleague.app_id("wf-llm")
 
-    def with_knowledge(document: dict) -> None:  # type: ignore[type-arg]
+    def with_knowledge(document: dict) -> None:
         data = {"type": "knowledge-retrieval", "title": "K", "dataset_ids": ["6ad21e94-d676-4dc7-b609-fb8dec4dd701"]}
         tool = {"type": "tool", "title": "T", "provider_id": "gone", "provider_type": "builtin", "tool_name": "x"}
         for number, item in enumerate((data, tool)):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from store_tools import NOON, git, save, tree
 
 from difyops.errors import StoreError, UsageError
 from difyops.git_store import FileMissing, GitStore, StoreMoved, TagExists
 from difyops.secret_text import SecretText
+from tests.store.store_tools import NOON, git, save, tree
 
 
 def test_a_commit_holds_exactly_the_files_given(store: GitStore) -> None:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from store_tools import save, tree
 
 from difyops.errors import UsageError
 from difyops.git_store import GitStore, StoreMoved, TagExists
+from tests.store.store_tools import save, tree
 
 BRANCHES = st.sampled_from(["prod", "staging"])
 SEGMENTS = st.sampled_from(["a", "b", "\u00e9", 'q"', "x y"])

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import subprocess
 
-from store_tools import git, save, tree
-
 from difyops.git_store import GitStore
+from tests.store.store_tools import git, save, tree
 
 
 def test_a_new_store_looks_quiet_to_git(store: GitStore) -> None:

@@ -6,10 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from store_tools import git, save
 
 from difyops.errors import Refused, StoreError, UsageError
 from difyops.git_store import GitStore
+from tests.store.store_tools import git, save
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from store_tools import NOON, git, save
 
 import difyops
 from difyops.errors import StoreError
 from difyops.git_store import GitStore
+from tests.store.store_tools import NOON, git, save
 
 
 def test_a_missing_store_says_what_to_do(tmp_path: Path) -> None:

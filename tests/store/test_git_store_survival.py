@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-from store_tools import git, save, start_child, tree
 
 from difyops.errors import StoreError
 from difyops.git_store import GitStore
+from tests.store.store_tools import git, save, start_child, tree
 
 # Stands in for git on PATH: at the given call it kills the writer (and, in the middle, itself) without warning.
 SHIM = """#!/bin/bash

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_tools import NOON, start_child
 
 from difyops.errors import StoreError
 from difyops.ledger import AuditEntry, Event, Ledger
 from difyops.secret_text import SecretText
+from tests.store.store_tools import NOON, start_child
 
 EVENT = Event(kind="snapshot.taken", subject="app-1", when=NOON, context="prod", data={"apps": 3})
 ENTRY = AuditEntry(

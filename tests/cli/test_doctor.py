@@ -1,0 +1,122 @@
+"""``difyops doctor``: one row a check, a next step for what is wrong, exit 5 when anything failed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from difyops.emulator import VERSIONS, Emulator
+from tests import faults
+from tests.conftest import Cli
+
+
+def verdicts(cli: Cli, *words: str) -> tuple[int, dict[str, Any]]:
+    ran = cli("doctor", *words, "-o", "json")
+    return ran.code, {check["name"]: check for check in ran.json["data"]["checks"]}
+
+
+def test_a_sound_machine_and_instance_pass(cli: Cli, connected: str) -> None:
+    code, checks = verdicts(cli)
+    assert code == 0
+    for name in ("python", "git", "state folder", "disk", "context", "instance", "login", "clock", "apps", "audit log"):
+        assert checks[name]["verdict"] == "pass", checks[name]
+    assert checks["keyring"]["verdict"] == "skipped"
+    assert checks["store"]["verdict"] == "warn"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_version_is_examined(cli: Cli, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    emulator = Emulator(version)
+    with emulator.listening() as url:
+        monkeypatch.setenv("DIFY_BASE_URL", url)
+        monkeypatch.setenv("DIFY_EMAIL", emulator.email)
+        monkeypatch.setenv("DIFY_PASSWORD", emulator.password)
+        code, checks = verdicts(cli)
+    assert code == 0, checks
+    assert "owner" in checks["login"]["found"]
+
+
+def test_without_an_instance_the_rest_is_examined(cli: Cli) -> None:
+    code, checks = verdicts(cli)
+    assert code == 5
+    assert checks["git"]["verdict"] == "pass"
+    assert checks["context"]["verdict"] == "fail"
+    assert "difyops context add" in checks["context"]["hint"]
+
+
+def test_an_instance_that_is_down_is_named(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIFY_BASE_URL", f"http://127.0.0.1:{faults.free_port()}")
+    monkeypatch.setenv("DIFY_EMAIL", "a@b.example")
+    monkeypatch.setenv("DIFY_PASSWORD", "canary-pass")
+    code, checks = verdicts(cli)
+    assert code == 5
+    assert "cannot connect" in checks["instance"]["found"]
+
+
+def test_a_wrong_password_is_tried_once_by_all_checks_together(
+    cli: Cli, emulator: Emulator, connected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIFY_PASSWORD", "canary-wrong-1")
+    code, checks = verdicts(cli)
+    assert code == 5
+    assert checks["login"]["verdict"] == "fail"
+    assert emulator.account("owner").failures == 1
+
+
+def test_a_role_that_cannot_keep_secrets_fails(cli: Cli, emulator: Emulator, connected: str) -> None:
+    emulator.account("owner").role = "normal"
+    code, checks = verdicts(cli)
+    assert (code, checks["login"]["verdict"]) == (5, "fail")
+
+
+@pytest.mark.parametrize("stamp", ["yesterday", "", "Mon, 99 Foo 2026 25:00:00 GMT"])
+def test_a_clock_that_makes_no_sense_is_no_crash(cli: Cli, stamp: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    setup = {"/console/api/setup": faults.answer(200, {"step": "finished"}, date=stamp)}
+    with faults.serving(faults.by_path(setup, faults.answer(500, {}))) as server:
+        monkeypatch.setenv("DIFY_BASE_URL", server.url)
+        monkeypatch.setenv("DIFY_EMAIL", "a@b.example")
+        monkeypatch.setenv("DIFY_PASSWORD", "canary-pass")
+        _, checks = verdicts(cli)
+    assert checks["clock"]["verdict"] == "skipped"
+
+
+def test_a_state_folder_that_cannot_be_used_is_named(
+    cli: Cli, connected: str, own_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (own_place / "a-file").touch()
+    monkeypatch.setenv("DIFYOPS_STATE", str(own_place / "a-file" / "state"))
+    code, checks = verdicts(cli)
+    assert (code, checks["state folder"]["verdict"]) == (5, "fail")
+
+
+def test_after_a_snapshot_plaintext_secrets_are_named_and_not_shown(
+    cli: Cli, emulator: Emulator, connected: str
+) -> None:
+    app = emulator.app_named("wf-echo")
+    assert app.draft
+    canary = "sk-canary0123456789abcdefghijkl"
+    graph = app.draft.graph
+    graph["nodes"][0]["data"]["desc"] = f"call it with {canary}"
+    app.draft.store_graph(graph, app.draft.features)
+    assert app.live
+    app.live.store_graph(graph, app.live.features)
+    app.changed()
+    assert cli("snapshot", "create", "--yes").code == 0
+    ran = cli("doctor", "-o", "json")
+    found = [check for check in ran.json["data"]["checks"] if check["name"].startswith("plaintext secret")]
+    assert any(check["verdict"] == "warn" and "wf-echo" in check["found"] for check in found), found
+    assert canary not in ran.out + ran.err
+
+
+def test_the_failed_checks_are_the_names(cli: Cli) -> None:
+    assert cli("doctor", "-o", "name").out == "context\n"
+
+
+def test_it_changes_nothing_on_the_instance(cli: Cli, emulator: Emulator, connected: str) -> None:
+    cli("doctor")
+    routes = emulator.control.counts()["routes"]
+    assert isinstance(routes, dict)
+    writing = {route for route in routes if not route.startswith("GET ")}
+    assert writing <= {"POST /console/api/login", "POST /console/api/workspaces/current"}

@@ -1,0 +1,63 @@
+"""``difyops emulator``: started detached, used, asked, stopped; what is wrong is said before anything starts."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import faults
+from tests.cli.processes import piped
+from tests.conftest import Cli
+
+
+def test_from_start_to_stop(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = str(faults.free_port())
+    # a process of its own: this one may have learnt the emulator's password as a secret, and would show stars
+    started = piped("emulator", "start", "--detach", "--port", port, "--server-version", "1.15", "-o", "json")
+    try:
+        assert started.returncode == 0, started
+        running = json.loads(started.stdout)["data"]
+        for name, value in running["environment"].items():
+            monkeypatch.setenv(name, value)
+        assert "1.15" in cli("context", "check").out
+        assert cli("emulator", "status").code == 0
+        again = cli("emulator", "start", "--detach", "--port", port)
+        assert again.code == 8
+        assert "runs already" in again.err
+    finally:
+        assert cli("emulator", "stop", "-o", "json").json["data"] == {"stopped": True}
+    assert cli("emulator", "status").code == 5
+    assert cli("emulator", "stop").code == 0
+    deadline = time.monotonic() + 10
+    while not _is_gone(running["pid"]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert _is_gone(running["pid"])
+
+
+def _is_gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def test_a_port_that_is_taken_is_said(cli: Cli) -> None:
+    with faults.serving(faults.answer(404, {})) as server:
+        ran = cli("emulator", "start", "--detach", "--port", server.url.rpartition(":")[2])
+    assert ran.code == 1
+    assert "did not start" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "known"), [(("--server-version", "2.0"), "1.13.0"), (("--mood", "sulky"), "redis_down")]
+)
+@pytest.mark.parametrize("mode", ["--detach", "--dry-run"])
+def test_unknown_versions_and_moods_list_the_known_ones(
+    cli: Cli, words: tuple[str, ...], known: str, mode: str
+) -> None:
+    ran = cli("emulator", "start", mode, *words)
+    assert ran.code == 2
+    assert known in ran.err

@@ -1,0 +1,69 @@
+"""The import rule of the house, over the syntax tree: imports only go down, each package has one home."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parents[2] / "difyops"
+GROUND = {"errors", "clock", "secret_text", "atomic_file", "outcome"}
+TRUNK = {"api", "dsl", "git_store", "ledger", "fanout", "targets", "config", "credentials"}
+ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "doctor"}
+CONDUCTORS = {"runbook", "doctor"}  # one runs the other rooms, one looks at their state
+MAY = (
+    dict.fromkeys(GROUND | {"emulator"}, GROUND)
+    | dict.fromkeys(TRUNK | ROOMS - CONDUCTORS, GROUND | TRUNK)
+    | dict.fromkeys(CONDUCTORS | {"render"}, GROUND | TRUNK | ROOMS)
+    | {"cli": GROUND | TRUNK | ROOMS | {"render", "emulator"}, "__main__": {"cli"}, "__init__": set()}
+)
+HOMES = {
+    "typer": {"cli"}, "rich": {"render"}, "tabulate": {"render"}, "httpx": {"api"}, "httpx_aiohttp": {"api"},
+    "aiohttp": {"api"}, "yaml": {"dsl", "emulator"}, "git": {"git_store"}, "sqlite3": {"ledger"},
+    "keyring": {"credentials"}, "jsonschema": {"validation"}, "jsonschema_rs": {"validation"},
+    "json_repair": {"validation"}, "referencing": {"validation"}, "starlette": {"emulator"}, "uvicorn": {"emulator"},
+    "platformdirs": {"config"}, "orjson": {"dsl"}, "redis": {"runbook"}, "psycopg": {"runbook"},
+}  # fmt: skip
+OURS_OR_STANDARD = {"difyops", *sys.stdlib_module_names}
+
+
+def imports() -> Iterator[tuple[str, str, str]]:
+    """Yield (unit, imported module, place) of every import in the package, those inside functions included."""
+    for path in sorted(HOUSE.rglob("*.py")):
+        unit = path.relative_to(HOUSE).parts[0].removesuffix(".py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path}:{node.lineno}: relative import"
+                names = [f"{node.module}.{item.name}" for item in node.names]
+            elif isinstance(node, ast.Import):
+                names = [item.name for item in node.names]
+            else:
+                continue
+            for name in names:
+                yield unit, name, f"{path.relative_to(HOUSE.parent)}:{node.lineno}: {name}"
+
+
+ALL = list(imports())
+
+
+def test_every_unit_has_its_place_in_the_plan() -> None:
+    assert {unit for unit, _, _ in ALL} <= set(MAY)
+
+
+@pytest.mark.parametrize("unit", sorted(MAY))
+def test_imports_only_go_down(unit: str) -> None:
+    allowed = {*MAY[unit], unit, "__version__"}
+    parts = [(name.split("."), place) for source, name, place in ALL if source == unit and name.startswith("difyops.")]
+    assert [place for part, place in parts if part[1] not in allowed] == []
+
+
+def test_each_third_party_package_has_one_home() -> None:
+    packages = [(unit, name.split(".")[0], place) for unit, name, place in ALL]
+    assert [
+        place
+        for unit, package, place in packages
+        if (package in HOMES and unit not in HOMES[package]) or not {package} <= OURS_OR_STANDARD | set(HOMES)
+    ] == []
