@@ -24,7 +24,7 @@ class Colleague:
 
     def app_id(self, name: str) -> str:
         rows = self.call("GET", "/apps?limit=100")["data"]
-        return next(row["id"] for row in rows if row["name"] == name)
+        return str(next(row["id"] for row in rows if row["name"] == name))
 
     def draft(self, app_id: str) -> dict[str, Any]:
         return dict(self.call("GET", f"/apps/{app_id}/workflows/draft"))
