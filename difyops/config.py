@@ -2,8 +2,8 @@
 
 Found by walking up from the working directory (``difyops.yaml``), over a user file
 (``$XDG_CONFIG_HOME/difyops/config.yaml``). Order: flag, environment, project file, user file, default. Every value
-knows where it came from, so that ``context show`` can say it. What lives here: which files hold and how they merge.
-What may not: reading one file (``config_file``), resolving credentials (``credentials``), talking to instances (``api``).
+knows where it came from, so that ``context show`` can say it. What lives here: which files hold and how they
+merge. What may not: reading one file (``config_file``), resolving credentials (``credentials``), calls (``api``).
 """
 
 from __future__ import annotations

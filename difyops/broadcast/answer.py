@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -90,7 +90,8 @@ def to_record(answer: AgentAnswer) -> dict[str, Any]:
     record: dict[str, Any] = {}
     for item in fields(AgentAnswer):
         value = getattr(answer, item.name)
-        if value in (None, "", (), 0, False) or value == {}:
+        default = item.default if item.default_factory is MISSING else item.default_factory()
+        if default is not MISSING and value == default:
             continue
         record[item.name] = str(value) if isinstance(value, Decimal) else value
     return record

@@ -13,6 +13,7 @@ from difyops.api.input_form import InputField, check_inputs
 from difyops.api.run_faults import BAD_INPUT, RunFailed
 from difyops.broadcast.plan import Attachment, Target
 
+_SWITCH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _WITHOUT_QUERY = frozenset({"workflow", "completion"})
 
 
@@ -38,8 +39,8 @@ def mapped(target: Target, form: Sequence[InputField], question: str, attachment
     Raises:
         RunFailed: of kind ``bad_input``: no input takes the question, or a value does not fit; names the field.
     """
-    names = {item.name for item in form}
-    inputs = {key: value for key, value in target.inputs.items() if key in names}
+    fields = {item.name: item for item in form}
+    inputs = {key: _typed(fields[key], value) for key, value in target.inputs.items() if key in fields}
     query = question
     if target.app.mode in _WITHOUT_QUERY:
         taker = _taker(target, form, inputs)
@@ -52,8 +53,20 @@ def mapped(target: Target, form: Sequence[InputField], question: str, attachment
         query=query,
         inputs=inputs,
         placed=placed,
-        unused=tuple(sorted(set(target.inputs) - names)),
+        unused=tuple(sorted(set(target.inputs) - set(fields))),
     )
+
+
+def _typed(item: InputField, value: Any) -> Any:
+    """Turn text from a command line into what the field holds; what cannot be turned is left for the check."""
+    if not isinstance(value, str):
+        return value
+    if item.kind == "number":
+        try:
+            return int(value) if value.lstrip("+-").isdigit() else float(value)
+        except ValueError:
+            return value
+    return _SWITCH.get(value.lower(), value) if item.kind == "checkbox" else value
 
 
 def _taker(target: Target, form: Sequence[InputField], given: Mapping[str, Any]) -> str | None:

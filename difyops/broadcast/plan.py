@@ -88,6 +88,15 @@ class Plan:
                 hint="Raise --max-tokens or ask fewer targets; nothing was called.",
             )
 
+    def check_wait(self, wait: int | None) -> None:
+        """Refuse a quorum that cannot be reached.
+
+        Raises:
+            UsageError: there are fewer targets than ``wait`` answers.
+        """
+        if wait is not None and not 0 < wait <= len(self.targets):
+            raise UsageError(f"Cannot wait for {wait} answers from {len(self.targets)} targets.")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:

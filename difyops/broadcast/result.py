@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from difyops.broadcast.aggregate import Combined
 from difyops.broadcast.answer import ANSWERED, SKIPPED, STATUSES, STOPPED, AgentAnswer, without_answer
-from difyops.broadcast.engine import BUDGET, DEADLINE, INTERRUPTED, QUORUM
+from difyops.broadcast.engine import BUDGET, DEADLINE, INTERRUPTED
 from difyops.broadcast.plan import Plan
-from difyops.errors import DifyopsError, Interrupted, OutOfBudget, PartialFailure, TimedOut
+from difyops.errors import DifyopsError, Interrupted, OutOfBudget, PartialFailure, StoreError, TimedOut
 
 _NAMED = 5
 
@@ -21,7 +21,8 @@ class Broadcast:
     """One question and all answers, in the order of the plan.
 
     ``ended``: all, or what ended it early (quorum, budget, deadline, interrupted). ``wanted``: so many answers were
-    enough. ``earlier`` answers came from a resumed file. ``seconds`` is wall time of this run.
+    enough. ``earlier`` answers came from a resumed file; ``unsaved`` says why the file does not hold all of them.
+    ``seconds`` is wall time of this run.
     """
 
     question: str
@@ -31,6 +32,7 @@ class Broadcast:
     ended: str = "all"
     wanted: int | None = None
     earlier: int = 0
+    unsaved: str | None = None
     combined: Combined | None = None
     warnings: tuple[str, ...] = field(default=(), repr=False)
 
@@ -65,14 +67,16 @@ class Broadcast:
         if self.ended == BUDGET and missing:
             return OutOfBudget(f"The token budget is spent: {answered} of {len(self.answers)} answers are there.")
         if self.wanted is not None and answered >= self.wanted:
-            return self._combined_error()
+            return self._afterwards()
         if not missing:
-            return self._combined_error()
+            return self._afterwards()
         if answered:
             return PartialFailure(f"{len(missing)} of {len(self.answers)} gave no answer: {_names(missing)}.")
         return _none_answered(missing, self.ended)
 
-    def _combined_error(self) -> DifyopsError | None:
+    def _afterwards(self) -> DifyopsError | None:
+        if self.unsaved is not None:
+            return StoreError(f"The answers are there, but the file is not complete: {self.unsaved}")
         if self.combined is None or self.combined.error is None:
             return None
         return PartialFailure(f"The answers are there, but {self.combined.how} failed: {self.combined.error}")
@@ -87,11 +91,6 @@ def tally(
     """Return one answer per target in the order of the plan; a target that never ended is skipped."""
     found: Mapping[str, AgentAnswer] = {answer.target: answer for answer in (*earlier, *answers)}
     return tuple(found.get(target.id) or without_answer(target, SKIPPED) for target in plan.targets)
-
-
-def with_combined(result: Broadcast, combined: Combined | None) -> Broadcast:
-    """Return the result with what the aggregator made of it."""
-    return replace(result, combined=combined)
 
 
 def unused_inputs(answers: Sequence[AgentAnswer]) -> tuple[str, ...]:
@@ -116,6 +115,3 @@ def _none_answered(missing: Sequence[AgentAnswer], ended: str) -> DifyopsError:
     if len(codes) == 1 and codes != {0}:
         error.exit_code = codes.pop()
     return error
-
-
-__all__ = ["QUORUM", "Broadcast", "tally", "unused_inputs", "with_combined"]

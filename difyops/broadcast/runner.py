@@ -10,14 +10,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
-
-import httpx
 
 from difyops.api.input_form import InputField
 from difyops.api.model import App
-from difyops.api.run_faults import PROVIDER_DOWN, PROVIDER_RATE, RATE_LIMIT, RunFailed
+from difyops.api.run_faults import PROVIDER_DOWN, PROVIDER_RATE, RATE_LIMIT, RunFailed, was_not_sent
 from difyops.api.service import Answer, Question, Service
 from difyops.api.transport import RetryBudget, Transport
 from difyops.broadcast.answer import ANSWERED, AgentAnswer, who
@@ -25,12 +23,15 @@ from difyops.broadcast.calls import Call, Calls, first_good
 from difyops.broadcast.inputs import Mapped, mapped
 from difyops.broadcast.plan import Attachment, Target
 from difyops.clock import Clock
-from difyops.errors import DifyopsError, ServerFault, Unreachable
+from difyops.errors import DifyopsError, ServerFault, TimedOut, Unreachable
 from difyops.fanout import Limits
 from difyops.secret_text import SecretText
 
 _HEDGED_SHARE = 20  # one twin per so many targets, and one at least
 _BACKOFF, _BACKOFF_CAP, _RETRY_AFTER_CAP = 0.5, 20.0, 60.0
+
+
+Desk = tuple[Service, tuple[InputField, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,7 @@ class Runner:
     lives: dict[str, Live] = field(default_factory=dict)
     outage: RetryBudget = field(default_factory=lambda: RetryBudget(tokens=0.0))
     later: RetryBudget = field(default_factory=lambda: RetryBudget(tokens=20.0, most=50.0))
-    desks: dict[tuple[str, str], asyncio.Task[tuple[Service, tuple[InputField, ...]]]] = field(default_factory=dict)
+    desks: dict[tuple[str, str], asyncio.Future[Desk]] = field(default_factory=dict)
 
     def allow_twins(self, targets: int) -> None:
         """Set how many twins this broadcast may start: five per cent of the targets, at least one."""
@@ -104,20 +105,27 @@ class Runner:
         return _answered(live, answer)
 
     async def close(self) -> None:
-        """End what is still under way; runs that were given up are stopped on their servers."""
-        for desk in self.desks.values():
-            desk.cancel()
-        await asyncio.gather(*self.desks.values(), return_exceptions=True)
+        """Wait until every run that was given up was stopped on its server, or its seconds are over."""
         await self.calls.all_gone()
 
-    async def _desk(self, target: Target) -> tuple[Service, tuple[InputField, ...]]:
+    async def _desk(self, target: Target) -> Desk:
         """Return service and form of the target's app; looked up once, however often the app is asked."""
         key = (target.context, target.app.id)
-        if key not in self.desks:
-            self.desks[key] = asyncio.create_task(self._look_up(target))
-        return await asyncio.shield(self.desks[key])
+        if key in self.desks:
+            return await asyncio.shield(self.desks[key])
+        desk: asyncio.Future[Desk] = asyncio.get_running_loop().create_future()
+        self.desks[key] = desk
+        try:
+            desk.set_result(await self._look_up(target))
+        except DifyopsError as error:
+            desk.set_exception(error)
+        finally:
+            if not desk.done():  # given up in between: whoever waits for it must not take that for his own end
+                desk.set_exception(TimedOut("The look-up of the app was given up."))
+            desk.exception()  # seen, when nobody else waits
+        return desk.result()
 
-    async def _look_up(self, target: Target) -> tuple[Service, tuple[InputField, ...]]:
+    async def _look_up(self, target: Target) -> Desk:
         reach = self.reaches[target.context]
         key = await reach.key_of(target.app)
         service = Service(reach.transport, key, target.app.mode, self.clock)
@@ -187,18 +195,13 @@ class Runner:
     def _may_repeat(self, error: DifyopsError, target: Target) -> bool:
         if isinstance(error, RunFailed) and not error.was_begun:
             return self.later.spend()
-        if _was_not_sent(error) or (target.repeatable and _may_pass(error)):
+        if was_not_sent(error) or (target.repeatable and _may_pass(error)):
             return self.outage.spend()
         return False
 
 
 def _unheard(_: str) -> None:
     """Take a twin's delta: only the first call is shown as it grows, so that no text appears twice."""
-
-
-def _was_not_sent(error: DifyopsError) -> bool:
-    """Say whether no connection was made at all, so that nothing can have been begun."""
-    return isinstance(error, Unreachable) and error.retryable and isinstance(error.__cause__, httpx.ConnectError)
 
 
 def _may_pass(error: DifyopsError) -> bool:
@@ -215,8 +218,9 @@ def _pause(error: DifyopsError, attempt: int) -> float:
 
 
 def _answered(live: Live, answer: Answer) -> AgentAnswer:
-    return replace(
-        AgentAnswer(**who(live.target), status=ANSWERED),
+    return AgentAnswer(
+        **who(live.target),
+        status=ANSWERED,
         text=answer.text,
         outputs=answer.outputs,
         tokens=answer.tokens,

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from difyops import atomic_file
 from difyops.broadcast.answer import AgentAnswer, from_record, to_record
-from difyops.errors import Refused, UsageError
+from difyops.errors import Refused, StoreError, UsageError
 from difyops.secret_text import scrub
 
 FORMAT = "difyops.broadcast/v1"
@@ -92,7 +92,12 @@ class Saver:
         except OSError as error:
             raise atomic_file.store_error(error, path) from error
         saver = cls(path, descriptor)
-        saver._write({"format": FORMAT, "question": question, "user": user})
+        try:
+            saver._write({"format": FORMAT, "question": question, "user": user})
+        except StoreError:
+            path.unlink(missing_ok=True)
+            os.close(descriptor)
+            raise
         return saver
 
     @classmethod
@@ -139,12 +144,6 @@ def same_question(saved: Saved, question: str, path: Path) -> None:
     """
     if saved.question != scrub(question):
         raise Refused(f"{path} answers another question.", hint="Leave the question out to take the file's own.")
-
-
-def left_to_ask(targets: Sequence[str], saved: Saved) -> list[str]:
-    """Return the ids of the targets that have no whole answer yet."""
-    done = {answer.target for answer in saved.done}
-    return [name for name in targets if name not in done]
 
 
 def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:

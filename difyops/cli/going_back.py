@@ -65,10 +65,9 @@ def rollback(
     from difyops.snapshot.rollback import RollbackOptions
 
     options = RollbackOptions(
-        plan=PlanOptions(with_old_secrets=with_old_secrets, given=_given(secret)),
+        plan=PlanOptions(with_old_secrets=with_old_secrets, with_name=with_name, given=_given(secret)),
         expected_plan=plan_id,
         allow_missing=allow_missing,
-        with_name=with_name,
         comment=message,
         smoke=_smoke(smoke, expect),
     )
@@ -140,7 +139,7 @@ async def _rollback(session: Session, selector: str, to: str, options: RollbackO
             raise next(iter(failed.values()))
         if session.dry_run:
             return views.planned(plans)
-        moving = [item for item in plans if options.with_name or not item.nothing_to_do]
+        moving = [item for item in plans if options.plan.with_name or not item.nothing_to_do]
         if moving:
             _show_plans(session, moving)
             session.confirm("Go ahead?", changes=f"Rolling back {len(moving)} app{'s' * (len(moving) != 1)}")

@@ -25,6 +25,9 @@ GROUPS: dict[str, tuple[str, str]] = {
     "doctor": ("difyops.cli.doctor", "Can this machine do its job against this instance?"),
     "app": ("difyops.cli.app", "Look at apps, switch their API on and off."),
     "snapshot": ("difyops.cli.snapshot", "Keep workflows in git, see what changed, go back."),
+    "secret": ("difyops.cli.secret", "Rotate keys, credentials and secret variables."),
+    "broadcast": ("difyops.cli.broadcast", "One question, many agents, in the time of the slowest."),
+    "runbook": ("difyops.cli.runbook", "Runbooks that run: checks and actions for on-call, cron and CI."),
     "emulator": ("difyops.cli.emulator", "A small Dify-compatible instance on this machine."),
 }
 
@@ -78,6 +81,9 @@ def _root(
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return the exit code; everything difyops knows to fail ends here."""
+    if "_DIFYOPS_COMPLETE" in os.environ:
+        # Typer loads Rich to take markup out of help texts; ours have none, and pressing Tab should not cost that
+        sys.modules["rich"] = None  # type: ignore[assignment]
     try:
         result = root(args=arguments, prog_name="difyops", standalone_mode=False)
     except DifyopsError as error:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from difyops.errors import Interrupted, NeedsConfirmation, StoreError, TimedOut, UsageError
 from difyops.render.look import Look, look_for
+from difyops.render.safe import one_line
 
 if TYPE_CHECKING:
     from difyops.api.instance import Instance
@@ -114,7 +115,7 @@ class Session:
                 f"{changes} needs a yes, and there is no terminal to ask.",
                 hint="Add --yes, or --dry-run to look first.",
             )
-        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)  # noqa: T201 - the one question we ask
+        print(f"{one_line(question)} [y/N] ", end="", file=sys.stderr, flush=True)  # noqa: T201 - the one question we ask
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise NeedsConfirmation("Not confirmed; nothing was changed.")
 

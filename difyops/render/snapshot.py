@@ -26,7 +26,7 @@ def taken(result: Taken, *, dry_run: bool) -> Outcome:
     """Show a snapshot that was taken."""
     counts = result.counts
     read = f"{counts['read']} of {counts['apps']} apps read"
-    state = "complete" if result.complete else "partial"
+    state = result.state
     did = "would write" if dry_run and result.changed else "new snapshot" if result.changed else "unchanged since"
     commit = result.commit[:10] if result.commit else "none yet"
     pairs: list[tuple[str, object]] = [
@@ -87,7 +87,7 @@ def shown(result: Shown) -> Outcome:
         ("instance", f"{manifest.instance} ({manifest.server_version})"),
         ("workspace", manifest.workspace_name),
         ("taken", manifest.taken_at),
-        ("state", "complete" if manifest.complete else "partial"),
+        ("state", manifest.state),
         ("selection", ", ".join(manifest.selection)),
         ("files", len(manifest.files)),
     ]

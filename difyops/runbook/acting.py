@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from difyops.errors import DifyopsError, NeedsConfirmation, TimedOut, Unreachable
 from difyops.runbook.model import Step
+from difyops.runbook.outputs import harmless
 from difyops.runbook.result import Acted, Fail, Inconclusive, Pass, Planned, Result, Skipped, Undo
 from difyops.secret_text import scrub
 
@@ -42,11 +43,14 @@ class Consent:
             await self._asked(self.approve, f"{planned.text} Approve?", f"The approval {step.id!r}")
         elif planned.asks:
             undo = f" To undo: {planned.undo.text}." if planned.undo else " There is no undo."
-            await self._asked(self.agree, f"{planned.text}.{undo} Go ahead?", f"The action {step.id!r} ({step.tool.name})")
+            await self._asked(
+                self.agree, f"{planned.text}.{undo} Go ahead?", f"The action {step.id!r} ({step.tool.name})"
+            )
 
     async def _asked(self, ask: Ask, question: str, changes: str) -> None:
         async with self._turn:
-            await asyncio.to_thread(ask, question, changes)
+            # What is planned names things of the server: its text must not steer the terminal it is shown on.
+            await asyncio.to_thread(ask, harmless(question), changes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +62,9 @@ class Deed:
     undo: Undo | None = None
 
 
-async def carried_out(step: Step, plan: Callable[[], object], consent: Consent, begin: Callable[[Planned], None]) -> Deed:
+async def carried_out(
+    step: Step, plan: Callable[[], object], consent: Consent, begin: Callable[[Planned], None]
+) -> Deed:
     """Carry one action out, or say why not. ``begin`` writes it down just before it is done."""
     if not consent.act:
         return Deed(result=Skipped(text="actions run only with --act"))
@@ -86,7 +92,7 @@ async def _planned(step: Step, plan: Callable[[], object]) -> Planned | Result:
     except DifyopsError as error:
         return Fail(text=f"{error.message} Nothing was changed.", hint=error.hint)
     except Exception as bug:  # one broken action must not take the rest of a 2 AM run with it
-        log.exception("an action is broken")
+        log.debug("an action is broken", exc_info=True)
         return Fail(text=f"the action itself is broken, nothing was changed: {scrub(repr(bug))[:300]}")
 
 
@@ -106,7 +112,7 @@ async def _applied(step: Step, planned: Planned) -> Deed:
     except DifyopsError as error:
         return Deed(result=Fail(text=f"{planned.text}: {error.message}", hint=error.hint or offer), undo=undo)
     except Exception as bug:  # as above; here something may have been done, so the undo is offered
-        log.exception("an action is broken")
+        log.debug("an action is broken", exc_info=True)
         text = f"{planned.text}: broke off ({scrub(repr(bug))[:200]}); whether it was done is unknown"
         return Deed(result=Fail(text=text, hint=offer), undo=undo)
     return Deed(result=Pass(text=acted.text, values=acted.values), done=True, undo=acted.undo or undo)

@@ -51,17 +51,17 @@ async def _with_retries(step: Step, measure: Measure, clock: Clock) -> tuple[Res
     raise AssertionError("unreachable: the last attempt returns")
 
 
-async def once(measure: Measure, timeout: float) -> Result:
+async def once(measure: Measure, limit: float) -> Result:
     """Measure once; whatever goes wrong with the measuring is inconclusive."""
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(limit):
             return await measure()
     except TimeoutError:
-        return Inconclusive(text=f"no result within {timeout:g} s", hint="Raise the step's timeout, or look by hand.")
+        return Inconclusive(text=f"no result within {limit:g} s", hint="Raise the step's timeout, or look by hand.")
     except DifyopsError as error:
         return Inconclusive(text=error.message, hint=error.hint)
     except Exception as bug:  # one broken check must not take the others of a 2 AM run with it
-        log.exception("a check is broken")
+        log.debug("a check is broken", exc_info=True)
         return Inconclusive(text=f"the check itself is broken: {scrub(f'{type(bug).__name__}: {bug}')[:300]}")
 
 

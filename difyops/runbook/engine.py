@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from difyops.runbook.attempts import Outcome, held_back, measured
 from difyops.runbook.evidence import Recorder, alive, alone, new_id
 from difyops.runbook.history import results_before
 from difyops.runbook.model import Runbook, Step
-from difyops.runbook.parameters import Mismatch, read
+from difyops.runbook.parameters import Mismatch, Parameter, read
 from difyops.runbook.ping import Pinger
 from difyops.runbook.record import ENDED, INTERRUPTED, RunRecord, StepRecord
 from difyops.runbook.result import Fail, Inconclusive, Planned, Result, Skipped, shortened
@@ -80,8 +80,6 @@ def inputs_of(runbook: Runbook, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UsageError: one is missing, unknown or of the wrong type.
     """
-    from difyops.runbook.parameters import Parameter
-
     unknown = sorted(set(given) - set(runbook.inputs))
     if unknown:
         known = ", ".join(runbook.inputs) or "none"
@@ -143,6 +141,7 @@ class _Run:
                 await pinger.end(self.record.verdict == "fail", self.record.summary)
                 self.record = replace(self.record, warnings=tuple(pinger.problems))
             recorder.ended(self.record)
+            self.record = replace(self.record, warnings=(*pinger.problems, *dict.fromkeys(recorder.problems)))
         return self.record
 
     async def _steps(self) -> None:
@@ -172,18 +171,22 @@ class _Run:
                 self.begun[step.id] = None
                 deed, tries = await self._carried_out(step)
         took = self.scene.clock.monotonic() - began
-        self._note(step, deed, StepRecord(**_known(step), result="", text="", started_at=when, seconds=took, tries=tries))
+        self._note(
+            step, deed, StepRecord(**_known(step), result="", text="", started_at=when, seconds=took, tries=tries)
+        )
 
     async def _carried_out(self, step: Step) -> tuple[Deed, int]:
         try:
             values = self._parameters(step)
         except Mismatch as error:
             return Deed(result=Inconclusive(text=str(error), hint=f"difyops runbook show {self.runbook.name}")), 0
+
+        def carry() -> Awaitable[Any]:
+            return step.tool.function(self.scene, **values)
+
         if step.acts:
-            return await carried_out(
-                step, lambda: step.tool.function(self.scene, **values), self.consent, lambda planned: self._begin(step, planned)
-            ), 1
-        outcome: Outcome = await measured(step, lambda: step.tool.function(self.scene, **values), self.scene.clock)
+            return await carried_out(step, carry, self.consent, lambda planned: self._begin(step, planned)), 1
+        outcome: Outcome = await measured(step, carry, self.scene.clock)
         return Deed(result=self._held_back(step, outcome.result)), outcome.tries
 
     def _parameters(self, step: Step) -> dict[str, Any]:
@@ -226,7 +229,7 @@ class _Run:
 
     def _note(self, step: Step, deed: Deed, record: StepRecord) -> None:
         result = shortened(deed.result)
-        undo = deed.undo if deed.done or step.id in self.begun and self.begun[step.id] else None
+        undo = deed.undo if deed.done or self.begun.get(step.id) else None
         finished = replace(
             record,
             result=result.word,

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from difyops import atomic_file
 from difyops.clock import iso
+from difyops.errors import StoreError
 from difyops.ledger import Event, Ledger
 from difyops.runbook.record import RunRecord, StepRecord, step_data
 
@@ -60,10 +61,15 @@ def alone(state: Path, runbook: str, context: str) -> Iterator[None]:
 
 @dataclass(slots=True, kw_only=True)
 class Recorder:
-    """Writes one run. Without a ledger (dry run) it writes nothing."""
+    """Writes one run. Without a ledger (dry run) it writes nothing.
+
+    That a run began, and that an action begins, must be on disk, or neither does. What comes later must not take a
+    verdict away that was found: a disk that fills up meanwhile is a sentence in ``problems``.
+    """
 
     ledger: Ledger | None
     context: str
+    problems: list[str] = field(default_factory=list)
     _waiting: list[Event] = field(default_factory=list)
     _flusher: asyncio.Task[None] | None = None
 
@@ -80,9 +86,7 @@ class Recorder:
         """Write how a step went: at once, or with the next group."""
         if self.ledger is None:
             return
-        self._waiting.append(
-            Event(kind=STEP, subject=run_id, when=when, context=self.context, data=step_data(step))
-        )
+        self._waiting.append(Event(kind=STEP, subject=run_id, when=when, context=self.context, data=step_data(step)))
         if now:
             self._flush()
         elif self._flusher is None or self._flusher.done():
@@ -99,7 +103,8 @@ class Recorder:
             "results": {step.id: step.result for step in run.steps},
             "warnings": list(run.warnings),
         }
-        self._now(RUN, run.runbook, run.ended_at or run.started_at, body)
+        with self._forgiving():
+            self._now(RUN, run.runbook, run.ended_at or run.started_at, body)
 
     async def close(self) -> None:
         """Wait for the last group."""
@@ -114,17 +119,30 @@ class Recorder:
             await asyncio.sleep(_A_MOMENT)
             group, self._waiting = self._waiting, []
             if self.ledger is not None and group:
-                writing = asyncio.ensure_future(asyncio.to_thread(self.ledger.append_all, group))
-                try:
-                    await asyncio.shield(writing)
-                except asyncio.CancelledError:
-                    await writing
-                    raise
+                await self._written(self.ledger, group)
+
+    async def _written(self, ledger: Ledger, group: list[Event]) -> None:
+        """Write a group in a thread; once begun it is written, also when the run is cut off meanwhile."""
+        writing = asyncio.ensure_future(asyncio.to_thread(ledger.append_all, group))
+        with self._forgiving():
+            try:
+                await asyncio.shield(writing)
+            except asyncio.CancelledError:
+                await writing
+                raise
 
     def _flush(self) -> None:
         group, self._waiting = self._waiting, []
         if self.ledger is not None and group:
-            self.ledger.append_all(group)
+            with self._forgiving():
+                self.ledger.append_all(group)
+
+    @contextlib.contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        try:
+            yield
+        except StoreError as error:
+            self.problems.append(f"The evidence is not complete: {error.message}")
 
     def _now(self, kind: str, subject: str, when: datetime, data: dict[str, object]) -> None:
         if self.ledger is not None:

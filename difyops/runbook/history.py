@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,21 @@ from difyops.runbook.evidence import ACTING, RUN, STEP, run_lock
 from difyops.runbook.record import ENDED, KILLED, RUNNING, RunRecord, StepRecord, step_of
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Head:
+    """A run as its first and last event tell it; at least one of them is there."""
+
+    id: str
+    runbook: str
+    started: Event | None
+    ended: Event | None
+
+
 def runs(
     ledger: Ledger, state: Path, *, since: datetime | None = None, runbook: str | None = None, limit: int = 50
 ) -> list[RunRecord]:
-    """Return the newest runs, newest first, with the steps of those that did not end."""
-    events = ledger.events(RUN, since=since, subject=runbook, limit=limit * 2)
-    started = {_run_id(event): event for event in events if event.data.get("phase") == "started"}
-    ended = {_run_id(event): event for event in events if event.data.get("phase") == "ended"}
-    ids = sorted(started.keys() | ended.keys(), reverse=True)[:limit]
-    return [_record(ledger, state, started.get(name), ended.get(name)) for name in ids]
+    """Return the newest runs with their steps, newest first."""
+    return [_record(ledger, state, head) for head in _heads(ledger, since, runbook, limit)]
 
 
 def run(ledger: Ledger, state: Path, wanted: str) -> RunRecord:
@@ -31,7 +38,7 @@ def run(ledger: Ledger, state: Path, wanted: str) -> RunRecord:
     Raises:
         NotFound: there is no such run, or several begin so.
     """
-    found = runs(ledger, state, limit=500)
+    found = _heads(ledger, None, None, 2000)
     chosen = (
         found[:1]
         if wanted == "latest"
@@ -40,9 +47,11 @@ def run(ledger: Ledger, state: Path, wanted: str) -> RunRecord:
         or [item for item in found if item.id.startswith(wanted)]
     )
     if len(chosen) != 1:
-        said = "several runs begin with" if chosen else "there is no run"
-        raise NotFound(f"{said.capitalize()} {wanted!r}.", status=404, hint="difyops runbook list --since 7d")
-    return chosen[0]
+        said = f"Several runs begin with {wanted!r}." if chosen else f"There is no run {wanted!r}."
+        if not found:
+            said = "No runbook was run here yet."
+        raise NotFound(said, status=404, hint="difyops runbook list --since 7d")
+    return _record(ledger, state, chosen[0])
 
 
 def results_before(ledger: Ledger | None, runbook: str, context: str, step: str, *, limit: int) -> list[str]:
@@ -59,13 +68,29 @@ def results_before(ledger: Ledger | None, runbook: str, context: str, step: str,
     return found[:limit]
 
 
+def _heads(ledger: Ledger, since: datetime | None, runbook: str | None, limit: int) -> list[_Head]:
+    events = ledger.events(RUN, since=since, subject=runbook, limit=limit * 2)
+    started = {_run_id(event): event for event in events if event.data.get("phase") == "started"}
+    ended = {_run_id(event): event for event in events if event.data.get("phase") == "ended"}
+    return [
+        _Head(
+            id=name,
+            runbook=(ended.get(name) or started[name]).subject,
+            started=started.get(name),
+            ended=ended.get(name),
+        )
+        for name in sorted(started.keys() | ended.keys(), reverse=True)[:limit]
+    ]
+
+
 def _run_id(event: Event) -> str:
     return str(event.data.get("run"))
 
 
-def _record(ledger: Ledger, state: Path, started: Event | None, ended: Event | None) -> RunRecord:
-    event = ended or started
-    assert event is not None  # noqa: S101 - one of the two led here
+def _record(ledger: Ledger, state: Path, head: _Head) -> RunRecord:
+    ended = head.ended
+    event = ended or head.started
+    assert event is not None  # noqa: S101 - a head has one of the two
     data: Mapping[str, Any] = event.data
     run_id = _run_id(event)
     steps = [step_of(item.data) for item in ledger.events(STEP, subject=run_id, limit=2000)]

@@ -14,7 +14,7 @@ from difyops.errors import UsageError
 from difyops.runbook.fields import Problem, Reader
 from difyops.runbook.graph import cycle
 from difyops.runbook.model import INPUT_KINDS, Input, Runbook, Step
-from difyops.runbook.parameters import Mismatch
+from difyops.runbook.parameters import Mismatch, Parameter
 from difyops.runbook.parameters import read as read_value
 from difyops.runbook.secrecy import find_secrets
 from difyops.runbook.steps import read_step
@@ -126,8 +126,6 @@ def _input(reader: Reader, name: str, body: Any) -> Input:
         kind = "text"
     default = body.get("default")
     if default is not None and not (kind == "reference" and default == ""):
-        from difyops.runbook.parameters import Parameter
-
         try:
             read_value(Parameter(name=name, kind=kind), default)
         except Mismatch as error:

@@ -9,6 +9,7 @@ from typing import Any
 
 from difyops.runbook.expression import Expression
 from difyops.runbook.registry import Tool
+from difyops.runbook.templates import steps_in
 
 INPUT_KINDS = ("text", "number", "whole number", "yes/no", "duration", "list", "reference")
 
@@ -78,8 +79,6 @@ class Step:
     @property
     def uses(self) -> frozenset[str]:
         """Return the ids of the steps whose values its parameters use."""
-        from difyops.runbook.templates import steps_in
-
         return steps_in(self.parameters)
 
 

@@ -94,7 +94,9 @@ class RunRecord:
             return AnswerIsNo(f"{self.runbook}: {_listed(named)} failed.", hint=f"difyops runbook report {self.id}")
         refused = [step.title for step in self.steps if step.refused]
         if refused:
-            return Refused(f"{self.runbook}: nobody agreed to {_listed(refused)}.", hint="Add --yes, or --approve STEP.")
+            return Refused(
+                f"{self.runbook}: nobody agreed to {_listed(refused)}.", hint="Add --yes, or --approve STEP."
+            )
         open_ = [step.title for step in self.steps if step.result == "inconclusive"]
         if open_:
             return PartialFailure(f"{self.runbook}: {_listed(open_)} could not be measured.")
@@ -111,9 +113,7 @@ def _listed(names: list[str]) -> str:
 
 def step_data(step: StepRecord) -> dict[str, object]:
     """Return a step as JSON types for the ledger."""
-    values = [
-        {"name": v.name, "value": v.value, "unit": v.unit, "warn": v.warn, "fail": v.fail} for v in step.values
-    ]
+    values = [{"name": v.name, "value": v.value, "unit": v.unit, "warn": v.warn, "fail": v.fail} for v in step.values]
     return {
         "id": step.id, "tool": step.tool, "kind": step.kind, "title": step.title, "result": step.result,
         "text": step.text, "values": values, "excerpt": step.excerpt, "hint": step.hint,

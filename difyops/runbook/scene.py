@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from difyops.clock import Clock, SystemClock
 from difyops.config import Config, Context
 from difyops.credentials import resolve_async
-from difyops.errors import DifyopsError
+from difyops.errors import CredentialError, DifyopsError
 from difyops.ledger import AuditEntry, Event, Ledger
 from difyops.secret_text import SecretText
 
@@ -111,8 +111,10 @@ class Scene:
         """Return what a reference points at.
 
         Raises:
-            CredentialError: it cannot be resolved.
+            CredentialError: it cannot be resolved, or would run a program for a runbook that others can write.
         """
+        if reference.startswith("cmd:") and not self.trusts_commands:
+            raise CredentialError("The runbook can be written by other users, so its cmd: references are not run.")
         return await resolve_async(reference)
 
     def remember(self, kind: str, subject: str, data: Mapping[str, object]) -> None:

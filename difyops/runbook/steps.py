@@ -69,7 +69,7 @@ def read_step(reader: Reader, place: Place, body: Any, inputs: Mapping[str, Inpu
 
 
 def _tool(reader: Reader, place: Place, body: Mapping[str, Any]) -> Tool | None:
-    kinds: list[Kind] = [kind for kind in ("check", "action") if kind in body]  # type: ignore[misc]
+    kinds: list[Kind] = [kind for kind in ("check", "action") if kind in body]
     if len(kinds) != 1:
         reader.add(place, "a step has either check or action")
         return None
@@ -83,9 +83,7 @@ def _tool(reader: Reader, place: Place, body: Mapping[str, Any]) -> Tool | None:
     return found
 
 
-def _parameters(
-    reader: Reader, place: Place, body: Any, tool: Tool, inputs: Mapping[str, Input]
-) -> Mapping[str, Any]:
+def _parameters(reader: Reader, place: Place, body: Any, tool: Tool, inputs: Mapping[str, Input]) -> Mapping[str, Any]:
     given = body if body is not None else {}
     if not isinstance(given, dict):
         reader.add(place, f"expected a mapping of parameters, found {named(body)}")
@@ -99,9 +97,7 @@ def _parameters(
     return given
 
 
-def _check_value(
-    reader: Reader, place: Place, value: Any, parameter: Parameter, inputs: Mapping[str, Input]
-) -> None:
+def _check_value(reader: Reader, place: Place, value: Any, parameter: Parameter, inputs: Mapping[str, Input]) -> None:
     if not has_names(value):
         try:
             read_value(parameter, value)
@@ -121,9 +117,7 @@ def _check_value(
         reader.add(place, f"expected {parameter.shown}, and the input {chosen.name!r} is {chosen.kind}")
 
 
-def _when(
-    reader: Reader, place: Place, body: Mapping[str, Any], inputs: Mapping[str, Input]
-) -> Expression | None:
+def _when(reader: Reader, place: Place, body: Mapping[str, Any], inputs: Mapping[str, Input]) -> Expression | None:
     if body.get("when") is None:
         return None
     text = reader.text(place, body, "when", required=True)

@@ -111,7 +111,7 @@ def _manifest(
         tool=f"difyops {__version__}",
         selection=scene.selection,
         live_only=scene.live_only,
-        complete=scene.whole and not failed,
+        complete=scene.whole and not failed and not (scene.live_only and base.commit is not None),
         counts=_counts(entries, gathered, base),
         apps=dict(sorted(entries.items())),
         failed=failed,

@@ -17,7 +17,7 @@ from difyops.targets import pick, select
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of ``snapshot list``. ``state``: complete, partial."""
+    """One line of ``snapshot list``. ``state``: complete, live only, partial."""
 
     commit: str
     when: datetime
@@ -68,7 +68,7 @@ def history(store: GitStore, context: str, *, limit: int = 20) -> History:
                 commit=info.id,
                 when=info.when,
                 tags=info.tags,
-                state="complete" if manifest.complete else "partial",
+                state=manifest.state,
                 apps=len(manifest.apps),
                 failed=len(manifest.failed),
                 subject=info.subject,

@@ -39,7 +39,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What a snapshot says about itself. ``complete`` only when the whole workspace was asked for and read."""
+    """What a snapshot says about itself. ``complete`` only when all of the whole workspace was asked for and read."""
 
     context: str
     instance: str
@@ -56,6 +56,13 @@ class Manifest:
     failed: tuple[Mapping[str, str], ...]
     files: Mapping[str, str]
     format: str = FORMAT
+
+    @property
+    def state(self) -> str:
+        """Return the word for people: complete, live only (drafts and switches are older), or partial."""
+        if self.complete:
+            return "complete"
+        return "live only" if self.live_only and "all" in self.selection and not self.failed else "partial"
 
     def encoded(self) -> bytes:
         """Return the manifest's bytes."""

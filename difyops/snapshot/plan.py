@@ -72,9 +72,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOptions:
-    """``with_old_secrets``: bring back the old version's secrets; ``given``: values for places nobody else has."""
+    """``with_old_secrets``, ``with_name``: bring these back too; ``given``: values for places nobody else has."""
 
     with_old_secrets: bool = False
+    with_name: bool = False
     given: Mapping[str, SecretText] = field(default_factory=dict, repr=False)
 
 
@@ -105,7 +106,7 @@ async def make_plan(instance: Instance, kept: Kept, word: str, options: PlanOpti
         target_commit=kept.commit,
         live_before=situation.live.id if situation.live else None,
         changes=diff(situation.live_document, situation.target),
-        keeps=_keeps(situation),
+        keeps=_keeps(situation, options),
         notes=_notes(situation, options),
         problems=tuple(problems),
     )
@@ -212,9 +213,9 @@ async def _missing_models(instance: Instance, situation: Situation) -> list[str]
     return [f"model provider {item} is not installed" for item in sorted(wanted - known - short)]
 
 
-def _keeps(situation: Situation) -> tuple[str, ...]:
+def _keeps(situation: Situation, options: PlanOptions) -> tuple[str, ...]:
     app = situation.app
-    kept = ["app id, URLs and API keys", "name, description and icon"]
+    kept = ["app id, URLs and API keys", *([] if options.with_name else ["name, description and icon"])]
     alive = sum(source != "the old version" for source in situation.filled.sources.values())
     if alive:
         kept.append(f"{alive} secret{'s' * (alive != 1)} as they are now")

@@ -46,14 +46,13 @@ JsonObject = dict[str, Any]
 class RollbackOptions:
     """How to roll back. ``expected_plan``: refuse any other plan; ``allow_missing``: go on despite problems.
 
-    ``with_name``: bring name, description and icon back too; ``name`` and ``comment`` mark the published version.
+    ``name`` and ``comment`` mark the published version.
     """
 
     plan: PlanOptions = field(default_factory=PlanOptions)
     expected_plan: str | None = None
     allow_missing: bool = False
     smoke: Smoke | None = None
-    with_name: bool = False
     name: str = ""
     comment: str = ""
     checkpoint: Checkpoint = no_checkpoint
@@ -89,7 +88,7 @@ async def roll_back(
             raise StalePlan(f"{plan.app_name!r} moved since the plan was made (plan {options.expected_plan}).")
         if plan.problems and not options.allow_missing:
             raise Refused(f"{plan.app_name!r}: {plan.problems[0]}.", hint="--allow-missing goes on all the same.")
-        if plan.nothing_to_do and not (options.with_name and identity_of(situation.app) != _identity(kept)):
+        if plan.nothing_to_do and not (options.plan.with_name and identity_of(situation.app) != _identity(kept)):
             return RolledBack(plan=plan, state="nothing to do", live_after=plan.live_before)
         entry = journal.write(_entry(plan, situation, kept, options, iso(clock.now())))
         options.checkpoint("journal written")
@@ -267,8 +266,8 @@ def _entry(plan: Plan, situation: Situation, kept: Kept, options: RollbackOption
         triggers={item.node_id: item.status for item in situation.triggers},
         parked=parked,
         parked_secrets=packed(own) if parked is not None else {},
-        identity=_identity(kept) if options.with_name else None,
-        former_identity=identity_of(app) if options.with_name else None,
+        identity=_identity(kept) if options.plan.with_name else None,
+        former_identity=identity_of(app) if options.plan.with_name else None,
         with_old_secrets=options.plan.with_old_secrets,
         publish_name=options.name or f"rollback {plan.target}",
         publish_comment=options.comment or f"difyops: back to {plan.target} ({plan.target_commit[:10]})",

@@ -65,6 +65,7 @@ class Taken:
     commit: str | None
     changed: bool
     complete: bool
+    state: str
     tag: str | None
     counts: Mapping[str, int]
     failed: tuple[Mapping[str, str], ...]
@@ -229,6 +230,7 @@ def _taken(
         commit=commit,
         changed=not manifest.same_content(base.manifest),
         complete=manifest.complete,
+        state=manifest.state,
         tag=tag,
         counts=manifest.counts,
         failed=manifest.failed,

@@ -17,7 +17,9 @@ FORM = json.dumps(
 
 
 def _event(name: str, **more: object) -> bytes:
-    return b"data: " + json.dumps({"event": name, "task_id": "t-1", "workflow_run_id": "r-1", **more}).encode() + b"\n\n"
+    return (
+        b"data: " + json.dumps({"event": name, "task_id": "t-1", "workflow_run_id": "r-1", **more}).encode() + b"\n\n"
+    )
 
 
 FIRST = b"event: ping\n\n" + _event("workflow_started", data={"id": "r-1"})

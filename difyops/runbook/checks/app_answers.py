@@ -7,10 +7,11 @@ import time
 from typing import Any
 
 from difyops.api.run_faults import BAD_INPUT, CONCURRENCY, RunFailed
-from difyops.api.service import Answer, Question, Service, app_key
+from difyops.api.service import Answer
 from difyops.errors import Forbidden, NotAuthenticated, TimedOut
+from difyops.runbook.asking import Ask, ask
 from difyops.runbook.parameters import Duration
-from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
+from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Skipped, Value
 from difyops.runbook.scene import Scene
 
 
@@ -29,17 +30,18 @@ async def check(
 ) -> Result:
     """Run the app once through its own API, with one of its keys, and look at the answer.
 
-    It costs what a run costs. ``expect`` are texts that the answer must hold, ``never`` texts it must not; ``schema``
-    is a JSON schema for the answer (or a workflow's outputs). Silence of ``silence`` seconds is a failure: pings come
-    every ten. A wrong input, a missing key and the app's own concurrency limit are inconclusive.
+    It costs what a run costs; required inputs that are left out are filled in. ``expect`` are texts that the answer
+    must hold, ``never`` texts it must not; ``schema`` is a JSON schema for the answer (or a workflow's outputs).
+    Silence of ``silence`` seconds is a failure: pings come every ten. A wrong input, a missing key and the app's own
+    concurrency limit are inconclusive.
     """
     chosen = await scene.app(app)
-    instance = await scene.instance()
-    service = Service(instance.transport, await app_key(instance.console, chosen.id), chosen.mode)
-    question = Question(inputs=inputs or {}, query=query, user=user)
+    if scene.dry_run:
+        return Skipped(text=f"dry run: {chosen.name} is not run")
+    question = Ask(inputs=inputs or {}, query=query, user=user, silence=silence)
     began = time.monotonic()
     try:
-        answer = await service.run(question, silence=silence)
+        answer = await ask(scene, chosen, question)
     except TimedOut as error:
         return Fail(text=f"{chosen.name}: {error.message}", hint="Is a worker running? Look at queue.depth.")
     except (Forbidden, NotAuthenticated) as error:

@@ -11,6 +11,7 @@ from difyops.api.model import App
 from difyops.dsl.model import datasets, iter_nodes, models, node_types, tools
 from difyops.errors import DifyopsError
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
+from difyops.runbook.providers import same_provider
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
 from difyops.runbook.scene import Scene
 
@@ -106,9 +107,11 @@ async def _document(instance: Instance, app: App, *, draft: bool) -> dict[str, A
 def _missing(document: dict[str, Any], stock: _Stock) -> list[str]:
     found = [f"the dataset {item} is gone" for item in sorted(datasets(document) - stock.datasets)]
     for provider, name in sorted(models(document)):
-        if not _has(stock.providers, provider):
+        if provider and not _has(stock.providers, provider):
             found.append(f"the model provider {provider!r} is gone")
-        elif not any(model == name and _same(offered, provider) for offered, model in stock.models):
+        elif provider and not any(
+            model == name and same_provider(offered, provider) for offered, model in stock.models
+        ):
             found.append(f"the model {name!r} of {provider} cannot be used")
     for provider, kind, name, _ in sorted(tools(document), key=str):
         if kind in ("builtin", "api", "workflow", "mcp") and not _has(stock.tool_providers, provider):
@@ -137,9 +140,4 @@ def _lonely(document: dict[str, Any]) -> list[str]:
 
 
 def _has(known: frozenset[str], wanted: str) -> bool:
-    return any(_same(item, wanted) for item in known)
-
-
-def _same(known: str, wanted: str) -> bool:
-    """Compare provider names: old documents say ``openai``, servers say ``langgenius/openai/openai``."""
-    return known == wanted or known.rpartition("/")[2] == wanted or wanted.rpartition("/")[2] == known
+    return any(same_provider(item, wanted) for item in known)

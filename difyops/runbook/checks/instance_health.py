@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from difyops.api.instance import Instance
-from difyops.api.run_faults import PLUGIN_DOWN, RunFailed, kind_of
-from difyops.api.service import Question, Service, app_key
+from difyops.api.run_faults import BAD_INPUT, PLUGIN_DOWN, RunFailed, kind_of
 from difyops.api.transport import Transport, TransportOptions
-from difyops.errors import AuthError, CredentialError, DifyopsError, ServerFault, TimedOut, Unreachable
+from difyops.errors import AuthError, DifyopsError, ServerFault, TimedOut, Unreachable
+from difyops.runbook.asking import Ask, ask
 from difyops.runbook.parameters import Duration
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
 from difyops.runbook.scene import Scene
@@ -71,7 +72,7 @@ async def _api(scene: Scene, patience: float) -> _Part:
         await transport.request("GET", "/console/api/setup", doing="reach the api")
     except ServerFault as error:
         # The set-up page is read from the database; a proxy's 502 or 504 says that there is no api behind it.
-        return _Part(name="database" if error.details.get("status") == 500 else "api", state="down", said=error.message)
+        return _Part(name="api" if error.retryable else "database", state="down", said=error.message)
     except (Unreachable, TimedOut) as error:
         return _Part(name="api", state="down", said=error.message)
     except DifyopsError as error:
@@ -88,13 +89,14 @@ async def _behind_login(scene: Scene, worker_app: str | None, inputs: dict[str, 
     except ServerFault as error:
         # Login and refresh count their tries in Redis; the set-up page did not need it and answered.
         return [_Part(name="redis", state="down", said=f"login does not work: {error.message}")]
-    except (AuthError, CredentialError) as error:
-        return [_Part(name="login", state="unknown", said=error.message)]
     except DifyopsError as error:
+        # A refresh with Redis away answers 401 and quotes the connection error: no proof of a dead session.
+        if isinstance(error, AuthError) and re.search(r"error 111|connection refused|redis", error.message, re.I):
+            return [_Part(name="redis", state="down", said=error.message)]
         return [_Part(name="login", state="unknown", said=error.message)]
     parts = [_Part(name="database", state="up"), await _redis(instance)]
-    if worker_app and parts[-1].state == "up":
-        parts.append(await _worker(scene, instance, worker_app, inputs, silence))
+    if worker_app and parts[-1].state == "up" and not scene.dry_run:
+        parts.append(await _worker(scene, worker_app, inputs, silence))
     return parts
 
 
@@ -111,14 +113,15 @@ async def _redis(instance: Instance) -> _Part:
     return _Part(name="redis", state="up")
 
 
-async def _worker(scene: Scene, instance: Instance, selector: str, inputs: dict[str, str], silence: float) -> _Part:
+async def _worker(scene: Scene, selector: str, inputs: dict[str, str], silence: float) -> _Part:
     try:
         app = await scene.app(selector)
-        service = Service(instance.transport, await app_key(instance.console, app.id), app.mode)
-        await service.run(Question(inputs=inputs, query="ping", user="difyops-health"), silence=silence)
+        await ask(scene, app, Ask(inputs=inputs, user="difyops-health", silence=silence))
     except TimedOut as error:
         return _Part(name="worker", state="down", said=f"a streaming run stayed silent: {error.message}")
     except RunFailed as error:
+        if error.kind == BAD_INPUT:
+            return _Part(name="worker", state="unknown", said=f"{error.message} Give worker_inputs.")
         if error.kind == PLUGIN_DOWN:
             return _Part(name="plugin daemon", state="down", said=error.message)
         return _Part(name="worker", state="up", said=f"it ran, and failed: {error.message}")

@@ -8,7 +8,7 @@ from difyops.api.instance import Instance
 from difyops.api.run_faults import PROVIDER_DOWN, PROVIDER_RATE, kind_of
 from difyops.errors import DifyopsError, NotSupported, RequestRejected
 from difyops.runbook.providers import HIDDEN, credential_path, is_mask, provider_named
-from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
+from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Skipped, Value, Warn
 from difyops.runbook.scene import Scene
 
 
@@ -25,7 +25,7 @@ async def check(scene: Scene, *, provider: str, credential: str | None = None) -
     if row is None:
         return Fail(text=f"there is no model provider {provider!r}", hint="Is its plugin installed?")
     if not instance.capabilities.can("model_credentials"):
-        raise NotSupported("A stored key can be validated from server 1.8 on; use app.answers with an app that uses it.")
+        raise NotSupported("A stored key can be validated from server 1.8 on; app.answers shows it, too.")
     configuration = row.get("custom_configuration") or {}
     chosen = _chosen(configuration, credential)
     name = str(row.get("provider"))
@@ -34,6 +34,8 @@ async def check(scene: Scene, *, provider: str, credential: str | None = None) -
         return Fail(text=f"{name} has {what}: every app that uses it fails", hint="provider.switch_credential")
     label = str(chosen.get("credential_name") or chosen.get("credential_id"))
     values = (Value(name="credential", value=label),)
+    if scene.dry_run:
+        return Skipped(text=f"dry run: {name}: the key {label!r} is validated by saving it again", values=values)
     problem = await _validated(instance, name, chosen)
     if problem is not None:
         kind = kind_of(problem.server_code if isinstance(problem, RequestRejected) else "", problem.message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from difyops.api.model import App
-from difyops.api.runs import CUT_OFF, DEAD, DEAD_AFTER, FAILED, RUNNING, STOPPED, Window
+from difyops.api.runs import CUT_OFF, DEAD, DEAD_AFTER, FAILED, PARTIAL, RUNNING, STOPPED, SUCCEEDED, Window
 from difyops.runbook.parameters import Duration
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
 from difyops.runbook.scene import Scene
@@ -78,6 +78,19 @@ def _text(app: App, window: Window, length: str, judged: int, bad: int) -> str:
 
 
 def _why(window: Window) -> str:
+    """Return the commonest errors, and the failures by version: most spikes begin with a release."""
     errors = [run.error.strip().splitlines()[-1] for run in window.runs if run.error.strip()]
     ranked = sorted(set(errors), key=lambda text: -errors.count(text))
-    return "; ".join(f"{errors.count(text)}x {text[:160]}" for text in ranked[:3])
+    said = [f"{errors.count(text)}x {text[:160]}" for text in ranked[:3]]
+    by_version = [f"{version}: {bad} of {count}" for version, bad, count in _by_version(window)]
+    return "; ".join([*said, *(["failed by version " + ", ".join(by_version)] if len(by_version) > 1 else [])])
+
+
+def _by_version(window: Window) -> list[tuple[str, int, int]]:
+    counted = [run for run in window.runs if run.status in (SUCCEEDED, PARTIAL, FAILED, DEAD) and run.version]
+    versions = sorted({run.version for run in counted}, reverse=True)[:4]
+    return [
+        (version, sum(run.version == version and run.status in (FAILED, DEAD) for run in counted),
+         sum(run.version == version for run in counted))
+        for version in versions
+    ]  # fmt: skip

@@ -1,0 +1,283 @@
+"""How the rotation room's results look: result in, ``Outcome`` out. The verdict of a run is read from its state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from difyops.clock import iso
+from difyops.errors import AnswerIsNo, DifyopsError, PartialFailure, Refused
+from difyops.outcome import Block, Facts, Outcome, Table
+from difyops.rotation.deliver import shown
+from difyops.rotation.engine import Driven
+from difyops.rotation.inventory import Inventory, Listed
+from difyops.rotation.journal import Line
+from difyops.rotation.machine import Action, State
+from difyops.rotation.record import Planned, Rotation
+
+_DAY = 86400.0
+
+
+class Parked(DifyopsError):
+    """A rotation stopped and waits for a person."""
+
+    code = "parked"
+
+
+def inventory(found: Inventory, *, only_overdue: bool, kinds: Sequence[str] = ()) -> Outcome:
+    """Show what secrets there are; with ``only_overdue`` the exit code is 5 when there is one."""
+    chosen = [item for item in found.secrets if not kinds or item.kind in kinds]
+    overdue = [item for item in chosen if item.overdue]
+    listed = overdue if only_overdue else chosen
+    in_clear = [] if only_overdue or kinds else list(found.in_clear)
+    columns = ("kind", "owner", "name", "age", "last used", "used by", "policy", "note")
+    blocks: list[Block] = [Table(columns=columns, rows=[_row(item) for item in listed], empty="No secrets.")]
+    if in_clear:
+        rows = [(item.app, item.label, item.advice) for item in in_clear]
+        blocks.append(Table(columns=("app", "secret in clear", "how to move it"), rows=rows, title="In clear"))
+    unknown = [item for item in chosen if item.rotate_every is not None and item.overdue is None]
+    warnings = [*found.problems]
+    if unknown:
+        warnings.append(f"The age of {len(unknown)} secrets under a policy is not known: the server does not tell it.")
+    error = AnswerIsNo(f"{len(overdue)} secrets are overdue.") if only_overdue and overdue else None
+    return Outcome(
+        kind="secret.list",
+        data={"secrets": listed, "in_clear": in_clear},
+        blocks=blocks,
+        summary=f"{len(listed)} secrets, {len(overdue)} overdue, {len(in_clear)} in clear",
+        warnings=warnings,
+        names=[item.address for item in listed],
+        records=[_record(item) for item in listed],
+        error=error,
+    )
+
+
+def planned(plan: Planned) -> Outcome:
+    """Show what would be done."""
+    settings, places = plan.settings, [shown(reference) for reference in plan.settings.deliver]
+    pairs: list[tuple[str, object]] = [
+        ("secret", plan.label),
+        ("now", plan.old or "none yet"),
+        ("steps", ", ".join(plan.steps)),
+        ("hand out to", ", ".join(places) or "nobody"),
+        ("health checks", ", ".join(spec.name for spec in settings.probes) or "none"),
+        ("grace period", _duration(settings.grace)),
+    ]
+    data = {
+        "kind": plan.kind,
+        "subject": plan.subject,
+        "label": plan.label,
+        "old": plan.old,
+        "steps": plan.steps,
+        "deliver": places,
+        "probes": [spec.name for spec in settings.probes],
+        "grace": settings.grace,
+    }
+    return Outcome(
+        kind="secret.plan",
+        data=data,
+        blocks=[Facts(pairs=pairs)],
+        summary=f"dry run: would rotate the {plan.label}",
+        warnings=plan.warnings,
+        names=[plan.subject],
+    )
+
+
+def driven(
+    results: Sequence[Driven],
+    kind: str,
+    warnings: Sequence[str] = (),
+    *,
+    failed: Mapping[str, DifyopsError] | None = None,
+) -> Outcome:
+    """Show where rotations were left; the exit code is that of the worst, 3 when some went well."""
+    errors = [error for error in (_verdict(item) for item in results) if error]
+    errors += list((failed or {}).values())
+    total = len(results) + len(failed or {})
+    error = errors[0] if errors else None
+    if errors and len(errors) < total:
+        error = PartialFailure(f"{len(errors)} of {total} rotations did not go well: {errors[0].message}")
+    rows = [_told(item.rotation) for item in results]
+    pairs = [pair for item in results for pair in _facts(item)]
+    single = len(results) == 1
+    return Outcome(
+        kind=kind,
+        data=rows[0] if single and not failed else rows,
+        blocks=[Facts(pairs=pairs)] if single else [_table([item.rotation for item in results])],
+        summary="; ".join(_sentence(item) for item in results) or None,
+        warnings=[*warnings, *(f"{identity}: {problem.message}" for identity, problem in (failed or {}).items())],
+        names=[item.rotation.id for item in results],
+        records=rows,
+        error=error,
+    )
+
+
+def status(found: Sequence[Rotation]) -> Outcome:
+    """Show rotations and how far they are."""
+    waiting = [item for item in found if item.state is State.PARKED]
+    warnings = [f"{item.id} waits for a person: {item.trouble or 'see its history'}" for item in waiting]
+    return Outcome(
+        kind="secret.status",
+        data=[_told(item) for item in found],
+        blocks=[_table(found)],
+        summary=f"{sum(item.is_open for item in found)} open, {len(waiting)} parked",
+        warnings=warnings,
+        names=[item.id for item in found],
+    )
+
+
+def history(found: Sequence[Rotation], broken: Sequence[str]) -> Outcome:
+    """Show all rotations, newest last."""
+    return Outcome(
+        kind="secret.history",
+        data={"rotations": [_told(item) for item in found], "audit_whole": not broken, "audit_breaks": list(broken)},
+        blocks=[_table(found)],
+        summary=f"{len(found)} rotations; the audit trail is {'broken' if broken else 'whole'}",
+        names=[item.id for item in found],
+        error=AnswerIsNo(broken[0]) if broken else None,
+    )
+
+
+def steps(rotation: Rotation, lines: Sequence[Line], broken: Sequence[str]) -> Outcome:
+    """Show every line of one rotation's journal."""
+    rows = [(_when(line.when), line.entry, line.step, line.text) for line in lines]
+    return Outcome(
+        kind="secret.steps",
+        data={"rotation": _told(rotation), "steps": lines, "audit_whole": not broken},
+        blocks=[Facts(pairs=_pairs(rotation)), Table(columns=("when", "line", "step", "what"), rows=rows)],
+        summary=f"{rotation.label}: {rotation.state}, {len(lines)} lines",
+        names=[rotation.id],
+        error=AnswerIsNo(broken[0]) if broken else None,
+    )
+
+
+def _verdict(item: Driven) -> DifyopsError | None:
+    rotation, step = item.rotation, item.step
+    if rotation.state is State.ROLLED_BACK and not rotation.was_asked:
+        why = (rotation.went_back or "").rstrip(".")
+        return AnswerIsNo(f"The {rotation.label} was not rotated: {why}. The old one is in use.")
+    if rotation.state is State.PARKED:
+        return Parked(
+            f"The rotation of the {rotation.label} is parked: {(rotation.trouble or step.why).rstrip('.')}.",
+            hint=f"difyops secret history {rotation.id}; then secret resume or secret revert {rotation.id}",
+        )
+    if step.action is Action.HOLD:
+        return Refused(
+            f"The old {rotation.label} is not retired: {step.why}.",
+            hint=f"difyops secret resume {rotation.id} (looks again), with --force (retires it), or secret revert.",
+        )
+    return None
+
+
+def _sentence(item: Driven) -> str:
+    rotation = item.rotation
+    match rotation.state:
+        case State.DONE:
+            end = "deleted and refused" if rotation.kind.endswith("-key") else "retired"
+            return f"rotated the {rotation.label}; the old one is {end}"
+        case State.GRACE:
+            until = _when(_moment(rotation.memo.get("grace_until")))
+            return f"the {rotation.label} is switched; in its grace period until {until} ({rotation.id})"
+        case State.RETIRED:
+            return f"the old {rotation.label} is deleted, but the server may accept it for ten more minutes"
+        case State.ROLLED_BACK:
+            return f"the old {rotation.label} is in use again"
+        case _:
+            return f"the {rotation.label} is {rotation.state} ({rotation.id})"
+
+
+def _told(rotation: Rotation) -> dict[str, object]:
+    memo = rotation.memo
+    return {
+        "id": rotation.id,
+        "kind": rotation.kind,
+        "subject": rotation.subject,
+        "label": rotation.label,
+        "state": str(rotation.state),
+        "started": rotation.started,
+        "updated": rotation.updated,
+        "grace_until": _moment(memo.get("grace_until")),
+        "health": memo.get("health"),
+        "health_rounds": memo.get("rounds", 0),
+        "checks": memo.get("probed", []),
+        "old_use": memo.get("old_use") or None,
+        "trouble": rotation.trouble,
+        "went_back": rotation.went_back,
+        "draft_set_aside": memo.get("draft_set_aside"),
+    }
+
+
+def _facts(item: Driven) -> list[tuple[str, object]]:
+    return _pairs(item.rotation) + ([("next", f"{item.step.action}: {item.step.why}")] if item.step.why else [])
+
+
+def _pairs(rotation: Rotation) -> list[tuple[str, object]]:
+    memo = rotation.memo
+    checks = [f"{check.get('app')} {check.get('health')}" for check in memo.get("probed") or ()]
+    pairs: list[tuple[str, object]] = [
+        ("rotation", rotation.id),
+        ("secret", rotation.label),
+        ("state", str(rotation.state)),
+        ("grace until", _when(_moment(memo.get("grace_until")))),
+        ("health checks", f"{memo.get('rounds', 0)} rounds; {', '.join(checks) or 'none'}"),
+        ("old secret", memo.get("old_use") or None),
+        ("trouble", rotation.trouble),
+        ("went back", rotation.went_back),
+        ("draft kept in", memo.get("draft_set_aside")),
+    ]
+    return [(label, value) for label, value in pairs if value is not None]
+
+
+def _table(found: Sequence[Rotation]) -> Table:
+    rows = [
+        (
+            item.id,
+            item.label,
+            str(item.state),
+            _when(item.started),
+            _when(_moment(item.memo.get("grace_until"))),
+            item.memo.get("health"),
+            item.trouble or item.went_back,
+        )
+        for item in found
+    ]
+    columns = ("id", "secret", "state", "started", "grace until", "health", "why")
+    return Table(columns=columns, rows=rows, empty="No rotations.")
+
+
+def _row(item: Listed) -> tuple[object, ...]:
+    used_by = ", ".join(item.users[:3]) + (f" +{len(item.users) - 3}" if len(item.users) > 3 else "")
+    overdue = {True: "overdue", False: "ok", None: "age unknown"}[item.overdue]
+    policy = f"{_duration(item.rotate_every)}: {overdue}" if item.rotate_every else None
+    age = f"{item.age / _DAY:.0f} d" if item.age is not None else None
+    return (item.kind, item.owner, item.name, age, _when(item.last_used), used_by or None, policy, item.note or None)
+
+
+def _record(item: Listed) -> dict[str, object]:
+    return {
+        "kind": item.kind,
+        "owner": item.owner,
+        "name": item.name,
+        "address": item.address,
+        "rotate": item.ref,
+        "age_seconds": item.age,
+        "overdue": item.overdue,
+        "users": list(item.users),
+    }
+
+
+def _duration(length: float) -> str:
+    for unit, size in (("d", _DAY), ("h", 3600.0), ("m", 60.0)):
+        if length >= size and length % size == 0:
+            return f"{length / size:g}{unit}"
+    return f"{length:g}s"
+
+
+def _moment(stamp: object) -> datetime | None:
+    from difyops.clock import from_unix
+
+    return from_unix(float(stamp)) if isinstance(stamp, int | float) else None
+
+
+def _when(moment: datetime | None) -> str | None:
+    return iso(moment) if moment else None

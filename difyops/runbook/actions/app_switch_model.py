@@ -1,0 +1,108 @@
+"""``app.switch_model``: let an app answer with a fallback model, as a published version."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from difyops.api.console import HIDDEN
+from difyops.api.instance import Instance
+from difyops.api.model import App
+from difyops.dsl.canonical import same_meaning
+from difyops.errors import NotFound, Refused, ServerFault, StalePlan, UnpublishedEdits
+from difyops.runbook.models import switched
+from difyops.runbook.providers import same_provider
+from difyops.runbook.result import Acted, Planned, Undo, Value
+from difyops.runbook.scene import Scene
+
+
+async def plan(
+    scene: Scene,
+    *,
+    app: str,
+    model: str,
+    to_model: str,
+    provider: str | None = None,
+    to_provider: str | None = None,
+) -> Planned:
+    """Put ``to_model`` wherever one app names ``model`` (of ``provider``, where several have it), and publish that.
+
+    The new model must be usable on the instance. Refused when the draft holds edits that nobody published: publishing
+    would make them live. Secrets stay as they are. Read back afterwards. Undo: the same with the models exchanged, or
+    a rollback. In the chat modes the config is live at once and has no versions; take a snapshot first.
+    """
+    instance = await scene.instance()
+    chosen = await instance.console.app((await scene.app(app)).id)
+    usable = await instance.workspace.models("llm")
+    fitting = [pair for pair in usable if pair[1] == to_model]
+    target = next((pair for pair in fitting if to_provider is None or same_provider(pair[0], to_provider)), None)
+    if target is None:
+        raise NotFound(f"The model {to_model!r} cannot be used on {instance.name}.", status=404)
+    make = _of_workflow if chosen.has_workflow else _of_config
+    count, apply = await make(scene, instance, chosen, (provider, model), target)
+    if not count:
+        return Planned(text=f"{chosen.name} does not use {model!r}")
+    former = {"model": to_model, "to_model": model, "provider": target[0]}
+    parameters = {"app": chosen.id, **former, **({"to_provider": provider} if provider else {})}
+    undo = Undo(action="app.switch_model", parameters=parameters)
+    text = f"let {chosen.name} use {to_model} instead of {model} in {count} places, and publish that"
+    return Planned(text=text, apply=apply, undo=undo)
+
+
+_Made = tuple[int, Callable[[], Awaitable[Acted]]]
+
+
+async def _of_workflow(
+    scene: Scene, instance: Instance, app: App, former: tuple[str | None, str], target: tuple[str, str]
+) -> _Made:
+    console = instance.console
+    live, draft = await console.live_and_draft(app.id, app.live_version)
+    if live is None or draft is None:
+        raise Refused(f"{app.name!r} has no live version.")
+    if not same_meaning(live.document, draft.document):
+        raise UnpublishedEdits(f"The draft of {app.name!r} holds edits that nobody published.")
+    graph, count = switched(draft.graph, former, target)
+
+    async def apply() -> Acted:
+        now = await console.draft(app.id)
+        if now is None or now.hash != draft.hash:
+            raise StalePlan(f"The draft of {app.name!r} was edited a moment ago; nothing was changed.")
+        document = {**now.document, "graph": graph, "environment_variables": _hidden(now.environment_variables)}
+        await console.sync_draft(app.id, document, expected_hash=now.hash)
+        await console.publish(app.id, name="fallback model", comment=f"{former[1]} -> {target[1]} (difyops runbook)")
+        scene.audit("app.switch_model", app.id, model=former[1], to=target[1], before=live.id)
+        published = await console.published(app.id)
+        if published is None or published.id == live.id or switched(published.graph, former, target)[1]:
+            raise ServerFault(f"{app.name!r}: the new version is not live; the draft holds the change.")
+        return Acted(
+            text=f"{app.name} uses {target[1]} in {count} places, live as {published.id[:8]} (before: {live.id[:8]})",
+            values=(Value(name="live_before", value=live.id), Value(name="live", value=published.id)),
+        )
+
+    return count, apply
+
+
+def _hidden(variables: tuple[dict[str, Any], ...]) -> list[dict[str, Any]]:
+    """Keep secrets as they are: a mask that is sent back would become the secret (OBSERVED 6)."""
+    return [
+        {**item, "value": HIDDEN} if item.get("value_type") == "secret" and item.get("value") else dict(item)
+        for item in variables
+    ]
+
+
+async def _of_config(
+    scene: Scene, instance: Instance, app: App, former: tuple[str | None, str], target: tuple[str, str]
+) -> _Made:
+    from difyops.snapshot.reading import config_of
+
+    config, count = switched(config_of(app)["model_config"], former, target)
+
+    async def apply() -> Acted:
+        await instance.console.set_model_config(app.id, config)
+        scene.audit("app.switch_model", app.id, model=former[1], to=target[1])
+        after = await instance.console.app(app.id)
+        if switched(after.model_config or {}, former, target)[1]:
+            raise ServerFault(f"{app.name!r} still names {former[1]}; the server said yes.")
+        return Acted(text=f"{app.name} uses {target[1]} (read back; live at once)")
+
+    return count, apply

@@ -1,0 +1,57 @@
+"""``knowledge.retry_indexing``: index again what ended in error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from difyops.api.instance import Instance
+from difyops.errors import ServerFault
+from difyops.runbook.datasets import datasets_named
+from difyops.runbook.parameters import Duration
+from difyops.runbook.result import Acted, Planned, Value
+from difyops.runbook.scene import Scene
+
+
+async def plan(scene: Scene, *, datasets: list[str] | None = None, most: int = 200, wait: Duration = 0.0) -> Planned:
+    """Ask for the indexing of failed documents once more (at most ``most``), and wait up to ``wait`` for the end.
+
+    The platform skips what is completed, so repeating does no harm and there is no undo. It costs embedding calls.
+    Documents that fail again within ``wait`` fail the step.
+    """
+    instance = await scene.instance()
+    failed: dict[str, list[str]] = {}
+    for row in await datasets_named(instance, datasets):
+        ids = await _in_error(instance, str(row.get("id")))
+        if ids:
+            failed[str(row.get("id"))] = ids[: max(0, most - sum(map(len, failed.values())))]
+    count = sum(map(len, failed.values()))
+    if not count:
+        return Planned(text="no document is in error")
+
+    async def apply() -> Acted:
+        for dataset, ids in failed.items():
+            await instance.console.send(
+                "POST", f"/datasets/{dataset}/retry", {"document_ids": ids}, doing="retry the indexing"
+            )
+            scene.audit("knowledge.retry_indexing", dataset, documents=len(ids))
+        left = await _left(scene, instance, failed, wait)
+        if left:
+            raise ServerFault(f"{left} of {count} documents failed again; the others were indexed or are at it.")
+        return Acted(text=f"{count} documents are being indexed again", values=(Value(name="documents", value=count),))
+
+    return Planned(text=f"index {count} failed documents of {len(failed)} datasets again", apply=apply)
+
+
+async def _in_error(instance: Instance, dataset: str) -> list[str]:
+    body = await instance.console.get(f"/datasets/{dataset}/error-docs", doing="list failed documents")
+    rows: list[dict[str, Any]] = [row for row in body.get("data") or () if isinstance(row, dict)]
+    return [str(row.get("id")) for row in rows]
+
+
+async def _left(scene: Scene, instance: Instance, failed: dict[str, list[str]], wait: float) -> int:
+    """Return how many of the documents are in error again, ``wait`` seconds later; 0 when nobody waits."""
+    if wait <= 0:
+        return 0
+    await scene.clock.sleep(wait)
+    again = [set(await _in_error(instance, dataset)) & set(ids) for dataset, ids in failed.items()]
+    return sum(map(len, again))

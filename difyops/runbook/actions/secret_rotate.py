@@ -1,0 +1,66 @@
+"""``secret.rotate``: a new secret for an old one, while its callers go on."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from difyops.errors import DifyopsError, UsageError
+from difyops.rotation.engine import Driven, Driver, begin
+from difyops.rotation.kinds import Wanted, kind_named
+from difyops.rotation.machine import State
+from difyops.rotation.prepare import Asked, prepare
+from difyops.rotation.reading import Reading
+from difyops.runbook.parameters import Duration, Reference
+from difyops.runbook.result import Acted, Planned, Undo, Value
+from difyops.runbook.rotations import policy, workbench
+from difyops.runbook.scene import Scene
+
+
+async def plan(
+    scene: Scene,
+    *,
+    kind: Literal["app-key", "dataset-key", "env", "provider", "tool", "model"],
+    target: list[str] | None = None,
+    value_from: Reference | None = None,
+    field: str | None = None,
+    credential: str | None = None,
+    probes: list[str] | None = None,
+    deliver: list[str] | None = None,
+    grace: Duration | None = None,
+    wait: bool = False,
+) -> Planned:
+    """Rotate one secret: create, hand out, prove, switch, watch, retire; back by itself when health checks fail.
+
+    ``target`` as after ``difyops secret rotate KIND``; ``value_from`` and ``deliver`` are references. Without
+    ``wait`` the step ends when the new secret is in use and the grace period runs; ``difyops secret resume --due``
+    (cron) retires the old one. Undo until then: ``difyops secret revert``. With ``wait`` give the step a long timeout.
+    """
+    needs = kind_named(kind).needs_value
+    if needs is not (value_from is not None):
+        said = (
+            "needs the new value (value_from)" if needs else "gets its value from the server; value_from does not fit"
+        )
+        raise UsageError(f"secret.rotate: {kind} {said}.")
+    bench = await workbench(scene)
+    wanted = Wanted(arguments=tuple(target or ()), field=field, credential=credential)
+    asked = Asked(value_from=value_from, probes=tuple(probes or ()), deliver=tuple(deliver or ()), grace=grace)
+    found = await prepare(bench, Reading(bench.instance), (kind, wanted), asked, policy(scene))
+
+    async def apply() -> Acted:
+        value = await scene.secret(value_from) if value_from else None
+        rotation = await begin(bench, found, value)
+        return _told(await Driver(bench, wait=wait).drive(rotation))
+
+    notes = f" ({'; '.join(found.warnings)})" if found.warnings else ""
+    text = f"rotate the {found.label}: {', '.join(found.steps)}{notes}"
+    return Planned(text=text, apply=apply, undo=Undo(command="difyops secret status, then difyops secret revert ID"))
+
+
+def _told(driven: Driven) -> Acted:
+    rotation = driven.rotation
+    values = (Value(name="rotation", value=rotation.id), Value(name="state", value=str(rotation.state)))
+    if rotation.state in (State.PARKED, State.ROLLING_BACK, State.ROLLED_BACK) or rotation.failures:
+        why = rotation.went_back or rotation.trouble or "see its history"
+        raise DifyopsError(f"it is {rotation.state}: {why}.", hint=f"difyops secret history {rotation.id}")
+    undo = None if rotation.state is State.DONE else Undo(command=f"difyops secret revert {rotation.id}")
+    return Acted(text=f"{rotation.label}: {rotation.state}, rotation {rotation.id}", values=values, undo=undo)

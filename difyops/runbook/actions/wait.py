@@ -1,0 +1,17 @@
+"""``wait``: give what was done time to show."""
+
+from __future__ import annotations
+
+from difyops.runbook.parameters import Duration
+from difyops.runbook.result import Acted, Planned
+from difyops.runbook.scene import Scene
+
+
+async def plan(scene: Scene, *, seconds: Duration) -> Planned:
+    """Wait; the step's own timeout must be longer. Nothing is changed and nobody is asked."""
+
+    async def apply() -> Acted:
+        await scene.clock.sleep(seconds)
+        return Acted(text=f"waited {seconds:g} s")
+
+    return Planned(text=f"wait {seconds:g} s", apply=apply, asks=False)

@@ -1,0 +1,136 @@
+"""The broker behind a worker: queues in Redis, read only. The only home of the ``redis`` client (an optional extra).
+
+Celery keeps a queue as a list (newest left, oldest right), what workers took and have not finished in ``unacked``, and
+a set ``_kombu.binding.<queue>`` for every queue that anybody ever declared. Lists of queues by version: the platform's
+own worker entry point; ``-Q`` lists of older versions starve the queues that came later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from difyops.api.capabilities import Version, parse
+from difyops.errors import CredentialError, NotSupported, Unreachable
+from difyops.runbook.scene import Scene
+
+INSTALL = "pip install 'difyops[redis]'"
+_PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")  # how kombu names a list per priority
+_WAITING = ("brpop", "blpop", "bzmpop")
+_QUEUES: tuple[tuple[Version, tuple[str, ...]], ...] = (
+    ((1, 0, 0), ("dataset", "mail", "ops_trace", "app_deletion")),
+    ((1, 9, 0), ("pipeline", "plugin", "workflow_storage", "conversation")),
+    ((1, 10, 0), ("priority_dataset", "priority_pipeline", "workflow", "schedule_poller", "schedule_executor",
+                  "triggered_workflow_dispatcher", "trigger_refresh_executor")),
+    ((1, 13, 0), ("api_token", "retention", "workflow_based_app_execution")),
+    ((1, 13, 3), ("dataset_summary",)),
+    ((1, 15, 0), ("trigger_refresh_publisher",)),
+)  # fmt: skip
+
+
+def queues_of(version: str) -> tuple[str, ...]:
+    """Return the queues that a worker of this server version must consume; of the newest when it is unknown."""
+    number = parse(version) or (99, 0, 0)
+    return tuple(name for since, names in _QUEUES if number >= since for name in names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """The oldest message of a queue: its task id and name (blank when it is not Celery's)."""
+
+    id: str
+    task: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """One queue: how many wait, the oldest of them, and whether anybody ever declared it."""
+
+    name: str
+    depth: int
+    oldest: Message | None
+    declared: bool
+
+
+@dataclass(slots=True)
+class Broker:
+    """An open connection to the broker's database; ``prefix`` is REDIS_KEY_PREFIX (1.14 and newer)."""
+
+    client: Any
+    prefix: str = ""
+
+    async def queues(self, names: Sequence[str]) -> list[Queue]:
+        """Return depth and oldest message of each queue, in one round trip."""
+        pipe = self.client.pipeline(transaction=False)
+        for name in names:
+            for tail in _PRIORITIES:
+                pipe.llen(f"{self.prefix}{name}{tail}")
+            pipe.lindex(f"{self.prefix}{name}", -1)
+            pipe.exists(f"{self.prefix}_kombu.binding.{name}")
+        width = len(_PRIORITIES) + 2
+        answers = await pipe.execute()
+        found = []
+        for number, name in enumerate(names):
+            *depths, oldest, declared = answers[number * width : (number + 1) * width]
+            message = _message(oldest) if oldest else None
+            found.append(Queue(name=name, depth=sum(depths), oldest=message, declared=bool(declared)))
+        return found
+
+    async def in_flight(self) -> tuple[int, float | None]:
+        """Return how many messages workers hold, and when (unix seconds) the oldest of them was taken."""
+        count = await self.client.hlen(f"{self.prefix}unacked")
+        oldest = await self.client.zrange(f"{self.prefix}unacked_index", 0, 0, withscores=True)
+        return int(count), float(oldest[0][1]) if oldest else None
+
+    async def consumers(self) -> int | None:
+        """Return how many clients of this database wait for messages (BRPOP); ``None`` when Redis may not say."""
+        from redis.exceptions import ResponseError
+
+        with contextlib.suppress(ResponseError):
+            database = str(self.client.connection_pool.connection_kwargs.get("db") or 0)
+            rows = await self.client.client_list()
+            return len([row for row in rows if row.get("cmd") in _WAITING and row.get("db") == database])
+        return None
+
+
+@asynccontextmanager
+async def broker(scene: Scene, reference: str, prefix: str = "") -> AsyncIterator[Broker]:
+    """Open the broker whose URL (``redis://:password@host:6379/1``) is behind ``reference``; close it afterwards.
+
+    Raises:
+        NotSupported: the client is not installed (says how to). CredentialError: the URL is not one.
+        Unreachable: Redis does not answer, refuses the password, or breaks off.
+    """
+    try:
+        import redis.asyncio as client
+        from redis.exceptions import RedisError
+    except ImportError as error:
+        raise NotSupported("The Redis client is not installed on this machine.", hint=INSTALL) from error
+    url = (await scene.secret(reference)).reveal()
+    try:
+        connection = client.Redis.from_url(url, socket_timeout=5.0, socket_connect_timeout=5.0)
+    except ValueError:
+        raise CredentialError(
+            "The broker's URL cannot be read.", hint="redis://:PASSWORD@HOST:6379/1 (CELERY_BROKER_URL of the server)"
+        ) from None
+    try:
+        yield Broker(connection, prefix)
+    except (RedisError, OSError) as error:
+        # The text of these errors can repeat the URL; the class says enough.
+        raise Unreachable(
+            f"Redis cannot be asked ({type(error).__name__}).", hint="Is it up, and the URL right?"
+        ) from None
+    finally:
+        await connection.aclose()
+
+
+def _message(raw: bytes) -> Message:
+    try:
+        headers = json.loads(raw).get("headers") or {}
+        return Message(id=str(headers.get("id") or ""), task=str(headers.get("task") or ""))
+    except (ValueError, AttributeError):
+        return Message(id="", task="")

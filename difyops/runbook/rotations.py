@@ -1,0 +1,55 @@
+"""The rotation room as a check and an action see it: its workbench and policy, made from a scene."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from difyops.errors import ConfigError, Refused
+from difyops.rotation.hands import Workbench
+from difyops.rotation.journal import Journal
+from difyops.rotation.policy import Policy, policy_of
+from difyops.runbook.parameters import Mismatch, seconds
+from difyops.runbook.scene import Scene
+
+
+async def workbench(scene: Scene) -> Workbench:
+    """Return what the rotation room works with.
+
+    Raises:
+        Refused: there is no ledger (a dry run): rotations are written down or not begun.
+    """
+    if scene.ledger is None:
+        raise Refused("Rotations are kept in the ledger, and a dry run has none.")
+    return Workbench(
+        instance=await scene.instance(),
+        journal=Journal(scene.ledger, scene.context_name, scene.clock),
+        state=scene.config.state,
+        actor=scene.actor,
+        hold=policy(scene).hold,
+        clock=scene.clock,
+        judge=_judge,
+    )
+
+
+def policy(scene: Scene) -> Policy:
+    """Return what the configuration asks of secrets.
+
+    Raises:
+        ConfigError: ``secrets:`` or ``deliver:`` has a mistake.
+    """
+    return policy_of(scene.config.sections, _duration)
+
+
+def _duration(text: str) -> float:
+    try:
+        return seconds(text)
+    except Mismatch as error:
+        raise ConfigError(f"secrets: {error}.") from error
+
+
+def _judge(schema: Any, value: Any) -> str | None:
+    """Judge an answer with the validation room: the first violation in words."""
+    from difyops.validation import compile_schema
+
+    found = compile_schema(schema).violations(value)
+    return f"its answer does not fit the schema: {found[0][1].message}" if found else None

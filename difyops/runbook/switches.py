@@ -1,0 +1,64 @@
+"""Switching one thing of an app on or off and reading it back: what four actions share."""
+
+from __future__ import annotations
+
+from difyops.api.instance import Instance
+from difyops.api.model import App, Trigger
+from difyops.errors import ServerFault
+from difyops.runbook.result import Acted, Planned, Undo
+from difyops.runbook.scene import Scene
+
+
+async def plan_api(scene: Scene, selector: str, *, on: bool) -> Planned:
+    """Plan to switch an app's service API; nothing to do where it is so already."""
+    instance = await scene.instance()
+    app = await instance.console.app((await scene.app(selector)).id)
+    word = "on" if on else "off"
+    if app.enable_api is on:
+        return Planned(text=f"the API of {app.name} is {word} already")
+
+    async def apply() -> Acted:
+        await instance.console.set_api(app.id, enabled=on)
+        scene.audit(f"app.{'enable' if on else 'disable'}", app.id)
+        if (await instance.console.app(app.id)).enable_api is not on:
+            raise ServerFault(f"the API of {app.name} is still not {word}; the server said yes.")
+        return Acted(text=f"the API of {app.name} is {word} (read back)")
+
+    undo = Undo(action="app.disable_api" if on else "app.enable_api", parameters={"app": app.id})
+    effect = "callers get in again" if on else "callers get 403"
+    return Planned(text=f"switch the API of {app.name} {word}: {effect}", apply=apply, undo=undo)
+
+
+async def plan_triggers(scene: Scene, selector: str, wanted: str | None, *, on: bool) -> Planned:
+    """Plan to switch an app's triggers: one by title, node or kind (``webhook``), or all of them."""
+    instance = await scene.instance()
+    app = await scene.app(selector)
+    word = "enabled" if on else "disabled"
+    every = await instance.console.triggers(app.id)
+    fitting = [item for item in every if wanted is None or wanted in _names(item)]
+    moving = [item for item in fitting if item.status != word]
+    if not moving:
+        return Planned(text=f"{len(fitting)} triggers of {app.name} are {word} already")
+    names = ", ".join(item.title or item.kind for item in moving)
+
+    async def apply() -> Acted:
+        for item in moving:
+            await instance.console.set_trigger(app.id, item.id, enabled=on)
+            scene.audit(f"trigger.{word}", app.id, trigger=item.id)
+        await _read_back(instance, app, moving, word)
+        return Acted(text=f"{names} of {app.name}: {word} (read back)")
+
+    parameters = {"app": app.id} | ({"trigger": wanted} if wanted else {})
+    undo = Undo(action="trigger.disable" if on else "trigger.enable", parameters=parameters)
+    return Planned(text=f"switch {len(moving)} triggers of {app.name} to {word}: {names}", apply=apply, undo=undo)
+
+
+async def _read_back(instance: Instance, app: App, moving: list[Trigger], word: str) -> None:
+    now = {item.id: item.status for item in await instance.console.triggers(app.id)}
+    left = [item.title or item.kind for item in moving if now.get(item.id) != word]
+    if left:
+        raise ServerFault(f"{', '.join(left)} of {app.name}: still not {word}; the others are.")
+
+
+def _names(item: Trigger) -> tuple[str, ...]:
+    return (item.id, item.title, item.node_id, item.kind, item.kind.removeprefix("trigger-"))

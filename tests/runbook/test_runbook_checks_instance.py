@@ -1,0 +1,269 @@
+"""Checks of the instance, its knowledge, its snapshots and its keys."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from difyops.config import Context
+from difyops.emulator.routes.console_keys import new_key
+from difyops.emulator.routes.service_datasets import new_dataset, new_document
+from difyops.runbook.result import Fail, Inconclusive, Pass, Warn
+from difyops.snapshot.take import TakeOptions, take
+from tests.faults import answer, free_port, in_turn, serving
+from tests.runbook.runbook_tools import Stage, add_run, change_live, check, scene_at, staged
+
+
+async def test_a_healthy_instance_passes_part_by_part(stage: Stage) -> None:
+    async with stage.scene() as scene:
+        found = await check(scene, "instance.health", worker_app="wf-echo", worker_inputs={"text": "x"})
+    assert isinstance(found, Pass), found
+    states = {value.name: value.value for value in found.values}
+    assert states == {"api": "up", "database": "up", "redis": "up", "worker": "up"}
+
+
+@pytest.mark.parametrize(
+    ("mood", "part"), [("redis_down", "redis"), ("worker_down", "worker"), ("gateway_down", "api")]
+)
+async def test_a_part_that_is_down_is_named(stage: Stage, mood: str, part: str) -> None:
+    async with stage.scene() as scene:
+        await scene.instance()
+        stage.emulator.control.mood(mood)
+        found = await check(
+            scene, "instance.health", worker_app="wf-echo", worker_inputs={"text": "x"}, silence="1s", patience="3s"
+        )
+    assert isinstance(found, Fail), found
+    assert found.text.startswith(part), found.text
+
+
+async def test_redis_down_is_told_from_a_wrong_password_when_only_a_login_is_there(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANARY_PASSWORD", stage.emulator.password)
+    context = Context(name="emu", url=stage.url, email=stage.emulator.email, password="env:CANARY_PASSWORD")
+    stage.emulator.control.mood("redis_down")
+    async with stage.scene(context=context) as scene:
+        found = await check(scene, "instance.health")
+    assert isinstance(found, Fail), found
+    assert "redis" in found.text
+
+
+async def test_the_plugin_daemon_is_named_when_a_model_cannot_be_called(stage: Stage) -> None:
+    stage.emulator.control.mood("daemon_down")
+    async with stage.scene() as scene:
+        found = await check(scene, "instance.health", worker_app="wf-llm")
+    assert isinstance(found, Fail), found
+    assert "plugin daemon" in found.text
+
+
+async def test_an_instance_that_is_not_there_fails_and_one_that_refuses_us_is_inconclusive(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = Context(name="gone", url=f"http://127.0.0.1:{free_port()}", admin_key="env:X", workspace_id="w")
+    async with scene_at(tmp_path / "a", gone) as scene:
+        assert isinstance(await check(scene, "instance.health", patience="1s"), Fail)
+    monkeypatch.setenv("CANARY_WRONG_KEY", "canary-wrong-key")
+    refused = Context(
+        name="emu", url=stage.url, admin_key="env:CANARY_WRONG_KEY", workspace_id=stage.emulator.workspace_id
+    )
+    async with scene_at(tmp_path / "b", refused) as scene:
+        found = await check(scene, "instance.health")
+    assert isinstance(found, Inconclusive), found
+
+
+async def test_without_an_instance_health_is_inconclusive(tmp_path: Path) -> None:
+    async with scene_at(tmp_path) as scene:
+        assert isinstance(await check(scene, "instance.health"), Inconclusive)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "kind"),
+    [
+        ({}, Pass),
+        ({"expected": "1.13.0"}, Pass),
+        ({"expected": "1.13.3"}, Fail),
+        ({"at_least": "1.10"}, Pass),
+        ({"at_least": "1.14.0"}, Fail),
+        ({"below": "1.13.0"}, Fail),
+        ({"below": "1.14"}, Pass),
+    ],
+)
+async def test_the_version_is_held_to_what_is_expected(stage: Stage, parameters: dict[str, Any], kind: type) -> None:
+    async with stage.scene() as scene:
+        found = await check(scene, "instance.version", **parameters)
+    assert isinstance(found, kind), found
+
+
+async def test_a_build_that_lies_about_its_version_is_a_warning(tmp_path: Path) -> None:
+    with staged(tmp_path, version="1.13.0", reported_version="1.11.4") as stage:
+        async with stage.scene() as scene:
+            found = await check(scene, "instance.version")
+    assert isinstance(found, Warn), found
+    assert "DSL 0.6.0" in found.text
+
+
+async def test_replicas_of_different_versions_fail(stage: Stage) -> None:
+    with serving(_two_versions()) as served:
+        async with scene_at(stage.folder, replace(stage.context, url=served.url)) as scene:
+            found = await check(scene, "instance.version", samples=4)
+    assert isinstance(found, Fail), found
+    assert "1.13.0" in found.text
+    assert "1.13.3" in found.text
+
+
+def _two_versions() -> Any:
+    body = {"step": "finished", "setup_at": None}
+    old, new = answer(200, body, **{"X-Version": "1.13.0"}), answer(200, body, **{"X-Version": "1.13.3"})
+    return in_turn(old, new, old, new, old, new)
+
+
+async def test_documents_in_error_fail_and_ready_ones_pass(stage: Stage) -> None:
+    instance = stage.emulator.instance
+    dataset = new_dataset(instance, "handbook")
+    good = new_document(instance, dataset, "good.txt", "Opening hours are nine to five.")
+    good.ready_at = 0.0
+    async with stage.scene() as scene:
+        assert isinstance(await check(scene, "knowledge.indexing", datasets=["handbook"]), Pass)
+        bad = new_document(instance, dataset, "bad.txt", "Refunds take ten days.")
+        bad.ready_at, bad.broken = 0.0, True
+        found = await check(scene, "knowledge.indexing")
+        unknown = await check(scene, "knowledge.indexing", datasets=["nothing"])
+    assert isinstance(found, Fail), found
+    assert "bad.txt" in found.excerpt
+    assert isinstance(unknown, Inconclusive)
+
+
+async def test_a_document_that_waits_for_hours_fails_without_any_error(stage: Stage) -> None:
+    instance = stage.emulator.instance
+    slow = new_document(instance, new_dataset(instance, "handbook"), "slow.txt", "text")
+    slow.ready_at, slow.created_at = instance.moment() + 9999, instance.now() - 7200
+    async with stage.scene() as scene:
+        found = await check(scene, "knowledge.indexing", max_age="30m")
+        patient = await check(scene, "knowledge.indexing", max_age="3h")
+    assert isinstance(found, Fail), found
+    assert "slow.txt" in found.excerpt
+    assert isinstance(patient, Pass)
+
+
+async def test_a_known_question_finds_its_document(stage: Stage) -> None:
+    instance = stage.emulator.instance
+    dataset = new_dataset(instance, "handbook")
+    document = new_document(instance, dataset, "hours.txt", "Opening hours are nine to five.")
+    async with stage.scene() as scene:
+        asked: dict[str, Any] = {"dataset": "handbook", "question": "What are the opening hours?", "keyword": True}
+        assert isinstance(await check(scene, "knowledge.retrieval", **asked), Inconclusive)  # no dataset key yet
+        new_key(instance, None)
+        document.ready_at = 0.0
+        assert isinstance(await check(scene, "knowledge.retrieval", **asked, document="hours.txt"), Pass)
+        assert isinstance(await check(scene, "knowledge.retrieval", **asked, document="other.txt"), Fail)
+        assert isinstance(await check(scene, "knowledge.retrieval", **asked, min_score=5.0), Fail)
+        new_dataset(instance, "another")
+        assert isinstance(await check(scene, "knowledge.retrieval", dataset="all", question="x"), Inconclusive)
+        document.enabled = False
+        found = await check(scene, "knowledge.retrieval", **asked)
+        stage.emulator.control.fail(path="/retrieve", times=99, how="status:500")
+        broken = await check(scene, "knowledge.retrieval", **asked)
+    assert isinstance(found, Fail), found
+    assert "finds nothing" in found.text
+    assert isinstance(broken, Fail)
+
+
+async def test_the_age_of_snapshots_is_that_of_the_last_look(stage: Stage) -> None:
+    async with stage.scene() as scene:
+        assert isinstance(await check(scene, "snapshot.age"), Fail)
+        await take(await scene.instance(), scene.open_store(), TakeOptions())
+        assert isinstance(await check(scene, "snapshot.age", verified=True), Pass)
+        old = await check(scene, "snapshot.age", max_age="0s")
+    assert isinstance(old, Fail), old
+
+
+async def test_a_partial_snapshot_is_no_backup(stage: Stage) -> None:
+    async with stage.scene() as scene:
+        app = stage.emulator.app_named("wf-llm").id
+        stage.emulator.control.fail(path=f"/apps/{app}", times=999, how="status:500")
+        await take(await scene.instance(), scene.open_store(), TakeOptions())
+        found = await check(scene, "snapshot.age")
+    assert isinstance(found, Fail), found
+    assert "partial" in found.text
+
+
+async def test_drift_names_the_app_and_a_missing_snapshot_is_inconclusive(stage: Stage) -> None:
+    async with stage.scene() as scene:
+        assert isinstance(await check(scene, "snapshot.drift"), Inconclusive)
+        await take(await scene.instance(), scene.open_store(), TakeOptions())
+        assert isinstance(await check(scene, "snapshot.drift"), Pass)
+        change_live(stage, "wf-llm", lambda graph: graph["nodes"][0]["data"].update(title="Renamed"))
+        found = await check(scene, "snapshot.drift")
+        stage.emulator.control.fail(path="/workflows", times=999, how="status:500")
+        unread = await check(scene, "snapshot.drift", apps=["wf-llm"])
+    assert isinstance(found, Fail), found
+    assert "wf-llm" in found.text
+    assert isinstance(unread, Inconclusive), unread
+
+
+async def test_old_keys_fail_and_are_named_by_app_never_by_text(stage: Stage) -> None:
+    key = stage.emulator.app_named("wf-llm").keys[0]
+    async with stage.scene() as scene:
+        assert isinstance(await check(scene, "secret.age"), Pass)
+        key.created_at -= 100 * 86400
+        found = await check(scene, "secret.age")
+        warned = await check(scene, "secret.age", max_age="200d", warn_age="90d")
+    assert isinstance(found, Fail), found
+    assert "wf-llm" in found.text
+    assert key.token not in found.text + found.excerpt
+    assert isinstance(warned, Warn)
+
+
+async def test_runs_left_behind_are_found_and_live_ones_are_not(stage: Stage) -> None:
+    add_run(stage, "wf-echo", ago=60, status="running")
+    async with stage.scene() as scene:
+        assert isinstance(await check(scene, "runs.stuck", apps=["all"]), Pass)
+        dead = add_run(stage, "wf-echo", ago=4000, status="running")
+        found = await check(scene, "runs.stuck", apps=["all"])
+        patient = await check(scene, "runs.stuck", apps=["all"], older_than="2h")
+    assert isinstance(found, Fail), found
+    assert dead.id in found.excerpt
+    assert isinstance(patient, Pass)
+
+
+async def test_the_failure_rate_counts_dead_runs_and_wants_enough_of_them(stage: Stage) -> None:
+    for number in range(18):
+        add_run(stage, "wf-echo", ago=100 + number)
+    async with stage.scene() as scene:
+        few = await check(scene, "runs.failure_rate", apps=["wf-echo"], min_runs=20)
+        passed = await check(scene, "runs.failure_rate", apps=["wf-echo"], min_runs=10)
+        add_run(stage, "wf-echo", ago=50, status="failed", version="v2")
+        add_run(stage, "wf-echo", ago=3000, status="running")
+        add_run(stage, "wf-echo", ago=40, status="stopped")
+        add_run(stage, "wf-echo", ago=30, status="running")
+        found = await check(scene, "runs.failure_rate", apps=["wf-echo"], max_percent=5)
+        warned = await check(scene, "runs.failure_rate", apps=["wf-echo"], max_percent=50, warn_percent=5)
+    assert isinstance(few, Inconclusive)
+    assert isinstance(passed, Pass), passed
+    assert isinstance(found, Fail), found
+    assert found.values[0].value == 10.0  # 2 of 20: one failed, one dead; stopped and live ones do not count
+    assert "boom" in found.excerpt
+    assert "v2: 1 of 1, v1: 1 of 19" in found.excerpt
+    assert isinstance(warned, Warn)
+
+
+async def test_latency_is_held_to_limits_and_to_the_window_before(stage: Stage) -> None:
+    for number in range(20):
+        add_run(stage, "wf-echo", ago=4000 + number, seconds=1.0)
+        add_run(stage, "wf-echo", ago=100 + number, seconds=3.0)
+    async with stage.scene() as scene:
+        assert isinstance(await check(scene, "runs.latency", app="wf-echo", max_p95="5s"), Pass)
+        slow = await check(scene, "runs.latency", app="wf-echo", max_p95="2s")
+        ratio = await check(scene, "runs.latency", app="wf-echo", max_ratio=2)
+        warned = await check(scene, "runs.latency", app="wf-echo", max_ratio=5, warn_ratio=2)
+        few = await check(scene, "runs.latency", app="wf-echo", min_runs=50)
+        no_before = await check(scene, "runs.latency", app="wf-echo", window="2h", max_ratio=2)
+    assert isinstance(slow, Fail)
+    assert isinstance(ratio, Fail), ratio
+    assert ratio.values[-1].value == 3.0
+    assert isinstance(warned, Warn)
+    assert isinstance(few, Inconclusive)
+    assert isinstance(no_before, Inconclusive), no_before

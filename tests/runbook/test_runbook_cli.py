@@ -1,0 +1,249 @@
+"""The door: exit codes, formats, history, reports, undo, new; and a run that is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Cli
+from tests.runbook.runbook_tools import Stage
+
+HEAD = "runbook: trial\ntitle: A trial\nwhy: To see.\nnext: [Look., Write.]\nsteps:\n"
+GOOD = "  - {id: room, title: There is room, check: disk, with: {path: /, min_free_percent: 0}}\n"
+BAD = "  - {id: full, title: It is full, check: disk, with: {path: /, min_free_percent: 101}}\n"
+OPEN = "  - {id: unknown, title: Nobody knows, check: disk, with: {path: /no/such/folder}}\n"
+
+
+@pytest.fixture
+def trial(tmp_path: Path) -> Path:
+    return tmp_path / "trial.yaml"
+
+
+@pytest.mark.parametrize(
+    ("steps", "code", "word"), [(GOOD, 0, "pass"), (GOOD + BAD + OPEN, 5, "fail"), (GOOD + OPEN, 3, "inconclusive")]
+)
+def test_the_exit_code_says_what_was_found_and_one_line_says_it_in_words(
+    cli: Cli, trial: Path, steps: str, code: int, word: str
+) -> None:
+    trial.write_text(HEAD + steps)
+    ran = cli("runbook", "run", str(trial), "-o", "json")
+    assert ran.code == code
+    assert ran.json["kind"] == "runbook.run"
+    assert ran.json["data"]["verdict"] == word
+    assert ran.json["ok"] is (code == 0)
+    assert f"trial: {word} (" in ran.err
+    quiet = cli("runbook", "run", str(trial), "-q")
+    assert quiet.code == code
+    assert "There is room" in quiet.out
+
+
+def test_a_broken_runbook_is_a_usage_error_with_its_place(cli: Cli, trial: Path) -> None:
+    trial.write_text(HEAD + "  - {id: a, check: dsk}\n")
+    ran = cli("runbook", "run", str(trial))
+    assert ran.code == 2
+    assert "trial.yaml:6: steps[0].check" in ran.err
+    linted = cli("runbook", "lint", str(trial), "-o", "json")
+    assert linted.code == 5
+    assert linted.json["data"][0]["line"] == 6
+    assert cli("runbook", "run", "no-such-runbook").code == 1
+    assert cli("runbook", "run").code == 2
+
+
+def test_the_other_formats_go_to_files_and_nagios_has_its_own_exit_codes(cli: Cli, trial: Path, tmp_path: Path) -> None:
+    trial.write_text(HEAD + GOOD + BAD)
+    ran = cli(
+        "runbook", "run", str(trial), "--as", f"junit={tmp_path}/out.xml", "--as", f"tap={tmp_path}/out.tap",
+        "--as", f"prometheus={tmp_path}/out.prom", "--as", "nagios",
+    )  # fmt: skip
+    assert ran.code == 2
+    assert ran.out.startswith("DIFYOPS CRITICAL - trial: It is full")
+    assert ElementTree.parse(tmp_path / "out.xml").getroot()[0].get("failures") == "1"
+    assert (tmp_path / "out.tap").read_text().startswith("TAP version 13")
+    assert "difyops_runbook_state" in (tmp_path / "out.prom").read_text()
+    trial.write_text(HEAD + OPEN)
+    assert cli("runbook", "run", str(trial), "--as", "nagios").code == 3
+    trial.write_text(HEAD + GOOD)
+    good = cli("runbook", "run", str(trial), "--as", "nagios")
+    assert good.code == 0
+    assert good.out.startswith("DIFYOPS OK")
+    lost = cli("runbook", "run", "no-such-runbook", "--as", "nagios")
+    assert (lost.code, lost.out[:15]) == (3, "DIFYOPS UNKNOWN")
+    for wrong in (
+        ["--approve", "nothing"],
+        ["--as", "xml"],
+        ["--as", "tap", "--as", "nagios"],
+        ["--set", "x"],
+        ["--set", "x=1"],
+    ):
+        assert cli("runbook", "run", str(trial), *wrong).code == 2
+
+
+def test_runs_are_listed_and_reported(cli: Cli, trial: Path, tmp_path: Path) -> None:
+    trial.write_text(HEAD + GOOD + BAD)
+    cli("runbook", "run", str(trial))
+    cli("runbook", "run", str(trial))
+    listed = cli("runbook", "list", "--since", "1h", "-o", "json")
+    assert [row["verdict"] for row in listed.json["data"]] == ["fail", "fail"]
+    assert cli("runbook", "list", "--since", "2099-01-01", "-o", "json").json["data"] == []
+    run_id = listed.json["data"][0]["run"]
+    report = cli("runbook", "report", run_id, "-o", "markdown", "--write", str(tmp_path / "report.md"))
+    assert report.code == 0
+    for words in ("### Incident report", "### Timeline", "### Post-mortem", "**cause**", "It is full"):
+        assert words in report.out
+    assert (tmp_path / "report.md").read_text() == report.out
+    assert cli("runbook", "report", "trial").code == 0
+    assert len(cli("runbook", "report", "--since", "1h", "-o", "json").json["data"]) == 2
+    assert cli("runbook", "report", "nothing").code == 1
+
+
+def test_a_new_runbook_lints_is_found_and_is_not_overwritten(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "difyops.yaml").write_text("contexts: {}\n")
+    assert cli("runbook", "new", "my-book", "--dry-run").code == 0
+    assert not (tmp_path / "runbooks").exists()
+    made = cli("runbook", "new", "my-book")
+    assert made.code == 0
+    assert cli("runbook", "lint", "my-book").code == 0
+    assert "my-book" in cli("runbook", "list", "-o", "name").out.split()
+    assert cli("runbook", "new", "my-book").code == 8
+    assert cli("runbook", "new", "../Evil").code == 2
+
+
+def test_shipped_runbooks_are_listed_shown_and_hidden_by_ones_of_the_same_name(cli: Cli, tmp_path: Path) -> None:
+    listed = cli("runbook", "list", "-o", "json").json["data"]
+    assert len(listed) == 12
+    assert all(row["origin"] == "shipped" and not row["problems"] for row in listed)
+    shown = cli("runbook", "show", "stuck-runs")
+    for words in ("why:", "symptom:", "What a person does next", "runs.stuck"):
+        assert words in shown.out
+    assert "percent" in cli("runbook", "show", "disk").out
+    assert "app.switch_model" in cli("runbook", "show", "--checks").out
+    assert cli("runbook", "lint").code == 0
+    (tmp_path / "difyops.yaml").write_text("runbooks: books\n")
+    (tmp_path / "books").mkdir()
+    (tmp_path / "books" / "stuck-runs.yaml").write_text(HEAD.replace("trial\n", "stuck-runs\n", 1) + GOOD)
+    rows = {row["name"]: row for row in cli("runbook", "list", "-o", "json").json["data"]}
+    assert rows["stuck-runs"]["origin"] == "project"
+    assert len(rows) == 12
+
+
+def test_actions_want_act_and_a_yes_and_are_taken_back(
+    cli: Cli, stage: Stage, trial: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, value in stage.environment.items():
+        monkeypatch.setenv(key, value)
+    trial.write_text(HEAD + "  - {id: off, action: app.disable_api, with: {app: wf-echo}}\n")
+    state = stage.emulator.app_named("wf-echo")
+    assert cli("runbook", "run", str(trial)).code == 0
+    dry = cli("runbook", "run", str(trial), "--act", "--dry-run", "-o", "json")
+    assert "dry run: switch the API" in dry.json["data"]["steps"][0]["text"]
+    refused = cli("runbook", "run", str(trial), "--act")
+    assert refused.code == 8
+    assert state.enable_api
+    done = cli("runbook", "run", str(trial), "--act", "--yes", "-o", "json")
+    assert done.code == 0
+    assert not state.enable_api
+    run_id = done.json["data"]["run"]
+    assert cli("runbook", "run", "--undo", run_id, "--yes").code == 0
+    assert state.enable_api
+
+
+def test_an_approval_needs_a_person_or_to_be_named(cli: Cli, trial: Path) -> None:
+    trial.write_text(
+        HEAD + "  - {id: ask, action: approve, with: {question: Go on?}}\n"
+        "  - {id: then, check: disk, with: {path: /, min_free_percent: 0}, needs: [ask]}\n"
+    )
+    assert cli("runbook", "run", str(trial), "--act", "--yes").code == 8
+    approved = cli("runbook", "run", str(trial), "--act", "--yes", "--approve", "ask", "-o", "json")
+    assert approved.code == 0
+    assert approved.json["data"]["counts"]["pass"] == 2
+
+
+def test_the_deadline_of_the_command_ends_the_run_with_a_record(cli: Cli, trial: Path) -> None:
+    trial.write_text(HEAD + GOOD + "  - {id: slow, check: command, with: {argv: [sleep, '30'], patience: 40}}\n")
+    began = time.monotonic()
+    ran = cli("runbook", "run", str(trial), "--deadline", "1s", "-o", "json")
+    assert time.monotonic() - began < 5
+    assert ran.code == 3
+    assert ran.json["data"]["counts"] == {"pass": 1, "warn": 0, "fail": 0, "inconclusive": 1, "skipped": 0}
+
+
+def test_secrets_behind_references_are_nowhere_in_the_evidence(
+    cli: Cli, trial: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    canary = "canary-reference-55"
+    monkeypatch.setenv("CANARY_TOKEN", canary)
+    trial.write_text(
+        HEAD
+        + "  - {id: say, check: command, with: {argv: [sh, -c, 'echo token $CANARY_TOKEN'], env: [CANARY_TOKEN]}}\n"
+        "  - {id: ask, check: http, with: {url: 'http://127.0.0.1:9/', bearer: 'env:CANARY_TOKEN', patience: 1}}\n"
+        "  - {id: again, check: command, needs: [say], when: steps.ask.status == 'fail',"
+        " with: {argv: [sh, -c, 'echo token $CANARY_TOKEN'], env: [CANARY_TOKEN]}}\n"
+    )
+    ran = cli("runbook", "run", str(trial), "-o", "json")
+    again = next(step for step in ran.json["data"]["steps"] if step["id"] == "again")
+    assert canary not in json.dumps(again)
+    report = cli("runbook", "report", "latest", "-o", "json")
+    assert canary not in json.dumps([step for step in report.json["data"]["run"]["steps"] if step["id"] == "again"])
+
+
+KILLED = """\
+runbook: trial
+title: A trial
+why: To see.
+steps:
+  - {id: first, check: disk, with: {path: /, min_free_percent: 0}}
+  - {id: act, action: command, needs: [first], timeout: 60s,
+     with: {argv: [sh, -c, 'touch begun; sleep 30'], patience: 60, undo: rm begun}}
+  - {id: last, check: disk, with: {path: /}, needs: [act]}
+"""
+
+
+def _start(tmp_path: Path, trial: Path) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "difyops", "runbook", "run", str(trial), "--act", "--yes"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    for _ in range(200):
+        if (tmp_path / "begun").exists():
+            return process
+        time.sleep(0.05)
+    process.kill()
+    raise AssertionError("the run did not begin")
+
+
+def test_a_run_that_is_killed_is_on_record_with_what_it_had_begun(cli: Cli, trial: Path, tmp_path: Path) -> None:
+    trial.write_text(KILLED)
+    process = _start(tmp_path, trial)
+    running = cli("runbook", "list", "--since", "1h", "-o", "json").json["data"][0]
+    assert running["state"] == "running"
+    second = cli("runbook", "run", str(trial), "--act", "--yes")
+    assert second.code == 8
+    assert "Another difyops process" in second.err
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (row,) = cli("runbook", "list", "--since", "1h", "-o", "json").json["data"]
+    assert (row["state"], row["verdict"]) == ("killed", "fail")
+    report = cli("runbook", "report", row["run"], "-o", "json").json["data"]
+    steps = {step["id"]: step for step in report["run"]["steps"]}
+    assert steps["first"]["result"] == "pass"
+    assert "state is unknown" in steps["act"]["text"]
+    assert steps["act"]["undo"] == "rm begun"
+    assert "KILLED" in report["incident"]["verdict"]
+
+
+def test_a_run_that_is_interrupted_ends_with_130_and_a_record(cli: Cli, trial: Path, tmp_path: Path) -> None:
+    trial.write_text(KILLED)
+    process = _start(tmp_path, trial)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 130
+    (row,) = cli("runbook", "list", "--since", "1h", "-o", "json").json["data"]
+    assert row["state"] == "interrupted"

@@ -1,0 +1,189 @@
+"""A real PostgreSQL that the test starts on a free port, as a user that is not root."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from difyops.clock import SystemClock
+from difyops.runbook.result import Fail, Inconclusive, Pass, Warn
+from tests.faults import free_port
+from tests.runbook.runbook_tools import check, scene_at
+
+psycopg = pytest.importorskip("psycopg", reason="the PostgreSQL client is not installed (difyops[postgres])")
+_FOUND = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+INITDB = shutil.which("initdb") or (str(_FOUND[-1]) if _FOUND else None)
+CANARY = "canary-pg-pass-1"
+
+
+def _user() -> str | None:
+    """Return a user to run the server as; root may not. ``None``: the one we are."""
+    if os.geteuid() != 0:
+        return None
+    names = [entry.pw_name for entry in pwd.getpwall()]
+    return next((name for name in ("postgres", "nobody") if name in names), "")
+
+
+pytestmark = [
+    pytest.mark.skipif(INITDB is None, reason="PostgreSQL's programs are not installed on this machine"),
+    pytest.mark.skipif(_user() == "", reason="we are root and there is no other user to run PostgreSQL as"),
+]
+
+
+@pytest.fixture(scope="module")
+def dsn() -> Iterator[str]:
+    bin_folder = Path(str(INITDB)).parent
+    folder = Path(tempfile.mkdtemp(prefix="difyops-pg-"))
+    user = _user()
+    if user:
+        os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
+    port, data = free_port(), folder / "data"
+
+    def as_user(*words: str, **more: Any) -> list[str]:
+        return ["setpriv", f"--reuid={user}", "--clear-groups", *words] if user else [*words]
+
+    secret = folder / "password"
+    secret.write_text(CANARY)
+    secret.chmod(0o644)
+    quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": str(folder)}
+    auth = ["-A", "scram-sha-256", "-U", "tester", f"--pwfile={secret}", "--no-sync"]
+    subprocess.run(as_user(str(bin_folder / "initdb"), "-D", str(data), *auth), **quiet)  # type: ignore[call-overload]
+    settings = [
+        "-p",
+        str(port),
+        "-k",
+        str(folder),
+        "-c",
+        "listen_addresses=127.0.0.1",
+        "-c",
+        "max_connections=20",
+        "-c",
+        "fsync=off",
+    ]
+    process = subprocess.Popen(
+        as_user(str(bin_folder / "postgres"), "-D", str(data), *settings),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=str(folder),
+    )  # fmt: skip
+    address = f"postgresql://tester:{CANARY}@127.0.0.1:{port}/postgres"
+    try:
+        _wait_for(address)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(20)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_for(address: str) -> None:
+    for _ in range(200):
+        try:
+            psycopg.connect(address, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError("PostgreSQL did not start")
+
+
+@pytest.fixture
+def reference(dsn: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("TEST_DSN", dsn)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS workflow_runs (id int, status text, created_at timestamp)")
+        connection.execute("TRUNCATE workflow_runs")
+    return "env:TEST_DSN"
+
+
+async def test_a_healthy_database_passes_with_connections_and_size(tmp_path: Path, reference: str) -> None:
+    async with scene_at(tmp_path) as scene:
+        found = await check(scene, "database", dsn=reference)
+    assert isinstance(found, Pass), found
+    values = {value.name: value.value for value in found.values}
+    assert values["size"] > 0  # type: ignore[operator]
+    assert values["growth"] is None
+    assert "workflow_runs" in found.excerpt
+
+
+async def test_too_many_connections_fail(tmp_path: Path, reference: str, dsn: str) -> None:
+    opened = [psycopg.connect(dsn) for _ in range(8)]
+    try:
+        async with scene_at(tmp_path) as scene:
+            found = await check(scene, "database", dsn=reference, max_connections_percent=30)
+    finally:
+        for connection in opened:
+            connection.close()
+    assert isinstance(found, Fail), found
+    assert "of 20 connections" in found.text
+
+
+async def test_a_run_that_never_ends_is_a_warning(tmp_path: Path, reference: str, dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO workflow_runs VALUES (1, 'running', (now() at time zone 'utc') - interval '2 hours')"
+        )
+        connection.execute(
+            "INSERT INTO workflow_runs VALUES (2, 'succeeded', (now() at time zone 'utc') - interval '9 hours')"
+        )
+    async with scene_at(tmp_path) as scene:
+        found = await check(scene, "database", dsn=reference, max_running="20m")
+    assert isinstance(found, Warn), found
+    assert "120 min" in found.text or "119 min" in found.text
+
+
+async def test_growth_is_measured_against_the_run_before(tmp_path: Path, reference: str) -> None:
+    class Yesterday(SystemClock):
+        def now(self) -> Any:
+            return SystemClock.now(self) - timedelta(days=1)
+
+    async with scene_at(tmp_path, clock=Yesterday()) as scene:
+        scene.remember("runbook.seen.database", "size", {"bytes": 0})
+    async with scene_at(tmp_path) as scene:
+        found = await check(scene, "database", dsn=reference, max_growth_gb_per_day=0.001)
+        patient = await check(scene, "database", dsn=reference, max_growth_gb_per_day=10)
+    assert isinstance(found, Fail), found
+    assert "grows by" in found.text
+    assert isinstance(patient, Pass)
+
+
+async def test_a_database_that_is_away_or_refuses_is_inconclusive_and_keeps_its_password(
+    tmp_path: Path, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWAY", f"postgresql://tester:{CANARY}@127.0.0.1:{free_port()}/postgres")
+    monkeypatch.setenv("WRONG", dsn.replace(CANARY, f"wrong-{CANARY}"))
+    monkeypatch.setenv("NO_URL", f"{CANARY} is no address")
+    for name in ("env:AWAY", "env:WRONG", "env:NO_URL", "env:NOT_SET"):
+        async with scene_at(tmp_path) as scene:
+            found = await check(scene, "database", dsn=name)
+        assert isinstance(found, Inconclusive), found
+        assert CANARY not in repr(found)
+
+
+async def test_a_slow_query_times_out_as_inconclusive(tmp_path: Path, reference: str, dsn: str) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.execute("LOCK TABLE workflow_runs IN ACCESS EXCLUSIVE MODE")
+        async with scene_at(tmp_path) as scene:
+            found = await check(scene, "database", dsn=reference)
+    assert isinstance(found, Inconclusive), found
+
+
+async def test_without_the_client_the_check_says_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.setenv("TEST_DSN", "postgresql://127.0.0.1:1/x")
+    async with scene_at(tmp_path) as scene:
+        found = await check(scene, "database", dsn="env:TEST_DSN")
+    assert isinstance(found, Inconclusive)
+    assert found.hint == "pip install 'difyops[postgres]'"

@@ -1,0 +1,241 @@
+"""Each shipped runbook, run against the emulated instance in the state it is for, and in a healthy one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from difyops.emulator.providers import SECRET_FIELD, Credential
+from difyops.emulator.routes.console_keys import new_key
+from difyops.emulator.routes.service_datasets import new_dataset, new_document
+from difyops.runbook.library import shipped_folder
+from difyops.runbook.load import load
+from difyops.runbook.scene import Scene
+from difyops.snapshot.take import TakeOptions, take
+from tests.runbook.runbook_tools import Stage, add_run, carried, change_live, consent, results
+
+Prepare = Callable[[Stage], None]
+
+
+def nothing(stage: Stage) -> None:
+    """Leave the instance as it is: well."""
+
+
+def traffic(stage: Stage, app: str = "wf-echo", *, failed: int = 0, seconds: float = 1.0) -> None:
+    for number in range(30):
+        add_run(stage, app, ago=5000 - number)
+    for number in range(30):
+        status = "failed" if number < failed else "succeeded"
+        add_run(stage, app, ago=1000 - number, status=status, seconds=seconds)
+
+
+def busy_yesterday(stage: Stage) -> None:
+    for number in range(400):  # one every six minutes of the last two days: yesterday has some in any time zone
+        add_run(stage, "wf-echo", ago=48 * 3600 - number * 360)
+
+
+def knowledge(stage: Stage) -> Any:
+    instance = stage.emulator.instance
+    new_key(instance, None)
+    document = new_document(instance, new_dataset(instance, "handbook"), "hours.txt", "Opening hours are nine to five.")
+    document.ready_at = 0.0
+    return document
+
+
+def fallback_key(stage: Stage) -> None:
+    instance = stage.emulator.instance
+    item = Credential(id=instance.new_id(), name="fallback", values={SECRET_FIELD: "sk-good-2"})
+    instance.provider.credentials.append(item)
+
+
+def mood(name: str) -> Prepare:
+    return lambda stage: stage.emulator.control.mood(name)
+
+
+def spike(stage: Stage) -> None:
+    traffic(stage, "wf-llm", failed=20)
+    change_live(stage, "wf-llm", lambda graph: graph["nodes"][0]["data"].update(title="Release of Friday"))
+
+
+def revoked(stage: Stage) -> None:
+    fallback_key(stage)
+    stage.emulator.control.revoke("sk-good-1")
+
+
+def empty_store(stage: Stage) -> None:
+    knowledge(stage).enabled = False
+
+
+def failed_document(stage: Stage) -> None:
+    document = knowledge(stage)
+    document.broken = True
+
+
+def dead_run(stage: Stage) -> None:
+    add_run(stage, "wf-echo", ago=9000, status="running")
+
+
+def switched_off(stage: Stage) -> None:
+    state = stage.emulator.app_named("wf-echo")
+    state.enable_api = False
+    state.changed()
+
+
+def old_key(stage: Stage) -> None:
+    stage.emulator.app_named("wf-llm").keys[0].created_at -= 200 * 86400
+
+
+def broken_app(stage: Stage) -> None:
+    change_live(stage, "wf-llm", lambda graph: graph["edges"].clear())
+
+
+@dataclass(frozen=True)
+class Case:
+    """A runbook in one state of the instance, and what it must say."""
+
+    runbook: str
+    state: str
+    verdict: str
+    prepare: Prepare = nothing
+    inputs: dict[str, Any] = field(default_factory=dict)
+    steps: dict[str, str] = field(default_factory=dict)
+    snapshot: bool = True
+    act: bool = False
+    before: Prepare = nothing
+
+
+CASES = [
+    Case("morning-check", "healthy", "pass", inputs={"probe_app": "wf-echo"}, before=busy_yesterday),
+    Case(
+        "morning-check", "redis down", "fail", mood("redis_down"), {"probe_app": "wf-echo"},
+        {"health": "fail", "worker": "skipped", "wiring": "skipped", "backup": "pass"},
+    ),
+    Case("morning-check", "quiet", "inconclusive", inputs={}, steps={"failures": "inconclusive", "health": "pass"}),
+    Case(
+        "latency-and-failure-spike", "healthy", "pass", before=lambda s: traffic(s, "wf-llm"),
+        inputs={"app": "wf-llm"}, steps={"failures": "pass", "latency": "pass", "decide": "skipped"},
+    ),
+    Case(
+        "latency-and-failure-spike", "after a release", "fail", spike, {"app": "wf-llm"},
+        {"failures": "fail", "changed": "warn", "decide": "pass", "rollback": "pass", "after": "pass"}, act=True,
+    ),
+    Case(
+        "provider-outage-fallback", "healthy", "pass", fallback_key,
+        {"app": "wf-llm", "fallback_credential": "fallback"},
+        {"credential": "pass", "probe": "pass", "switch_key": "skipped", "again": "skipped"}, act=True,
+    ),
+    Case(
+        "provider-outage-fallback", "key revoked", "fail", revoked,
+        {"app": "wf-llm", "fallback_credential": "fallback"},
+        {"credential": "fail", "probe": "fail", "keep": "pass", "switch_key": "pass", "again": "pass"}, act=True,
+    ),
+    Case(
+        "vector-store-degradation", "healthy", "pass", nothing,
+        {"dataset": "handbook", "question": "opening hours?", "document": "hours.txt", "keyword": True},
+        before=knowledge,
+    ),
+    Case(
+        "vector-store-degradation", "store empty", "fail", empty_store,
+        {"dataset": "handbook", "question": "opening hours?", "document": "hours.txt", "keyword": True},
+        {"known": "fail", "exact": "fail", "indexing": "pass"},
+    ),
+    Case(
+        "vector-store-degradation", "document in error", "fail", failed_document,
+        {"dataset": "handbook", "question": "opening hours?", "keyword": True},
+        {"known": "fail", "indexing": "fail", "retry": "skipped"},
+    ),
+    Case("queue-saturation", "healthy", "pass", inputs={"probe_app": "wf-echo"}),
+    Case(
+        "queue-saturation", "no worker", "fail", mood("worker_down"),
+        {"probe_app": "wf-echo", "flooding_app": "wf-hook"}, {"health": "pass", "worker": "fail", "protect": "pass"},
+        act=True,
+    ),
+    Case("stuck-runs", "healthy", "pass", inputs={"probe_app": "wf-echo"}),
+    Case("stuck-runs", "a worker was killed", "fail", dead_run, {}, {"stuck": "fail", "health": "pass"}),
+    Case("auth-failures", "healthy", "pass"),
+    Case(
+        "auth-failures", "API switched off", "fail", switched_off, {"enable": "wf-echo"},
+        {"health": "pass", "access": "fail", "changed": "warn", "open": "pass", "after": "pass"}, act=True,
+    ),
+    Case("secret-expiry", "healthy", "pass"),
+    Case("secret-expiry", "an old key", "fail", old_key, {}, {"age": "fail", "provider": "pass", "access": "pass"}),
+    Case("backup-freshness", "healthy", "pass"),
+    Case(
+        "backup-freshness", "no snapshot", "fail", nothing, {}, {"age": "fail", "take": "pass", "after": "pass"},
+        snapshot=False, act=True,
+    ),
+    Case("upgrade-preflight", "healthy", "pass", inputs={"from_version": "1.13.0", "probe_app": "wf-echo"}),
+    Case(
+        "upgrade-preflight", "a broken app", "fail", broken_app, {"from_version": "1.13.0"},
+        {"wiring": "fail", "version": "pass"},
+    ),
+    Case(
+        "upgrade-verify", "healthy", "pass",
+        inputs={"to_version": "1.13.0", "probe_app": "wf-echo", "answer_app": "wf-llm"},
+    ),
+    Case(
+        "upgrade-verify", "not upgraded, worker away", "fail", mood("worker_down"),
+        {"to_version": "1.13.3", "probe_app": "wf-echo"}, {"version": "fail", "health": "fail"},
+    ),
+    Case("incident-response", "healthy", "pass", inputs={"what": "nothing"}, before=traffic),
+    Case(
+        "incident-response", "an app was switched off", "fail", switched_off, {"what": "403 for everybody"},
+        {"health": "pass", "access": "fail", "changed": "warn", "keep": "pass"}, act=True, before=traffic,
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.runbook}: {case.state}")
+async def test_a_shipped_runbook_gives_the_right_verdict(stage: Stage, case: Case) -> None:
+    runbook = _impatient(load(shipped_folder() / f"{case.runbook}.yaml"))
+    case.before(stage)
+    async with stage.scene() as scene:
+        if case.snapshot:
+            await take(await scene.instance(), scene.open_store(), TakeOptions())
+        await scene.instance()
+        case.prepare(stage)
+        scene = _quick(scene)
+        allowed = consent(act=case.act, approved=frozenset({"all"}))
+        record = await carried(runbook, scene, allow=allowed, inputs=case.inputs)
+    found = results(record)
+    said = {step.id: (step.result, step.text) for step in record.steps}
+    assert record.verdict == case.verdict, said
+    assert {key: found[key] for key in case.steps} == case.steps, said
+
+
+def _quick(scene: Scene) -> Scene:
+    """Let the scene's clock not wait: pauses between measurements are not what these tests are about."""
+    from difyops.clock import SystemClock
+
+    class Hasty(SystemClock):
+        async def sleep(self, seconds: float) -> None:
+            await SystemClock.sleep(self, min(seconds, 0.02))
+
+    scene.clock = Hasty()
+    return scene
+
+
+def _impatient(runbook: Any) -> Any:
+    """Wait a second instead of half a minute for a worker that is away, and let any disk be large enough."""
+    from dataclasses import replace
+
+    def hurried(step: Any) -> Any:
+        more: dict[str, Any] = {}
+        if step.tool.name == "instance.health":
+            more = {"silence": 1}
+        if step.tool.name == "disk":
+            more = {"min_free_percent": 0, "warn_free_percent": 0}
+        return replace(step, parameters={**step.parameters, **more})
+
+    return replace(runbook, steps=tuple(hurried(step) for step in runbook.steps))
+
+
+def test_every_shipped_runbook_is_tried_healthy_and_in_the_state_it_is_for() -> None:
+    names = {path.stem for path in shipped_folder().glob("*.yaml")}
+    for name in names:
+        states = [case for case in CASES if case.runbook == name]
+        assert any(case.state == "healthy" and case.verdict == "pass" for case in states), name
+        assert any(case.verdict == "fail" for case in states), name
