@@ -104,9 +104,7 @@ class CredentialRotator:
             return
         if self._switches(hands) and rows[old_id].is_current:
             raise Refused("The old credential is the current one again; it is not deleted.")
-        await hands.effect(
-            "delete old credential", lambda: self.credentials(hands).delete(old_id), credential=old_id
-        )
+        await hands.effect("delete old credential", lambda: self.credentials(hands).delete(old_id), credential=old_id)
 
     async def is_retired(self, hands: Hands) -> bool:
         """Look that the old credential is gone and not used from the cache any more."""
@@ -214,7 +212,7 @@ async def chosen(surface: CredentialSet, wanted: Wanted, of: str) -> dict[str, s
     others = [name for name in secrets if name != field and kept.get(name)]
     if others:
         raise Refused(
-            f"The credential {old.name!r} holds other secrets too ({', '.join(others)}); the server does not show them.",
+            f"The credential {old.name!r} holds other secrets ({', '.join(others)}), which the server does not show.",
             hint="Add the new credential in the web page, with all its fields.",
         )
     was_current = "yes" if old.is_current else "no"

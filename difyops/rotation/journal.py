@@ -17,7 +17,7 @@ from typing import Any
 from difyops.clock import Clock
 from difyops.errors import Refused, SelectorError
 from difyops.ledger import Event, Ledger
-from difyops.rotation.machine import ENDED, State
+from difyops.rotation.machine import State
 from difyops.rotation.record import Planned, Rotation, settings_of
 from difyops.secret_text import scrub
 
@@ -85,6 +85,11 @@ class Journal:
         found = [self.read(str(event.data["rotation"]), event.subject) for event in begun]
         return [rotation for rotation in found if rotation.is_open]
 
+    def open_anywhere(self, subject: str, url: str) -> list[Rotation]:
+        """Return the open rotations of one secret on one instance, whatever the context is called."""
+        found = folded(self.ledger.events("rotation.*", subject=subject, limit=_MOST)).values()
+        return [rotation for rotation in found if rotation.is_open and rotation.url == url]
+
     def all(self, *, limit: int = 50) -> list[Rotation]:
         """Return the newest ``limit`` rotations, oldest first."""
         begun = self._of_kind(BEGUN)[-limit:]
@@ -115,9 +120,7 @@ class Journal:
         return self.ledger.events(kind, context=self.context, limit=_MOST)
 
     def _append(self, kind: str, subject: str, data: Mapping[str, Any]) -> None:
-        self.ledger.append(
-            Event(kind=kind, subject=subject, when=self.clock.now(), context=self.context, data=data)
-        )
+        self.ledger.append(Event(kind=kind, subject=subject, when=self.clock.now(), context=self.context, data=data))
 
 
 def folded(events: Iterable[Event]) -> dict[str, Rotation]:
@@ -175,12 +178,27 @@ def _after(rotation: Rotation, data: Mapping[str, Any]) -> Rotation:
 def _moved(rotation: Rotation, state: State, why: str) -> Rotation:
     if state is rotation.state:  # a step that is repeated went well: tries are counted anew
         return replace(rotation, failures=0, hopeless=False)
-    parked = rotation.state if state is State.PARKED else None
-    reason = rotation.wants_back or why or None if state is State.ROLLING_BACK else rotation.wants_back
-    trouble = rotation.trouble if state in (State.PARKED, State.ROLLING_BACK, State.ROLLED_BACK) else None
+    keeps_trouble = state in (State.PARKED, State.ROLLING_BACK, State.ROLLED_BACK)
     return replace(
-        rotation, state=state, failures=0, hopeless=False, parked_from=parked, wants_back=reason, trouble=trouble
+        rotation,
+        state=state,
+        failures=0,
+        hopeless=False,
+        parked_from=rotation.state if state is State.PARKED else None,
+        wants_back=None if state in (State.PARKED, State.ROLLING_BACK) else rotation.wants_back,
+        went_back=_reason(rotation, why) if state is State.ROLLING_BACK else rotation.went_back,
+        was_asked=rotation.was_asked or (state is State.ROLLING_BACK and rotation.wants_back is not None),
+        trouble=rotation.trouble if keeps_trouble else None,
     )
+
+
+def _reason(rotation: Rotation, why: str) -> str:
+    """Return why a rotation turns back: what the person said, else what went wrong."""
+    if rotation.wants_back:
+        return rotation.wants_back
+    checks = [item for item in rotation.memo.get("probed") or () if item.get("health") == "sick"]
+    sick = "; ".join(f"{item.get('app')}: {item.get('why')}" for item in checks)
+    return rotation.trouble or (f"{why} ({sick})" if sick else why)
 
 
 def _line(event: Event) -> Line:
@@ -195,6 +213,3 @@ def _line(event: Event) -> Line:
 def _memo(data: Mapping[str, Any]) -> Mapping[str, Any]:
     memo = data.get("memo")
     return memo if isinstance(memo, Mapping) else {}
-
-
-__all__ = ["ABOUT", "AGAIN", "BACK", "DID", "ENDED", "FAILED", "NOTE", "STATE", "Journal", "Line", "folded"]

@@ -7,6 +7,7 @@ draft is put back. Each step looks first what is there, so it serves a first run
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -99,7 +100,7 @@ async def publish_with(hands: Hands, base: Version, value: SecretText, before_pu
     wanted = base.with_value(hands.target("name"), value)
     draft = await read_draft(hands)
     if draft is None or not draft.means(wanted):
-        _park(hands, draft, base)
+        _park(hands, draft)
         draft = await _write_draft(hands, draft, wanted)
     await before_publish()
     console, app_id = hands.instance.console, hands.target("app_id")
@@ -124,36 +125,40 @@ async def put_draft_back(hands: Hands, old: SecretText | None, value: SecretText
     if parked is None:
         return
     draft = await read_draft(hands)
-    written = hands.memo("written")
-    if draft is None or [draft.workflow.hash, _seal(hands, draft)] == [written, hands.memo("written_value")]:
-        name, values = hands.target("name"), dict(parked["values"])
-        if old is not None and values.get(name) == old.reveal():
-            values[name] = value.reveal()
-        document = _restored(parked["document"], values)
-        expected = draft.workflow.hash if draft else None
-        try:
-            await hands.effect(
-                "put draft back",
-                lambda: hands.instance.console.sync_draft(
-                    hands.target("app_id"), document, expected_hash=expected
-                ),
-            )
-        except Conflict:
-            _set_aside(hands)
+    if draft is None or _is_ours(hands, draft):
+        values = _exchanged(parked["values"], hands.target("name"), old, value)
+        if draft is None or draft.workflow.hash != parked["hash"] or draft.values != values:
+            await _restore(hands, _filled(parked["document"], values), draft)
     elif draft.workflow.hash != parked["hash"]:
         _set_aside(hands)
     hands.vault.drop(PARKED)
 
 
-def _park(hands: Hands, draft: Version | None, base: Version) -> None:
-    """Keep the draft, unless it says nothing that the live version does not.
+async def _restore(hands: Hands, document: JsonObject, draft: Version | None) -> None:
+    expected = draft.workflow.hash if draft else None
+    console, app_id = hands.instance.console, hands.target("app_id")
+    try:
+        await hands.effect("put draft back", lambda: console.sync_draft(app_id, document, expected_hash=expected))
+    except Conflict:  # somebody saved a moment ago, on top of what was written here: theirs stands
+        _set_aside(hands)
+
+
+def give_way(hands: Hands) -> None:
+    """Accept what is in the draft now as somebody's; what was parked before is set aside in a file."""
+    if hands.memo("written") is not None:
+        _set_aside(hands)
+        hands.note(written=None)
+
+
+def _park(hands: Hands, draft: Version | None) -> None:
+    """Keep the draft, unless it is what was written here before.
 
     Raises:
         StalePlan: it is somebody's edit on top of what was written here before.
     """
-    if draft is None or draft.means(base):
-        return
     parked = hands.vault.document(PARKED)
+    if draft is None or (parked is not None and _is_ours(hands, draft)):
+        return
     if parked is not None and hands.memo("written") and draft.workflow.hash != parked["hash"]:
         raise StalePlan("The draft was edited meanwhile; nothing went live.")
     body = {"hash": draft.workflow.hash, "document": draft.workflow.document, "values": draft.values}
@@ -162,7 +167,7 @@ def _park(hands: Hands, draft: Version | None, base: Version) -> None:
 
 async def _write_draft(hands: Hands, draft: Version | None, wanted: Version) -> Version:
     expected = draft.workflow.hash if draft else None
-    hands.note(written=wanted.workflow.hash, written_value=_seal(hands, wanted))
+    hands.note(written=wanted.workflow.hash, written_values=_seal(hands, wanted))
     try:
         await hands.effect(
             "write draft",
@@ -178,24 +183,34 @@ async def _write_draft(hands: Hands, draft: Version | None, wanted: Version) -> 
 
 async def _values(hands: Hands, version: Workflow) -> dict[str, Any]:
     text = await hands.instance.console.export(hands.target("app_id"), version_id=version.id, clear_secrets=True)
-    clear = {str(item.get("name")): item.get("value") for item in env_variables(as_dict(load_dsl(text).get("workflow")))}
+    clear = {
+        str(item.get("name")): item.get("value") for item in env_variables(as_dict(load_dsl(text).get("workflow")))
+    }
     return {
         str(item.get("name")): clear.get(str(item.get("name")), item.get("value"))
         for item in version.environment_variables
     }
 
 
-def _restored(document: JsonObject, values: JsonObject) -> JsonObject:
+def _filled(document: JsonObject, values: JsonObject) -> JsonObject:
     items = document.get("environment_variables") or ()
-    return {
-        **document,
-        "environment_variables": [{**item, "value": values.get(item.get("name"), item.get("value"))} for item in items],
-    }
+    variables = [{**item, "value": values.get(item.get("name"), item.get("value"))} for item in items]
+    return {**document, "environment_variables": variables}
 
 
-def _seal(hands: Hands, version: Version) -> str | None:
-    value = version.value(hands.target("name"))
-    return hands.seal(value) if value is not None else None
+def _exchanged(values: JsonObject, name: str, old: SecretText | None, new: SecretText) -> JsonObject:
+    """Return the values with ``new`` for ``old``: a draft that kept the old value would bring it back one day."""
+    is_old = old is not None and values.get(name) == old.reveal()
+    return {**values, name: new.reveal()} if is_old else dict(values)
+
+
+def _is_ours(hands: Hands, draft: Version) -> bool:
+    """Say whether the draft is what was written here last, variables included (the hash does not cover them)."""
+    return [draft.workflow.hash, _seal(hands, draft)] == [hands.memo("written"), hands.memo("written_values")]
+
+
+def _seal(hands: Hands, version: Version) -> str:
+    return hands.seal(SecretText(json.dumps(version.values, sort_keys=True, default=str)))
 
 
 def _set_aside(hands: Hands) -> None:

@@ -72,9 +72,7 @@ class Health(StrEnum):
 
 
 ENDED = frozenset({State.DONE, State.ROLLED_BACK})
-CAN_GO_BACK = frozenset(
-    {State.PLANNED, State.CREATED, State.DISTRIBUTED, State.TESTED, State.SWITCHED, State.GRACE}
-)
+CAN_GO_BACK = frozenset({State.PLANNED, State.CREATED, State.DISTRIBUTED, State.TESTED, State.SWITCHED, State.GRACE})
 _GOES_BACK_BY_ITSELF = CAN_GO_BACK - {State.GRACE}
 _FORWARD: dict[State, tuple[Action, State]] = {
     State.PLANNED: (Action.CREATE, State.CREATED),

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from difyops.api import run_faults
 from difyops.api.faults import clean
 from difyops.api.service import Answer, InputField, Question, Service, app_key, check_inputs, text_of
+from difyops.api.sse import Event
 from difyops.errors import DifyopsError, NotAuthenticated
 from difyops.rotation.hands import Hands
 from difyops.rotation.machine import Health
@@ -35,11 +36,6 @@ class Probed:
     health: Health
     why: str = ""
     seconds: float = 0.0
-
-
-async def probe_all(hands: Hands, key: SecretText | None) -> list[Probed]:
-    """Run every check of the rotation, one after the other (a polite guest); ``key`` is the app's key when known."""
-    return [await probe(hands, spec, key) for spec in hands.rotation.settings.probes]
 
 
 def together(results: Sequence[Probed]) -> Health:
@@ -71,10 +67,15 @@ async def _run(hands: Hands, spec: ProbeSpec, key: SecretText | None) -> Answer:
     app = await instance.console.app(spec.app)
     token = key or await app_key(instance.console, spec.app)
     service = Service(instance.transport, token, app.mode, hands.bench.clock)
+    inputs = await _inputs(service, spec)
+    return await service.run(Question(inputs=inputs, query=spec.query, user="difyops-probe"))
+
+
+async def _inputs(service: Service, spec: ProbeSpec) -> dict[str, Any]:
     form = await service.form()
     inputs = {**made_up(form), **spec.inputs}
     check_inputs(form, inputs)
-    return await service.run(Question(inputs=inputs, query=spec.query, user="difyops-probe"))
+    return inputs
 
 
 def made_up(form: Sequence[InputField]) -> dict[str, Any]:
@@ -119,14 +120,12 @@ async def probe_draft(hands: Hands, spec: ProbeSpec) -> Probed:
     """Run the draft of a workflow app with smoke inputs; it succeeds with an answer, or it is sick."""
     instance = hands.instance
     app = await instance.console.app(spec.app)
-    text, final = "", None
     try:
-        async with asyncio.timeout(LONGEST), instance.console.draft_run(app, spec.inputs, spec.query) as events:
-            async for event in events:
-                text += str(event.body.get("answer") or "") if event.name == "message" else ""
-                if event.name in ("workflow_finished", "error"):
-                    final = event
-                    break
+        async with asyncio.timeout(LONGEST):
+            key = await app_key(instance.console, spec.app)
+            inputs = await _inputs(Service(instance.transport, key, app.mode, hands.bench.clock), spec)
+            async with instance.console.draft_run(app, inputs, spec.query) as running:
+                text, final = await _last_of(running)
     except (DifyopsError, TimeoutError) as error:
         return Probed(app=spec.name, health=Health.INCONCLUSIVE, why=str(error) or "no answer in time")
     if final is None:
@@ -138,3 +137,12 @@ async def probe_draft(hands: Hands, spec: ProbeSpec) -> Probed:
     answer = Answer(text=text or text_of(outputs), outputs=outputs if app.mode == "workflow" else {})
     why = _complaint(hands, replace(spec, max_seconds=None), answer) or ""
     return Probed(app=spec.name, health=Health.SICK if why else Health.HEALTHY, why=why)
+
+
+async def _last_of(running: AsyncIterator[Event]) -> tuple[str, Event | None]:
+    text = ""
+    async for event in running:
+        text += str(event.body.get("answer") or "") if event.name == "message" else ""
+        if event.name in ("workflow_finished", "error"):
+            return text, event
+    return text, None

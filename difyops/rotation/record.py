@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -69,7 +69,11 @@ class Planned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rotation:
-    """One rotation as its journal tells it. ``memo`` is what its kind noted: ids, names, fingerprints; no secrets."""
+    """One rotation as its journal tells it. ``memo`` is what its kind noted: ids, names, fingerprints; no secrets.
+
+    ``wants_back`` is set from the moment a person asks to go back until it does; ``went_back`` says why it did, and
+    ``was_asked`` whether a person wanted it; ``trouble`` is the last failure.
+    """
 
     id: str
     kind: str
@@ -86,6 +90,8 @@ class Rotation:
     hopeless: bool = False
     trouble: str | None = None
     wants_back: str | None = None
+    went_back: str | None = None
+    was_asked: bool = False
     parked_from: State | None = None
     started: datetime
     updated: datetime
@@ -97,8 +103,9 @@ class Rotation:
 
 
 def settings_of(data: Mapping[str, Any]) -> Settings:
-    """Read settings back from the journal."""
-    values = dict(data)
+    """Read settings back from the journal; what a newer difyops added is passed over."""
+    known = {item.name for item in fields(Settings)}
+    values = {name: value for name, value in data.items() if name in known}
     values["deliver"] = tuple(values.get("deliver") or ())
     values["probes"] = tuple(ProbeSpec(**item) for item in values.get("probes") or ())
     return Settings(**values)

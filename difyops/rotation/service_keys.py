@@ -43,10 +43,11 @@ class ServiceKeyRotator:
         if hands.memo("known") is None:
             hands.note(known=[key.id for key in await keys.list()])
         if hands.memo("new_id") is None:
-            found = await self._created_already(hands)
-            if found:
-                hands.found_done("create key", key=found.id, fingerprint=hands.seal(found.token))
-            created = found or await hands.effect("create key", keys.create)
+            created = await self._created_already(hands)
+            if created is None:
+                created = await hands.effect("create key", keys.create)
+            else:
+                hands.found_done("create key", key=created.id, fingerprint=hands.seal(created.token))
             hands.note(new_id=created.id, new_fingerprint=hands.seal(created.token))
         await self.prove_new(hands)
 
@@ -66,7 +67,7 @@ class ServiceKeyRotator:
 
     async def observe(self, hands: Hands) -> Used:
         """Say new when the new key is served; whether callers use it, their last use tells later."""
-        await self.try_key(hands, (await self._new(hands)).token)
+        await self.prove_new(hands)
         return Used.NEW
 
     async def old_use(self, hands: Hands) -> OldUse:
@@ -85,13 +86,10 @@ class ServiceKeyRotator:
         old = await self._old(hands)
         if old is None:
             return
+        key_id = old.id
         hands.vault.keep(OLD, old.token)
-        await hands.effect(
-            "delete old key",
-            lambda: self._keys(hands).delete(old.id),
-            key=old.id,
-            fingerprint=hands.seal(old.token),
-        )
+        seal = hands.seal(old.token)
+        await hands.effect("delete old key", lambda: self._keys(hands).delete(key_id), key=key_id, fingerprint=seal)
 
     async def is_retired(self, hands: Hands) -> bool:
         """Call with the old key: deleted is not refused yet, for up to ten minutes (OBSERVED 8)."""
@@ -111,8 +109,9 @@ class ServiceKeyRotator:
             return 0.0
         given_back = hands.memo("given_back_at")
         if given_back is not None:
-            left = float(given_back) + hands.rotation.settings.handover - hands.bench.clock.now().timestamp()
-            if 0 < left <= hands.rotation.settings.handover:
+            pause = min(hands.rotation.settings.handover, hands.rotation.settings.grace)
+            left = float(given_back) + pause - hands.bench.clock.now().timestamp()
+            if 0 < left <= pause:
                 return left
         await hands.effect("delete new key", lambda: self._keys(hands).delete(new.id), key=new.id)
         return 0.0

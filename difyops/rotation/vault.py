@@ -2,7 +2,7 @@
 
 Kept as 0600 files under ``rotation-secrets/<rotation>/`` in the state folder (or in the keyring, when the
 configuration says ``secrets: {hold: keyring}``) and removed when the rotation ends. Never in the journal, never in
-SQLite. Fingerprints are keyed with a random key of this installation, so that a short secret cannot be guessed from one.
+SQLite. Fingerprints are keyed with a random key of this installation: a short secret cannot be guessed from one.
 """
 
 from __future__ import annotations
@@ -60,7 +60,10 @@ class Vault:
         path = self.folder / f"{name}.json"
         if not path.exists():
             return None
-        found = json.loads(atomic_file.read_private(path))
+        try:
+            found = json.loads(atomic_file.read_private(path))
+        except ValueError as error:
+            raise StoreError(f"The held document {path} is damaged.", hint="Look at it.") from error
         return found if isinstance(found, dict) else None
 
     def drop(self, name: str) -> None:

@@ -7,7 +7,7 @@ import sys
 
 from tests.bench.table import Figure, table
 
-MODULES = ("snapshot",)
+MODULES = ("snapshot", "broadcast", "validation")
 
 
 def main() -> int:

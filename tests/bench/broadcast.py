@@ -1,6 +1,6 @@
 """Figures of the broadcast: ours against a bare aiohttp loop and against a thread per agent, over the same calls.
 
-``python tests/bench/broadcast.py [--quick]`` starts its own server, which answers runs after 200 ms, and gives each
+``python -m tests.bench broadcast`` starts its own server, which answers runs after 200 ms, and gives each
 contender a fresh process, in turns; the best of five counts. Per target: one call for the input form, one run as a
 stream. Wall and CPU count from the first call to the last answer, without imports.
 """
@@ -11,6 +11,7 @@ import asyncio
 import http.client
 import importlib.util
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -21,6 +22,11 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1]))
+
+from tests.bench.table import Figure, table  # noqa: E402
+
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 SIZES = (3, 30, 100, 1000)
 CONTENDERS = ("bare", "ours", "threads")
 BROKEN = ("reset", "hang", "fail", "error")
@@ -179,34 +185,46 @@ def most_in_flight(url: str) -> dict[str, int]:
         return dict(json.load(answer))
 
 
-def main(rounds: int) -> None:
-    """Print the table."""
+def main() -> list[Figure]:
+    """Measure everything and return the figures."""
     server = subprocess.Popen([sys.executable, str(HERE / "raw_server.py")], stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     url = f"http://127.0.0.1:{server.stdout.readline().strip()}"
-    print("targets  contender  wall s  x bare  cpu s  x bare  memory MB  answers  most in flight")
+    figures: list[Figure] = []
     try:
         for count in SIZES:
-            rows = measured(url, rounds, *((name, count, 0.0) for name in CONTENDERS))
-            for name, row in zip(CONTENDERS, rows, strict=True):
-                _print(name, count, row, rows[0])
-        print(f"threads / ours at {SIZES[-1]}: {rows[2]['wall'] / rows[1]['wall']:.1f}")
-        whole, mixed = measured(url, rounds, ("ours", 1000, 0.0), ("ours", 1000, 0.3))
-        print(f"last healthy answer of 1000: {whole['wall']:.3f} s; with 30 % of them broken: {mixed['wall']:.3f} s")
+            bare_row, ours_row, threads_row = measured(url, ROUNDS, *((name, count, 0.0) for name in CONTENDERS))
+            figures += compared(count, bare_row, ours_row, threads_row)
+        whole, mixed = measured(url, ROUNDS, ("ours", 1000, 0.0), ("ours", 1000, 0.3))
+        name = "last healthy answer of 1000 with 30 % of them broken / with none broken"
+        figures.append(Figure(name=name, value=mixed["wall"] / whole["wall"], limit=1.1))
     finally:
         server.terminate()
         server.wait()
+    return figures
 
 
-def _print(name: str, count: int, row: dict[str, float], base: dict[str, float]) -> None:
-    print(
-        f"{count:7d}  {name:9s}  {row['wall']:6.3f}  {row['wall'] / base['wall']:6.2f}  {row['cpu']:5.2f}"
-        f"  {row['cpu'] / base['cpu']:6.2f}  {row['memory']:9.0f}  {row['answers']:7.0f}  {row['most']:14.0f}"
-    )
+def compared(count: int, base: dict[str, float], mine: dict[str, float], recipe: dict[str, float]) -> list[Figure]:
+    """Return the figures of one size."""
+    largest = count == SIZES[-1]
+    said = f"{mine['wall']:.3f} s / {base['wall']:.3f} s"
+    wall, cpu = mine["wall"] / base["wall"], mine["cpu"] / base["cpu"]
+    found = [
+        Figure(name=f"broadcast to {count} / bare aiohttp, wall", value=wall, limit=1.5 if largest else 1.2, note=said),
+        Figure(name=f"broadcast to {count} / bare aiohttp, CPU", value=cpu, limit=2.5),
+    ]
+    if largest:
+        against = recipe["wall"] / mine["wall"]
+        found += [
+            Figure(name=f"thread per agent / broadcast to {count}, wall", value=against, limit=3.0, least=True),
+            Figure(name=f"peak memory of a broadcast to {count} (MB)", value=mine["memory"], limit=150),
+            Figure(name="most in flight, counted by the server", value=mine["most"], limit=count),
+        ]
+    return found
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--one"]:
         print(json.dumps(contend(sys.argv[2], sys.argv[3], int(sys.argv[4]), float(sys.argv[5]))))
     else:
-        main(rounds=1 if "--quick" in sys.argv else 5)
+        print(table(main()))

@@ -1,4 +1,4 @@
-"""An app's service key: created beside the old one, handed out, proved; the old one deleted and called until refused."""
+"""An app's service key: created beside the old one, proved, handed out; the old one deleted, called until refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The workspace's dataset key: created beside the old one, handed out, proved; the old one deleted, called until refused."""
+"""The workspace's dataset key: created, proved, handed out; the old one deleted and called until it is refused."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ from difyops.rotation.kinds import OldUse, Wanted
 from difyops.rotation.live_env import (
     Version,
     WrongVersionLive,
+    give_way,
     publish_with,
     put_draft_back,
-
     read_live,
     read_version,
 )
@@ -48,7 +48,7 @@ class Rotator:
         known = [str(item.get("name")) for item in (live.environment_variables if live else ())]
         if live is None or name not in known:
             has = ", ".join(sorted(known)) or "none"
-            raise SelectorError(f"The live version of {app.name!r} has no environment variable {name!r} (it has: {has}).")
+            raise SelectorError(f"The live version of {app.name!r} has no variable {name!r} (it has: {has}).")
         warnings = ["Old versions on the server keep the old value: rolling back to one brings it back."]
         return Planned(
             kind=self.name,
@@ -128,7 +128,9 @@ class Rotator:
         return OldUse(words="old versions on the server keep the old value; revoke it where it came from")
 
     async def retire(self, hands: Hands) -> None:
-        """Let go of the old value."""
+        """Let go of the old value, where it is held."""
+        if hands.vault.get(OLD) is None:
+            return
 
         async def let_go() -> None:
             hands.vault.forget(OLD)
@@ -148,6 +150,7 @@ class Rotator:
         if old is None:
             raise StalePlan("The old value is not to be had any more.")
         if hands.memo("wrong_live") == live.workflow.id:
+            give_way(hands)
             await publish_with(hands, await read_version(hands, str(hands.memo("base"))), old, _at_once)
         elif live.value(hands.target("name")) == new:
             await publish_with(hands, live, old, _at_once)
@@ -193,5 +196,3 @@ class Rotator:
 
 async def _at_once() -> None:
     """Check nothing before publishing: what goes live was live before."""
-
-

@@ -21,7 +21,7 @@ from difyops.rotation.record import Planned
 
 
 class Rotator(CredentialRotator):
-    """``secret rotate model PROVIDER MODEL --value-from REF``; ``--credential NAME`` for another than the one in use."""
+    """``secret rotate model PROVIDER MODEL --value-from REF``; ``--credential NAME``: another than the one in use."""
 
     name = "model"
     arguments = ("PROVIDER", "MODEL")

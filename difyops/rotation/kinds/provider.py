@@ -1,4 +1,4 @@
-"""A model provider's credential: added beside the old one, tried, switched to, switched again until used, old deleted."""
+"""A model provider's credential: tried, added, switched to, switched again until it is used; the old one deleted."""
 
 from __future__ import annotations
 
@@ -39,7 +39,14 @@ class Rotator(CredentialRotator):
             target={"provider": provider, **target},
             lock=f"{self.name}/{provider}",
             old=target["old_name"],
-            steps=("try the value", "add a credential", "switch", "look what is used", "switch again", "delete the old"),
+            steps=(
+                "try the value",
+                "add a credential",
+                "switch",
+                "look what is used",
+                "switch again",
+                "delete the old",
+            ),
             warnings=(f"{REVOKE}.",),
         )
 

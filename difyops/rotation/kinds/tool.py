@@ -1,4 +1,4 @@
-"""A built-in tool provider's credential: added beside the old one, made the default, old deleted when no node names it."""
+"""A built-in tool provider's credential: added, made the default; the old one deleted when no node names it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,239 @@
+"""Driving rotations: plan, begin, drive, turn back. One step at a time, each in the journal before it is done.
+
+A rotation's lock is held while something is done and given back while it waits, so that another terminal can look, go
+back or finish what is due; whoever acts reads the journal anew first. Nobody acts without the lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import secrets
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+
+from difyops import atomic_file
+from difyops.errors import (
+    Conflict,
+    DifyopsError,
+    Forbidden,
+    LockHeld,
+    NotAuthenticated,
+    RateLimited,
+    Refused,
+    ServerFault,
+    StoreError,
+    Unreachable,
+    UsageError,
+)
+from difyops.rotation import journal as journals
+from difyops.rotation.deliver import check_references
+from difyops.rotation.facts import gather
+from difyops.rotation.hands import Hands, Workbench
+from difyops.rotation.kinds import Kind, Wanted, kind_named
+from difyops.rotation.machine import ENDED, Action, State, Step, may_turn_back, next_step
+from difyops.rotation.reading import Reading
+from difyops.rotation.record import Planned, Rotation, Settings
+from difyops.rotation.steps import perform
+from difyops.rotation.vault import NEW, Vault
+from difyops.secret_text import SecretText, scrub
+
+_PASSES = (Unreachable, RateLimited, ServerFault, Conflict)
+_SHORT = 5.0  # seconds that a detached run waits; longer waits are left to the next one
+_TICK = 1.0
+_TURN_WAIT = 120.0
+_ROLES = {"editor": ("owner", "admin", "editor"), "admin": ("owner", "admin")}
+
+Moved = Callable[[Rotation, Step], None]
+
+
+def nobody(rotation: Rotation, step: Step) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driven:
+    """Where a run left a rotation, and what it would do next."""
+
+    rotation: Rotation
+    step: Step
+
+
+@dataclass(slots=True)
+class Driver:
+    """Drives one rotation. ``wait``: stay until it ends; else leave when there is nothing to do but wait."""
+
+    bench: Workbench
+    wait: bool = True
+    moved: Moved = nobody
+    _grace_seen: dict[str, float] = field(default_factory=dict)
+
+    async def drive(self, rotation: Rotation) -> Driven:
+        """Go on until the end, a wait, or a person is needed.
+
+        Raises:
+            LockHeld: another process acts on the same thing. NotAuthenticated, StoreError: this run cannot go on; the
+            journal knows where it was.
+        """
+        patience = 0.0
+        while True:
+            async with turn(self.bench, rotation, wait=patience):
+                driven = await self._burst(self.bench.journal.read(rotation.id, rotation.subject))
+            rotation, patience = driven.rotation, _TURN_WAIT
+            if driven.step.action is not Action.WAIT or not self._stays(driven):
+                return driven
+            self.moved(rotation, driven.step)
+            await self.bench.clock.sleep(min(driven.step.wait, _TICK))
+
+    def _stays(self, driven: Driven) -> bool:
+        """Say whether to wait: detached, only shortly, and in the grace period only when a check just failed."""
+        if self.wait:
+            return True
+        is_quiet = driven.rotation.state is State.GRACE and not driven.rotation.memo.get("sick_rounds")
+        return driven.step.wait <= _SHORT and not is_quiet
+
+    async def _burst(self, rotation: Rotation) -> Driven:
+        """Do what can be done now."""
+        kind = kind_named(rotation.kind)
+        while True:
+            step = next_step(
+                rotation.state, gather(rotation, self.bench.clock.now(), grace_floor=self._floor(rotation))
+            )
+            if step.action in (Action.WAIT, Action.HOLD, Action.REST):
+                return Driven(rotation=rotation, step=step)
+            self.moved(rotation, step)
+            rotation = await self._one(Hands(self.bench, rotation), kind, step)
+            if step.action is Action.CONFIRM and not rotation.memo.get("refused") and not self.wait:
+                return Driven(rotation=rotation, step=replace(step, action=Action.WAIT, wait=_SHORT * 2))
+
+    async def _one(self, hands: Hands, kind: Kind, step: Step) -> Rotation:
+        journal, rotation = self.bench.journal, hands.rotation
+        try:
+            if step.action not in (Action.TURN_BACK, Action.PARK):
+                await perform(hands, kind, step.action)
+        except (NotAuthenticated, StoreError):
+            raise
+        except DifyopsError as error:
+            hopeless = not (error.retryable or isinstance(error, _PASSES))
+            why = scrub(error.message)
+            journal.write(rotation, journals.FAILED, str(step.action), why=why, hopeless=hopeless, code=error.code)
+            return journal.read(rotation.id, rotation.subject)
+        journal.write(rotation, journals.STATE, str(step.action), state=str(step.leads_to), why=step.why)
+        after = journal.read(rotation.id, rotation.subject)
+        if after.state in ENDED and rotation.state is not after.state:
+            hands.audit("end", str(after.state), label=rotation.label)
+            journal.end(after)
+        if step.action is Action.BEGIN_GRACE:
+            self._grace_seen[rotation.id] = self.bench.clock.monotonic()
+        return after
+
+    def _floor(self, rotation: Rotation) -> float:
+        """Return what is left of the grace period by this process's own clock, when it saw it begin."""
+        began = self._grace_seen.get(rotation.id)
+        return 0.0 if began is None else began + rotation.settings.grace - self.bench.clock.monotonic()
+
+
+async def plan(bench: Workbench, reading: Reading, wanted: tuple[str, Wanted], settings: Settings) -> Planned:
+    """Find the secret and say what would be done. Nothing is changed.
+
+    Raises:
+        UsageError: the words after the kind do not fit, or no value was given where one is needed. Forbidden: the role
+        may begin but not finish it. Refused: a rotation of this secret is open.
+    """
+    kind, asked = kind_named(wanted[0]), wanted[1]
+    if len(asked.arguments) != len(kind.arguments):
+        words = " ".join(kind.arguments)
+        raise UsageError(f"secret rotate {kind.name} takes {words or 'nothing more'}.", hint="difyops secret rotate -h")
+    check_references(settings.deliver)
+    await _check_role(bench, kind)
+    planned = await kind.plan(bench.instance, reading, asked)
+    _check_not_open(bench, planned)
+    return replace(planned, settings=settings)
+
+
+async def begin(bench: Workbench, planned: Planned, value: SecretText | None) -> Rotation:
+    """Open the rotation in the journal and hold its value.
+
+    Raises:
+        LockHeld: another process acts on the same thing. Refused: a rotation of this secret is open.
+    """
+    identity = secrets.token_hex(6)
+    async with _held(bench, planned.lock):
+        _check_not_open(bench, planned)
+        rotation = bench.journal.begin(identity, planned, bench.instance.context.url)
+        if value is not None:
+            Vault.of(bench.state, identity, bench.hold).keep(NEW, value)
+    return rotation
+
+
+async def turn_back(bench: Workbench, rotation: Rotation, *, why: str = "asked by a person") -> Rotation:
+    """Write that a rotation is to go back; driving it does it.
+
+    Raises:
+        Refused: the old secret is retired, or the rotation is at its end.
+    """
+    async with turn(bench, rotation, wait=_TURN_WAIT):
+        rotation = bench.journal.read(rotation.id, rotation.subject)
+        if rotation.state is State.ROLLING_BACK:
+            return rotation
+        if not may_turn_back(rotation.state, rotation.parked_from):
+            raise Refused(
+                f"{rotation.label} is {rotation.state}: the old secret cannot be brought back.",
+                hint="Rotate it again to get another new one.",
+            )
+        bench.journal.write(rotation, journals.BACK, why=why)
+        return bench.journal.read(rotation.id, rotation.subject)
+
+
+async def again(bench: Workbench, rotation: Rotation, *, force: bool) -> Rotation:
+    """Write that a person looked: a parked rotation goes on, tries are counted anew, ``force`` passes the guards."""
+    if rotation.state is State.PARKED or rotation.failures or force:
+        async with turn(bench, rotation, wait=_TURN_WAIT):
+            bench.journal.write(rotation, journals.AGAIN, force=force)
+    return bench.journal.read(rotation.id, rotation.subject)
+
+
+@contextlib.asynccontextmanager
+async def turn(bench: Workbench, rotation: Rotation, *, wait: float = 0.0) -> AsyncIterator[None]:
+    """Hold the right to act on a rotation.
+
+    Raises:
+        LockHeld: another process has it, after ``wait`` seconds.
+    """
+    async with _held(bench, rotation.lock, wait=wait):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _held(bench: Workbench, name: str, *, wait: float = 0.0) -> AsyncIterator[None]:
+    digest = hashlib.sha256(f"{bench.instance.context.url} {name}".encode()).hexdigest()[:24]
+    path = bench.state / "rotation-locks" / f"{digest}.lock"
+    ends = bench.clock.monotonic() + wait
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(atomic_file.lock(path, holding=f"the secrets of {name}"))
+                break
+            except LockHeld:
+                if bench.clock.monotonic() >= ends:
+                    raise
+                await asyncio.sleep(0.1)
+        yield
+
+
+def _check_not_open(bench: Workbench, planned: Planned) -> None:
+    for rotation in bench.journal.open_anywhere(planned.subject, bench.instance.context.url):
+        raise Refused(
+            f"A rotation of {planned.label} is open already: {rotation.id} ({rotation.state}).",
+            hint=f"difyops secret resume {rotation.id}   or   difyops secret revert {rotation.id}",
+        )
+
+
+async def _check_role(bench: Workbench, kind: Kind) -> None:
+    role = str((await bench.instance.workspace.current()).get("role") or "")
+    if role and role not in _ROLES[kind.role]:
+        raise Forbidden(
+            f"The role {role!r} could not finish this: {kind.name} needs {kind.role} or owner.",
+            hint="Use another account or the admin key; nothing was changed.",
+        )

@@ -1,0 +1,106 @@
+"""What secrets there are: kind, owner, age, last use, who uses them, what the policy asks; and those in clear.
+
+The age is that of the last rotation by difyops, else of the secret itself where the server tells (service keys do,
+credentials and variables do not). An unknown age is unknown: not overdue, and said so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from difyops.clock import from_unix
+from difyops.dsl.secrets import Spot
+from difyops.rotation.hands import Workbench
+from difyops.rotation.kinds import kinds
+from difyops.rotation.policy import Policy
+from difyops.rotation.reading import Held, Reading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """One secret. ``age`` and ``rotate_every`` in seconds; ``overdue`` is ``None`` when the age is not known."""
+
+    kind: str
+    name: str
+    owner: str
+    address: str
+    ref: str
+    since: datetime | None
+    age: float | None
+    last_used: datetime | None
+    users: tuple[str, ...]
+    rotate_every: float | None
+    overdue: bool | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InClear:
+    """A secret that stands in an app's content in clear: every export and every editor shows it."""
+
+    app: str
+    place: str
+    label: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """Everything found, and sentences about what could not be read."""
+
+    secrets: tuple[Listed, ...]
+    in_clear: tuple[InClear, ...]
+    problems: tuple[str, ...]
+
+
+async def take_inventory(bench: Workbench, reading: Reading, policy: Policy) -> Inventory:
+    """Read the workspace and list its secrets; what this role may not read is a problem, not an error."""
+    now, finished = bench.clock.now(), bench.journal.finished()
+    secrets: list[Listed] = []
+    for name in sorted(kinds()):
+        for held in await kinds()[name].inventory(bench.instance, reading):
+            secrets.append(_listed(held, finished, policy, now))
+    in_clear = [
+        InClear(app=document.app.name, place=spot.key, label=spot.label, advice=advice(spot))
+        for document in await reading.documents()
+        for spot in document.clear_spots
+    ]
+    return Inventory(secrets=tuple(secrets), in_clear=tuple(in_clear), problems=tuple(reading.problems))
+
+
+def advice(spot: Spot) -> str:
+    """Return how to move a secret out of the content."""
+    if spot.kind == "config":
+        return "store it as a credential of the tool, and name that credential here"
+    name = variable_name(spot)
+    return f"add a secret environment variable {name}, write {{{{#env.{name}#}}}} here, publish, then rotate env"
+
+
+def variable_name(spot: Spot) -> str:
+    """Return a name for the variable that could hold it."""
+    text = spot.part if spot.part and not spot.part.startswith("~") else spot.place[-1]
+    words = "".join(character if character.isalnum() else "_" for character in text).strip("_").upper()
+    return f"{words}_SECRET" if words in ("", "URL", "DATA", "HEADERS", "PARAMS", "VALUE") else words
+
+
+def _listed(held: Held, finished: Mapping[str, datetime], policy: Policy, now: datetime) -> Listed:
+    # A key that is listed is the one that was made then; the others do not tell their age, our journal may.
+    since = from_unix(held.created_at) or finished.get(held.subject)
+    age = (now - since).total_seconds() if since else None
+    every = policy.for_address(held.address).rotate_every
+    return Listed(
+        kind=held.kind,
+        name=held.name,
+        owner=held.owner,
+        address=held.address,
+        ref=held.ref,
+        since=since,
+        age=age,
+        last_used=from_unix(held.last_used_at),
+        users=held.users,
+        rotate_every=every,
+        overdue=None if every is None or age is None else age > every,
+        note=held.note,
+    )

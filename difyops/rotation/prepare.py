@@ -1,0 +1,99 @@
+"""From what a person asked and what the configuration says to a whole plan: grace period, places, health checks.
+
+Which apps to run as health checks is found by reading the workspace, when nobody names them: a few that the secret
+serves and whose run has no effect outside (no tools, no HTTP requests), for a health check is a real run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from difyops.api.model import App
+from difyops.dsl.model import node_types, tools
+from difyops.rotation import engine
+from difyops.rotation.hands import Workbench
+from difyops.rotation.kinds import Wanted, kind_named
+from difyops.rotation.policy import Policy, Rule
+from difyops.rotation.reading import Reading
+from difyops.rotation.record import Planned, ProbeSpec, Settings
+
+_MOST_PROBES = 3
+_ACTING = frozenset({"http-request", "agent", "tool"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The options of a rotation that a policy may fill in; ``grace`` in seconds."""
+
+    value_from: str | None = None
+    probes: tuple[str, ...] = ()
+    no_probe: bool = False
+    deliver: tuple[str, ...] = ()
+    grace: float | None = None
+    force: bool = False
+
+
+async def prepare(
+    bench: Workbench, reading: Reading, request: tuple[str, Wanted], asked: Asked, policy: Policy
+) -> Planned:
+    """Return the whole plan; nothing is changed. Raises what ``engine.plan`` raises, and SelectorError for a probe."""
+    settings = Settings(deliver=asked.deliver, value_from=asked.value_from, force=asked.force)
+    planned = await engine.plan(bench, reading, request, settings)
+    rule = policy.for_address(address_of(planned))
+    probes, warnings = await _probes(reading, planned, (asked, rule), policy)
+    settings = replace(
+        settings,
+        grace=asked.grace or rule.grace or settings.grace,
+        deliver=asked.deliver or rule.deliver,
+        probes=probes,
+    )
+    return replace(planned, settings=settings, warnings=(*planned.warnings, *warnings))
+
+
+def address_of(planned: Planned) -> str:
+    """Return what policies match: names instead of ids."""
+    match planned.kind:
+        case "app-key":
+            return f"app-key/{planned.target['app']}"
+        case "env":
+            return f"env/{planned.target['app']}/{planned.target['name']}"
+        case _:
+            return planned.subject
+
+
+async def _probes(
+    reading: Reading, planned: Planned, named: tuple[Asked, Rule], policy: Policy
+) -> tuple[tuple[ProbeSpec, ...], list[str]]:
+    asked, rule = named
+    if asked.no_probe:
+        return (), ["No app is run as a health check."]
+    if names := asked.probes or rule.probes:
+        return tuple([_spec(policy, await reading.app(name)) for name in names]), []
+    apps = await kind_named(planned.kind).users(reading.instance, reading, planned)
+    chosen = await _harmless(reading, apps, policy)
+    left_out = [app.name for app in apps if app not in chosen]
+    warnings = []
+    if not chosen:
+        warnings.append("No app was found that can be run as a health check without effects; name one with --probe.")
+    elif left_out:
+        warnings.append(f"Not probed, though affected: {', '.join(left_out[:5])}{' ...' * (len(left_out) > 5)}.")
+    return tuple(_spec(policy, app) for app in chosen), warnings
+
+
+async def _harmless(reading: Reading, apps: list[App], policy: Policy) -> list[App]:
+    """Choose those with a configured check, then those whose run has no effect outside."""
+    chosen = [app for app in apps if app.name in policy.probes]
+    for app in apps:
+        if len(chosen) >= _MOST_PROBES:
+            break
+        if app in chosen:
+            continue
+        document = await reading.document(app)
+        if document and not tools(document.body) and not node_types(document.body) & _ACTING:
+            chosen.append(app)
+    return chosen
+
+
+def _spec(policy: Policy, app: App) -> ProbeSpec:
+    known = policy.probes.get(app.name) or policy.probes.get(app.id)
+    return replace(known, app=app.id, name=app.name) if known else ProbeSpec(app=app.id, name=app.name)

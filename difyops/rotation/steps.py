@@ -1,0 +1,175 @@
+"""What each step of the machine does, with the help of the kind. Each may be repeated; what they find out is noted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+
+from difyops import credentials
+from difyops.errors import AnswerIsNo, CredentialError, DifyopsError
+from difyops.rotation.deliver import deliver
+from difyops.rotation.hands import Hands, NewValueRefused
+from difyops.rotation.kinds import Kind
+from difyops.rotation.machine import Action, Health, Used
+from difyops.rotation.probe import Probed, probe, together
+from difyops.rotation.vault import NEW
+
+Perform = Callable[[Hands, Kind], Awaitable[None]]
+
+
+class StillOld(DifyopsError):
+    """After the switch the old secret is what is used; it is switched again."""
+
+    code = "still_old"
+
+    def __init__(self) -> None:
+        super().__init__("The server still uses the old secret after the switch.", retryable=True)
+
+
+async def perform(hands: Hands, kind: Kind, action: Action) -> None:
+    """Do one step; raises what went wrong."""
+    await _STEPS[action](hands, kind)
+
+
+async def _create(hands: Hands, kind: Kind) -> None:
+    if kind.needs_value and hands.vault.get(NEW) is None:
+        reference = hands.rotation.settings.value_from
+        if reference is None:
+            raise NewValueRefused("The new value was never received; nothing was changed.")
+        hands.vault.keep(NEW, await credentials.resolve_async(reference))
+    await kind.create(hands)
+
+
+async def _distribute(hands: Hands, kind: Kind) -> None:
+    if not hands.rotation.settings.deliver:
+        return
+    value = await kind.new_value(hands)
+    if value is None:
+        raise CredentialError("There is no new value to hand out.")
+    hands.note(handed_out=True)
+    await deliver(hands, value, what="the new value")
+
+
+async def _test(hands: Hands, kind: Kind) -> None:
+    await kind.prove_new(hands)
+    results = await _round(hands, kind)
+    hands.note(before=[_plain(result) for result in results])
+    if together(results) is Health.SICK:
+        sick = ", ".join(f"{result.app}: {result.why}" for result in results if result.health is Health.SICK)
+        raise AnswerIsNo(f"A health check fails before the switch ({sick}).")
+
+
+async def _switch(hands: Hands, kind: Kind) -> None:
+    await kind.switch(hands)
+
+
+async def _settle(hands: Hands, kind: Kind) -> None:
+    """Let the runs in flight pass, switch again, and look what is used."""
+    await hands.bench.clock.sleep(hands.rotation.settings.settle)
+    await kind.use_again(hands)
+    used = await kind.observe(hands)
+    hands.note(used=str(used))
+    if used is Used.OLD:
+        raise StillOld
+
+
+async def _begin_grace(hands: Hands, kind: Kind) -> None:
+    now = hands.bench.clock.now().timestamp()
+    if hands.memo("grace_until") is None:
+        hands.note(grace_until=now + hands.rotation.settings.grace)
+    await _watch(hands, kind)
+
+
+async def _watch(hands: Hands, kind: Kind) -> None:
+    """One health round: is the new secret used, do the apps answer, is the old one still in use?"""
+    began, grace = hands.bench.clock.now().timestamp(), hands.rotation.settings.grace
+    if float(hands.memo("grace_until") or 0.0) - began > grace:  # somebody set the clock back: count anew
+        hands.note(grace_until=began + grace)
+    try:
+        used, results = await kind.observe(hands), await _round(hands, kind)
+        use = await kind.old_use(hands)
+    except NewValueRefused as error:
+        used, use = Used.NEW, None
+        results = [Probed(app=hands.rotation.label, health=Health.SICK, why=error.message)]
+    health = together(results)
+    rounds = int(hands.memo("sick_rounds") or 0)
+    sick_rounds = rounds + 1 if health is Health.SICK else rounds if health is Health.INCONCLUSIVE else 0
+    hands.note(
+        used=str(used),
+        health=str(health),
+        sick_rounds=sick_rounds,
+        last_round=began,
+        rounds=int(hands.memo("rounds") or 0) + 1,
+        probed=[_plain(result) for result in results],
+        old_in_use=bool(use and use.in_use),
+        old_use=use.words if use else "",
+    )
+
+
+async def _retire(hands: Hands, kind: Kind) -> None:
+    await kind.retire(hands)
+    if hands.memo("retired_at") is None:
+        hands.note(retired_at=hands.bench.clock.now().timestamp())
+
+
+async def _confirm(hands: Hands, kind: Kind) -> None:
+    """Look whether the retired secret is refused, twice: a server may go on accepting it for ten minutes, and a call
+    that was under way at the first look may have put it back into the server's cache.
+    """
+    if await kind.is_retired(hands):
+        await hands.bench.clock.sleep(hands.rotation.settings.settle)
+        if await kind.is_retired(hands):
+            hands.note(refused=True)
+            return
+    now = hands.bench.clock.now().timestamp()
+    hands.note(polled_at=now)
+    waited = now - float(hands.memo("retired_at") or now)
+    if waited > hands.rotation.settings.refusal:
+        raise AnswerIsNo(f"The old secret is still accepted {waited / 60:.0f} minutes after it was deleted.")
+
+
+async def _revert(hands: Hands, kind: Kind) -> None:
+    """Give callers the old value back, then take the new secret back."""
+    if hands.memo("handed_out"):
+        old = await kind.old_value(hands)
+        if old is not None:
+            await deliver(hands, old, what="the old value again")
+            if hands.memo("given_back_at") is None:
+                hands.note(given_back_at=hands.bench.clock.now().timestamp())
+    pause = await kind.revert(hands)
+    if pause > 0:
+        hands.note(revert_asked_at=hands.bench.clock.now().timestamp(), revert_pause=pause)
+    else:
+        hands.note(reverted=True)
+
+
+async def _clear(hands: Hands, kind: Kind) -> None:
+    """Let go of every held value; the last step both ways."""
+    await asyncio.to_thread(hands.vault.clear)
+
+
+async def _round(hands: Hands, kind: Kind) -> list[Probed]:
+    """Run the checks one after the other: a polite guest."""
+    specs = hands.rotation.settings.probes
+    return [await probe(hands, spec, await kind.probe_key(hands, spec.app)) for spec in specs]
+
+
+def _plain(result: Probed) -> dict[str, object]:
+    return {**asdict(result), "health": str(result.health), "seconds": round(result.seconds, 3)}
+
+
+_STEPS: dict[Action, Perform] = {
+    Action.CREATE: _create,
+    Action.DISTRIBUTE: _distribute,
+    Action.TEST: _test,
+    Action.SWITCH: _switch,
+    Action.SETTLE: _settle,
+    Action.BEGIN_GRACE: _begin_grace,
+    Action.WATCH: _watch,
+    Action.RETIRE: _retire,
+    Action.CONFIRM: _confirm,
+    Action.FINISH: _clear,
+    Action.REVERT: _revert,
+    Action.CLEAR: _clear,
+}

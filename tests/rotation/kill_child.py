@@ -1,0 +1,69 @@
+"""A process that rotates, and is killed with SIGKILL at a chosen checkpoint.
+
+It reads one job a line from standard input and forks for each, so that the libraries load once; it answers with the
+exit status of the fork: ``-9`` killed, ``0`` ended by itself, anything else is a failure whose text is on stderr.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from difyops.rotation.engine import Driver, turn_back
+from difyops.rotation.prepare import Asked
+from tests.rotation.rig import CASES, Rig
+
+
+def killer(point: int) -> Callable[[str], None]:
+    """Return a checkpoint that kills this process when it is reached for the ``point``-th time; 0 never does."""
+    passed = 0
+
+    def checkpoint(name: str) -> None:
+        nonlocal passed
+        passed += 1
+        if passed == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return checkpoint
+
+
+async def work(job: dict[str, Any]) -> None:
+    rig = Rig(url=job["url"], workspace_id=job["workspace"], state=Path(job["state"]))
+    checkpoint, case = killer(job["point"]), CASES[job["kind"]]
+    match job["job"]:
+        case "rotate":
+            asked = Asked(no_probe=True, deliver=(f"file:{job['place']}",) if job["place"] else ())
+            await rig.rotate(case, asked, checkpoint=checkpoint, grace=job["grace"], wait=job["wait"])
+        case "revert":
+            async with rig.bench(checkpoint) as bench:
+                rotation = bench.journal.open()[0]
+                await Driver(bench).drive(await turn_back(bench, rotation))
+        case _:
+            await rig.resume(checkpoint=checkpoint)
+
+
+def main() -> None:
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            try:
+                asyncio.run(work(json.loads(line)))
+            except BaseException:  # the fork must end here, whatever happened, and say what
+                traceback.print_exc()
+                sys.stderr.flush()
+                os._exit(1)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

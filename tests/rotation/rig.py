@@ -1,0 +1,240 @@
+"""What rotation tests hold: an emulator with one secret of every kind, a workbench of its own, quick settings.
+
+The same set-up serves the tests and the processes they kill (``kill_child``). All secrets are made up.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from difyops.api.instance import ConnectOptions, connect
+from difyops.clock import Clock, SystemClock
+from difyops.config import Context
+from difyops.emulator import Emulator
+from difyops.ledger import Ledger
+from difyops.rotation.engine import Driven, Driver, begin
+from difyops.rotation.hands import Checkpoint, Workbench, no_checkpoint
+from difyops.rotation.journal import Journal
+from difyops.rotation.kinds import Wanted
+from difyops.rotation.policy import Policy
+from difyops.rotation.prepare import Asked, prepare
+from difyops.rotation.reading import Reading
+from difyops.rotation.record import Planned, Settings
+from difyops.secret_text import SecretText
+
+PROVIDER = "langgenius/openai/openai"
+TOOL = "langgenius/google/google"
+MODEL = "ft:canary"
+ADMIN = "ROTATION_TEST_ADMIN_KEY"
+QUICK = Settings(grace=0.1, settle=0.01, pause=0.01, handover=0.01, patience=4, refusal=20.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A secret of one kind: what follows ``secret rotate``, its value before and the value it gets."""
+
+    kind: str
+    arguments: tuple[str, ...] = ()
+    old: str = ""
+    new: str = ""
+
+    @property
+    def needs_value(self) -> bool:
+        return bool(self.new)
+
+
+CASES = {
+    "app-key": Case(kind="app-key", arguments=("wf-echo",)),
+    "dataset-key": Case(kind="dataset-key"),
+    "env": Case(kind="env", arguments=("wf-llm", "API_TOKEN"), old="tok-canary-old-5511", new="tok-canary-new-7722"),
+    "provider": Case(kind="provider", arguments=(PROVIDER,), old="sk-good-1", new="sk-good-canary-provider-31"),
+    "tool": Case(kind="tool", arguments=(TOOL,), old="serp-canary-old-11", new="serp-canary-new-22"),
+    "model": Case(kind="model", arguments=(PROVIDER, MODEL), old="sk-good-canary-m-1", new="sk-good-canary-m-2"),
+}
+
+
+@dataclass
+class Rig:
+    """One place to rotate from: state folder and address of an instance."""
+
+    url: str
+    workspace_id: str
+    state: Path
+    clock: Clock = field(default_factory=SystemClock)
+    checkpoint: Checkpoint = no_checkpoint
+    settings: Settings = QUICK
+
+    @asynccontextmanager
+    async def bench(self, checkpoint: Checkpoint | None = None) -> AsyncIterator[Workbench]:
+        context = Context(
+            name="prod", url=self.url, admin_key=f"env:{ADMIN}", workspace_id=self.workspace_id, max_in_flight=4
+        )
+        instance = await connect(context, ConnectOptions(state=self.state, clock=self.clock))
+        ledger = Ledger.open(self.state / "ledger.sqlite3")
+        try:
+            yield Workbench(
+                instance=instance,
+                journal=Journal(ledger, "prod", self.clock),
+                state=self.state,
+                actor="tester",
+                clock=self.clock,
+                checkpoint=checkpoint or self.checkpoint,
+            )
+        finally:
+            ledger.close()
+            await instance.close()
+
+    async def plan(self, bench: Workbench, case: Case, asked: Asked | None = None, **settings: Any) -> Planned:
+        planned = await prepare(
+            bench,
+            Reading(bench.instance),
+            (case.kind, Wanted(arguments=case.arguments)),
+            asked or Asked(no_probe=True),
+            Policy(),
+        )
+        found = planned.settings
+        kept = {"deliver": found.deliver, "probes": found.probes, "force": found.force, "value_from": found.value_from}
+        return dataclasses.replace(planned, settings=dataclasses.replace(self.settings, **{**kept, **settings}))
+
+    async def rotate(
+        self,
+        case: Case,
+        asked: Asked | None = None,
+        *,
+        wait: bool = True,
+        checkpoint: Checkpoint | None = None,
+        **settings: Any,
+    ) -> Driven:
+        async with self.bench(checkpoint) as bench:
+            planned = await self.plan(bench, case, asked, **settings)
+            rotation = await begin(bench, planned, SecretText(case.new) if case.needs_value else None)
+            return await Driver(bench, wait=wait).drive(rotation)
+
+    async def resume(self, *, wait: bool = True, checkpoint: Checkpoint | None = None) -> Driven | None:
+        """Drive the only open rotation; ``None`` when there is none."""
+        async with self.bench(checkpoint) as bench:
+            found = bench.journal.open()
+            return await Driver(bench, wait=wait).drive(found[0]) if found else None
+
+    def texts(self) -> bytes:
+        """Return every byte below the state folder that is not a held secret."""
+        files = [path for path in self.state.rglob("*") if path.is_file() and "rotation-secrets" not in path.parts]
+        return b"".join(path.read_bytes() for path in files)
+
+
+class Console:
+    """A colleague at the web page: plain HTTP, nothing of ours."""
+
+    def __init__(self, url: str, workspace_id: str, admin_key: str) -> None:
+        headers = {"Authorization": f"Bearer {admin_key}", "X-WORKSPACE-ID": workspace_id}
+        self.url = url
+        self.http = httpx.Client(base_url=f"{url}/console/api", headers=headers, timeout=30.0)
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        answer = self.http.request(method, path, json=body)
+        assert answer.status_code < 300, (method, path, answer.status_code, answer.text[:300])
+        return answer.json() if answer.content else None
+
+    def app_id(self, name: str) -> str:
+        return next(str(row["id"]) for row in self.call("GET", "/apps?limit=100")["data"] if row["name"] == name)
+
+    def app_keys(self, name: str) -> list[str]:
+        return [row["token"] for row in self.call("GET", f"/apps/{self.app_id(name)}/api-keys")["data"]]
+
+    def dataset_keys(self) -> list[str]:
+        return [row["token"] for row in self.call("GET", "/datasets/api-keys")["data"]]
+
+    def status(self, key: str, path: str = "/v1/info") -> int:
+        return httpx.get(self.url + path, headers={"Authorization": f"Bearer {key}"}, timeout=10).status_code
+
+    def edit_draft(self, name: str, title: str) -> None:
+        """Rename the first node in the draft, keeping every secret."""
+        path = f"/apps/{self.app_id(name)}/workflows/draft"
+        draft = self.call("GET", path)
+        draft["graph"]["nodes"][0]["data"]["title"] = title
+        for variable in draft["environment_variables"]:
+            if variable["value_type"] == "secret":
+                variable["value"] = "[__HIDDEN__]"
+        parts = ("graph", "features", "environment_variables", "conversation_variables", "hash")
+        self.call("POST", path, {part: draft[part] for part in parts})
+
+    def set_secret(self, name: str, variable: str, value: str) -> None:
+        """Set a variable and publish."""
+        path = f"/apps/{self.app_id(name)}/workflows"
+        draft = self.call("GET", f"{path}/draft")
+        for item in draft["environment_variables"]:
+            if item["name"] == variable:
+                item["value"] = value
+            elif item["value_type"] == "secret":
+                item["value"] = "[__HIDDEN__]"
+        parts = ("graph", "features", "environment_variables", "conversation_variables", "hash")
+        self.call("POST", f"{path}/draft", {part: draft[part] for part in parts})
+        self.call("POST", f"{path}/publish", {"marked_name": "", "marked_comment": ""})
+
+    def provider_credentials(self) -> list[str]:
+        row = self.call("GET", "/workspaces/current/model-providers")["data"][0]["custom_configuration"]
+        return [item["credential_name"] for item in row["available_credentials"]]
+
+
+def furnish(emulator: Emulator, console: Console) -> None:
+    """Put one secret of every kind into the emulator, and a colleague's unpublished edit into the draft of wf-llm."""
+    console.call("POST", "/datasets/api-keys")
+    console.set_secret("wf-llm", "API_TOKEN", CASES["env"].old)
+    console.edit_draft("wf-llm", "a colleague's title")
+    body = {"name": "search", "type": "api-key", "credentials": {"serpapi_api_key": CASES["tool"].old}}
+    console.call("POST", f"/workspaces/current/tool-provider/builtin/{TOOL}/add", body)
+    path = f"/workspaces/current/model-providers/{PROVIDER}/models/credentials"
+    which = {"model": MODEL, "model_type": "llm", "name": "own"}
+    console.call("POST", path, {**which, "credentials": {"openai_api_key": CASES["model"].old}})
+
+
+def value_in_use(emulator: Emulator, kind: str) -> str:
+    """Return the secret that a call through this kind uses now, as the server has it."""
+    provider, tool = emulator.instance.provider, emulator.instance.tool
+    match kind:
+        case "app-key":
+            return emulator.app_named("wf-echo").keys[0].token
+        case "dataset-key":
+            return next(key.token for key in emulator.instance.keys.values() if key.app_id is None)
+        case "env":
+            live = emulator.app_named("wf-llm").live
+            return str(live.env["API_TOKEN"]) if live else ""
+        case "provider":
+            return (provider.cached or {}).get("openai_api_key", "")
+        case "tool":
+            default = next((item for item in tool.credentials if item.is_default), None)
+            return default.values["serpapi_api_key"] if default else ""
+        case _:
+            current = provider.custom[0].current
+            return current.values["openai_api_key"] if current else ""
+
+
+def count_of(emulator: Emulator, kind: str) -> int:
+    """Return how many secrets of this kind there are: one when none is orphaned."""
+    provider = emulator.instance.provider
+    match kind:
+        case "app-key":
+            return len(emulator.app_named("wf-echo").keys)
+        case "dataset-key":
+            return sum(key.app_id is None for key in emulator.instance.keys.values())
+        case "env":
+            return 1
+        case "provider":
+            return len(provider.credentials)
+        case "tool":
+            return len(emulator.instance.tool.credentials)
+        case _:
+            return len(provider.custom[0].credentials)
+
+
+def allow_admin(emulator: Emulator) -> None:
+    """Give this process the admin key that the rig's context refers to."""
+    os.environ[ADMIN] = str(emulator.admin_key)

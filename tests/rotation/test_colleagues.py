@@ -1,0 +1,104 @@
+"""Somebody else edits, publishes or rolls back while a variable is rotated: nobody loses anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from difyops.emulator import Emulator
+from difyops.rotation.engine import Driver, begin
+from difyops.rotation.machine import State
+from difyops.rotation.prepare import Asked
+from difyops.rotation.record import ProbeSpec
+from difyops.secret_text import SecretText
+from tests.rotation.rig import CASES, PROVIDER, Case, Console, Rig
+
+PROBED = Asked(probes=("wf-llm",))
+WRONG = Case(kind="provider", arguments=(PROVIDER,), old="sk-good-1", new="sk-bad-canary-0001")
+
+
+async def test_a_colleague_who_saves_the_draft_at_the_worst_moment_loses_nothing(
+    rig: Rig, emulator: Emulator, console: Console
+) -> None:
+    saved: list[str] = []
+
+    def colleague(name: str) -> None:
+        if name == "before write draft" and not saved:
+            saved.append(name)
+            console.edit_draft("wf-llm", "a late title")
+
+    driven = await rig.rotate(CASES["env"], checkpoint=colleague)
+    app = emulator.app_named("wf-llm")
+    assert driven.rotation.state is State.DONE
+    assert app.draft
+    assert app.live
+    assert app.draft.graph["nodes"][0]["data"]["title"] == "a late title"
+    assert app.live.graph["nodes"][0]["data"]["title"] not in ("a late title", "a colleague's title")
+
+
+async def test_an_edit_on_top_of_what_was_written_stops_it_and_the_parked_draft_is_kept_in_a_file(
+    rig: Rig, emulator: Emulator, console: Console
+) -> None:
+    saved: list[str] = []
+    app = emulator.app_named("wf-llm")
+    assert app.live
+    live = app.live.id
+
+    def colleague(name: str) -> None:
+        if name == "after write draft" and not saved:
+            saved.append(name)
+            console.edit_draft("wf-llm", "on top")
+
+    driven = await rig.rotate(CASES["env"], checkpoint=colleague)
+    app = emulator.app_named("wf-llm")
+    assert app.live
+    assert app.draft
+    assert driven.rotation.state is State.ROLLED_BACK
+    assert app.live.id == live
+    assert app.draft.graph["nodes"][0]["data"]["title"] == "on top"
+    kept = Path(str(driven.rotation.memo["draft_set_aside"]))
+    assert "a colleague's title" in kept.read_text()
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+async def test_an_edit_that_slips_into_the_publication_is_taken_back(
+    rig: Rig, emulator: Emulator, console: Console
+) -> None:
+    saved: list[str] = []
+
+    def colleague(name: str) -> None:
+        if name == "before publish" and not saved:
+            saved.append(name)
+            console.edit_draft("wf-llm", "slipped in")
+
+    driven = await rig.rotate(CASES["env"], checkpoint=colleague)
+    app = emulator.app_named("wf-llm")
+    assert app.live
+    assert driven.rotation.state is State.ROLLED_BACK
+    assert app.live.graph["nodes"][0]["data"]["title"] not in ("slipped in", "a colleague's title")
+    assert app.live.env["API_TOKEN"] == CASES["env"].old
+
+
+async def test_a_value_with_which_the_draft_fails_never_goes_live(rig: Rig, emulator: Emulator) -> None:
+    app = emulator.app_named("wf-llm")
+    assert app.live
+    live = app.live.id
+    async with rig.bench() as bench:
+        planned = await rig.plan(bench, CASES["env"], probes=(ProbeSpec(app=app.id, name="wf-llm", contains="xyzzy"),))
+        rotation = await begin(bench, planned, SecretText(CASES["env"].new))
+        driven = await Driver(bench).drive(rotation)
+    app = emulator.app_named("wf-llm")
+    assert driven.rotation.state is State.ROLLED_BACK
+    assert app.live
+    assert app.live.id == live
+
+
+async def test_a_rollback_by_somebody_else_during_the_grace_period_parks_it(
+    rig: Rig, emulator: Emulator, console: Console
+) -> None:
+    driven = await rig.rotate(CASES["env"], wait=False, grace=3600.0)
+    console.set_secret("wf-llm", "API_TOKEN", "canary-somebody-else")
+    async with rig.bench() as bench:
+        bench.journal.write(driven.rotation, "note", memo={"last_round": 0.0})
+        driven = await Driver(bench, wait=False).drive(driven.rotation)
+    assert driven.rotation.state is State.PARKED
+    assert "another value" in str(driven.rotation.trouble)

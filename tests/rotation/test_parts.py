@@ -1,0 +1,192 @@
+"""The parts by themselves: kinds as plugins, the vault, the journal's folding, policies, made-up inputs, advice."""
+
+from __future__ import annotations
+
+import importlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import keyring
+import keyring.backend
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from difyops.api.service import InputField, check_inputs
+from difyops.cli.door import seconds
+from difyops.dsl.secrets import Spot
+from difyops.errors import UsageError
+from difyops.rotation.credential_rotator import _name_for
+from difyops.rotation.facts import gather
+from difyops.rotation.inventory import variable_name
+from difyops.rotation.journal import folded
+from difyops.rotation.kinds import Kind, kind_named, kinds
+from difyops.rotation.machine import State
+from difyops.rotation.policy import policy_of
+from difyops.rotation.probe import made_up
+from difyops.rotation.record import Rotation, Settings
+from difyops.rotation.vault import KEYRING, NEW, OLD, Vault, fingerprint
+from difyops.secret_text import SecretText
+from tests.rotation.rig import CASES, Rig
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+class InMemory(keyring.backend.KeyringBackend):
+    """A keyring for one test."""
+
+    priority = 1.0
+
+    def __init__(self) -> None:
+        self.entries: dict[tuple[str, str], str] = {}
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return self.entries.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.entries[service, username] = password
+
+    def delete_password(self, service: str, username: str) -> None:
+        del self.entries[service, username]
+
+
+@pytest.mark.parametrize("name", sorted(kinds()))
+def test_a_kind_is_one_module_with_help_and_everything_the_engine_asks_for(name: str) -> None:
+    module = importlib.import_module(f"difyops.rotation.kinds.{name.replace('-', '_')}")
+    kind = kinds()[name]
+    assert module.__doc__
+    assert type(kind).__doc__
+    assert f"secret rotate {name}" in (type(kind).__doc__ or "")
+    for part in [part for part in dir(Kind) if not part.startswith("_")]:
+        assert hasattr(kind, part), part
+    assert name in CASES
+
+
+def test_a_kind_that_does_not_exist_is_a_usage_error_that_lists_them() -> None:
+    with pytest.raises(UsageError, match="not a kind") as caught:
+        kind_named("password")
+    assert "app-key" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("hold", ["file", KEYRING])
+def test_a_vault_gives_back_what_it_holds_and_forgets_everything(tmp_path: Path, hold: str) -> None:
+    before, here = keyring.get_keyring(), InMemory()
+    keyring.set_keyring(here)
+    try:
+        vault = Vault.of(tmp_path, "abc", hold)
+        vault.keep(NEW, SecretText('two\nlines and "quotes" of canary'))
+        vault.keep_document("parked", {"graph": {"nodes": [1]}})
+        assert vault.get(NEW) == SecretText('two\nlines and "quotes" of canary')
+        assert vault.get(OLD) is None
+        assert vault.document("parked") == {"graph": {"nodes": [1]}}
+        assert bool(here.entries) == (hold == KEYRING)
+        for path in tmp_path.rglob("*"):
+            assert path.is_dir() or path.stat().st_mode & 0o777 == 0o600
+        vault.clear()
+        vault.clear()
+        assert vault.get(NEW) is None
+        assert not here.entries
+        assert not (tmp_path / "rotation-secrets" / "abc").exists()
+    finally:
+        keyring.set_keyring(before)
+
+
+def test_a_fingerprint_differs_between_installations_and_not_between_runs(tmp_path: Path) -> None:
+    secret = SecretText("1234")
+    one, other = tmp_path / "one", tmp_path / "other"
+    assert fingerprint(one, secret) == fingerprint(one, SecretText("1234"))
+    assert fingerprint(one, secret) != fingerprint(other, secret)
+    assert (one / "fingerprint.key").stat().st_mode & 0o777 == 0o600
+
+
+async def test_every_beginning_of_a_journal_is_a_rotation_that_can_go_on(rig: Rig) -> None:
+    await rig.rotate(CASES["provider"])
+    async with rig.bench() as bench:
+        events = bench.journal.ledger.events("rotation.*")
+    states = [next(iter(folded(events[:length]).values())).state for length in range(1, len(events) + 1)]
+    assert states[0] is State.PLANNED
+    assert states[-1] is State.DONE
+    order = list(State)
+    assert [order.index(state) for state in states] == sorted(order.index(state) for state in states)
+
+
+@given(
+    st.floats(0.1, 1e5),
+    st.floats(-1e6, 1e6, allow_nan=False),
+    st.integers(0, 9),
+)
+def test_no_clock_makes_a_wait_longer_than_what_was_asked_for(grace: float, jump: float, failures: int) -> None:
+    rotation = Rotation(
+        id="a",
+        kind="env",
+        subject="env/a",
+        label="a",
+        context="c",
+        url="u",
+        lock="l",
+        target={},
+        settings=Settings(grace=grace),
+        state=State.GRACE,
+        memo={"grace_until": NOW.timestamp() + grace, "last_round": NOW.timestamp()},
+        failures=failures,
+        started=NOW,
+        updated=NOW,
+    )
+    facts = gather(rotation, NOW + timedelta(seconds=jump))
+    assert facts.grace_left <= grace
+    assert 0 <= facts.round_in <= 60
+    assert 0 <= facts.poll_in <= 30
+
+
+@given(st.text(min_size=1, max_size=30))
+def test_names_of_new_credentials_fit_the_server_and_do_not_grow(name: str) -> None:
+    once = _name_for(name, "0123456789ab")
+    assert len(once) <= 30
+    assert once.endswith(" r012345")
+    assert len(_name_for(once, "ba9876543210")) == len(once)
+
+
+def test_later_rules_win_and_deliveries_are_found_by_address() -> None:
+    policy = policy_of(
+        {
+            "secrets": {
+                "rotate_every": "90d",
+                "rules": [
+                    {"match": "app-key/*", "rotate_every": "30d"},
+                    {"match": "app-key/support-*", "grace": "1h", "probe": ["support-bot"]},
+                ],
+            },
+            "deliver": {"app-key/support-bot": "keyring:a/b"},
+        },
+        seconds,
+    )
+    rule = policy.for_address("app-key/support-bot")
+    assert (rule.rotate_every, rule.grace, rule.probes) == (30 * 86400, 3600, ("support-bot",))
+    assert rule.deliver == ("keyring:a/b",)
+    assert policy.for_address("env/x/Y").rotate_every == 90 * 86400
+
+
+NAMES = st.text(min_size=1)
+FIELDS = st.one_of(
+    st.builds(InputField, name=NAMES, kind=st.sampled_from(["text-input", "paragraph"]), required=st.booleans(),
+              max_length=st.sampled_from([None, 1, 3, 48])),
+    st.builds(InputField, name=NAMES, kind=st.just("select"), required=st.booleans(), options=st.just(("one", "two"))),
+    st.builds(InputField, name=NAMES, kind=st.sampled_from(["number", "checkbox"]), required=st.booleans()),
+)  # fmt: skip
+
+
+@given(st.lists(FIELDS, unique_by=lambda item: item.name))
+def test_made_up_inputs_satisfy_the_form(form: list[InputField]) -> None:
+    check_inputs(tuple(form), made_up(form))
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("node:http1/headers#Authorization", "AUTHORIZATION"),
+        ("node:http1/authorization.config.api_key", "API_KEY"),
+        ("node:http1/url#~1", "URL_SECRET"),
+    ],
+)
+def test_a_variable_is_proposed_for_a_secret_in_clear(key: str, name: str) -> None:
+    assert variable_name(Spot.parse(key)) == name

@@ -1,0 +1,86 @@
+"""Two hundred calls a second, half of them through the secret that is being rotated: none is lost, of any kind."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from difyops.emulator import Emulator
+from difyops.rotation.machine import State
+from difyops.rotation.prepare import Asked
+from tests.rotation.caller import Callers
+from tests.rotation.rig import CASES, MODEL, Case, Console, Rig, value_in_use
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+RATE = 200.0
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+async def test_no_call_is_lost_while_a_secret_is_rotated(
+    case: Case, rig: Rig, emulator: Emulator, console: Console, tmp_path: Path
+) -> None:
+    place = tmp_path / "key"
+    place.write_text(value_in_use(emulator, case.kind))
+    place.chmod(0o600)
+    deliver = (f"file:{place}",) if case.kind in ("app-key", "dataset-key") else ()
+    keys = {name: console.app_keys(name)[0] for name in ("wf-echo", "wf-llm", "completion-basic")}
+
+    def rotated() -> tuple[str, str, Any]:
+        match case.kind:
+            case "app-key":
+                return info(place.read_text().strip())
+            case "dataset-key":
+                headers = {"Authorization": f"Bearer {place.read_text().strip()}"}
+                return "GET", "/v1/datasets?limit=1", {"headers": headers}
+            case "model":
+                return complete(keys["completion-basic"])
+            case _:
+                return run(keys["wf-llm"])
+
+    def other() -> tuple[str, str, Any]:
+        return info(keys["wf-echo"] if case.kind != "app-key" else keys["wf-llm"])
+
+    if case.kind == "model":
+        use_model(console, "completion-basic")
+    callers = Callers(rig.url, rotated, other, rate=RATE)
+    calling = asyncio.create_task(callers.run())
+    await asyncio.sleep(0.3)
+    emulator.control.mood("stale_switch")
+    driven = await asyncio.wait_for(rig.rotate(case, Asked(deliver=deliver, no_probe=True), grace=0.5), 60)
+    await asyncio.sleep(0.3)
+    callers.stop()
+    await calling
+    assert driven.rotation.state is State.DONE
+    assert callers.lost == []
+    if case.kind == "model":
+        assert emulator.control.counts()["provider_keys"].get(case.new), "the load did not go through the secret"  # type: ignore[attr-defined]
+    assert callers.good > RATE * callers.seconds * 0.5, "the load was not what it should be"
+
+
+def info(key: str) -> tuple[str, str, Any]:
+    return "GET", "/v1/info", {"headers": {"Authorization": f"Bearer {key}"}}
+
+
+def run(key: str) -> tuple[str, str, Any]:
+    body = {"inputs": {"query": "hello", "tone": "plain"}, "user": "load", "response_mode": "blocking"}
+    return "POST", "/v1/workflows/run", {"headers": {"Authorization": f"Bearer {key}"}, "json": body}
+
+
+def complete(key: str) -> tuple[str, str, Any]:
+    body = {
+        "inputs": {"query": "hello", "text": "hello"},
+        "user": "load",
+        "response_mode": "blocking",
+    }
+    return "POST", "/v1/completion-messages", {"headers": {"Authorization": f"Bearer {key}"}, "json": body}
+
+
+def use_model(console: Console, app: str) -> None:
+    """Let an app use the model that has credentials of its own."""
+    path = f"/apps/{console.app_id(app)}"
+    config = console.call("GET", path)["model_config"]
+    config["model"]["name"] = MODEL
+    console.call("POST", f"{path}/model-config", config)
