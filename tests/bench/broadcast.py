@@ -31,7 +31,7 @@ SIZES = (3, 30, 100, 1000)
 CONTENDERS = ("bare", "ours", "threads")
 BROKEN = ("reset", "hang", "fail", "error")
 QUESTION = "Are you well?"
-BODY = {"inputs": {"text": QUESTION}, "user": "bench", "response_mode": "streaming"}
+BODY: Any = {"inputs": {"text": QUESTION}, "user": "bench", "response_mode": "streaming"}
 
 
 class Stopwatch:

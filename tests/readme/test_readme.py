@@ -23,11 +23,14 @@ RENAMED = {"wf-llm": "support-triage", "chat-basic": "support-chat"}
 
 
 def steps() -> Iterator[tuple[str, str]]:
-    """Yield ``("test", directive)`` and ``("run", command line)`` in the order of the README."""
-    for match in re.finditer(r"<!-- test: (.*?) -->|```console\n(.*?)```", README, re.DOTALL):
+    """Yield ``("test", directive)``, ``("configure", YAML)`` and ``("run", command line)`` in the README's order."""
+    pattern = r"<!-- test: configure -->\n```yaml\n(.*?)```|<!-- test: (.*?) -->|```console\n(.*?)```"
+    for match in re.finditer(pattern, README, re.DOTALL):
         if match[1]:
-            yield "test", match[1]
-        for line in (match[2] or "").splitlines():
+            yield "configure", match[1]
+        if match[2]:
+            yield "test", match[2]
+        for line in (match[3] or "").splitlines():
             if line.startswith("$ "):
                 yield "run", line[2:]
 
@@ -62,8 +65,14 @@ def test_every_command_of_the_readme(place: dict[str, str], tmp_path: Path, emul
     colleague.call("POST", "/tag-bindings/create", body)
     ran = 0
     for kind, text in steps():
+        if (kind, text) == ("test", "snapshot"):
+            kind, text = "run", "difyops snapshot create -q"
         if kind == "test":
             happen(colleague, text)
+            continue
+        if kind == "configure":
+            with Path("difyops.yaml").open("a") as file:
+                file.write(text)
             continue
         if "snapshot push backup" in text and ran < 30:
             subprocess.run(["git", "-C", "snapshots", "remote", "add", "backup", "../backup.git"], check=False)
