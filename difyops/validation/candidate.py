@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass, replace
 
 from difyops.validation.cursor import Note
-from difyops.validation.judge import Schema
+from difyops.validation.judge import Rules, Schema
 from difyops.validation.shape import is_required
-from difyops.validation.verdict import EXTRACT, Edit, EnforceOptions, Path, pointer_of, shown
+from difyops.validation.verdict import EXTRACT, Edit, pointer_of, shown
 
 OUTSIDE = ("text left out", "encoded twice", "unwrapped")
 """Reasons of edits that take a value out of its wrapping and change nothing in it; they are not counted as repairs."""
@@ -39,6 +39,11 @@ class Candidate:
         """Count the changes made inside the JSON."""
         return sum(note.reason not in OUTSIDE for note in self.notes)
 
+    @property
+    def is_cut(self) -> bool:
+        """Return whether a part of the value was lost with the end of the text."""
+        return any(note.reason == "cut off" for note in self.notes)
+
     def doubted(self, code: str) -> Candidate:
         """Return the candidate with a doubt; the first one stays."""
         return self if self.doubt else replace(self, doubt=code)
@@ -61,16 +66,28 @@ class Candidate:
         )
 
 
-def settle_inventions(candidate: Candidate, schema: Schema, options: EnforceOptions) -> Candidate:
+Groups = list[list[Candidate]]
+"""Everything found in an answer: one group for each place, the readings of that place in it."""
+
+
+def settle_inventions(candidate: Candidate, rules: Rules) -> Candidate:
     """Put in doubt a candidate that holds made-up values the options do not allow."""
     invented = [note for note in candidate.notes if note.invented]
-    if not invented or options.invented == "always" or candidate.doubt:
+    if not invented or rules.options.invented == "always" or candidate.doubt:
         return candidate
-    if options.invented == "optional" and not any(_is_needed(schema, note.path) for note in invented):
+    if rules.options.invented == "optional" and not any(_is_needed(rules.schema, note) for note in invented):
         return candidate
-    cut = any(note.reason == "cut off" for note in invented)
-    return candidate.doubted("truncated" if cut else "value_missing")
+    return candidate.doubted("truncated" if candidate.is_cut else "value_missing")
 
 
-def _is_needed(schema: Schema, path: Path) -> bool:
+def _is_needed(schema: Schema, note: Note) -> bool:
+    """Return whether a made-up value stands for a required member, or for a part of one.
+
+    Of an object that was not closed only optional members can be missing: it satisfies the schema as it is.
+    """
+    if note.reason == "cut off" and note.after == "}":
+        return False
+    path = note.path
+    while path and isinstance(path[-1], int):
+        path = path[:-1]
     return is_required(schema.document, path)

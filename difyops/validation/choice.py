@@ -11,29 +11,39 @@ from collections.abc import Sequence
 
 from difyops.validation.candidate import Candidate, settle_inventions
 from difyops.validation.classify import is_echo
-from difyops.validation.judge import Schema
+from difyops.validation.judge import Rules, Schema
 from difyops.validation.shape import declared, nodes_at
-from difyops.validation.verdict import EnforceOptions, Path
+from difyops.validation.verdict import Path
 
 
-def stands(candidate: Candidate, schema: Schema, options: EnforceOptions) -> bool:
+def stands(candidate: Candidate, rules: Rules) -> bool:
     """Return whether nothing speaks against a candidate: not its value, not how it was read."""
-    settled = settle_inventions(candidate, schema, options)
-    return settled.doubt is None and schema.accepts(settled.value) and not is_echo(settled.value, schema.document)
+    settled = settle_inventions(candidate, rules)
+    return (
+        settled.doubt is None
+        and rules.schema.accepts(settled.value)
+        and not is_echo(settled.value, rules.schema.document)
+    )
 
 
-def standing(group: Sequence[Candidate], schema: Schema, options: EnforceOptions) -> list[Candidate]:
+def standing(group: Sequence[Candidate], rules: Rules) -> list[Candidate]:
     """Return the candidates of one place that stand, one for each value; only one when the evidence decides."""
-    best: dict[str, Candidate] = {}
-    for candidate in group:
-        if stands(candidate, schema, options):
-            known = best.get(key := candidate.same_value())
-            if known is None or _slips(candidate) < _slips(known):
-                best[key] = candidate
-    found = list(best.values())
+    found = one_for_each_value([candidate for candidate in group if stands(candidate, rules)])
     if len(found) > 1:
-        found = _without_strangers(found, schema)
+        found = _without_strangers(found, rules.schema)
     return _without_daring(found) if len(found) > 1 else found
+
+
+def one_for_each_value(found: Sequence[Candidate]) -> list[Candidate]:
+    """Return one candidate for each different value: the one with the fewest slips, the first of equals."""
+    if len(found) < 2:
+        return list(found)
+    best: dict[str, Candidate] = {}
+    for candidate in found:
+        known = best.get(key := candidate.same_value())
+        if known is None or _slips(candidate) < _slips(known):
+            best[key] = candidate
+    return list(best.values())
 
 
 def _slips(candidate: Candidate) -> int:

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 _SCHEMA_WORDS = frozenset({"$schema", "$defs", "definitions", "properties", "required", "additionalProperties"})
 _REFUSAL = re.compile(
     r"(?i)\b(?:i(?:'|’)?m (?:really |very |so )?sorry|i am sorry|sorry, (?:but )?i|i apologi[sz]e|unfortunately,? i\b"
-    r"|i (?:can(?:no|['’])t|am (?:not able|unable)|['’]m (?:not able|unable)|won['’]t|must decline|do not have|don['’]t have)"
+    r"|i (?:can(?:no|['’])t|am (?:not able|unable)|['’]m (?:not able|unable)|won['’]t|must decline|don['’]t have)"
     r"|as an ai\b|as a (?:large )?language model|unable to (?:assist|help|comply|provide|process|answer)"
     r"|cannot (?:assist|help|comply|provide|fulfil)|against (?:my|our) (?:policy|guidelines))"
-    r"|很抱歉|对不起|抱歉，|无法(?:提供|回答|满足|协助)|我不能|申し訳|できません|lo siento|no puedo|je suis désolé|je ne peux pas"
+    r"|很抱歉|对不起|抱歉，|无法(?:提供|回答|满足|协助)|我不能|申し訳|できません"
+    r"|lo siento|no puedo|je suis désolé|je ne peux pas"
     r"|es tut mir leid|ich kann (?:das |dies |ihnen )?(?:leider )?nicht|desculpe|não posso|죄송합니다"
 )
 
@@ -25,7 +26,7 @@ def is_echo(value: object, document: Mapping[str, object] | bool) -> bool:
     if not isinstance(value, dict) or not isinstance(document, dict) or not value:
         return False
     properties = document.get("properties")
-    if value == document or value == properties:
+    if value in (document, properties):
         return True
     own = properties if isinstance(properties, dict) else {}
     if "$schema" in value and "$schema" not in own:

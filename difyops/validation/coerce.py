@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from difyops.validation import strict
 from difyops.validation.cursor import Note
 from difyops.validation.faults import AnswerError
-from difyops.validation.judge import Schema
+from difyops.validation.judge import Rules
 from difyops.validation.shape import choices, nodes_at, types
 from difyops.validation.verdict import EnforceOptions, Path
 
@@ -28,32 +28,32 @@ _YES, _NO = frozenset({"true", "yes", "y", "on", "1"}), frozenset({"false", "no"
 _MOST_ROUNDS = 4
 
 
-def coerced(value: object, schema: Schema, options: EnforceOptions) -> tuple[object, tuple[Note, ...]] | None:
+def coerced(value: object, rules: Rules) -> tuple[object, tuple[Note, ...]] | None:
     """Return the value made to satisfy the schema and what was changed, ``None`` when it cannot be."""
     notes: list[Note] = []
     current = copy.deepcopy(value)
     for _ in range(_MOST_ROUNDS):
-        places = {path for path, _ in schema.violations(current)}
+        places = {path for path, _ in rules.schema.violations(current)}
         if not places:
             return current, tuple(notes)
         changed = False
         for path in sorted(places, key=len):
-            done = _change(current, path, schema, options)
+            done = _change(current, path, rules)
             if done is not None:
                 current, note = done
                 notes.append(note)
                 changed = True
         if not changed:
             return None
-    return (current, tuple(notes)) if schema.accepts(current) else None
+    return (current, tuple(notes)) if rules.schema.accepts(current) else None
 
 
-def _change(root: object, path: Path, schema: Schema, options: EnforceOptions) -> tuple[object, Note] | None:
+def _change(root: object, path: Path, rules: Rules) -> tuple[object, Note] | None:
     before = _get(root, path)
-    nodes = nodes_at(schema.document, path)
-    for after in _alternatives(before, types(nodes), choices(nodes), options):
+    nodes = nodes_at(rules.schema.document, path)
+    for after in _alternatives(before, types(nodes), choices(nodes), rules.options):
         changed = _put(root, path, after)
-        if not any(place == path for place, _ in schema.violations(changed)):
+        if not any(place == path for place, _ in rules.schema.violations(changed)):
             return changed, Note(path, copy.deepcopy(before), copy.deepcopy(after), "coerced")
         _put(changed, path, before)
     return None
@@ -84,9 +84,8 @@ def _plain(text: str) -> str:
 
 
 def _to_integer(value: object) -> Iterator[object]:
-    if isinstance(value, str) and _INTEGER.fullmatch(value):
-        yield int(value)
-    elif isinstance(value, float) and value.is_integer():
+    spelled = isinstance(value, str) and _INTEGER.fullmatch(value)
+    if isinstance(value, str | float) and (spelled or (isinstance(value, float) and value.is_integer())):
         yield int(value)
 
 

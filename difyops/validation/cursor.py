@@ -1,4 +1,4 @@
-"""The place in a text that is being read, and what was found out about it. Shared by ``reader``, ``strings``, ``scalars``.
+"""The place in a text that is being read, and what was found out about it: what ``reader`` and its helpers share.
 
 Holds the working state of one reading (never used twice), the notes of every deviation, and what lies between values:
 white space and comments. It knows no structure and no schema.
@@ -17,16 +17,19 @@ Place = str
 KEY, MEMBER, ELEMENT = "key", "member", "element"
 
 QUOTES = {
-    '"': '"', "'": "'", "`": "`'´", "´": "´", "“": "”“\"", "”": "”“\"", "„": "“”\"", "‘": "’‘'", "’": "’‘'", "‚": "‘’'", "«": "»", "＂": "＂",
+    '"': '"', "'": "'", "`": "`'´", "´": "´", "“": "”“\"", "”": "”“\"", "„": "“”\"", "＂": "＂",
+    "‘": "’‘'", "’": "’‘'", "‚": "‘’'", "«": "»",
 }  # fmt: skip
 """Each quote that may open a text, with those that may close it."""
 
 WHITE = re.compile(r"[ \t\r\n]*")
+_GAP = re.compile(r"[ \t\r\n]*([/#<]|[^\x00-\x7f])?")
 _ODD_WHITE = re.compile(r"[\s\u180e\ufeff\u200b\u200c\u200d\u2060]+")
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?(?:\*/|\Z)|#(?=[\s#!]|$)[^\n]*|<!--.*?(?:-->|\Z)", re.DOTALL)
 
 KEY_AHEAD = re.compile(
-    r"""(?:"[^"\\\n]{0,200}"|'[^'\\\n]{0,200}'|[“”„][^“”\n]{0,200}[“”"]|`[^`\n]{0,200}`)\s*(?:[:：]|=>)|[A-Za-z_$][\w$]{0,80}\s*:(?!//)"""
+    r"""(?:"[^"\\\n]{0,200}"|'[^'\\\n]{0,200}'|[“”„][^“”\n]{0,200}[“”"]|`[^`\n]{0,200}`)\s*(?:[:：]|=>)"""
+    r"""|[A-Za-z_$][\w$]{0,80}\s*:(?!//)"""
 )
 """A member's name and colon: what must follow where a comma is missing."""
 
@@ -41,7 +44,7 @@ class Budget:
     __slots__ = ("left",)
 
     def __init__(self, size: int) -> None:
-        self.left = 6 * size + 100_000
+        self.left = 12 * size + 100_000
 
     def spend(self, amount: int) -> None:
         """Count characters that were looked at.
@@ -86,21 +89,46 @@ NEAR = Manner()
 
 
 class Cursor:
-    """Working state of one reading.
+    """Working state of one reading, and its findings.
 
-    ``notes``: the deviations. ``unclosed``: the containers whose end is missing. ``stopped``: the structure did not
-    close; what was read so far stands. ``cut``: the text ends inside a value, a name, or where one must follow.
-    ``forks``: the choices met ("closing", "bracket", "number"), where another manner may read something else. ``absorbed``: how many quotes nobody escaped were
-    taken into texts; ``swallowed``: what a text holds looks more
-    like the ends of two texts, or like the mark that is missing behind it. ``wrong_escapes``, ``path_escapes``: a backslash that escapes nothing was met, and one that does but
-    may stand for itself.
-    ``alone``: nothing stands before the value. ``refused``: the code of a rule that forbids the value (a repeated key, NaN). ``furthest``: where the reading is. ``places``: filled, when given, with
-    the index at which each value starts.
+    notes           the deviations
+    unclosed        the containers whose end is missing
+    stopped         the structure did not close; what was read so far stands
+    cut             the text ends inside a value, a name, or where one must follow
+    forks           the choices met ("closing", "bracket", "number"), where another manner may read something else
+    absorbed        how many quotes that nobody escaped were taken into texts
+    swallowed       a text looks more like the ends of two, or holds the very mark that is missing behind it
+    wrong_escapes   a backslash was met that escapes nothing
+    path_escapes    a backslash was met that escapes a letter, but may stand for itself
+    bare_keys       names without quotes were met
+    odd_white       unusual white space was met, and noted
+    alone           nothing stands before the value
+    refused         the code of a rule that forbids the value (a repeated key, NaN)
+    furthest        where the reading is
+    places          filled, when given, with the index at which each value starts
     """
 
     __slots__ = (
-        "absorbed", "alone", "bare_keys", "budget", "cut", "forks", "furthest", "manner", "notes", "path", "path_escapes", "places", "refused",
-        "stack", "stopped", "swallowed", "text", "unclosed", "wrong_escapes",
+        "absorbed",
+        "alone",
+        "bare_keys",
+        "budget",
+        "cut",
+        "forks",
+        "furthest",
+        "manner",
+        "notes",
+        "odd_white",
+        "path",
+        "path_escapes",
+        "places",
+        "refused",
+        "stack",
+        "stopped",
+        "swallowed",
+        "text",
+        "unclosed",
+        "wrong_escapes",
     )  # fmt: skip
 
     def __init__(
@@ -115,8 +143,8 @@ class Cursor:
         self.path: list[str | int] = []
         self.stack: list[str] = []
         self.unclosed: list[Path] = []
-        self.stopped = self.cut = self.bare_keys = self.wrong_escapes = self.path_escapes = False
-        self.swallowed = False
+        self.stopped = self.cut = self.swallowed = False
+        self.odd_white = self.bare_keys = self.wrong_escapes = self.path_escapes = False
         self.alone = True
         self.absorbed = 0
         self.forks: set[str] = set()
@@ -151,11 +179,21 @@ class Cursor:
 
     def skip(self, at: int) -> int:
         """Return the index of the next character that is neither white space nor comment."""
+        gap = _GAP.match(self.text, at)
+        assert gap is not None  # noqa: S101  # it matches everywhere, also nothing
+        self.furthest = at = gap.end()
+        if gap.lastindex is None:
+            return at
+        return self._skip_odd(at - 1)
+
+    def _skip_odd(self, at: int) -> int:
+        """Step over unusual white space and comments, and note them."""
         text = self.text
-        at = WHITE.match(text, at).end()  # type: ignore[union-attr]  # matches everywhere
-        while at < len(text) and (text[at] in "/#<" or not text[at].isascii()):
+        while at < len(text):
             if white := _ODD_WHITE.match(text, at):
-                self.note(white[0][:80], " ", "unusual white space")
+                if white[0].strip(" \t\r\n") and not self.odd_white:  # once is enough: it changes nothing
+                    self.odd_white = True
+                    self.note(white[0][:80], " ", "unusual white space")
                 at = white.end()
             elif comment := _COMMENT.match(text, at):
                 left_out = "..." in comment[0] or "…" in comment[0]
@@ -163,6 +201,5 @@ class Cursor:
                 at = comment.end()
             else:
                 break
-            at = WHITE.match(text, at).end()  # type: ignore[union-attr]
         self.furthest = at
         return at

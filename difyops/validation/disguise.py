@@ -23,6 +23,7 @@ _ESCAPED_BODY = re.compile(r'(?:[^"\\]|\\.)*', re.DOTALL)
 _CSV_QUOTES = re.compile(r'[{\[,:]\s*""[^",:}\]\s]')
 _DOUBLED = re.compile(r"\s*\{\{\s*[\"'\w]")
 
+ENCODED_TWICE = "encoded twice"
 Step = str | int
 
 
@@ -65,7 +66,7 @@ def undisguised(text: str) -> Iterator[tuple[str, str]]:
         body = _ESCAPED_BODY.match(text, start.start())
         decoded = _decoded(body[0]) if body is not None else None
         if decoded is not None:
-            yield decoded, "encoded twice"
+            yield decoded, ENCODED_TWICE
     if len(_CSV_QUOTES.findall(text)) > 1:
         yield text.replace('""', '"'), "doubled quotes"
     if "&quot;" in text and '"' not in text:

@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from difyops.validation import strict
-from difyops.validation.candidate import Candidate
+from difyops.validation.candidate import Candidate, Groups
 from difyops.validation.cursor import Budget, Note
 from difyops.validation.faults import AnswerError
-from difyops.validation.judge import Schema
+from difyops.validation.judge import Rules
 from difyops.validation.repair import readings_at
 from difyops.validation.verdict import EXTRACT, REPAIR, EnforceOptions
 
 _MARK = re.compile(r"[{\[]|<(/?)(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 _LOOKS_LIKE_JSON = re.compile(r"""\{\s*["'“][^"'“”\n]*["'”]\s*:|\[\s*[{\["]|\{\s*\\+"|\[\s*\{""")
-_FENCED_SCALAR = re.compile(r"\A\s*(?:```|~~~)[\w-]*[ \t]*\n?(.*?)\n?\s*(?:```|~~~)\s*\Z", re.DOTALL)
+_FENCE_OPENS = re.compile(r"\s*(```|~~~)[\w-]*")
 _EXTRA_CLOSERS = re.compile(r"\s*([}\]][}\]\s]*)(?=\Z|```|~~~|\n|[A-Za-z(])")
 _GOES_ON = re.compile(r"""\s*(?:,\s*(?:["'“]|[\w$]+\s*:|\Z)|:)""")
 _IS_A_MEMBER = re.compile(r"""["'”]\s*[:：]\s*\Z""")
@@ -29,14 +29,14 @@ _INK = re.compile(r"\S")
 _LONGEST_TALK = 80
 
 
-def candidates(text: str, schema: Schema, options: EnforceOptions) -> list[list[Candidate]]:
+def candidates(text: str, rules: Rules) -> Groups:
     """Return the readings of everything in ``text`` that looks like JSON; one group for each place."""
-    groups = _groups(text, schema, options)
+    groups = _groups(text, rules)
     if not groups:
-        groups = [group for group in (_fenced_scalar(text, options),) if group]
+        groups = [group for group in (_fenced_scalar(text, rules.options),) if group]
     starts = [group[0].start for group in groups]
     befores = [0, *(max(c.end for c in group) for group in groups)]
-    result: list[list[Candidate]] = []
+    result: Groups = []
     goes_on = False
     for number, group in enumerate(groups):
         following = starts[number + 1] if number + 1 < len(starts) else len(text)
@@ -47,8 +47,8 @@ def candidates(text: str, schema: Schema, options: EnforceOptions) -> list[list[
     return result
 
 
-def _groups(text: str, schema: Schema, options: EnforceOptions) -> list[list[Candidate]]:
-    groups: list[list[Candidate]] = []
+def _groups(text: str, rules: Rules) -> Groups:
+    groups: Groups = []
     damaged = False
     at = 0
     budget = Budget(len(text))
@@ -61,7 +61,7 @@ def _groups(text: str, schema: Schema, options: EnforceOptions) -> list[list[Can
                 at = _end_of_thinking(text, mark)
             continue
         start = mark.start()
-        group = readings_at(text, start, schema, options, budget)
+        group = readings_at(text, start, rules, budget)
         if not group:
             damaged = damaged or _LOOKS_LIKE_JSON.match(text, start) is not None
             continue
@@ -89,29 +89,32 @@ def without_thinking(text: str) -> str:
 
 def _fenced_scalar(text: str, options: EnforceOptions) -> list[Candidate]:
     """Read a number, text or literal that stands alone in a fence."""
-    body = _FENCED_SCALAR.match(text)
-    if body is None or not body[1].strip():
+    opening, whole = _FENCE_OPENS.match(text), text.rstrip()
+    if opening is None or not whole.endswith(opening[1]) or opening.end() > len(whole) - 3:
         return []
+    start, end = opening.end(), len(whole) - 3
     try:
-        value = strict.loads(body[1], options)
+        value = strict.loads(text[start:end], options)
     except (AnswerError, ValueError):
         return []
-    return [Candidate(value=value, start=body.start(1), end=body.end(1), rung=EXTRACT)]
+    return [Candidate(value=value, start=start, end=end, rung=EXTRACT)]
 
 
 def _in_context(candidate: Candidate, head: str, tail: str, text: str) -> Candidate:
     """Judge a candidate by what stands around it, and note the text that is left out."""
     notes = list(_talk(candidate, text))
-    extra = _EXTRA_CLOSERS.match(tail)
-    if extra is not None and not _is_daring(candidate):
+    daring = _is_daring(candidate)
+    rung = candidate.rung
+    if not daring and (extra := _EXTRA_CLOSERS.match(tail)) is not None:
         notes.append(Note((), extra[1].strip(), "", "extra bracket"))
-        candidate = replace(candidate, rung=REPAIR)
-        tail = tail[extra.end() :]
-    candidate = replace(candidate, notes=(*candidate.notes, *notes))
+        rung, tail = REPAIR, tail[extra.end() :]
     fits = not (_IS_A_MEMBER.search(head[-40:]) or _GOES_ON.match(tail) or _closes_unopened(tail))
-    if fits and _is_daring(candidate):
+    if fits and daring:
         fits = '"' not in tail
-    return candidate if fits else candidate.doubted("not_json")
+    if fits and not notes:
+        return candidate
+    doubt = candidate.doubt if fits else candidate.doubt or "not_json"
+    return replace(candidate, notes=(*candidate.notes, *notes), rung=rung, doubt=doubt)
 
 
 def _is_daring(candidate: Candidate) -> bool:

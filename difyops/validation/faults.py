@@ -1,22 +1,22 @@
 """The ways an answer can fail, each a class with a stable code. All of them mean "the answer is no" (exit code 5).
 
-    AnswerError                  violates         (also the base: the schema does not allow the value)
-    ├── EmptyAnswer              empty            nothing but white space, or only a thinking block
-    ├── RefusedAnswer            refusal          the model declined to answer
-    ├── TruncatedAnswer          truncated        the text ends before the JSON does
-    ├── SchemaEcho               schema_echo      the schema came back instead of data
-    ├── NotJson                  not_json         no JSON that can be read without guessing
-    ├── AmbiguousAnswer          ambiguous        several different values satisfy the schema
-    ├── ValueMissing             value_missing    a member stands there without a value, or was left out ("...")
-    ├── TooManyEdits             too_many_edits   more repairs than allowed
-    ├── DuplicateKeys            duplicate_keys   an object names a member twice
-    ├── NotFinite                not_finite       NaN, Infinity, or a number too large for a double
-    ├── HugeNumber               huge_number      an integer of more than 4,300 digits
-    ├── LoneSurrogate            lone_surrogate   half of a UTF-16 pair: not a character
-    ├── NotText                  not_text         bytes that are not UTF-8
-    ├── BadLine                  bad_line         a line of a batch that is not the JSON it should be
-    ├── TooDeep                  too_deep         more levels of nesting than allowed
-    └── TooLarge                 too_large        more characters than allowed
+AnswerError                  violates         (also the base: the schema does not allow the value)
+├── EmptyAnswer              empty            nothing but white space, or only a thinking block
+├── RefusedAnswer            refusal          the model declined to answer
+├── TruncatedAnswer          truncated        the text ends before the JSON does
+├── SchemaEcho               schema_echo      the schema came back instead of data
+├── NotJson                  not_json         no JSON that can be read without guessing
+├── AmbiguousAnswer          ambiguous        several different values satisfy the schema
+├── ValueMissing             value_missing    a member stands there without a value, or was left out ("...")
+├── TooManyEdits             too_many_edits   more repairs than allowed
+├── DuplicateKeys            duplicate_keys   an object names a member twice
+├── NotFinite                not_finite       NaN, Infinity, or a number too large for a double
+├── HugeNumber               huge_number      an integer of more than 4,300 digits
+├── LoneSurrogate            lone_surrogate   half of a UTF-16 pair: not a character
+├── NotText                  not_text         bytes that are not UTF-8
+├── BadLine                  bad_line         a line of a batch that is not the JSON it should be
+├── TooDeep                  too_deep         more levels of nesting than allowed
+└── TooLarge                 too_large        more characters than allowed
 """
 
 from __future__ import annotations
@@ -129,6 +129,13 @@ class BadLine(AnswerError):
     sentence = "The line is neither a JSON string nor an object with `answer`."
 
 
+class NoAnswer(AnswerError):
+    """The run failed, or was never made: there is nothing to judge."""
+
+    code = "no_answer"
+    sentence = "There is no answer: the run failed or was not made."
+
+
 class TooDeep(AnswerError):
     """More levels of nesting than allowed."""
 
@@ -137,13 +144,14 @@ class TooDeep(AnswerError):
 
 
 class TooLarge(AnswerError):
-    """More characters than allowed."""
+    """More characters than allowed, or more readings than bounded time permits."""
 
     code = "too_large"
-    sentence = "The answer is too large."
+    sentence = "The answer is too large, or too tangled, to be read in bounded time."
 
 
-_BY_CODE: dict[str, type[AnswerError]] = {cls.code: cls for cls in (AnswerError, *AnswerError.__subclasses__())}
+_CLASSES: tuple[type[AnswerError], ...] = (AnswerError, *AnswerError.__subclasses__())
+_BY_CODE = {cls.code: cls for cls in _CLASSES}
 
 
 def fault(code: str, message: str | None = None) -> AnswerError:

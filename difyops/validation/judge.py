@@ -1,15 +1,17 @@
 """The judge: does a value satisfy a schema? The only home of jsonschema-rs.
 
-A schema is compiled once and asked often. Draft 4 to 2020-12 (``$schema`` chooses, 2020-12 when absent), ``format`` is
-asserted, ``$ref`` stays inside the document. ``pattern`` runs on a linear-time engine; only a pattern that this engine
-lacks (look-around, back-references) runs on a backtracking one, with at most 100,000 steps back, after which the value
-counts as a violation. So no answer can make a pattern hang.
+A schema is compiled once and asked often. Draft 4 to 2020-12 (``$schema`` chooses, 2020-12 when absent), ``format``
+is asserted, ``$ref`` stays inside the document, nothing is ever fetched. ``pattern`` runs on a linear-time engine; one
+that this engine lacks (look-around, back-references) runs on a backtracking one, with at most 20,000 steps back, and
+only for values of at most 20,000 characters of text in all; beyond either the value counts as a violation. So no answer
+can make a pattern hang.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -17,10 +19,12 @@ from typing import Any
 import jsonschema_rs
 
 from difyops.errors import ConfigError
-from difyops.validation.verdict import Path, Violation, pointer_of, shown
+from difyops.validation.verdict import EnforceOptions, Path, Violation, pointer_of, shown
 
 _LINEAR = jsonschema_rs.RegexOptions(size_limit=10_000_000)
-_BACKTRACKING = jsonschema_rs.FancyRegexOptions(backtrack_limit=100_000, size_limit=10_000_000)
+_BACKTRACKING = jsonschema_rs.FancyRegexOptions(backtrack_limit=20_000, size_limit=10_000_000)
+_MOST_TEXT = 20_000
+_DRAFTS = re.compile(r"https?://json-schema\.org/(?:draft-0[467]/schema|draft/20(?:19-09|20-12)/schema)#?")
 _MOST_VIOLATIONS = 100
 
 
@@ -33,9 +37,12 @@ class Schema:
     accepts: Any = field(repr=False, compare=False)
     """``accepts(value) -> bool``. The value must hold no lone surrogate."""
     _validator: Any = field(repr=False, compare=False)
+    _backtracks: bool = field(default=False, repr=False, compare=False)
 
     def violations(self, value: object) -> tuple[tuple[Path, Violation], ...]:
         """Return what the schema does not allow, with the path of each; at most 100."""
+        if self._backtracks and _holds_too_much_text(value):
+            return (((), _TOO_MUCH_TEXT),)
         found = []
         for error in self._validator.iter_errors(value):
             found.append(_violation(error))
@@ -44,7 +51,15 @@ class Schema:
         return tuple(found)
 
 
-def compile_schema(document: Mapping[str, Any] | bool) -> Schema:
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What an answer is judged by: the schema, and how far the ladder may go."""
+
+    schema: Schema
+    options: EnforceOptions
+
+
+def compile_schema(document: dict[str, Any] | bool) -> Schema:
     """Return the compiled schema.
 
     Raises:
@@ -52,14 +67,52 @@ def compile_schema(document: Mapping[str, Any] | bool) -> Schema:
     """
     if not isinstance(document, dict | bool):
         raise ConfigError(f"A schema is an object (or true or false), not {type(document).__name__}.")
+    draft = document.get("$schema", "") if isinstance(document, dict) else ""
+    if draft and not (isinstance(draft, str) and _DRAFTS.fullmatch(draft)):
+        raise ConfigError(
+            f"The schema is written for {shown(draft)}, which is not a known meta-schema.",
+            hint="Use Draft 4, 6, 7, 2019-09 or 2020-12 (leave $schema out for 2020-12).",
+        )
     try:
-        jsonschema_rs.meta.validate(document)
-        validator = _validator(document)
+        validator, backtracks = _validator(document)
     except jsonschema_rs.ValidationError as error:
         raise _schema_error(error) from None
     except (jsonschema_rs.ReferencingError, ValueError, RecursionError) as error:
         raise ConfigError(f"The schema cannot be used: {_first_line(error)}") from None
-    return Schema(document, frozenset(_declared(document)), validator.is_valid, validator)
+    accepts = _bounded(validator.is_valid) if backtracks else validator.is_valid
+    return Schema(document, frozenset(_declared(document)), accepts, validator, backtracks)
+
+
+def _bounded(is_valid: Callable[[object], bool]) -> Callable[[object], bool]:
+    def accepts(value: object) -> bool:
+        return not _holds_too_much_text(value) and is_valid(value)
+
+    return accepts
+
+
+def _holds_too_much_text(value: object) -> bool:
+    size = 0
+    todo = [value]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, str):
+            size += len(node)
+            if size > _MOST_TEXT:
+                return True
+        elif isinstance(node, dict):
+            todo.extend(node)
+            todo.extend(node.values())
+        elif isinstance(node, list):
+            todo.extend(node)
+    return False
+
+
+_TOO_MUCH_TEXT = Violation(
+    pointer="",
+    value=None,
+    expected=f"pattern: at most {_MOST_TEXT:,} characters",
+    message="There is too much text for a pattern with look-around or back-references.",
+)
 
 
 def compiled(schema: Schema | Mapping[str, Any] | bool) -> Schema:
@@ -77,13 +130,18 @@ def _remembered(text: str) -> Schema:
     return compile_schema(json.loads(text))
 
 
-def _validator(document: Mapping[str, Any] | bool) -> Any:
+def _validator(document: dict[str, Any] | bool) -> tuple[Any, bool]:
+    """Return the validator, and whether it needs the backtracking engine."""
     try:
-        return jsonschema_rs.validator_for(document, validate_formats=True, offline=True, pattern_options=_LINEAR)
+        return _built(document, _LINEAR), False
     except jsonschema_rs.ValidationError as error:
         if error.kind.name != "format":
             raise
-        return jsonschema_rs.validator_for(document, validate_formats=True, offline=True, pattern_options=_BACKTRACKING)
+        return _built(document, _BACKTRACKING), True
+
+
+def _built(document: dict[str, Any] | bool, patterns: Any) -> Any:
+    return jsonschema_rs.validator_for(document, validate_formats=True, offline=True, pattern_options=patterns)
 
 
 def _schema_error(error: jsonschema_rs.ValidationError) -> ConfigError:
@@ -94,11 +152,10 @@ def _schema_error(error: jsonschema_rs.ValidationError) -> ConfigError:
             f"The schema refers to something outside itself: {message.split(' is not present')[0]}",
             hint="Copy the definition under $defs and refer to it as #/$defs/NAME; nothing is fetched.",
         )
-    if "Unknown meta-schema" in message:
-        return ConfigError(f"{message.split('.')[0]}.", hint="Use Draft 4, 6, 7, 2019-09 or 2020-12.")
     path = tuple(error.instance_path)
     return ConfigError(
-        f"The schema is wrong at {pointer_of(path) or '/'}: {message}", details={"pointer": pointer_of(path)}
+        f"The schema is wrong at {pointer_of(path) or '/'}: {message}",
+        details={"pointer": pointer_of(path), "path": path},
     )
 
 
@@ -109,7 +166,10 @@ def _violation(error: jsonschema_rs.ValidationError) -> tuple[Path, Violation]:
     if len(message) > 300:
         message = message[:140] + " … " + message[-140:]
     return path, Violation(
-        pointer=pointer_of(path), value=shown(error.instance), expected=_expected(kind, error.kind.value), message=message
+        pointer=pointer_of(path),
+        value=shown(error.instance),
+        expected=_expected(kind, error.kind.value),
+        message=message,
     )
 
 

@@ -17,12 +17,12 @@ from difyops.validation.choice import strangers
 from difyops.validation.cursor import Note
 from difyops.validation.extract import without_thinking
 from difyops.validation.faults import AnswerError
-from difyops.validation.judge import Schema
-from difyops.validation.verdict import REPAIR, EnforceOptions
+from difyops.validation.judge import Rules
+from difyops.validation.verdict import REPAIR
 
 _REGION = re.compile(r"""(?s)\A\s*(?:(?:```|~~~)[\w-]*\s*)?[^\[{"]*(?P<body>["\[{].*[\]}])(?P<rest>.*)\Z""")
 _QUIET_REST = re.compile(r"""\s*(?:(?:```|~~~)[^"{}\[\]]*)?\Z""")
-_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[{}\[\],:"]', re.DOTALL)
+_MARK = re.compile(r'"(?:[^"\\\n]|\\.)*"|[{}\[\],:"]', re.DOTALL)
 _LAST_CLOSERS = re.compile(r"[\s}\]]*\Z")
 _WORD_START = re.compile(r"(?<=[\[{,:\s])[^\s\[\]{},:\"]")
 _WORD_END = re.compile(r"[^\s\[\]{},:\"](?=\s*[,:}\]\n])")
@@ -42,7 +42,7 @@ _REASONS = {
 Change = tuple[int, str, str]  # index, what stands there, what should
 
 
-def one_edit_away(text: str, schema: Schema, options: EnforceOptions) -> list[Candidate]:
+def one_edit_away(text: str, rules: Rules) -> list[Candidate]:
     """Return the candidates, with different values, that one bracket or quote makes valid."""
     text = without_thinking(text)
     region = _REGION.match(text) if len(text) <= 4 * _LONGEST else None
@@ -55,10 +55,10 @@ def one_edit_away(text: str, schema: Schema, options: EnforceOptions) -> list[Ca
             break
         changed = body[:index] + after + body[index + len(before) :]
         try:
-            value = strict.loads(changed, options)
+            value = strict.loads(changed, rules.options)
         except (AnswerError, ValueError):
             continue
-        if not schema.accepts(value) or strangers(value, schema):
+        if not rules.schema.accepts(value) or strangers(value, rules.schema):
             continue
         if _slipped_in(body, index, after):
             return []
@@ -75,21 +75,21 @@ def _around(text: str, index: int) -> str:
 
 def _changes(body: str) -> Iterator[Change]:
     """Yield the changes that can balance what is out of balance: one kind of bracket, or the quotes."""
-    tokens = [(match[0], match.start()) for match in _TOKEN.finditer(body)]
-    bare = [(token, at) for token, at in tokens if token == '"']
+    marks = [(match[0], match.start()) for match in _MARK.finditer(body)]
+    bare = [(mark, at) for mark, at in marks if mark == '"']
     last = _LAST_CLOSERS.search(body)
     limit = last.start() if last is not None else len(body)
     if bare:
         yield from _quotes(body, limit)
         return
     for opening, closing in ("{}", "[]"):
-        surplus = sum((token == opening) - (token == closing) for token, _ in tokens)
+        surplus = sum((mark == opening) - (mark == closing) for mark, _ in marks)
         if surplus == 1:
-            yield from ((at, "", closing) for at in _after_items(tokens, limit))
-            yield from ((at, opening, "") for at in _doubled(tokens, opening))
+            yield from ((at, "", closing) for at in _after_items(marks, limit))
+            yield from ((at, opening, "") for at in _doubled(marks, opening))
         elif surplus == -1:
-            yield from ((at, "", opening) for at in _before_items(tokens))
-            yield from ((at, closing, "") for token, at in tokens if token == closing and not _joins(body, at))
+            yield from ((at, "", opening) for at in _before_items(marks))
+            yield from ((at, closing, "") for mark, at in marks if mark == closing and not _joins(body, at))
 
 
 def _joins(body: str, at: int) -> bool:
@@ -115,23 +115,21 @@ def _slipped_in(body: str, at: int, added: str) -> bool:
     return added in ("{", "[") and body[at:].lstrip().startswith('"' + added)
 
 
-def _doubled(tokens: list[tuple[str, int]], opening: str) -> Iterator[int]:
+def _doubled(marks: list[tuple[str, int]], opening: str) -> Iterator[int]:
     """Yield where the same bracket opens twice in a row."""
-    for (token, at), (following, _) in pairwise(tokens):
-        if token == following == opening and (at or opening == "{"):
+    for (mark, at), (following, _) in pairwise(marks):
+        if mark == following == opening and (at or opening == "{"):
             yield at
 
 
-def _after_items(tokens: list[tuple[str, int]], limit: int) -> Iterator[int]:
-    for token, at in tokens:
-        if token == "," and at < limit:
-            yield at
-        elif token in "}]" and at < limit:
+def _after_items(marks: list[tuple[str, int]], limit: int) -> Iterator[int]:
+    for mark, at in marks:
+        if at < limit and mark in ",}]":
             yield at
 
 
-def _before_items(tokens: list[tuple[str, int]]) -> Iterator[int]:
+def _before_items(marks: list[tuple[str, int]]) -> Iterator[int]:
     yield 0
-    for token, at in tokens:
-        if token in "[{,:":
+    for mark, at in marks:
+        if mark in "[{,:":
             yield at + 1

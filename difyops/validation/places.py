@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -21,11 +22,17 @@ def with_lines(
         return tuple(violation for _, violation in violations)
     places: dict[Path, int] = {}
     reader = Reader(text, options=options, places=places)
-    try:
-        reader.read(start)
-    except Unreadable:
-        pass  # what was read before the stop is still right
+    with contextlib.suppress(Unreadable):  # what was read before the stop is still right
+        reader.read(reader.skip(start))
     return tuple(replace(violation, line=_line(text, _nearest(places, path))) for path, violation in violations)
+
+
+def line_of(text: str, path: Path) -> int:
+    """Return the 1-based line of a place in a JSON text, of the nearest place above when it is not there."""
+    places: dict[Path, int] = {}
+    with contextlib.suppress(Unreadable):
+        Reader(text, places=places).read(len(text) - len(text.lstrip()))
+    return _line(text, _nearest(places, path)) or 1
 
 
 def _nearest(places: dict[Path, int], path: Path) -> int | None:

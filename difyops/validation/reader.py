@@ -10,8 +10,20 @@ from __future__ import annotations
 
 import re
 
-from difyops.validation import scalars, strings
-from difyops.validation.cursor import ELEMENT, KEY, KEY_AHEAD, MEMBER, NEAR, QUOTES, Budget, Cursor, Manner, Place, Unreadable
+from difyops.validation import scalars, strict, strings
+from difyops.validation.cursor import (
+    ELEMENT,
+    KEY,
+    KEY_AHEAD,
+    MEMBER,
+    NEAR,
+    QUOTES,
+    Budget,
+    Cursor,
+    Manner,
+    Place,
+    Unreadable,
+)
 from difyops.validation.verdict import DEFAULTS, EnforceOptions, Path, shown
 
 _CLOSER = {"{": "}", "[": "]", "(": ")"}
@@ -23,15 +35,22 @@ _BARE_KEY = re.compile(r"([A-Za-z_$\u00a1-\u2017\u2030-\ufefe][\w$.\-]*(?: [\w$.
 _KEY_WITHOUT_OPENING = re.compile(r"([^\W\d][\w$.\- ]*)[\"']\s*(?=[:：=])")
 _KEY_WITHOUT_CLOSING = re.compile(r"[\"']([^\W\d][\w$.\-]*)\s*(?=[:：])")
 _SLIPPED_IN = re.compile(r"""([}\],，])["'”`][\s}\]]*\Z""")
+_NEXT = {
+    "{": re.compile(r'[ \t\r\n]*,[ \t\r\n]*(?=")'),
+    "[": (_element := re.compile(r'[ \t\r\n]*,[ \t\r\n]*(?=["{\[\d\-])')),
+    "(": _element,
+}
+"""The usual: a comma and the start of the next item."""
 _ELLIPSIS = re.compile(r"\.\.\.+|…")
 _COLON_AHEAD = re.compile(r"\s*[:：]")
+_MAY_BE_SOUND = re.compile(r'\{[ \t\r\n]*["}]|\[[ \t\r\n]*["\[{\]\dtfn-]')
 _ELEMENT_AHEAD = re.compile(r"""["'“„`{\[\d\-]|(?:true|false|null|True|False|None)\b""")
 
 
 class Reader(Cursor):
     """Reads one value from a text; used once. See ``Cursor`` for its findings."""
 
-    __slots__ = ("options",)
+    __slots__ = ("options", "sound_tries")
 
     def __init__(
         self,
@@ -44,6 +63,7 @@ class Reader(Cursor):
     ) -> None:
         super().__init__(text, manner, budget=budget, places=places)
         self.options = options
+        self.sound_tries = 0 if manner.literal or places is not None else 4
 
     def read(self, start: int) -> tuple[object, int]:
         """Return the value at ``start`` and the index after it.
@@ -54,8 +74,11 @@ class Reader(Cursor):
         self.alone = _PROSE_BEFORE.fullmatch(self.text, 0, start) is not None
         try:
             return self._value(start, MEMBER)
+        except RecursionError:  # the caller stands deep already
+            self.refuse("too_deep")
+            raise Unreadable from None
         finally:
-            self.budget.left -= max(0, self.furthest - start) + 50
+            self.budget.left -= max(0, self.furthest - start) + 20
 
     def not_finite(self, spelled: str) -> None:
         """Refuse the number, or note that it became null where the options want that."""
@@ -65,12 +88,15 @@ class Reader(Cursor):
             self.refuse("not_finite")
 
     def _value(self, at: int, place: Place) -> tuple[object, int]:
-        at = self.skip(at)
         if self.places is not None:
             self.places[tuple(self.path)] = at
         head = self.text[at : at + 1]
         if head == '"':
             return strings.read(self, at, place)
+        if self.sound_tries and self.stack and _MAY_BE_SOUND.match(self.text, at):
+            part = self._sound_part(at)
+            if part is not None:
+                return part
         if head == "{":
             return self._object(at)
         if head == "[" or (head == "(" and self.stack):
@@ -82,7 +108,15 @@ class Reader(Cursor):
             return strings.read(self, at, place)
         return scalars.read(self, at, place)
 
-    # -- objects ------------------------------------------------------------------------------------------------
+    def _sound_part(self, at: int) -> tuple[object, int] | None:
+        """Read a part that is strict JSON at full speed; ``None`` when it is not. After a few, no more is tried."""
+        part = strict.sound_part(self.text, at, self.options.max_depth - len(self.stack))
+        if part is None:
+            self.sound_tries -= 1
+            return None
+        self.furthest = part[1]
+        self.path_escapes = self.path_escapes or strings.PATH.search(self.text, at, part[1]) is not None
+        return part
 
     def _object(self, at: int) -> tuple[dict[str, object], int]:
         self._enter("{")
@@ -187,8 +221,6 @@ class Reader(Cursor):
             return at
         raise Unreadable
 
-    # -- arrays -------------------------------------------------------------------------------------------------
-
     def _array(self, at: int) -> tuple[list[object], int]:
         kind = self._enter(self.text[at])
         elements: list[object] = []
@@ -215,8 +247,6 @@ class Reader(Cursor):
         """Return whether the text just read in an array is a member's name: the array was never closed."""
         return "{" in self.stack and not self.stopped and _COLON_AHEAD.match(self.text, at) is not None
 
-    # -- what stands between items ------------------------------------------------------------------------------
-
     def _before_item(self, kind: str, at: int) -> tuple[int, bool]:
         """Step over what may stand before an item. Return the item's index, or the end of the container and False."""
         comma = False
@@ -242,6 +272,8 @@ class Reader(Cursor):
         """Step over what follows an item. Return the next item's index, or the end of the container and False."""
         if self.stopped:
             return end, False
+        if (plain := _NEXT[kind].match(self.text, end)) is not None:
+            return plain.end(), True
         at = self.skip(end)
         head = self.text[at : at + 1]
         if head == _CLOSER[kind]:

@@ -11,11 +11,14 @@ import re
 from difyops.validation.cursor import ELEMENT, KEY_AHEAD, QUOTES, WHITE, Cursor, Place, Unreadable
 
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?(?=[\s,，;:}\])#]|//|/\*|\Z)")
+_THOUSANDS = r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?(?=\s*(?:[}\n]|,\s*[\"'}\n]))"
+_GROUPED = re.compile(_THOUSANDS)
 _ODD_NUMBER = re.compile(
-    r"(?P<hex>[+-]?0[xX][0-9a-fA-F]+)|(?P<grouped>[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?(?=\s*(?:[}\n]|,\s*[\"'}\n])))"
+    rf"(?P<hex>[+-]?0[xX][0-9a-fA-F]+)|(?P<grouped>{_THOUSANDS})"
     r"|(?P<plain>[+-]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?\d+)?)"
 )
 _DELIMITER = re.compile(r"[\s,，;}\])#]|//|/\*|\Z")
+_CLOSES_NUMBER = frozenset(",}]")
 _WORD = re.compile(r"[A-Za-z]+")
 _LITERALS: dict[str, object] = {"true": True, "false": False, "null": None}
 _FOREIGN: dict[str, object] = {"none": None, "nil": None, "true": True, "false": False, "null": None}
@@ -34,7 +37,7 @@ def read(cursor: Cursor, at: int, place: Place) -> tuple[object, int]:
         Unreadable: nothing that stands for a value.
     """
     number = _NUMBER.match(cursor.text, at)
-    if number is not None:
+    if number is not None and (place is ELEMENT or not _GROUPED.match(cursor.text, at)):
         return _number(cursor, number)
     word = _WORD.match(cursor.text, at)
     if word is not None and _DELIMITER.match(cursor.text, word.end()):
@@ -55,7 +58,7 @@ def _number(cursor: Cursor, number: re.Match[str]) -> tuple[object, int]:
     end = number.end()
     digits = number[0]
     value = _value_of(cursor, digits, is_integer=number[1] is None and number[2] is None)
-    if _may_lack_digits(cursor, end):
+    if cursor.text[end : end + 1] not in _CLOSES_NUMBER and _may_lack_digits(cursor, end):
         cursor.cut_off(digits[:80], value)
     return value, end
 

@@ -21,7 +21,7 @@ _QUOTED_NAME = (
 _COLON = r"(?:[:：]|=>?)"
 _COMMENT = r"//|/\*|\#[ ]"
 _END = r"\Z|```|~~~"
-_PATH = re.compile(r"[A-Za-z]:\\[bfnrtu]|\\\w+\\[bfnrt]\w")
+PATH = re.compile(r"[A-Za-z]:\\[bfnrtu]|\\\w+\\[bfnrt]\w")
 _SEEKERS = {quote: re.compile(f"[\\\\{closers}]") for quote, closers in QUOTES.items()}
 _SCAN: Callable[[str, int, bool], tuple[str, int]] = json.decoder.scanstring  # type: ignore[attr-defined]
 
@@ -74,8 +74,8 @@ def _content(cursor: Cursor, raw: str, quote: str) -> str:
     if quote == '"' and "\\" in raw and not _RAW_CONTROL.search(raw):
         try:
             value, end = _SCAN(f'{raw}"', 0, True)
-            if end == len(raw) + 1 and not (cursor.manner.literal and _PATH.search(raw)):
-                cursor.path_escapes = cursor.path_escapes or _PATH.search(raw) is not None
+            if end == len(raw) + 1 and not (cursor.manner.literal and PATH.search(raw)):
+                cursor.path_escapes = cursor.path_escapes or PATH.search(raw) is not None
                 return value
         except ValueError:
             pass
@@ -185,7 +185,7 @@ _SMART = "“”„‘’‚«»＂"
 
 
 def _decode(raw: str, quote: str, *, literal: bool) -> tuple[str, list[str]]:
-    """Return the text that ``raw`` stands for, and the names of its slips; ``escape`` marks a right escape of a letter."""
+    """Return what ``raw`` stands for, and the names of its slips; ``escape`` marks a right escape of a letter."""
     slips: dict[str, None] = {}
 
     def as_json(found: re.Match[str]) -> str:
@@ -195,10 +195,11 @@ def _decode(raw: str, quote: str, *, literal: bool) -> tuple[str, list[str]]:
             return '\\"' if spot == '"' else f"\\u{ord(spot):04x}"
         follows = spot[1:2]
         if follows == "'" or (follows in _SMART and follows and quote in _SMART):
+            slips["escaped quote"] = None
             return "'" if follows == "'" else '\\"'
         if follows and follows in '"\\/' and not (literal and follows == "\\"):
             return spot
-        if not literal and (follows and follows in "bfnrt" or len(spot) == 6):
+        if not literal and ((follows and follows in "bfnrt") or len(spot) == 6):
             slips["escape"] = None
             return spot
         slips["wrong escape"] = None

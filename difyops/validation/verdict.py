@@ -139,15 +139,18 @@ DEFAULTS = EnforceOptions()
 
 def pointer_of(path: Path) -> str:
     """Return the JSON Pointer (RFC 6901) of a path of keys and indexes."""
+    if not path:
+        return ""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
 
 
 def shown(value: object, limit: int = 80) -> object:
     """Return a value small enough for a message: scalars stay, long text is cut, containers are described."""
     if isinstance(value, str):
-        return value if len(value) <= limit else value[: limit - 1] + "…"
+        text = value if len(value) <= limit else value[: limit - 1] + "…"
+        return text if text.isascii() else text.encode("utf-8", "replace").decode()
     if isinstance(value, dict):
-        return f"object with {len(value)} members"
+        return f"object of {len(value)}"
     if isinstance(value, list):
         return f"array of {len(value)}"
     return value

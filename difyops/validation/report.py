@@ -1,0 +1,120 @@
+"""Verdicts in the words of other programs: JUnit, SARIF 2.1.0, Nagios. Pure functions, result to text.
+
+Remote text is data in each of these formats: it cannot end a line, an element or a string.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from xml.sax.saxutils import escape, quoteattr
+
+from difyops.validation.batch import Judged, Summary
+from difyops.validation.verdict import Verdict
+
+# What XML 1.0 cannot hold, and what a terminal obeys.
+_HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff\ud800-\udfff]")
+_SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
+
+
+def junit(results: Sequence[Judged], *, name: str = "difyops validate") -> str:
+    """Return JUnit XML: one answer is one test case; a failure carries its violations."""
+    failed = sum(not judged.verdict.ok for judged in results)
+    cases = "".join(_case(judged, name) for judged in results)
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f'<testsuites><testsuite name={_attribute(name)} tests="{len(results)}" failures="{failed}" errors="0">\n'
+        f"{cases}</testsuite></testsuites>\n"
+    )
+
+
+def sarif(results: Sequence[Judged], *, uri: str, version: str = "0", batch: bool = False) -> str:
+    """Return SARIF 2.1.0: one result for each violation, at its line of the file ``uri``.
+
+    In a ``batch`` that is the line of the answer; else the line inside the answer, which is the file.
+    """
+    failed = [judged for judged in results if not judged.verdict.ok]
+    found = [item for judged in failed for item in _sarif_results(judged, uri, batch=batch)]
+    rules = sorted({str(item["ruleId"]) for item in found})
+    driver = {"name": "difyops", "version": version, "rules": [{"id": rule} for rule in rules]}
+    log = {"$schema": _SARIF, "version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": found}]}
+    return json.dumps(log, indent=2) + "\n"
+
+
+def nagios(summary: Summary, *, min_first_pass: float | None = None) -> str:
+    """Return one line for a monitoring plugin, with performance data after the bar."""
+    word = ("OK", "WARNING", "CRITICAL", "UNKNOWN")[nagios_code(summary, min_first_pass=min_first_pass)]
+    errors = ", ".join(f"{count} {code}" for code, count in list(summary.errors.items())[:5])
+    said = f"{summary.valid} of {summary.total} answers valid" + (f" ({errors})" if errors else "")
+    rate = "U" if summary.first_pass_rate is None else f"{summary.first_pass_rate:.4f}"
+    bound = "" if min_first_pass is None else f"{min_first_pass:g}:"
+    return (
+        f"DIFYOPS {word} - {said} | 'valid'={summary.valid};;;0;{summary.total} "
+        f"'first_pass'={rate};;{bound};0;1 'failed'={summary.total - summary.valid};;;0;{summary.total}\n"
+    )
+
+
+def nagios_code(summary: Summary, *, min_first_pass: float | None = None) -> int:
+    """Return what a monitoring plugin exits with: 0 ok, 2 critical, 3 when nothing was judged."""
+    if not summary.total:
+        return 3
+    if min_first_pass is not None:
+        return 2 if summary.gate(min_first_pass) else 0
+    return 0 if summary.valid == summary.total else 2
+
+
+def _case(judged: Judged, suite: str) -> str:
+    head = f"<testcase classname={_attribute(suite)} name={_attribute(str(judged.id))}"
+    verdict = judged.verdict
+    if verdict.ok:
+        return f"{head}/>\n" if not verdict.edits else f"{head}><system-out>{_edits(verdict)}</system-out></testcase>\n"
+    lines = [_told(item.line, item.pointer, item.message) for item in verdict.violations]
+    body = escape(harmless("\n".join(lines) or verdict.message or ""))
+    return (
+        f"{head}><failure type={_attribute(verdict.error or '')} message={_attribute(verdict.message or '')}>"
+        f"{body}</failure></testcase>\n"
+    )
+
+
+def _edits(verdict: Verdict) -> str:
+    lines = [f"{edit.pointer or '/'}: {edit.reason}: {edit.before!r} -> {edit.after!r}" for edit in verdict.edits]
+    return escape(harmless("\n".join(lines)))
+
+
+def _told(line: int | None, pointer: str, message: str) -> str:
+    return f"{f'line {line}: ' if line else ''}{pointer or '/'}: {message}"
+
+
+def _sarif_results(judged: Judged, uri: str, *, batch: bool) -> list[dict[str, object]]:
+    verdict = judged.verdict
+    if not verdict.violations:
+        return [_sarif_result(verdict.error or "violates", verdict.message or "", uri, judged.line)]
+    return [
+        _sarif_result(
+            item.expected.split(":", 1)[0],
+            f"{item.pointer or '/'}: {item.message}",
+            uri,
+            (None if batch else item.line) or judged.line,
+        )
+        for item in verdict.violations
+    ]
+
+
+def _sarif_result(rule: str, message: str, uri: str, line: int) -> dict[str, object]:
+    place = {"artifactLocation": {"uri": uri}, "region": {"startLine": max(1, line)}}
+    return {
+        "ruleId": rule,
+        "level": "error",
+        "message": {"text": harmless(message)},
+        "locations": [{"physicalLocation": place}],
+    }
+
+
+def _attribute(text: str) -> str:
+    return quoteattr(harmless(text).replace("\n", " ")[:500])
+
+
+def harmless(text: str) -> str:
+    """Return text without what XML cannot hold and a terminal would obey."""
+    return _HARMFUL.sub("\ufffd", text)

@@ -1,0 +1,166 @@
+"""The ladder as a caller sees it: which rung gives the value, and what each kind of bad answer is called."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from difyops.errors import AnswerIsNo
+from difyops.validation import EnforceOptions, compile_schema, enforce
+from difyops.validation.faults import AmbiguousAnswer, AnswerError, EmptyAnswer, SchemaEcho, codes, fault
+
+DOCUMENT: dict[str, Any] = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+    "required": ["name", "age"],
+}
+SCHEMA = compile_schema(DOCUMENT)
+ANNA = {"name": "Anna", "age": 7}
+TEXT = json.dumps(ANNA)
+
+
+@pytest.mark.parametrize(
+    ("text", "rung"),
+    [
+        (TEXT, "strict"),
+        (f"  \n{TEXT}\n", "strict"),
+        (f"```json\n{TEXT}\n```", "extract"),
+        (f"~~~\n{TEXT}\n~~~", "extract"),
+        (f"```json\n{TEXT}", "extract"),
+        (f"Sure, as in [1] and {{x}}: {TEXT} Bye!", "extract"),
+        (f"<think>{{'name': 'Bob', 'age': 1}} {json.dumps({'name': 'Bob', 'age': 1})}</think>{TEXT}", "extract"),
+        (f"Maybe {json.dumps({'name': 'Bob', 'age': 1})}.\n</think>\n{TEXT}", "extract"),
+        (f"\ufeff{TEXT}", "extract"),
+        (f"{TEXT}\n{TEXT}", "extract"),
+        (f'{{"name": "only"}} is wrong, {TEXT} is right', "extract"),
+        (json.dumps(TEXT), "extract"),
+        (json.dumps(json.dumps(TEXT)), "extract"),
+        (TEXT.replace('"', '\\"'), "extract"),
+        (json.dumps({"name": "submit", "arguments": ANNA}), "extract"),
+        (json.dumps({"name": "submit", "arguments": TEXT}), "extract"),
+        (json.dumps({"tool_calls": [{"type": "function", "function": {"name": "f", "arguments": TEXT}}]}), "extract"),
+        (json.dumps({"action": "submit", "action_input": ANNA}), "extract"),
+        (json.dumps({"role": "assistant", "content": f"Here: {TEXT}"}), "extract"),
+        (json.dumps({"result": ANNA}), "extract"),
+        (f"```json\n{TEXT[:-1]},}}\n```", "repair"),
+    ],
+)
+def test_each_rung_gives_the_value(text: str, rung: str) -> None:
+    verdict = enforce(text, SCHEMA)
+    assert (verdict.value, verdict.rung, verdict.error) == (ANNA, rung, None)
+    assert verdict.unwrap() == ANNA
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("", "empty"),
+        (" \n\t", "empty"),
+        ("\ufeff", "empty"),
+        ("<think>Let me see", "empty"),
+        ("I'm sorry, but I can't help with that.", "refusal"),
+        ("As an AI language model, I cannot do this {thing}.", "refusal"),
+        ("很抱歉，我无法回答这个问题。", "refusal"),
+        ('{"error": "I cannot answer this."}', "refusal"),
+        ("The answer is forty-two.", "not_json"),
+        (json.dumps(DOCUMENT), "schema_echo"),
+        (f"```json\n{json.dumps(DOCUMENT, indent=2)}\n```", "schema_echo"),
+        (json.dumps(DOCUMENT["properties"]), "schema_echo"),
+        ('{"name": "Anna"}', "violates"),
+        ("null", "violates"),
+        ("42", "violates"),
+        (f"{TEXT} {json.dumps({'name': 'Bob', 'age': 1})}", "ambiguous"),
+    ],
+)
+def test_each_kind_of_bad_answer_has_its_class(text: str, error: str) -> None:
+    verdict = enforce(text, SCHEMA)
+    assert (verdict.ok, verdict.rung, verdict.error) == (False, "failed", error)
+    assert verdict.message
+    failure = verdict.as_error()
+    assert isinstance(failure, AnswerIsNo)
+    assert (failure.code, failure.exit_code) == (error, 5)
+    with pytest.raises(AnswerError):
+        verdict.unwrap()
+
+
+def test_classes_can_be_caught_by_name() -> None:
+    for code, cls in (("empty", EmptyAnswer), ("ambiguous", AmbiguousAnswer), ("schema_echo", SchemaEcho)):
+        assert type(fault(code)) is cls
+    assert len(set(codes())) == len(codes())
+
+
+def test_an_echo_of_a_loose_schema_is_no_data_even_though_it_satisfies_it() -> None:
+    loose = {"type": "object", "properties": {"note": {}}}
+    assert enforce(json.dumps(loose), loose).error == "schema_echo"
+    assert enforce('{"properties": {"x": {"type": "string"}}, "type": "object"}', loose).error == "schema_echo"
+    assert enforce('{"properties": "of matter"}', loose).rung == "strict"
+
+
+def test_the_candidate_that_satisfies_the_schema_wins_not_the_first_nor_the_longest() -> None:
+    long = json.dumps({"other": "x" * 500})
+    assert enforce(f"{long}\n{TEXT}\n{long}", SCHEMA).value == ANNA
+
+
+def test_ambiguity_is_settled_by_pick_only() -> None:
+    bob = {"name": "Bob", "age": 1}
+    text = f"{TEXT} or {json.dumps(bob)}"
+    assert enforce(text, SCHEMA).error == "ambiguous"
+    assert enforce(text, SCHEMA, options=EnforceOptions(pick="first")).value == ANNA
+    assert enforce(text, SCHEMA, options=EnforceOptions(pick="last")).value == bob
+
+
+def test_a_wrapping_is_not_opened_when_the_outer_value_satisfies_the_schema() -> None:
+    call = {"name": "submit", "arguments": {"name": "Anna"}}
+    assert enforce(json.dumps(call), {"type": "object"}).value == call
+    assert enforce('"{}"', {"type": "string"}).value == "{}"
+
+
+def test_an_inner_value_of_a_broken_outer_one_is_not_taken_for_the_answer() -> None:
+    assert enforce(f'{{"list": [{TEXT}], "bad": }} x', SCHEMA).value is None
+    assert enforce(f'"person": {TEXT}', SCHEMA).value is None
+
+
+def test_what_was_around_the_json_is_listed() -> None:
+    verdict = enforce(f"Here you are: {TEXT}", SCHEMA)
+    assert [(edit.reason, edit.before) for edit in verdict.edits] == [("text left out", "Here you are:")]
+
+
+def test_violations_tell_pointer_value_expectation_and_line() -> None:
+    text = 'Here:\n```json\n{\n  "name": "Anna",\n  "age": "seven"\n}\n```'
+    (violation,) = enforce(text, SCHEMA).violations
+    assert (violation.pointer, violation.value, violation.expected, violation.line) == (
+        "/age",
+        "seven",
+        "type: integer",
+        5,
+    )
+    (missing,) = enforce('\n{"name": "Anna"}', SCHEMA).violations
+    assert (missing.pointer, missing.expected, missing.line) == ("", "required: age", 2)
+
+
+def test_a_fenced_scalar_is_found() -> None:
+    assert enforce("```json\n42\n```", {"type": "integer"}).value == 42
+    assert enforce("The answer is 42.", {"type": "integer"}).error == "not_json"
+
+
+def test_limits_are_options() -> None:
+    options = EnforceOptions(max_chars=10, max_depth=3)
+    assert enforce(TEXT, SCHEMA, options=options).error == "too_large"
+    assert enforce("[[[[]]]]", True, options=options).error == "too_deep"
+    assert enforce("[[[]]]", True, options=options).ok
+    assert enforce(TEXT[:-1] + ",}", SCHEMA, options=EnforceOptions(max_repair_chars=10)).error == "too_large"
+
+
+def test_brackets_inside_texts_are_no_depth() -> None:
+    text = json.dumps(["[{" * 500, "]}" * 500])
+    assert enforce(text, True).rung == "strict"
+
+
+def test_a_key_named_twice_is_found_in_long_texts_with_and_without_colons_in_strings() -> None:
+    rows = [{"id": number, "text": "x" * 20} for number in range(300)]
+    for extra in ("", "a: b"):
+        text = json.dumps([*rows, {"note": extra}])
+        assert enforce(text, True).rung == "strict"
+        assert enforce(text[:-2] + ', "note": 1}]', True).error == "duplicate_keys"
