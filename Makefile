@@ -23,7 +23,7 @@ demo: $(STAMP) ## Snapshot a fleet, break a workflow, see the drift, roll back, 
 	@$(BIN)/python tests/demo.py
 
 test: $(STAMP) ## Run the tests (no server, no network)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 4 --dist worksteal
 
 lint: $(STAMP) ## Lint, format check, strict types
 	$(BIN)/ruff check .

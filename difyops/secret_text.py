@@ -7,6 +7,7 @@ they are shown.
 
 from __future__ import annotations
 
+import bisect
 import re
 import secrets as _random
 
@@ -73,7 +74,13 @@ def remember(text: str) -> None:
     """Add ``text`` to the values that ``scrub`` removes. Short and blank values are not kept."""
     if len(text.strip()) >= _MIN_SCRUBBED and set(text) != {"*"} and text not in _known:
         _known.add(text)
-        _longest_first[:] = sorted(_known, key=len, reverse=True)
+        bisect.insort(_longest_first, text, key=lambda known: -len(known))
+
+
+def forget_all() -> None:
+    """Forget all remembered values; for a process that starts anew, as tests do."""
+    _known.clear()
+    _longest_first.clear()
 
 
 def scrub(text: str) -> str:

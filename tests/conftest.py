@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from difyops import secret_text
 from difyops.cli.root import run
 from difyops.cli.session import Session, begin
 from difyops.emulator import Emulator
@@ -42,6 +43,7 @@ Cli = Callable[..., Ran]
 @pytest.fixture(autouse=True)
 def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give every test a folder, an empty environment of ours, and no keyring."""
+    secret_text.forget_all()
     for name in list(os.environ):
         if name.startswith(_OURS):
             monkeypatch.delenv(name)

@@ -11,7 +11,7 @@ import typer
 
 from difyops.cli.door import command
 from difyops.cli.session import Session
-from difyops.errors import DifyopsError, PartialFailure, UsageError
+from difyops.errors import DifyopsError, PartialFailure, Refused, StoreError, UsageError
 from difyops.outcome import Outcome, Table
 
 if TYPE_CHECKING:
@@ -204,6 +204,8 @@ async def _one(
     journal = Journal.of(session.config.state, instance.name, plan.app_id)
     try:
         done = await roll_back(instance, journal, _kept(store, commit, plan.app_id), to, exact)
+    except (Refused, StoreError):
+        raise  # nothing was changed
     except DifyopsError as error:
         session.audit("snapshot.rollback", plan.app_id, instance.name, outcome="failed", to=commit, error=error.code)
         raise

@@ -25,6 +25,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "doctor": ("difyops.cli.doctor", "Can this machine do its job against this instance?"),
     "app": ("difyops.cli.app", "Look at apps, switch their API on and off."),
     "snapshot": ("difyops.cli.snapshot", "Keep workflows in git, see what changed, go back."),
+    "validate": ("difyops.cli.validate", "Valid against the schema, or a clear failure."),
     "secret": ("difyops.cli.secret", "Rotate keys, credentials and secret variables."),
     "broadcast": ("difyops.cli.broadcast", "One question, many agents, in the time of the slowest."),
     "runbook": ("difyops.cli.runbook", "Runbooks that run: checks and actions for on-call, cron and CI."),

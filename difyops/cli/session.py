@@ -136,7 +136,7 @@ class Session:
         try:
             self.ledger.audit(entry)
         except StoreError as error:
-            log.warning("%s was done, but not written into the audit log: %s", action, error)
+            log.warning("%s (%s) could not be written into the audit log: %s", action, outcome, error.message)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Drive ``work`` to its end.

@@ -19,6 +19,13 @@ from tests.snapshot.colleague import Colleague, break_prompt
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+FILES = {
+    "order.schema.json": '{"type": "object", "properties": {"order": {"type": "string"}, "total": {"type": "number"}},'
+    ' "required": ["order", "total"]}',
+    "none.json": '{"order": "none", "total": 0}',
+    "answer.txt": 'Here it is:\n```json\n{"order": "A-17", "total": 12.5,}\n```\n',
+    "answers.ndjson": '{"id": 1, "answer": "{\\"order\\": \\"A\\", \\"total\\": 1}"}\n',
+}
 RENAMED = {"wf-llm": "support-triage", "chat-basic": "support-chat"}
 
 
@@ -65,6 +72,10 @@ def test_every_command_of_the_readme(place: dict[str, str], tmp_path: Path, emul
     colleague.call("POST", "/tag-bindings/create", body)
     ran = 0
     for kind, text in steps():
+        if (kind, text) == ("test", "files"):
+            for name, content in FILES.items():
+                Path(name).write_text(content)
+            continue
         if (kind, text) == ("test", "snapshot"):
             kind, text = "run", "difyops snapshot create -q"
         if kind == "test":

@@ -51,7 +51,8 @@ def _is_sound(path: Path, former: str) -> GitStore:
     after = save(store, {"after": b"the kill"}, tag=("after", ""))
     assert tree(store, after) == {"after": b"the kill"}
     left = [each.name for each in (path / ".git").rglob("*") if "incoming" in each.name or each.suffix == ".lock"]
-    assert left == ["difyops.lock"]
+    # the young lock of a tag that the new commit does not touch is left to its owner, who may live
+    assert [name for name in left if name != "k0.lock"] == ["difyops.lock"]
     return store
 
 
