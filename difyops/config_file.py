@@ -75,8 +75,7 @@ def read_layer(path: Path, label: str) -> Layer:
     contexts = {
         str(name): _context(path, lines, str(name), body, f"{label} file {path}") for name, body in raw_contexts.items()
     }
-    if _names_commands(document):
-        _refuse_foreign(path)
+    _refuse_foreign(path, commands=_names_commands(document))
     for key in ("default_context", "store"):
         if document.get(key) is not None and not isinstance(document[key], str):
             _fail(path, lines, (key,), f"{key} must be text")
@@ -236,10 +235,20 @@ def _names_commands(value: Any) -> bool:
     return isinstance(value, str) and value.startswith("cmd:")
 
 
-def _refuse_foreign(path: Path) -> None:
-    """Refuse ``cmd:`` references from a file that somebody else could have written: they run commands."""
+def _refuse_foreign(path: Path, *, commands: bool) -> None:
+    """Refuse a file of another user: it could send our secrets to an address of its own.
+
+    Root reads anybody's (containers work on mounted folders). ``cmd:`` references run commands: those are refused
+    wherever others could have written them.
+    """
     status = path.stat()
-    if status.st_uid not in (os.geteuid(), 0) or stat.S_IMODE(status.st_mode) & 0o022:
+    foreign = status.st_uid not in (os.geteuid(), 0)
+    if foreign and os.geteuid() != 0:
+        raise ConfigError(
+            f"{path} belongs to another user; refused, for it says where secrets go.",
+            hint="Work in a folder of your own, or name the instance in the environment.",
+        )
+    if commands and (foreign or stat.S_IMODE(status.st_mode) & 0o022):
         raise ConfigError(
             f"{path} names commands to run (cmd:) but others can write it; refused.", hint=f"chmod go-w {path}"
         )

@@ -392,3 +392,12 @@ def test_a_working_directory_that_is_gone_is_one_sentence(project: Path, monkeyp
     project.rmdir()
     with pytest.raises(ConfigError, match="working directory"):
         load(environment={})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_file_of_another_user_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.chown(written(project, ONE), 12345, 12345)
+    assert loaded(project).contexts  # root reads anybody's
+    monkeypatch.setattr(os, "geteuid", lambda: 4242)
+    with pytest.raises(ConfigError, match="belongs to another user"):
+        loaded(project)
