@@ -10,6 +10,7 @@ from difyops.cli.door import command, group
 from difyops.cli.session import Session
 from difyops.errors import DifyopsError, PartialFailure
 from difyops.outcome import Facts, Outcome, Table
+from difyops.render.safe import text
 
 if TYPE_CHECKING:
     from difyops.api.instance import Instance
@@ -62,6 +63,30 @@ def show(
             return await _shown(instance, app)
 
     return session.run(work())
+
+
+@command(noun, "run")
+def run(
+    session: Session,
+    app: Annotated[str, typer.Argument(metavar="APP", help="App id, exact name or slug.")],
+    query: Annotated[str, typer.Argument(metavar="[QUERY]", help="The question, for the chat modes.")] = "",
+    inputs: Annotated[
+        list[str] | None, typer.Option("--input", metavar="K=V|@FILE", help="Inputs of the app (repeatable).")
+    ] = None,
+) -> Outcome:
+    """Run one app once with its own key, and show the answer; a pipe gets the answer alone."""
+    from difyops.cli.app_run import run_once
+    from difyops.cli.values import inputs_of
+
+    answer = session.run(run_once(session, app, query, inputs_of(inputs)))
+    spent = f"{answer.tokens} tokens, " if answer.tokens is not None else ""
+    return Outcome(
+        kind="app.run",
+        data=answer,
+        raw=(text(answer.text) + "\n").encode(),
+        summary=f"{answer.status}: {spent}{answer.seconds:.1f} s",
+        names=[str(answer.run_id or answer.message_id)],
+    )
 
 
 @command(noun, "enable")

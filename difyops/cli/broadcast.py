@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import mimetypes
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from difyops.cli.door import command, group, seconds
 from difyops.cli.session import Session
-from difyops.cli.values import json_object
+from difyops.cli.values import inputs_of
 from difyops.errors import UsageError
 from difyops.outcome import Outcome
 
@@ -89,7 +88,7 @@ def broadcast(
         members=members,
         contexts=session.contexts or chosen.contexts or (None,),
         wishes=Wishes(
-            inputs={**chosen.inputs, **_inputs(inputs or ())},
+            inputs={**chosen.inputs, **inputs_of(inputs or ())},
             question_as=question_as or chosen.question_as,
             repeatable=may_repeat,
             attachments=tuple(_attachment(item) for item in files or ()),
@@ -155,19 +154,6 @@ def _read(given: str) -> str:
     except UnicodeDecodeError as error:
         raise UsageError(f"The question {given} is not UTF-8 text.") from error
     return text.strip("\n")
-
-
-def _inputs(given: Sequence[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for item in given:
-        if item.startswith("@"):
-            found |= json_object(item, "--input")
-            continue
-        key, sign, value = item.partition("=")
-        if not sign or not key:
-            raise UsageError(f"--input {item!r} is not NAME=VALUE.", hint="Example: --input tone=formal")
-        found[key] = value
-    return found
 
 
 def _attachment(given: str) -> Attachment:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,3 +58,21 @@ def yaml_mapping(path: Path, known: set[str]) -> dict[str, Any]:
         if value is not None and not isinstance(value, dict):
             raise UsageError(f"{path}:{lines.at((key,))}: {key} must be a mapping.")
     return body
+
+
+def inputs_of(given: Sequence[str] | None) -> dict[str, Any]:
+    """Return what ``--input`` gives: ``NAME=VALUE`` or ``@FILE`` with a JSON object, later ones winning.
+
+    Raises:
+        UsageError: neither, or the file cannot be read.
+    """
+    found: dict[str, Any] = {}
+    for item in given or ():
+        if item.startswith("@"):
+            found |= json_object(item, "--input")
+            continue
+        key, sign, value = item.partition("=")
+        if not sign or not key:
+            raise UsageError(f"--input {item!r} is not NAME=VALUE.", hint="Example: --input tone=formal")
+        found[key] = value
+    return found

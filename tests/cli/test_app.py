@@ -119,3 +119,27 @@ def test_reading_a_broken_answer_is_one_sentence(cli: Cli, emulator: Emulator, c
     assert ran.code in (1, 4)
     assert ran.err.startswith("error: list apps")
     assert len(ran.err.splitlines()) <= 2
+
+
+class TestRun:
+    def test_a_pipe_gets_the_answer_alone(self, cli: Cli, connected: str) -> None:
+        ran = cli("app", "run", "wf-echo", "--input", "text=hi")
+        assert (ran.code, ran.out) == (0, "echo: HI (2)\n")
+
+    @pytest.mark.parametrize("name", ["chat-basic", "agent", "flow-chat"])
+    def test_every_chat_mode_answers_a_question(self, cli: Cli, connected: str, name: str) -> None:
+        ran = cli("app", "run", name, "are you there?", "-o", "json")
+        assert ran.code == 0, ran.err
+        assert "are you there?" in ran.json["data"]["text"]
+
+    @pytest.mark.parametrize("words", [(), ("--input", "nope=1"), ("--input", "text=boom")])
+    def test_what_is_wrong_is_said_and_ends_1(self, cli: Cli, connected: str, words: tuple[str, ...]) -> None:
+        ran = cli("app", "run", "wf-echo", *words)
+        assert ran.code == 1
+        assert ran.out == ""
+        assert ran.err.startswith("error: ")
+
+    def test_escape_codes_in_an_answer_reach_nobody(self, cli: Cli, connected: str) -> None:
+        ran = cli("app", "run", "chat-basic", "a \x1b[31mred\x1b[0m word")
+        assert ran.code == 0
+        assert "\x1b" not in ran.out

@@ -1,0 +1,30 @@
+"""Running one app once: the part of ``app run`` that waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from difyops.api.run_transport import run_transport
+from difyops.api.service import Answer, Question, Service, app_key, check_inputs
+from difyops.cli.session import Session
+from difyops.targets import pick
+
+
+async def run_once(session: Session, selector: str, query: str, inputs: Mapping[str, Any]) -> Answer:
+    """Run the app named by ``selector`` and return its answer; its inputs are checked before the call.
+
+    Raises:
+        RunFailed: the app, its provider or its limits said no. CredentialError: it has no key. SelectorError.
+    """
+    async with session.instance() as instance:
+        app = pick([item async for item in instance.console.apps()], selector)
+        key = await app_key(instance.console, app.id)
+        transport = run_transport(instance.context, limit=2)
+        try:
+            service = Service(transport, key, app.mode)
+            form = await service.form()
+            check_inputs(form, inputs)
+            return await service.run(Question(inputs=inputs, query=query))
+        finally:
+            await transport.close()
