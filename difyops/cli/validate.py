@@ -13,13 +13,13 @@ import typer
 
 from difyops.cli.door import command, group
 from difyops.cli.session import Session
-from difyops.cli.values import json_object
+from difyops.cli.values import inputs_of
 from difyops.errors import UsageError
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
     from difyops.cli.validate_app import Asking
-    from difyops.cli.validate_views import Wanted
+    from difyops.cli.validate_end import Wanted
     from difyops.validation import Judged, ReaskOptions, Schema
 
 noun = group("A value that satisfies the schema, or a clear failure; every change is listed.")
@@ -69,13 +69,15 @@ def validate(
     ] = None,
 ) -> Outcome:
     """Judge an answer, a batch or an app's answers by a JSON Schema. Exit 0 valid, 5 not."""
-    from difyops.cli.validate_views import Wanted
+    from difyops.cli.validate_end import Wanted
     from difyops.validation import EnforceOptions
 
     if schema is None:
         raise UsageError("There is no schema.", hint="Add --schema FILE (JSON Schema as JSON or YAML).")
     if app is None and (reask or fallback or fallback_app or query or inputs or question_as):
         raise UsageError("--query, --input, --reask and fallbacks need an app to ask.", hint="Add --app APP.")
+    if min_first_pass is not None and min_first_pass != min_first_pass:  # NaN, below which nothing is
+        raise UsageError("--min-first-pass is a share from 0 to 1.")
     if fallback is not None and fallback_app:
         raise UsageError("Give --fallback or --fallback-app, not both.")
     wanted = Wanted(
@@ -100,7 +102,7 @@ def validate(
         asking = Asking(
             app=app,
             query=query,
-            inputs=_inputs(inputs),
+            inputs=inputs_of(inputs),
             question_as=question_as,
             field=field,
             fallback_app=fallback_app,
@@ -113,7 +115,7 @@ def validate(
 
 
 def _single(wanted: Wanted, file: str | None, *, result: bool) -> Outcome:
-    from difyops.cli.validate_views import told
+    from difyops.cli.validate_end import told
     from difyops.validation import Judged, enforce
     from difyops.validation.failure import failure
     from difyops.validation.sources import from_document
@@ -137,18 +139,20 @@ def _single(wanted: Wanted, file: str | None, *, result: bool) -> Outcome:
 
 
 def _batch(session: Session, wanted: Wanted, file: str | None) -> Outcome:
-    from difyops.cli.validate_views import counted, write_line
+    from difyops.cli.validate_end import counted
+    from difyops.render.validation import VerdictLines
     from difyops.validation import Tally, judge_all
     from difyops.validation.sources import from_lines, read_lines
 
     tally = Tally()
     streams = session.output in (None, "ndjson") and not any(path is None for _, path in wanted.formats)
+    lines = VerdictLines()
     kept: list[Judged] = []
     with _opened(file) as stream:
         answers = from_lines(read_lines(stream), field=wanted.field)
         for judged in judge_all(answers, wanted.schema, options=wanted.options, tally=tally):
             if streams:
-                write_line(judged)
+                lines.add(judged)
             if wanted.formats or not streams:
                 kept.append(judged)
     summary = tally.summary()
@@ -167,6 +171,8 @@ def _opened(file: str | None) -> Iterator[BinaryIO]:
     try:
         with Path(str(file)).open("rb") as stream:
             yield stream
+    except BrokenPipeError:
+        raise  # of standard output: nobody reads on
     except IsADirectoryError as error:
         raise UsageError(f"{file} is a directory.") from error
     except OSError as error:
@@ -175,13 +181,12 @@ def _opened(file: str | None) -> Iterator[BinaryIO]:
 
 def _asked(session: Session, wanted: Wanted, asking: Asking, reask: ReaskOptions) -> Outcome:
     from difyops.cli.validate_app import carry_out
-    from difyops.cli.validate_views import told
+    from difyops.cli.validate_end import told
     from difyops.validation import Judged
 
     work = carry_out(session, asking, wanted.schema, options=wanted.options, reask=reask)
     done = session.run(work)
-    more = {"attempts": done.attempts, "tokens": done.tokens, "stopped": done.stopped}
-    return told(wanted, Judged(id=asking.app, line=1, verdict=done.verdict), more)
+    return told(wanted, Judged(id=asking.app, line=1, verdict=done.verdict), done)
 
 
 # -- what the options say -----------------------------------------------------------------------------------------
@@ -212,19 +217,6 @@ def _one_of(option: str, given: str | None, *known: str) -> Any:
     if given is not None and given not in known:
         raise UsageError(f"{option} {given!r} is not one of: {', '.join(known)}.")
     return given
-
-
-def _inputs(given: Sequence[str] | None) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for item in given or ():
-        if item.startswith("@"):
-            found |= json_object(item, "--input")
-            continue
-        key, sign, value = item.partition("=")
-        if not sign or not key:
-            raise UsageError(f"--input {item!r} is not NAME=VALUE.", hint="Example: --input tone=formal")
-        found[key] = value
-    return found
 
 
 def _reask(attempts: int, token_budget: int | None, fallback: str | None) -> ReaskOptions:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from difyops.validation.cursor import Note
 from difyops.validation.judge import Rules, Schema
@@ -14,8 +14,7 @@ OUTSIDE = ("text left out", "encoded twice", "unwrapped")
 """Reasons of edits that take a value out of its wrapping and change nothing in it; they are not counted as repairs."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A value and how it was read.
 
     ``start`` and ``end`` are indexes into the answer; ``inner`` says that the value came out of a text inside the
@@ -46,7 +45,7 @@ class Candidate:
 
     def doubted(self, code: str) -> Candidate:
         """Return the candidate with a doubt; the first one stays."""
-        return self if self.doubt else replace(self, doubt=code)
+        return self if self.doubt else self._replace(doubt=code)
 
     def same_value(self) -> str:
         """Return a text that is equal for equal JSON values; 1, 1.0 and true differ."""
@@ -55,13 +54,7 @@ class Candidate:
     def edits(self) -> tuple[Edit, ...]:
         """Return the notes as edits."""
         return tuple(
-            Edit(
-                pointer=pointer_of(note.path),
-                before=shown(note.before),
-                after=shown(note.after),
-                reason=note.reason,
-                invented=note.invented,
-            )
+            Edit(pointer_of(note.path), shown(note.before), shown(note.after), note.reason, note.invented)
             for note in self.notes
         )
 

@@ -28,6 +28,8 @@ def is_echo(value: object, document: Mapping[str, object] | bool) -> bool:
     properties = document.get("properties")
     if value in (document, properties):
         return True
+    if "properties" not in value and "$schema" not in value:
+        return False
     own = properties if isinstance(properties, dict) else {}
     if "$schema" in value and "$schema" not in own:
         return True

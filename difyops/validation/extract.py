@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 from difyops.validation import strict
 from difyops.validation.candidate import Candidate, Groups
@@ -21,6 +20,8 @@ from difyops.validation.verdict import EXTRACT, REPAIR, EnforceOptions
 _MARK = re.compile(r"[{\[]|<(/?)(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 _LOOKS_LIKE_JSON = re.compile(r"""\{\s*["'“][^"'“”\n]*["'”]\s*:|\[\s*[{\["]|\{\s*\\+"|\[\s*\{""")
 _FENCE_OPENS = re.compile(r"\s*(```|~~~)[\w-]*")
+_TUPLE = re.compile(r"""(?:\A\s*|(?:```|~~~)[\w-]*\s*)(\()\s*["'(\d-]""")
+_TUPLE_ENDS = re.compile(r"\s*(?:\Z|```|~~~)")
 _EXTRA_CLOSERS = re.compile(r"\s*([}\]][}\]\s]*)(?=\Z|```|~~~|\n|[A-Za-z(])")
 _GOES_ON = re.compile(r"""\s*(?:,\s*(?:["'“]|[\w$]+\s*:|\Z)|:)""")
 _IS_A_MEMBER = re.compile(r"""["'”]\s*[:：]\s*\Z""")
@@ -33,7 +34,7 @@ def candidates(text: str, rules: Rules) -> Groups:
     """Return the readings of everything in ``text`` that looks like JSON; one group for each place."""
     groups = _groups(text, rules)
     if not groups:
-        groups = [group for group in (_fenced_scalar(text, rules.options),) if group]
+        groups = [group for group in (_fenced_scalar(text, rules.options) or _tuple(text, rules),) if group]
     starts = [group[0].start for group in groups]
     befores = [0, *(max(c.end for c in group) for group in groups)]
     result: Groups = []
@@ -100,6 +101,15 @@ def _fenced_scalar(text: str, options: EnforceOptions) -> list[Candidate]:
     return [Candidate(value=value, start=start, end=end, rung=EXTRACT)]
 
 
+def _tuple(text: str, rules: Rules) -> list[Candidate]:
+    """Read a list in round brackets that is the whole answer, or the whole of a fence."""
+    opening = _TUPLE.search(text) if "(" in text else None
+    if opening is None:
+        return []
+    found = readings_at(text, opening.start(1), rules, Budget(len(text)))
+    return [candidate for candidate in found if _TUPLE_ENDS.match(text, candidate.end)]
+
+
 def _in_context(candidate: Candidate, head: str, tail: str, text: str) -> Candidate:
     """Judge a candidate by what stands around it, and note the text that is left out."""
     notes = list(_talk(candidate, text))
@@ -114,7 +124,7 @@ def _in_context(candidate: Candidate, head: str, tail: str, text: str) -> Candid
     if fits and not notes:
         return candidate
     doubt = candidate.doubt if fits else candidate.doubt or "not_json"
-    return replace(candidate, notes=(*candidate.notes, *notes), rung=rung, doubt=doubt)
+    return candidate._replace(notes=(*candidate.notes, *notes), rung=rung, doubt=doubt)
 
 
 def _is_daring(candidate: Candidate) -> bool:

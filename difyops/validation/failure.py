@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from difyops.validation.candidate import Candidate, Groups, settle_inventions
 from difyops.validation.classify import is_echo, is_echo_of_members, is_refusal
@@ -49,9 +48,9 @@ def _violated(whole: Sequence[Candidate], text: str, rules: Rules) -> Verdict:
     else:
         violations = with_lines(closest, text, candidate.start, rules.options)
     if _reads_like_refusal(candidate.value):
-        return replace(failure("refusal"), violations=violations)
+        return failure("refusal")._replace(violations=violations)
     message = f"The answer does not satisfy the schema.{_first(violations)}"
-    return replace(failure("violates", message), violations=violations, edits=candidate.edits())
+    return failure("violates", message)._replace(violations=violations, edits=candidate.edits())
 
 
 def _first(violations: Sequence[Violation]) -> str:

@@ -8,7 +8,6 @@ Pure: no input or output, no clock; the same text and schema give the same verdi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from difyops.validation import strict
@@ -36,7 +35,7 @@ def enforce(text: str, schema: Schema | Mapping[str, Any] | bool, *, options: En
     Raises:
         ConfigError: the schema cannot be used.
     """
-    judge = schema if isinstance(schema, Schema) else compiled(schema)
+    judge = schema if type(schema) is Schema else compiled(schema)
     try:
         value = strict.loads(text, options)
     except AnswerError as error:
@@ -46,7 +45,7 @@ def enforce(text: str, schema: Schema | Mapping[str, Any] | bool, *, options: En
     except ValueError:
         return _climb(text, Rules(judge, options), is_json=False)
     if judge.accepts(value) and not is_echo(value, judge.document):
-        return Verdict(ok=True, rung=STRICT, value=value)
+        return Verdict(True, STRICT, value)
     rules = Rules(judge, options)
     found = [opened(Candidate(value=value, end=len(text), rung=STRICT), rules)]
     return _decide(found, _standing(found, rules), text, rules)
@@ -98,7 +97,7 @@ def _decide(found: Groups, kept: Groups, text: str, rules: Rules) -> Verdict:
         return failure("truncated", "The answer holds a valid value, and another one that is cut off.")
     if options.max_edits is not None and chosen.repairs > options.max_edits:
         refused = failure("too_many_edits", f"It needs {chosen.repairs} edits; {options.max_edits} are allowed.")
-        return replace(refused, edits=chosen.edits())
+        return refused._replace(edits=chosen.edits())
     return Verdict(ok=True, rung=chosen.rung, value=chosen.value, edits=chosen.edits())
 
 
@@ -118,4 +117,4 @@ def _coerce(candidate: Candidate, rules: Rules) -> Candidate:
     if done is None:
         return candidate
     value, notes = done
-    return replace(candidate, value=value, notes=(*candidate.notes, *notes), rung=COERCE)
+    return candidate._replace(value=value, notes=(*candidate.notes, *notes), rung=COERCE)

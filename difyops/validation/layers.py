@@ -6,7 +6,6 @@ A wrapping is opened only when the value as it stands does not satisfy the schem
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from difyops.validation import disguise, strict
 from difyops.validation.candidate import Candidate, Groups
@@ -44,12 +43,12 @@ def other_texts(text: str, rules: Rules) -> Groups:
         changed = reason != disguise.ENCODED_TWICE
         for candidate in _readings_of(other, rules, 1):
             rung = REPAIR if changed or candidate.rung == REPAIR else EXTRACT
-            found.append([replace(candidate, notes=(note, *candidate.notes), rung=rung, inner=True)])
+            found.append([candidate._replace(notes=(note, *candidate.notes), rung=rung, inner=True)])
     return found
 
 
 def _inside(candidate: Candidate, rules: Rules, layers: int) -> Iterator[Candidate]:
-    outer = replace(candidate, rung=EXTRACT) if candidate.rung == STRICT else candidate
+    outer = candidate._replace(rung=EXTRACT) if candidate.rung == STRICT else candidate
     if isinstance(outer.value, str):
         yield from _in_text(outer.value, outer, Note((), outer.value[:80], "", disguise.ENCODED_TWICE), (rules, layers))
         return
@@ -58,7 +57,7 @@ def _inside(candidate: Candidate, rules: Rules, layers: int) -> Iterator[Candida
         if isinstance(value, str):
             yield from _in_text(value, outer, note, (rules, layers))
         else:
-            inner = replace(outer, value=value, notes=(*outer.notes, note), inner=True)
+            inner = outer._replace(value=value, notes=(*outer.notes, note), inner=True)
             yield from opened(inner, rules, layers - 1)
 
 
@@ -68,7 +67,7 @@ def _in_text(text: str, outer: Candidate, note: Note, how: tuple[Rules, int]) ->
     for inner in _readings_of(text, rules, layers - 1):
         rung = REPAIR if REPAIR in (inner.rung, outer.rung) else EXTRACT
         notes = (*outer.notes, note, *inner.notes)
-        yield replace(inner, notes=notes, rung=rung, inner=True, start=outer.start, end=outer.end)
+        yield inner._replace(notes=notes, rung=rung, inner=True, start=outer.start, end=outer.end)
 
 
 def _readings_of(text: str, rules: Rules, layers: int) -> list[Candidate]:

@@ -27,6 +27,7 @@ from difyops.validation.cursor import (
 from difyops.validation.verdict import DEFAULTS, EnforceOptions, Path, shown
 
 _CLOSER = {"{": "}", "[": "]", "(": ")"}
+_OPENER = {"}": "{", "]": "["}
 _PROSE_BEFORE = re.compile(r"\s*(?:(?:```|~~~)[\w-]*\s*)?")
 _COMMAS = ",，;、"
 _COLONS = "：="
@@ -99,7 +100,7 @@ class Reader(Cursor):
                 return part
         if head == "{":
             return self._object(at)
-        if head == "[" or (head == "(" and self.stack):
+        if head in ("[", "("):
             return self._array(at)
         if self.ends(at):
             self.cut_off("", None)
@@ -305,8 +306,15 @@ class Reader(Cursor):
     def _doubt_if_swallowed(self, end: int, marks: str) -> None:
         """Doubt a text that ends with the very mark that is missing behind it: it may have slipped inside."""
         tail = _SLIPPED_IN.search(self.text, max(0, end - 60), end)
-        if tail is not None and tail[1] in marks:
+        if tail is not None and tail[1] in marks and not self._is_paired(tail.start(1)):
             self.swallowed = True
+
+    def _is_paired(self, closer: int) -> bool:
+        """Return whether the bracket at ``closer`` has its partner in the same text: then it belongs there."""
+        text = self.text
+        opening = _OPENER.get(text[closer])
+        start = max(0, text.rfind('"', 0, closer))
+        return opening is not None and text.count(opening, start, closer) > text.count(text[closer], start, closer)
 
     def _after_comma(self, kind: str, comma: int) -> tuple[int, bool]:
         at = self.skip(comma + 1)

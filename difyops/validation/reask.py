@@ -146,7 +146,7 @@ class _Course:
             text = await self._ask_once(ask, message)
             if self.verdict.ok:
                 if number:
-                    self.verdict = replace(self.verdict, rung=REASK)
+                    self.verdict = self.verdict._replace(rung=REASK)
                 return self.ended(None)
             message = again(self.question, text, self.verdict, self.schema)
         return self.ended("attempts")
@@ -159,7 +159,7 @@ class _Course:
         if isinstance(fallback, FallbackAsk):
             await self._ask_once(fallback.ask, self.question)
             if self.verdict.ok:
-                self.verdict = replace(self.verdict, rung=FALLBACK)
+                self.verdict = self.verdict._replace(rung=FALLBACK)
         return self.ended(asked.stopped)
 
     async def _ask_once(self, ask: Ask, message: str) -> str:

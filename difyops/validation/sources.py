@@ -65,9 +65,8 @@ def from_document(document: object, *, field: str | None = None, number: int = 1
         return Given(id=number, line=number, text=document)
     if not isinstance(document, dict):
         return Given(id=number, line=number, error="bad_line")
-    own = next(
-        (document[key] for key in ("id", "target", "message_id", "workflow_run_id") if document.get(key)), number
-    )
+    ids = (document.get(key) for key in ("id", "target", "message_id", "workflow_run_id"))
+    own = next((given for given in ids if given is not None), number)
     if document.get("status") in ("failed", "refused", "stopped", "skipped"):
         return Given(id=own, line=number, error="no_answer")
     text = _text_in(document, field)

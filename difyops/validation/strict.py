@@ -48,11 +48,11 @@ def _refuse_constant(name: str) -> None:
 
 def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
-    if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise fault("duplicate_keys", f"An object in the answer names {twice[:80]!r} twice.")
-    return members
+    if len(members) == len(pairs):
+        return members
+    names = [name for name, _ in pairs]
+    twice = next(name for name in names if names.count(name) > 1)
+    raise fault("duplicate_keys", f"An object in the answer names {twice[:80]!r} twice.")
 
 
 def _scanner(**hooks: Any) -> Scan:
@@ -77,7 +77,7 @@ def loads(text: str, options: EnforceOptions) -> Any:
         raise fault("too_large", f"The answer has {size:,} characters; {options.max_chars:,} are allowed.")
     start = 0 if text[:1] in _NO_WHITE else WHITE.match(text).end()  # type: ignore[union-attr]  # matches everywhere
     value, end = scan(text, start, options)
-    if end != size and WHITE.match(text, end).end() != size:  # type: ignore[union-attr]
+    if end != size and text[end:].strip(" \t\n\r"):
         raise ValueError("more text follows the JSON")
     return value
 
@@ -85,7 +85,7 @@ def loads(text: str, options: EnforceOptions) -> Any:
 def scan(text: str, start: int, options: EnforceOptions) -> tuple[Any, int]:
     """Return the JSON value that starts exactly at ``start``, and the index after it. Raises as ``loads`` does."""
     try:
-        value, end = _CAREFUL(text, start) if len(text) < _SHORT else _scan_long(text, start)
+        found = _CAREFUL(text, start) if len(text) < _SHORT else _scan_long(text, start)
     except StopIteration:
         raise ValueError("no value") from None
     except RecursionError:
@@ -94,12 +94,12 @@ def scan(text: str, start: int, options: EnforceOptions) -> tuple[Any, int]:
         raise
     except ValueError:  # int() refuses more than 4,300 digits
         raise fault("huge_number") from None
-    limit = options.max_depth
-    if end - start > 2 * limit and text.count("[", start, end) + text.count("{", start, end) > limit:
-        check_depth(text[start:end], limit)
-    if not text.isascii() or text.find("\\", start, end) >= 0:
+    end = found[1]
+    if end - start > 2 * options.max_depth:
+        check_depth(text[start:end], options.max_depth)
+    if not text.isascii() or ("\\" in text and text.find("\\u", start, end) >= 0):
         check_surrogates(text[start:end])
-    return value, end
+    return found
 
 
 def scan_inside(text: str, start: int, options: EnforceOptions) -> tuple[Any, int]:
@@ -165,6 +165,8 @@ def check_depth(text: str, limit: int) -> None:
     Raises:
         AnswerError: ``too_deep``.
     """
+    if text.count("[") + text.count("{") <= limit:
+        return
     brackets = text.encode("utf-8", "replace").translate(None, _NOT_BRACKETS)
     for _ in range(limit):  # each round takes the innermost pairs away
         brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
@@ -192,8 +194,10 @@ def check_surrogates(text: str) -> None:
     Raises:
         AnswerError: ``lone_surrogate``.
     """
-    if not text.isascii() and _HALF.search(text):
-        raise fault("lone_surrogate")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise fault("lone_surrogate") from None
     if "\\u" in text and _has_escaped_half(text):
         raise fault("lone_surrogate")
 

@@ -140,7 +140,11 @@ def _absorb(cursor: Cursor, start: int, inside: list[int], end: int) -> None:
             doubled = inside[0] == start + 1 and cursor.text[start] == cursor.text[start + 1]
             if doubled or _SEAM.search(cursor.text, start + 1, end):
                 cursor.swallowed = True
-        elif not (_are_pairs(cursor.text, inside) or _are_inches(cursor.text, inside)):
+        elif not (
+            _are_pairs(cursor.text, inside)
+            or _are_inches(cursor.text, inside)
+            or _end_quotations(cursor.text, start, inside)
+        ):
             cursor.swallowed = True
 
 
@@ -157,6 +161,11 @@ def _are_pairs(text: str, marks: list[int]) -> bool:
 
 def _are_inches(text: str, marks: list[int]) -> bool:
     return all(_INCHES.search(text[max(0, mark - 8) : mark + 2]) for mark in marks)
+
+
+def _end_quotations(text: str, start: int, marks: list[int]) -> bool:
+    """Return whether each quote ends a quotation that a curly one began: ``„so"``."""
+    return all(_QUOTATION.search(text, before + 1, mark) for before, mark in zip([start, *marks], marks, strict=False))
 
 
 def _opens(text: str, mark: int) -> bool:
@@ -178,6 +187,7 @@ def _closes(text: str, mark: int) -> bool:
 
 
 _INCHES = re.compile(r'(?:[\s("x×/]|\A)[\d./]+"[ .x×)]\Z')
+_QUOTATION = re.compile(r'[„“][^„“”"\n]+\Z')
 _SEAM = re.compile(r"""['`’]\s*[,:+]\s*['"`‘{\[\d]""")
 _SPOT = re.compile(r"\\(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.|\Z)|[\"\x00-\x1f]", re.DOTALL)
 _PLAIN_QUOTES = ('"', '"""')
@@ -194,9 +204,9 @@ def _decode(raw: str, quote: str, *, literal: bool) -> tuple[str, list[str]]:
             slips["raw control character" if spot != '"' else "unescaped quote"] = None
             return '\\"' if spot == '"' else f"\\u{ord(spot):04x}"
         follows = spot[1:2]
-        if follows == "'" or (follows in _SMART and follows and quote in _SMART):
+        if follows and (follows == "'" or follows in _SMART):
             slips["escaped quote"] = None
-            return "'" if follows == "'" else '\\"'
+            return '\\"' if follows in _SMART and quote in _SMART else follows
         if follows and follows in '"\\/' and not (literal and follows == "\\"):
             return spot
         if not literal and ((follows and follows in "bfnrt") or len(spot) == 6):

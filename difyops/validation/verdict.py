@@ -1,12 +1,12 @@
 """What validation hands back: the verdict on one answer, its edits, its violations, and the options that steer it.
 
-Plain frozen data; nothing in here parses, judges or formats for people.
+Plain frozen data, tuples where one is made for every answer; nothing in here parses, judges or formats for people.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from difyops.validation.faults import AnswerError, fault
 
@@ -21,8 +21,7 @@ FAILED = "failed"
 Path = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edit:
+class Edit(NamedTuple):
     """One change that was made to the text or the data.
 
     ``pointer`` is the JSON Pointer of the place in the value ("" is the whole answer); ``before`` and ``after`` are the
@@ -68,8 +67,7 @@ class Violation:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The end of the ladder for one answer.
 
     ``rung`` names the step that gave the value: ``strict``, ``extract``, ``repair``, ``coerce``, ``reask``,

@@ -26,7 +26,7 @@ def test_each_line_gives_one_verdict_in_input_order() -> None:
         json.dumps({"answer": {"b": 3}}),
     ]
     judged = list(judge_all(from_lines(lines), SCHEMA))
-    assert [item.id for item in judged] == [1, "q7", 4, 5, 6, 7]
+    assert [item.id for item in judged] == [1, "q7", 0, 5, 6, 7]
     assert [item.verdict.rung for item in judged] == ["strict", "repair", "failed", "failed", "failed", "strict"]
     assert [item.verdict.error for item in judged][2:5] == ["violates", "bad_line", "bad_line"]
     assert list(judged[0].as_dict()) == ["id", "ok", "rung", "value", "edits", "violations", "error"]

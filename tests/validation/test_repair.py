@@ -42,6 +42,9 @@ ANY = compile_schema({"type": ["object", "array"]})
         ('{"a": "x\ty", "b": 1}', "x\ty", "raw control character"),
         ('{"a": "C:\\dir", "b": 1}', "C:\\dir", "wrong escape"),
         ('{"a": "it\\\'s", "b": 1}', "it's", "escaped quote"),
+        ('{"a": "a \\„ b", "b": 1}', "a „ b", "escaped quote"),
+        ('{"a": "er sagte „ja" und „nein" zu „x", "b": 1}', 'er sagte „ja" und „nein" zu „x', "unescaped quote"),
+        ('{"a": "das „Neue" zuerst", "b": 1}', 'das „Neue" zuerst', "unescaped quote"),
         ('{"a": "say "hi", ok", "b": 1}', 'say "hi", ok', "unescaped quote"),
         ('{"a": "a 5" pipe", "b": 1}', 'a 5" pipe', "unescaped quote"),
         ('{"a": "use {"x": "y", "z": 1} so", "b": 1}', 'use {"x": "y", "z": 1} so', "unescaped quote"),
@@ -55,6 +58,7 @@ ANY = compile_schema({"type": ["object", "array"]})
         ('{"a": "x", "b": 1}}', "x", "extra bracket"),
         ('{"a": "x"}, "b": 1}', "x", "extra bracket"),
         ('{"a": "x", "b": 1, "t": [1, 2}', "x", "missing bracket"),
+        ('{"a": "x", "b": 1, "t": ["Dear {name}", "see [1]"}', "x", "missing bracket"),
         ('{"a": "x", "t": [1, 2, "b": 1}', "x", "missing bracket"),
         ('{"a": "x", "b": 1]', "x", "wrong bracket"),
         ('{"a": "x",\u00a0"b": 1}', "x", "unusual white space"),
@@ -85,6 +89,9 @@ def test_a_slip_with_one_plausible_reading_is_mended_and_listed(text: str, a: st
         ('{"a": """x "y" z"""}', {"a": 'x "y" z'}),
         ('{"a": "see https://example.com//x", }', {"a": "see https://example.com//x"}),
         ('[{"a": 1, {"a": 2}]', [{"a": 1}, {"a": 2}]),
+        ("('a', \"b\", (1, None))", ["a", "b", [1, None]]),
+        ("The pair:\n```python\n(1, 2)\n```", [1, 2]),
+        ("('a',)", ["a"]),
     ],
 )
 def test_other_languages_are_read_as_what_they_mean(text: str, value: Any) -> None:
@@ -118,6 +125,10 @@ def test_other_languages_are_read_as_what_they_mean(text: str, value: Any) -> No
         ('["a":"b"]', "not_json"),
         ("{a, b}", "not_json"),
         ('{"a": "x", COMMENT "b": 1}', "not_json"),
+        ("(1) First, (2) second", "not_json"),
+        ("(555) 123-4567", "not_json"),
+        ('("x")', "not_json"),
+        ('{"b": 1, "a": "Dear name}"', "not_json"),
     ],
 )
 def test_what_cannot_be_known_is_refused_with_a_class_of_its_own(text: str, error: str) -> None:

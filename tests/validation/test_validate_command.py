@@ -74,6 +74,7 @@ def test_empty_and_binary_files_are_bad_answers(cli: Cli, content: bytes, code: 
         ("answer.txt", "--schema", "s.yaml", "--pick", "best"),
         ("answer.txt", "--schema", "s.yaml", "--as", "pdf"),
         ("answer.txt", "--schema", "s.yaml", "--reask", "2"),
+        ("answer.txt", "--schema", "s.yaml", "--ndjson", "--min-first-pass", "nan"),
         ("answer.txt", "--schema", "s.yaml", "--as", "junit", "--as", "sarif"),
     ],
 )
@@ -162,6 +163,19 @@ def test_standard_input_is_read_and_a_value_is_never_altered(own_place: Path) ->
     assert "stars" in ran.stderr
 
 
+def test_a_reader_that_goes_away_is_not_taken_for_an_unreadable_file(own_place: Path) -> None:
+    name = answer('"{\\"b\\": 1}"\n' * 20_000, "b.ndjson")
+    words = [sys.executable, "-m", "difyops", "validate", name, "--ndjson", "--schema", "s.yaml"]
+    place = {"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": "/usr/bin:/bin"}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=place, cwd=own_place) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        assert json.loads(running.stdout.readline())["value"] == {"b": 1}
+        running.stdout.close()
+        assert b"cannot be read" not in running.stderr.read()
+    assert running.returncode != 2
+
+
 @pytest.mark.usefixtures("connected")
 def test_an_app_is_asked_and_its_answer_judged(cli: Cli) -> None:
     for app in ("chat-basic", "wf-llm", "flow-chat", "completion-basic"):
@@ -179,6 +193,15 @@ def test_a_bad_answer_is_asked_again_and_then_falls_back(cli: Cli) -> None:
     assert [attempt["error"] is None for attempt in failed.json["data"]["attempts"]] == [False, False]
     saved = cli(*words, "--fallback", '{"b": 0}')
     assert (saved.code, saved.json["data"]["rung"], saved.json["data"]["value"]) == (0, "fallback", {"b": 0})
+
+
+@pytest.mark.usefixtures("connected")
+def test_a_token_budget_that_ends_the_asking_is_exit_code_seven(cli: Cli) -> None:
+    words = ("validate", "--app", "chat-basic", "--query", "hello", "--schema", "s.yaml", "--reask", "9", "-o", "json")
+    ran = cli(*words, "--token-budget", "1")
+    assert (ran.code, ran.json["error"]["code"]) == (7, "out_of_budget")
+    assert (len(ran.json["data"]["attempts"]), ran.json["data"]["error"]) == (1, "not_json")
+    assert cli(*words, "--token-budget", "1", "--fallback", '{"b": 0}').code == 0
 
 
 def test_a_fallback_that_violates_is_refused_before_any_call(cli: Cli, emulator: Emulator, connected: str) -> None:
