@@ -21,7 +21,7 @@ from typing import TypeVar, cast
 
 from difyops import atomic_file
 from difyops.errors import CredentialError
-from difyops.secret_text import SecretText, scrub
+from difyops.secret_text import SecretText, is_known, scrub
 
 KINDS = ("keyring", "env", "file", "cmd")
 KEYRING_SECONDS = 5.0
@@ -155,7 +155,15 @@ def _run(command: str, *, feed: str | None = None) -> str:
     if not words:
         raise CredentialError("A cmd: reference names no command.")
     try:
-        done = subprocess.run(words, input=feed, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
+        done = subprocess.run(
+            words,
+            input=feed,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+            env=None if feed is None else _without_secrets(os.environ),
+        )
     except FileNotFoundError as error:
         raise CredentialError(f"The command {words[0]!r} of a cmd: reference does not exist.") from error
     except UnicodeDecodeError as error:
@@ -169,6 +177,11 @@ def _run(command: str, *, feed: str | None = None) -> str:
         said = scrub(done.stderr.strip().splitlines()[-1]) if done.stderr.strip() else "nothing on stderr"
         raise CredentialError(f"The command {words[0]!r} ended with {done.returncode}: {said[:200]}")
     return done.stdout
+
+
+def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without the values that difyops knows as secrets: a receiver gets its one, on stdin."""
+    return {name: value for name, value in environment.items() if not is_known(value)}
 
 
 def _split_keyring(rest: str) -> tuple[str, str]:

@@ -77,6 +77,11 @@ def remember(text: str) -> None:
         bisect.insort(_longest_first, text, key=lambda known: -len(known))
 
 
+def is_known(text: str) -> bool:
+    """Say whether ``text`` is one of the remembered secrets."""
+    return text in _known
+
+
 def forget_all() -> None:
     """Forget all remembered values; for a process that starts anew, as tests do."""
     _known.clear()

@@ -14,6 +14,7 @@ from difyops.api.run_faults import BAD_INPUT, RunFailed
 
 TEXT_KINDS = frozenset({"text-input", "paragraph"})
 FILE_KINDS = frozenset({"file", "file-list"})
+_SWITCH_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "1", "0"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +61,9 @@ def check_inputs(form: tuple[InputField, ...], inputs: Mapping[str, Any]) -> Non
             raise RunFailed(f"Input {item.name!r} must be one of: {', '.join(item.options)}.", kind=BAD_INPUT)
         if item.max_length and isinstance(value, str) and len(value) > item.max_length:
             raise RunFailed(f"Input {item.name!r} is longer than {item.max_length} characters.", kind=BAD_INPUT)
-        if item.kind == "number" and not _is_number(value):
-            raise RunFailed(f"Input {item.name!r} must be a number.", kind=BAD_INPUT)
+        wanted = _wanted(item, value)
+        if wanted is not None:
+            raise RunFailed(f"Input {item.name!r} must be {wanted}.", kind=BAD_INPUT)
     unknown = sorted(set(inputs) - {item.name for item in form})
     if unknown:
         known = ", ".join(item.name for item in form) or "none"
@@ -79,6 +81,19 @@ def _field(row: Mapping[str, Any]) -> InputField:
         max_length=body.get("max_length") if isinstance(body.get("max_length"), int) else None,
         default=body.get("default"),
     )
+
+
+def _wanted(item: InputField, value: Any) -> str | None:
+    """Return what the server would want instead of a value of this type, ``None`` when it takes it."""
+    if item.is_text and not isinstance(value, str):
+        return "text"
+    if item.kind == "number" and not _is_number(value):
+        return "a number"
+    if item.kind == "checkbox" and str(value).strip().lower() not in _SWITCH_WORDS:
+        return "true or false"
+    if item.is_file and not isinstance(value, Mapping | list):
+        return "a file"
+    return None
 
 
 def _is_number(value: Any) -> bool:

@@ -105,7 +105,7 @@ def _place(target: Target, form: Sequence[InputField], attachment: Attachment) -
 def _check(
     form: Sequence[InputField], inputs: Mapping[str, Any], placed: Sequence[tuple[InputField | None, Attachment]]
 ) -> None:
-    files = {item.name: attachment.name for item, attachment in placed if item is not None}
+    files = {item.name: {"name": attachment.name} for item, attachment in placed if item is not None}
     singles = [item.name for item, _ in placed if item is not None and item.kind == "file"]
     twice = next((name for name in singles if singles.count(name) > 1), None)
     if twice is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +13,7 @@ import typer
 
 from difyops.cli.door import command
 from difyops.cli.session import Session
-from difyops.errors import DifyopsError, PartialFailure, Refused, StoreError, UsageError
+from difyops.errors import DifyopsError, Interrupted, PartialFailure, Refused, StoreError, TimedOut, UsageError
 from difyops.outcome import Outcome, Table
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from difyops.snapshot.restore import Restored, RestoreOptions, RestorePlan
     from difyops.snapshot.rollback import RollbackOptions, RolledBack
     from difyops.snapshot.smoke import Smoke
+
+log = logging.getLogger("difyops.cli")
 
 AppName = Annotated[str, typer.Argument(metavar="APP", help="App id, exact name or slug.")]
 To = Annotated[str, typer.Option("--to", metavar="SNAPSHOT", help="Tag, commit, latest, latest~1.")]
@@ -71,7 +75,10 @@ def rollback(
         comment=message,
         smoke=_smoke(smoke, expect),
     )
-    return session.run(_rollback(session, app, to, options))
+    try:
+        return session.run(_rollback(session, app, to, options))
+    except (Interrupted, TimedOut) as error:
+        raise _with_state(session, error) from error
 
 
 def restore(
@@ -121,6 +128,23 @@ def doctor(
     return views.cut_offs(session.run(_doctor(session, app, "finish" if finish else "undo" if undo else None)))
 
 
+def _with_state(session: Session, error: Interrupted | TimedOut) -> DifyopsError:
+    """Return the error with what it left behind: a rollback that was cut off in the middle."""
+    from difyops.snapshot.journal import survey
+
+    context = session.config.context(session.one_context()).name
+    entries, _ = survey(session.config.state, context)
+    for entry in entries:
+        session.audit("snapshot.rollback", entry.app_id, context, outcome="cut off", phase=entry.phase)
+    if not entries:
+        return error
+    names = ", ".join(repr(entry.app_name) for entry in entries)
+    return type(error)(
+        f"{error.message} The rollback of {names} was cut off ({entries[0].phase}).",
+        hint="difyops snapshot doctor tells the state and offers --finish or --undo.",
+    )
+
+
 async def _rollback(session: Session, selector: str, to: str, options: RollbackOptions) -> Outcome:
     from difyops.cli.snapshot import open_store
     from difyops.render import snapshot as views
@@ -138,7 +162,7 @@ async def _rollback(session: Session, selector: str, to: str, options: RollbackO
         if len(chosen) == 1 and failed:
             raise next(iter(failed.values()))
         if session.dry_run:
-            return views.planned(plans)
+            return views.planned(plans, failed)
         moving = [item for item in plans if options.plan.with_name or not item.nothing_to_do]
         if moving:
             _show_plans(session, moving)
@@ -147,10 +171,15 @@ async def _rollback(session: Session, selector: str, to: str, options: RollbackO
         for item in plans:
             try:
                 done.append(await _one(session, instance, store, commit, to, item, options))
+            except asyncio.CancelledError:
+                moved = [end.plan.app_name for end in done if end.state == "rolled back"]
+                if moved:
+                    log.warning("rolled back before that: %s", ", ".join(moved))
+                raise
             except DifyopsError as error:
                 if len(chosen) == 1:
                     raise
-                failed[item.app_name] = error
+                failed[_label(chosen, item.app_name, item.app_id)] = error
     if len(chosen) == 1 and done:
         return views.rolled_back(done[0])
     return _many(done, failed)
@@ -188,8 +217,13 @@ async def _plans(
         try:
             plans.append((await make_plan(instance, _kept(store, commit, app.id), to, options.plan))[0])
         except DifyopsError as error:
-            failed[app.name] = error
+            failed[_label(chosen, app.name, app.id)] = error
     return plans, failed
+
+
+def _label(chosen: Sequence[App], name: str, app_id: str) -> str:
+    """Return the app's name, with its id where another one has the same: none may hide behind the other."""
+    return name if sum(app.name == name for app in chosen) == 1 else f"{name} ({app_id})"
 
 
 async def _one(
@@ -204,9 +238,9 @@ async def _one(
     journal = Journal.of(session.config.state, instance.name, plan.app_id)
     try:
         done = await roll_back(instance, journal, _kept(store, commit, plan.app_id), to, exact)
-    except (Refused, StoreError):
-        raise  # nothing was changed
     except DifyopsError as error:
+        if isinstance(error, (Refused, StoreError)) and not error.details:
+            raise  # nothing was changed
         session.audit("snapshot.rollback", plan.app_id, instance.name, outcome="failed", to=commit, error=error.code)
         raise
     if done.state != "nothing to do":
@@ -265,19 +299,30 @@ async def _doctor(session: Session, selector: str | None, action: str | None) ->
 
     state = session.config.state
     context = session.config.context(session.one_context()).name
-    entries = recover.cut_off(state, context, selector)
+    broken = recover.unreadable(state, context, selector)
+    entries = [] if broken and selector else recover.cut_off(state, context, selector)
     if not entries:
-        return []
+        return broken
     async with session.instance() as instance:
         if action is None or session.dry_run:
-            return await recover.examine(instance, state, entries)
+            return [*await recover.examine(instance, state, entries), *broken]
         session.confirm(f"{action.capitalize()} {len(entries)}?", changes=f"To {action} {len(entries)} rollbacks")
         ended = []
+        end = recover.finish if action == "finish" else recover.undo
         for entry in entries:
-            end = recover.finish if action == "finish" else recover.undo
-            ended.append(await end(instance, state, entry))
-            session.audit(f"snapshot.rollback.{action}", entry.app_id, instance.name, to=entry.target)
-        return ended
+            outcome = "done"
+            try:
+                ended.append(await end(instance, state, entry))
+            except DifyopsError as error:
+                outcome = "failed"
+                if len(entries) == 1 and not broken:
+                    raise
+                ended.append(recover.not_ended(entry, error))
+            finally:
+                session.audit(
+                    f"snapshot.rollback.{action}", entry.app_id, instance.name, outcome=outcome, to=entry.target
+                )
+        return [*ended, *broken]
 
 
 def _show_plans(session: Session, plans: Sequence[Plan]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +13,7 @@ import typer
 
 from difyops.cli.door import command, group, seconds
 from difyops.cli.session import Session
-from difyops.errors import ConfigError, DifyopsError, UsageError
+from difyops.errors import ConfigError, DifyopsError, Interrupted, UsageError
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 noun = group("Runbooks that run: checks and actions for on-call, cron and CI.")
 
 _GRACE = 5.0  # seconds that a run whose deadline passed has to write down its end
+_A_SECOND = timedelta(seconds=1)
 Which = Annotated[str, typer.Argument(metavar="RUNBOOK", help="Name, or path of a YAML file.")]
 
 
@@ -113,7 +116,7 @@ def run(
         raise UsageError("Name a runbook, or --undo RUN.", hint="difyops runbook list")
     formats = _formats(as_)
     try:
-        return _outcome(_run(session, (runbook, undo), (given, approve), act), formats)
+        return _outcome(_run(session, (runbook, undo), (given, approve), act), formats, dry_run=session.dry_run)
     except DifyopsError as error:
         if ("nagios", None) not in formats:
             raise
@@ -144,7 +147,23 @@ def _run(
     deadline, session.deadline = session.deadline, None
     if deadline is not None:
         session.deadline = deadline + _GRACE
-    return session.run(_ran(session, chosen, inputs, _consent(session, act, approve), deadline, trusted))
+    began = datetime.now(UTC)
+    try:
+        return session.run(_ran(session, chosen, inputs, _consent(session, act, approve), deadline, trusted))
+    except Interrupted:
+        record = None if session.dry_run else _cut_off(session, chosen.name, began)
+        if record is None:
+            raise
+        return record  # what was done, and how to take it back, is what an interrupted person must see
+
+
+def _cut_off(session: Session, runbook: str, began: datetime) -> RunRecord | None:
+    """Return the record of the run that was interrupted; ``None`` when it had not begun."""
+    from difyops.runbook.history import runs
+    from difyops.runbook.record import INTERRUPTED
+
+    found = runs(session.ledger, session.config.state, since=began - _A_SECOND, runbook=runbook, limit=5)
+    return next((item for item in found if item.state == INTERRUPTED), None)
 
 
 @command(noun, "report")
@@ -205,6 +224,8 @@ async def _ran(
 
         def watch(step: StepRecord) -> None:
             done.append(step.id)
+            if consent.is_asking:  # the question stays on the screen
+                return
             moved(len(done), len(runbook.steps), f"{step.title}: {step.result}")
 
         return await go(runbook, scene, consent, RunOptions(inputs=inputs, deadline=deadline, watch=watch))
@@ -249,11 +270,13 @@ def _context(session: Session) -> Context | None:
 def _consent(session: Session, act: bool, approve: list[str] | None) -> Consent:
     from difyops.runbook.acting import Consent
 
+    withdrawn = threading.Event()
+
     def agree(question: str, changes: str) -> None:
-        session.confirm(question, changes=changes)
+        session.confirm(question, changes=changes, withdrawn=withdrawn.is_set)
 
     def approved(question: str, changes: str) -> None:
-        replace(session, yes=False).confirm(question, changes=changes)
+        replace(session, yes=False).confirm(question, changes=changes, withdrawn=withdrawn.is_set)
 
     return Consent(
         act=act or session.dry_run,
@@ -261,6 +284,7 @@ def _consent(session: Session, act: bool, approve: list[str] | None) -> Consent:
         approved=frozenset(approve or ()),
         agree=agree,
         approve=approved,
+        withdraw=withdrawn.set,
     )
 
 
@@ -294,7 +318,7 @@ def _formats(wanted: list[str] | None) -> list[tuple[str, Path | None]]:
     return found
 
 
-def _outcome(record: RunRecord, formats: list[tuple[str, Path | None]]) -> Outcome:
+def _outcome(record: RunRecord, formats: list[tuple[str, Path | None]], *, dry_run: bool) -> Outcome:
     from difyops import atomic_file
     from difyops.render import runbook as views
     from difyops.runbook.outputs import FORMATS, nagios_code
@@ -304,7 +328,8 @@ def _outcome(record: RunRecord, formats: list[tuple[str, Path | None]]) -> Outco
     for name, file in formats:
         content = FORMATS[name](record).encode()
         if file is not None:
-            atomic_file.write(file, content)
+            if not dry_run:  # what a monitor reads stays the last real run's
+                atomic_file.write(file, content)
             continue
         raw = content
         if name == "nagios":
@@ -331,8 +356,6 @@ def _monitored(record: RunRecord, code: int) -> DifyopsError | None:
 
 
 def _moment(text: str) -> Any:
-    from datetime import UTC, datetime, timedelta
-
     with contextlib.suppress(ValueError):
         found = datetime.fromisoformat(text)
         return found if found.tzinfo else found.replace(tzinfo=UTC)

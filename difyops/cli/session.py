@@ -10,9 +10,11 @@ import asyncio
 import contextlib
 import logging
 import os
+import select
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from difyops.ledger import Ledger
 
 T = TypeVar("T")
+_LOOK_UP = 0.1
 log = logging.getLogger("difyops.cli")
 
 
@@ -102,11 +105,13 @@ class Session:
         finally:
             await opened.close()
 
-    def confirm(self, question: str, *, changes: str) -> None:
+    def confirm(self, question: str, *, changes: str, withdrawn: Callable[[], bool] | None = None) -> None:
         """Let the person agree to ``changes``; ``--yes`` agrees beforehand.
 
+        Called in a thread, it looks at ``withdrawn`` meanwhile: a question that nobody needs answered any more ends.
+
         Raises:
-            NeedsConfirmation: there is no terminal and no ``--yes``, or the person said no.
+            NeedsConfirmation: there is no terminal and no ``--yes``, or the person said no. Interrupted: Ctrl-C.
         """
         if self.yes:
             return
@@ -115,8 +120,7 @@ class Session:
                 f"{changes} needs a yes, and there is no terminal to ask.",
                 hint="Add --yes, or --dry-run to look first.",
             )
-        print(f"{one_line(question)} [y/N] ", end="", file=sys.stderr, flush=True)  # noqa: T201 - the one question we ask
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        if _asked(question, withdrawn).strip().lower() not in ("y", "yes"):
             raise NeedsConfirmation("Not confirmed; nothing was changed.")
 
     def audit(self, action: str, subject: str, context: str, *, outcome: str = "done", **facts: object) -> None:
@@ -170,6 +174,39 @@ class Session:
             if interrupted:
                 raise Interrupted("Interrupted.") from None
             raise
+
+
+def _asked(question: str, withdrawn: Callable[[], bool] | None) -> str:
+    """Show the one question that we ask and return what the person typed, blank when the question was ``withdrawn``.
+
+    The event loop stands still while it asks, or waits for the thread that does, and with it the loop's own way to
+    take a Ctrl-C: here it ends the wait at once, instead of after the next Enter.
+
+    Raises:
+        Interrupted: Ctrl-C.
+    """
+    shown = f"\r\x1b[K{one_line(question)} [y/N] "  # the line may hold a progress view
+    if threading.current_thread() is not threading.main_thread():
+        _show(shown)
+        while withdrawn is not None and not select.select([sys.stdin], [], [], _LOOK_UP)[0]:
+            if withdrawn():
+                _show("\n")
+                return ""
+        return sys.stdin.readline()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        _show(shown)
+        return sys.stdin.readline()
+    except KeyboardInterrupt:
+        _show("\n")
+        raise Interrupted("Interrupted; nothing was changed.") from None
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _show(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
 
 
 def _actor() -> str:

@@ -204,7 +204,7 @@ class Control:
         self._counts.apps[app_id] += 1
 
     def count_provider_key(self, key: str) -> None:
-        """Count a model call made with ``key``."""
+        """Count a call of a model or a tool made with ``key``."""
         self._counts.provider_keys[key] += 1
 
     def _of_mood(self) -> str | None:

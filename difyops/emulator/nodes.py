@@ -1,6 +1,7 @@
 """What each kind of workflow node does when it runs. A node reads the pool of variables and gives back a result.
 
-Enough for difyops, not a workflow engine: code nodes are recognised, never executed; HTTP and tools answer canned.
+Enough for difyops, not a workflow engine: code nodes are recognised, never executed; HTTP answers canned, and so do
+tools whose key works.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from difyops.emulator.datasets import Dataset, Document, Segment, search
 from difyops.emulator.instance import Instance
 from difyops.emulator.model import ModelFault, Prompt, invoke
+from difyops.emulator.providers import SEARCH_SECRET
 from difyops.emulator.shapes import JsonDict
 
 _REFERENCE = re.compile(r"\{\{#([\w.\-]+)#\}\}")
@@ -89,6 +91,9 @@ async def execute(instance: Instance, data: JsonDict, pool: Pool) -> AsyncIterat
         case "http-request":
             await instance.pause(0.1)
             yield _http(data, pool)
+        case "tool":
+            _use_tool_key(instance, data)
+            yield _tool(data, pool)
         case kind:
             yield _SIMPLE.get(str(kind), _pass)(data, pool)
 
@@ -266,6 +271,24 @@ def _end(data: JsonDict, pool: Pool) -> Result:
     return Result(inputs=outputs, outputs=dict(outputs))
 
 
+def _use_tool_key(instance: Instance, data: JsonDict) -> None:
+    """Take the credential the node names, else the default one; a provider that has none at all answers anyway.
+
+    Raises:
+        NodeFault: the credential is gone or its key was revoked (the wording is the emulator's own).
+    """
+    provider, named = instance.tool, data.get("credential_id")
+    if provider.name not in (data.get("provider_id"), data.get("provider_name")) or not provider.credentials:
+        return
+    used = (
+        provider.find(str(named)) if named else next((item for item in provider.credentials if item.is_default), None)
+    )
+    key = used.values[SEARCH_SECRET] if used else ""
+    if not key or key in instance.control.revoked:
+        raise NodeFault(f"Failed to invoke tool {data.get('tool_name')}: tool provider credentials are not valid")
+    instance.control.count_provider_key(key)
+
+
 def _tool(data: JsonDict, pool: Pool) -> Result:
     parameters = {name: item.get("value") for name, item in (data.get("tool_parameters") or {}).items()}
     filled = {name: pool.filled(value) if isinstance(value, str) else value for name, value in parameters.items()}
@@ -294,7 +317,6 @@ _SIMPLE = {
     "assigner": _assigner,
     "answer": _answer,
     "end": _end,
-    "tool": _tool,
     "variable-aggregator": _first_of,
     "question-classifier": _classifier,
 }

@@ -62,7 +62,7 @@ def broadcast(result: Broadcast, *, streamed: bool = False, answers_shown: bool 
     data = _data(result)
     summary: list[Mapping[str, object]] = [{"kind": "summary", **{key: data[key] for key in data if key != "answers"}}]
     blocks: list[Block] = [] if answers_shown else _texts(result)
-    blocks.append(_table(result))
+    blocks.append(_table(result, brief=answers_shown))
     blocks += _combined(result.combined)
     if streamed:
         failed = result.error
@@ -120,7 +120,7 @@ def _shortened(text: str) -> list[tuple[str, str]]:
     return [*lines[:_MOST_LINES], ("", f"... and {len(lines) - _MOST_LINES} more lines (-o json has all)")]
 
 
-def _table(result: Broadcast) -> Table:
+def _table(result: Broadcast, *, brief: bool) -> Table:
     contexts = {answer.context for answer in result.answers}
     many = len(contexts) > 1
     columns = ["agent", *(["context"] if many else []), "status", "tokens", "price", "first token", "seconds", "answer"]
@@ -133,16 +133,17 @@ def _table(result: Broadcast) -> Table:
             f"{answer.price:f} {answer.currency or ''}".strip() if answer.price is not None else None,
             _rounded(answer.first_token),
             _rounded(answer.seconds),
-            _excerpt(answer),
+            _excerpt(answer, brief=brief),
         )
         for answer in result.answers
     ]
     return Table(columns=columns, rows=rows, title="Broadcast", empty="Nobody was asked.")
 
 
-def _excerpt(answer: AgentAnswer) -> str:
+def _excerpt(answer: AgentAnswer, *, brief: bool) -> str:
+    """Return the beginning of an answer, or why there is none: in one word when the screen has the sentence."""
     if not answer.ok:
-        return f"{answer.error}: {answer.message}" if answer.message else answer.error or ""
+        return f"{answer.error}: {answer.message}" if answer.message and not brief else answer.error or ""
     said = one_line(answer.text[: _EXCERPT * 4])
     return said if len(said) <= _EXCERPT else said[: _EXCERPT - 1] + "…"
 

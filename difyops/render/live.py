@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MOST_SHOWN = 20
 _PACE = 0.1
+_LOOKS = 4  # pictures a second while nothing arrives: the seconds of a silent agent go on
 _MOST_ROWS = 12
 _MOST_LINES = 12
 _MARKS = {"answered": ("✓", "green"), "stopped": ("■", "yellow"), "skipped": ("-", "dim")}
@@ -77,12 +78,15 @@ class View:
         if self.screen is None or now - self.drawn < _PACE:
             return
         self.drawn = now
-        self.screen.update(self._picture(now, self.screen.console.width), refresh=True)
+        self.screen.refresh()
 
-    def _picture(self, now: float, width: int) -> Group:
+    def picture(self) -> Group:
+        """Return what is at work now, one line an agent, and the count."""
         from rich.console import Group
         from rich.text import Text
 
+        now = time.monotonic()
+        width = self.screen.console.width if self.screen else 80
         lines = [
             Text(f"  {one_line(row.name)}  {now - row.began:.0f} s  {one_line(row.tail)}"[:width], style="dim")
             for row in list(self.rows.values())[:_MOST_ROWS]
@@ -103,8 +107,10 @@ def live_view(total: int, *, quiet: bool = False, answers: bool = True) -> Itera
 
     plain = bool(os.environ.get("NO_COLOR"))
     console = Console(file=sys.stderr, markup=False, highlight=False, emoji=False, no_color=plain)
-    with Live(console=console, auto_refresh=False, transient=True) as screen:
-        yield View(total, screen, shows_answers=answers)
+    view = View(total, shows_answers=answers)
+    with Live(console=console, get_renderable=view.picture, refresh_per_second=_LOOKS, transient=True) as screen:
+        view.screen = screen
+        yield view
 
 
 def was_shown(targets: int, quiet: bool) -> bool:

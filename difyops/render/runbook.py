@@ -11,7 +11,7 @@ from difyops.outcome import Block, Facts, Lines, Outcome, Table
 from difyops.runbook.fields import Problem
 from difyops.runbook.library import Entry
 from difyops.runbook.model import Runbook, Step
-from difyops.runbook.record import RunRecord, StepRecord
+from difyops.runbook.record import ENDED, RunRecord, StepRecord
 from difyops.runbook.registry import Tool
 from difyops.runbook.report import Report
 from difyops.runbook.result import Value
@@ -53,21 +53,20 @@ def listed(entries: Sequence[Entry]) -> Outcome:
 
 def runs(records: Sequence[RunRecord]) -> Outcome:
     """Show past runs, newest first."""
+    several = len({run.actor for run in records}) > 1
     rows = [
         (
             run.id,
             run.runbook,
-            run.context,
-            run.verdict,
-            run.state,
-            iso(run.started_at),
+            run.verdict if run.state == ENDED else f"{run.verdict}, {run.state}",
             f"{run.seconds:.1f} s",
-            run.actor,
+            run.context,
+            run.actor if several else None,
         )
         for run in records
     ]
     data = [_head(run) for run in records]
-    columns = ("run", "runbook", "context", "verdict", "state", "started", "took", "by")
+    columns = ("run", "runbook", "verdict", "took", "context", "by")  # a run's id begins with its time (UTC)
     return Outcome(
         kind="runbook.runs",
         data=data,
@@ -99,11 +98,17 @@ def shown(runbook: Runbook) -> Outcome:
         Facts(title=f"{runbook.name}: {runbook.title}", pairs=about),
         Table(title="Inputs", columns=("input", "type", "default", "help"), rows=inputs, empty="None."),
         Table(title="Steps", columns=("step", "what", "how", "with", "rules"), rows=steps),
-        Facts(title="What a person does next", pairs=[(str(n), text) for n, text in enumerate(runbook.next, 1)]),
+        Facts(title="What a person does next", pairs=_next(runbook)),
     ]
     return Outcome(
         kind="runbook.show", data=_document(runbook), blocks=blocks, names=[step.id for step in runbook.steps]
     )
+
+
+def _next(runbook: Runbook) -> list[tuple[str, object]]:
+    """Return what a person does in the end, and before that what a step alone asks for when it does not pass."""
+    alone: list[tuple[str, object]] = [(f"{step.id} not well", step.next) for step in runbook.steps if step.next]
+    return [*alone, *((str(number), text) for number, text in enumerate(runbook.next, 1))]
 
 
 def tools(found: Sequence[Tool]) -> Outcome:
@@ -223,6 +228,7 @@ def _document(runbook: Runbook) -> dict[str, Any]:
                 "with": dict(step.parameters),
                 "when": step.when.text if step.when else None,
                 "needs": list(step.needs),
+                "next": step.next,
             }
             for step in runbook.steps
         ],

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from difyops.dsl.diff import Change, describe
+from difyops.errors import DifyopsError, PartialFailure
 from difyops.outcome import Block, Facts, Lines, Outcome, Table
 from difyops.snapshot.check import Checked
 from difyops.snapshot.compare import AppDiff, Comparison
@@ -139,7 +140,8 @@ def drift(result: Drift) -> Outcome:
         data=result,
         blocks=blocks,
         summary=(
-            f"{len({item.id for item in result.apps})} of {result.compared} apps drifted from {result.commit[:10]} "
+            f"{len({item.id for item in result.apps if item.kind != 'unreadable'})} of {result.compared} apps drifted, "
+            f"{sum(item.kind == 'unreadable' for item in result.apps)} unreadable, against {result.commit[:10]} "
             f"(taken {result.taken_at}, last checked {result.checked_at or 'never'})"
         ),
         names=[item.name for item in result.apps],
@@ -171,16 +173,20 @@ def plan(result: Plan) -> list[Block]:
     return [Lines(lines=lines)]
 
 
-def planned(plans: Sequence[Plan]) -> Outcome:
-    """Show plans that are not carried out (``--dry-run``)."""
+def planned(plans: Sequence[Plan], failed: Mapping[str, DifyopsError]) -> Outcome:
+    """Show plans that are not carried out (``--dry-run``), and the apps for which none could be made."""
     blocks = [block for item in plans for block in plan(item)]
-    problems = sum(len(item.problems) for item in plans)
+    if failed:
+        blocks.append(Lines(lines=[("✗", f"{name}: {problem.message}") for name, problem in failed.items()]))
+    problems = sum(len(item.problems) for item in plans) + len(failed)
     return Outcome(
         kind="snapshot.rollback.plan",
         data=plans if len(plans) != 1 else plans[0],
         blocks=blocks,
         summary=f"dry run: {len(plans)} planned, {problems} problems, nothing was changed",
         names=[item.id for item in plans],
+        warnings=[f"{name}: {problem.message}" for name, problem in failed.items()],
+        error=PartialFailure(f"{len(failed)} of {len(plans) + len(failed)} apps failed.") if failed else None,
     )
 
 
@@ -224,14 +230,20 @@ def restored(result: Restored) -> Outcome:
 
 def cut_offs(found: Sequence[CutOff]) -> Outcome:
     """Show rollbacks that were cut off, or how they were ended."""
-    rows = [(item.app_name, item.target, item.started_at, item.phase, item.ended, item.state) for item in found]
+    rows = [
+        (item.app_name, item.target, item.started_at, item.phase, item.ended, item.error or item.state)
+        for item in found
+    ]
+    failed = sum(item.error is not None for item in found)
+    error = PartialFailure(f"{failed} of {len(found)} could not be read or ended.") if failed else None
     blocks: list[Block] = [
         Table(columns=("app", "to", "begun", "phase", "ended", "state"), rows=rows, empty="No rollback was cut off.")
     ]
     proofs = [line for item in found for line in _proof_lines(item.proofs)]
     if proofs:
         blocks.append(Lines(lines=proofs))
-    return Outcome(kind="snapshot.doctor", data=found, blocks=blocks, names=[item.app_id for item in found])
+    names = [item.app_id for item in found]
+    return Outcome(kind="snapshot.doctor", data=found, blocks=blocks, names=names, error=error)
 
 
 def _proof_lines(proofs: Sequence[Proof]) -> list[tuple[str, str]]:

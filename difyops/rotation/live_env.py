@@ -126,9 +126,13 @@ async def put_draft_back(hands: Hands, old: SecretText | None, value: SecretText
         return
     draft = await read_draft(hands)
     if draft is None or _is_ours(hands, draft):
-        values = _exchanged(parked["values"], hands.target("name"), old, value)
-        if draft is None or draft.workflow.hash != parked["hash"] or draft.values != values:
-            await _restore(hands, _filled(parked["document"], values), draft)
+        document = _filled(parked["document"], _exchanged(parked["values"], hands.target("name"), old, value))
+        if (
+            draft is None
+            or draft.workflow.hash != parked["hash"]
+            or _variables(draft.document()) != _variables(document)
+        ):
+            await _restore(hands, document, draft)
     elif draft.workflow.hash != parked["hash"]:
         _set_aside(hands)
     hands.vault.drop(PARKED)
@@ -205,18 +209,23 @@ def _exchanged(values: JsonObject, name: str, old: SecretText | None, new: Secre
 
 
 def _is_ours(hands: Hands, draft: Version) -> bool:
-    """Say whether the draft is what was written here last, variables included (the hash does not cover them)."""
+    """Say whether the draft is what was written here last, all variables included (the hash does not cover them)."""
     return [draft.workflow.hash, _seal(hands, draft)] == [hands.memo("written"), hands.memo("written_values")]
 
 
 def _seal(hands: Hands, version: Version) -> str:
-    return hands.seal(SecretText(json.dumps(version.values, sort_keys=True, default=str)))
+    """Return a fingerprint of all variables, of the environment and of conversations."""
+    return hands.seal(SecretText(json.dumps(_variables(version.document()), sort_keys=True, default=str)))
 
 
 def _set_aside(hands: Hands) -> None:
     place = hands.vault.set_aside(PARKED)
     if place is not None:
         hands.note(draft_set_aside=str(place))
+
+
+def _variables(document: JsonObject) -> list[list[Any]]:
+    return [_plain(document.get(part) or ()) for part in ("environment_variables", "conversation_variables")]
 
 
 def _plain(variables: Any) -> list[Any]:

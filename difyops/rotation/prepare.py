@@ -18,6 +18,10 @@ from difyops.rotation.reading import Reading
 from difyops.rotation.record import Planned, ProbeSpec, Settings
 
 _MOST_PROBES = 3
+_NOBODY = (
+    "Nobody is handed the new key: callers that do not take it from the web page within the grace period lose their "
+    "access. Name where they read it with --deliver."
+)
 _ACTING = frozenset({"http-request", "agent", "tool"})
 
 
@@ -41,12 +45,11 @@ async def prepare(
     planned = await engine.plan(bench, reading, request, settings)
     rule = policy.for_address(address_of(planned))
     probes, warnings = await _probes(reading, planned, (asked, rule), policy)
-    settings = replace(
-        settings,
-        grace=asked.grace or rule.grace or settings.grace,
-        deliver=asked.deliver or rule.deliver,
-        probes=probes,
-    )
+    deliver = asked.deliver or rule.deliver
+    if not deliver and not kind_named(planned.kind).needs_value:
+        warnings.append(_NOBODY)
+    grace = next((given for given in (asked.grace, rule.grace) if given is not None), settings.grace)
+    settings = replace(settings, grace=grace, deliver=deliver, probes=probes)
     return replace(planned, settings=settings, warnings=(*planned.warnings, *warnings))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from difyops.api.instance import Instance
 from difyops.api.keys import MOST_KEYS, Key, Keys
 from difyops.clock import from_unix, iso
-from difyops.errors import NotAuthenticated, Refused, SelectorError
+from difyops.errors import Forbidden, NotAuthenticated, Refused, RequestRejected, SelectorError
 from difyops.rotation.hands import Hands, NewValueRefused
 from difyops.rotation.kinds import OldUse
 from difyops.rotation.machine import Used
@@ -45,7 +45,7 @@ class ServiceKeyRotator:
         if hands.memo("new_id") is None:
             created = await self._created_already(hands)
             if created is None:
-                created = await hands.effect("create key", keys.create)
+                created = await self._create_key(hands)
             else:
                 hands.found_done("create key", key=created.id, fingerprint=hands.seal(created.token))
             hands.note(new_id=created.id, new_fingerprint=hands.seal(created.token))
@@ -127,6 +127,13 @@ class ServiceKeyRotator:
 
     def _keys(self, hands: Hands) -> Keys:
         return self.keys(hands.instance, hands.rotation.target)
+
+    async def _create_key(self, hands: Hands) -> Key:
+        try:
+            return await hands.effect("create key", self._keys(hands).create)
+        except (RequestRejected, Forbidden):
+            hands.note(known=None)  # nothing was created: a key that appears from now on is somebody else's
+            raise
 
     async def _created_already(self, hands: Hands) -> Key | None:
         """Return the key that was made though its id was lost; ``None`` when none was.

@@ -131,12 +131,11 @@ async def _confirm(hands: Hands, kind: Kind) -> None:
 
 async def _revert(hands: Hands, kind: Kind) -> None:
     """Give callers the old value back, then take the new secret back."""
-    if hands.memo("handed_out"):
+    if hands.memo("handed_out") and hands.memo("given_back_at") is None:
         old = await kind.old_value(hands)
         if old is not None:
             await deliver(hands, old, what="the old value again")
-            if hands.memo("given_back_at") is None:
-                hands.note(given_back_at=hands.bench.clock.now().timestamp())
+            hands.note(given_back_at=hands.bench.clock.now().timestamp())
     pause = await kind.revert(hands)
     if pause > 0:
         hands.note(revert_asked_at=hands.bench.clock.now().timestamp(), revert_pause=pause)

@@ -16,12 +16,24 @@ from difyops.secret_text import scrub
 log = logging.getLogger("difyops.runbook")
 
 Ask = Callable[[str, str], None]
+_LETTING_GO = 2.0  # seconds that a question has to leave the screen
+
+
+def _unanswered(asking: asyncio.Future[None]) -> None:
+    """Take what became of a question that was withdrawn; nobody else looks."""
+    if not asking.cancelled():
+        asking.exception()
+
+
+def _nothing_open() -> None:
+    """Withdraw no question: whoever is asked answers at once."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Consent:
     """Who agreed to what. ``agree(question, changes)`` asks once for an action (a yes beforehand counts);
-    ``approve(question, changes)`` asks a person at a terminal. Both raise ``NeedsConfirmation``. Asked one by one.
+    ``approve(question, changes)`` asks a person at a terminal. Both raise ``NeedsConfirmation``. Asked one by one, in
+    a thread; ``withdraw`` ends the question that is open, when the run ends before it is answered.
     """
 
     act: bool = False
@@ -29,7 +41,13 @@ class Consent:
     approved: frozenset[str] = frozenset()
     agree: Ask
     approve: Ask
+    withdraw: Callable[[], None] = _nothing_open
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def is_asking(self) -> bool:
+        """Say whether a question is open."""
+        return self._turn.locked()
 
     async def to_action(self, step: Step, planned: Planned) -> None:
         """Ask whether an action may be carried out.
@@ -50,7 +68,14 @@ class Consent:
     async def _asked(self, ask: Ask, question: str, changes: str) -> None:
         async with self._turn:
             # What is planned names things of the server: its text must not steer the terminal it is shown on.
-            await asyncio.to_thread(ask, harmless(question), changes)
+            asking = asyncio.ensure_future(asyncio.to_thread(ask, harmless(question), changes))
+            try:
+                await asyncio.shield(asking)
+            except asyncio.CancelledError:
+                self.withdraw()
+                asking.add_done_callback(_unanswered)
+                await asyncio.wait({asking}, timeout=_LETTING_GO)
+                raise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ TEXT = InputField(name="text", kind="paragraph", required=True)
 NOTE = InputField(name="note", kind="text-input")
 TONE = InputField(name="tone", kind="select", options=("mild", "harsh"))
 COUNT = InputField(name="count", kind="number")
+URGENT = InputField(name="urgent", kind="checkbox")
 PAPER = InputField(name="paper", kind="file")
 PAPERS = InputField(name="papers", kind="file-list")
 
@@ -104,12 +105,16 @@ def test_inputs_that_the_app_does_not_have_are_left_out_and_named() -> None:
 def test_numbers_on_the_command_line_become_numbers() -> None:
     assert mapped(target(CHAT, count="7"), [COUNT], "hello").inputs == {"count": 7}
     assert mapped(target(CHAT, count="7.5"), [COUNT], "hello").inputs == {"count": 7.5}
+    assert mapped(target(CHAT, urgent="Yes"), [URGENT], "hello").inputs == {"urgent": True}
 
 
-@pytest.mark.parametrize("inputs", [{"tone": "loud"}, {"count": "many"}])
+@pytest.mark.parametrize(
+    "inputs",
+    [{"tone": "loud"}, {"count": "many"}, {"urgent": "maybe"}, {"note": 5}, {"note": ["a"]}, {"paper": "a.txt"}],
+)
 def test_a_value_that_does_not_fit_is_refused_with_the_field_named(inputs: dict[str, Any]) -> None:
     with pytest.raises(RunFailed, match=next(iter(inputs))):
-        mapped(target(CHAT, **inputs), [TONE, COUNT], "hello")
+        mapped(target(CHAT, **inputs), [TONE, COUNT, URGENT, NOTE, PAPER], "hello")
 
 
 def test_a_file_goes_to_the_only_file_input_the_named_one_or_beside_the_query() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import sys
+import time
 from decimal import Decimal
 
 import pytest
@@ -45,9 +47,10 @@ def shown(*answers: AgentAnswer, combined: Combined | None = None, ended: str = 
 def screen() -> tuple[View, io.StringIO]:
     buffer = io.StringIO()
     console = Console(file=buffer, force_terminal=True, width=60, markup=False, highlight=False, emoji=False)
-    live = Live(console=console, auto_refresh=False, transient=True)
-    live.start()
-    return View(3, live, shows_answers=True), buffer
+    view = View(3, shows_answers=True)
+    view.screen = Live(console=console, get_renderable=view.picture, auto_refresh=False, transient=True)
+    view.screen.start()
+    return view, buffer
 
 
 def test_the_live_view_prints_answers_as_they_come_and_counts() -> None:
@@ -76,6 +79,20 @@ def test_remote_codes_and_markup_are_inert_in_the_live_view() -> None:
     assert "[blink]y[/blink]" in buffer.getvalue()
 
 
+def test_silent_agents_are_all_shown_and_their_seconds_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    with live_view(3) as view:
+        for number in range(3):
+            view.started(f"a/{number}", f"bot {number}")
+        time.sleep(1.6)
+    seen = terminal.getvalue()
+    assert all(f"bot {number}  1 s" in seen for number in range(3)), seen
+
+
 def test_without_a_terminal_nothing_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
     with live_view(2) as view:
         view.started("a/1", "bot")
@@ -95,6 +112,16 @@ def test_the_table_names_every_agent_with_status_price_and_reason() -> None:
     assert "provider_auth: no such key" in text
     assert outcome.exit_code == 3
     assert "1 answered, 1 failed" in (outcome.summary or "")
+
+
+def test_a_reason_that_was_on_the_screen_is_one_word_in_the_table() -> None:
+    long = "The app has no text input that could take the question (it has: none)."
+    failed = answer(1, "refused", "", error="bad_input", message=long)
+    result = Broadcast(question="?", user="me", answers=(failed,), seconds=1.5)
+    assert long in as_plain(views.broadcast(result).blocks)
+    told = as_plain(views.broadcast(result, answers_shown=True).blocks)
+    assert long not in told
+    assert "bad_input" in told
 
 
 def test_codes_in_answers_are_inert_in_every_format() -> None:

@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -44,7 +45,10 @@ def piped(
 def on_terminal(
     words: Sequence[str], *, columns: int = 80, environment: Mapping[str, str] | None = None, typed: str = ""
 ) -> Shown:
-    """Run on a pseudo terminal of this width and return everything it showed."""
+    """Run on a pseudo terminal of this width and return everything it showed; ``typed`` answers the first question.
+
+    What is typed as ``\\x03`` arrives as what a terminal makes of Ctrl-C, the signal.
+    """
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     child = subprocess.Popen(
@@ -67,7 +71,10 @@ def on_terminal(
             break
         shown += piece or b""
         if typed and b"[y/N]" in shown:
-            os.write(master, typed.encode())
+            if typed == "\x03":
+                child.send_signal(signal.SIGINT)
+            else:
+                os.write(master, typed.encode())
             typed = ""
     code = child.wait(10)
     os.close(master)

@@ -82,6 +82,14 @@ def test_a_person_is_asked_and_may_say_no(emulator: Emulator, connected: str) ->
     assert not emulator.app_named("wf-echo").enable_api
 
 
+def test_ctrl_c_at_the_question_ends_at_once_and_changes_nothing(emulator: Emulator, connected: str) -> None:
+    began = time.monotonic()
+    shown = on_terminal(["app", "disable", "wf-echo"], typed="\x03")
+    assert shown.code == 130, shown.text
+    assert time.monotonic() - began < 10
+    assert emulator.app_named("wf-echo").enable_api
+
+
 def test_the_question_shows_no_escape_codes_of_an_app(emulator: Emulator, connected: str) -> None:
     app = emulator.app_named("wf-echo")
     app.name = "x\x1b]0;title\x07\x1b[2J"

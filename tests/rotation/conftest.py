@@ -12,8 +12,8 @@ from tests.rotation.rig import ADMIN, Console, Rig, furnish
 
 
 @pytest.fixture
-def emulator() -> Emulator:
-    return Emulator("1.13.0", speed=200.0)
+def emulator(request: pytest.FixtureRequest) -> Emulator:
+    return Emulator("1.13.0", speed=getattr(request, "param", 200.0))
 
 
 @pytest.fixture

@@ -184,16 +184,23 @@ class Console:
         return [item["credential_name"] for item in row["available_credentials"]]
 
 
-def furnish(emulator: Emulator, console: Console) -> None:
-    """Put one secret of every kind into the emulator, and a colleague's unpublished edit into the draft of wf-llm."""
-    console.call("POST", "/datasets/api-keys")
-    console.set_secret("wf-llm", "API_TOKEN", CASES["env"].old)
-    console.edit_draft("wf-llm", "a colleague's title")
-    body = {"name": "search", "type": "api-key", "credentials": {"serpapi_api_key": CASES["tool"].old}}
-    console.call("POST", f"/workspaces/current/tool-provider/builtin/{TOOL}/add", body)
-    path = f"/workspaces/current/model-providers/{PROVIDER}/models/credentials"
-    which = {"model": MODEL, "model_type": "llm", "name": "own"}
-    console.call("POST", path, {**which, "credentials": {"openai_api_key": CASES["model"].old}})
+def furnish(emulator: Emulator, console: Console, kind: str | None = None) -> None:
+    """Put one secret of every kind (or only of ``kind``) into the emulator.
+
+    With the variable comes a colleague's unpublished edit in the draft of wf-llm.
+    """
+    if kind in (None, "dataset-key"):
+        console.call("POST", "/datasets/api-keys")
+    if kind in (None, "env"):
+        console.set_secret("wf-llm", "API_TOKEN", CASES["env"].old)
+        console.edit_draft("wf-llm", "a colleague's title")
+    if kind in (None, "tool"):
+        body = {"name": "search", "type": "api-key", "credentials": {"serpapi_api_key": CASES["tool"].old}}
+        console.call("POST", f"/workspaces/current/tool-provider/builtin/{TOOL}/add", body)
+    if kind in (None, "model"):
+        path = f"/workspaces/current/model-providers/{PROVIDER}/models/credentials"
+        which = {"model": MODEL, "model_type": "llm", "name": "own"}
+        console.call("POST", path, {**which, "credentials": {"openai_api_key": CASES["model"].old}})
 
 
 def value_in_use(emulator: Emulator, kind: str) -> str:

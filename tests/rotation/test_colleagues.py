@@ -92,6 +92,51 @@ async def test_a_value_with_which_the_draft_fails_never_goes_live(rig: Rig, emul
     assert app.live.id == live
 
 
+async def test_a_colleagues_variables_of_the_conversation_alone_stay_in_the_draft(
+    rig: Rig, emulator: Emulator, console: Console
+) -> None:
+    console.set_secret("wf-llm", "API_TOKEN", CASES["env"].old)  # from here on draft and live have the same graph
+    set_memory(console, "not published yet")
+    driven = await rig.rotate(CASES["env"])
+    app = emulator.app_named("wf-llm")
+    assert driven.rotation.state is State.DONE
+    assert app.live
+    assert app.draft
+    assert [item["value"] for item in app.draft.conversation_list] == ["not published yet"]
+    assert app.live.conversation_list == []
+
+
+async def test_a_variable_of_the_conversation_on_top_of_what_was_written_stops_it(
+    rig: Rig, emulator: Emulator, console: Console
+) -> None:
+    saved: list[str] = []
+
+    def colleague(name: str) -> None:
+        if name == "after write draft" and not saved:
+            saved.append(name)
+            set_memory(console, "on top")
+
+    driven = await rig.rotate(CASES["env"], checkpoint=colleague)
+    app = emulator.app_named("wf-llm")
+    assert driven.rotation.state is State.ROLLED_BACK
+    assert app.draft
+    assert [item["value"] for item in app.draft.conversation_list] == ["on top"]
+    assert "a colleague's title" in Path(str(driven.rotation.memo["draft_set_aside"])).read_text()
+
+
+def set_memory(console: Console, value: str) -> None:
+    """Set the one conversation variable of the draft, keeping everything else."""
+    path = f"/apps/{console.app_id('wf-llm')}/workflows/draft"
+    draft = console.call("GET", path)
+    for variable in draft["environment_variables"]:
+        if variable["value_type"] == "secret":
+            variable["value"] = "[__HIDDEN__]"
+    memory = {"id": "0b7d2f60-3f0e-4c1e-9d53-1f8f4f8f0001", "name": "memory", "value_type": "string", "value": value}
+    parts = ("graph", "features", "environment_variables", "hash")
+    body = {part: draft[part] for part in parts}
+    console.call("POST", path, {**body, "conversation_variables": [{**memory, "description": ""}]})
+
+
 async def test_a_rollback_by_somebody_else_during_the_grace_period_parks_it(
     rig: Rig, emulator: Emulator, console: Console
 ) -> None:

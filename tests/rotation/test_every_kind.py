@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from difyops.rotation.policy import Policy
 from difyops.rotation.prepare import Asked, prepare
 from difyops.rotation.reading import Reading
 from difyops.secret_text import SecretText
-from tests.rotation.rig import CASES, PROVIDER, Case, Console, Rig, count_of, value_in_use
+from tests.rotation.rig import CASES, PROVIDER, QUICK, Case, Console, Rig, count_of, value_in_use
 
 EVERY = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
@@ -127,6 +128,21 @@ async def test_a_variable_changes_alone_and_the_colleagues_draft_stays(
     assert app.draft.env["API_TOKEN"] == CASES["env"].new, "the next publish would bring the old secret back"
 
 
+async def test_a_variable_of_a_chatflow_is_rotated_too(rig: Rig, emulator: Emulator, console: Console) -> None:
+    path = f"/apps/{console.app_id('flow-chat')}/workflows"
+    draft = console.call("GET", f"{path}/draft")
+    token = {"id": "0b7d2f60-3f0e-4c1e-9d53-1f8f4f8f0002", "name": "API_TOKEN", "value_type": "secret"}
+    body = {part: draft[part] for part in ("graph", "features", "conversation_variables", "hash")}
+    body["environment_variables"] = [{**token, "value": CASES["env"].old, "description": ""}]
+    console.call("POST", f"{path}/draft", body)
+    console.call("POST", f"{path}/publish", {"marked_name": "", "marked_comment": ""})
+    driven = await rig.rotate(dataclasses.replace(CASES["env"], arguments=("flow-chat", "API_TOKEN")))
+    live = emulator.app_named("flow-chat").live
+    assert driven.rotation.state is State.DONE, driven.rotation
+    assert live
+    assert live.env == {"API_TOKEN": CASES["env"].new}
+
+
 async def test_a_variable_that_a_colleague_set_in_the_draft_stays_theirs(
     rig: Rig, emulator: Emulator, console: Console
 ) -> None:
@@ -163,6 +179,7 @@ async def test_a_credential_that_is_not_in_use_is_replaced_without_a_switch(
     async with rig.bench() as bench:
         wanted = ("provider", Wanted(arguments=(PROVIDER,), credential="spare"))
         planned = await prepare(bench, Reading(bench.instance), wanted, Asked(no_probe=True, grace=0.1), Policy())
+        planned = dataclasses.replace(planned, settings=QUICK)
         rotation = await begin(bench, planned, SecretText("sk-good-canary-spare-2"))
         driven = await Driver(bench).drive(rotation)
     assert driven.rotation.state is State.DONE

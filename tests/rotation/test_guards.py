@@ -15,7 +15,8 @@ from difyops.errors import Forbidden, LockHeld, Refused, SelectorError, UsageErr
 from difyops.rotation.engine import Driver, begin
 from difyops.rotation.kinds import Wanted, kind_named
 from difyops.rotation.machine import State
-from difyops.rotation.prepare import Asked
+from difyops.rotation.policy import Policy
+from difyops.rotation.prepare import Asked, prepare
 from difyops.rotation.reading import Reading
 from difyops.secret_text import SecretText
 from tests.rotation.rig import CASES, PROVIDER, Case, Console, Rig, count_of
@@ -34,6 +35,27 @@ async def test_ten_keys_leave_no_room_and_nothing_is_created(rig: Rig, emulator:
         wanted = Wanted(arguments=("wf-echo",), credential=first)
         with pytest.raises(Refused, match="no room"):
             await kind_named("app-key").plan(bench.instance, Reading(bench.instance), wanted)
+    assert len(emulator.app_named("wf-echo").keys) == 10
+
+
+async def test_a_key_that_a_colleague_creates_in_the_last_free_place_is_theirs(
+    rig: Rig, emulator: Emulator, console: Console
+) -> None:
+    path = f"/apps/{console.app_id('wf-echo')}/api-keys"
+    for _ in range(8):
+        console.call("POST", path)
+    first, theirs = emulator.app_named("wf-echo").keys[0].id, []
+
+    def colleague(name: str) -> None:
+        if name == "before create key":
+            theirs.append(console.call("POST", path)["token"])
+
+    async with rig.bench(colleague) as bench:
+        wanted = ("app-key", Wanted(arguments=("wf-echo",), credential=first))
+        planned = await prepare(bench, Reading(bench.instance), wanted, Asked(no_probe=True), Policy())
+        driven = await Driver(bench).drive(await begin(bench, planned, None))
+    assert driven.rotation.state is State.ROLLED_BACK
+    assert [console.status(key) for key in theirs] == [200]
     assert len(emulator.app_named("wf-echo").keys) == 10
 
 

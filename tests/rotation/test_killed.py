@@ -65,10 +65,10 @@ def job(rig: Rig, tmp_path: Path) -> dict[str, Any]:
     return {"url": rig.url, "workspace": rig.workspace_id, "place": "", "grace": 0.05, "wait": True}
 
 
-def anew(emulator: Emulator, console: Console, place: Path) -> str:
+def anew(emulator: Emulator, console: Console, place: Path, case: Case) -> str:
     """Start over on a fresh instance; return the secret that callers have."""
     emulator.reset()
-    furnish(emulator, console)
+    furnish(emulator, console, case.kind)
     place.unlink(missing_ok=True)
     return str(place)
 
@@ -96,9 +96,9 @@ async def test_killed_at_every_point_a_resumed_rotation_ends_done(
 ) -> None:
     place = tmp_path / "reader.key"
     for point in range(1, MOST):
-        job["place"] = anew(emulator, console, place) if case.kind in ("app-key", "dataset-key") else ""
+        job["place"] = anew(emulator, console, place, case) if case.kind in ("app-key", "dataset-key") else ""
         if not job["place"]:
-            anew(emulator, console, place)
+            anew(emulator, console, place, case)
         here = Rig(url=rig.url, workspace_id=rig.workspace_id, state=tmp_path / f"state{point}")
         before = value_in_use(emulator, case.kind)
         code = children.run(**job, job="rotate", kind=case.kind, state=str(here.state), point=point)
@@ -129,7 +129,7 @@ async def test_killed_at_every_point_of_the_way_back_a_resumed_rotation_ends_rol
     place = tmp_path / "reader.key"
     job["place"] = str(place) if case.kind in ("app-key", "dataset-key") else ""
     for point in range(1, MOST):
-        anew(emulator, console, place)
+        anew(emulator, console, place, case)
         here = Rig(url=rig.url, workspace_id=rig.workspace_id, state=tmp_path / f"state{point}")
         before = value_in_use(emulator, case.kind)
         await_grace = {**job, "grace": 3600.0, "wait": False}

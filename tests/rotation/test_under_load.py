@@ -12,7 +12,7 @@ from difyops.emulator import Emulator
 from difyops.rotation.machine import State
 from difyops.rotation.prepare import Asked
 from tests.rotation.caller import Callers
-from tests.rotation.rig import CASES, MODEL, Case, Console, Rig, value_in_use
+from tests.rotation.rig import CASES, MODEL, TOOL, Case, Console, Rig, value_in_use
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 RATE = 200.0
@@ -37,14 +37,18 @@ async def test_no_call_is_lost_while_a_secret_is_rotated(
                 return "GET", "/v1/datasets?limit=1", {"headers": headers}
             case "model":
                 return complete(keys["completion-basic"])
+            case "tool":
+                return run(keys["wf-echo"])
             case _:
                 return run(keys["wf-llm"])
 
     def other() -> tuple[str, str, Any]:
-        return info(keys["wf-echo"] if case.kind != "app-key" else keys["wf-llm"])
+        return info(keys["wf-llm"])
 
     if case.kind == "model":
         use_model(console, "completion-basic")
+    if case.kind == "tool":
+        use_tool(console, "wf-echo")
     callers = Callers(rig.url, rotated, other, rate=RATE)
     calling = asyncio.create_task(callers.run())
     await asyncio.sleep(0.3)
@@ -55,8 +59,11 @@ async def test_no_call_is_lost_while_a_secret_is_rotated(
     await calling
     assert driven.rotation.state is State.DONE
     assert callers.lost == []
-    if case.kind == "model":
-        assert emulator.control.counts()["provider_keys"].get(case.new), "the load did not go through the secret"  # type: ignore[attr-defined]
+    if case.kind in ("model", "provider", "tool"):
+        used = emulator.control.counts()["provider_keys"]
+        assert isinstance(used, dict)
+        assert used.get(case.old), "the load did not go through the old secret"
+        assert used.get(case.new), "the load did not go through the new secret"
     assert callers.good > RATE * callers.seconds * 0.5, "the load was not what it should be"
 
 
@@ -65,7 +72,7 @@ def info(key: str) -> tuple[str, str, Any]:
 
 
 def run(key: str) -> tuple[str, str, Any]:
-    body = {"inputs": {"query": "hello", "tone": "plain"}, "user": "load", "response_mode": "blocking"}
+    body = {"inputs": {"query": "hello", "text": "hello", "tone": "plain"}, "user": "load", "response_mode": "blocking"}
     return "POST", "/v1/workflows/run", {"headers": {"Authorization": f"Bearer {key}"}, "json": body}
 
 
@@ -84,3 +91,14 @@ def use_model(console: Console, app: str) -> None:
     config = console.call("GET", path)["model_config"]
     config["model"]["name"] = MODEL
     console.call("POST", f"{path}/model-config", config)
+
+
+def use_tool(console: Console, app: str) -> None:
+    """Let a workflow call the tool with whatever credential is the default."""
+    path = f"/apps/{console.app_id(app)}/workflows"
+    draft = console.call("GET", f"{path}/draft")
+    node = next(node for node in draft["graph"]["nodes"] if node["data"]["type"] == "template-transform")
+    node["data"] = {"type": "tool", "title": "search", "provider_id": TOOL, "provider_name": TOOL, "tool_name": "s"}
+    parts = ("graph", "features", "environment_variables", "conversation_variables", "hash")
+    console.call("POST", f"{path}/draft", {part: draft[part] for part in parts})
+    console.call("POST", f"{path}/publish", {"marked_name": "", "marked_comment": ""})

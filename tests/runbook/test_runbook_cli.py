@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.processes import on_terminal
 from tests.conftest import Cli
 from tests.runbook.runbook_tools import Stage
 
@@ -68,6 +69,9 @@ def test_the_other_formats_go_to_files_and_nagios_has_its_own_exit_codes(cli: Cl
     assert ElementTree.parse(tmp_path / "out.xml").getroot()[0].get("failures") == "1"
     assert (tmp_path / "out.tap").read_text().startswith("TAP version 13")
     assert "difyops_runbook_state" in (tmp_path / "out.prom").read_text()
+    kept = (tmp_path / "out.prom").read_bytes()
+    assert cli("runbook", "run", str(trial), "--dry-run", "--as", f"prometheus={tmp_path}/out.prom").code == 5
+    assert (tmp_path / "out.prom").read_bytes() == kept
     trial.write_text(HEAD + OPEN)
     assert cli("runbook", "run", str(trial), "--as", "nagios").code == 3
     trial.write_text(HEAD + GOOD)
@@ -93,6 +97,9 @@ def test_runs_are_listed_and_reported(cli: Cli, trial: Path, tmp_path: Path) -> 
     listed = cli("runbook", "list", "--since", "1h", "-o", "json")
     assert [row["verdict"] for row in listed.json["data"]] == ["fail", "fail"]
     assert cli("runbook", "list", "--since", "2099-01-01", "-o", "json").json["data"] == []
+    run_ids = [row["run"] for row in listed.json["data"]]
+    narrow = on_terminal(["runbook", "list", "--since", "1h"]).text
+    assert all(run_id in narrow for run_id in run_ids), narrow  # to be copied from any screen
     run_id = listed.json["data"][0]["run"]
     report = cli("runbook", "report", run_id, "-o", "markdown", "--write", str(tmp_path / "report.md"))
     assert report.code == 0
@@ -123,6 +130,7 @@ def test_shipped_runbooks_are_listed_shown_and_hidden_by_ones_of_the_same_name(c
     shown = cli("runbook", "show", "stuck-runs")
     for words in ("why:", "symptom:", "What a person does next", "runs.stuck"):
         assert words in shown.out
+    assert "look at the provider" in cli("runbook", "show", "latency-and-failure-spike").out
     assert "percent" in cli("runbook", "show", "disk").out
     assert "app.switch_model" in cli("runbook", "show", "--checks").out
     assert cli("runbook", "lint").code == 0
@@ -238,6 +246,30 @@ def test_a_run_that_is_killed_is_on_record_with_what_it_had_begun(cli: Cli, tria
     assert "state is unknown" in steps["act"]["text"]
     assert steps["act"]["undo"] == "rm begun"
     assert "KILLED" in report["incident"]["verdict"]
+
+
+@pytest.mark.parametrize(("typed", "deadline", "code"), [("\x03", "60s", 130), ("", "2s", 3)])
+def test_a_question_that_nobody_answers_does_not_outlive_its_run(
+    trial: Path, tmp_path: Path, typed: str, deadline: str, code: int
+) -> None:
+    trial.write_text(HEAD + "  - {id: act, title: Touch, action: command, with: {argv: [touch, begun]}}\n")
+    words = ["runbook", "run", str(trial), "--act", "--deadline", deadline]
+    began = time.monotonic()
+    shown = on_terminal(words, environment={"PWD": str(tmp_path)}, typed=typed)
+    assert shown.code == code, shown.text
+    assert time.monotonic() - began < 15
+    assert not Path("begun").exists()
+
+
+def test_a_person_who_interrupts_sees_what_was_done_and_how_to_undo_it(trial: Path) -> None:
+    trial.write_text(
+        HEAD + "  - {id: first, title: Touch, action: command, with: {argv: ['true'], undo: rm begun}}\n"
+        "  - {id: sure, title: Is it well?, action: approve, with: {question: Well?}, needs: [first]}\n"
+    )
+    shown = on_terminal(["runbook", "run", str(trial), "--act", "--yes"], columns=140, typed="\x03")
+    assert shown.code == 130, shown.text
+    assert "rm begun" in shown.text
+    assert "--undo" in shown.text
 
 
 def test_a_run_that_is_interrupted_ends_with_130_and_a_record(cli: Cli, trial: Path, tmp_path: Path) -> None:

@@ -155,6 +155,21 @@ async def test_growth_is_measured_against_the_run_before(tmp_path: Path, referen
     assert isinstance(patient, Pass)
 
 
+async def test_growth_is_seen_though_the_check_runs_every_minute(tmp_path: Path, reference: str) -> None:
+    minutes = iter(range(-120, 3, 2))
+    moment = [next(minutes)]
+
+    class Later(SystemClock):
+        def now(self) -> Any:
+            return SystemClock.now(self) + timedelta(minutes=moment[0])
+
+    async with scene_at(tmp_path, clock=Later()) as scene:
+        for moment[0] in minutes:
+            found = await check(scene, "database", dsn=reference, max_growth_gb_per_day=10)
+    growth = {value.name: value.value for value in found.values}["growth"]
+    assert growth is not None
+
+
 async def test_a_database_that_is_away_or_refuses_is_inconclusive_and_keeps_its_password(
     tmp_path: Path, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from difyops.emulator.routes.service_datasets import new_dataset, new_document
 from difyops.runbook.library import shipped_folder
 from difyops.runbook.load import load
 from difyops.runbook.scene import Scene
+from difyops.runbook.undoing import undoing
 from difyops.snapshot.take import TakeOptions, take
 from tests.runbook.runbook_tools import Stage, add_run, carried, change_live, consent, results
 
@@ -120,7 +121,8 @@ CASES = [
     ),
     Case(
         "latency-and-failure-spike", "after a release", "fail", spike, {"app": "wf-llm"},
-        {"failures": "fail", "changed": "warn", "decide": "pass", "rollback": "pass", "after": "pass"}, act=True,
+        {"failures": "fail", "changed": "warn", "decide": "pass", "keep": "pass", "rollback": "pass", "after": "pass"},
+        act=True,
     ),
     Case(
         "provider-outage-fallback", "healthy", "pass", fallback_key,
@@ -204,6 +206,25 @@ async def test_a_shipped_runbook_gives_the_right_verdict(stage: Stage, case: Cas
     said = {step.id: (step.result, step.text) for step in record.steps}
     assert record.verdict == case.verdict, said
     assert {key: found[key] for key in case.steps} == case.steps, said
+
+
+async def test_the_rollback_of_a_spike_can_be_taken_back(stage: Stage) -> None:
+    runbook = _impatient(load(shipped_folder() / "latency-and-failure-spike.yaml"))
+    async with stage.scene() as scene:
+        await take(await scene.instance(), scene.open_store(), TakeOptions())
+        spike(stage)
+        allowed = consent(act=True, approved=frozenset({"all"}))
+        record = await carried(runbook, _quick(scene), allow=allowed, inputs={"app": "wf-llm"})
+        assert _title(stage) != "Release of Friday"
+        back = await carried(undoing(record), scene, allow=consent(act=True))
+    assert back.verdict == "pass", back.steps
+    assert _title(stage) == "Release of Friday"
+
+
+def _title(stage: Stage) -> str:
+    live = stage.emulator.app_named("wf-llm").live
+    assert live is not None
+    return str(live.graph["nodes"][0]["data"]["title"])
 
 
 def _quick(scene: Scene) -> Scene:

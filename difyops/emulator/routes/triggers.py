@@ -7,6 +7,7 @@ import json
 from starlette.responses import Response
 
 from difyops.emulator import runs, shapes
+from difyops.emulator.routes.console_workflows import flow_app
 from difyops.emulator.routing import Call, Route
 from difyops.emulator.shapes import JsonDict
 from difyops.emulator.store import App, Trigger, Webhook
@@ -25,8 +26,9 @@ def _has_triggers(release: Release) -> bool:
 
 
 def list_triggers(call: Call) -> Response:
-    """List the triggers; none before the first publication."""
-    return shapes.answer({"data": [trigger.shown() for trigger in call.app.triggers.values()]})
+    """List the triggers of a workflow; none before the first publication. A chatflow gets a 404, as any other mode."""
+    app = flow_app(call, ("workflow",))
+    return shapes.answer({"data": [trigger.shown() for trigger in app.triggers.values()]})
 
 
 def enable_trigger(call: Call) -> Response:

@@ -114,10 +114,12 @@ def _ask(psycopg: Any, dsn: str) -> _Seen:
 
 
 def _growth(scene: Scene, size: int) -> float | None:
-    """Return GB a day since the newest measurement that is at least an hour old, and keep this one."""
+    """Return GB a day since the newest measurement that is at least an hour old, and keep one an hour."""
     now = scene.clock.now()
-    before = [event for event in scene.remembered(_SEEN, "size") if (now - event.when).total_seconds() >= 3600]
-    scene.remember(_SEEN, "size", {"bytes": size})
+    kept = scene.remembered(_SEEN, "size")
+    before = [event for event in kept if (now - event.when).total_seconds() >= 3600]
+    if len(before) == len(kept):  # more often, a check every minute would push all that are an hour old out of sight
+        scene.remember(_SEEN, "size", {"bytes": size})
     if not before:
         return None
     last = before[-1]
