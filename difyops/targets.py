@@ -30,7 +30,7 @@ def select(apps: Sequence[App], selectors: Iterable[str]) -> list[App]:
     chosen: set[str] = set()
     for selector in _expanded(selectors):
         matches = matching(apps, selector)
-        if not matches:
+        if not matches and selector != "all":
             raise SelectorError(f"No app matches {selector!r}.", hint=_what_there_is(apps, selector))
         if len(matches) > 1 and all(selector in (app.name, slug(app.name)) for app in matches):
             raise _ambiguous(selector, matches)

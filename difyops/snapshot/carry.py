@@ -8,7 +8,7 @@ gives. They stay in memory; ``SecretText`` keeps them out of everything that is 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from difyops.api.console import Console
@@ -17,6 +17,7 @@ from difyops.dsl.load import load_dsl
 from difyops.dsl.secrets import MARKER, Spot, redact, reinject, spots
 from difyops.errors import DifyopsError, NotFound, RequestRejected, ServerFault
 from difyops.secret_text import SecretText
+from difyops.snapshot.owners import owned, owner, owners
 
 JsonObject = dict[str, Any]
 Secrets = Mapping[Spot, SecretText]
@@ -24,7 +25,7 @@ Secrets = Mapping[Spot, SecretText]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """Values from one source; ``name`` is the word for people ("live now", "given")."""
+    """Values from one source, by owner or by exact spot; ``name`` is the word for people ("live now", "given")."""
 
     name: str
     secrets: Secrets = field(repr=False)
@@ -55,7 +56,7 @@ async def secrets_of(console: Console, app_id: str, version_id: str | None) -> d
     body = load_dsl(text)
     workflow = body.get("workflow")
     document = workflow if isinstance(workflow, dict) else {"model_config": body.get("model_config") or {}}
-    return dict(redact(document).secrets)
+    return owned(document, redact(document).secrets)
 
 
 async def old_secrets_of(console: Console, app_id: str, version_id: str | None) -> dict[Spot, SecretText]:
@@ -73,27 +74,36 @@ def fill(document: JsonObject, pools: Sequence[Pool]) -> Filled:
     sources: dict[Spot, str] = {}
     values: dict[Spot, SecretText] = {}
     for spot in spots(document):
-        for pool in pools:
-            if spot in pool.secrets:
-                sources[spot], values[spot] = pool.name, pool.secrets[spot]
-                break
+        known = (spot, owner(document, spot))
+        found = [(pool.name, pool.secrets[key]) for pool in pools for key in known if key in pool.secrets]
+        if found:
+            sources[spot], values[spot] = found[0]
     filled, missing = reinject(document, values)
     filled, _ = reinject(filled, dict.fromkeys(missing, SecretText("")))
     return Filled(document=filled, sources=sources, missing=tuple(missing))
 
 
+def fill_config(target: JsonObject, current: JsonObject, given: Pool, *others: Pool) -> Filled:
+    """Fill a model config: ``given`` first, then what ``current`` shows at the same place, then the other pools."""
+    places = {spot: owner(target, spot) for spot in spots(target)}
+    keys = {spot: spot if spot in given.secrets else place for spot, place in places.items()}
+    first = {spot: given.secrets[key] for spot, key in keys.items() if key in given.secrets}
+    filled = fill(borrowed(reinject(target, first)[0], current), others)
+    return replace(filled, sources={**filled.sources, **dict.fromkeys(first, given.name)})
+
+
 def borrowed(target: Any, current: Any) -> Any:
     """Return ``target`` with each marker replaced by what ``current`` shows at the same place, masked or not.
 
-    For the chat modes: the server keeps a secret whose mask is sent back to it.
+    For the chat modes: the server keeps a secret whose mask is sent back to it. Tools are found by name, not by number.
     """
     if target == MARKER:
         return current if isinstance(current, str) and current else target
     if isinstance(target, dict) and isinstance(current, dict):
         return {key: borrowed(item, current.get(key)) for key, item in target.items()}
     if isinstance(target, list) and isinstance(current, list):
-        padded = [*current, *([None] * len(target))]
-        return [borrowed(item, other) for item, other in zip(target, padded, strict=False)]
+        named = dict(zip(owners(current), current, strict=True))
+        return [borrowed(item, named.get(name)) for name, item in zip(owners(target), target, strict=True)]
     return target
 
 

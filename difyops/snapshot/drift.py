@@ -52,8 +52,9 @@ class Drift:
         unreadable = sum(app.kind == "unreadable" for app in self.apps)
         drifted = len({app.id for app in self.apps if app.kind != "unreadable"})
         if drifted:
+            more = f" {unreadable} could not be compared." if unreadable else ""
             return AnswerIsNo(
-                f"{drifted} of {self.compared} apps drifted from snapshot {self.commit[:10]}.",
+                f"{drifted} of {self.compared} apps drifted from snapshot {self.commit[:10]}.{more}",
                 hint="Keep it: difyops snapshot create. Undo it: difyops snapshot rollback APP --to latest",
             )
         if unreadable:

@@ -8,7 +8,7 @@ run that was killed anywhere, and one that failed, all the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from difyops.api.instance import Instance
@@ -17,8 +17,9 @@ from difyops.dsl.diff import diff
 from difyops.dsl.secrets import Spot, redact
 from difyops.errors import Conflict, NotFound, Refused, StalePlan
 from difyops.secret_text import SecretText
-from difyops.snapshot.carry import Filled, Pool, aligned, borrowed, fill, old_secrets_of, secrets_of
+from difyops.snapshot.carry import Filled, Pool, aligned, fill, fill_config, old_secrets_of, secrets_of
 from difyops.snapshot.journal import (
+    BEGUN,
     CONFIG_WRITTEN,
     DRAFT_BACK,
     DRAFT_WRITTEN,
@@ -27,6 +28,7 @@ from difyops.snapshot.journal import (
     Journal,
     unpacked,
 )
+from difyops.snapshot.owners import owned
 from difyops.snapshot.reading import config_of
 from difyops.snapshot.steps import Checkpoint, no_checkpoint
 
@@ -102,20 +104,20 @@ def is_published(view: View, entry: Entry) -> bool:
     )
 
 
-async def write_target_draft(hands: Hands, view: View, prepared: Filled | None) -> None:
+async def write_target_draft(hands: Hands, view: View, filled: Filled) -> None:
     """Put the target into the draft, under the hash lock.
 
     Raises:
-        StalePlan: the draft is neither what the plan saw nor the target. Conflict becomes StalePlan too.
+        Refused: secrets are missing. StalePlan: the draft is neither what the plan saw nor the target, or a Conflict.
     """
     entry = hands.entry
-    if view.draft_is(entry.target_document) and entry.phase != "begun":
+    if view.draft_is(entry.target_document) and entry.phase != BEGUN:
         return
     before = entry.parked if entry.parked is not None else view.live_document
     known = view.draft is None or view.draft_is(before) or view.draft_is(entry.target_document)
     if not known:
         raise StalePlan(f"The draft of {entry.app_name!r} was edited meanwhile; nothing went live.")
-    filled = prepared or await target_filled(hands, view)
+    refuse_missing(hands, filled)
     hands.checkpoint("before draft")
     try:
         await hands.instance.console.sync_draft(
@@ -125,6 +127,22 @@ async def write_target_draft(hands: Hands, view: View, prepared: Filled | None) 
         raise StalePlan(f"The draft of {entry.app_name!r} was edited a moment ago; nothing was changed.") from error
     hands.checkpoint("after draft")
     hands.phase(DRAFT_WRITTEN)
+
+
+def refuse_missing(hands: Hands, filled: Filled) -> None:
+    """Never write a blank where a secret belongs: a later run does not have what the operator gave to the first.
+
+    Raises:
+        Refused: a value is missing that nobody agreed to miss.
+    """
+    entry = hands.entry
+    lost = [key for key in entry.given if key not in hands.given]
+    lost += [] if entry.allow_missing else [spot.key for spot in filled.missing]
+    if lost:
+        raise Refused(
+            f"The rollback of {entry.app_name!r} cannot go on: the value of {lost[0]} is not known any more.",
+            hint=f"difyops snapshot doctor {entry.app_id} --undo, then roll back again with --secret.",
+        )
 
 
 async def publish_target(hands: Hands) -> None:
@@ -153,7 +171,7 @@ async def put_draft_back(hands: Hands) -> None:
     if entry.parked is None:
         return
     view = await look(hands)
-    if view.draft_is(entry.parked) or not view.draft_is(entry.target_document):
+    if entry.phase == DRAFT_BACK or not view.draft_is(entry.target_document):
         hands.phase(DRAFT_BACK)
         return
     filled = await parked_filled(hands, view)
@@ -184,17 +202,49 @@ def identity_of(app: App) -> JsonObject:
     return {"name": app.name, "description": app.description, **shown}
 
 
-async def write_config(hands: Hands, document: JsonObject, secrets: Mapping[str, str]) -> None:
-    """Write the model config of a chat, agent or completion app; live at once."""
+async def write_target_config(hands: Hands) -> None:
+    """Write the target's model config; live at once. Not done twice: the second time knows no given secrets.
+
+    Raises:
+        Refused: secrets are missing, or somebody else wrote another config meanwhile.
+    """
+    view = await look(hands)
+    if not config_is_ours(view, hands.entry):
+        raise Refused(
+            f"Another model config of {hands.entry.app_name!r} was written meanwhile; it is left alone.",
+            hint=f"difyops snapshot doctor --undo {hands.entry.app_id} removes this record.",
+        )
+    if hands.entry.phase != CONFIG_WRITTEN or not view.live_is(hands.entry.target_document):
+        await _write_config(hands, hands.entry.target_document, given_pool(hands), is_target=True)
+
+
+async def write_former_config(hands: Hands) -> None:
+    """Write the model config that was live before, with the secrets it had."""
+    if hands.entry.former is not None:
+        kept = Pool(name="kept", secrets=unpacked(hands.entry.former_secrets))
+        await _write_config(hands, hands.entry.former, kept, is_target=False)
+
+
+def config_is_ours(view: View, entry: Entry) -> bool:
+    """Say whether the model config is the one from before or one that this rollback wrote."""
+    if entry.phase == CONFIG_WRITTEN and entry.written is None:
+        return True
+    return any(view.live_is(known) for known in (entry.target_document, entry.former, entry.written) if known)
+
+
+async def _write_config(hands: Hands, document: JsonObject, first: Pool, *, is_target: bool) -> None:
     app = await hands.instance.console.app(hands.entry.app_id)
     current = config_of(app)
-    pools = [given_pool(hands), Pool(name="kept", secrets=unpacked(secrets))]
-    pools.append(Pool(name="live now", secrets=redact(current).secrets))
-    filled = fill(borrowed(document, current), pools)
+    filled = fill_config(
+        document, current, first, Pool(name="live now", secrets=owned(current, redact(current).secrets))
+    )
+    if is_target:
+        refuse_missing(hands, filled)
     hands.checkpoint("before config")
     await hands.instance.console.set_model_config(app.id, filled.document["model_config"])
     hands.checkpoint("after config")
     hands.phase(CONFIG_WRITTEN)
+    hands.entry = hands.journal.write(replace(hands.entry, written=(await look(hands)).live_document))
 
 
 async def target_filled(hands: Hands, view: View) -> Filled:
@@ -208,11 +258,19 @@ async def target_filled(hands: Hands, view: View) -> Filled:
 
 
 async def parked_filled(hands: Hands, view: View) -> Filled:
-    """Fill the saved draft: its own secrets where they were saved, else those of the former live version."""
+    """Fill the saved draft: its own secrets where they were saved, else those of the former live version.
+
+    Raises:
+        DifyopsError: those are needed and cannot be read; a draft is not put back with blanks.
+    """
     entry = hands.entry
-    former = await old_secrets_of(hands.instance.console, entry.app_id, entry.live_before)
-    pools = [Pool(name="saved", secrets=unpacked(entry.parked_secrets)), Pool(name="former", secrets=former)]
-    return fill(aligned(entry.parked or {}, view.draft), pools)
+    document = aligned(entry.parked or {}, view.draft)
+    saved = Pool(name="saved", secrets=unpacked(entry.parked_secrets))
+    filled = fill(document, [saved])
+    if not filled.missing:
+        return filled
+    former = await secrets_of(hands.instance.console, entry.app_id, entry.live_before)
+    return fill(document, [saved, Pool(name="former", secrets=former)])
 
 
 async def former_live(hands: Hands) -> tuple[JsonObject, Filled]:
@@ -225,7 +283,7 @@ async def former_live(hands: Hands) -> tuple[JsonObject, Filled]:
     async for version in console.versions(entry.app_id):
         if version.id == entry.live_before:
             redacted = redact(version.document)
-            own = Pool(name="former", secrets=redacted.secrets)
+            own = Pool(name="former", secrets=owned(version.document, redacted.secrets))
             exported = Pool(name="former", secrets=await secrets_of(console, entry.app_id, version.id))
             return redacted.document, fill(redacted.document, [exported, own])
     raise NotFound(f"The former live version of {entry.app_name!r} is not on the server any more.", status=404)

@@ -32,7 +32,9 @@ UNDOING = "undoing"
 class Entry:
     """One rollback under way. ``phase`` is the last effect that is known to be done or was about to be.
 
-    ``identity`` is the name, description and icon to bring back, when that was asked for.
+    ``identity`` is the name, description and icon to bring back, when that was asked for. ``given`` names the secrets
+    that the operator gave (not their values) and ``smoke`` whether a test run had to pass: a later run cannot do these.
+    ``written`` is the model config as it was read back after it was written; any other one is somebody else's.
     """
 
     context: str
@@ -52,9 +54,13 @@ class Entry:
     parked_secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     former: JsonObject | None = None
     former_secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    written: JsonObject | None = None
     identity: JsonObject | None = None
     former_identity: JsonObject | None = None
     with_old_secrets: bool = False
+    given: tuple[str, ...] = ()
+    smoke: bool = False
+    allow_missing: bool = False
     publish_name: str = ""
     publish_comment: str = ""
 
@@ -100,10 +106,18 @@ class Journal:
         """Remove the journal: the rollback ended."""
         atomic_file.remove(self.path)
 
+    def elsewhere(self) -> Entry | None:
+        """Return a rollback of the same app that was cut off under another context name, ``None`` when there is none.
+
+        Ids of apps are unique: two contexts that hold the same id are two names of one instance.
+        """
+        others = (path for path in self.path.parent.parent.glob(f"*/{self.path.name}") if path != self.path)
+        return next((entry for entry in (Journal(path).read() for path in sorted(others)) if entry), None)
+
     @property
     def lock_path(self) -> Path:
         """Return the lock that keeps two rollbacks of one app apart."""
-        return self.path.with_suffix(".lock")
+        return self.path.parent.parent / f"{self.path.stem}.lock"
 
 
 def folder(state: Path, context: str) -> Path:
@@ -112,9 +126,29 @@ def folder(state: Path, context: str) -> Path:
 
 
 def open_entries(state: Path, context: str) -> list[Entry]:
-    """Return all rollbacks of a context that were cut off."""
-    found = [Journal(path).read() for path in sorted(folder(state, context).glob("*.json"))]
-    return [entry for entry in found if entry is not None]
+    """Return all rollbacks of a context that were cut off.
+
+    Raises:
+        StoreError: a journal is damaged.
+    """
+    entries, damaged = survey(state, context)
+    for error in damaged.values():
+        raise error
+    return entries
+
+
+def survey(state: Path, context: str) -> tuple[list[Entry], dict[str, StoreError]]:
+    """Return the rollbacks that were cut off, and by app id what is wrong with journals that cannot be read."""
+    entries: list[Entry] = []
+    damaged: dict[str, StoreError] = {}
+    for path in sorted(folder(state, context).glob("*.json")):
+        try:
+            entry = Journal(path).read()
+        except StoreError as error:
+            damaged[path.stem] = error
+        else:
+            entries += [entry] if entry else []
+    return entries, damaged
 
 
 def packed(secrets: Mapping[Spot, SecretText]) -> dict[str, str]:

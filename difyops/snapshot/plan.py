@@ -16,14 +16,16 @@ from difyops.api.model import App, Trigger, Workflow
 from difyops.dsl.canonical import canonical, same_meaning
 from difyops.dsl.diff import Change, diff
 from difyops.dsl.model import datasets, iter_nodes, models, node_types, tools, trigger_nodes
-from difyops.dsl.secrets import Spot, redact
+from difyops.dsl.secrets import Spot, redact, spots
 from difyops.errors import NotSupported, Refused
 from difyops.secret_text import SecretText
-from difyops.snapshot.carry import Filled, Pool, Secrets, aligned, borrowed, fill, old_secrets_of, secrets_of
+from difyops.snapshot.carry import Filled, Pool, Secrets, aligned, fill, fill_config, old_secrets_of, secrets_of
 from difyops.snapshot.history import Kept
+from difyops.snapshot.owners import owned, owner
 from difyops.snapshot.reading import config_of
 
 JsonObject = dict[str, Any]
+_BLANK = SecretText("")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +45,30 @@ class Situation:
 
     @property
     def unpublished(self) -> bool:
-        """Say whether the draft holds edits that are not live."""
-        return self.draft_document is not None and not same_meaning(self.draft_document, self.live_document)
+        """Say whether the draft holds edits that are not live; a secret typed in is one."""
+        if self.draft_document is None:
+            return False
+        return bool(self.own_secrets) or not same_meaning(self.draft_document, self.live_document)
+
+    @property
+    def own_secrets(self) -> Secrets:
+        """Return the secrets of the draft that live has not, or has with another value; blank ones too."""
+        document = self.draft_document or {}
+        places = [owner(document, spot) for spot in spots(document) if not spot.is_generated]
+        values = {place: self.draft_secrets.get(place, SecretText("")) for place in places}
+        return {place: value for place, value in values.items() if self.live_secrets.get(place, _BLANK) != value}
+
+    @property
+    def changed_secrets(self) -> tuple[str, ...]:
+        """Return the labels of places that live has too and whose secret would be another one than now."""
+        now = {owner(self.live_document, spot) for spot in spots(self.live_document)}
+        sent = redact(self.filled.document).secrets
+        changed = []
+        for spot in self.filled.sources:
+            place = owner(self.target, spot)
+            if place in now and not spot.is_generated and sent.get(spot) != self.live_secrets.get(place):
+                changed.append(spot.label)
+        return tuple(changed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +87,12 @@ class Plan:
     keeps: tuple[str, ...]
     notes: tuple[str, ...]
     problems: tuple[str, ...]
+    changed_secrets: tuple[str, ...] = ()
 
     @property
     def nothing_to_do(self) -> bool:
-        """Say whether live is the target already."""
-        return not self.changes
+        """Say whether live is the target already, secrets included."""
+        return not self.changes and not self.changed_secrets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +134,7 @@ async def make_plan(instance: Instance, kept: Kept, word: str, options: PlanOpti
         keeps=_keeps(situation, options),
         notes=_notes(situation, options),
         problems=tuple(problems),
+        changed_secrets=situation.changed_secrets,
     )
     return plan, situation
 
@@ -150,7 +176,9 @@ async def _read_config(instance: Instance, app: App, kept: Kept, options: PlanOp
     """Chat modes: no draft, no versions. What the server masks in its answer it keeps when it is sent back."""
     if options.with_old_secrets:
         raise NotSupported(f"Old secrets of a {app.mode} app cannot be had: the server keeps no versions of this mode.")
-    redacted = redact(config_of(app))
+    current = config_of(app)
+    redacted = redact(current)
+    now = Pool(name="live now", secrets=owned(current, redacted.secrets))
     target = kept.live or {}
     return Situation(
         app=app,
@@ -160,11 +188,9 @@ async def _read_config(instance: Instance, app: App, kept: Kept, options: PlanOp
         live_document=redacted.document,
         draft_document=None,
         triggers=(),
-        live_secrets=redacted.secrets,
+        live_secrets=now.secrets,
         draft_secrets={},
-        filled=fill(
-            borrowed(target, config_of(app)), [_given(options), Pool(name="live now", secrets=redacted.secrets)]
-        ),
+        filled=fill_config(target, current, _given(options), now),
     )
 
 
@@ -235,7 +261,10 @@ def _notes(situation: Situation, options: PlanOptions) -> tuple[str, ...]:
         if source == "the old version"
     ]
     if not options.with_old_secrets and notes:
-        notes.append("those places do not exist in what is live now")
+        notes.append("those places do not exist in what is live now, or are empty there")
+    notes += [f"{label} gets another value than it has now" for label in situation.changed_secrets]
+    if not situation.unpublished and situation.draft_document not in (None, situation.live_document):
+        notes.append("the draft differs from live in layout or notes only; those become the snapshot's")
     had = {node.id for node in trigger_nodes(situation.live_document)}
     has = {node.id for node in trigger_nodes(situation.target)}
     titles = {
@@ -255,6 +284,7 @@ def _plan_id(kept: Kept, situation: Situation) -> str:
         "live": situation.live.id if situation.live else None,
         "live_document": situation.live_document if situation.live is None else None,
         "draft": situation.draft_document,
+        "secrets": sorted(situation.changed_secrets),
     }
     return hashlib.sha256(canonical(state)).hexdigest()[:16]
 

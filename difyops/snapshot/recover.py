@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from difyops import atomic_file
 from difyops.api.instance import Instance
-from difyops.errors import NotFound, Refused, SelectorError
+from difyops.errors import DifyopsError, NotFound, Refused, SelectorError
 from difyops.snapshot.effects import Hands, View, is_published, look
-from difyops.snapshot.journal import Entry, Journal, open_entries
+from difyops.snapshot.journal import Entry, Journal, survey
 from difyops.snapshot.proof import Proof
 from difyops.snapshot.rollback import go_back, go_forward
 from difyops.snapshot.steps import Checkpoint, no_checkpoint
@@ -18,7 +18,10 @@ from difyops.snapshot.steps import Checkpoint, no_checkpoint
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutOff:
-    """One rollback that did not end. ``state`` is a sentence about the instance as it is now."""
+    """One rollback that did not end. ``state`` is a sentence about the instance as it is now.
+
+    ``error`` says why it could not be ended, or why its journal cannot be read.
+    """
 
     app_id: str
     app_name: str
@@ -28,6 +31,29 @@ class CutOff:
     state: str
     ended: str | None = None
     proofs: tuple[Proof, ...] = ()
+    error: str | None = None
+
+
+def unreadable(state: Path, context: str, selector: str | None) -> list[CutOff]:
+    """Return the cut-off rollbacks whose journal is damaged."""
+    return [
+        CutOff(
+            app_id=app_id,
+            app_name=app_id,
+            target="",
+            started_at="",
+            phase="damaged",
+            state="unknown",
+            error=f"{error.message} {error.hint}",
+        )
+        for app_id, error in survey(state, context)[1].items()
+        if selector in (None, app_id)
+    ]
+
+
+def not_ended(entry: Entry, error: DifyopsError) -> CutOff:
+    """Return a rollback that could not be ended now."""
+    return replace(_cut(entry, "as it was, or partly ended"), error=error.message)
 
 
 def cut_off(state: Path, context: str, selector: str | None) -> list[Entry]:
@@ -36,7 +62,7 @@ def cut_off(state: Path, context: str, selector: str | None) -> list[Entry]:
     Raises:
         SelectorError: the app named has none.
     """
-    entries = open_entries(state, context)
+    entries, _ = survey(state, context)
     if selector is None:
         return entries
     found = [entry for entry in entries if selector in (entry.app_id, entry.app_name)]

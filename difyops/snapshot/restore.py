@@ -7,6 +7,8 @@ behind on older servers (OBSERVED 4): it is looked for and named, never deleted.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +29,7 @@ from difyops.snapshot.reading import config_of
 from difyops.snapshot.steps import Checkpoint, no_checkpoint
 
 JsonObject = dict[str, Any]
+log = logging.getLogger("difyops.snapshot")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +116,23 @@ async def restore(instance: Instance, kept: Kept, word: str, options: RestoreOpt
     document = prepared.filled.document
     before = {app.id async for app in console.apps(name=plan.app_name)}
     imported = await _import(instance, kept, document, plan, options, before)
+    try:
+        return await _completed(instance, kept, prepared, imported, options)
+    except asyncio.CancelledError:
+        log.error("%s was created as app %s, but its restore was cut off", plan.app_name, imported.app_id)
+        raise
+    except DifyopsError as error:
+        raise DifyopsError(
+            f"{plan.app_name!r} was created as app {imported.app_id}, but its restore did not end: {error.message}",
+            hint="Look at it and delete it in the web page before trying again.",
+        ) from error
+
+
+async def _completed(
+    instance: Instance, kept: Kept, prepared: _Prepared, imported: Import, options: RestoreOptions
+) -> Restored:
+    """Bring a new app to what it is to be: switches, exact document, tags, proof."""
+    plan, console, document = prepared.plan, instance.console, prepared.filled.document
     app_id = imported.app_id or ""
     options.checkpoint("imported")
     await console.set_api(app_id, enabled=options.api)

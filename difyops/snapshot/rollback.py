@@ -13,13 +13,14 @@ from typing import Any
 from difyops import atomic_file
 from difyops.api.instance import Instance
 from difyops.clock import Clock, SystemClock, iso
-from difyops.dsl.secrets import redact
+from difyops.dsl.secrets import Spot, redact
 from difyops.errors import Conflict, DifyopsError, NotFound, Refused, StalePlan, Unreachable
 from difyops.secret_text import SecretText
 from difyops.snapshot.carry import Filled, Secrets
 from difyops.snapshot.effects import (
     Hands,
     View,
+    config_is_ours,
     former_live,
     identity_of,
     is_published,
@@ -28,12 +29,15 @@ from difyops.snapshot.effects import (
     publish_target,
     put_draft_back,
     restore_triggers,
-    write_config,
+    target_filled,
+    write_former_config,
     write_identity,
+    write_target_config,
     write_target_draft,
 )
 from difyops.snapshot.history import Kept
 from difyops.snapshot.journal import UNDOING, Entry, Journal, packed
+from difyops.snapshot.owners import owned
 from difyops.snapshot.plan import Plan, PlanOptions, Situation, make_plan
 from difyops.snapshot.proof import Proof, prove
 from difyops.snapshot.smoke import Smoke, run_smoke
@@ -118,18 +122,22 @@ async def go_forward(
         StalePlan, Refused: somebody else changed the app. DifyopsError: a call, the test run or the proof failed.
     """
     answer = None
-    expected: Secrets | None = _values(prepared)
+    expected: Secrets | None = None
     if hands.entry.mode in ("workflow", "advanced-chat"):
         view = await look(hands)
-        if not is_published(view, hands.entry):
-            await write_target_draft(hands, view, prepared)
+        published = is_published(view, hands.entry)
+        filled = prepared or await target_filled(hands, view)
+        expected = _values(hands, filled)
+        if not published:
+            _refuse_untested(hands.entry, smoke)
+            await write_target_draft(hands, view, filled)
             if smoke is not None:
                 answer = await run_smoke(hands.instance, hands.entry.app_id, smoke)
             await publish_target(hands)
         await restore_triggers(hands)
         await put_draft_back(hands)
     else:
-        await write_config(hands, hands.entry.target_document, {})
+        await write_target_config(hands)
     await write_identity(hands, hands.entry.identity)
     hands.checkpoint("before proof")
     proofs = await prove(hands, expected)
@@ -148,8 +156,9 @@ async def go_back(hands: Hands) -> list[str]:
     entry = hands.entry
     await write_identity(hands, entry.former_identity)
     if entry.mode not in ("workflow", "advanced-chat"):
-        if entry.former is not None:
-            await write_config(hands, entry.former, entry.former_secrets)
+        if not config_is_ours(await look(hands), entry):
+            return ["another model config was written meanwhile; it is left alone"]
+        await write_former_config(hands)
         return ["the former model config is live"]
     done, ours = await _live_put_back(hands)
     view = await look(hands)
@@ -217,7 +226,7 @@ async def _undone(hands: Hands, error: DifyopsError) -> DifyopsError:
             hint=f"difyops snapshot doctor {hands.entry.app_id} tells the state and offers --finish or --undo.",
             retryable=True,
         )
-    if isinstance(error, NotFound):
+    if isinstance(error, NotFound) and await _is_gone(hands):
         hands.journal.close()
         return NotFound(f"{name!r} was deleted meanwhile: {error.message}", status=404)
     try:
@@ -230,27 +239,41 @@ async def _undone(hands: Hands, error: DifyopsError) -> DifyopsError:
     hands.journal.close()
     message = f"{error.message} The rollback of {name!r} was undone: {'; '.join(done)}."
     if isinstance(error, (StalePlan, Conflict, Refused)):
-        return StalePlan(message, hint=error.hint)
+        return StalePlan(message, hint=error.hint, details={"undone": done})
     return DifyopsError(message, hint=error.hint)
 
 
+async def _is_gone(hands: Hands) -> bool:
+    """Say whether the app itself was deleted; something of it that is not found is another matter."""
+    try:
+        await hands.instance.console.app(hands.entry.app_id)
+    except NotFound:
+        return True
+    except DifyopsError:
+        return False
+    return False
+
+
+def _refuse_untested(entry: Entry, smoke: Smoke | None) -> None:
+    if entry.smoke and smoke is None:
+        raise Refused(
+            f"The rollback of {entry.app_name!r} had to pass a test run before it goes live, and did not get there.",
+            hint=f"difyops snapshot doctor {entry.app_id} --undo, then roll back again with --smoke.",
+        )
+
+
 def _refuse_open(journal: Journal) -> None:
-    entry = journal.read()
+    entry = journal.read() or journal.elsewhere()
     if entry is not None:
         raise Refused(
             f"A rollback of {entry.app_name!r} begun at {entry.started_at} was cut off ({entry.phase}).",
-            hint=f"difyops snapshot doctor {entry.app_id} --finish, or --undo",
+            hint=f"difyops snapshot doctor {entry.app_id} -c {entry.context} --finish, or --undo",
         )
 
 
 def _entry(plan: Plan, situation: Situation, kept: Kept, options: RollbackOptions, now: str) -> Entry:
     app = situation.app
     parked = situation.draft_document if situation.unpublished else None
-    own = {
-        spot: value
-        for spot, value in situation.draft_secrets.items()
-        if situation.live_secrets.get(spot) != value and not spot.is_generated
-    }
     entry = Entry(
         context=plan.context,
         app_id=app.id,
@@ -259,16 +282,19 @@ def _entry(plan: Plan, situation: Situation, kept: Kept, options: RollbackOption
         started_at=now,
         target=plan.target,
         target_version=kept.record.live_version,
-        target_document=situation.target,
+        target_document=redact(situation.filled.document).document if situation.filled.missing else situation.target,
         live_before=plan.live_before,
         enable_api=app.enable_api,
         enable_site=app.enable_site,
         triggers={item.node_id: item.status for item in situation.triggers},
         parked=parked,
-        parked_secrets=packed(own) if parked is not None else {},
+        parked_secrets=packed(situation.own_secrets) if parked is not None else {},
         identity=_identity(kept) if options.plan.with_name else None,
         former_identity=identity_of(app) if options.plan.with_name else None,
         with_old_secrets=options.plan.with_old_secrets,
+        given=tuple(options.plan.given),
+        smoke=options.smoke is not None,
+        allow_missing=options.allow_missing,
         publish_name=options.name or f"rollback {plan.target}",
         publish_comment=options.comment or f"difyops: back to {plan.target} ({plan.target_commit[:10]})",
     )
@@ -281,12 +307,12 @@ def _identity(kept: Kept) -> JsonObject:
     return {"name": kept.record.name, "description": kept.record.description, **kept.record.icon}
 
 
-def _values(prepared: Filled | None) -> Secrets | None:
-    """Return the secrets that a filled document carries."""
-    if prepared is None:
-        return None
-    values: Mapping[Any, SecretText] = redact(prepared.document).secrets
-    return {spot: value for spot, value in values.items() if spot in prepared.sources}
+def _values(hands: Hands, filled: Filled) -> Secrets:
+    """Return the secrets that a filled document carries, without those whose given value is not known here."""
+    unknown = {Spot.parse(key) for key in hands.entry.given if key not in hands.given}
+    values: Mapping[Spot, SecretText] = redact(filled.document).secrets
+    known = {spot: value for spot, value in values.items() if spot in filled.sources and spot not in unknown}
+    return owned(filled.document, known)
 
 
 def _hash(draft: Any) -> str | None:

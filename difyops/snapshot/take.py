@@ -105,7 +105,7 @@ async def take(
     started = clock.monotonic()
     apps = [app async for app in instance.console.apps()]
     options.checkpoint("listed")
-    chosen = select(apps, options.selectors) if apps or options.selectors != ("all",) else []
+    chosen = select(apps, options.selectors)
     whole = "all" in options.selectors
     inventory, inventory_failed = await read_inventory(instance) if whole else ({}, {})
     scene = Scene(

@@ -289,3 +289,16 @@ def test_a_mode_that_changed_is_refused(cli: Cli, v1: str, colleague: Colleague,
     refused = cli("snapshot", "rollback", app, "--to", v1, "--yes")
     assert refused.code == 8
     assert "cannot be mixed" in refused.err
+
+
+def test_a_workspace_without_apps_is_no_error(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    emulator = Emulator(basics=False)
+    with emulator.listening() as url:
+        monkeypatch.setenv("DIFY_BASE_URL", url)
+        monkeypatch.setenv("DIFY_EMAIL", emulator.email)
+        monkeypatch.setenv("DIFY_PASSWORD", emulator.password)
+        assert cli("snapshot", "create", "--tag", "v1").code == 0
+        for words in (["drift"], ["diff"], ["rollback", "all", "--to", "v1", "--yes"]):
+            ran = cli("snapshot", *words)
+            assert ran.code == 0, ran.err
+        assert cli("broadcast", "hello", "--to", "all").code == 2

@@ -149,3 +149,16 @@ def test_somebody_publishes_after_the_kill(cli: Cli, v1: str, colleague: Colleag
     assert "left alone" in undone.json["data"][0]["state"]
     assert colleague.live(app)["id"] == live
     assert drafted != colleague.draft(app)["graph"]
+
+
+def test_the_same_instance_under_another_name_sees_it_too(
+    cli: Cli, v1: str, colleague: Colleague, connected: str
+) -> None:
+    app = spoil(colleague, "wf-llm")
+    assert child("rollback", "wf-llm", v1, 3).returncode == -9
+    login = ("--email", os.environ["DIFY_EMAIL"], "--password", "env:DIFY_PASSWORD")
+    assert cli("context", "add", "prod", "--user", "--url", connected, *login).code == 0
+    assert cli("snapshot", "create", "-c", "prod", "--tag", "p1", "-q").code == 0
+    refused = cli("snapshot", "rollback", app, "-c", "prod", "--to", "p1", "--yes")
+    assert refused.code == 8
+    assert "-c env --finish" in refused.err
