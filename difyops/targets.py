@@ -21,8 +21,10 @@ _MOST_LISTED = 12
 _ID_START = re.compile(r"[0-9a-f]{8}[0-9a-f-]{0,28}")
 
 
-def select(apps: Sequence[App], selectors: Iterable[str]) -> list[App]:
+def select(apps: Sequence[App], selectors: Iterable[str], *, may_be_empty: bool = False) -> list[App]:
     """Return the apps that any of ``selectors`` means, each once, in the order of ``apps``.
+
+    ``may_be_empty``: ``all`` of a workspace without apps is no error.
 
     Raises:
         SelectorError: a selector matches no app, or is the name of several (they are listed with their ids).
@@ -30,7 +32,7 @@ def select(apps: Sequence[App], selectors: Iterable[str]) -> list[App]:
     chosen: set[str] = set()
     for selector in _expanded(selectors):
         matches = matching(apps, selector)
-        if not matches and selector != "all":
+        if not matches and not (may_be_empty and selector == "all"):
             raise SelectorError(f"No app matches {selector!r}.", hint=_what_there_is(apps, selector))
         if len(matches) > 1 and all(selector in (app.name, slug(app.name)) for app in matches):
             raise _ambiguous(selector, matches)

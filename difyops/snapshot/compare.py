@@ -46,7 +46,7 @@ def between(store: GitStore, context: str, left: str, right: str, selectors: Seq
     one, other = (store.resolve(text, branch=context) for text in (left, right))
     old, new = read_manifest(store, one), read_manifest(store, other)
     everything = {app.id: app for app in (*apps_of(old), *apps_of(new))}
-    chosen = select(list(everything.values()), selectors)
+    chosen = select(list(everything.values()), selectors, may_be_empty=True)
     diffs = [_stored(store, one, old, other, new, app) for app in chosen]
     return Comparison(left=left, right=right, compared=len(chosen), apps=_differing(diffs))
 
@@ -59,7 +59,7 @@ async def with_live(
     manifest = read_manifest(store, commit)
     now = {app.id: app async for app in instance.console.apps()}
     everything = {**{app.id: app for app in apps_of(manifest)}, **now}
-    chosen = select(list(everything.values()), selectors)
+    chosen = select(list(everything.values()), selectors, may_be_empty=True)
 
     async def work(app: App) -> AppDiff:
         if app.id not in now:
@@ -77,7 +77,7 @@ async def with_live(
 async def draft_with_live(instance: Instance, selectors: Sequence[str], *, limit: int = 4) -> Comparison:
     """Compare drafts with what is live: the edits that nobody published."""
     apps = [app async for app in instance.console.apps()]
-    chosen = [app for app in select(apps, selectors) if app.has_workflow]
+    chosen = [app for app in select(apps, selectors, may_be_empty=True) if app.has_workflow]
 
     async def work(app: App) -> AppDiff:
         live, draft = await instance.console.live_and_draft(app.id, app.live_version)

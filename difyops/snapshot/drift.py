@@ -72,7 +72,7 @@ async def drift(instance: Instance, store: GitStore, selectors: Sequence[str], *
     manifest = read_manifest(store, commit)
     now = {app.id: app async for app in instance.console.apps()}
     kept = {app.id: app for app in apps_of(manifest)}
-    chosen = select(list({**kept, **now}.values()), selectors)
+    chosen = select(list({**kept, **now}.values()), selectors, may_be_empty=True)
 
     async def work(app: App) -> list[AppDrift]:
         if app.id not in now:

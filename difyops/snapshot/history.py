@@ -121,7 +121,7 @@ def kept_app(store: GitStore, commit: str, selector: str) -> Kept:
 
 def kept_apps(store: GitStore, commit: str, selectors: tuple[str, ...]) -> list[App]:
     """Return the apps of a snapshot that ``selectors`` mean."""
-    return select(apps_of(read_manifest(store, commit)), selectors)
+    return select(apps_of(read_manifest(store, commit)), selectors, may_be_empty=True)
 
 
 def apps_of(manifest: Manifest) -> list[App]:

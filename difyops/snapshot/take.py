@@ -105,7 +105,7 @@ async def take(
     started = clock.monotonic()
     apps = [app async for app in instance.console.apps()]
     options.checkpoint("listed")
-    chosen = select(apps, options.selectors)
+    chosen = select(apps, options.selectors, may_be_empty=True)
     whole = "all" in options.selectors
     inventory, inventory_failed = await read_inventory(instance) if whole else ({}, {})
     scene = Scene(
