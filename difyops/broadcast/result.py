@@ -22,7 +22,7 @@ class Broadcast:
 
     ``ended``: all, or what ended it early (quorum, budget, deadline, interrupted). ``wanted``: so many answers were
     enough. ``earlier`` answers came from a resumed file; ``unsaved`` says why the file does not hold all of them.
-    ``seconds`` is wall time of this run.
+    ``seconds`` is wall time of this run, ``judge_tokens`` what the judge cost beside the answers.
     """
 
     question: str
@@ -34,6 +34,7 @@ class Broadcast:
     earlier: int = 0
     unsaved: str | None = None
     combined: Combined | None = None
+    judge_tokens: int = 0
     warnings: tuple[str, ...] = field(default=(), repr=False)
 
     @property
@@ -44,8 +45,8 @@ class Broadcast:
 
     @property
     def tokens(self) -> int:
-        """Return the tokens that the answers say they cost."""
-        return sum(answer.tokens or 0 for answer in self.answers)
+        """Return the tokens that the answers, and the judge, say they cost."""
+        return sum(answer.tokens or 0 for answer in self.answers) + self.judge_tokens
 
     @property
     def prices(self) -> dict[str, Decimal]:

@@ -37,7 +37,7 @@ from difyops.broadcast.plan import Member, Plan, Target, Wishes, make_plan
 from difyops.broadcast.result import Broadcast, tally, unused_inputs
 from difyops.broadcast.runner import Reach
 from difyops.cli.session import Session
-from difyops.errors import DifyopsError, SelectorError, StoreError, TimedOut
+from difyops.errors import DifyopsError, OutOfBudget, SelectorError, StoreError, TimedOut
 from difyops.fanout import Halt
 from difyops.render.live import MOST_SHOWN, View, live_view
 from difyops.secret_text import SecretText
@@ -112,6 +112,7 @@ class _Asking:
     judging: Halt = field(default_factory=Halt)
     began: float = field(default_factory=time.monotonic)
     unsaved: str | None = None
+    judge_tokens: int = 0
 
     def stop(self, reason: str) -> None:
         """End it early, whether the agents or the judge are at work."""
@@ -182,20 +183,26 @@ class _Asking:
         if judge is not None and result.ended in (INTERRUPTED, DEADLINE, BUDGET):
             return replace(result, warnings=(*result.warnings, f"the judge was not asked: {result.ended}"))
         answers = Answers(given=[item for item in result.answers if item.ok], asked=len(result.answers))
-        ask = partial(self._ask_one, judge) if judge is not None else None
+        ask = partial(self._ask_one, judge, result.tokens) if judge is not None else None
         combined: Combined = await self.wanted.chosen.combine(answers, question=result.question, ask=ask)
         ended = self.judging.reason or result.ended
-        return replace(result, combined=combined, ended=ended)
+        return replace(result, combined=combined, ended=ended, judge_tokens=self.judge_tokens)
 
-    async def _ask_one(self, target: Target, question: str) -> AgentAnswer:
-        """Ask one app one thing: a broadcast of one."""
+    async def _ask_one(self, target: Target, spent: int, question: str) -> AgentAnswer:
+        """Ask one app one thing, a broadcast of one, with what is left of the budget."""
         plan = Plan(question=question, targets=(target,))
+        budget = self.options.max_tokens
+        try:
+            plan.check_budget(None if budget is None else budget - spent - self.judge_tokens)
+        except OutOfBudget as error:
+            return without_answer(target, FAILED, error)
         left = self.options.deadline
         if left is not None:
             left = max(0.0, left - (time.monotonic() - self.began))
         options = replace(self.options, wait=None, max_tokens=None, deadline=left)
         async with aclosing(broadcast(plan, self.reaches, options, halt=self.judging)) as events:
             ended = [event.answer async for event in events if isinstance(event, Ended)]
+        self.judge_tokens += ended[0].tokens or 0
         return ended[0]
 
 

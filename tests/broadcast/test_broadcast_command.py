@@ -155,6 +155,18 @@ def test_a_judge_reads_the_answers_and_one_that_fails_loses_none(cli: Cli, emula
 
 
 @pytest.mark.usefixtures("connected")
+def test_what_the_judge_costs_counts_and_is_under_the_budget(cli: Cli, emulator: Emulator) -> None:
+    words = ("broadcast", "hello", *to("chat-basic", "agent"), "-o", "json")
+    alone = cli(*words).json["data"]["tokens"]
+    judged = cli(*words, "--aggregate", "judge:wf-llm")
+    assert judged.code == 0, judged.err
+    assert judged.json["data"]["tokens"] > alone
+    poor = cli(*words, "--aggregate", "judge:wf-llm", "--max-tokens", str(alone + 1))
+    assert len([item for item in poor.json["data"]["answers"] if item["status"] == "answered"]) == 2
+    assert poor.json["data"]["tokens"] == alone
+
+
+@pytest.mark.usefixtures("connected")
 def test_a_judge_that_is_not_there_is_refused_before_any_run(cli: Cli, emulator: Emulator) -> None:
     assert cli("broadcast", "hello", *to("chat-basic"), "--aggregate", "judge:nobody").code == 2
     assert not emulator.control.counts()["apps"]
