@@ -2,7 +2,7 @@
 
 Three generations of login exist: tokens in the body (to 1.9.1), cookies with CSRF (1.9.2), cookies with a base64
 password (1.11.2). Which one a server wants is found by a call that cannot count as a wrong password, never by trying
-both with the real one. (OBSERVED 1, SURFACES 1.1)
+both with the real one.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Flow = AsyncGenerator[httpx.Request, httpx.Response]
 
 @dataclass(slots=True)
 class AdminKey(httpx.Auth):
-    """``ADMIN_API_KEY`` with ``X-WORKSPACE-ID``: acts as the owner, no login, no expiry (OBSERVED-1.15 K)."""
+    """``ADMIN_API_KEY`` with ``X-WORKSPACE-ID``: acts as the owner, no login, no expiry."""
 
     key: SecretText
     workspace_id: str

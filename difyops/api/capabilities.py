@@ -101,7 +101,7 @@ class Capabilities:
             raise NotSupported(f"{doing} needs server version {since} or newer; this one is {self.text or 'unknown'}.")
 
     def unknown_node_types(self, types: set[str]) -> set[str]:
-        """Return the node types that this version does not know (SURFACES 3.4). Unknown versions know all."""
+        """Return the node types that this version does not know. Unknown versions know all."""
         version = self.version
         if version is None:
             return set()

@@ -1,7 +1,7 @@
 """The console surface for apps: list, read, edit, publish, export, import. One method, one call (or one paged list).
 
-Paths are relative to ``/console/api``; shapes and traps: OBSERVED 2 to 7 and 15. Secrets in answers are whatever the
-server sends; callers that ask for clear ones say so in the method's name.
+Paths are relative to ``/console/api``; shapes and traps as recorded (tests/recordings). Secrets in answers are
+whatever the server sends; callers that ask for clear ones say so in the method's name.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class Console:
         return str(answer.get("hash", "")) if isinstance(answer, dict) else ""
 
     async def clear_environment(self, app_id: str) -> dict[str, Any]:
-        """Return the draft's environment variables by name with secrets IN CLEAR (any editor may; OBSERVED 6)."""
+        """Return the draft's environment variables by name with secrets IN CLEAR (any editor may)."""
         self.capabilities.require("draft_environment_variables", "Reading environment variables")
         body = await self.get(f"/apps/{app_id}/workflows/draft/environment-variables", doing="read the variables")
         items = body.get("items") if isinstance(body, dict) else None
@@ -142,7 +142,7 @@ class Console:
         return {str(item.get("name")): item.get("value") for item in items if isinstance(item, dict)}
 
     async def publish(self, app_id: str, *, name: str = "", comment: str = "") -> None:
-        """Make the draft the live version. Its id is not in the answer: read ``published`` (OBSERVED 7).
+        """Make the draft the live version. Its id is not in the answer: read ``published``.
 
         ``name`` holds at most 20 characters, ``comment`` 100; longer ones are cut.
         """
@@ -180,7 +180,7 @@ class Console:
         return await self._imported(f"/apps/imports/{import_id}/confirm", {})
 
     async def missing_dependencies(self, app_id: str) -> list[str]:
-        """Return plugin identifiers that the last import found missing. Empty may mean unknown (OBSERVED 4)."""
+        """Return plugin identifiers that the last import found missing. Empty may mean unknown."""
         body = await self.get(f"/apps/imports/{app_id}/check-dependencies", doing="check dependencies")
         values = [row.get("value") or {} for row in pages.rows_of(body, "leaked_dependencies")]
         known = "marketplace_plugin_unique_identifier"

@@ -1,7 +1,7 @@
 """Named credentials of a model provider (1.8), of one model (1.8) and of a built-in tool provider (1.7).
 
 Three surfaces with one face, ``CredentialSet``: list, read masked, validate, create, use, delete. No stored value is
-ever readable in clear. Shapes and traps: OBSERVED 9, SURFACES 2.6 and 2.7. A switch may leave the old value in use
+ever readable in clear. Shapes and traps as recorded. A switch may leave the old value in use
 (a cache that a run in flight refills): ``read(None)`` shows what is used, ``use_again`` cures it.
 """
 
@@ -114,7 +114,7 @@ class ProviderCredentials:
         await self.console.send("POST", f"{self._path}/credentials/switch", body, doing="switch the credential")
 
     async def use_again(self, credential_id: str) -> None:
-        """Switch once more; right 8 times of 8 (OBSERVED 9)."""
+        """Switch once more; right 8 times of 8."""
         await self.use(credential_id)
 
     async def delete(self, credential_id: str) -> None:

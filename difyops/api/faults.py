@@ -96,7 +96,7 @@ def _sentence(fault: Fault) -> str:
 
 
 def is_concurrency_limit(fault: Fault) -> bool:
-    """Say whether a 400 is the app's ``max_active_requests`` limit; only its text tells (OBSERVED 12)."""
+    """Say whether a 400 is the app's ``max_active_requests`` limit; only its text tells."""
     return fault.status == 400 and "maximum concurrent requests allowed" in fault.message
 
 

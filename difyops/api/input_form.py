@@ -1,7 +1,7 @@
 """The input form of an app, as ``GET /v1/parameters`` tells it, and the check of inputs against it.
 
 The check comes before the call because the platform's own comes too late: a streaming run with invalid inputs stays
-silent for five minutes (OBSERVED 12).
+silent for five minutes.
 """
 
 from __future__ import annotations

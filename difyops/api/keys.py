@@ -1,7 +1,7 @@
 """Service keys: those of one app, and the workspace's dataset keys. One method, one call.
 
 The list always carries the whole key, for every role; at most ten per app and ten per workspace; ``last_used_at`` is
-written every half hour by the scheduler and stays empty where that does not run (OBSERVED 8). Using a key is for
+written every half hour by the scheduler and stays empty where that does not run. Using a key is for
 ``service`` and ``knowledge``.
 """
 

@@ -1,6 +1,6 @@
 """What the platform's answers become: frozen dataclasses. Unknown wire fields are kept in ``raw``.
 
-Shapes: OBSERVED 2, 3, 4, 5, 7, 15. Times are unix seconds as the wire has them.
+Shapes as recorded from 1.13.0, 1.13.3 and 1.15 (tests/recordings). Times are unix seconds as the wire has them.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class App:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workflow:
-    """A draft or a published version. ``hash`` covers graph and features only, not the variables (OBSERVED 5)."""
+    """A draft or a published version. ``hash`` covers graph and features only, not the variables."""
 
     id: str
     version: str
@@ -81,7 +81,7 @@ class Workflow:
 
     @classmethod
     def of(cls, wire: Any) -> Workflow | None:
-        """Read a workflow; the all-null object and ``null`` of a never published app give ``None`` (OBSERVED 0)."""
+        """Read a workflow; the all-null object and ``null`` of a never published app give ``None``."""
         if not isinstance(wire, dict) or not wire.get("id"):
             return None
         return cls(
@@ -119,7 +119,7 @@ class Workflow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Import:
-    """The answer to an import. ``status``: completed, completed-with-warnings, pending, failed (OBSERVED 4)."""
+    """The answer to an import. ``status``: completed, completed-with-warnings, pending, failed."""
 
     id: str
     status: str

@@ -7,7 +7,7 @@
 
 All feeds come newest first and are cut at the window's edges here, so a filter that a server lacks costs time, not
 truth. A row that says ``running`` longer than the server lets anything run is dead: a worker was killed and nobody will
-ever end it (OBSERVED 14). Times are unix seconds on the wire; query texts are in the account's time zone (OBSERVED 11).
+ever end it. Times are unix seconds on the wire; query texts are in the account's time zone.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 All modes are run as streams: agents only stream, chatflows hang when blocking on 1.13.0, and only a stream tells
 the task id by which a run can be stopped. Inputs are checked against the app's own form first, because a stream with
-invalid ones stays silent for five minutes (OBSERVED 12). A stream ends at ``workflow_finished`` for the workflow modes,
+invalid ones stays silent for five minutes. A stream ends at ``workflow_finished`` for the workflow modes,
 ``message_end`` for the others, ``error`` for all; the connection is closed then by us.
 """
 
@@ -152,7 +152,7 @@ class Service:
         return str(body["id"])
 
     async def stop(self, task_id: str, user: str) -> None:
-        """Ask the server to stop a run; it always says success (OBSERVED 12)."""
+        """Ask the server to stop a run; it always says success."""
         path = _STOPS.get(self.mode, _CHAT + "/{}/stop").format(task_id)
         await self.transport.request(
             "POST", path, doing="stop the run", auth=self._auth(), json={"user": user}, repeatable=False

@@ -1,7 +1,7 @@
 """Console logins: the tokens, where they are kept between processes, and how they renew.
 
 A stored session is private to this tool (0600, in the state folder) because the refresh token rotates: two programs
-that share one knock each other out (OBSERVED 1). Renewal happens under a file lock; a process that waited finds the
+that share one knock each other out. Renewal happens under a file lock; a process that waited finds the
 fresh tokens of the other. A wrong password is remembered (slow salted hash) and not sent again: five lock the account.
 """
 

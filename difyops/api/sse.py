@@ -1,7 +1,7 @@
 """Server-sent events as the platform sends them: ``data: {json}`` lines, bare ``event: ping`` every 10 seconds.
 
 An iterator of typed events that skips what it does not know (comments, other fields, broken JSON is an error) and
-ends on silence: no line for ``silence`` seconds means that nobody works on the run any more (OBSERVED 12, 14).
+ends on silence: no line for ``silence`` seconds means that nobody works on the run any more.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The console surface for what an app stands on: who we are, workspaces, tags, plugins, models, tools, datasets.
 
-Paths are relative to ``/console/api``; shapes: OBSERVED 1, 2, 9 and SURFACES 2.6, 2.7, 2.11, 2.12.
+Paths are relative to ``/console/api``; shapes as recorded (tests/recordings).
 """
 
 from __future__ import annotations

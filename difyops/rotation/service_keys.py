@@ -92,7 +92,7 @@ class ServiceKeyRotator:
         await hands.effect("delete old key", lambda: self._keys(hands).delete(key_id), key=key_id, fingerprint=seal)
 
     async def is_retired(self, hands: Hands) -> bool:
-        """Call with the old key: deleted is not refused yet, for up to ten minutes (OBSERVED 8)."""
+        """Call with the old key: deleted is not refused yet, for up to ten minutes."""
         held = hands.vault.get(OLD)
         if held is None:
             return await self._old(hands) is None

@@ -51,7 +51,7 @@ async def secrets_of(console: Console, app_id: str, version_id: str | None) -> d
     except (RequestRejected, ServerFault) as error:
         if isinstance(error, NotFound) or version_id is None:
             raise
-        # An unknown version is 400 or 500 by server version (OBSERVED 3, OBSERVED-1.15 0).
+        # An unknown version is 400 or 500 by server version.
         raise NotFound(f"Version {version_id} cannot be exported: {error.message}", status=404) from error
     body = load_dsl(text)
     workflow = body.get("workflow")

@@ -17,7 +17,7 @@ from difyops.dsl.diff import diff
 from difyops.dsl.secrets import Spot, redact
 from difyops.errors import Conflict, NotFound, Refused, StalePlan
 from difyops.secret_text import SecretText
-from difyops.snapshot.carry import Filled, Pool, aligned, fill, fill_config, old_secrets_of, secrets_of
+from difyops.snapshot.carry import Filled, Pool, Secrets, aligned, fill, fill_config, old_secrets_of, secrets_of
 from difyops.snapshot.journal import (
     BEGUN,
     CONFIG_WRITTEN,
@@ -202,8 +202,10 @@ def identity_of(app: App) -> JsonObject:
     return {"name": app.name, "description": app.description, **shown}
 
 
-async def write_target_config(hands: Hands) -> None:
+async def write_target_config(hands: Hands) -> Secrets | None:
     """Write the target's model config; live at once. Not done twice: the second time knows no given secrets.
+
+    Returns the clear secrets that were sent, ``None`` when it was there already.
 
     Raises:
         Refused: secrets are missing, or somebody else wrote another config meanwhile.
@@ -215,7 +217,8 @@ async def write_target_config(hands: Hands) -> None:
             hint=f"difyops snapshot doctor --undo {hands.entry.app_id} removes this record.",
         )
     if hands.entry.phase != CONFIG_WRITTEN or not view.live_is(hands.entry.target_document):
-        await _write_config(hands, hands.entry.target_document, given_pool(hands), is_target=True)
+        return await _write_config(hands, hands.entry.target_document, given_pool(hands), is_target=True)
+    return None
 
 
 async def write_former_config(hands: Hands) -> None:
@@ -232,7 +235,7 @@ def config_is_ours(view: View, entry: Entry) -> bool:
     return any(view.live_is(known) for known in (entry.target_document, entry.former, entry.written) if known)
 
 
-async def _write_config(hands: Hands, document: JsonObject, first: Pool, *, is_target: bool) -> None:
+async def _write_config(hands: Hands, document: JsonObject, first: Pool, *, is_target: bool) -> Secrets:
     app = await hands.instance.console.app(hands.entry.app_id)
     current = config_of(app)
     filled = fill_config(
@@ -245,6 +248,7 @@ async def _write_config(hands: Hands, document: JsonObject, first: Pool, *, is_t
     hands.checkpoint("after config")
     hands.phase(CONFIG_WRITTEN)
     hands.entry = hands.journal.write(replace(hands.entry, written=(await look(hands)).live_document))
+    return redact(filled.document).secrets
 
 
 async def target_filled(hands: Hands, view: View) -> Filled:

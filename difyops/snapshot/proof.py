@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from difyops.api.model import App
 from difyops.dsl.diff import describe, diff
-from difyops.dsl.secrets import Spot
+from difyops.dsl.secrets import Spot, redact
 from difyops.secret_text import SecretText
 from difyops.snapshot.carry import Secrets, secrets_of
 from difyops.snapshot.effects import Hands, View, look
+from difyops.snapshot.reading import config_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,8 @@ async def prove(hands: Hands, expected: Secrets | None) -> list[Proof]:
         proofs += await _secrets(hands, view, expected)
         proofs += await _triggers(hands)
         proofs += _draft(hands, view)
+    elif expected:
+        proofs.append(_config_secrets(app, expected))
     return proofs
 
 
@@ -55,6 +58,16 @@ async def _secrets(hands: Hands, view: View, expected: Secrets | None) -> list[P
     lost = [spot.label for spot, value in wanted.items() if not _same(now, spot, value)]
     found = f"{len(wanted) - len(lost)} of {len(wanted)} alive" + (f", lost: {', '.join(lost)}" if lost else "")
     return [Proof(what="secrets as they were sent", ok=not lost, found=found)]
+
+
+def _config_secrets(app: App, expected: Secrets) -> Proof:
+    """Compare what the server shows of a model config's secrets; some it masks, and those nobody can compare."""
+    now = redact(config_of(app)).secrets
+    lost = [spot.label for spot, value in expected.items() if spot in now and now[spot] != value]
+    alive = sum(spot in now for spot in expected) - len(lost)
+    masked = len(expected) - alive - len(lost)
+    found = f"{alive} of {len(expected)} alive" + (f", {masked} masked by the server" if masked else "")
+    return Proof(what="secrets as they were sent", ok=not lost, found=found + "".join(f", lost: {x}" for x in lost))
 
 
 def _same(now: Mapping[Spot, SecretText], spot: Spot, value: SecretText) -> bool:

@@ -1,7 +1,8 @@
 """Reading one app from an instance into the files of a snapshot: at most four calls new, two unchanged.
 
 New: detail, versions (draft and live in one), export of the live version, triggers where the graph has any. Unchanged
-(same live version id): detail for the flags, draft; nothing at all with ``live_only``. Costs: OBSERVED 18.
+(same live version id): detail for the flags, draft; nothing at all with ``live_only``. Costs on
+a real server: detail 7 ms, versions 60, export 62.
 """
 
 from __future__ import annotations

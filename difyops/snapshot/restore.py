@@ -2,7 +2,7 @@
 
 Data flow: kept app + mapping -> what cannot be resolved, listed first -> DSL import as a new app -> API and site off ->
 the exact document into the draft -> publish -> tags -> proof by reading back. A failed import may leave an empty app
-behind on older servers (OBSERVED 4): it is looked for and named, never deleted.
+behind on older servers: it is looked for and named, never deleted.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ async def go_forward(
         await restore_triggers(hands)
         await put_draft_back(hands)
     else:
-        await write_target_config(hands)
+        expected = await write_target_config(hands)
     await write_identity(hands, hands.entry.identity)
     hands.checkpoint("before proof")
     proofs = await prove(hands, expected)

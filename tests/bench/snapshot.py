@@ -1,7 +1,7 @@
 """Figures of the main job, as ratios against raw baselines in the same run. Whole processes; medians of a few runs.
 
 The server is the emulator in a process of its own, answering every call after 5 ms (a real one takes 5 to 60,
-see OBSERVED-like figures in the README); the baseline is a bare aiohttp loop over the same calls, four in flight, plus
+measured); the baseline is a bare aiohttp loop over the same calls, four in flight, plus
 one ``git fast-import`` of what came.
 """
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -242,3 +243,27 @@ def test_a_restore_that_stops_half_way_names_the_app_it_made(
     ran = cli("snapshot", "restore", "wf-echo", "--to", v1, "--yes", "--deadline", "2s")
     assert ran.code == 1
     assert colleague.app_id("wf-echo") in ran.err
+
+
+def test_the_secrets_of_an_agent_app_are_proved_too(cli: Cli, connected: str, colleague: Colleague) -> None:
+    app = colleague.app_id("agent")
+
+    def with_key(key: str) -> Callable[[dict], None]:
+        tool = {"provider_id": "search", "provider_type": "builtin", "tool_name": "search", "enabled": True}
+
+        def change(config: dict) -> None:
+            config["agent_mode"]["tools"] = [{**tool, "tool_parameters": {"api_key": key}}]
+
+        return change
+
+    colleague.set_config(app, with_key("agent-canary-old-1"))
+    assert cli("snapshot", "create", "--tag", "v1").code == 0
+    colleague.set_config(app, with_key("agent-canary-new-2"))
+    colleague.set_config(app, lambda config: config.update(pre_prompt="BROKEN"))
+    done = cli("snapshot", "rollback", "agent", "--to", "v1", "--yes", "--allow-missing", "-o", "json")
+    assert done.code == 0, done.err
+    proofs = {proof["what"]: proof for proof in done.json["data"]["proofs"]}
+    assert proofs["secrets as they were sent"]["ok"]
+    assert "1 of 1 alive" in proofs["secrets as they were sent"]["found"]
+    tools = colleague.config(app)["agent_mode"]["tools"]
+    assert tools[0]["tool_parameters"]["api_key"] == "agent-canary-new-2"

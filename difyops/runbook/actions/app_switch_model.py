@@ -83,7 +83,7 @@ async def _of_workflow(
 
 
 def _hidden(variables: tuple[dict[str, Any], ...]) -> list[dict[str, Any]]:
-    """Keep secrets as they are: a mask that is sent back would become the secret (OBSERVED 6)."""
+    """Keep secrets as they are: a mask that is sent back would become the secret."""
     return [
         {**item, "value": HIDDEN} if item.get("value_type") == "secret" and item.get("value") else dict(item)
         for item in variables

@@ -75,7 +75,7 @@ async def _validated(instance: Instance, provider: str, row: dict[str, Any]) -> 
 
 
 async def _is_stale(instance: Instance, provider: str, row: dict[str, Any]) -> bool:
-    """Compare the mask of the key in use with that of the stored one; equal ends look the same (OBSERVED 9)."""
+    """Compare the mask of the key in use with that of the stored one; equal ends look the same."""
     path = credential_path(provider)
     used = await instance.console.get(path, doing="read the credential in use")
     stored = await instance.console.get(path, doing="read the credential", credential_id=row["credential_id"])
