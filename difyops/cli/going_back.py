@@ -1,4 +1,4 @@
-"""``difyops snapshot rollback|restore|doctor``: what changes an instance. Plan, show, confirm, apply, prove."""
+"""``difyops snapshot rollback|doctor``: what changes an instance. Plan, show, confirm, apply, prove."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 import logging
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from difyops.cli.door import command
+from difyops.cli.restoring import AllowMissing, SecretFrom, To, given_secrets, restore
 from difyops.cli.session import Session
 from difyops.errors import DifyopsError, Interrupted, PartialFailure, Refused, StoreError, TimedOut, UsageError
 from difyops.outcome import Outcome, Table
@@ -20,23 +20,13 @@ if TYPE_CHECKING:
     from difyops.api.instance import Instance
     from difyops.api.model import App
     from difyops.git_store import GitStore
-    from difyops.secret_text import SecretText
     from difyops.snapshot.history import Kept
     from difyops.snapshot.plan import Plan
     from difyops.snapshot.recover import CutOff
-    from difyops.snapshot.restore import Restored, RestoreOptions, RestorePlan
     from difyops.snapshot.rollback import RollbackOptions, RolledBack
     from difyops.snapshot.smoke import Smoke
 
 log = logging.getLogger("difyops.cli")
-
-AppName = Annotated[str, typer.Argument(metavar="APP", help="App id, exact name or slug.")]
-To = Annotated[str, typer.Option("--to", metavar="SNAPSHOT", help="Tag, commit, latest, latest~1.")]
-SecretFrom = Annotated[
-    list[str] | None,
-    typer.Option("--secret", metavar="KEY=REF", help="A value nobody else has: env:NAME=file:... (repeatable)."),
-]
-AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Go on though something is missing here.")]
 
 
 def register(noun: typer.Typer) -> None:
@@ -69,7 +59,7 @@ def rollback(
     from difyops.snapshot.rollback import RollbackOptions
 
     options = RollbackOptions(
-        plan=PlanOptions(with_old_secrets=with_old_secrets, with_name=with_name, given=_given(secret)),
+        plan=PlanOptions(with_old_secrets=with_old_secrets, with_name=with_name, given=given_secrets(secret)),
         expected_plan=plan_id,
         allow_missing=allow_missing,
         comment=message,
@@ -79,39 +69,6 @@ def rollback(
         return session.run(_rollback(session, app, to, options))
     except (Interrupted, TimedOut) as error:
         raise _with_state(session, error) from error
-
-
-def restore(
-    session: Session,
-    app: AppName,
-    to: To = "latest",
-    source: Annotated[str | None, typer.Option("--from", metavar="CONTEXT", help="Whose snapshot.")] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Another name for the restored app.")] = None,
-    map_file: Annotated[
-        Path | None, typer.Option("--map", metavar="FILE", help="YAML: datasets, credentials, secrets (references).")
-    ] = None,
-    secret: SecretFrom = None,
-    api: Annotated[bool, typer.Option("--api", help="Switch the service API on.")] = False,
-    site: Annotated[bool, typer.Option("--site", help="Switch the web page on.")] = False,
-    allow_missing: AllowMissing = False,
-    confirm_newer: Annotated[
-        bool, typer.Option("--confirm-newer", help="Import a DSL that is newer than the server.")
-    ] = False,
-) -> Outcome:
-    """Bring back a deleted app, or put an app into another context, as a new app with API and site off."""
-    from difyops.render import snapshot as views
-    from difyops.snapshot.restore import RestoreOptions
-
-    options = RestoreOptions(
-        name=name,
-        mapping=_translation(map_file, secret),
-        api=api,
-        site=site,
-        allow_missing=allow_missing,
-        confirm_newer=confirm_newer,
-    )
-    done = session.run(_restore(session, app, to, source, options))
-    return views.restore_planned(done) if session.dry_run else views.restored(done)  # type: ignore[arg-type]
 
 
 def doctor(
@@ -274,26 +231,6 @@ def _many(done: Sequence[RolledBack], failed: dict[str, DifyopsError]) -> Outcom
     )
 
 
-async def _restore(
-    session: Session, selector: str, to: str, source: str | None, options: RestoreOptions
-) -> Restored | RestorePlan:
-    from difyops.cli.snapshot import open_store
-    from difyops.snapshot.history import kept_app
-    from difyops.snapshot.restore import plan_restore
-    from difyops.snapshot.restore import restore as bring_back
-
-    store = open_store(session)
-    async with session.instance() as instance:
-        branch = session.config.context(source).name if source else instance.name
-        kept = kept_app(store, store.resolve(to, branch=branch), selector)
-        if session.dry_run:
-            return await plan_restore(instance, kept, to, options)
-        session.confirm("Create it?", changes=f"Restoring {kept.record.name!r} into {instance.name}")
-        done = await bring_back(instance, kept, to, options)
-        session.audit("snapshot.restore", done.app_id, instance.name, former=kept.record.id, source=branch)
-        return done
-
-
 async def _doctor(session: Session, selector: str | None, action: str | None) -> list[CutOff]:
     from difyops.snapshot import recover
 
@@ -342,20 +279,6 @@ def _means_one(selector: str) -> bool:
     )
 
 
-def _given(pairs: list[str] | None) -> dict[str, SecretText]:
-    from difyops.credentials import resolve
-
-    given = {}
-    for pair in pairs or ():
-        key, _, reference = pair.partition("=")
-        if not reference:
-            raise UsageError(
-                f"--secret {key!r} has no reference.", hint="Example: --secret env:API_TOKEN=file:token.txt"
-            )
-        given[key] = resolve(reference)
-    return given
-
-
 def _smoke(text: str | None, expect: str | None) -> Smoke | None:
     if text is None:
         if expect is not None:
@@ -368,17 +291,3 @@ def _smoke(text: str | None, expect: str | None) -> Smoke | None:
     query = body.pop("query", "ping") if "inputs" in body else "ping"
     inputs: Any = body.get("inputs", body)
     return Smoke(inputs=inputs, query=str(query), expect=expect)
-
-
-def _translation(path: Path | None, pairs: list[str] | None) -> Any:
-    from difyops.cli.values import yaml_mapping
-    from difyops.credentials import resolve
-    from difyops.snapshot.restore import Translation
-
-    body = yaml_mapping(path, {"datasets", "credentials", "secrets"}) if path else {}
-    secrets = {key: resolve(str(reference)) for key, reference in (body.get("secrets") or {}).items()}
-    return Translation(
-        datasets=body.get("datasets") or {},
-        credentials=body.get("credentials") or {},
-        secrets={**secrets, **_given(pairs)},
-    )

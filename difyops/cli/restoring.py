@@ -1,0 +1,110 @@
+"""``difyops snapshot restore``: a deleted app, or an app in another context. And the options that rollback shares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from difyops.cli.session import Session
+from difyops.errors import UsageError
+from difyops.outcome import Outcome
+
+if TYPE_CHECKING:
+    from difyops.secret_text import SecretText
+    from difyops.snapshot.restore import Restored, RestoreOptions, RestorePlan
+
+AppName = Annotated[str, typer.Argument(metavar="APP", help="App id, exact name or slug.")]
+To = Annotated[str, typer.Option("--to", metavar="SNAPSHOT", help="Tag, commit, latest, latest~1.")]
+SecretFrom = Annotated[
+    list[str] | None,
+    typer.Option("--secret", metavar="KEY=REF", help="A value nobody else has: env:NAME=file:... (repeatable)."),
+]
+AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Go on though something is missing here.")]
+
+
+def restore(
+    session: Session,
+    app: AppName,
+    to: To = "latest",
+    source: Annotated[str | None, typer.Option("--from", metavar="CONTEXT", help="Whose snapshot.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Another name for the restored app.")] = None,
+    map_file: Annotated[
+        Path | None, typer.Option("--map", metavar="FILE", help="YAML: datasets, credentials, secrets (references).")
+    ] = None,
+    secret: SecretFrom = None,
+    api: Annotated[bool, typer.Option("--api", help="Switch the service API on.")] = False,
+    site: Annotated[bool, typer.Option("--site", help="Switch the web page on.")] = False,
+    allow_missing: AllowMissing = False,
+    confirm_newer: Annotated[
+        bool, typer.Option("--confirm-newer", help="Import a DSL that is newer than the server.")
+    ] = False,
+) -> Outcome:
+    """Bring back a deleted app, or put an app into another context, as a new app with API and site off."""
+    from difyops.render import snapshot as views
+    from difyops.snapshot.restore import RestoreOptions
+
+    options = RestoreOptions(
+        name=name,
+        mapping=_translation(map_file, secret),
+        api=api,
+        site=site,
+        allow_missing=allow_missing,
+        confirm_newer=confirm_newer,
+    )
+    done = session.run(_restore(session, app, to, source, options))
+    return views.restore_planned(done) if session.dry_run else views.restored(done)  # type: ignore[arg-type]
+
+
+def given_secrets(pairs: list[str] | None) -> dict[str, SecretText]:
+    """Return the values that ``--secret KEY=REF`` names, resolved.
+
+    Raises:
+        UsageError: a pair without a reference. CredentialError: one that cannot be resolved.
+    """
+    from difyops.credentials import resolve
+
+    given = {}
+    for pair in pairs or ():
+        key, _, reference = pair.partition("=")
+        if not reference:
+            raise UsageError(
+                f"--secret {key!r} has no reference.", hint="Example: --secret env:API_TOKEN=file:token.txt"
+            )
+        given[key] = resolve(reference)
+    return given
+
+
+async def _restore(
+    session: Session, selector: str, to: str, source: str | None, options: RestoreOptions
+) -> Restored | RestorePlan:
+    from difyops.cli.snapshot import open_store
+    from difyops.snapshot.history import kept_app
+    from difyops.snapshot.restore import plan_restore
+    from difyops.snapshot.restore import restore as bring_back
+
+    store = open_store(session)
+    async with session.instance() as instance:
+        branch = session.config.context(source).name if source else instance.name
+        kept = kept_app(store, store.resolve(to, branch=branch), selector)
+        if session.dry_run:
+            return await plan_restore(instance, kept, to, options)
+        session.confirm("Create it?", changes=f"Restoring {kept.record.name!r} into {instance.name}")
+        done = await bring_back(instance, kept, to, options)
+        session.audit("snapshot.restore", done.app_id, instance.name, former=kept.record.id, source=branch)
+        return done
+
+
+def _translation(path: Path | None, pairs: list[str] | None) -> Any:
+    from difyops.cli.values import yaml_mapping
+    from difyops.credentials import resolve
+    from difyops.snapshot.restore import Translation
+
+    body = yaml_mapping(path, {"datasets", "credentials", "secrets"}) if path else {}
+    secrets = {key: resolve(str(reference)) for key, reference in (body.get("secrets") or {}).items()}
+    return Translation(
+        datasets=body.get("datasets") or {},
+        credentials=body.get("credentials") or {},
+        secrets={**secrets, **given_secrets(pairs)},
+    )
