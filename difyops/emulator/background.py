@@ -21,6 +21,7 @@ from difyops.errors import LockHeld, StoreError
 
 _START_SECONDS = 60.0
 _EMAIL = "admin@example.com"
+_CONTROL = "/_emulator/control"  # answers at once, whatever delay or mood the emulator is in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +94,7 @@ def start(state: Path, settings: Settings) -> Running:
     atomic_file.write(_note(state), json.dumps(body).encode(), mode=atomic_file.PRIVATE)
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        if _asked(settings.url + "/health") is not None and process.poll() is None:
+        if _asked(settings.url + _CONTROL) is not None and process.poll() is None:
             return _running(process.pid, settings)
         time.sleep(0.05)
     atomic_file.remove(_note(state))
@@ -109,8 +110,8 @@ def status(state: Path) -> Running | None:
         settings = Settings(**{**body, "moods": tuple(body.get("moods") or ())})
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    health = _asked(settings.url + "/health")
-    if health is None or health.get("pid") != pid:
+    control = _asked(settings.url + _CONTROL)
+    if control is None or control.get("pid") != pid:
         return None  # nothing there, or another program on that port
     return _running(pid, settings)
 
@@ -123,14 +124,14 @@ def stop(state: Path) -> bool:
         return False
     os.kill(running.pid, signal.SIGTERM)
     deadline = time.monotonic() + 10.0
-    while time.monotonic() < deadline and _asked(running.url + "/health") is not None:
+    while time.monotonic() < deadline and _asked(running.url + _CONTROL) is not None:
         time.sleep(0.05)
     atomic_file.remove(_note(state))
     return True
 
 
 def _running(pid: int, settings: Settings) -> Running:
-    body = _asked(settings.url + "/_emulator/control") or {}
+    body = _asked(settings.url + _CONTROL) or {}
     found = body.get("counts")
     counts: dict[str, Any] = found if isinstance(found, dict) else {}
     return Running(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 
 from starlette.requests import Request
@@ -22,6 +23,7 @@ _KNOWN = ("mood", "moods", "delay", "limit", "fail", "clear_failures", "revoke",
 def state(control: Control) -> JsonDict:
     """Return what the control looks like now."""
     return {
+        "pid": os.getpid(),
         "moods": sorted(control.moods),
         "known_moods": MOODS,
         "delay": control.seconds,

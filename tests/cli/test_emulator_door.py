@@ -61,3 +61,13 @@ def test_unknown_versions_and_moods_list_the_known_ones(
     ran = cli("emulator", "start", mode, *words)
     assert ran.code == 2
     assert known in ran.err
+
+
+@pytest.mark.parametrize("mood", ["slow", "gateway_down"])
+def test_it_is_found_and_stopped_in_any_mood(cli: Cli, mood: str) -> None:
+    port = str(faults.free_port())
+    assert piped("emulator", "start", "--detach", "--port", port, "--mood", mood).returncode == 0
+    assert cli("emulator", "status").code == 0
+    stopped = cli("emulator", "stop", "-o", "json")
+    assert (stopped.code, stopped.json["data"]["stopped"]) == (0, True)
+    assert cli("emulator", "status").code == 5
