@@ -13,7 +13,7 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from difyops.errors import CredentialError, LockHeld, StoreError
@@ -22,8 +22,10 @@ PRIVATE = 0o600
 PUBLIC = 0o644
 
 
-def write(path: Path, content: bytes, *, mode: int = PUBLIC) -> None:
+def write(path: Path, content: bytes | Iterable[bytes], *, mode: int = PUBLIC) -> None:
     """Replace ``path`` with ``content`` in one step, flushed to disk; parents are made (0700 for private files).
+
+    Content that comes in pieces is never in memory as a whole.
 
     Raises:
         StoreError: the disk is full, or the folder cannot be written. The former file is untouched then.
@@ -35,7 +37,7 @@ def write(path: Path, content: bytes, *, mode: int = PUBLIC) -> None:
         raise store_error(error, path) from error
     try:
         with os.fdopen(descriptor, "wb") as handle:
-            handle.write(content)
+            handle.writelines((content,) if isinstance(content, bytes) else content)
             handle.flush()
             os.fchmod(handle.fileno(), mode)
             os.fsync(handle.fileno())

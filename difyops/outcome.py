@@ -6,7 +6,7 @@ A room returns its own frozen dataclass; the door wraps it here. ``data`` is wha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from difyops.errors import DifyopsError
@@ -53,6 +53,7 @@ class Outcome:
     ``kind`` is the stable name of the data's shape (``snapshot.list``); ``error`` is set when the command ended badly
     but has data to show (partial failure, drift); its ``exit_code`` becomes the process's. ``names`` feeds ``-o name``
     and ``records`` feeds ``-o ndjson``; both default to the rows of ``data`` when it is a list.
+    ``raw`` takes the place of the blocks on stdout: a document of its own, whole or in pieces.
     """
 
     kind: str
@@ -63,7 +64,7 @@ class Outcome:
     names: Sequence[str] | None = None
     records: Sequence[Mapping[str, object]] | None = None
     error: DifyopsError | None = None
-    raw: bytes | None = field(default=None, repr=False)
+    raw: bytes | Iterable[bytes] | None = field(default=None, repr=False)
 
     @property
     def exit_code(self) -> int:

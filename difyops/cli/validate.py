@@ -139,26 +139,28 @@ def _single(wanted: Wanted, file: str | None, *, result: bool) -> Outcome:
 
 
 def _batch(session: Session, wanted: Wanted, file: str | None) -> Outcome:
-    from difyops.cli.validate_end import counted
+    from difyops.cli.validate_end import Batch, counted
+    from difyops.cli.validate_reports import Reports
     from difyops.render.validation import VerdictLines
     from difyops.validation import Tally, judge_all
     from difyops.validation.sources import from_lines, read_lines
 
-    tally = Tally()
-    streams = session.output in (None, "ndjson") and not any(path is None for _, path in wanted.formats)
-    lines = VerdictLines()
+    tally, lines = Tally(), VerdictLines()
+    reports = Reports.of(wanted.formats, wanted.name, wanted.min_first_pass, batch=True)
+    streams = session.output in (None, "ndjson") and not reports.takes_stdout
+    keeps = not streams and not (reports.takes_stdout and session.output is None)
     kept: list[Judged] = []
     with _opened(file) as stream:
         answers = from_lines(read_lines(stream), field=wanted.field)
         for judged in judge_all(answers, wanted.schema, options=wanted.options, tally=tally):
+            reports.add(judged)
             if streams:
                 lines.add(judged)
-            if wanted.formats or not streams:
+            if keeps:
                 kept.append(judged)
-    summary = tally.summary()
     if streams:
         session.output = "table"  # the lines are out; what is left is talk
-    return counted(wanted, kept, summary, streamed=streams)
+    return counted(wanted, Batch(summary=tally.summary(), kept=kept, streamed=streams), reports)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ def show(outcome: Outcome, look: Look) -> None:
     """Write the outcome: its data to stdout in the format asked for, its talk to stderr."""
     _set_up_streams(look)
     if outcome.raw is not None and look.form in ("table", "plain"):
-        sys.stdout.buffer.write(outcome.raw)
+        sys.stdout.buffer.writelines((outcome.raw,) if isinstance(outcome.raw, bytes) else outcome.raw)
         sys.stdout.buffer.flush()
     else:
         text = _body(outcome, look)

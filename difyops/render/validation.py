@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from difyops.errors import DifyopsError
@@ -29,7 +29,7 @@ class VerdictLines:
 class Ending:
     """How the command ends: ``report`` takes the place of the view on stdout, ``error`` gives the exit code."""
 
-    report: bytes | None = None
+    report: Iterable[bytes] | None = None
     error: DifyopsError | None = None
 
 

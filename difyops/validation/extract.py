@@ -24,6 +24,7 @@ _TUPLE = re.compile(r"""(?:\A\s*|(?:```|~~~)[\w-]*\s*)(\()\s*["'(\d-]""")
 _TUPLE_ENDS = re.compile(r"\s*(?:\Z|```|~~~)")
 _EXTRA_CLOSERS = re.compile(r"\s*([}\]][}\]\s]*)(?=\Z|```|~~~|\n|[A-Za-z(])")
 _GOES_ON = re.compile(r"""\s*(?:,\s*(?:["'“]|[\w$]+\s*:|\Z)|:)""")
+_LAST_COMMA = re.compile(r"\s*,\s*(?:(?:```|~~~)\s*)?\Z")
 _IS_A_MEMBER = re.compile(r"""["'”]\s*[:：]\s*\Z""")
 _BRACKETS = re.compile(r"[{}\[\]]")
 _INK = re.compile(r"\S")
@@ -118,7 +119,8 @@ def _in_context(candidate: Candidate, head: str, tail: str, text: str) -> Candid
     if not daring and (extra := _EXTRA_CLOSERS.match(tail)) is not None:
         notes.append(Note((), extra[1].strip(), "", "extra bracket"))
         rung, tail = REPAIR, tail[extra.end() :]
-    fits = not (_IS_A_MEMBER.search(head[-40:]) or _GOES_ON.match(tail) or _closes_unopened(tail))
+    goes_on = _GOES_ON.match(tail) and (daring or _is_bent(candidate) or not _LAST_COMMA.match(text, candidate.end))
+    fits = not (_IS_A_MEMBER.search(head[-40:]) or goes_on or _closes_unopened(tail))
     if fits and daring:
         fits = '"' not in tail
     if fits and not notes:
@@ -129,6 +131,10 @@ def _in_context(candidate: Candidate, head: str, tail: str, text: str) -> Candid
 
 def _is_daring(candidate: Candidate) -> bool:
     return candidate.absorbed > 0 or any(note.reason == "missing bracket" for note in candidate.notes)
+
+
+def _is_bent(candidate: Candidate) -> bool:
+    return any(note.reason == "wrong bracket" for note in candidate.notes)
 
 
 def _talk(candidate: Candidate, text: str) -> Iterator[Note]:

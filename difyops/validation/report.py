@@ -1,4 +1,4 @@
-"""Verdicts in the words of other programs: JUnit, SARIF 2.1.0, Nagios. Pure functions, result to text.
+"""Verdicts in the words of other programs: JUnit, SARIF 2.1.0, Nagios. Pure, verdict to text, in pieces.
 
 Remote text is data in each of these formats: it cannot end a line, an element or a string.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 from xml.sax.saxutils import escape, quoteattr
 
 from difyops.validation.batch import Judged, Summary
@@ -18,28 +19,97 @@ _HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u20
 _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-def junit(results: Sequence[Judged], *, name: str = "difyops validate") -> str:
-    """Return JUnit XML: one answer is one test case; a failure carries its violations."""
-    failed = sum(not judged.verdict.ok for judged in results)
-    cases = "".join(_case(judged, name) for judged in results)
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f'<testsuites><testsuite name={_attribute(name)} tests="{len(results)}" failures="{failed}" errors="0">\n'
-        f"{cases}</testsuite></testsuites>\n"
-    )
+class Report(Protocol):
+    """A report that grows with the batch: one ``piece`` an answer, in order; head and tail when all are in.
+
+    Nothing is held back but counts, so that whoever writes it decides where the pieces wait for the head.
+    """
+
+    def piece(self, judged: Judged) -> str:
+        """Return what one answer adds; may be empty."""
+        ...
+
+    def head(self, summary: Summary) -> str:
+        """Return what stands before the pieces."""
+        ...
+
+    def tail(self) -> str:
+        """Return what stands after the pieces."""
+        ...
 
 
-def sarif(results: Sequence[Judged], *, uri: str, version: str = "0", batch: bool = False) -> str:
-    """Return SARIF 2.1.0: one result for each violation, at its line of the file ``uri``.
+@dataclass(slots=True)
+class Junit:
+    """JUnit XML: one answer is one test case; a failure carries its violations."""
+
+    name: str = "difyops validate"
+
+    def piece(self, judged: Judged) -> str:
+        """Return the test case of one answer."""
+        return _case(judged, self.name)
+
+    def head(self, summary: Summary) -> str:
+        """Return the start of the suite, with its counts."""
+        counts = f'tests="{summary.total}" failures="{summary.total - summary.valid}" errors="0"'
+        return (
+            f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites><testsuite name={_attribute(self.name)} {counts}>\n'
+        )
+
+    def tail(self) -> str:
+        """Close the suite."""
+        return "</testsuite></testsuites>\n"
+
+
+@dataclass(slots=True, kw_only=True)
+class Sarif:
+    """SARIF 2.1.0: one result for each violation, at its line of the file ``uri``.
 
     In a ``batch`` that is the line of the answer; else the line inside the answer, which is the file.
     """
-    failed = [judged for judged in results if not judged.verdict.ok]
-    found = [item for judged in failed for item in _sarif_results(judged, uri, batch=batch)]
-    rules = sorted({str(item["ruleId"]) for item in found})
-    driver = {"name": "difyops", "version": version, "rules": [{"id": rule} for rule in rules]}
-    log = {"$schema": _SARIF, "version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": found}]}
-    return json.dumps(log, indent=2) + "\n"
+
+    uri: str
+    version: str = "0"
+    batch: bool = False
+    _rules: set[str] = field(default_factory=set)
+    _began: bool = False
+
+    def piece(self, judged: Judged) -> str:
+        """Return the results of one answer."""
+        if judged.verdict.ok:
+            return ""
+        found = _sarif_results(judged, self.uri, batch=self.batch)
+        self._rules.update(str(item["ruleId"]) for item in found)
+        comma, self._began = ("," if self._began else ""), True
+        return comma + ",".join("\n" + json.dumps(item) for item in found)
+
+    def head(self, summary: Summary) -> str:
+        """Return the log up to its results."""
+        driver = {"name": "difyops", "version": self.version, "rules": [{"id": rule} for rule in sorted(self._rules)]}
+        tool = json.dumps({"driver": driver})
+        return f'{{"$schema": "{_SARIF}", "version": "2.1.0", "runs": [{{"tool": {tool}, "results": ['
+
+    def tail(self) -> str:
+        """Close the log."""
+        return "]}]}\n"
+
+
+@dataclass(slots=True, kw_only=True)
+class Nagios:
+    """One line for a monitoring plugin, with performance data after the bar."""
+
+    min_first_pass: float | None = None
+
+    def piece(self, judged: Judged) -> str:
+        """Return nothing: the line counts."""
+        return ""
+
+    def head(self, summary: Summary) -> str:
+        """Return the line."""
+        return nagios(summary, min_first_pass=self.min_first_pass)
+
+    def tail(self) -> str:
+        """Return nothing."""
+        return ""
 
 
 def nagios(summary: Summary, *, min_first_pass: float | None = None) -> str:

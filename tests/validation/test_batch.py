@@ -6,9 +6,11 @@ import io
 import json
 import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from difyops.cli.validate_reports import Reports
 from difyops.validation import Tally, compile_schema, judge_all
 from difyops.validation.sources import from_document, from_lines, read_lines
 
@@ -87,6 +89,26 @@ def test_a_batch_is_judged_in_constant_memory() -> None:
 
     peak(10)
     assert peak(1_000) < peak(50) + 200_000
+
+
+def test_reports_of_a_batch_take_constant_memory_too(tmp_path: Path) -> None:
+    bad = json.dumps({"answer": json.dumps({"b": "x" * 5_000})}).encode() + b"\n"
+
+    def peak(count: int) -> int:
+        formats = (("junit", tmp_path / "j.xml"), ("sarif", tmp_path / "s.sarif"), ("nagios", tmp_path / "n.txt"))
+        tracemalloc.start()
+        reports, tally = Reports.of(formats, "answers", batch=True), Tally()
+        for judged in judge_all(from_lines(bad for _ in range(count)), SCHEMA, tally=tally):
+            reports.add(judged)
+        reports.write(tally.summary())
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return used
+
+    peak(10)
+    assert peak(8_000) < 3_500_000  # two spools of a million bytes; the reports have seven million
+    assert (tmp_path / "j.xml").stat().st_size > 3_000_000
+    assert len(json.loads((tmp_path / "s.sarif").read_text())["runs"][0]["results"]) == 8_000
 
 
 @pytest.mark.parametrize(

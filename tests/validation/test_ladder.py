@@ -164,3 +164,34 @@ def test_a_key_named_twice_is_found_in_long_texts_with_and_without_colons_in_str
         text = json.dumps([*rows, {"note": extra}])
         assert enforce(text, True).rung == "strict"
         assert enforce(text[:-2] + ', "note": 1}]', True).error == "duplicate_keys"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "value"),
+    [
+        ("123456789012345678901234567890", int, 123456789012345678901234567890),
+        ("18446744073709551616", int, 2**64),
+        ("-0", int, 0),
+        ("-0.0", float, 0.0),
+        ("1E5", float, 1e5),
+        ("0.1", float, 0.1),
+        ("1e16", float, 1e16),
+    ],
+)
+def test_numbers_are_read_exactly(text: str, kind: type, value: float) -> None:
+    read: Any = enforce(f"[{text}]", True).unwrap()
+    assert (type(read[0]), read[0], str(read[0])) == (kind, value, str(json.loads(text)))
+
+
+def test_a_key_named_twice_is_found_whatever_stands_between() -> None:
+    for text in ('{"a": 1, "a": 1}', '{"a":1,"a":11}', '{"a b": 1, "ab": 2, "a b": 3}', '{"x": {"a": [], "a": []}}'):
+        assert enforce(text, True).error == "duplicate_keys"
+    assert enforce('{"a b": 1, "ab": 2, "ba": ["a b", "ab"]}', True).rung == "strict"
+
+
+def test_a_comma_behind_the_whole_answer_is_left_out_and_no_other() -> None:
+    for text in ('{"b": 1},', '```json\n{"b": 1},\n```', "{'b': 1},\n"):
+        assert enforce(text, {"type": "object"}).value == {"b": 1}
+    assert not enforce('{"b": 1}, {"b": 2}', {"type": "object"}).ok
+    pair = enforce('[{"b": 1}},{"b": 2}]', {"type": "array"})
+    assert pair.value == [{"b": 1}, {"b": 2}]

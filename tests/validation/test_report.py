@@ -6,7 +6,7 @@ import json
 from xml.etree import ElementTree
 
 from difyops.validation import Judged, Tally, compile_schema, enforce
-from difyops.validation.report import junit, nagios, nagios_code, sarif
+from difyops.validation.report import Junit, Report, Sarif, nagios, nagios_code
 
 SCHEMA = compile_schema({"type": "object", "properties": {"b": {"type": "integer"}}, "required": ["b"]})
 NASTY = '{\n"b": "]]>\x1b[31m<x a=\\"1\\">&\u202e"}'
@@ -21,18 +21,23 @@ def summary_of(results: list[Judged]) -> Tally:
     return tally
 
 
+def whole(report: Report, results: list[Judged]) -> str:
+    pieces = "".join(report.piece(judged) for judged in results)
+    return report.head(summary_of(results).summary()) + pieces + report.tail()
+
+
 def test_junit_has_a_case_for_each_answer_and_a_failure_for_each_bad_one() -> None:
-    root = ElementTree.fromstring(junit(RESULTS, name='a "b" <c>'))
+    root = ElementTree.fromstring(whole(Junit('a "b" <c>'), RESULTS))
     suite = root[0]
     assert (suite.get("tests"), suite.get("failures")) == ("4", "2")
     assert [case.get("name") for case in suite] == ["q<1>", "q<2>", "q<3>", "q<4>"]
     assert [len(case.findall("failure")) for case in suite] == [0, 0, 1, 1]
     assert "trailing comma" in "".join(suite[1].itertext())
-    assert "\x1b" not in junit(RESULTS)
+    assert "\x1b" not in whole(Junit(), RESULTS)
 
 
 def test_sarif_names_rule_and_line() -> None:
-    log = json.loads(sarif(RESULTS, uri="answers.ndjson", batch=True))
+    log = json.loads(whole(Sarif(uri="answers.ndjson", batch=True), RESULTS))
     results = log["runs"][0]["results"]
     places = [item["locations"][0]["physicalLocation"] for item in results]
     assert log["version"] == "2.1.0"
@@ -41,7 +46,7 @@ def test_sarif_names_rule_and_line() -> None:
     declared = {rule["id"] for rule in log["runs"][0]["tool"]["driver"]["rules"]}
     assert {item["ruleId"] for item in results} <= declared
     alone = [Judged(id="a", line=1, verdict=enforce('{\n\n"b": "x"}', SCHEMA))]
-    (result,) = json.loads(sarif(alone, uri="a.json"))["runs"][0]["results"]
+    (result,) = json.loads(whole(Sarif(uri="a.json"), alone))["runs"][0]["results"]
     assert result["locations"][0]["physicalLocation"]["region"]["startLine"] == 3
 
 
