@@ -1,4 +1,4 @@
-"""JSON in disguise: encoded twice, escaped once too often, or inside the wrapping of a tool call.
+"""JSON in disguise: encoded twice, escaped once too often, a list without its brackets, or inside a tool call.
 
 Only known wrappings are opened, and the caller opens them only when the value as it stands does not satisfy the schema.
 """
@@ -22,6 +22,10 @@ _ESCAPED = re.compile(r"""[{\[](?:\s|\\[nrt])*\\"|[{\[](?:\s|\\[nrt])*[{\[](?:\s
 _ESCAPED_BODY = re.compile(r'(?:[^"\\]|\\.)*', re.DOTALL)
 _CSV_QUOTES = re.compile(r'[{\[,:]\s*""[^",:}\]\s]')
 _DOUBLED = re.compile(r"\s*\{\{\s*[\"'\w]")
+_ROW_OPENS = re.compile(r"\s*(?:(?:```|~~~)[\w-]*\s*)?")
+_BETWEEN = re.compile(r"\s*,?\s*")
+_ROW_ENDS = re.compile(r"\s*(?:(?:```|~~~)\s*)?\Z")
+_DECODER = json.JSONDecoder()
 
 ENCODED_TWICE = "encoded twice"
 Step = str | int
@@ -61,7 +65,9 @@ def _calls(value: object) -> list[object]:
 
 
 def undisguised(text: str) -> Iterator[tuple[str, str]]:
-    """Yield other texts that ``text`` may stand for, with the reason: escaped once too often, HTML, doubled braces."""
+    """Yield other texts that ``text`` may stand for, with the reason: escaped once too often, HTML, doubled braces,
+    a list whose brackets are missing.
+    """
     if (start := _ESCAPED.search(text)) is not None:
         body = _ESCAPED_BODY.match(text, start.start())
         decoded = _decoded(body[0]) if body is not None else None
@@ -73,8 +79,26 @@ def undisguised(text: str) -> Iterator[tuple[str, str]]:
         yield html.unescape(text), "HTML entities"
     if _DOUBLED.match(text.removeprefix("```json")) and "}}" in text:
         yield text.replace("{{", "{").replace("}}", "}"), "doubled braces"
+    if len(items := _in_a_row(text)) > 1:
+        yield f"[{','.join(items)}]", "items in a row"
     if re.search(r"^>\s*[{\[]", text, re.MULTILINE):
         yield re.sub(r"^> ?", "", text, flags=re.MULTILINE), "quote marks"
+
+
+def _in_a_row(text: str) -> list[str]:
+    """Return the objects and arrays that are all of a text, or of its fence: one a line, or with commas between."""
+    opening = _ROW_OPENS.match(text)
+    items: list[str] = []
+    at = opening.end() if opening else len(text)
+    while at < len(text) and text[at] in "{[":
+        try:
+            end = _DECODER.raw_decode(text, at)[1]
+        except (ValueError, RecursionError):
+            return []
+        items.append(text[at:end])
+        between = _BETWEEN.match(text, end)
+        at = between.end() if between else end
+    return items if _ROW_ENDS.match(text, at) else []
 
 
 def _decoded(body: str) -> str | None:

@@ -3,7 +3,8 @@
 It accepts what has one plausible reading (a trailing comma, a comment, single quotes, a missing comma) and stops with
 ``Unreadable`` at what has none. Where a slip has two readings, the ``Manner`` says which one to follow, and
 ``forks`` records that there was a choice, so that the caller can try the others and let the schema decide.
-Strings and bare words are read in ``strings`` and ``scalars``; nothing in here knows the schema.
+Strings and bare words are read in ``strings`` and ``scalars``, what is between items in ``separators``; nothing in here
+knows the schema.
 """
 
 from __future__ import annotations
@@ -11,44 +12,21 @@ from __future__ import annotations
 import re
 
 from difyops.validation import scalars, strict, strings
-from difyops.validation.cursor import (
-    ELEMENT,
-    KEY,
-    KEY_AHEAD,
-    MEMBER,
-    NEAR,
-    QUOTES,
-    Budget,
-    Cursor,
-    Manner,
-    Place,
-    Unreadable,
-)
+from difyops.validation.cursor import ELEMENT, KEY, MEMBER, NEAR, QUOTES, Budget, Manner, Place, Unreadable
+from difyops.validation.separators import CLOSER, ELEMENT_AHEAD, Separators
 from difyops.validation.verdict import DEFAULTS, EnforceOptions, Path, shown
 
-_CLOSER = {"{": "}", "[": "]", "(": ")"}
-_OPENER = {"}": "{", "]": "["}
 _PROSE_BEFORE = re.compile(r"\s*(?:(?:```|~~~)[\w-]*\s*)?")
-_COMMAS = ",，;、"
 _COLONS = "：="
 _PLAIN_KEY = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\r\n]*:[ \t\r\n]*')
 _BARE_KEY = re.compile(r"([A-Za-z_$\u00a1-\u2017\u2030-\ufefe][\w$.\-]*(?: [\w$.\-]+)*|-?\d+)\s*(?=[:：=])")
 _KEY_WITHOUT_OPENING = re.compile(r"([^\W\d][\w$.\- ]*)[\"']\s*(?=[:：=])")
 _KEY_WITHOUT_CLOSING = re.compile(r"[\"']([^\W\d][\w$.\-]*)\s*(?=[:：])")
-_SLIPPED_IN = re.compile(r"""([}\],，])["'”`][\s}\]]*\Z""")
-_NEXT = {
-    "{": re.compile(r'[ \t\r\n]*,[ \t\r\n]*(?=")'),
-    "[": (_element := re.compile(r'[ \t\r\n]*,[ \t\r\n]*(?=["{\[\d\-])')),
-    "(": _element,
-}
-"""The usual: a comma and the start of the next item."""
-_ELLIPSIS = re.compile(r"\.\.\.+|…")
 _COLON_AHEAD = re.compile(r"\s*[:：]")
 _MAY_BE_SOUND = re.compile(r'\{[ \t\r\n]*["}]|\[[ \t\r\n]*["\[{\]\dtfn-]')
-_ELEMENT_AHEAD = re.compile(r"""["'“„`{\[\d\-]|(?:true|false|null|True|False|None)\b""")
 
 
-class Reader(Cursor):
+class Reader(Separators):
     """Reads one value from a text; used once. See ``Cursor`` for its findings."""
 
     __slots__ = ("options", "sound_tries")
@@ -122,10 +100,10 @@ class Reader(Cursor):
     def _object(self, at: int) -> tuple[dict[str, object], int]:
         self._enter("{")
         members: dict[str, object] = {}
-        at, more = self._before_item("{", self.skip(at + 1))
+        at, more = self.before_item("{", self.skip(at + 1))
         while more:
             at = self._member(members, at)
-            at, more = self._after_item("{", at)
+            at, more = self.after_item("{", at)
         self._leave()
         return members, at
 
@@ -217,7 +195,7 @@ class Reader(Cursor):
             width = 2 if self.text.startswith("=>", at) else 1
             self.note(self.text[at : at + width], ":", "wrong colon")
             return at + width
-        if _ELEMENT_AHEAD.match(self.text, at):
+        if ELEMENT_AHEAD.match(self.text, at):
             self.note("", ":", "missing colon")
             return at
         raise Unreadable
@@ -225,20 +203,20 @@ class Reader(Cursor):
     def _array(self, at: int) -> tuple[list[object], int]:
         kind = self._enter(self.text[at])
         elements: list[object] = []
-        at, more = self._before_item(kind, self.skip(at + 1))
+        at, more = self.before_item(kind, self.skip(at + 1))
         comma = at
         while more:
             self.path.append(len(elements))
             value, at = self._value(at, ELEMENT)
             self.path.pop()
             if isinstance(value, str) and self._is_name_of_parent(at):
-                self._doubt_if_swallowed(comma, "]")
+                self.doubt_if_swallowed(comma, "]")
                 self.note("", "]", "missing bracket")
                 at = comma
                 break
             elements.append(value)
             comma = at
-            at, more = self._after_item(kind, at)
+            at, more = self.after_item(kind, at)
         if kind == "(" and len(elements) == 1 and self.notes[-1].reason != "trailing comma":
             raise Unreadable  # brackets around one value group it; they make no list
         self._leave()
@@ -247,101 +225,6 @@ class Reader(Cursor):
     def _is_name_of_parent(self, at: int) -> bool:
         """Return whether the text just read in an array is a member's name: the array was never closed."""
         return "{" in self.stack and not self.stopped and _COLON_AHEAD.match(self.text, at) is not None
-
-    def _before_item(self, kind: str, at: int) -> tuple[int, bool]:
-        """Step over what may stand before an item. Return the item's index, or the end of the container and False."""
-        comma = False
-        while True:
-            head = self.text[at : at + 1]
-            if head == _CLOSER[kind]:
-                return at + 1, False
-            if self.ends(at):
-                self.stop(cut=comma)
-                return at, False
-            if head in "}]":
-                return self._foreign_closer(kind, at)
-            if head in _COMMAS:
-                self.note(head, "", "extra comma")
-                at, comma = self.skip(at + 1), True
-            elif (dots := _ELLIPSIS.match(self.text, at)) is not None:
-                self.note(dots[0], "", "left out", invented=True)
-                at = self.skip(dots.end())
-            else:
-                return at, True
-
-    def _after_item(self, kind: str, end: int) -> tuple[int, bool]:
-        """Step over what follows an item. Return the next item's index, or the end of the container and False."""
-        if self.stopped:
-            return end, False
-        if (plain := _NEXT[kind].match(self.text, end)) is not None:
-            return plain.end(), True
-        at = self.skip(end)
-        head = self.text[at : at + 1]
-        if head == _CLOSER[kind]:
-            return at + 1, False
-        if head and head in _COMMAS:
-            if head != ",":
-                self.note(head, ",", "wrong comma")
-            return self._after_comma(kind, at)
-        if head and head in "}])":
-            self._doubt_if_swallowed(end, _CLOSER[kind])
-            return self._foreign_closer(kind, at)
-        if self._is_next_item(kind, end, at):
-            self._doubt_if_swallowed(end, ",，")
-            if self.text[end] in "/#":
-                self.swallowed = True  # a comment right after a text, and no comma: it was part of the text
-            self.note("", ",", "missing comma")
-            return at, True
-        self._doubt_if_swallowed(end, "}]")
-        self.stop(cut=False)
-        return at, False
-
-    def _is_next_item(self, kind: str, end: int, at: int) -> bool:
-        """Return whether an item starts here without a comma before it; a bare name only on a line of its own."""
-        if kind != "{":
-            return _ELEMENT_AHEAD.match(self.text, at) is not None
-        ahead = KEY_AHEAD.match(self.text, at)
-        return ahead is not None and (ahead[0][0] in QUOTES or "\n" in self.text[end:at])
-
-    def _doubt_if_swallowed(self, end: int, marks: str) -> None:
-        """Doubt a text that ends with the very mark that is missing behind it: it may have slipped inside."""
-        tail = _SLIPPED_IN.search(self.text, max(0, end - 60), end)
-        if tail is not None and tail[1] in marks and not self._is_paired(tail.start(1)):
-            self.swallowed = True
-
-    def _is_paired(self, closer: int) -> bool:
-        """Return whether the bracket at ``closer`` has its partner in the same text: then it belongs there."""
-        text = self.text
-        opening = _OPENER.get(text[closer])
-        start = max(0, text.rfind('"', 0, closer))
-        return opening is not None and text.count(opening, start, closer) > text.count(text[closer], start, closer)
-
-    def _after_comma(self, kind: str, comma: int) -> tuple[int, bool]:
-        at = self.skip(comma + 1)
-        head = self.text[at : at + 1]
-        if head == _CLOSER[kind]:
-            self.note(",", "", "trailing comma")
-            return at + 1, False
-        if self.ends(at):
-            self.stop(cut=True)
-            return at, False
-        if kind == "{" and head == "{" and "[" in self.stack:
-            self.note("", "}", "missing bracket")
-            return comma, False
-        if head in _COMMAS or head in "}].…":
-            return self._before_item(kind, at)
-        return at, True
-
-    def _foreign_closer(self, kind: str, at: int) -> tuple[int, bool]:
-        """Meet ``}`` in an array or ``]`` in an object: a bracket left out before it, or the wrong one typed."""
-        wanted = "[" if kind == "{" else "{"
-        if wanted in self.stack:
-            self.forks.add("bracket")
-            if not self.manner.swap:
-                self.note("", _CLOSER[kind], "missing bracket")
-                return at, False
-        self.note(self.text[at], _CLOSER[kind], "wrong bracket")
-        return at + 1, False
 
     def _enter(self, kind: str) -> str:
         if len(self.stack) >= self.options.max_depth:
@@ -356,4 +239,4 @@ class Reader(Cursor):
         kind = self.stack.pop()
         if self.stopped:
             self.unclosed.append(tuple(self.path))
-            self.note("", _CLOSER[kind], "missing bracket")
+            self.note("", CLOSER[kind], "missing bracket")

@@ -18,6 +18,7 @@ from difyops.validation.verdict import DEFAULTS, FALLBACK, REASK, STRICT, Enforc
 _MOST_SHOWN = 20
 _LONGEST_SCHEMA = 6_000
 _LONGEST_ANSWER = 2_000
+_CHARACTERS_PER_TOKEN = 4
 
 
 class Answer(Protocol):
@@ -55,8 +56,9 @@ class FallbackAsk:
 class ReaskOptions:
     """How often and how dearly to ask again.
 
-    ``attempts``: questions after the first one. ``token_budget``: tokens for all calls together; no question is asked
-    that would probably pass it (as dear as the dearest so far). ``fallback``: what to do in the end.
+    ``attempts``: questions after the first one. ``token_budget``: tokens for all calls together, the fallback's too; no
+    question is asked that would probably pass it (as dear as the dearest so far). A call that does not tell its tokens
+    counts as a quarter of its characters. ``fallback``: what to do in the end.
     """
 
     attempts: int = 0
@@ -66,11 +68,12 @@ class ReaskOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One question that was asked and what became of it."""
+    """One question that was asked and what became of it. ``cost`` is its tokens, estimated where nobody told them."""
 
     rung: str
     error: str | None
     tokens: int | None
+    cost: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +87,11 @@ class Asked:
     attempts: tuple[Attempt, ...]
     tokens: int
     stopped: str | None = None
+
+    @property
+    def cost(self) -> int:
+        """Return the tokens spent in all, estimated where a call did not tell."""
+        return sum(attempt.cost for attempt in self.attempts)
 
 
 async def enforce_with(
@@ -157,6 +165,8 @@ class _Course:
             verdict = Verdict(ok=True, rung=FALLBACK, value=fallback.value)
             return replace(asked, verdict=verdict)
         if isinstance(fallback, FallbackAsk):
+            if self._would_pass_budget():
+                return self.ended("budget")
             await self._ask_once(fallback.ask, self.question)
             if self.verdict.ok:
                 self.verdict = self.verdict._replace(rung=FALLBACK)
@@ -165,20 +175,19 @@ class _Course:
     async def _ask_once(self, ask: Ask, message: str) -> str:
         answer = await ask(message)
         self.verdict = enforce(answer.text, self.schema, options=self.options)
-        self.attempts.append(Attempt(rung=self.verdict.rung, error=self.verdict.error, tokens=answer.tokens))
+        cost = answer.tokens or (len(message) + len(answer.text)) // _CHARACTERS_PER_TOKEN
+        self.attempts.append(Attempt(rung=self.verdict.rung, error=self.verdict.error, tokens=answer.tokens, cost=cost))
         return answer.text
 
     def ended(self, stopped: str | None) -> Asked:
-        return Asked(verdict=self.verdict, attempts=tuple(self.attempts), tokens=self._spent(), stopped=stopped)
-
-    def _spent(self) -> int:
-        return sum(attempt.tokens or 0 for attempt in self.attempts)
+        told = sum(attempt.tokens or 0 for attempt in self.attempts)
+        return Asked(verdict=self.verdict, attempts=tuple(self.attempts), tokens=told, stopped=stopped)
 
     def _would_pass_budget(self) -> bool:
         if self.reask.token_budget is None:
             return False
-        dearest = max((attempt.tokens or 0 for attempt in self.attempts), default=0)
-        return self._spent() + dearest > self.reask.token_budget
+        costs = [attempt.cost for attempt in self.attempts]
+        return sum(costs) + max(costs, default=0) > self.reask.token_budget
 
 
 def again(question: str, answer: str, verdict: Verdict, schema: Schema) -> str:

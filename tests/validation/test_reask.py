@@ -26,6 +26,7 @@ class App:
     """Answers in turn; an exception in the list is raised."""
 
     answers: Sequence[Any]
+    tokens: int | None = 100
     asked: list[str] = field(default_factory=list)
 
     async def __call__(self, message: str) -> Said:
@@ -33,7 +34,7 @@ class App:
         self.asked.append(message)
         if isinstance(answer, Exception):
             raise answer
-        return Said(answer)
+        return Said(answer, self.tokens)
 
 
 async def test_a_good_first_answer_is_asked_for_once() -> None:
@@ -63,6 +64,15 @@ async def test_the_token_budget_ends_it_before_it_is_passed() -> None:
     app = App([BAD] * 9)
     asked = await enforce_with(app, "?", SCHEMA, reask=ReaskOptions(attempts=8, token_budget=250))
     assert (asked.tokens, asked.stopped, len(app.asked)) == (200, "budget", 2)
+
+
+async def test_a_budget_holds_for_apps_that_do_not_tell_their_tokens_and_for_the_fallback_app() -> None:
+    for told in (None, 0):
+        app, other = App([BAD] * 9, told), App([GOOD])
+        options = ReaskOptions(attempts=8, token_budget=60, fallback=FallbackAsk(ask=other))
+        asked = await enforce_with(app, "?" * 100, SCHEMA, reask=options)
+        assert (asked.tokens, asked.stopped, len(app.asked), other.asked) == (0, "budget", 2, [])
+        assert 60 < asked.cost < 300
 
 
 async def test_an_app_that_goes_away_in_the_middle_is_an_error_that_tells_what_was_tried() -> None:
