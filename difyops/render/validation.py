@@ -62,11 +62,15 @@ def batch(kept: Sequence[Judged], summary: Summary, ending: Ending, *, streamed:
         kind="validate.batch",
         data={"summary": summary.as_dict(), "answers": answers},
         blocks=[] if streamed else [Table(columns=("id", "error", "why"), rows=rows, empty="All answers are valid.")],
-        summary=f"{summary.valid} of {summary.total} valid; first pass {rate}; edits: {repairs}",
+        summary=f"{summary.valid} of {summary.total} valid; first pass {rate}; edits: {repairs}{_why(ending)}",
         records=answers,
         error=ending.error,
         raw=ending.report,
     )
+
+
+def _why(ending: Ending) -> str:
+    return f". {ending.error.message}" if ending.error is not None else ""
 
 
 def _as_bytes(value: object, *, indent: int | None = None) -> bytes:
