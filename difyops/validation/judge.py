@@ -76,7 +76,7 @@ def compile_schema(document: dict[str, Any] | bool) -> Schema:
     try:
         validator, backtracks = _validator(document)
     except jsonschema_rs.ValidationError as error:
-        raise _schema_error(error) from None
+        raise _schema_error(error, document) from None
     except (jsonschema_rs.ReferencingError, ValueError, RecursionError) as error:
         raise ConfigError(f"The schema cannot be used: {_first_line(error)}") from None
     accepts = _bounded(validator.is_valid) if backtracks else validator.is_valid
@@ -144,19 +144,37 @@ def _built(document: dict[str, Any] | bool, patterns: Any) -> Any:
     return jsonschema_rs.validator_for(document, validate_formats=True, offline=True, pattern_options=patterns)
 
 
-def _schema_error(error: jsonschema_rs.ValidationError) -> ConfigError:
+def _schema_error(error: jsonschema_rs.ValidationError, document: dict[str, Any] | bool) -> ConfigError:
     """Turn a refusal of the schema itself into one sentence with its place."""
     message = _first_line(error)
     if "not present in a registry" in message or "etrieval" in message:
+        outside = _reference_outside(document)
         return ConfigError(
-            f"The schema refers to something outside itself: {message.split(' is not present')[0]}",
+            f"The schema refers to something outside itself{f' at {pointer_of(outside)}' if outside else ''}: "
+            f"{message.split(' is not present')[0].removeprefix('Resource ')}",
             hint="Copy the definition under $defs and refer to it as #/$defs/NAME; nothing is fetched.",
+            details={"pointer": pointer_of(outside), "path": outside} if outside else {},
         )
     path = tuple(error.instance_path)
     return ConfigError(
         f"The schema is wrong at {pointer_of(path) or '/'}: {message}",
         details={"pointer": pointer_of(path), "path": path},
     )
+
+
+def _reference_outside(document: object) -> Path:
+    """Return the path of the first reference that does not begin with ``#``; empty when there is none."""
+    todo: list[tuple[Path, object]] = [((), document)]
+    while todo:
+        path, node = todo.pop(0)
+        if isinstance(node, dict):
+            for key, value in node.items():
+                if key in ("$ref", "$dynamicRef") and isinstance(value, str) and not value.startswith("#"):
+                    return (*path, key)
+                todo.append(((*path, key), value))
+        elif isinstance(node, list):
+            todo.extend(((*path, index), item) for index, item in enumerate(node))
+    return ()
 
 
 def _violation(error: jsonschema_rs.ValidationError) -> tuple[Path, Violation]:

@@ -63,7 +63,7 @@ def _yaml(text: str, what: str, otherwise: str | None = None) -> tuple[Any, Call
     try:
         document, lines = load_yaml_with_lines(text, what=what)
     except DslError as error:
-        raise ConfigError(otherwise or f"{what}: {error.message}") from None
+        raise ConfigError(otherwise or error.message) from None
     return document, lines.at
 
 

@@ -95,7 +95,9 @@ def test_a_schema_error_is_told_with_its_place(content: str, told: str) -> None:
 @pytest.mark.parametrize("reference", ["https://example.com/x.json", "file:///etc/hostname", "other.json#/a"])
 def test_a_reference_that_leaves_the_document_is_refused_with_a_hint(reference: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        compile_schema({"properties": {"a": {"$ref": reference}}})
+        read_schema(f'{{"properties":\n{{"a":\n{{"$ref": "{reference}"}}}}}}', what="s.json")
+    assert caught.value.message.startswith("s.json:3: The schema refers to something outside itself at")
+    assert "/properties/a/$ref" in caught.value.message
     assert caught.value.hint is not None
     assert "$defs" in caught.value.hint
 
