@@ -21,6 +21,7 @@ from difyops.errors import NotSupported, Refused
 from difyops.secret_text import SecretText
 from difyops.snapshot.carry import Filled, Pool, Secrets, aligned, fill, fill_config, old_secrets_of, secrets_of
 from difyops.snapshot.history import Kept
+from difyops.snapshot.missing import lost_credentials
 from difyops.snapshot.owners import owned, owner
 from difyops.snapshot.reading import config_of
 
@@ -215,11 +216,13 @@ async def _missing_tools(instance: Instance, situation: Situation) -> list[str]:
         return []
     rows = await instance.workspace.tool_providers()
     known = {str(row.get(key)) for row in rows for key in ("id", "name") if row.get(key)}
-    return [
+    found = [
         f"tool {tool or provider} of provider {provider} is not installed"
         for provider, _, tool, _ in sorted(wanted, key=str)
         if provider not in known
     ]
+    lost = await lost_credentials(instance, [use for use in wanted if use[0] in known])
+    return found + [f"the credential {item} of tool provider {provider} was deleted" for provider, item in lost]
 
 
 async def _missing_datasets(instance: Instance, situation: Situation) -> list[str]:

@@ -24,6 +24,7 @@ from difyops.errors import DifyopsError, Refused, RequestRejected, ServerFault
 from difyops.secret_text import SecretText
 from difyops.snapshot.carry import Filled, Pool, aligned, fill
 from difyops.snapshot.history import Kept
+from difyops.snapshot.missing import lost_credentials
 from difyops.snapshot.proof import Proof
 from difyops.snapshot.reading import config_of
 from difyops.snapshot.steps import Checkpoint, no_checkpoint
@@ -162,11 +163,11 @@ async def _prepare(instance: Instance, kept: Kept, word: str, options: RestoreOp
             f"There is an app named {name!r} here already.", hint="--name gives the restored one another name."
         )
     document, lost_sets = map_datasets(kept.live, dict(options.mapping.datasets))
-    document, lost_credentials = map_credentials(document, dict(options.mapping.credentials))
+    document, unmapped = map_credentials(document, dict(options.mapping.credentials))
     given = {Spot.parse(key): value for key, value in options.mapping.secrets.items()}
     filled = fill(document, [Pool(name="given", secrets=given)])
     unresolved = [f"secret {spot.label} has no value ({spot.key})" for spot in filled.missing]
-    unresolved += await _unresolved(instance, document, lost_sets, lost_credentials)
+    unresolved += await _unresolved(instance, document, lost_sets, unmapped)
     plan = RestorePlan(
         context=instance.name,
         app_name=name,
@@ -179,9 +180,7 @@ async def _prepare(instance: Instance, kept: Kept, word: str, options: RestoreOp
     return _Prepared(plan=plan, filled=filled)
 
 
-async def _unresolved(
-    instance: Instance, document: JsonObject, lost_sets: set[str], lost_credentials: set[str]
-) -> list[str]:
+async def _unresolved(instance: Instance, document: JsonObject, lost_sets: set[str], unmapped: set[str]) -> list[str]:
     found = []
     wanted_sets = datasets(document)
     if wanted_sets or lost_sets:
@@ -193,7 +192,8 @@ async def _unresolved(
         names = {str(row.get(key)) for row in rows for key in ("id", "name")}
         missing = {provider for provider, *_ in wanted_tools} - names
         found += [f"tool provider {item} is not installed here" for item in sorted(missing)]
-        found += await _lost_credentials(instance, wanted_tools, lost_credentials)
+        for _, item in await lost_credentials(instance, [use for use in wanted_tools if use[3] in unmapped]):
+            found.append(f"tool credential {item} does not exist here")
     wanted_models = {provider for provider, _ in models(document)}
     if wanted_models:
         providers = {str(row.get("provider")) for row in await instance.workspace.model_providers()}
@@ -201,15 +201,6 @@ async def _unresolved(
         found += [f"model provider {item} is not installed here" for item in sorted(wanted_models - providers - short)]
     unknown = instance.capabilities.unknown_node_types(node_types(document))
     return found + [f"this server does not know node type {kind!r}" for kind in sorted(unknown)]
-
-
-async def _lost_credentials(instance: Instance, used: Any, lost: set[str]) -> list[str]:
-    if not lost or not instance.capabilities.can("tool_credentials"):
-        return []
-    known: set[str] = set()
-    for provider in {provider for provider, _, _, credential in used if credential}:
-        known |= {str(row.get("id")) for row in await instance.workspace.tool_credentials(provider)}
-    return [f"tool credential {item} does not exist here" for item in sorted(lost - known)]
 
 
 def _notes(kept: Kept, options: RestoreOptions) -> tuple[str, ...]:

@@ -279,7 +279,8 @@ def test_what_cannot_be_brought_back_is_said_before_anything_is_written(
     def with_knowledge(document: dict) -> None:
         data = {"type": "knowledge-retrieval", "title": "K", "dataset_ids": ["6ad21e94-d676-4dc7-b609-fb8dec4dd701"]}
         tool = {"type": "tool", "title": "T", "provider_id": "gone", "provider_type": "builtin", "tool_name": "x"}
-        for number, item in enumerate((data, tool)):
+        pinned = {**tool, "provider_id": "langgenius/google/google", "credential_id": "retired-long-ago"}
+        for number, item in enumerate((data, tool, pinned)):
             document["graph"]["nodes"].append(
                 {"id": f"x{number}", "type": "custom", "position": {"x": 0, "y": 0}, "data": item}
             )
@@ -287,11 +288,14 @@ def test_what_cannot_be_brought_back_is_said_before_anything_is_written(
     colleague.edit(app, with_knowledge)
     colleague.publish(app)
     assert cli("snapshot", "create", "--tag", "v1").code == 0
-    colleague.edit(app, lambda document: document["graph"].update(nodes=document["graph"]["nodes"][:-2]))
+    colleague.edit(app, lambda document: document["graph"].update(nodes=document["graph"]["nodes"][:-3]))
     colleague.publish(app)
     live = colleague.live(app)["id"]
     planned = cli("snapshot", "rollback", "wf-llm", "--to", "v1", "--dry-run", "-o", "json").json["data"]
-    assert len(planned["problems"]) == 2
+    assert len(planned["problems"]) == 3
+    assert (
+        "the credential retired-long-ago of tool provider langgenius/google/google was deleted" in planned["problems"]
+    )
     refused = cli("snapshot", "rollback", "wf-llm", "--to", "v1", "--yes")
     assert refused.code == 8
     assert colleague.live(app)["id"] == live
