@@ -7,16 +7,19 @@ ever readable in clear. Shapes and traps as recorded. A switch may leave the old
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from difyops.api.console import HIDDEN, Console
-from difyops.errors import NotFound, RequestRejected
+from difyops.errors import NotFound, Refused, RequestRejected
 from difyops.secret_text import SecretText
 
 LONGEST_NAME = 30
 _BASE = "/workspaces/current"
+_PLUGIN_SAYS = re.compile(r'PluginInvokeError: \{.*?"message": ("(?:[^"\\]|\\.)+")', re.DOTALL)
 
 Values = Mapping[str, str | SecretText]
 
@@ -237,14 +240,33 @@ class ToolCredentials:
         return None
 
     async def create(self, name: str, values: Values) -> None:
-        """Add a credential."""
+        """Add a credential, tried first; the provider's complaint comes wrapped in JSON, and is taken out of it."""
         body = {"name": name, "type": "api-key", "credentials": _revealed(values)}
-        await self.console.send("POST", f"{self._path}/add", body, doing="add the tool's credential")
+        try:
+            await self.console.send("POST", f"{self._path}/add", body, doing="add the tool's credential")
+        except RequestRejected as error:
+            if (said := _plugin_complaint(error.message)) is None:
+                raise
+            raise RequestRejected(said, status=error.status, server_code=error.server_code) from error
 
     async def use(self, credential_id: str) -> None:
-        """Make a credential the default."""
+        """Make a credential the default, and look that it is.
+
+        The server takes the mark away only from credentials that the caller's own account added (1.13.0): where
+        another account's is marked too, the older of the two stays in use.
+
+        Raises:
+            Refused: that is so here.
+        """
         body = {"id": credential_id}
         await self.console.send("POST", f"{self._path}/default-credential", body, doing="switch the tool's credential")
+        first = next(iter(await self.rows()), {})
+        if first.get("id") != credential_id:
+            raise Refused(
+                f"{first.get('name')!r} stays in use: another account added it and made it the default, and the "
+                "server lets nobody else take that back.",
+                hint="Rotate as the account that added it.",
+            )
 
     async def use_again(self, credential_id: str) -> None:
         """Make it the default once more."""
@@ -257,6 +279,15 @@ class ToolCredentials:
     @property
     def _path(self) -> str:
         return f"{_BASE}/tool-provider/builtin/{self.provider}"
+
+
+def _plugin_complaint(message: str) -> str | None:
+    """Return what a plugin said itself, out of ``req_id: ... PluginInvokeError: {json}``."""
+    found = _PLUGIN_SAYS.search(message)
+    try:
+        return str(json.loads(found.group(1))) if found else None
+    except ValueError:
+        return None
 
 
 async def provider_row(console: Console, provider: str) -> dict[str, Any]:

@@ -62,6 +62,7 @@ class Counts:
     apps: Counter[str] = field(default_factory=Counter)
     app_calls: Counter[str] = field(default_factory=Counter)
     provider_keys: Counter[str] = field(default_factory=Counter)
+    outside: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
     in_flight: int = 0
     max_in_flight: int = 0
@@ -79,6 +80,7 @@ class Control:
         self.seconds = delay
         self.in_flight_limit: int | None = None
         self.revoked: set[str] = set()
+        self.welcome: tuple[str, ...] | None = None
         self.sessions_void = 0
         self.refreshes_void = 0
         self.sessions_issued = 0
@@ -150,6 +152,19 @@ class Control:
         """Let the provider refuse ``key`` from now on, or take it back."""
         (self.revoked.add if revoked else self.revoked.discard)(key)
 
+    def accept(self, *values: str) -> None:
+        """Let the service outside that HTTP request nodes call answer 401 to a request without one of ``values``."""
+        self.welcome = values
+
+    def answers_outside(self, request: str) -> bool:
+        """Tell whether the service outside answers a node's request, and count which value let it in."""
+        if self.welcome is None:
+            return True
+        found = next((value for value in self.welcome if value in request), None)
+        with self._lock:
+            self._counts.outside[found or "refused"] += 1
+        return found is not None
+
     @property
     def in_flight(self) -> int:
         """Return how many requests are being served now."""
@@ -161,7 +176,9 @@ class Control:
         return self._counts.max_in_flight
 
     def counts(self) -> dict[str, object]:
-        """Return what was counted: calls per route and status, runs and console calls per app, model calls per key."""
+        """Return what was counted: calls per route and status, runs and console calls per app, model calls per key,
+        calls of HTTP request nodes per accepted value (once ``accept`` was called).
+        """
         counts = self._counts
         with self._lock:
             return {
@@ -170,6 +187,7 @@ class Control:
                 "apps": dict(counts.apps),
                 "app_calls": dict(counts.app_calls),
                 "provider_keys": dict(counts.provider_keys),
+                "outside": dict(counts.outside),
                 "statuses": dict(counts.statuses),
                 "in_flight": counts.in_flight,
                 "max_in_flight": counts.max_in_flight,

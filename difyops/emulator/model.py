@@ -100,8 +100,8 @@ def configuration_fault(instance: Instance, provider: str, model: str) -> ModelF
 def credential_in_use(instance: Instance, model: str) -> dict[str, str] | None:
     """Return the credential values a call to ``model`` uses now; with a stale switch these are the old ones."""
     for custom in instance.provider.custom:
-        if custom.name == model and custom.current is not None:
-            return custom.current.values
+        if custom.name == model and custom.cached is not None:
+            return custom.cached
     return instance.provider.cached
 
 

@@ -15,10 +15,16 @@ from typing import Any
 from difyops.emulator.datasets import Dataset, Document, Segment, search
 from difyops.emulator.instance import Instance
 from difyops.emulator.model import ModelFault, Prompt, invoke
-from difyops.emulator.providers import SEARCH_SECRET
+from difyops.emulator.providers import SEARCH_SECRET, SEARCH_TOOL
 from difyops.emulator.shapes import JsonDict
 
 _REFERENCE = re.compile(r"\{\{#([\w.\-]+)#\}\}")
+_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_KEY_REFUSED = (
+    f"An error occurred in the {SEARCH_TOOL}, please contact the author of {SEARCH_TOOL} for help, error type: "
+    "ToolProviderCredentialValidationError, error details: Invalid API key. Your API key should be here: "
+    "https://serpapi.com/manage-api-key"
+)
 _JINJA = re.compile(r"\{\{\s*([\w.]+)\s*\}\}")
 _RETRY: JsonDict = {"max_retries": 0, "retry_interval": 0, "retry_enabled": False}
 _BOOM = (
@@ -90,7 +96,7 @@ async def execute(instance: Instance, data: JsonDict, pool: Pool) -> AsyncIterat
             yield _knowledge(instance, data, pool)
         case "http-request":
             await instance.pause(0.1)
-            yield _http(data, pool)
+            yield _http(instance, data, pool)
         case "tool":
             _use_tool_key(instance, data)
             yield _tool(data, pool)
@@ -190,10 +196,12 @@ def _hit(score: float, dataset: Dataset, document: Document, segment: Segment, p
     }  # fmt: skip
 
 
-def _http(data: JsonDict, pool: Pool) -> Result:
-    url = pool.filled(str(data.get("url", "")))
+def _http(instance: Instance, data: JsonDict, pool: Pool) -> Result:
+    url, headers = pool.filled(str(data.get("url", ""))), pool.filled(str(data.get("headers", "")))
     request = f"{str(data.get('method', 'get')).upper()} {url} HTTP/1.1\r\n"
-    outputs = {"status_code": 200, "body": '{"ok": true}', "headers": {"content-type": "application/json"}, "files": []}
+    is_let_in = instance.control.answers_outside(f"{url}\n{headers}")
+    status, body = (200, '{"ok": true}') if is_let_in else (401, '{"error": "unauthorized"}')
+    outputs = {"status_code": status, "body": body, "headers": {"content-type": "application/json"}, "files": []}
     return Result(process_data={"request": request}, outputs=outputs)
 
 
@@ -272,21 +280,21 @@ def _end(data: JsonDict, pool: Pool) -> Result:
 
 
 def _use_tool_key(instance: Instance, data: JsonDict) -> None:
-    """Take the credential the node names, else the default one; a provider that has none at all answers anyway.
+    """Take the credential the node names by its id, else the one in use; a provider that has none answers anyway.
 
     Raises:
-        NodeFault: the credential is gone or its key was revoked (the wording is the emulator's own).
+        NodeFault: the credential named was deleted, or its key was revoked.
     """
-    provider, named = instance.tool, data.get("credential_id")
+    provider, named = instance.tool, str(data.get("credential_id") or "")
     if provider.name not in (data.get("provider_id"), data.get("provider_name")) or not provider.credentials:
         return
-    used = (
-        provider.find(str(named)) if named else next((item for item in provider.credentials if item.is_default), None)
-    )
-    key = used.values[SEARCH_SECRET] if used else ""
-    if not key or key in instance.control.revoked:
-        raise NodeFault(f"Failed to invoke tool {data.get('tool_name')}: tool provider credentials are not valid")
+    used = provider.find(named) if _ID.fullmatch(named) else provider.listed()[0]
+    if used is None:
+        raise NodeFault(f"provider has been deleted: {named}")
+    key = used.values[SEARCH_SECRET]
     instance.control.count_provider_key(key)
+    if key in instance.control.revoked:
+        raise NodeFault(_KEY_REFUSED)
 
 
 def _tool(data: JsonDict, pool: Pool) -> Result:

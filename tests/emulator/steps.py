@@ -186,3 +186,22 @@ def credential(recorded: str, name: str) -> Step:
         return next(item.id for item in provider.credentials if item.name == name)
 
     return known(recorded, find)
+
+
+def model_credential(recorded: str, name: str) -> Step:
+    """Return a step that tells which credential of the only custom model a recorded id stands for."""
+
+    def find(replay: Replay) -> str:
+        credentials = replay.emulator.instance.provider.custom[0].credentials
+        return next(item.id for item in credentials if item.name == name)
+
+    return known(recorded, find)
+
+
+def tool_credential(recorded: str, name: str) -> Step:
+    """Return a step that tells which tool credential a recorded id stands for."""
+
+    def find(replay: Replay) -> str:
+        return next(item.id for item in replay.emulator.instance.tool.credentials if item.name == name)
+
+    return known(recorded, find)

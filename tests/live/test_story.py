@@ -5,7 +5,6 @@ Needs ``DIFY_BASE_URL`` and credentials in the environment, as the README says. 
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
 import subprocess
@@ -13,11 +12,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
-from difyops import config
-from difyops.api.instance import ConnectOptions, connect
 from difyops.dsl.load import load_dsl
 from tests.conftest import Cli
 from tests.snapshot.colleague import Colleague, break_prompt, node, set_secret
@@ -25,7 +21,6 @@ from tests.snapshot.colleague import Colleague, break_prompt, node, set_secret
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
 HERE = Path(__file__).parent
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name.startswith("DIFY")}
 MODES = {
     "workflow": "wf-llm",
     "advanced-chat": "flow-chat",
@@ -33,43 +28,6 @@ MODES = {
     "agent-chat": "agent",
     "completion": "completion-basic",
 }
-
-
-class Watched(httpx.Auth):
-    """Sends with difyops' own login, so that this works with a password and with an admin key."""
-
-    def __init__(self) -> None:
-        self.headers: dict[str, str] = {}
-
-    async def learn(self) -> None:
-        settings = config.load()
-        instance = await connect(settings.context(), ConnectOptions(state=settings.state))
-        try:
-            request = httpx.Request("GET", "http://unused")
-            flow = instance.console.auth.async_auth_flow(request)
-            await instance.workspace.identify()
-            sent = await anext(flow)
-            self.headers = {
-                name: value for name, value in sent.headers.items() if name.lower() not in ("host", "content-length")
-            }
-            await flow.aclose()
-        finally:
-            await instance.close()
-
-
-@pytest.fixture
-def colleague(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> Colleague:
-    if "DIFY_BASE_URL" not in ENVIRONMENT:
-        pytest.skip("DIFY_BASE_URL is not set")
-    for name, value in ENVIRONMENT.items():
-        if not name.startswith("DIFYOPS_"):
-            monkeypatch.setenv(name, value)
-    watched = Watched()
-    asyncio.run(watched.learn())
-    somebody = Colleague(config.load().context().url, "", "")
-    somebody.http.headers.clear()
-    somebody.http.headers.update(watched.headers)
-    return somebody
 
 
 @pytest.fixture

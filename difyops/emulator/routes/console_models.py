@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
+
 from starlette.responses import Response
 
 from difyops.emulator import canned, shapes
-from difyops.emulator.providers import OPENAI, Credential, CustomModel, masked
+from difyops.emulator.providers import OPENAI, Credential, CustomModel, free_name, masked, merged
 from difyops.emulator.routes.console_providers import GONE, ONE, WORKSPACE, accepted, brief, check_provider, validate
 from difyops.emulator.routing import Call, Route
 from difyops.emulator.shapes import JsonDict
+
+_NAME_LIMIT = 30
+_TYPES = ("llm", "text-embedding", "rerank", "speech2text", "moderation", "tts")
 
 
 def list_models(call: Call) -> Response:
@@ -80,65 +85,132 @@ def _custom(call: Call, model: str) -> CustomModel | None:
 
 
 def show_model_credentials(call: Call) -> Response:
-    """Return the credentials of one model."""
+    """Return the credentials of one model: those in use, or the one named by ``credential_id``.
+
+    What is in use comes from a cache, and is shown also when nothing is current.
+    """
     check_provider(call)
-    provider = call.instance.provider
-    custom = _custom(call, call.query("model"))
+    model = _query_model(call)
+    custom, provider, wanted = _custom(call, model), call.instance.provider, call.query("credential_id")
     current = custom.current if custom else None
+    values = custom.cached or {} if custom else {}
+    if wanted:
+        _check_id("ParserGetCredentials", wanted)
+        current = custom.find(wanted) if custom else None
+        if current is None:
+            raise shapes.invalid_param(f"Credential with id {wanted} not found.")
+        values = current.values
     inherit: JsonDict = {
         "id": call.instance.new_id(), "name": "__inherit__", "credentials": {}, "credential_id": None,
         "enabled": True, "in_cooldown": False, "ttl": 0,
     }  # fmt: skip
-    known = custom.credentials if custom else list(reversed(provider.credentials))
+    own = custom.credentials if custom else []
+    known = provider.credentials if call.query("config_from") == "predefined-model" else own
     return shapes.answer(
         {
-            "credentials": masked(current.values) if current else {},
+            "credentials": masked(values),
             "current_credential_id": current.id if current else None,
             "current_credential_name": current.name if current else None,
             "load_balancing": {"enabled": False, "configs": [inherit]},
-            "available_credentials": [brief(item) for item in known],
+            "available_credentials": [brief(item) for item in reversed(known)],
         }
     )
 
 
+def _query_model(call: Call) -> str:
+    parameters = dict(call.request.query_params)
+    for name in ("model", "model_type"):
+        call.require(parameters, name, "ParserGetCredentials")
+    return call.query("model")
+
+
+def _check_id(schema: str, text: str) -> None:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        message = f"Value error, {text} is not a valid uuid."
+        raise shapes.validation(schema, "credential_id", message, "value_error", text) from None
+
+
+def _model_and_type(call: Call, schema: str) -> tuple[str, str]:
+    payload = call.json()
+    model, kind = call.require(payload, "model", schema), call.require(payload, "model_type", schema)
+    if kind not in _TYPES:
+        raise shapes.validation(schema, "model_type", f"Input should be one of {', '.join(_TYPES)}", "enum", kind)
+    return str(model), str(kind)
+
+
+def _checked_name(custom: CustomModel | None, payload: JsonDict, schema: str, own: Credential | None) -> str:
+    name = str(payload.get("name") or "")
+    if len(name) > _NAME_LIMIT:
+        raise shapes.too_long(schema, "name", _NAME_LIMIT, name)
+    if custom and name in {item.name for item in custom.credentials if item is not own}:
+        raise shapes.invalid_param(f"Model credential with name '{name}' already exists for {custom.name}.")
+    return name
+
+
 def create_model_credential(call: Call) -> Response:
-    """Give a model credentials of its own; the model need not be known."""
+    """Give a model credentials of its own, tried first; the model need not be known. The first becomes current."""
     check_provider(call)
-    payload, provider = call.json(), call.instance.provider
-    model = str(call.require(payload, "model", "ParserCreateCredential"))
-    values = accepted(call, call.require(payload, "credentials", "ParserCreateCredential"))
-    custom = _custom(call, model)
+    payload, schema = call.json(), "ParserCreateCredential"
+    model, kind = _model_and_type(call, schema)
+    values, custom = call.require(payload, "credentials", schema), _custom(call, model)
+    name = _checked_name(custom, payload, schema, None)
+    kept = dict(accepted(call, values))
     if custom is None:
-        custom = CustomModel(name=model, type=str(payload.get("model_type", "llm")))
-        provider.custom.append(custom)
-    name = payload.get("name") or f"API KEY {len(custom.credentials) + 1}"
-    item = Credential(id=call.instance.new_id(), name=name, values=dict(values))
+        custom = CustomModel(name=model, type=kind)
+        call.instance.provider.custom.append(custom)
+    name = name or free_name(item.name for item in custom.credentials)
+    item = Credential(id=call.instance.new_id(), name=name, values=kept)
     custom.credentials.append(item)
-    custom.current = custom.current or item
+    if len(custom.credentials) == 1:
+        custom.use(item)
     return shapes.success(201)
 
 
+def update_model_credential(call: Call) -> Response:
+    """Replace a credential's values; ``[__HIDDEN__]`` keeps the stored secret. The current one's cache is emptied."""
+    check_provider(call)
+    payload, schema = call.json(), "ParserUpdateCredential"
+    model, _ = _model_and_type(call, schema)
+    values, identity = call.require(payload, "credentials", schema), call.require(payload, "credential_id", schema)
+    _check_id(schema, identity)
+    custom = _custom(call, model)
+    item = custom.find(identity) if custom else None
+    name = _checked_name(custom, payload, schema, item)
+    kept = accepted(call, merged(values, item.values if item else {}))
+    if custom is None or item is None:
+        raise shapes.invalid_param(GONE)
+    item.values, item.name = dict(kept), name or item.name
+    if item is custom.current:
+        custom.use(item)
+    return shapes.success()
+
+
 def switch_model_credential(call: Call) -> Response:
-    """Make another credential of a model current."""
-    payload = call.json()
-    custom, item = _custom_credential(call, payload)
-    custom.current = item
+    """Make another credential of a model current; the current one is refused. ``stale_switch`` holds here too."""
+    custom, item = _custom_credential(call, "ParserSwitch")
+    if item is custom.current:
+        raise shapes.invalid_param("Can't add same credential")
+    custom.use(item, stale=call.instance.control.has("stale_switch"))
     return shapes.success()
 
 
 def delete_model_credential(call: Call) -> Response:
-    """Delete a credential of a model."""
-    custom, item = _custom_credential(call, call.json())
+    """Delete a credential of a model, the current one too: the cache keeps it in use. The last takes its model."""
+    custom, item = _custom_credential(call, "ParserDeleteCredential")
     custom.credentials.remove(item)
     custom.current = None if custom.current is item else custom.current
+    if not custom.credentials:
+        call.instance.provider.custom.remove(custom)
     return shapes.empty()
 
 
-def _custom_credential(call: Call, payload: JsonDict) -> tuple[CustomModel, Credential]:
+def _custom_credential(call: Call, schema: str) -> tuple[CustomModel, Credential]:
     check_provider(call)
-    custom = _custom(call, str(payload.get("model")))
-    known = custom.credentials if custom else []
-    item = next((entry for entry in known if entry.id == payload.get("credential_id")), None)
+    model, _ = _model_and_type(call, schema)
+    identity, custom = str(call.require(call.json(), "credential_id", schema)), _custom(call, model)
+    item = custom.find(identity) if custom else None
     if custom is None or item is None:
         raise shapes.invalid_param(GONE)
     return custom, item
@@ -177,8 +249,10 @@ ROUTES = (
     Route("PATCH", f"{ONE}/models/disable", disable_model, role="admin"),
     Route("GET", f"{ONE}/models/credentials", show_model_credentials),
     Route("POST", f"{ONE}/models/credentials", create_model_credential, role="admin"),
+    Route("PUT", f"{ONE}/models/credentials", update_model_credential, role="admin"),
     Route("DELETE", f"{ONE}/models/credentials", delete_model_credential, role="admin"),
     Route("POST", f"{ONE}/models/credentials/switch", switch_model_credential, role="admin"),
+    Route("POST", f"{ONE}/models/credentials/validate", validate),
     Route("POST", f"{ONE}/models/load-balancing-configs/credentials-validate", validate),
     Route("GET", f"{WORKSPACE}/models/model-types/{{model_type}}", models_by_type),
     Route("GET", f"{WORKSPACE}/default-model", default_model),
