@@ -8,6 +8,7 @@ from typing import Any
 from difyops.api.run_transport import run_transport
 from difyops.api.service import Answer, Question, Service, app_key, check_inputs
 from difyops.cli.session import Session
+from difyops.cli.values import as_given
 from difyops.targets import pick
 
 
@@ -15,7 +16,8 @@ async def run_once(session: Session, selector: str, query: str, inputs: Mapping[
     """Run the app named by ``selector`` and return its answer; its inputs are checked before the call.
 
     Raises:
-        RunFailed: the app, its provider or its limits said no. CredentialError: it has no key. SelectorError.
+        UsageError: the inputs do not fit the app's form. SelectorError. CredentialError: it has no key.
+        RunFailed: the app, its provider or its limits said no.
     """
     async with session.instance() as instance:
         app = pick([item async for item in instance.console.apps()], selector)
@@ -24,7 +26,8 @@ async def run_once(session: Session, selector: str, query: str, inputs: Mapping[
         try:
             service = Service(transport, key, app.mode)
             form = await service.form()
-            check_inputs(form, inputs)
+            with as_given(app.name):
+                check_inputs(form, inputs)
             return await service.run(Question(inputs=inputs, query=query))
         finally:
             await transport.close()

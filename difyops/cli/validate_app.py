@@ -7,13 +7,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from difyops.api.input_form import check_inputs
+from difyops.api.input_form import InputField, check_inputs
 from difyops.api.instance import Instance
 from difyops.api.run_transport import run_transport
 from difyops.api.service import Question, Service, app_key
 from difyops.broadcast.inputs import mapped
 from difyops.broadcast.plan import Target
 from difyops.cli.session import Session
+from difyops.cli.values import as_given
 from difyops.errors import UsageError
 from difyops.targets import pick
 from difyops.validation.reask import Ask, Asked, FallbackAsk, FallbackValue, ReaskOptions, check_fallback, enforce_with
@@ -74,6 +75,19 @@ async def carry_out(
         return await enforce_with(ask, asking.query, schema, options=options, reask=reask)
 
 
+def _question(target: Target, form: tuple[InputField, ...], message: str) -> Question:
+    """Fit the message and the inputs into the app's form.
+
+    Raises:
+        RunFailed: they do not fit.
+    """
+    if message:
+        fit = mapped(target, form, message)
+        return Question(inputs=fit.inputs, query=fit.query, user=_USER)
+    check_inputs(form, target.inputs)
+    return Question(inputs=target.inputs, user=_USER)
+
+
 @asynccontextmanager
 async def _asker(instance: Instance, asking: Asking) -> AsyncIterator[Ask]:
     """Give the function that asks one app one thing; every call is one run, never repeated blindly."""
@@ -88,12 +102,8 @@ async def _asker(instance: Instance, asking: Asking) -> AsyncIterator[Ask]:
         target = Target(id=app.id, context=instance.name, app=app, inputs=asking.inputs, question_as=asking.question_as)
 
         async def ask(message: str) -> Reply:
-            if message:
-                fit = mapped(target, form, message)
-                question = Question(inputs=fit.inputs, query=fit.query, user=_USER)
-            else:
-                check_inputs(form, asking.inputs)
-                question = Question(inputs=asking.inputs, user=_USER)
+            with as_given(app.name):
+                question = _question(target, form, message)
             answer = await service.run(question)
             text = text_of_outputs(dict(answer.outputs), asking.field) if answer.outputs else answer.text
             return Reply(text or "", answer.tokens)

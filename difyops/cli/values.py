@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +77,21 @@ def inputs_of(given: Sequence[str] | None) -> dict[str, Any]:
             raise UsageError(f"--input {item!r} is not NAME=VALUE.", hint="Example: --input tone=formal")
         found[key] = value
     return found
+
+
+@contextmanager
+def as_given(app: str) -> Iterator[None]:
+    """Say that the command line is wrong when what it gives does not fit the form of ``app``.
+
+    Raises:
+        UsageError: in the place of ``RunFailed`` of kind ``bad_input``; nothing was called.
+    """
+    from difyops.api.run_faults import BAD_INPUT, RunFailed
+
+    try:
+        yield
+    except RunFailed as error:
+        if error.kind != BAD_INPUT:
+            raise
+        hint = f"Give it with --input NAME=VALUE. The app's inputs: difyops app show {app!r}"
+        raise UsageError(error.message, hint=hint) from error

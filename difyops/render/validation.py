@@ -44,7 +44,7 @@ def judged(one: Judged, ending: Ending, asked: Asked | None = None) -> Outcome:
         kind="validate",
         data={**verdict.as_dict(), "message": verdict.message, **more},
         blocks=_blocks(verdict),
-        summary=f"valid: {verdict.rung}, {len(verdict.edits)} edits" if verdict.ok else None,
+        summary=f"valid: {verdict.rung}, {_edits(len(verdict.edits))}" if verdict.ok else None,
         warnings=warnings,
         error=ending.error,
         raw=ending.report or (_as_bytes(verdict.value, indent=2) if verdict.ok else None),
@@ -78,7 +78,10 @@ def _as_bytes(value: object, *, indent: int | None = None) -> bytes:
 
 
 def _blocks(verdict: Verdict) -> list[Table]:
-    rows = [(item.line, item.pointer or "/", item.expected, item.value, item.message) for item in verdict.violations]
+    rows = [
+        (item.line, item.pointer or "/", item.expected, _spelled(item.value), item.message)
+        for item in verdict.violations
+    ]
     edits = [(edit.pointer or "/", edit.reason, edit.before, edit.after) for edit in verdict.edits]
     found = []
     if rows:
@@ -86,6 +89,21 @@ def _blocks(verdict: Verdict) -> list[Table]:
     if edits:
         found.append(Table(columns=("place", "edit", "before", "after"), rows=edits[:_MOST_ROWS]))
     return found
+
+
+def _edits(count: int) -> str:
+    return "no edits" if not count else "1 edit" if count == 1 else f"{count} edits"
+
+
+def _spelled(value: object) -> object:
+    """Return a text that looks like another type of value in quotes, so that the two can be told apart."""
+    if not isinstance(value, str):
+        return value
+    try:
+        json.loads(value)
+    except (ValueError, RecursionError):
+        return value if value.strip() else json.dumps(value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _edit_line(edit: Edit) -> str:

@@ -54,8 +54,10 @@ class Candidate(NamedTuple):
     def edits(self) -> tuple[Edit, ...]:
         """Return the notes as edits."""
         return tuple(
-            Edit(pointer_of(note.path), shown(note.before), shown(note.after), note.reason, note.invented)
-            for note in self.notes
+            [
+                Edit(pointer_of(path), shown(before), shown(after), reason, invented)
+                for path, before, after, reason, invented in self.notes
+            ]
         )
 
 

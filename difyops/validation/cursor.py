@@ -27,6 +27,8 @@ _GAP = re.compile(r"[ \t\r\n]*([/#<]|[^\x00-\x7f])?")
 _ODD_WHITE = re.compile(r"[\s\u180e\ufeff\u200b\u200c\u200d\u2060]+")
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?(?:\*/|\Z)|#(?=[\s#!]|$)[^\n]*|<!--.*?(?:-->|\Z)", re.DOTALL)
 
+_MOST_NOTES = 100_000
+
 KEY_AHEAD = re.compile(
     r"""(?:"[^"\\\n]{0,200}"|'[^'\\\n]{0,200}'|[“”„][^“”\n]{0,200}[“”"]|`[^`\n]{0,200}`)\s*(?:[:：]|=>)"""
     r"""|[A-Za-z_$][\w$]{0,80}\s*:(?!//)"""
@@ -151,7 +153,13 @@ class Cursor:
         self.refused: str | None = None
 
     def note(self, before: object, after: object, reason: str, *, invented: bool = False) -> None:
-        """Record one deviation at the current place."""
+        """Record one deviation at the current place.
+
+        Raises:
+            Unreadable: there are so many that nobody could look at them.
+        """
+        if len(self.notes) >= _MOST_NOTES:
+            raise Unreadable
         self.notes.append(Note(tuple(self.path), before, after, reason, invented))
 
     def refuse(self, code: str) -> None:
@@ -179,6 +187,9 @@ class Cursor:
 
     def skip(self, at: int) -> int:
         """Return the index of the next character that is neither white space nor comment."""
+        if "!" <= self.text[at : at + 1] <= "~" and self.text[at] not in "/#<":
+            self.furthest = at
+            return at
         gap = _GAP.match(self.text, at)
         assert gap is not None  # noqa: S101  # it matches everywhere, also nothing
         self.furthest = at = gap.end()

@@ -16,14 +16,20 @@ _ENVELOPES = (
     "result", "results", "data", "output", "outputs", "answer", "response", "json", "content", "structured_output",
     "final_answer", "value", "object", "payload",
 )  # fmt: skip
-_CALLS = ("function_call", "tool_call", "function", "message")
-_LISTS = ("tool_calls", "choices")
+_CALLS = ("function_call", "functionCall", "tool_call", "function", "message", "content")
+_LISTS = ("tool_calls", "choices", "content", "candidates", "parts")
+_BLOCKS = ("text", "thinking", "tool_use", "redacted_thinking")
 _ESCAPED = re.compile(r"""[{\[](?:\s|\\[nrt])*\\"|[{\[](?:\s|\\[nrt])*[{\[](?:\s|\\[nrt])*\\\"""")
+_OPENS = re.compile(r"[{\[]\s*\"[^\"\n]*\"\s*[:,]")
 _ESCAPED_BODY = re.compile(r'(?:[^"\\]|\\.)*', re.DOTALL)
 _CSV_QUOTES = re.compile(r'[{\[,:]\s*""[^",:}\]\s]')
+_ENTITY = re.compile(r"&(?:quot|apos|#39|#x27|#34|#x22);")
 _DOUBLED = re.compile(r"\s*\{\{\s*[\"'\w]")
-_ROW_OPENS = re.compile(r"\s*(?:(?:```|~~~)[\w-]*\s*)?")
-_BETWEEN = re.compile(r"\s*,?\s*")
+_QUOTED_JSON = re.compile(r"^>\s*(?:[{\[]|```|~~~)", re.MULTILINE)
+_MARKED_LINE = re.compile(r"^>.*$", re.MULTILINE)
+_LINE_MARK = re.compile(r"^> ?", re.MULTILINE)
+_ROW_OPENS = re.compile(r"\s*(?:[^\n{}\[\]\"]*\n\s*)?(?:(?:```|~~~)[\w-]*\s*)?")
+_BETWEEN = re.compile(r"\s*,?\s*(?=[{\[])")
 _ROW_ENDS = re.compile(r"\s*(?:(?:```|~~~)\s*)?\Z")
 _DECODER = json.JSONDecoder()
 
@@ -33,9 +39,10 @@ Step = str | int
 
 def inside(value: object) -> Iterator[tuple[tuple[Step, ...], object]]:
     """Yield what a known wrapping holds, with the path to it; one layer."""
-    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) and _is_call(value[0]):
-        for path, inner in inside(value[0]):
-            yield (0, *path), inner
+    if isinstance(value, list) and (_is_message(value) or (len(value) == 1 and _is_calling(value[0]))):
+        for index, block in enumerate(value):
+            for path, inner in inside(block):
+                yield (index, *path), inner
     if not isinstance(value, dict):
         return
     for key in _LISTS:
@@ -50,10 +57,22 @@ def inside(value: object) -> Iterator[tuple[tuple[Step, ...], object]]:
             yield (key,), value[key]
     if "role" in value and isinstance(value.get("content"), str):
         yield ("content",), value["content"]
+    elif value.get("type") == "text" and isinstance(value.get("text"), str):
+        yield ("text",), value["text"]
     elif len(value) == 1:
         key, inner = next(iter(value.items()))
         if key.lower() in (*_ENVELOPES, *_ARGUMENTS) and isinstance(inner, dict | list | str):
             yield (key,), inner
+
+
+def _is_message(value: list[object]) -> bool:
+    """Say whether a list is the content of a message: blocks of text and of tool use."""
+    kinds = [item.get("type") if isinstance(item, dict) else None for item in value]
+    return bool(kinds) and all(kind in _BLOCKS for kind in kinds)
+
+
+def _is_calling(value: object) -> bool:
+    return isinstance(value, dict) and (_is_call(value) or "functionCall" in value)
 
 
 def _is_call(value: Mapping[str, object]) -> bool:
@@ -68,21 +87,27 @@ def undisguised(text: str) -> Iterator[tuple[str, str]]:
     """Yield other texts that ``text`` may stand for, with the reason: escaped once too often, HTML, doubled braces,
     a list whose brackets are missing.
     """
-    if (start := _ESCAPED.search(text)) is not None:
+    if (start := _ESCAPED.search(text)) is not None and not _OPENS.search(text, 0, start.start()):
         body = _ESCAPED_BODY.match(text, start.start())
         decoded = _decoded(body[0]) if body is not None else None
         if decoded is not None:
             yield decoded, ENCODED_TWICE
     if len(_CSV_QUOTES.findall(text)) > 1:
         yield text.replace('""', '"'), "doubled quotes"
-    if "&quot;" in text and '"' not in text:
+    if _ENTITY.search(text) and not ('"' in text and "&quot;" in text):
         yield html.unescape(text), "HTML entities"
     if _DOUBLED.match(text.removeprefix("```json")) and "}}" in text:
         yield text.replace("{{", "{").replace("}}", "}"), "doubled braces"
     if len(items := _in_a_row(text)) > 1:
         yield f"[{','.join(items)}]", "items in a row"
-    if re.search(r"^>\s*[{\[]", text, re.MULTILINE):
-        yield re.sub(r"^> ?", "", text, flags=re.MULTILINE), "quote marks"
+
+
+def without_marks(text: str) -> str:
+    """Return the text of a quotation without the marks before its lines, where all of its JSON is quoted."""
+    if not (text.startswith(">") or "\n>" in text) or not _QUOTED_JSON.search(text):
+        return text
+    bare = _MARKED_LINE.sub("", text)
+    return text if "{" in bare or "[" in bare else _LINE_MARK.sub("", text)
 
 
 def _in_a_row(text: str) -> list[str]:

@@ -17,7 +17,13 @@ from difyops.validation.judge import Rules
 from difyops.validation.repair import readings_at
 from difyops.validation.verdict import EXTRACT, REPAIR, EnforceOptions
 
-_MARK = re.compile(r"[{\[]|<(/?)(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+_MARK = re.compile(
+    r"<!\[CDATA\[|[{\[]|[<◁](/?)(?:think|thinking|thought|reasoning)[>▷]"
+    r"|<\|channel\|>(?:analysis|commentary)<\|message\|>|(<\|channel\|>final)<\|message\|>",
+    re.IGNORECASE,
+)
+"""Where JSON may begin, and what marks thinking: group 1 or 2 is set where it ends."""
+_MOST_PLACES = 2_000
 _LOOKS_LIKE_JSON = re.compile(r"""\{\s*["'“][^"'“”\n]*["'”]\s*:|\[\s*[{\["]|\{\s*\\+"|\[\s*\{""")
 _FENCE_OPENS = re.compile(r"\s*(```|~~~)[\w-]*")
 _TUPLE = re.compile(r"""(?:\A\s*|(?:```|~~~)[\w-]*\s*)(\()\s*["'(\d-]""")
@@ -26,6 +32,10 @@ _EXTRA_CLOSERS = re.compile(r"\s*([}\]][}\]\s]*)(?=\Z|```|~~~|\n|[A-Za-z(])")
 _GOES_ON = re.compile(r"""\s*(?:,\s*(?:["'“]|[\w$]+\s*:|\Z)|:)""")
 _LAST_COMMA = re.compile(r"\s*,\s*(?:(?:```|~~~)\s*)?\Z")
 _IS_A_MEMBER = re.compile(r"""["'”]\s*[:：]\s*\Z""")
+_FINAL = re.compile(r"<\|channel\|>final<\|message\|>")
+_STRAY_QUOTE = re.compile(r"""[ \t]*"[ \t]*[^\s"'`)}\],;.]""")
+_STANDS_APART = re.compile(r"\s*(?:\Z|```|~~~)|[ \t]*\r?\n")
+_BEFORE_WORDS = re.compile(r"[^\w\"]*")
 _BRACKETS = re.compile(r"[{}\[\]]")
 _INK = re.compile(r"\S")
 _LONGEST_TALK = 80
@@ -56,10 +66,10 @@ def _groups(text: str, rules: Rules) -> Groups:
     budget = Budget(len(text))
     while (mark := _MARK.search(text, at)) is not None and budget.left > 0:
         at = mark.end()
-        if mark[0][0] == "<":
-            if mark[1]:
+        if mark[0] not in "{[":
+            if mark[1] or mark[2]:
                 groups, damaged = [], False
-            else:
+            elif mark[0][:2] != "<!":
                 at = _end_of_thinking(text, mark)
             continue
         start = mark.start()
@@ -69,6 +79,8 @@ def _groups(text: str, rules: Rules) -> Groups:
             continue
         groups.append([c.doubted("not_json") for c in group] if damaged else group)
         at = max(candidate.end for candidate in group)
+        if len(groups) > _MOST_PLACES:
+            budget.left = 0
     if budget.left <= 0:  # what was not read might hold another answer
         return [[candidate.doubted("too_large") for candidate in group] for group in groups]
     return groups
@@ -76,14 +88,15 @@ def _groups(text: str, rules: Rules) -> Groups:
 
 def _end_of_thinking(text: str, mark: re.Match[str]) -> int:
     """Return where the thinking ends; the end of the text when it never does."""
-    close = re.compile("</" + mark[0][1:], re.IGNORECASE).search(text, mark.end())
+    ends = _FINAL if mark[0].startswith("<|") else re.compile(mark[0][0] + "/" + mark[0][1:], re.IGNORECASE)
+    close = ends.search(text, mark.end())
     return len(text) if close is None else close.end()
 
 
 def without_thinking(text: str) -> str:
     """Return the text after a thinking block that opens it; empty when the thinking never ends."""
     mark = _MARK.match(text.lstrip())
-    if mark is None or mark[0][0] != "<" or mark[1]:
+    if mark is None or mark[0] in "{[" or mark[0][:2] == "<!" or mark[1] or mark[2]:
         return text
     stripped = text.lstrip()
     return stripped[_end_of_thinking(stripped, mark) :]
@@ -113,24 +126,43 @@ def _tuple(text: str, rules: Rules) -> list[Candidate]:
 
 def _in_context(candidate: Candidate, head: str, tail: str, text: str) -> Candidate:
     """Judge a candidate by what stands around it, and note the text that is left out."""
+    if candidate.absorbed and _is_open(candidate):
+        candidate = candidate.doubted("truncated")  # the quote that seems to end it may be one of those inside
+    if not head and not tail:
+        return candidate
     notes = list(_talk(candidate, text))
     daring = _is_daring(candidate)
     rung = candidate.rung
     if not daring and (extra := _EXTRA_CLOSERS.match(tail)) is not None:
         notes.append(Note((), extra[1].strip(), "", "extra bracket"))
         rung, tail = REPAIR, tail[extra.end() :]
+    tail = tail.removeprefix("]]>")  # the end of CDATA
     goes_on = _GOES_ON.match(tail) and (daring or _is_bent(candidate) or not _LAST_COMMA.match(text, candidate.end))
-    fits = not (_IS_A_MEMBER.search(head[-40:]) or goes_on or _closes_unopened(tail))
+    is_inside = _IS_A_MEMBER.search(head[-40:]) or _STRAY_QUOTE.match(tail) or (tail.strip() == '"' not in head)
+    closers = tail if daring or candidate.notes else _BEFORE_WORDS.match(tail)[0]  # type: ignore[index]  # matches all
+    fits = not (is_inside or goes_on or _closes_unopened(closers))
     if fits and daring:
-        fits = '"' not in tail
+        fits = '"' not in tail and (not _is_open(candidate) or _stands_apart(text, candidate.end))
     if fits and not notes:
         return candidate
-    doubt = candidate.doubt if fits else candidate.doubt or "not_json"
+    doubt = candidate.doubt or (None if fits else "not_json")
     return candidate._replace(notes=(*candidate.notes, *notes), rung=rung, doubt=doubt)
 
 
 def _is_daring(candidate: Candidate) -> bool:
     return candidate.absorbed > 0 or any(note.reason == "missing bracket" for note in candidate.notes)
+
+
+def _is_open(candidate: Candidate) -> bool:
+    """Return whether the last bracket is missing; what follows on its line may well belong to the value."""
+    return any(note.reason == "missing bracket" and not note.path for note in candidate.notes)
+
+
+def _stands_apart(text: str, end: int) -> bool:
+    """Return whether what follows on the line of a value that was not closed is nothing, or the end of a fence."""
+    while end > 0 and text[end - 1].isspace():
+        end -= 1
+    return _STANDS_APART.match(text, end) is not None
 
 
 def _is_bent(candidate: Candidate) -> bool:

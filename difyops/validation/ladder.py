@@ -7,6 +7,7 @@ Pure: no input or output, no clock; the same text and schema give the same verdi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,15 +16,18 @@ from difyops.validation.candidate import Candidate, Groups, settle_inventions
 from difyops.validation.choice import one_for_each_value, standing
 from difyops.validation.classify import is_echo, is_echo_of_members
 from difyops.validation.coerce import coerced
+from difyops.validation.disguise import without_marks
 from difyops.validation.extract import without_thinking
 from difyops.validation.failure import failure, why_not
 from difyops.validation.faults import AnswerError
 from difyops.validation.judge import Rules, Schema, compiled
 from difyops.validation.layers import all_readings, opened, other_texts
 from difyops.validation.nearby import one_edit_away
-from difyops.validation.verdict import COERCE, DEFAULTS, STRICT, EnforceOptions, Verdict
+from difyops.validation.verdict import COERCE, DEFAULTS, EXTRACT, REPAIR, STRICT, Edit, EnforceOptions, Verdict
 
 _NOTHING = "\ufeff\u200b \t\r\n"
+_FORBIDDEN = ("duplicate_keys", "not_finite", "lone_surrogate")
+_MEMBER = re.compile(r'"([^"\n]{1,80})"\s*:')
 _REPAIRABLE = ("duplicate_keys", "not_finite")
 
 
@@ -55,6 +59,10 @@ def _climb(text: str, rules: Rules, *, is_json: bool) -> Verdict:
     """Judge a text that cannot be taken as it stands. ``is_json``: its syntax is right, a rule forbids its content."""
     if not text.strip(_NOTHING) or not without_thinking(text).strip(_NOTHING):
         return failure("empty")
+    if (plain := without_marks(text)) != text:
+        verdict = _climb(plain, rules, is_json=False)
+        edits = (Edit("", "> ", "", "quote marks"), *verdict.edits)
+        return verdict._replace(edits=edits, rung=REPAIR if verdict.ok and verdict.rung == EXTRACT else verdict.rung)
     found = all_readings(text, rules)
     kept = _standing(found, rules)
     if rules.options.repair and not is_json and len(text) <= rules.options.max_repair_chars:
@@ -93,21 +101,58 @@ def _decide(found: Groups, kept: Groups, text: str, rules: Rules) -> Verdict:
     if len(values) > 1:
         return failure("ambiguous", f"The answer can be read as {len(values)} values that all satisfy the schema.")
     chosen = values[0]
-    if options.pick is None and options.invented == "never" and _has_rival(found, chosen):
-        return failure("truncated", "The answer holds a valid value, and another one that is cut off.")
+    if options.pick is None and (rival := _rival(found, chosen, text, rules)) is not None:
+        return rival
     if options.max_edits is not None and chosen.repairs > options.max_edits:
         refused = failure("too_many_edits", f"It needs {chosen.repairs} edits; {options.max_edits} are allowed.")
         return refused._replace(edits=chosen.edits())
     return Verdict(ok=True, rung=chosen.rung, value=chosen.value, edits=chosen.edits())
 
 
-def _has_rival(found: Groups, chosen: Candidate) -> bool:
-    """Return whether a cut-off value stands elsewhere in the answer: which of the two is meant is not known."""
-    return any(
-        candidate.start != chosen.start and isinstance(candidate.value, dict | list) and candidate.is_cut
-        for group in found
-        for candidate in group
+def _rival(found: Groups, chosen: Candidate, text: str, rules: Rules) -> Verdict | None:
+    """Return the failure where another answer stands elsewhere that cannot be used: which is meant is not known."""
+    others = [c for group in found for c in group if c.start != chosen.start and isinstance(c.value, dict | list)]
+    if rules.options.invented == "never" and any(_may_be_answer(other, rules) for other in others):
+        return failure("truncated", "The answer holds a valid value, and another one that is cut off.")
+    broken = next((other.doubt for other in others if _is_refused(other, chosen)), None)
+    if broken is None and _members_left_out(found, chosen, text, rules):
+        broken = "not_json"
+    if broken is None:
+        return None
+    return failure("ambiguous", f"The answer holds a valid value, and another one that is refused ({broken}).")
+
+
+def _may_be_answer(other: Candidate, rules: Rules) -> bool:
+    """Return whether a value that is cut off may be what the schema describes: not if no name in it is known there."""
+    names = rules.schema.names
+    return other.is_cut and not (
+        names and isinstance(other.value, dict) and other.value and not names & other.value.keys()
     )
+
+
+def _is_refused(other: Candidate, chosen: Candidate) -> bool:
+    """Return whether a rule forbids a value like the chosen one, or one behind it has parts left out."""
+    if other.doubt == "value_missing":
+        return other.start > chosen.start and _is_alike(other, chosen)
+    return other.doubt in _FORBIDDEN and _is_alike(other, chosen)
+
+
+def _members_left_out(found: Groups, chosen: Candidate, text: str, rules: Rules) -> bool:
+    """Return whether the text behind the value, outside of other values, reads like one that the schema describes."""
+    if chosen.inner or not any(note.reason == "text left out" for note in chosen.notes):
+        return False
+    rest, at = [], chosen.end
+    for start, end in sorted((candidate.start, candidate.end) for group in found for candidate in group):
+        rest.append(text[at:start])
+        at = max(at, end)
+    names = _MEMBER.findall("\n".join([*rest, text[at:]]))
+    return len(rules.schema.names.intersection(names)) > 1
+
+
+def _is_alike(one: Candidate, other: Candidate) -> bool:
+    if isinstance(one.value, dict) and isinstance(other.value, dict):
+        return bool(one.value.keys() & other.value.keys())
+    return type(one.value) is type(other.value)
 
 
 def _coerce(candidate: Candidate, rules: Rules) -> Candidate:

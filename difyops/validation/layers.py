@@ -16,7 +16,7 @@ from difyops.validation.faults import AnswerError
 from difyops.validation.judge import Rules
 from difyops.validation.verdict import EXTRACT, REPAIR, STRICT
 
-_MOST_LAYERS = 3
+_MOST_LAYERS = 6
 
 
 def all_readings(text: str, rules: Rules, layers: int = _MOST_LAYERS) -> Groups:

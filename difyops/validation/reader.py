@@ -19,6 +19,9 @@ from difyops.validation.verdict import DEFAULTS, EnforceOptions, Path, shown
 _PROSE_BEFORE = re.compile(r"\s*(?:(?:```|~~~)[\w-]*\s*)?")
 _COLONS = "：="
 _PLAIN_KEY = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\r\n]*:[ \t\r\n]*')
+_TEXT = r'"([^"\\\x00-\x1f]*)"[ \t\r\n]*'
+_PLAIN_MEMBER = re.compile(rf"{_TEXT}:[ \t\r\n]*{_TEXT}(?=,[ \t\r\n]*{_TEXT}:)")
+"""A member with a text, and a further one behind it: nothing in it can be read in two ways."""
 _BARE_KEY = re.compile(r"([A-Za-z_$\u00a1-\u2017\u2030-\ufefe][\w$.\-]*(?: [\w$.\-]+)*|-?\d+)\s*(?=[:：=])")
 _KEY_WITHOUT_OPENING = re.compile(r"([^\W\d][\w$.\- ]*)[\"']\s*(?=[:：=])")
 _KEY_WITHOUT_CLOSING = re.compile(r"[\"']([^\W\d][\w$.\-]*)\s*(?=[:：])")
@@ -29,7 +32,7 @@ _MAY_BE_SOUND = re.compile(r'\{[ \t\r\n]*["}]|\[[ \t\r\n]*["\[{\]\dtfn-]')
 class Reader(Separators):
     """Reads one value from a text; used once. See ``Cursor`` for its findings."""
 
-    __slots__ = ("options", "sound_tries")
+    __slots__ = ("options", "slowly", "sound_tries")
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class Reader(Separators):
     ) -> None:
         super().__init__(text, manner, budget=budget, places=places)
         self.options = options
+        self.slowly = places is not None or bool(manner.known)
         self.sound_tries = 0 if manner.literal or places is not None else 4
 
     def read(self, start: int) -> tuple[object, int]:
@@ -108,6 +112,10 @@ class Reader(Separators):
         return members, at
 
     def _member(self, members: dict[str, object], at: int) -> int:
+        whole = None if self.slowly else _PLAIN_MEMBER.match(self.text, at)
+        if whole is not None and whole[1] not in members:
+            members[whole[1]] = whole[2]
+            return whole.end()
         plain = _PLAIN_KEY.match(self.text, at)
         if plain:
             key, at = plain[1], plain.end()

@@ -26,6 +26,7 @@ _NOT_FINITE = re.compile(r"[+-]?(?:NaN|nan|Infinity|-?inf|Inf)\b|[+-]?∞")
 _BARE = re.compile(r"""[^\s,，;{}\[\]"'`“”:#<>()\\](?:[^,，;{}\[\]"`“”:\n\\/()]|:(?=//|\d)|(?<=[:/])/|/(?![/*]))*""")
 _BROKEN_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*[eE][+-]?|\.?)")
 _CLIPPED = frozenset(word[:size] for word in ("true", "false", "null", "none") for size in range(2, len(word)))
+_ENTITY = re.compile(r"&(?:quot|apos|#x?[0-9a-f]+)\b")
 _ELLIPSIS = re.compile(r"\.\.\.|…")
 _MOST_DIGITS = 4300
 
@@ -114,7 +115,7 @@ def _bare_word(cursor: Cursor, at: int, place: Place) -> tuple[object, int]:
     if text[at - 1 : at] in QUOTES:
         raise Unreadable  # a text ended right here: its quote is the one that is wrong
     words = found[0].rstrip()
-    if words == "undefined" or words.lower() in _CLIPPED or _BROKEN_NUMBER.fullmatch(words):
+    if words == "undefined" or _ENTITY.search(words) or words.lower() in _CLIPPED or _BROKEN_NUMBER.fullmatch(words):
         raise Unreadable
     end = at + len(words)
     after = cursor.skip(end)

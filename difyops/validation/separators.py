@@ -16,6 +16,7 @@ _NEXT = {
     "(": _element,
 }
 """The usual: a comma and the start of the next item."""
+_IN_GROUPS = re.compile(r"\d[ \t\u00a0\u202f]+\d{3}\b")
 _ELLIPSIS = re.compile(r"\.\.\.+|…")
 ELEMENT_AHEAD = re.compile(r"""["'“„`{\[\d\-]|(?:true|false|null|True|False|None)\b""")
 
@@ -69,6 +70,8 @@ class Separators(Cursor):
             self.doubt_if_swallowed(end, ",，")
             if self.text[end] in "/#":
                 self.swallowed = True  # a comment right after a text, and no comma: it was part of the text
+            if _IN_GROUPS.match(self.text, end - 1):
+                raise Unreadable  # "12 000": one number in groups, or two?
             self.note("", ",", "missing comma")
             return at, True
         self.doubt_if_swallowed(end, "}]")

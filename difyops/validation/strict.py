@@ -213,7 +213,7 @@ def check_surrogates(text: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise fault("lone_surrogate") from None
-    if "\\u" in text and _has_escaped_half(text):
+    if "\\u" in text and has_escaped_half(text):
         raise fault("lone_surrogate")
 
 
@@ -236,5 +236,6 @@ _ESCAPES = re.compile(
 )
 
 
-def _has_escaped_half(text: str) -> bool:
+def has_escaped_half(text: str) -> bool:
+    """Return whether a text holds an escape that is half of a surrogate pair."""
     return any((high and not low) or alone for high, low, alone in _ESCAPES.findall(text))

@@ -10,9 +10,11 @@ import json
 import re
 from collections.abc import Callable
 
-from difyops.validation.cursor import ELEMENT, KEY, QUOTES, Cursor, Place
+from difyops.validation import strict
+from difyops.validation.cursor import ELEMENT, KEY, MEMBER, QUOTES, Cursor, Place
 
 _PLAIN = re.compile(r'"([^"\\\x00-\x1f]*)"')
+_SPECIAL = re.compile(r'[\\"\x00-\x1f]')
 _RAW_CONTROL = re.compile(r"[\x00-\x1f]")
 _SPACE = r"[\s\ufeff\u200b]*"
 _QUOTED_NAME = (
@@ -22,12 +24,15 @@ _COLON = r"(?:[:：]|=>?)"
 _COMMENT = r"//|/\*|\#[ ]"
 _END = r"\Z|```|~~~"
 PATH = re.compile(r"[A-Za-z]:\\[bfnrtu]|\\\w+\\[bfnrt]\w")
+_WINDOWS = re.compile(r"(?:[A-Za-z]:|\\\\[\w.$-]+)(?:\\(?!\\)[\w .$~()-]+)+\\?")
+"""A whole path of Windows as it is written outside of JSON: each backslash stands for itself."""
 _SEEKERS = {quote: re.compile(f"[\\\\{closers}]") for quote, closers in QUOTES.items()}
 _SCAN: Callable[[str, int, bool], tuple[str, int]] = json.decoder.scanstring  # type: ignore[attr-defined]
 
 
 def _member_end(*, root: bool, bare: bool) -> re.Pattern[str]:
-    after_brace = "" if root else rf"(?={_SPACE}(?:[,}}\]\"'/\#;]|{_END}))"
+    text_goes_on = r"(?!\s*\"\s*[^\s`'\"\]}),;])"
+    after_brace = text_goes_on if root else rf"(?={_SPACE}(?:[,}}\]'/\#;]|{_END}|\"[^\"\n]*\"\s*:))"
     name = _QUOTED_NAME + (r"|(?P<e>[A-Za-z_$][\w$\-]{0,80})" if bare else "")
     again = re.sub(r"\(\?P<(.)>", r"(?P<\1\1>", _QUOTED_NAME)
     return re.compile(
@@ -43,11 +48,34 @@ _ELEMENT_END = re.compile(
     rf"|[ \t\r]*\n{_SPACE}[\"'“`]|{_COMMENT}|{_END})"
 )
 _KEY_END = re.compile(rf"{_SPACE}(?:[:：]|=>?)")
+_USUAL = frozenset(",}]:")
+_PLUS = re.compile(r"\s*\+\s*(?=[\"'`])")
+_NEXT_LINE = re.compile(r"[ \t\r]*\n\s*(?=\"(?:[^\"\\\n]|\\.)*\"\s*[,}])")
 _WEAK = re.compile(rf"{_SPACE}(?:[,，:：}}\]]|{_END})|[ \t]*\n|{_SPACE}[\"'“{{\[]")
 
 
 def read(cursor: Cursor, at: int, place: Place) -> tuple[str, int]:
     """Return the text that opens with a quote at ``at``, and the index after it; every deviation is noted."""
+    first, end = _one(cursor, at, place)
+    if cursor.text[end : end + 1] in _USUAL:
+        return first, end
+    parts = [first]
+    while place is not KEY and not cursor.stopped and (joint := _joint(cursor.text, end, place)) is not None:
+        more, end = _one(cursor, joint.end(), place)
+        parts.append(more)
+    if len(parts) == 1:
+        return first, end
+    value = "".join(parts)
+    cursor.note(cursor.text[at:end][:80], value[:80], "joined texts")
+    return value, end
+
+
+def _joint(text: str, at: int, place: Place) -> re.Match[str] | None:
+    """Return what joins the text that ends at ``at`` to a further one: a plus, or (for members) a new line."""
+    return _PLUS.match(text, at) or (_NEXT_LINE.match(text, at) if place is MEMBER else None)
+
+
+def _one(cursor: Cursor, at: int, place: Place) -> tuple[str, int]:
     text = cursor.text
     plain = _PLAIN.match(text, at)
     if plain is not None and (cursor.manner.closing == "first" or _fits(cursor, place, plain.end())):
@@ -71,6 +99,10 @@ def _triple(cursor: Cursor, at: int, close: int) -> tuple[str, int]:
 
 def _content(cursor: Cursor, raw: str, quote: str) -> str:
     """Decode what stands between the quotes, and note what was wrong with it."""
+    if not _SPECIAL.search(raw):
+        if quote != '"':
+            cursor.note(f"{quote}{raw}"[:80], raw[:80], "wrong quotes")
+        return raw
     if quote == '"' and "\\" in raw and not _RAW_CONTROL.search(raw):
         try:
             value, end = _SCAN(f'{raw}"', 0, True)
@@ -79,7 +111,10 @@ def _content(cursor: Cursor, raw: str, quote: str) -> str:
                 return value
         except ValueError:
             pass
-    value, slips = _decode(raw, quote, literal=cursor.manner.literal)
+    literal = cursor.manner.literal or _WINDOWS.fullmatch(raw) is not None
+    value, slips = _decode(raw, quote, literal=literal)
+    if literal and strict.has_escaped_half(raw):
+        cursor.refuse("lone_surrogate")
     if quote != '"':
         slips.insert(0, "wrong quotes")
     cursor.path_escapes = cursor.path_escapes or "escape" in slips
@@ -96,10 +131,12 @@ def _fits(cursor: Cursor, place: Place, after: int) -> bool:
     if place is KEY:
         return _KEY_END.match(cursor.text, after) is not None
     if place is ELEMENT:
-        return _ELEMENT_END.match(cursor.text, after) is not None
+        return (_ELEMENT_END.match(cursor.text, after) or _joint(cursor.text, after, place)) is not None
     ahead = _MEMBER_ENDS[len(cursor.stack) <= 1, cursor.bare_keys].match(cursor.text, after)
-    if ahead is None or not cursor.manner.known or ahead.lastgroup is None:
-        return ahead is not None
+    if ahead is None:
+        return _joint(cursor.text, after, place) is not None
+    if not cursor.manner.known or ahead.lastgroup is None:
+        return True
     return ahead[ahead.lastgroup] in cursor.manner.known
 
 
@@ -186,7 +223,7 @@ def _closes(text: str, mark: int) -> bool:
     return not (before.isspace() or before in '([{:,="“') and not after.isalnum()
 
 
-_INCHES = re.compile(r'(?:[\s("x×/]|\A)[\d./]+"[ .x×)]\Z')
+_INCHES = re.compile(r"""(?:[\s("x×/'’]|\A)[\d./]+["”][ .,;:x×)"]\Z""")
 _QUOTATION = re.compile(r'[„“][^„“”"\n]+\Z')
 _SEAM = re.compile(r"""['`’]\s*[,:+]\s*['"`‘{\[\d]""")
 _SPOT = re.compile(r"\\(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.|\Z)|[\"\x00-\x1f]", re.DOTALL)

@@ -6,6 +6,7 @@ Plain frozen data, tuples where one is made for every answer; nothing in here pa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from difyops.validation.faults import AnswerError, fault
@@ -135,6 +136,7 @@ class EnforceOptions:
 DEFAULTS = EnforceOptions()
 
 
+@lru_cache(maxsize=1024)
 def pointer_of(path: Path) -> str:
     """Return the JSON Pointer (RFC 6901) of a path of keys and indexes."""
     if not path:
@@ -145,6 +147,8 @@ def pointer_of(path: Path) -> str:
 def shown(value: object, limit: int = 80) -> object:
     """Return a value small enough for a message: scalars stay, long text is cut, containers are described."""
     if isinstance(value, str):
+        if len(value) <= limit and value.isascii():
+            return value
         text = value if len(value) <= limit else value[: limit - 1] + "…"
         return text if text.isascii() else text.encode("utf-8", "replace").decode()
     if isinstance(value, dict):

@@ -35,7 +35,7 @@ WHOLE: tuple[Damage, ...] = (wrapping.valid,)
 WRAPPED: tuple[Damage, ...] = (
     wrapping.fence, wrapping.unclosed_fence, wrapping.prose, wrapping.prose_with_brackets, wrapping.prose_and_fence,
     wrapping.thinking, wrapping.thinking_without_start, wrapping.bom, wrapping.encoded_twice, wrapping.escaped,
-    wrapping.tool_call, wrapping.example_and_answer, wrapping.repeated,
+    wrapping.tool_call, wrapping.message, wrapping.other_thinking, wrapping.example_and_answer, wrapping.repeated,
 )  # fmt: skip
 SLIPS: tuple[Damage, ...] = (
     slips.trailing_comma, slips.python_repr, slips.python_literals, slips.single_quotes,
@@ -43,10 +43,11 @@ SLIPS: tuple[Damage, ...] = (
     slips.missing_comma, slips.raw_newlines, slips.unescaped_quotes, slips.unescaped_backslashes,
     slips.escaped_apostrophes, slips.double_comma, slips.wrong_colons, slips.wide_punctuation, slips.odd_spaces,
     slips.extra_closer, slips.missing_last_closer, slips.missing_bracket, slips.wrong_bracket, slips.missing_quote,
-    slips.unquoted_words, slips.odd_numbers,
+    slips.unquoted_words, slips.odd_numbers, slips.joined_texts,
 )  # fmt: skip
 GONE: tuple[Damage, ...] = (
-    lost.cut, lost.cut_in_fence, lost.echo, lost.refusal, lost.nothing, lost.two_answers, lost.repeated_key,
+    lost.cut, lost.cut_in_fence, lost.echo, lost.refusal, lost.nothing, lost.two_answers, lost.corrected_badly,
+    lost.cut_in_quotation, lost.repeated_key,
     lost.not_a_number, lost.left_out, lost.value_missing, lost.wrong_type, lost.half_surrogate,
 )  # fmt: skip
 KINDS = WHOLE + WRAPPED + SLIPS + GONE

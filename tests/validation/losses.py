@@ -50,6 +50,22 @@ def two_answers(rng: random.Random, value: Any, schema: dict[str, Any]) -> Made:
     return f"{dump(rng, value)}\nor, better:\n{dump(rng, another(rng, schema, value))}", True
 
 
+def corrected_badly(rng: random.Random, value: Any, schema: dict[str, Any]) -> Made | None:
+    """Answer, then correct the answer with something that no rule allows to be read."""
+    broken = not_a_number(rng, value, schema)
+    if broken is None:
+        return None
+    return f"{dump(rng, another(rng, schema, value))}\n\nCorrected:\n\n{broken[0]}", True
+
+
+def cut_in_quotation(rng: random.Random, value: Any, schema: dict[str, Any]) -> Made:
+    """Cut a text off somewhere behind a quote that nobody escaped."""
+    said = rng.choice(['he said "no", then left', 'a 19" rack and more', 'the "}" brace', "tags 'a', \"b\" and so on"])
+    text = dump(rng, value).rstrip().removesuffix("}").removesuffix("]").rstrip()
+    whole = f'{text}, "zz": "{said}'
+    return whole[: rng.randrange(len(whole) - len(said) + said.index('"') + 2, len(whole) + 1)], True
+
+
 def repeated_key(rng: random.Random, value: Any, schema: dict[str, Any]) -> Made | None:
     members = value if isinstance(value, dict) else value[0]
     key = rng.choice(list(members))

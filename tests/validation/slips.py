@@ -179,6 +179,25 @@ def missing_quote(rng: random.Random, value: Any, schema: dict[str, Any]) -> Mad
     return "".join(parts), False
 
 
+def joined_texts(rng: random.Random, value: Any, schema: dict[str, Any]) -> Made | None:
+    """Break a text of a member in two, as source code does with long ones."""
+    parts = tokens(dump(rng, value))
+    spots = [
+        i
+        for i, token in enumerate(parts)
+        if re.fullmatch(r'"[^"\\]{4,}"', token)
+        and "".join(parts[:i]).rstrip().endswith(":")
+        and not "".join(parts[i + 1 :]).lstrip().startswith(":")
+    ]
+    if not spots:
+        return None
+    spot = rng.choice(spots)
+    at = rng.randrange(2, len(parts[spot]) - 1)
+    joint = rng.choice([" + ", " +\n  ", "\n    "])
+    parts[spot] = f'{parts[spot][:at]}"{joint}"{parts[spot][at:]}'
+    return "".join(parts), False
+
+
 def unquoted_words(rng: random.Random, value: Any, schema: dict[str, Any]) -> Made | None:
     parts = tokens(dump(rng, value))
     spots = [

@@ -195,3 +195,51 @@ def test_a_comma_behind_the_whole_answer_is_left_out_and_no_other() -> None:
     assert not enforce('{"b": 1}, {"b": 2}', {"type": "object"}).ok
     pair = enforce('[{"b": 1}},{"b": 2}]', {"type": "array"})
     assert pair.value == [{"b": 1}, {"b": 2}]
+
+
+WRAPPED = '{"name": "Anna", "age": 7}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'[{{"type": "text", "text": "So {{}}"}}, {{"type": "tool_use", "id": "t", "name": "f", "input": {WRAPPED}}}]',
+        f'{{"candidates": [{{"content": {{"parts": [{{"functionCall": {{"name": "f", "args": {WRAPPED}}}}}]}}}}]}}',
+        f"◁think▷{{'name': 'Bob', 'age': 1}}◁/think▷{WRAPPED}",
+        f'<|channel|>analysis<|message|>{{"name": "Bob", "age": 1}}<|end|><|channel|>final<|message|>{WRAPPED}',
+        f"<json><![CDATA[{WRAPPED}]]></json>",
+        f"{WRAPPED}\nSmile :-}}",
+        f'{WRAPPED}\nA list like {{"a": "b"',
+        '{"name": "An" + "na", "age": 7}',
+        '{"name": "An"\n  "na", "age": 7}',
+    ],
+)
+def test_what_vendors_and_models_put_around_and_between_is_known(text: str) -> None:
+    assert enforce(text, SCHEMA).value == ANNA
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ('{"age": 7, "name": "he said "n', "truncated"),
+        ('{"age": 7, "name": "a 19" rack and mo', "truncated"),
+        ('{"age": 7, "name": "the "}" brace', "not_json"),
+        ('{"age": 7, "name": "tags "a", "', "truncated"),
+        ('{"name": "Anna", "age": 7}\nCorrected: {"name": "Bob", "age": NaN}', "ambiguous"),
+        ('{"name": "Anna", "age": 7}\nCorrected: {"name": "Bob", "age": 1, "age": 2}', "ambiguous"),
+        ('{"name": "Anna", "age": 7}\nCorrected: "name": "Bob", "age": 8}', "ambiguous"),
+        ('{"b": "an example: {\\"name\\": \\"Anna\\", \\"age\\": 7}", "name": "y', "truncated"),
+    ],
+)
+def test_a_text_that_may_hide_another_answer_is_refused(text: str, error: str) -> None:
+    assert enforce(text, SCHEMA).error == error
+
+
+@pytest.mark.parametrize("path", ["C:\\Users\\bob\\new", "\\\\server\\share\\x", "D:\\temp\\Q1 (b).txt"])
+def test_a_path_of_windows_that_nobody_escaped_is_kept(path: str) -> None:
+    assert enforce(f'{{"name": "{path}", "age": 7,}}', SCHEMA).value == {"name": path, "age": 7}
+
+
+def test_groups_of_digits_are_not_split() -> None:
+    assert not enforce("[12 000, 7]", {"type": "array", "items": {"type": "integer"}}).ok
+    assert enforce("[12 13, 7]", {"type": "array", "items": {"type": "integer"}}).value == [12, 13, 7]

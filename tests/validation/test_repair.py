@@ -214,10 +214,16 @@ def test_repeated_keys_and_nan_pass_when_asked_for_and_are_listed() -> None:
 
 def test_items_in_a_row_are_a_list_only_where_the_schema_wants_one() -> None:
     rows = {"type": "array", "items": {"type": "object", "required": ["b"]}}
-    for text in ('{"b": 1}\n{"b": 2}', '{"b": 1}, {"b": 2},', '```json\n{"b": 1}\n{"b": 2}\n```'):
+    for text in ('{"b": 1}\n{"b": 2}', '{"b": 1}, {"b": 2}', '```json\n{"b": 1}\n{"b": 2}\n```'):
         verdict = enforce(text, rows)
         assert (verdict.value, verdict.rung) == ([{"b": 1}, {"b": 2}], "repair")
         assert "items in a row" in [edit.reason for edit in verdict.edits]
         assert not enforce(text, {"type": "object", "required": ["b"]}).ok
-    for text in ('{"b": 1}\n{"c": 2}', '{"b": 1}\nor\n{"b": 2}', '{"b": 1}\n{"b": 2', '{"b": 1}'):
+    for text in (
+        '{"b": 1}\n{"c": 2}',
+        '{"b": 1}\nor\n{"b": 2}',
+        '{"b": 1}\n{"b": 2',
+        '{"b": 1}',
+        '{"b": 1},\n{"b": 2},',
+    ):
         assert not enforce(text, rows).ok

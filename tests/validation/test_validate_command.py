@@ -211,6 +211,17 @@ def test_a_fallback_that_violates_is_refused_before_any_call(cli: Cli, emulator:
     assert emulator.control.counts()["total"] == 0
 
 
+def test_inputs_that_do_not_fit_the_app_are_a_matter_of_usage(cli: Cli, emulator: Emulator, connected: str) -> None:
+    for words in (("validate", "--app", "wf-echo", "--schema", "s.yaml"), ("app", "run", "wf-echo")):
+        ran = cli(*words)
+        assert (ran.code, "--input" in ran.err, "difyops app show 'wf-echo'" in ran.err) == (2, True, True)
+
+
+def test_a_text_that_looks_like_a_number_is_told_from_one(cli: Cli) -> None:
+    Path("seven.json").write_text('{"b": "7"}')
+    assert '"7"' in cli("validate", "seven.json", "--schema", "s.yaml").out
+
+
 def test_an_app_that_cannot_be_reached_is_a_failure_of_the_tool(cli: Cli, emulator: Emulator, connected: str) -> None:
     emulator.control.mood("provider_down")
     words = ("validate", "--app", "chat-basic", "--query", "hello", "--schema", "s.yaml", "--reask", "2")

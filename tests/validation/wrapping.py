@@ -96,6 +96,31 @@ def tool_call(rng: random.Random, value: Any, schema: dict[str, Any]) -> Made:
     return json.dumps(call, ensure_ascii=False), False
 
 
+def message(rng: random.Random, value: Any, schema: dict[str, Any]) -> Made:
+    """Write the answer as the APIs of other vendors wrap it."""
+    use = {"type": "tool_use", "id": "t1", "name": "submit", "input": value}
+    text = {"type": "text", "text": "I submit it now."}
+    call = {"functionCall": {"name": "submit", "args": value}}
+    whole = rng.choice([
+        [text, use],
+        {"role": "assistant", "content": [use], "stop_reason": "tool_use"},
+        {"type": "text", "text": dump(rng, value)},
+        call,
+        {"candidates": [{"content": {"parts": [call], "role": "model"}}]},
+    ])  # fmt: skip
+    return json.dumps(whole, ensure_ascii=False), False
+
+
+def other_thinking(rng: random.Random, value: Any, schema: dict[str, Any]) -> Made:
+    draft = dump(rng, another(rng, schema, value))
+    text = dump(rng, value)
+    return rng.choice([
+        f"◁think▷{draft}◁/think▷\n{text}",
+        f"<|channel|>analysis<|message|>{draft}<|end|><|start|>assistant<|channel|>final<|message|>{text}",
+        f"<answer><![CDATA[{text}]]></answer>",
+    ]), False  # fmt: skip
+
+
 def example_and_answer(rng: random.Random, value: Any, schema: dict[str, Any]) -> Made:
     return f'The format {{"example": true}} is not what you want, so:\n{dump(rng, value)}', False
 
