@@ -31,8 +31,12 @@ _LARGEST = 64 * 1024
 T = TypeVar("T")
 
 
-def resolve(reference: str, *, environment: Mapping[str, str] | None = None) -> SecretText:
+def resolve(
+    reference: str, *, environment: Mapping[str, str] | None = None, withheld: frozenset[str] | None = None
+) -> SecretText:
     """Return the secret behind ``reference``.
+
+    ``withheld``: a command gets neither these variables nor any whose value difyops knows as a secret.
 
     Raises:
         CredentialError: unknown kind, missing, empty, unreadable, keyring locked or absent, command failed.
@@ -43,7 +47,7 @@ def resolve(reference: str, *, environment: Mapping[str, str] | None = None) -> 
         "keyring": _from_keyring,
         "env": lambda name: _from_environment(name, env),
         "file": _from_file,
-        "cmd": _from_command,
+        "cmd": lambda command: _run(command, withheld=withheld),
     }
     if kind not in readers or not rest:
         raise CredentialError(
@@ -57,8 +61,10 @@ def resolve(reference: str, *, environment: Mapping[str, str] | None = None) -> 
     return SecretText(text)
 
 
-def store(reference: str, secret: SecretText) -> None:
+def store(reference: str, secret: SecretText, *, withheld: frozenset[str] = frozenset()) -> None:
     """Write ``secret`` where ``reference`` points: ``keyring:``, ``file:`` (0600, atomic) or ``cmd:`` (on stdin).
+
+    A command gets neither the variables in ``withheld`` nor any whose value difyops knows as a secret.
 
     Raises:
         CredentialError: that kind cannot be written (``env:``), or the place refuses.
@@ -70,7 +76,7 @@ def store(reference: str, secret: SecretText) -> None:
     elif kind == "file" and rest:
         atomic_file.write(_path(rest), secret.reveal().encode() + b"\n", mode=atomic_file.PRIVATE)
     elif kind == "cmd" and rest:
-        _run(rest, feed=secret.reveal())
+        _run(rest, feed=secret.reveal(), withheld=withheld)
     else:
         raise CredentialError(
             f"{_shown(reference)} cannot be written to.", hint="Use keyring:SERVICE/NAME, file:PATH or cmd:COMMAND."
@@ -97,9 +103,9 @@ def keyring_problem() -> str | None:
     return None
 
 
-async def resolve_async(reference: str) -> SecretText:
+async def resolve_async(reference: str, *, withheld: frozenset[str] | None = None) -> SecretText:
     """``resolve`` off the event loop: a keyring or a command may take seconds."""
-    return await asyncio.to_thread(resolve, reference)
+    return await asyncio.to_thread(resolve, reference, withheld=withheld)
 
 
 def prompt(question: str) -> SecretText:
@@ -143,11 +149,7 @@ def _from_keyring(rest: str) -> str:
     return str(found)
 
 
-def _from_command(command: str) -> str:
-    return _run(command)
-
-
-def _run(command: str, *, feed: str | None = None) -> str:
+def _run(command: str, *, feed: str | None = None, withheld: frozenset[str] | None = None) -> str:
     try:
         words = shlex.split(command)
     except ValueError as error:
@@ -162,7 +164,7 @@ def _run(command: str, *, feed: str | None = None) -> str:
             text=True,
             timeout=COMMAND_SECONDS,
             check=False,
-            env=None if feed is None else _without_secrets(os.environ),
+            env=None if withheld is None else _without_secrets(os.environ, withheld),
         )
     except FileNotFoundError as error:
         raise CredentialError(f"The command {words[0]!r} of a cmd: reference does not exist.") from error
@@ -179,9 +181,9 @@ def _run(command: str, *, feed: str | None = None) -> str:
     return done.stdout
 
 
-def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment without the values that difyops knows as secrets: a receiver gets its one, on stdin."""
-    return {name: value for name, value in environment.items() if not is_known(value)}
+def _without_secrets(environment: Mapping[str, str], withheld: frozenset[str]) -> dict[str, str]:
+    """Return an environment without what is ``withheld``, by name, and without values that difyops knows as secrets."""
+    return {name: value for name, value in environment.items() if name not in withheld and not is_known(value)}
 
 
 def _split_keyring(rest: str) -> tuple[str, str]:

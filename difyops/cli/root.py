@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated, Any
 
 import typer
@@ -97,6 +98,7 @@ def run(arguments: list[str]) -> int:
         return _nobody_reads()
     except Exception as error:  # the last door: a fault of ours, too, ends as one sentence and an envelope
         if os.environ.get("DIFYOPS_DEBUG"):
+            sys.excepthook = _tell_whole_story
             raise
         return _end(_failed(_fault_of_ours(error)), arguments)
     if isinstance(result, Outcome):
@@ -134,6 +136,13 @@ def _close_quietly(*more: int) -> None:
     for descriptor in (sys.stdout.fileno(), *more):
         os.dup2(nowhere, descriptor)
     os.close(nowhere)
+
+
+def _tell_whole_story(kind: type[BaseException], error: BaseException, place: TracebackType | None) -> None:
+    """Write the traceback; what was raised may quote a secret, and Python would print it as it is."""
+    from difyops.secret_text import scrub
+
+    sys.stderr.write(scrub("".join(traceback.format_exception(kind, error, place))))
 
 
 def _fault_of_ours(error: Exception) -> DifyopsError:

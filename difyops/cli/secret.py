@@ -6,31 +6,28 @@ import asyncio
 import logging
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from difyops.cli.door import command, group, seconds
+from difyops.cli.secret_bench import STDIN, also_from, check_value, journal_of, policy_here, value_of, workbench
 from difyops.cli.session import Session
-from difyops.errors import DifyopsError, UsageError
+from difyops.errors import DifyopsError, LockHeld, UsageError
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
-    from difyops.api.instance import Instance
     from difyops.rotation.engine import Driven
     from difyops.rotation.hands import Workbench
     from difyops.rotation.journal import Journal
     from difyops.rotation.kinds import Wanted
     from difyops.rotation.machine import Step
-    from difyops.rotation.policy import Policy
     from difyops.rotation.prepare import Asked
     from difyops.rotation.record import Planned, Rotation
-    from difyops.secret_text import SecretText
 
 log = logging.getLogger("difyops.cli")
 noun = group("Rotate keys, credentials and secret variables without a failed call.")
 
-_STDIN = "-"
 Identity = Annotated[
     str | None, typer.Argument(metavar="[ID]", help="The start of a rotation's id; the only open one.")
 ]
@@ -51,8 +48,8 @@ def list_(
     async def work() -> Inventory:
         async with session.instance() as instance:
             with progress("reading apps", quiet=session.quiet) as moved:
-                bench = _bench(session, instance)
-                return await take_inventory(bench, Reading(instance, moved), _policy(session))
+                bench = workbench(session, instance)
+                return await take_inventory(bench, Reading(instance, moved), policy_here(session))
 
     return views.inventory(session.run(work()), only_overdue=overdue, kinds=tuple(kind or ()))
 
@@ -70,6 +67,10 @@ def rotate(
         typer.Option("--value-from", metavar="REF", help="The new value: keyring:, env:, file:, cmd: or - (stdin)."),
     ] = None,
     field: Annotated[str | None, typer.Option("--field", help="Which field of a credential.")] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option("--also", metavar="FIELD=REF", help="Another secret of the same credential (repeatable)."),
+    ] = None,
     credential: Annotated[
         str | None, typer.Option("--credential", metavar="NAME|ID", help="Which credential or key is replaced.")
     ] = None,
@@ -81,8 +82,14 @@ def rotate(
         list[str] | None,
         typer.Option("--deliver", metavar="REF", help="Where callers read the value: keyring:, file:, cmd: (stdin)."),
     ] = None,
+    by_hand: Annotated[
+        bool, typer.Option("--by-hand", help="Nobody is handed a new key: I bring it to its callers myself.")
+    ] = False,
     grace: Annotated[
         str | None, typer.Option("--grace", metavar="TIME", help="How long both stay usable (10m by default).")
+    ] = None,
+    failures: Annotated[
+        int | None, typer.Option("--failures", min=1, help="So many failed checks in a row turn back (2 by default).")
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait; secret resume --due finishes it.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Retire the old secret though it seems in use.")] = False,
@@ -96,11 +103,14 @@ def rotate(
     wanted = Wanted(arguments=tuple(target or ()), field=field, credential=credential)
     asked = Asked(
         value_from=value_from,
+        also_from=also_from(also or ()),
         probes=tuple(probe or ()),
         no_probe=no_probe,
         deliver=tuple(deliver or ()),
         grace=seconds(grace) if grace else None,
+        failures=failures,
         force=force,
+        by_hand=by_hand or session.dry_run or _is_asked(session),
     )
     return session.run(_rotate(session, kind, wanted, asked, detach=detach))
 
@@ -114,7 +124,7 @@ def status(
     """Show open rotations: how far they are, what comes next, what a person must look at."""
     from difyops.render import rotation as views
 
-    journal = _journal(session)
+    journal = journal_of(session)
     if rotation:
         return views.status([journal.find(rotation)])
     return views.status(journal.all() if everything else journal.open())
@@ -151,7 +161,7 @@ def history(session: Session, rotation: Identity = None) -> Outcome:
     """Show what was done: all rotations, or every step of one; and whether the audit trail is whole."""
     from difyops.render import rotation as views
 
-    journal = _journal(session)
+    journal = journal_of(session)
     broken = session.ledger.verify_chain()
     if rotation is None:
         return views.history(journal.all(limit=200), broken)
@@ -166,48 +176,27 @@ async def _rotate(session: Session, kind: str, wanted: Wanted, asked: Asked, *, 
     from difyops.rotation.prepare import prepare
     from difyops.rotation.reading import Reading
 
-    _check_value(kind, asked)
-    journalled = replace(asked, value_from=None) if asked.value_from == _STDIN else asked
+    check_value(kind, asked)
+    journalled = replace(asked, value_from=None) if asked.value_from == STDIN else asked
     async with session.instance() as instance:
-        bench = _bench(session, instance)
+        bench = workbench(session, instance)
         with progress("reading apps", quiet=session.quiet) as moved:
-            planned = await prepare(bench, Reading(instance, moved), (kind, wanted), journalled, _policy(session))
+            planned = await prepare(bench, Reading(instance, moved), (kind, wanted), journalled, policy_here(session))
         if session.dry_run:
             return views.planned(planned)
         _show(session, planned)
         session.confirm("Go ahead?", changes=f"Rotating the {planned.label}")
-        rotation = await engine.begin(bench, planned, await _value(asked.value_from))
+        value = await value_of(bench, asked.value_from)
+        others = {name: await value_of(bench, reference) for name, reference in asked.also_from.items()}
+        rotation = await engine.begin(bench, planned, value, {name: one for name, one in others.items() if one})
         return views.driven(
             [await _drive(session, bench, rotation, wait=not detach)], "secret.rotate", planned.warnings
         )
 
 
-def _check_value(kind: str, asked: Asked) -> None:
-    from difyops.rotation.kinds import kind_named
-
-    needs_value = kind_named(kind).needs_value
-    if needs_value and asked.value_from is None:
-        raise UsageError(
-            f"{kind} needs the new value.", hint="--value-from keyring:..., env:NAME, file:PATH, cmd:... or -"
-        )
-    if not needs_value and asked.value_from is not None:
-        raise UsageError(f"The server makes the value of a new {kind} itself; --value-from does not fit.")
-
-
-async def _value(reference: str | None) -> SecretText | None:
-    from difyops import credentials
-    from difyops.secret_text import SecretText
-
-    if reference is None:
-        return None
-    if reference != _STDIN:
-        return await credentials.resolve_async(reference)
-    if sys.stdin.isatty():
-        return credentials.prompt("New value")
-    text = sys.stdin.read().rstrip("\r\n")
-    if not text:
-        raise UsageError("--value-from -: standard input is empty.")
-    return SecretText(text)
+def _is_asked(session: Session) -> bool:
+    """Say whether a person at a terminal sees the plan and answers."""
+    return not session.yes and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 async def _drive(session: Session, bench: Workbench, rotation: Rotation, *, wait: bool) -> Driven:
@@ -234,37 +223,41 @@ async def _resume(session: Session, identity: str | None, *, due: bool, force: b
     from difyops.rotation import engine
     from difyops.rotation.machine import State
 
-    journal = _journal(session)
+    journal = journal_of(session)
     waiting = journal.open() if due else [_one(journal, identity)]
     found = [item for item in waiting if not (due and item.state is State.PARKED)]
-    parked = [f"{item.id} ({item.label}) is parked and waits for a person." for item in waiting if item not in found]
+    aside = [f"{item.id} ({item.label}) is parked and waits for a person." for item in waiting if item not in found]
     if session.dry_run or not found:
         return views.status(waiting)
     results: list[Driven] = []
     failed: dict[str, DifyopsError] = {}
     async with session.instance() as instance:
-        bench = _bench(session, instance)
+        bench = workbench(session, instance)
         for item in found:
             try:
                 rotation = item if due else await engine.again(bench, item, force=force)
                 results.append(await _drive(session, bench, rotation, wait=wait))
+            except LockHeld as error:
+                if not due:
+                    raise
+                aside.append(f"{item.id} ({item.label}) is left alone: {error.message}")
             except DifyopsError as error:
                 if not due:
                     raise
                 failed[item.id] = error
-    return views.driven(results, "secret.resume", parked, failed=failed)
+    return views.driven(results, "secret.resume", aside, failed=failed)
 
 
 async def _revert(session: Session, identity: str | None, *, wait: bool) -> Outcome:
     from difyops.render import rotation as views
     from difyops.rotation import engine
 
-    rotation = _one(_journal(session), identity)
+    rotation = _one(journal_of(session), identity)
     if session.dry_run:
         return views.status([rotation])
     session.confirm(f"Bring the old {rotation.label} back?", changes=f"Reverting the rotation of the {rotation.label}")
     async with session.instance() as instance:
-        bench = _bench(session, instance)
+        bench = workbench(session, instance)
         rotation = await engine.turn_back(bench, rotation)
         return views.driven([await _drive(session, bench, rotation, wait=wait)], "secret.revert")
 
@@ -289,39 +282,3 @@ def _show(session: Session, planned: Planned) -> None:
     if not session.quiet and not session.yes:
         warnings = "".join(f"warning: {warning}\n" for warning in planned.warnings)
         sys.stderr.write(f"{as_plain(views.planned(planned).blocks)}\n{warnings}")
-
-
-def _bench(session: Session, instance: Instance) -> Workbench:
-    import getpass
-
-    from difyops.rotation.hands import Workbench
-
-    return Workbench(
-        instance=instance,
-        journal=_journal(session),
-        state=session.config.state,
-        actor=getpass.getuser(),
-        hold=_policy(session).hold,
-        judge=_judge,
-    )
-
-
-def _journal(session: Session) -> Journal:
-    from difyops.clock import SystemClock
-    from difyops.rotation.journal import Journal
-
-    return Journal(session.ledger, session.config.context(session.one_context()).name, SystemClock())
-
-
-def _policy(session: Session) -> Policy:
-    from difyops.rotation.policy import policy_of
-
-    return policy_of(session.config.sections, seconds)
-
-
-def _judge(schema: Any, value: Any) -> str | None:
-    """Judge an answer with the validation room: the first violation in words."""
-    from difyops.validation.judge import compile_schema
-
-    found = compile_schema(schema).violations(value)
-    return f"its answer does not fit the schema: {found[0][1].message}" if found else None

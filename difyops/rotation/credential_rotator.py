@@ -6,20 +6,19 @@ never readable, so the way back is the old credential itself: it is deleted last
 
 from __future__ import annotations
 
-import re
-
 from difyops.api import run_faults
-from difyops.api.credential_sets import LONGEST_NAME, Credential, CredentialSet
+from difyops.api.credential_sets import Credential, CredentialSet
 from difyops.api.faults import clean
-from difyops.errors import DifyopsError, Refused, RequestRejected, SelectorError, StalePlan, UsageError
+from difyops.errors import DifyopsError, Refused, RequestRejected, StalePlan
+from difyops.rotation.credential_choice import chosen as chosen  # the kinds look for it here
+from difyops.rotation.credential_choice import name_for
 from difyops.rotation.hands import Hands, NewValueRefused
-from difyops.rotation.kinds import OldUse, Wanted
+from difyops.rotation.kinds import OldUse
 from difyops.rotation.machine import Used
 from difyops.rotation.vault import NEW
 from difyops.secret_text import SecretText
 
 _PASSES = frozenset({run_faults.PROVIDER_DOWN, run_faults.PROVIDER_RATE, run_faults.PLUGIN_DOWN})
-_OUR_SUFFIX = re.compile(r" r[0-9a-f]{6}$")
 REVOKE = "difyops cannot end the old key at the provider: revoke it there when this is done"
 
 
@@ -27,6 +26,7 @@ class CredentialRotator:
     """What the kinds share; a kind says which credentials it works on (``credentials``)."""
 
     needs_value = True
+    has_fields = True
     role = "admin"
 
     def credentials(self, hands: Hands) -> CredentialSet:
@@ -36,7 +36,7 @@ class CredentialRotator:
     async def create(self, hands: Hands) -> None:
         """Add the new credential under a name of its own; one added by a process cut off is found by that name."""
         if hands.memo("new_name") is None:
-            hands.note(new_name=_name_for(hands.target("old_name"), hands.rotation.id))
+            hands.note(new_name=name_for(hands.target("old_name"), hands.rotation.id))
         if hands.memo("new_id") is None:
             found = await self._named(hands)
             if found:
@@ -50,7 +50,11 @@ class CredentialRotator:
             raise _refusal(complaint)
 
     async def switch(self, hands: Hands) -> None:
-        """Make the new credential the one that new runs use."""
+        """Make the new credential the one that new runs use.
+
+        Raises:
+            StalePlan: neither the old nor the new one is in use: somebody else is at it.
+        """
         if not self._switches(hands):
             return
         new_id = str(hands.memo("new_id"))
@@ -58,12 +62,18 @@ class CredentialRotator:
         if current is not None and current.id == new_id:
             hands.found_done("switch credential", credential=new_id)
             return
+        _check_not_theirs(hands, current)
         hands.note(switched=True)
         await hands.effect("switch credential", lambda: self.credentials(hands).use(new_id), credential=new_id)
 
     async def use_again(self, hands: Hands) -> None:
-        """Switch once more: a run that read the old credential may have put it back into the server's cache."""
+        """Switch once more: a run that read the old credential may have put it back into the server's cache.
+
+        Raises:
+            StalePlan: somebody switched to a third one meanwhile; it is not taken back.
+        """
         if self._switches(hands):
+            _check_not_theirs(hands, await self._current(hands))
             await self._use_again(hands, str(hands.memo("new_id")), "switch again")
             hands.note(settled=True)
 
@@ -80,10 +90,9 @@ class CredentialRotator:
         if not self._switches(hands):
             return Used.NEW
         current = next((row for row in rows.values() if row.is_current), None)
+        _check_not_theirs(hands, current)
         if current is None or current.id == old_id:
             return Used.OLD
-        if current.id != new_id:
-            raise StalePlan(f"Somebody switched to the credential {current.name!r} meanwhile; it is left alone.")
         if not await self._is_used(hands, new_id):
             return Used.OLD
         return Used.NEW if hands.memo("settled") else Used.UNKNOWN
@@ -98,37 +107,45 @@ class CredentialRotator:
         Raises:
             Refused: it is the current one; deleting it would break every app.
         """
-        old_id = hands.target("old_id")
-        rows = {row.id: row for row in await self.credentials(hands).list()}
-        if old_id not in rows:
-            return
-        if self._switches(hands) and rows[old_id].is_current:
-            raise Refused("The old credential is the current one again; it is not deleted.")
-        await hands.effect("delete old credential", lambda: self.credentials(hands).delete(old_id), credential=old_id)
+        await self._delete(hands, "delete old credential", hands.target("old_id"))
 
     async def is_retired(self, hands: Hands) -> bool:
         """Look that the old credential is gone and not used from the cache any more."""
-        if any(row.id == hands.target("old_id") for row in await self.credentials(hands).list()):
+        rows = {row.id: row for row in await self.credentials(hands).list()}
+        if hands.target("old_id") in rows:
             return False
-        if await self.observe(hands) is Used.NEW:
+        new = rows.get(str(hands.memo("new_id")))
+        if not self._switches(hands) or new is None or not new.is_current:
+            return True  # replaced by somebody since: the old one is gone all the same
+        if await self._is_used(hands, new.id):
             return True
         await self.use_again(hands)
         return False
 
     async def revert(self, hands: Hands) -> float:
-        """Switch back, look that the old credential is used, then delete the new one."""
-        new = await self._new_if_any(hands)
-        if new is None:
-            return 0.0
-        old_id, current = hands.target("old_id"), await self._current(hands)
-        if self._switches(hands) and current is not None and current.id == new.id:
+        """Switch back, also when somebody deleted the new one under way, look that the old is used, delete the new.
+
+        Raises:
+            StalePlan: the old one is gone, and the new one is in use: there is nothing to go back to.
+        """
+        new, rows = await self._new_if_any(hands), {row.id: row for row in await self.credentials(hands).list()}
+        old_id, current = hands.target("old_id"), next((row.id for row in rows.values() if row.is_current), None)
+        is_switched = self._switches(hands) and hands.memo("switched")
+        if is_switched and (current is None or (new is not None and current == new.id)):
+            if old_id not in rows:
+                raise StalePlan(
+                    "Somebody deleted the old credential meanwhile; the new one is in use, and stays until another is "
+                    "switched to in the web page."
+                )
             await hands.effect("switch back", lambda: self.credentials(hands).use(old_id), credential=old_id)
             return hands.rotation.settings.settle
-        if self._switches(hands) and hands.memo("switched"):
+        if is_switched and current == old_id:
             await self._use_again(hands, old_id, "switch back again")
             if not await self._is_used(hands, old_id):
                 return hands.rotation.settings.settle
-        await hands.effect("delete new credential", lambda: self.credentials(hands).delete(new.id), credential=new.id)
+        if new is None:
+            return 0.0
+        await self._delete(hands, "delete new credential", new.id)
         return 0.0
 
     async def new_value(self, hands: Hands) -> SecretText | None:
@@ -142,6 +159,21 @@ class CredentialRotator:
     async def probe_key(self, hands: Hands, app_id: str) -> SecretText | None:
         """Return nothing: any key of the app does."""
         return None
+
+    async def _delete(self, hands: Hands, name: str, credential_id: str) -> None:
+        """Delete a credential that is there and not in use, as the server says at this moment.
+
+        Raises:
+            Refused: it is the current one, or none is: deleting it would break every app.
+        """
+        rows = {row.id: row for row in await self.credentials(hands).list()}
+        if credential_id not in rows:
+            return
+        is_one_used = any(row.is_current for row in rows.values()) or not self._switches(hands)
+        if rows[credential_id].is_current or not is_one_used:
+            raise Refused(f"The credential {rows[credential_id].name!r} is in use, or none is; it is not deleted.")
+        surface = self.credentials(hands)
+        await hands.effect(name, lambda: surface.delete(credential_id), credential=credential_id)
 
     def _switches(self, hands: Hands) -> bool:
         """Say whether the credential to replace is the one in use."""
@@ -160,20 +192,31 @@ class CredentialRotator:
         except RequestRejected as error:
             if run_faults.kind_of(error.server_code, error.message) in _PASSES:
                 raise run_faults.run_failure(error.server_code, error.message) from error
-            raise NewValueRefused(f"The server did not take the new value: {error.message}") from error
+            if await self._named(hands) is None:  # else: there already, made by a request whose answer was lost
+                raise NewValueRefused(f"The server did not take the new value: {error.message}") from error
         added = await self._named(hands)
         if added is None:
             raise DifyopsError("The credential was added, but the server does not list it yet.", retryable=True)
         return added
 
     async def _values(self, hands: Hands) -> dict[str, str | SecretText]:
-        """Return the old credential's other fields with the new value in its field."""
-        new = hands.vault.get(NEW)
+        """Return the old credential's other fields with the new value in its field.
+
+        Raises:
+            NewValueRefused: a secret is missing: shown as stars, it would be stored as stars.
+        """
+        new, others = hands.vault.get(NEW), hands.vault.others()
         if new is None:
             raise NewValueRefused("The new value is not held any more.")
-        kept = await self.credentials(hands).read(hands.target("old_id"))
+        surface, field = self.credentials(hands), hands.target("field")
+        kept = await surface.read(hands.target("old_id"))
+        secrets = await surface.secret_fields()
+        missing = [name for name in secrets if name not in (field, *others) and kept.get(name)]
+        if missing:
+            raise NewValueRefused(f"The credential holds other secrets ({', '.join(missing)}), which were not given.")
         hands.note(new_fingerprint=hands.seal(new))
-        return {**kept, hands.target("field"): new}
+        shown = {name: value for name, value in kept.items() if name not in secrets}
+        return {**shown, **others, field: new}
 
     async def _named(self, hands: Hands) -> Credential | None:
         rows = await self.credentials(hands).list()
@@ -195,43 +238,14 @@ class CredentialRotator:
         return (await surface.read(None)).get(field) == (await surface.read(credential_id)).get(field)
 
 
-async def chosen(surface: CredentialSet, wanted: Wanted, of: str) -> dict[str, str]:
-    """Return which credential and field are to be replaced: ``old_id``, ``old_name``, ``was_current``, ``field``.
+def _check_not_theirs(hands: Hands, current: Credential | None) -> None:
+    """Refuse to go on over a credential that somebody else switched to.
 
     Raises:
-        SelectorError: there is none, or none of that name. UsageError: the field is not clear. Refused: there are other
-        secrets in the credential, which could not be carried over.
+        StalePlan: names it.
     """
-    rows = await surface.list()
-    old = _old(rows, wanted.credential, of)
-    secrets = await surface.secret_fields()
-    field = wanted.field or (secrets[0] if len(secrets) == 1 else "")
-    if not field or (secrets and field not in secrets):
-        raise UsageError(f"{of} has the secret fields {', '.join(secrets) or 'none'}.", hint="Choose with --field.")
-    kept = await surface.read(old.id)
-    others = [name for name in secrets if name != field and kept.get(name)]
-    if others:
-        raise Refused(
-            f"The credential {old.name!r} holds other secrets ({', '.join(others)}), which the server does not show.",
-            hint="Add the new credential in the web page, with all its fields.",
-        )
-    was_current = "yes" if old.is_current else "no"
-    return {"old_id": old.id, "old_name": old.name, "was_current": was_current, "field": field}
-
-
-def _old(rows: tuple[Credential, ...], wanted: str | None, of: str) -> Credential:
-    found = [row for row in rows if (wanted in (row.name, row.id) if wanted else row.is_current)]
-    if len(found) == 1:
-        return found[0]
-    listed = ", ".join(row.name + (" (in use)" if row.is_current else "") for row in rows) or "none"
-    what = f"no single credential {wanted!r}" if wanted else "no credential in use"
-    raise SelectorError(f"{of} has {what}.", hint=f"There are: {listed}.")
-
-
-def _name_for(old_name: str, identity: str) -> str:
-    """Return a name that tells whose it is and which rotation made it, within the server's limit."""
-    suffix = f" r{identity[:6]}"
-    return _OUR_SUFFIX.sub("", old_name)[: LONGEST_NAME - len(suffix)].rstrip() + suffix
+    if current is not None and current.id not in (hands.target("old_id"), hands.memo("new_id")):
+        raise StalePlan(f"Somebody switched to the credential {current.name!r} meanwhile; it is left alone.")
 
 
 def _refusal(complaint: str) -> DifyopsError:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 
 from difyops import credentials
-from difyops.errors import CredentialError, UsageError
+from difyops.errors import CredentialError, StoreError, UsageError
 from difyops.rotation.hands import Hands
 from difyops.secret_text import SecretText
 
@@ -32,21 +32,45 @@ def check_references(references: Sequence[str]) -> None:
             )
 
 
-async def deliver(hands: Hands, secret: SecretText, *, what: str) -> None:
-    """Write ``secret`` to every place the rotation names.
+async def deliver(hands: Hands, secret: SecretText) -> None:
+    """Write the new secret to every place the rotation names. Which ones may have it is on disk before.
 
     Raises:
         CredentialError: a place refused; those before it have the value.
     """
     for number, reference in enumerate(hands.rotation.settings.deliver, 1):
-        name = f"deliver {what} to place {number}"
-        if await asyncio.to_thread(_has, reference, secret):
-            continue
+        others = [known for known in hands.memo("handed_to") or () if known != number]
+        hands.note(handed_to=[*others, number])
+        try:
+            await _hand_over(hands, reference, secret, f"deliver the new value to place {number}")
+        except CredentialError:
+            if not reference.startswith("cmd:"):  # a file or keyring takes all or nothing; a command may have begun
+                hands.note(handed_to=others)
+            raise
 
-        async def hand_over(reference: str = reference) -> None:
-            await asyncio.to_thread(credentials.store, reference, secret)
 
-        await hands.effect(name, hand_over, place=shown(reference), fingerprint=hands.seal(secret))
+async def give_back(hands: Hands, secret: SecretText) -> None:
+    """Write the old secret to every place that may have the new one.
+
+    Raises:
+        CredentialError: a place refused.
+    """
+    for number, reference in enumerate(hands.rotation.settings.deliver, 1):
+        if number in (hands.memo("handed_to") or ()):
+            await _hand_over(hands, reference, secret, f"deliver the old value again to place {number}")
+
+
+async def _hand_over(hands: Hands, reference: str, secret: SecretText, name: str) -> None:
+    if await asyncio.to_thread(_has, reference, secret):
+        return
+
+    async def write() -> None:
+        try:
+            await asyncio.to_thread(credentials.store, reference, secret, withheld=hands.bench.withheld)
+        except StoreError as error:  # a place that refuses is no reason to stop: the way back is open
+            raise CredentialError(error.message, hint=error.hint) from error
+
+    await hands.effect(name, write, place=shown(reference), fingerprint=hands.seal(secret))
 
 
 def shown(reference: str) -> str:
@@ -62,5 +86,5 @@ def _has(reference: str, secret: SecretText) -> bool:
         return False
     try:
         return credentials.resolve(reference) == secret
-    except CredentialError:
+    except (CredentialError, StoreError):
         return False

@@ -10,11 +10,12 @@ import asyncio
 import contextlib
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from difyops import atomic_file
 from difyops.errors import (
+    AccountLocked,
     Conflict,
     DifyopsError,
     Forbidden,
@@ -73,8 +74,8 @@ class Driver:
         """Go on until the end, a wait, or a person is needed.
 
         Raises:
-            LockHeld: another process acts on the same thing. NotAuthenticated, StoreError: this run cannot go on; the
-            journal knows where it was.
+            LockHeld: another process acts on the same thing. NotAuthenticated, AccountLocked, StoreError: this run
+            cannot go on; the journal knows where it was.
         """
         patience = 0.0
         while True:
@@ -112,7 +113,7 @@ class Driver:
         try:
             if step.action not in (Action.TURN_BACK, Action.PARK):
                 await perform(hands, kind, step.action)
-        except (NotAuthenticated, StoreError):
+        except (AccountLocked, NotAuthenticated, StoreError):
             raise
         except DifyopsError as error:
             hopeless = not (error.retryable or isinstance(error, _PASSES))
@@ -145,15 +146,28 @@ async def plan(bench: Workbench, reading: Reading, wanted: tuple[str, Wanted], s
     if len(asked.arguments) != len(kind.arguments):
         words = " ".join(kind.arguments)
         raise UsageError(f"secret rotate {kind.name} takes {words or 'nothing more'}.", hint="difyops secret rotate -h")
+    _check_fits(kind, asked)
     check_references(settings.deliver)
     await _check_role(bench, kind)
-    planned = await kind.plan(bench.instance, reading, asked)
+    planned = await kind.plan(bench.instance, reading, replace(asked, known=bench.journal.suffixes()))
     _check_not_open(bench, planned)
     return replace(planned, settings=settings)
 
 
-async def begin(bench: Workbench, planned: Planned, value: SecretText | None) -> Rotation:
-    """Open the rotation in the journal and hold its value.
+def _check_fits(kind: Kind, asked: Wanted) -> None:
+    """Refuse options that say nothing about this kind: somebody expects them to."""
+    given = {"--field": asked.field, "--also": asked.others}
+    for option, value in given.items():
+        if value and not kind.has_fields:
+            raise UsageError(f"{option} is about the fields of a credential; {kind.name} has none.")
+    if asked.credential and kind.name == "env":
+        raise UsageError("--credential is about keys and credentials; a variable is named after the app.")
+
+
+async def begin(
+    bench: Workbench, planned: Planned, value: SecretText | None, others: Mapping[str, SecretText] | None = None
+) -> Rotation:
+    """Open the rotation in the journal and hold its value, and the ``others`` of its credential by field.
 
     Raises:
         LockHeld: another process acts on the same thing. Refused: a rotation of this secret is open.
@@ -161,9 +175,12 @@ async def begin(bench: Workbench, planned: Planned, value: SecretText | None) ->
     identity = secrets.token_hex(6)
     async with _held(bench, planned.lock):
         _check_not_open(bench, planned)
+        planned = replace(planned, settings=replace(planned.settings, hold=bench.hold))
         rotation = bench.journal.begin(identity, planned, bench.instance.context.url)
+        vault = Vault.of(bench.state, identity, bench.hold)
+        vault.keep_others(others or {})
         if value is not None:
-            Vault.of(bench.state, identity, bench.hold).keep(NEW, value)
+            vault.keep(NEW, value)
     return rotation
 
 
@@ -199,8 +216,13 @@ async def turn(bench: Workbench, rotation: Rotation, *, wait: float = 0.0) -> As
     """Hold the right to act on a rotation.
 
     Raises:
-        LockHeld: another process has it, after ``wait`` seconds.
+        LockHeld: another process has it, after ``wait`` seconds. Refused: it is a rotation of another instance.
     """
+    if rotation.url != bench.instance.context.url:
+        raise Refused(
+            f"The rotation {rotation.id} was begun on {rotation.url}, and {rotation.context} is another instance now.",
+            hint="Give a context the former url to go on with it.",
+        )
     async with _held(bench, rotation.lock, wait=wait):
         yield
 

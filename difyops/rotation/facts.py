@@ -10,6 +10,7 @@ from difyops.rotation.record import Rotation
 _LONGEST_ROUND, _SHORTEST_ROUND, _SICK_ROUND = 60.0, 1.0, 2.0
 _LONGEST_PAUSE = 30.0
 _LONGEST_POLL = 15.0
+_PROOF_LASTS = 300.0  # seconds; several of the longest rounds
 
 
 def gather(rotation: Rotation, now: datetime, *, grace_floor: float = 0.0) -> Facts:
@@ -21,7 +22,6 @@ def gather(rotation: Rotation, now: datetime, *, grace_floor: float = 0.0) -> Fa
     memo, settings = rotation.memo, rotation.settings
     left = min(float(memo.get("grace_until") or 0.0) - now.timestamp(), settings.grace)
     last_round = float(memo.get("last_round") or 0.0)
-    ended = float(memo.get("grace_until") or 0.0)
     return Facts(
         wants_back=rotation.wants_back is not None,
         failures=rotation.failures,
@@ -34,7 +34,7 @@ def gather(rotation: Rotation, now: datetime, *, grace_floor: float = 0.0) -> Fa
         sick_limit=settings.sick_limit,
         round_in=_left(last_round, round_length(rotation), now),
         grace_left=max(left, grace_floor),
-        proved_late=bool(last_round) and last_round >= ended,
+        proof_is_fresh=_is_fresh(rotation, now),
         old_in_use=bool(memo.get("old_in_use")),
         forced=settings.force,
         poll_in=_poll_in(rotation, now),
@@ -47,6 +47,14 @@ def round_length(rotation: Rotation) -> float:
     """Return the seconds between two health rounds: a tenth of the grace period, a minute at most, less when sick."""
     usual = max(_SHORTEST_ROUND, min(_LONGEST_ROUND, rotation.settings.grace / 10))
     return min(usual, _SICK_ROUND) if rotation.memo.get("sick_rounds") else usual
+
+
+def _is_fresh(rotation: Rotation, now: datetime) -> bool:
+    """Say whether the last round began after the grace period and ended a moment ago; a round in the future is not."""
+    memo = rotation.memo
+    began, over = float(memo.get("last_round") or 0.0), float(memo.get("grace_until") or 0.0)
+    age = now.timestamp() - float(memo.get("round_ended") or began)
+    return bool(began) and began >= over and 0 <= age <= _PROOF_LASTS
 
 
 def _poll_in(rotation: Rotation, now: datetime) -> float:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from difyops import credentials
 from difyops.api.instance import Instance
 from difyops.clock import Clock, SystemClock
 from difyops.errors import DifyopsError
@@ -22,6 +23,9 @@ from difyops.rotation.vault import Vault, fingerprint
 from difyops.secret_text import SecretText
 
 T = TypeVar("T")
+OWN_VARIABLES = frozenset(
+    ("DIFYOPS_PASSWORD", "DIFY_PASSWORD", "DIFYOPS_ADMIN_KEY", "DIFY_ADMIN_API_KEY", "DIFY_ADMIN_KEY")
+)
 Checkpoint = Callable[[str], None]
 Judge = Callable[[Any, Any], str | None]
 
@@ -43,7 +47,9 @@ def no_judge(schema: Any, value: Any) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workbench:
-    """What does not change from rotation to rotation. ``judge(schema, value)`` returns a complaint or ``None``."""
+    """What does not change from rotation to rotation. ``judge(schema, value)`` returns a complaint or ``None``;
+    ``withheld`` are environment variables that commands of ``cmd:`` references do not get.
+    """
 
     instance: Instance
     journal: Journal
@@ -53,6 +59,7 @@ class Workbench:
     clock: Clock = field(default_factory=SystemClock)
     checkpoint: Checkpoint = no_checkpoint
     judge: Judge = no_judge
+    withheld: frozenset[str] = OWN_VARIABLES
 
 
 @dataclass(slots=True)
@@ -70,7 +77,7 @@ class Hands:
     @property
     def vault(self) -> Vault:
         """Return what this rotation holds back."""
-        return Vault.of(self.bench.state, self.rotation.id, self.bench.hold)
+        return Vault.of(self.bench.state, self.rotation.id, self.rotation.settings.hold)
 
     def target(self, name: str) -> str:
         """Return what the plan fixed under ``name`` (an id, a name); empty when it did not."""
@@ -85,6 +92,10 @@ class Hands:
         if any(name not in self.rotation.memo or self.rotation.memo[name] != fact for name, fact in facts.items()):
             self.bench.journal.write(self.rotation, journals.NOTE, memo=facts)
             self._remember(facts)
+
+    async def resolve(self, reference: str) -> SecretText:
+        """Return the secret behind a reference; a command is not shown the secrets of this process."""
+        return await credentials.resolve_async(reference, withheld=self.bench.withheld)
 
     def seal(self, secret: SecretText) -> str:
         """Return the fingerprint of a secret."""

@@ -97,7 +97,12 @@ class Journal:
 
     def finished(self) -> dict[str, Any]:
         """Return when each subject was last rotated to the end, by subject."""
-        return {event.subject: event.when for event in self._of_kind(ENDED_KIND) if event.data.get("state") == "done"}
+        done = str(State.DONE)  # the line of the state: the one of the end may be missing after a kill in between
+        return {event.subject: event.when for event in self._of_kind(STEP) if event.data.get("state") == done}
+
+    def suffixes(self) -> frozenset[str]:
+        """Return the first six digits of every rotation's id: what the names of new credentials end with."""
+        return frozenset(str(event.data.get("rotation", ""))[:6] for event in self.ledger.events(BEGUN, limit=_MOST))
 
     def find(self, given: str) -> Rotation:
         """Return the one rotation whose id starts with ``given``.

@@ -8,18 +8,23 @@ draft is put back. Each step looks first what is there, so it serves a first run
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from difyops.api.model import Workflow
+from difyops.clock import iso
 from difyops.dsl.load import load_dsl
 from difyops.dsl.model import as_dict, env_variables
 from difyops.errors import Conflict, DifyopsError, NotFound, StalePlan
 from difyops.rotation.hands import Hands
+from difyops.rotation.machine import State
 from difyops.secret_text import SecretText
 
 PARKED = "parked"
+_PUBLISHED = re.compile(r"difyops (?P<rotation>[0-9a-f]{12}) until (?P<until>\S+): (?P<name>\S+)")
 JsonObject = dict[str, Any]
 BeforePublish = Callable[[], Awaitable[None]]
 
@@ -104,19 +109,56 @@ async def publish_with(hands: Hands, base: Version, value: SecretText, before_pu
         draft = await _write_draft(hands, draft, wanted)
     await before_publish()
     console, app_id = hands.instance.console, hands.target("app_id")
-    statuses = {trigger.node_id: trigger.status for trigger in await console.triggers(app_id)}
+    hands.note(triggers={trigger.node_id: trigger.status for trigger in await console.triggers(app_id)})
     now = await read_draft(hands)
     if now is None or not now.means(wanted):
         raise StalePlan("The draft was edited meanwhile; nothing went live.")
-    comment = f"difyops {hands.rotation.id}: {hands.target('name')} changed, nothing else"
+    comment = _comment(hands)
     await hands.effect("publish", lambda: console.publish(app_id, name="secret rotation", comment=comment))
     live = await read_live(hands)
+    await put_triggers_back(hands, live)
     if not live.means(wanted):
         raise WrongVersionLive("What went live is not the former version with one value changed.")
-    for trigger in await console.triggers(app_id):
+
+
+async def put_triggers_back(hands: Hands, live: Version) -> None:
+    """Give the triggers the statuses they had before our last publication, where that is ``live`` and cut off there."""
+    statuses = hands.memo("triggers")
+    if statuses is None:
+        return
+    console, app_id = hands.instance.console, hands.target("app_id")
+    for trigger in await console.triggers(app_id) if is_ours(hands, live) else ():
         before = statuses.get(trigger.node_id)
         if before in ("enabled", "disabled") and trigger.status != before:
             await console.set_trigger(app_id, trigger.id, enabled=before == "enabled")
+    hands.note(triggers=None)
+
+
+def is_ours(hands: Hands, version: Version) -> bool:
+    """Say whether this rotation published a version."""
+    found = _PUBLISHED.match(version.workflow.marked_comment)
+    return found is not None and found["rotation"] == hands.rotation.id
+
+
+def rotating_until(live: Workflow, name: str, known: frozenset[str]) -> datetime | None:
+    """Return until when a rotation of ``name`` that another machine published may go back; ``None``: there is none."""
+    found = _PUBLISHED.match(live.marked_comment)
+    if found is None or found["name"] != name or found["rotation"][:6] in known:
+        return None
+    try:
+        until = datetime.fromisoformat(found["until"])
+    except ValueError:
+        return None
+    return until if until.tzinfo else None  # without a zone a person wrote it
+
+
+def _comment(hands: Hands) -> str:
+    """Return what a version says of itself: which rotation made it, and until when that may be undone."""
+    now, name = hands.bench.clock.now(), hands.target("name")
+    # on the way back the moment has come: nothing is left to undo
+    is_back = hands.rotation.state is State.ROLLING_BACK
+    until = now if is_back else now + timedelta(seconds=hands.rotation.settings.grace)
+    return f"difyops {hands.rotation.id} until {iso(until)}: {name} changed, nothing else"
 
 
 async def put_draft_back(hands: Hands, old: SecretText | None, value: SecretText) -> None:

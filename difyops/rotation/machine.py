@@ -7,7 +7,8 @@
     a step that no repetition cures: before the grace period turn back, later park; a parked one waits for a person
 
 Two promises hold here for every fact: the old secret is retired only when the new one is seen in use, the grace period
-is over and a health round made after its end did not fail; and nothing turns back once the old secret is retired.
+is over and a health round made after its end, a moment ago, did not fail; and nothing turns back once the old secret is
+retired.
 """
 
 from __future__ import annotations
@@ -87,7 +88,8 @@ class Facts:
     """What the machine must know. Times are seconds from now; zero or less means due.
 
     ``failures`` counts failed tries of the present step in a row; ``hopeless`` says that no repetition cures it.
-    ``proved_late`` says that a health round was made after the grace period ended.
+    ``proof_is_fresh`` says that a health round was made after the grace period ended, and only a moment ago: what was
+    seen before a long pause (a closed lid, a host that was down) proves nothing now.
     """
 
     wants_back: bool = False
@@ -101,7 +103,7 @@ class Facts:
     sick_limit: int = 2
     round_in: float = 0.0
     grace_left: float = 0.0
-    proved_late: bool = False
+    proof_is_fresh: bool = False
     old_in_use: bool = False
     forced: bool = False
     poll_in: float = 0.0
@@ -172,7 +174,7 @@ def _grace(facts: Facts) -> Step:
     if facts.used is not Used.NEW:
         return Step(action=Action.SETTLE, leads_to=state, why="the old secret is in use again")
     is_over, is_unsure = facts.grace_left <= 0, facts.sick_rounds > 0
-    if is_over and facts.proved_late and not is_unsure:
+    if is_over and facts.proof_is_fresh and not is_unsure:
         return _end_of_grace(facts)
     if facts.round_in > 0 and (not is_over or is_unsure):
         soonest = facts.round_in if is_over else min(facts.round_in, facts.grace_left)

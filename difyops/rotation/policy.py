@@ -2,11 +2,12 @@
 
     secrets:
       rotate_every: 90d                  # every secret, unless a rule says otherwise
+      failures: 2                        # so many failed health rounds in a row turn back (2 by default)
       hold: keyring                      # where held values are kept while a rotation is open; default: private files
       probes:
         support-bot: {inputs: {...}, query: hello, contains: help, schema: {...}, max_seconds: 10}
       rules:
-        - {match: "app-key/support-*", rotate_every: 30d, grace: 1h, probe: [support-bot], deliver: "file:/run/key"}
+        - {match: "app-key/support-*", grace: 1h, failures: 3, probe: [support-bot], deliver: "file:/run/key"}
     deliver:
       "app-key/support-bot": ["keyring:support/dify", "cmd:vault-put support"]
 
@@ -37,6 +38,7 @@ class Rule:
     match: str = "*"
     rotate_every: float | None = None
     grace: float | None = None
+    failures: int | None = None
     probes: tuple[str, ...] = ()
     deliver: tuple[str, ...] = ()
 
@@ -56,7 +58,7 @@ class Policy:
             if fnmatch.fnmatchcase(address, rule.match):
                 found |= {
                     name: getattr(rule, name)
-                    for name in ("rotate_every", "grace", "probes", "deliver")
+                    for name in ("rotate_every", "grace", "failures", "probes", "deliver")
                     if getattr(rule, name) not in (None, ())
                 }
         return Rule(match=address, **found)
@@ -68,11 +70,12 @@ def policy_of(sections: Mapping[str, Any], duration: Duration) -> Policy:
     Raises:
         ConfigError: a field is unknown or has the wrong type; names it.
     """
-    body = _mapping(sections.get("secrets") or {}, "secrets", {"rotate_every", "hold", "probes", "rules"})
+    body = _mapping(sections.get("secrets") or {}, "secrets", {"rotate_every", "failures", "hold", "probes", "rules"})
     hold = body.get("hold") or FILE
     if hold not in (FILE, KEYRING):
         raise ConfigError(f"secrets.hold: {hold!r} is neither file nor keyring.")
-    rules = [Rule(rotate_every=_seconds(body.get("rotate_every"), "secrets.rotate_every", duration))]
+    every = _seconds(body.get("rotate_every"), "secrets.rotate_every", duration)
+    rules = [Rule(rotate_every=every, failures=_count(body.get("failures"), "secrets.failures"))]
     for number, item in enumerate(_list(body.get("rules"), "secrets.rules")):
         rules.append(_rule(item, f"secrets.rules[{number}]", duration))
     deliver = sections.get("deliver") or {}
@@ -84,13 +87,14 @@ def policy_of(sections: Mapping[str, Any], duration: Duration) -> Policy:
 
 
 def _rule(item: Any, place: str, duration: Duration) -> Rule:
-    body = _mapping(item, place, {"match", "rotate_every", "grace", "probe", "deliver"})
+    body = _mapping(item, place, {"match", "rotate_every", "grace", "failures", "probe", "deliver"})
     if not isinstance(body.get("match"), str):
         raise ConfigError(f"{place}.match: an address is missing.", hint='Example: match: "app-key/support-*"')
     return Rule(
         match=body["match"],
         rotate_every=_seconds(body.get("rotate_every"), f"{place}.rotate_every", duration),
         grace=_seconds(body.get("grace"), f"{place}.grace", duration),
+        failures=_count(body.get("failures"), f"{place}.failures"),
         probes=tuple(_texts(body.get("probe"), f"{place}.probe")),
         deliver=_references(body.get("deliver"), f"{place}.deliver"),
     )
@@ -133,6 +137,12 @@ def _mapping(value: Any, place: str, known: set[str] | None) -> dict[str, Any]:
     for key in value:
         if known is not None and key not in known:
             raise ConfigError(f"{place}: unknown field {key!r} (known: {', '.join(sorted(known))}).")
+    return value
+
+
+def _count(value: Any, place: str) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ConfigError(f"{place} must be a whole number, 1 or more.")
     return value
 
 

@@ -6,10 +6,13 @@ serves and whose run has no effect outside (no tools, no HTTP requests), for a h
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from difyops.api.model import App
 from difyops.dsl.model import node_types, tools
+from difyops.errors import Refused
 from difyops.rotation import engine
 from difyops.rotation.hands import Workbench
 from difyops.rotation.kinds import Wanted, kind_named
@@ -17,40 +20,80 @@ from difyops.rotation.policy import Policy, Rule
 from difyops.rotation.reading import Reading
 from difyops.rotation.record import Planned, ProbeSpec, Settings
 
+T = TypeVar("T")
+
 _MOST_PROBES = 3
 _NOBODY = (
     "Nobody is handed the new key: callers that do not take it from the web page within the grace period lose their "
-    "access. Name where they read it with --deliver."
+    "access."
 )
+_HOW = "Name where callers read it (--deliver REF), or say that you bring it to them yourself (--by-hand)."
 _ACTING = frozenset({"http-request", "agent", "tool"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """The options of a rotation that a policy may fill in; ``grace`` in seconds."""
+    """The options of a rotation that a policy may fill in; ``grace`` in seconds.
+
+    ``also_from`` are references to the other secrets of a credential, by field; ``failures`` is how many failed health
+    rounds in a row turn back; ``by_hand`` says that a person brings a new key to its callers.
+    """
 
     value_from: str | None = None
+    also_from: Mapping[str, str] = field(default_factory=dict)
     probes: tuple[str, ...] = ()
     no_probe: bool = False
     deliver: tuple[str, ...] = ()
     grace: float | None = None
+    failures: int | None = None
     force: bool = False
+    by_hand: bool = False
 
 
 async def prepare(
     bench: Workbench, reading: Reading, request: tuple[str, Wanted], asked: Asked, policy: Policy
 ) -> Planned:
-    """Return the whole plan; nothing is changed. Raises what ``engine.plan`` raises, and SelectorError for a probe."""
-    settings = Settings(deliver=asked.deliver, value_from=asked.value_from, force=asked.force)
-    planned = await engine.plan(bench, reading, request, settings)
+    """Return the whole plan; nothing is changed.
+
+    Raises:
+        Refused: a key that somebody may use would be replaced by one that nobody is handed. SelectorError: a health
+        check names no app. What ``engine.plan`` raises.
+    """
+    settings = Settings(
+        deliver=asked.deliver, value_from=asked.value_from, also_from=dict(asked.also_from), force=asked.force
+    )
+    wanted = replace(request[1], others=tuple(asked.also_from))
+    planned = await engine.plan(bench, reading, (request[0], wanted), settings)
     rule = policy.for_address(address_of(planned))
-    probes, warnings = await _probes(reading, planned, (asked, rule), policy)
     deliver = asked.deliver or rule.deliver
-    if not deliver and not kind_named(planned.kind).needs_value:
-        warnings.append(_NOBODY)
-    grace = next((given for given in (asked.grace, rule.grace) if given is not None), settings.grace)
-    settings = replace(settings, grace=grace, deliver=deliver, probes=probes)
-    return replace(planned, settings=settings, warnings=(*planned.warnings, *warnings))
+    unheard = _check_handed_out(planned, deliver, by_hand=asked.by_hand)
+    probes, warnings = await _probes(reading, planned, (asked, rule), policy)
+    settings = replace(
+        settings,
+        grace=_first(asked.grace, rule.grace, settings.grace),
+        sick_limit=_first(asked.failures, rule.failures, settings.sick_limit),
+        deliver=deliver,
+        probes=probes,
+    )
+    return replace(planned, settings=settings, warnings=(*planned.warnings, *warnings, *unheard))
+
+
+def _check_handed_out(planned: Planned, deliver: tuple[str, ...], *, by_hand: bool) -> tuple[str, ...]:
+    """Return what to know where a new key is handed to nobody.
+
+    Raises:
+        Refused: there is an old key, and nobody said that its callers are told by hand.
+    """
+    if deliver or kind_named(planned.kind).needs_value:
+        return ()
+    if planned.old is not None and not by_hand:
+        raise Refused(_NOBODY, hint=_HOW)
+    return (f"{_NOBODY} {_HOW}",)
+
+
+def _first(*given: T | None) -> T:
+    """Return the first that was given; the last always is."""
+    return next(one for one in given if one is not None)
 
 
 def address_of(planned: Planned) -> str:

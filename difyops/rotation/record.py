@@ -29,7 +29,8 @@ class ProbeSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How to go about it; times in seconds.
+    """How to go about it; times in seconds. ``also_from`` are references to other secrets of a credential, by field;
+    ``hold`` is where values are held (``file`` or ``keyring``): what the configuration said when it began.
 
     ``sick_limit`` failed health rounds in a row turn back; ``patience`` failed tries of a step give up. ``settle`` is
     the pause before a switch is looked at and made again; ``handover`` the pause between giving callers the old value
@@ -40,6 +41,8 @@ class Settings:
     deliver: tuple[str, ...] = ()
     probes: tuple[ProbeSpec, ...] = ()
     value_from: str | None = None
+    also_from: Mapping[str, str] = field(default_factory=dict)
+    hold: str = "file"
     force: bool = False
     sick_limit: int = 2
     patience: int = 5

@@ -7,19 +7,32 @@ read the new value.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from difyops.api.instance import Instance
 from difyops.api.keys import MOST_KEYS, Key, Keys
 from difyops.clock import from_unix, iso
-from difyops.errors import Forbidden, NotAuthenticated, Refused, RequestRejected, SelectorError
+from difyops.errors import (
+    AuthError,
+    Forbidden,
+    NotAuthenticated,
+    Refused,
+    RequestRejected,
+    SelectorError,
+    StalePlan,
+    TimedOut,
+)
 from difyops.rotation.hands import Hands, NewValueRefused
 from difyops.rotation.kinds import OldUse
 from difyops.rotation.machine import Used
+from difyops.rotation.server_time import UNKNOWN, server_time
 from difyops.rotation.vault import OLD
 from difyops.secret_text import SecretText
 
+_SKEW = 5.0  # seconds: the key's time is the database's, which may differ a little from that of the Date header
+_LATE = 20.0  # seconds that a server may take longer over a request than we wait for its answer
 LAG = "the last use is written every 30 minutes, and never where the server's scheduler (beat) does not run"
 
 
@@ -27,6 +40,7 @@ class ServiceKeyRotator:
     """What both kinds share; a kind says where its keys are (``keys``) and how one is tried (``try_key``)."""
 
     needs_value = False
+    has_fields = False
     role = "admin"  # an editor may create keys but not delete them: the old one could never be retired
 
     def keys(self, instance: Instance, target: Any) -> Keys:
@@ -38,12 +52,12 @@ class ServiceKeyRotator:
         raise AssertionError("a kind says how a key is tried")
 
     async def create(self, hands: Hands) -> None:
-        """Create the new key; a key that was created by a process cut off is found by comparing the lists."""
-        keys = self._keys(hands)
-        if hands.memo("known") is None:
-            hands.note(known=[key.id for key in await keys.list()])
+        """Create the new key; one that was created by a process cut off is found by when it was made."""
         if hands.memo("new_id") is None:
             created = await self._created_already(hands)
+            if created is None and hands.memo("late"):
+                await self._wait_for_late(hands)
+                created = await self._created_already(hands)
             if created is None:
                 created = await self._create_key(hands)
             else:
@@ -59,8 +73,8 @@ class ServiceKeyRotator:
             raise NewValueRefused(f"The new key does not work: {error.message}", hint=error.hint) from error
 
     async def switch(self, hands: Hands) -> None:
-        """Remember when callers could switch; the instance accepts both keys."""
-        hands.note(switched_at=hands.bench.clock.now().timestamp())
+        """Remember when callers could switch, in the server's time; the instance accepts both keys."""
+        hands.note(switched_at=(await server_time(hands)).latest + float(hands.memo("ahead") or 0.0))
 
     async def use_again(self, hands: Hands) -> None:
         """Do nothing: the callers decide."""
@@ -100,13 +114,25 @@ class ServiceKeyRotator:
             await self.try_key(hands, held)
         except NotAuthenticated:
             return True
+        except Forbidden:  # the API was switched off meanwhile: the key itself was accepted
+            return False
         return False
 
     async def revert(self, hands: Hands) -> float:
-        """Delete the new key, but only after callers had time to read the old one again."""
+        """Delete the new key, but only after callers had time to read the old one again.
+
+        Raises:
+            StalePlan: the old key is gone, and callers may have the new one: they would be left with none.
+        """
         new = await self._new_if_any(hands)
         if new is None:
             return 0.0
+        is_out = hands.memo("handed_to") or hands.memo("switched_at")
+        if is_out and hands.target("old_id") and await self._old(hands) is None:
+            raise StalePlan(
+                "Somebody deleted the old key meanwhile; the new one is the only one that callers have, and stays.",
+                hint=f"Delete the key {new.id} in the web page when nobody needs it.",
+            )
         given_back = hands.memo("given_back_at")
         if given_back is not None:
             pause = min(hands.rotation.settings.handover, hands.rotation.settings.grace)
@@ -129,28 +155,52 @@ class ServiceKeyRotator:
         return self.keys(hands.instance, hands.rotation.target)
 
     async def _create_key(self, hands: Hands) -> Key:
+        """Ask for a key once. When it is asked is on disk before: only what is made then can be ours later."""
+        asks, time = list(hands.memo("asks") or ()), await server_time(hands)
+        window = [time.earliest - _SKEW, time.latest + _longest(hands) + _SKEW]
+        there = [key.id for key in await self._keys(hands).list() if not _is_made_in(key, asks)]
+        hands.note(known=there, asks=[*asks, window])
+        started = hands.bench.clock.monotonic()
         try:
-            return await hands.effect("create key", self._keys(hands).create)
-        except (RequestRejected, Forbidden):
-            hands.note(known=None)  # nothing was created: a key that appears from now on is somebody else's
+            created = await hands.effect("create key", self._keys(hands).create)
+        except TimedOut:
+            took = hands.bench.clock.monotonic() - started
+            hands.note(asks=[*asks, [window[0], time.latest + took + _LATE + _SKEW]], late=True)
             raise
+        except (AuthError, RequestRejected):
+            hands.note(asks=asks)  # nothing was created: a key that appears from now on is somebody else's
+            raise
+        if created.created_at is not None and not window[0] <= created.created_at <= window[1]:
+            # its times of keys are hours off, as where database and server differ in their time zone
+            hands.note(ahead=created.created_at - time.now)
+        return created
+
+    async def _wait_for_late(self, hands: Hands) -> None:
+        """Wait for a key that a slow server may still make: asked for again at once, there would be two."""
+        left = (hands.memo("asks") or [[0.0, 0.0]])[-1][1] - (await server_time(hands)).earliest
+        if 0 < left <= _longest(hands) + _LATE + 2 * (_SKEW + UNKNOWN):
+            await hands.bench.clock.sleep(left)
+        hands.note(late=None)
 
     async def _created_already(self, hands: Hands) -> Key | None:
         """Return the key that was made though its id was lost; ``None`` when none was.
 
+        Ours is a key that was not there before, was made while the server could be at one of our requests, and was
+        never used: nobody can have called with a key that was lost on the way here.
+
         Raises:
-            Refused: several appeared meanwhile, so that none can be called ours.
+            Refused: several are like that, so that none can be called ours.
         """
-        known = set(hands.memo("known") or ())
-        fresh = [key for key in await self._keys(hands).list() if key.id not in known]
+        asks, known = hands.memo("asks") or (), set(hands.memo("known") or ())
+        if not asks:
+            return None
+        fresh = [key for key in await self._keys(hands).list() if key.id not in known and _is_made_in(key, asks)]
         if len(fresh) > 1:
             listed = ", ".join(key.id for key in fresh)
-            raise Refused(f"{len(fresh)} keys appeared since this rotation began; which one is ours? {listed}")
+            raise Refused(f"{len(fresh)} keys were made while one was asked for; which one is ours? {listed}")
         return fresh[0] if fresh else None
 
     async def _new_if_any(self, hands: Hands) -> Key | None:
-        if hands.memo("known") is None:
-            return None
         if hands.memo("new_id") is None:
             return await self._created_already(hands)
         return await self._key(hands, str(hands.memo("new_id")))
@@ -185,6 +235,18 @@ def old_key(keys: tuple[Key, ...], wanted: str | None) -> Key | None:
             hint="Delete one that is not in use in the web page first.",
         )
     return chosen[0] if chosen else None
+
+
+def _longest(hands: Hands) -> float:
+    """Return for how many seconds a request to create a key may be under way: until it is given up."""
+    options = hands.instance.transport.options
+    return options.connect + options.read
+
+
+def _is_made_in(key: Key, asks: Sequence[Sequence[float]]) -> bool:
+    made = key.created_at
+    is_ours = made is not None and any(first <= made <= last for first, last in asks)
+    return is_ours and key.last_used_at is None
 
 
 def key_words(key: Key) -> str:

@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 
-from difyops import credentials
 from difyops.errors import AnswerIsNo, CredentialError, DifyopsError
-from difyops.rotation.deliver import deliver
+from difyops.rotation.deliver import deliver, give_back
 from difyops.rotation.hands import Hands, NewValueRefused
 from difyops.rotation.kinds import Kind
 from difyops.rotation.machine import Action, Health, Used
@@ -37,7 +36,10 @@ async def _create(hands: Hands, kind: Kind) -> None:
         reference = hands.rotation.settings.value_from
         if reference is None:
             raise NewValueRefused("The new value was never received; nothing was changed.")
-        hands.vault.keep(NEW, await credentials.resolve_async(reference))
+        hands.vault.keep(NEW, await hands.resolve(reference))
+    also = hands.rotation.settings.also_from
+    if also and not hands.vault.others():
+        hands.vault.keep_others({name: await hands.resolve(reference) for name, reference in also.items()})
     await kind.create(hands)
 
 
@@ -47,8 +49,7 @@ async def _distribute(hands: Hands, kind: Kind) -> None:
     value = await kind.new_value(hands)
     if value is None:
         raise CredentialError("There is no new value to hand out.")
-    hands.note(handed_out=True)
-    await deliver(hands, value, what="the new value")
+    await deliver(hands, value)
 
 
 async def _test(hands: Hands, kind: Kind) -> None:
@@ -100,6 +101,7 @@ async def _watch(hands: Hands, kind: Kind) -> None:
         health=str(health),
         sick_rounds=sick_rounds,
         last_round=began,
+        round_ended=hands.bench.clock.now().timestamp(),
         rounds=int(hands.memo("rounds") or 0) + 1,
         probed=[_plain(result) for result in results],
         old_in_use=bool(use and use.in_use),
@@ -131,10 +133,10 @@ async def _confirm(hands: Hands, kind: Kind) -> None:
 
 async def _revert(hands: Hands, kind: Kind) -> None:
     """Give callers the old value back, then take the new secret back."""
-    if hands.memo("handed_out") and hands.memo("given_back_at") is None:
+    if hands.memo("handed_to") and hands.memo("given_back_at") is None:
         old = await kind.old_value(hands)
         if old is not None:
-            await deliver(hands, old, what="the old value again")
+            await give_back(hands, old)
             hands.note(given_back_at=hands.bench.clock.now().timestamp())
     pause = await kind.revert(hands)
     if pause > 0:

@@ -12,6 +12,7 @@ import hmac
 import json
 import secrets
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from difyops import atomic_file, credentials
 from difyops.errors import CredentialError, StoreError
 from difyops.secret_text import SecretText
 
-NEW, OLD = "new", "old"
+NEW, OLD, OTHERS = "new", "old", "others"
 FILE, KEYRING = "file", "keyring"
 _SERVICE = "difyops-rotation"
 
@@ -50,6 +51,17 @@ class Vault:
             if self.hold == FILE and (self.folder / name).exists():
                 raise StoreError(f"The held value {self.folder / name} cannot be read: {error.message}") from error
             return None
+
+    def keep_others(self, others: Mapping[str, SecretText]) -> None:
+        """Hold the other secrets of a credential by field, as one."""
+        if others:
+            self.keep(OTHERS, SecretText(json.dumps({name: value.reveal() for name, value in others.items()})))
+
+    def others(self) -> dict[str, SecretText]:
+        """Return the other secrets of a credential by field; empty when none are held."""
+        held = self.get(OTHERS)
+        found = json.loads(held.reveal()) if held else {}
+        return {str(name): SecretText(str(value)) for name, value in found.items()}
 
     def keep_document(self, name: str, document: dict[str, Any]) -> None:
         """Hold a JSON document (always a private file: it can be large)."""
@@ -86,7 +98,7 @@ class Vault:
 
     def clear(self) -> None:
         """Remove everything that is held; twice is fine."""
-        for name in (NEW, OLD):
+        for name in (NEW, OLD, OTHERS):
             self.forget(name)
         if self.folder.exists():
             shutil.rmtree(self.folder)

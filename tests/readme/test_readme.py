@@ -50,9 +50,9 @@ def place(tmp_path: Path, emulator: Emulator, url: str) -> dict[str, str]:
     command = binaries / "difyops"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m difyops "$@"\n')
     command.chmod(0o755)
-    token = tmp_path / "token.txt"
-    token.write_text("a-made-up-token\n")
-    token.chmod(0o600)
+    for name, text in (("token.txt", "a-made-up-token"), ("new-token.txt", "another-made-up-token")):
+        (tmp_path / name).write_text(f"{text}\n")
+        (tmp_path / name).chmod(0o600)
     subprocess.run(["git", "init", "-q", "--bare", str(tmp_path / "backup.git")], check=True)
     return {
         **os.environ,

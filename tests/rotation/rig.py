@@ -97,7 +97,7 @@ class Rig:
             bench,
             Reading(bench.instance),
             (case.kind, Wanted(arguments=case.arguments)),
-            asked or Asked(no_probe=True),
+            dataclasses.replace(asked or Asked(no_probe=True), by_hand=True),
             Policy(),
         )
         found = planned.settings

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+import pytest
+
 from difyops.emulator import Emulator
-from difyops.rotation.engine import Driver, begin
+from difyops.emulator.store import Trigger
+from difyops.rotation.engine import Driver, begin, turn_back
 from difyops.rotation.machine import State
 from difyops.rotation.prepare import Asked
 from difyops.rotation.record import ProbeSpec
@@ -135,6 +139,103 @@ def set_memory(console: Console, value: str) -> None:
     parts = ("graph", "features", "environment_variables", "hash")
     body = {part: draft[part] for part in parts}
     console.call("POST", path, {**body, "conversation_variables": [{**memory, "description": ""}]})
+
+
+class Killed(BaseException):
+    """The process ended here."""
+
+
+@pytest.mark.parametrize("is_on", [True, False], ids=["on", "off"])
+@pytest.mark.parametrize("way", ["forward", "back"])
+async def test_a_trigger_that_a_publication_switched_keeps_its_status_after_a_kill(
+    way: str, is_on: bool, rig: Rig, emulator: Emulator, console: Console
+) -> None:
+    trigger = hooked(emulator, console)
+    trigger.enabled = is_on
+
+    def dies(name: str) -> None:
+        if name == "after publish":
+            trigger.enabled = not is_on  # as a server that makes them anew does
+            raise Killed
+
+    if way == "forward":
+        with pytest.raises(Killed):
+            await rig.rotate(HOOKED, checkpoint=dies)
+    else:
+        driven = await rig.rotate(HOOKED, wait=False, grace=3600.0)
+        async with rig.bench(dies) as bench:
+            with pytest.raises(Killed):
+                await Driver(bench).drive(await turn_back(bench, driven.rotation))
+    final = await rig.resume()
+    assert final
+    assert final.rotation.state is (State.DONE if way == "forward" else State.ROLLED_BACK)
+    assert trigger.enabled == is_on
+
+
+async def test_a_trigger_that_a_colleague_switches_while_nothing_was_published_stays_as_they_left_it(
+    rig: Rig, emulator: Emulator, console: Console
+) -> None:
+    trigger = hooked(emulator, console)
+
+    def dies(name: str) -> None:
+        if name == "before publish":
+            raise Killed
+
+    with pytest.raises(Killed):
+        await rig.rotate(HOOKED, checkpoint=dies)
+    trigger.enabled = False
+    async with rig.bench() as bench:
+        await Driver(bench).drive(await turn_back(bench, bench.journal.open()[0]))
+    assert not trigger.enabled
+
+
+HOOKED = dataclasses.replace(CASES["env"], arguments=("wf-hook", "API_TOKEN"))
+
+
+def hooked(emulator: Emulator, console: Console) -> Trigger:
+    """Give wf-hook the variable, live, and return its trigger."""
+    path = f"/apps/{console.app_id('wf-hook')}/workflows"
+    draft = console.call("GET", f"{path}/draft")
+    token = {"id": "0b7d2f60-3f0e-4c1e-9d53-1f8f4f8f0003", "name": "API_TOKEN", "value_type": "secret"}
+    body = {part: draft[part] for part in ("graph", "features", "conversation_variables", "hash")}
+    body["environment_variables"] = [{**token, "value": HOOKED.old, "description": ""}]
+    console.call("POST", f"{path}/draft", body)
+    console.call("POST", f"{path}/publish", {"marked_name": "", "marked_comment": ""})
+    return next(iter(emulator.app_named("wf-hook").triggers.values()))
+
+
+async def test_a_version_with_an_edit_that_slipped_in_is_taken_back_after_a_kill_too(
+    rig: Rig, emulator: Emulator, console: Console
+) -> None:
+    def colleague(name: str) -> None:
+        if name == "before publish":
+            console.edit_draft("wf-llm", "slipped in")
+        if name == "after publish":
+            raise Killed
+
+    with pytest.raises(Killed):
+        await rig.rotate(CASES["env"], checkpoint=colleague)
+    final = await rig.resume()
+    app = emulator.app_named("wf-llm")
+    assert final
+    assert final.rotation.state is State.ROLLED_BACK
+    assert app.live
+    assert app.live.graph["nodes"][0]["data"]["title"] not in ("slipped in", "a colleague's title")
+    assert app.live.env["API_TOKEN"] == CASES["env"].old
+
+
+async def test_the_way_back_works_after_the_former_version_was_deleted(rig: Rig, emulator: Emulator) -> None:
+    app = emulator.app_named("wf-llm")
+    assert app.live
+    former = app.live.id
+    driven = await rig.rotate(CASES["env"], wait=False, grace=3600.0)
+    app.versions[:] = [version for version in app.versions if version.id != former]
+    async with rig.bench() as bench:
+        driven = await Driver(bench).drive(await turn_back(bench, driven.rotation))
+    assert driven.rotation.state is State.ROLLED_BACK, driven.rotation
+    assert app.live
+    assert app.live.env["API_TOKEN"] == CASES["env"].old
+    assert not list((rig.state / "rotation-secrets").glob("*"))
 
 
 async def test_a_rollback_by_somebody_else_during_the_grace_period_parks_it(

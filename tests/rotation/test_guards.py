@@ -52,7 +52,7 @@ async def test_a_key_that_a_colleague_creates_in_the_last_free_place_is_theirs(
 
     async with rig.bench(colleague) as bench:
         wanted = ("app-key", Wanted(arguments=("wf-echo",), credential=first))
-        planned = await prepare(bench, Reading(bench.instance), wanted, Asked(no_probe=True), Policy())
+        planned = await prepare(bench, Reading(bench.instance), wanted, Asked(no_probe=True, by_hand=True), Policy())
         driven = await Driver(bench).drive(await begin(bench, planned, None))
     assert driven.rotation.state is State.ROLLED_BACK
     assert [console.status(key) for key in theirs] == [200]
@@ -154,6 +154,34 @@ async def test_words_that_do_not_fit_the_kind_are_refused(rig: Rig) -> None:
             await rig.plan(bench, Case(kind="env", arguments=("wf-llm", "NOPE")))
         with pytest.raises(UsageError, match="cannot be written"):
             await rig.plan(bench, CASES["app-key"], Asked(deliver=("env:X",), no_probe=True))
+
+
+async def test_a_value_that_is_live_already_is_no_rotation(rig: Rig, emulator: Emulator) -> None:
+    same = Case(kind="env", arguments=("wf-llm", "API_TOKEN"), new=CASES["env"].old)
+    live = emulator.app_named("wf-llm").live
+    driven = await rig.rotate(same)
+    assert driven.rotation.state is State.ROLLED_BACK
+    assert "is live" in str(driven.rotation.went_back)
+    assert emulator.app_named("wf-llm").live is live
+
+
+@pytest.mark.parametrize("kind", ["string", "number"])
+async def test_only_a_variable_that_can_hold_a_secret_is_rotated(kind: str, rig: Rig, console: Console) -> None:
+    path = f"/apps/{console.app_id('flow-chat')}/workflows"
+    draft = console.call("GET", f"{path}/draft")
+    variable = {"id": "0b7d2f60-3f0e-4c1e-9d53-1f8f4f8f0002", "name": "LIMIT", "value_type": kind, "description": ""}
+    body = {part: draft[part] for part in ("graph", "features", "conversation_variables", "hash")}
+    body["environment_variables"] = [{**variable, "value": 7 if kind == "number" else "seven"}]
+    console.call("POST", f"{path}/draft", body)
+    console.call("POST", f"{path}/publish", {"marked_name": "", "marked_comment": ""})
+    case = Case(kind="env", arguments=("flow-chat", "LIMIT"), new="canary-limit-0001")
+    async with rig.bench() as bench:
+        if kind == "number":
+            with pytest.raises(SelectorError, match="no variable"):
+                await rig.plan(bench, case)
+        else:
+            planned = await rig.plan(bench, case)
+            assert any("not a secret variable" in warning for warning in planned.warnings)
 
 
 class Jumping(SystemClock):

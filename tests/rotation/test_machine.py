@@ -31,14 +31,14 @@ facts = st.builds(
     sick_rounds=st.integers(0, 4),
     round_in=seconds,
     grace_left=seconds,
-    proved_late=st.booleans(),
+    proof_is_fresh=st.booleans(),
     old_in_use=st.booleans(),
     forced=st.booleans(),
     poll_in=seconds,
     old_refused=st.booleans(),
     reverted=st.booleans(),
 )
-GOOD = Facts(used=Used.NEW, health=Health.HEALTHY, proved_late=True, old_refused=True, reverted=True)
+GOOD = Facts(used=Used.NEW, health=Health.HEALTHY, proof_is_fresh=True, old_refused=True, reverted=True)
 
 
 @given(st.sampled_from(list(State)), facts)
@@ -50,7 +50,7 @@ def test_the_old_secret_is_retired_only_when_the_new_one_is_used_the_grace_is_ov
         assert state is State.GRACE
         assert known.used is Used.NEW
         assert known.grace_left <= 0
-        assert known.proved_late
+        assert known.proof_is_fresh
         assert known.sick_rounds == 0
         assert known.forced or (not known.old_in_use and known.health is not Health.INCONCLUSIVE)
 
@@ -60,6 +60,13 @@ def test_nothing_turns_back_once_the_old_secret_is_retired(state: State, known: 
     if next_step(state, known).action is Action.TURN_BACK:
         assert may_turn_back(state, known.parked_from)
         assert state not in (State.RETIRED, State.DONE, State.ROLLED_BACK)
+
+
+@given(facts)
+def test_after_a_long_pause_somebody_looks_before_the_old_secret_is_retired(known: Facts) -> None:
+    ready = replace(GOOD, grace_left=min(0.0, known.grace_left), health=known.health, forced=known.forced)
+    step = next_step(State.GRACE, replace(ready, proof_is_fresh=False, round_in=0.0))
+    assert step.action is Action.WATCH
 
 
 @given(st.sampled_from(list(State)), facts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from difyops.api.service import InputField, check_inputs
 from difyops.cli.door import seconds
 from difyops.dsl.secrets import Spot
 from difyops.errors import UsageError
-from difyops.rotation.credential_rotator import _name_for
+from difyops.rotation.credential_choice import name_for
 from difyops.rotation.facts import gather
 from difyops.rotation.inventory import variable_name
 from difyops.rotation.journal import folded
@@ -110,13 +111,8 @@ async def test_every_beginning_of_a_journal_is_a_rotation_that_can_go_on(rig: Ri
     assert [order.index(state) for state in states] == sorted(order.index(state) for state in states)
 
 
-@given(
-    st.floats(0.1, 1e5),
-    st.floats(-1e6, 1e6, allow_nan=False),
-    st.integers(0, 9),
-)
-def test_no_clock_makes_a_wait_longer_than_what_was_asked_for(grace: float, jump: float, failures: int) -> None:
-    rotation = Rotation(
+def in_grace(grace: float) -> Rotation:
+    return Rotation(
         id="a",
         kind="env",
         subject="env/a",
@@ -127,23 +123,40 @@ def test_no_clock_makes_a_wait_longer_than_what_was_asked_for(grace: float, jump
         target={},
         settings=Settings(grace=grace),
         state=State.GRACE,
-        memo={"grace_until": NOW.timestamp() + grace, "last_round": NOW.timestamp()},
-        failures=failures,
         started=NOW,
         updated=NOW,
     )
+
+
+@given(
+    st.floats(0.1, 1e5),
+    st.floats(-1e6, 1e6, allow_nan=False),
+    st.integers(0, 9),
+)
+def test_no_clock_makes_a_wait_longer_than_what_was_asked_for(grace: float, jump: float, failures: int) -> None:
+    memo = {"grace_until": NOW.timestamp() + grace, "last_round": NOW.timestamp()}
+    rotation = replace(in_grace(grace), memo=memo, failures=failures)
     facts = gather(rotation, NOW + timedelta(seconds=jump))
     assert facts.grace_left <= grace
     assert 0 <= facts.round_in <= 60
     assert 0 <= facts.poll_in <= 30
 
 
+@given(st.integers(-10_000, 10_000), st.integers(0, 1_000), st.integers(-10_000, 10_000) | st.sampled_from([300, 301]))
+def test_a_proof_is_fresh_only_after_the_grace_period_and_for_five_minutes(began: int, took: int, later: int) -> None:
+    over = NOW.timestamp()
+    memo = {"grace_until": over, "last_round": over + began, "round_ended": over + began + took}
+    rotation = replace(in_grace(10.0), memo=memo)
+    facts = gather(rotation, NOW + timedelta(seconds=began + took + later))
+    assert facts.proof_is_fresh == (began >= 0 and 0 <= later <= 300)
+
+
 @given(st.text(min_size=1, max_size=30))
 def test_names_of_new_credentials_fit_the_server_and_do_not_grow(name: str) -> None:
-    once = _name_for(name, "0123456789ab")
+    once = name_for(name, "0123456789ab")
     assert len(once) <= 30
     assert once.endswith(" r012345")
-    assert len(_name_for(once, "ba9876543210")) == len(once)
+    assert len(name_for(once, "ba9876543210")) == len(once)
 
 
 def test_later_rules_win_and_deliveries_are_found_by_address() -> None:
@@ -151,9 +164,10 @@ def test_later_rules_win_and_deliveries_are_found_by_address() -> None:
         {
             "secrets": {
                 "rotate_every": "90d",
+                "failures": 4,
                 "rules": [
                     {"match": "app-key/*", "rotate_every": "30d"},
-                    {"match": "app-key/support-*", "grace": "1h", "probe": ["support-bot"]},
+                    {"match": "app-key/support-*", "grace": "1h", "probe": ["support-bot"], "failures": 3},
                 ],
             },
             "deliver": {"app-key/support-bot": "keyring:a/b"},
@@ -164,6 +178,7 @@ def test_later_rules_win_and_deliveries_are_found_by_address() -> None:
     assert (rule.rotate_every, rule.grace, rule.probes) == (30 * 86400, 3600, ("support-bot",))
     assert rule.deliver == ("keyring:a/b",)
     assert policy.for_address("env/x/Y").rotate_every == 90 * 86400
+    assert [policy.for_address(at).failures for at in ("env/x/Y", "app-key/support-bot")] == [4, 3]
 
 
 NAMES = st.text(min_size=1)

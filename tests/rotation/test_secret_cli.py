@@ -14,12 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from difyops import atomic_file
 from difyops.clock import SystemClock
 from difyops.emulator import Emulator
+from difyops.ledger import Ledger
 from tests.conftest import Cli
 from tests.rotation.rig import CASES, PROVIDER, Console, count_of, value_in_use
 
 NEW = CASES["provider"].new
+RULES = "failures: 4, rules: [{match: 'provider/*', failures: 3}]"
 
 
 @pytest.fixture
@@ -232,6 +235,9 @@ def test_a_policy_in_the_configuration_says_where_a_key_goes_and_what_is_probed(
         "secrets: {rotate_evry: 90d}",
         "secrets: {rotate_every: often}",
         "secrets: {hold: nowhere}",
+        "secrets: {failures: 0}",
+        "secrets: {failures: often}",
+        "secrets: {rules: [{match: x, failures: true}]}",
         "secrets: {rules: [{rotate_every: 90d}]}",
         "secrets: {probes: {wf-echo: {inputs: 7}}}",
         "deliver: {x: 'env:NAME'}",
@@ -268,6 +274,38 @@ def test_a_terminal_that_closes_in_the_grace_period_loses_nothing(at: str, cli: 
     assert count_of(emulator, "provider") == 1
 
 
+@pytest.mark.slow
+def test_a_rotation_that_another_terminal_takes_back_did_not_succeed(at: str, cli: Cli, emulator: Emulator) -> None:
+    words = ["--value-from", "env:NEW_KEY", "--grace", "1h", "--yes", "--no-probe", "-o", "json"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "difyops", "secret", "rotate", "provider", PROVIDER, *words],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    for _ in range(200):
+        if [row["state"] for row in cli("secret", "status", "-o", "json").json["data"]] == ["grace"]:
+            break
+        time.sleep(0.1)
+    assert cli("secret", "revert", "--yes").code == 0
+    said, _ = process.communicate(timeout=20)
+    assert process.returncode == 5
+    assert json.loads(said)["data"]["state"] == "rolled_back"
+    assert value_in_use(emulator, "provider") == "sk-good-1"
+
+
+def test_cron_leaves_alone_what_another_process_works_on(at: str, cli: Cli, emulator: Emulator) -> None:
+    words = ("--value-from", "env:NEW_KEY", "--grace", "100ms", "--yes", "--no-probe", "--detach")
+    assert cli("secret", "rotate", "provider", PROVIDER, *words).code == 0
+    (path,) = (Path(os.environ["DIFYOPS_STATE"]) / "rotation-locks").glob("*.lock")
+    with atomic_file.lock(path, holding="the secrets"):
+        ran = cli("secret", "resume", "--due", "-o", "json")
+        assert ran.code == 0, ran.err
+        assert any("left alone" in warning for warning in ran.json["warnings"])
+        assert cli("secret", "resume").code == 8
+    assert count_of(emulator, "provider") == 2
+
+
 def test_a_command_that_receives_a_secret_gets_no_other_in_its_environment(
     at: str, cli: Cli, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -289,6 +327,48 @@ def test_a_key_that_nobody_is_handed_is_warned_of(at: str, cli: Cli, tmp_path: P
     words = ("secret", "rotate", "app-key", "wf-echo", "--dry-run")
     assert "Nobody is handed the new key" in cli(*words).err
     assert "Nobody is handed the new key" not in cli(*words, "--deliver", f"file:{tmp_path / 'key'}").err
+
+
+def test_a_key_that_nobody_is_handed_is_refused_where_nobody_answers(at: str, cli: Cli, emulator: Emulator) -> None:
+    ran = cli("secret", "rotate", "app-key", "wf-echo", "--yes", "--no-probe", "-o", "json")
+    assert ran.code == 8
+    assert "--deliver" in ran.json["error"]["hint"]
+    assert "--by-hand" in ran.json["error"]["hint"]
+    assert count_of(emulator, "app-key") == 1
+
+
+def test_a_key_that_a_person_brings_to_its_callers_is_rotated(at: str, cli: Cli, emulator: Emulator) -> None:
+    before = value_in_use(emulator, "app-key")
+    words = ("--by-hand", "--yes", "--no-probe", "--grace", "100ms", "-o", "json")
+    ran = cli("secret", "rotate", "app-key", "wf-echo", *words)
+    assert ran.code == 0, ran.err
+    assert any("Nobody is handed" in warning for warning in ran.json["warnings"])
+    assert value_in_use(emulator, "app-key") != before
+
+
+def test_a_first_key_takes_nothing_from_anybody(at: str, cli: Cli, emulator: Emulator, console: Console) -> None:
+    old = emulator.app_named("wf-echo").keys[0]
+    console.call("DELETE", f"/apps/{console.app_id('wf-echo')}/api-keys/{old.id}")
+    ran = cli("secret", "rotate", "app-key", "wf-echo", "--yes", "--no-probe", "--grace", "100ms")
+    assert ran.code == 0, ran.err
+    assert count_of(emulator, "app-key") == 1
+
+
+@pytest.mark.parametrize(
+    ("rules", "words", "failures"),
+    [("", (), 2), ("failures: 4", (), 4), ("failures: 4", ("--failures", "1"), 1), (RULES, (), 3)],
+)
+def test_how_many_failed_checks_turn_back_is_said_by_flag_rule_or_default(
+    rules: str, words: tuple[str, ...], failures: int, at: str, cli: Cli
+) -> None:
+    if rules:
+        configured(f"secrets: {{{rules}}}\n")
+    given = ("--value-from", "env:NEW_KEY", "--no-probe", "--grace", "1h", "--detach", "--yes")
+    assert cli("secret", "rotate", "provider", PROVIDER, *given, *words).code == 0
+    with Ledger.open(Path(os.environ["DIFYOPS_STATE"]) / "ledger.sqlite3") as ledger:
+        begun = ledger.events("rotation.begun")[0].data["settings"]
+    assert isinstance(begun, dict)
+    assert begun["sick_limit"] == failures
 
 
 def test_canaries_show_nowhere(at: str, cli: Cli, emulator: Emulator, tmp_path: Path) -> None:

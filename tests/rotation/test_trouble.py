@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+from pathlib import Path
 
 import pytest
 
 from difyops.emulator import Emulator
-from difyops.rotation.engine import Driver, again, turn_back
+from difyops.errors import Refused
+from difyops.rotation.engine import Driver, again, begin, turn_back
+from difyops.rotation.journal import Journal
 from difyops.rotation.machine import Action, Health, State
 from difyops.rotation.prepare import Asked
+from difyops.rotation.record import ProbeSpec
+from difyops.secret_text import SecretText
 from tests.rotation.rig import CASES, PROVIDER, Case, Console, Rig, count_of, value_in_use
 
 PROBED = Asked(probes=("wf-llm",))
@@ -121,11 +127,30 @@ async def test_a_deleted_key_is_called_until_it_is_refused(kind: str, rig: Rig, 
     assert waited > 1.0
 
 
-async def test_an_unreachable_place_turns_back_before_callers_lose_anything(rig: Rig, emulator: Emulator) -> None:
+async def test_an_unreachable_place_turns_back_before_callers_lose_anything(
+    rig: Rig, emulator: Emulator, tmp_path: Path
+) -> None:
     before = value_in_use(emulator, "app-key")
-    driven = await rig.rotate(CASES["app-key"], Asked(deliver=("keyring:nobody/home",), no_probe=True))
-    assert driven.rotation.state in (State.ROLLED_BACK, State.PARKED)
-    assert before in {key.token for key in emulator.app_named("wf-echo").keys}
+    reached, plain_file = tmp_path / "key", tmp_path / "no-folder"
+    plain_file.write_text("")
+    for place in ("keyring:nobody/home", f"file:{plain_file}/key"):
+        reached.write_text(before)
+        reached.chmod(0o600)
+        driven = await rig.rotate(CASES["app-key"], Asked(deliver=(f"file:{reached}", place), no_probe=True))
+        assert driven.rotation.state is State.ROLLED_BACK, driven.rotation
+        assert reached.read_text().strip() == before
+        assert [key.token for key in emulator.app_named("wf-echo").keys] == [before]
+
+
+async def test_a_command_that_fails_to_take_a_key_is_offered_the_old_one_again(
+    rig: Rig, emulator: Emulator, tmp_path: Path
+) -> None:
+    before, script, taken = value_in_use(emulator, "app-key"), tmp_path / "take.sh", tmp_path / "taken"
+    script.write_text(f"#!/bin/sh\ncat > {taken}\ngrep -q {before} {taken}\n")  # takes it, and fails for a new one
+    script.chmod(0o700)
+    driven = await rig.rotate(CASES["app-key"], Asked(deliver=(f"cmd:{script}",), no_probe=True))
+    assert driven.rotation.state is State.ROLLED_BACK, driven.rotation
+    assert taken.read_text() == before
 
 
 async def test_a_server_error_in_the_middle_is_tried_again(rig: Rig, emulator: Emulator) -> None:
@@ -161,9 +186,9 @@ async def test_an_old_key_still_in_use_is_kept_until_somebody_forces_it(
 ) -> None:
     old = emulator.app_named("wf-echo").keys[0]
     driven = await rig.rotate(CASES["app-key"], wait=False, grace=3600.0)
-    await asyncio.sleep(1.1)
+    await asyncio.sleep(2.2)  # the server's time is known to a second
     assert console.status(old.token) == 200
-    await asyncio.sleep(3.2)  # last uses are written every half hour of server time
+    await asyncio.sleep(3.1)  # last uses are written every half hour of server time
     async with rig.bench() as bench:
         bench.journal.write(driven.rotation, "note", memo={"grace_until": 1.0, "last_round": 0.5})
         held = await Driver(bench, wait=False).drive(driven.rotation)
@@ -189,3 +214,94 @@ async def test_a_node_that_names_the_old_tool_credential_keeps_it_alive(
     assert driven.step.action is Action.HOLD
     assert "wf-echo" in str(driven.rotation.memo["old_use"])
     assert count_of(emulator, "tool") == 2
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+async def test_as_many_failed_checks_as_were_asked_for_turn_back(limit: int, rig: Rig, emulator: Emulator) -> None:
+    driven = await rig.rotate(CASES["provider"], PROBED, wait=False, grace=12.0, sick_limit=limit)
+    emulator.control.revoke(CASES["provider"].new)
+    async with rig.bench() as bench:
+        driven = await Driver(bench).drive(driven.rotation)
+    assert driven.rotation.state is State.ROLLED_BACK
+    assert f"failed {limit} times" in str(driven.rotation.went_back)
+
+
+async def test_an_answer_that_comes_too_late_is_a_failed_check(rig: Rig, emulator: Emulator) -> None:
+    app = emulator.app_named("wf-llm")
+    slow = ProbeSpec(app=app.id, name="wf-llm", max_seconds=0.5)
+    driven = await rig.rotate(CASES["provider"], wait=False, grace=3600.0, probes=(slow,), sick_limit=1)
+    assert driven.rotation.memo["health"] == Health.HEALTHY
+    emulator.control.delay(0.6)
+    async with rig.bench(lambda name: emulator.control.delay(0.0)) as bench:
+        bench.journal.write(driven.rotation, "note", memo={"last_round": 0.0})
+        driven = await Driver(bench).drive(driven.rotation)
+    assert driven.rotation.state is State.ROLLED_BACK
+    assert "more than 0.5 s" in str(driven.rotation.went_back)
+
+
+async def test_a_rotation_resumed_long_after_its_grace_period_is_looked_at_before_the_old_secret_dies(
+    rig: Rig, emulator: Emulator
+) -> None:
+    driven = await rig.rotate(CASES["provider"], PROBED, wait=False, grace=3600.0)
+    emulator.control.revoke(CASES["provider"].new)
+    hours_ago = {"grace_until": 1.0, "last_round": 2.0, "round_ended": 3.0}  # it was healthy then
+    async with rig.bench() as bench:
+        bench.journal.write(driven.rotation, "note", memo=hours_ago)
+        driven = await Driver(bench).drive(driven.rotation)
+    assert driven.rotation.state is State.ROLLED_BACK
+    assert value_in_use(emulator, "provider") == "sk-good-1"
+
+
+@pytest.mark.parametrize("kind", ["provider", "model", "tool"])
+async def test_a_new_credential_that_somebody_deletes_in_the_grace_period_brings_the_old_one_back(
+    kind: str, rig: Rig, emulator: Emulator
+) -> None:
+    driven = await rig.rotate(CASES[kind], wait=False, grace=3600.0, sick_limit=1)
+    provider, tool = emulator.instance.provider, emulator.instance.tool
+    match kind:
+        case "provider":
+            provider.credentials[:] = [one for one in provider.credentials if one is not provider.current]
+            provider.use(None)
+        case "model":
+            own = provider.custom[0]
+            own.credentials[:] = [one for one in own.credentials if one is not own.current]
+            own.current = None
+        case _:
+            tool.credentials[:] = [one for one in tool.credentials if not one.is_default]
+    async with rig.bench() as bench:
+        bench.journal.write(driven.rotation, "note", memo={"last_round": 0.0})
+        driven = await Driver(bench).drive(driven.rotation)
+    assert driven.rotation.state is State.ROLLED_BACK
+    assert value_in_use(emulator, kind) == CASES[kind].old
+
+
+async def test_a_rotation_is_never_gone_on_with_at_another_instance(rig: Rig, emulator: Emulator) -> None:
+    await rig.rotate(CASES["provider"], wait=False, grace=0.1)
+    with emulator.listening() as moved, pytest.raises(Refused, match="another instance"):
+        await dataclasses.replace(rig, url=moved).resume()
+    assert count_of(emulator, "provider") == 2
+
+
+async def test_a_value_is_looked_for_where_it_was_held_when_the_rotation_began(rig: Rig, emulator: Emulator) -> None:
+    async with rig.bench() as bench:
+        planned = await rig.plan(bench, CASES["provider"])
+        rotation = await begin(bench, planned, SecretText(CASES["provider"].new))
+        here = dataclasses.replace(bench, hold="keyring")  # the configuration was changed meanwhile
+        driven = await Driver(here).drive(rotation)
+    assert driven.rotation.state is State.DONE
+
+
+async def test_a_secret_that_was_rotated_has_an_age_also_after_a_kill_at_the_very_end(rig: Rig) -> None:
+    class Killed(BaseException):
+        """The process ended here."""
+
+    def ends(*_: object) -> None:
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Journal, "end", ends)
+        with pytest.raises(Killed):
+            await rig.rotate(CASES["provider"])
+    async with rig.bench() as bench:
+        assert not bench.journal.open()
+        assert [*bench.journal.finished()] == [f"provider/{PROVIDER}"]

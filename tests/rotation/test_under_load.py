@@ -49,11 +49,16 @@ async def test_no_call_is_lost_while_a_secret_is_rotated(
         use_model(console, "completion-basic")
     if case.kind == "tool":
         use_tool(console, "wf-echo")
+    if case.kind == "env":
+        use_variable(console, "wf-llm")
+        emulator.control.accept(case.old, case.new)
     callers = Callers(rig.url, rotated, other, rate=RATE)
     calling = asyncio.create_task(callers.run())
     await asyncio.sleep(0.3)
     emulator.control.mood("stale_switch")
     driven = await asyncio.wait_for(rig.rotate(case, Asked(deliver=deliver, no_probe=True), grace=0.5), 60)
+    if case.kind == "env":
+        emulator.control.accept(case.new)  # the old one is revoked where it came from
     await asyncio.sleep(0.3)
     callers.stop()
     await calling
@@ -64,6 +69,12 @@ async def test_no_call_is_lost_while_a_secret_is_rotated(
         assert isinstance(used, dict)
         assert used.get(case.old), "the load did not go through the old secret"
         assert used.get(case.new), "the load did not go through the new secret"
+    if case.kind == "env":
+        outside = emulator.control.counts()["outside"]
+        assert isinstance(outside, dict)
+        assert outside.get(case.old), "the load did not go through the old secret"
+        assert outside.get(case.new), "the load did not go through the new secret"
+        assert outside.get("refused", 0) == 0, "the service outside refused a value"
     assert callers.good > RATE * callers.seconds * 0.5, "the load was not what it should be"
 
 
@@ -91,6 +102,25 @@ def use_model(console: Console, app: str) -> None:
     config = console.call("GET", path)["model_config"]
     config["model"]["name"] = MODEL
     console.call("POST", f"{path}/model-config", config)
+
+
+def use_variable(console: Console, app: str) -> None:
+    """Let a workflow call a service outside with the secret variable, before anything else."""
+    path = f"/apps/{console.app_id(app)}/workflows"
+    draft = console.call("GET", f"{path}/draft")
+    edge = draft["graph"]["edges"][0]
+    data: dict[str, Any] = {"type": "http-request", "title": "call", "method": "get"}
+    data |= {"url": "https://outside.example.com/"}
+    data |= {"headers": "Authorization: Bearer {{#env.API_TOKEN#}}", "authorization": {"type": "no-auth"}}
+    draft["graph"]["nodes"].append({"id": "outside", "type": "custom", "data": data})
+    target, edge["target"] = edge["target"], "outside"
+    draft["graph"]["edges"].append({**edge, "id": "outside-next", "source": "outside", "target": target})
+    for item in draft["environment_variables"]:
+        if item["value_type"] == "secret":
+            item["value"] = "[__HIDDEN__]"
+    parts = ("graph", "features", "environment_variables", "conversation_variables", "hash")
+    console.call("POST", f"{path}/draft", {part: draft[part] for part in parts})
+    console.call("POST", f"{path}/publish", {"marked_name": "", "marked_comment": ""})
 
 
 def use_tool(console: Console, app: str) -> None:

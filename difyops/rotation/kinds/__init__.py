@@ -24,11 +24,16 @@ from difyops.secret_text import SecretText
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What a person asked for: the words after the kind, ``--field`` and ``--credential``."""
+    """What a person asked for: the words after the kind, ``--field``, ``--credential``, the fields of ``--also``.
+
+    ``known`` are the first six digits of the rotations that the journal of this machine knows.
+    """
 
     arguments: tuple[str, ...] = ()
     field: str | None = None
     credential: str | None = None
+    others: tuple[str, ...] = ()
+    known: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +45,12 @@ class OldUse:
 
 
 class Kind(Protocol):
-    """One kind of secret."""
+    """One kind of secret. ``needs_value``: it comes from outside; ``has_fields``: it is one field of a credential."""
 
     name: str
     arguments: tuple[str, ...]
     needs_value: bool
+    has_fields: bool
     role: str
 
     async def plan(self, instance: Instance, reading: Reading, wanted: Wanted) -> Planned:

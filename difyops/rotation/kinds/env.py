@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from difyops.api.instance import Instance
 from difyops.api.model import App
+from difyops.clock import iso
 from difyops.dsl.model import env_variables
-from difyops.errors import NotSupported, SelectorError, StalePlan
+from difyops.errors import NotSupported, Refused, SelectorError, StalePlan
 from difyops.rotation.hands import Hands, NewValueRefused
 from difyops.rotation.kinds import OldUse, Wanted
 from difyops.rotation.live_env import (
     Version,
     WrongVersionLive,
     give_way,
+    is_ours,
     publish_with,
     put_draft_back,
+    put_triggers_back,
     read_live,
     read_version,
+    rotating_until,
 )
 from difyops.rotation.machine import Health, Used
 from difyops.rotation.probe import probe_draft
@@ -24,6 +28,8 @@ from difyops.rotation.record import Planned
 from difyops.rotation.vault import NEW, OLD
 from difyops.secret_text import SecretText
 
+_TEXTS = ("secret", "string")  # a number holds no secret
+
 
 class Rotator:
     """``secret rotate env APP NAME --value-from REF``."""
@@ -31,6 +37,7 @@ class Rotator:
     name = "env"
     arguments = ("APP", "NAME")
     needs_value = True
+    has_fields = False
     role = "editor"
 
     async def plan(self, instance: Instance, reading: Reading, wanted: Wanted) -> Planned:
@@ -39,17 +46,26 @@ class Rotator:
         Raises:
             NotSupported: the mode has no variables, or the server cannot export a version (before 1.8.1), so that the
             other secrets of the live version could not be kept. SelectorError: nothing published, no such variable.
+            Refused: a rotation of another machine is in its grace period.
         """
         app, name = await reading.app(wanted.arguments[0]), wanted.arguments[1]
         if not app.has_workflow:
             raise NotSupported(f"{app.name!r} is a {app.mode} app; only workflows and chatflows have variables.")
         instance.capabilities.require("export_version", "Rotating a variable")
         live = await instance.console.published(app.id) if app.live_version else None
-        known = [str(item.get("name")) for item in (live.environment_variables if live else ())]
-        if live is None or name not in known:
-            has = ", ".join(sorted(known)) or "none"
+        known = {str(item.get("name")): item.get("value_type") for item in (live.environment_variables if live else ())}
+        if live is None or known.get(name) not in _TEXTS:
+            has = ", ".join(sorted(text for text, kind in known.items() if kind in _TEXTS)) or "none"
             raise SelectorError(f"The live version of {app.name!r} has no variable {name!r} (it has: {has}).")
+        until = rotating_until(live, name, wanted.known)
+        if until is not None and until > instance.transport.clock.now():
+            raise Refused(
+                f"A rotation begun on another machine published {name} and may go back until {iso(until)}.",
+                hint="Finish it there (secret resume or revert), or wait until then.",
+            )
         warnings = ["Old versions on the server keep the old value: rolling back to one brings it back."]
+        if known[name] != "secret":
+            warnings.append(f"{name} is not a secret variable: whoever may export the app sees it in clear.")
         return Planned(
             kind=self.name,
             subject=f"{self.name}/{app.id}/{name}",
@@ -83,15 +99,17 @@ class Rotator:
         ]
 
     async def create(self, hands: Hands) -> None:
-        """Look at the present value; keep it where the server could not bring it back itself."""
+        """Look at the present value, and hold it: the version that has it may be deleted in the web page."""
         if hands.memo("live_before") is None:
             live = await read_live(hands)
             old = live.value(hands.target("name"))
             if old is None:
                 raise StalePlan(f"The live version has no variable {hands.target('name')!r} any more.")
-            if not hands.instance.capabilities.can("restore_version"):
-                hands.vault.keep(OLD, old)
-            seals = {"old_fingerprint": hands.seal(old), "new_fingerprint": hands.seal(await self._new(hands))}
+            new = await self._new(hands)
+            if new == old:
+                raise NewValueRefused("The new value is the one that is live; nothing was changed.")
+            hands.vault.keep(OLD, old)
+            seals = {"old_fingerprint": hands.seal(old), "new_fingerprint": hands.seal(new)}
             hands.note(live_before=live.workflow.id, **seals)
 
     async def prove_new(self, hands: Hands) -> None:
@@ -105,7 +123,9 @@ class Rotator:
             hands.note(base=live.workflow.id)
             await self._published(hands, live, new)
         elif hands.memo("switched_live") is None:
+            await self._check_published(hands, live, new)
             hands.found_done("publish", version=live.workflow.id)
+            await put_triggers_back(hands, live)
         hands.note(switched_live=True)
         await put_draft_back(hands, old, new)
 
@@ -128,7 +148,7 @@ class Rotator:
         return OldUse(words="old versions on the server keep the old value; revoke it where it came from")
 
     async def retire(self, hands: Hands) -> None:
-        """Let go of the old value, where it is held."""
+        """Let go of the old value."""
         if hands.vault.get(OLD) is None:
             return
 
@@ -149,6 +169,7 @@ class Rotator:
         old = await self.old_value(hands)
         if old is None:
             raise StalePlan("The old value is not to be had any more.")
+        await put_triggers_back(hands, live)
         if hands.memo("wrong_live") == live.workflow.id:
             give_way(hands)
             await publish_with(hands, await read_version(hands, str(hands.memo("base"))), old, _at_once)
@@ -186,6 +207,19 @@ class Rotator:
         except WrongVersionLive:
             hands.note(wrong_live=(await read_live(hands)).workflow.id)
             raise
+
+    async def _check_published(self, hands: Hands, live: Version, new: SecretText) -> None:
+        """Look at a version that was published just before this rotation was cut off.
+
+        Raises:
+            WrongVersionLive: it is ours, and something else than this one value changed.
+        """
+        if hands.memo("base") is None or not is_ours(hands, live):
+            return
+        base = await read_version(hands, str(hands.memo("base")))
+        if not live.means(base.with_value(hands.target("name"), new)):
+            hands.note(wrong_live=live.workflow.id)
+            raise WrongVersionLive("What went live is not the former version with one value changed.")
 
     async def _new(self, hands: Hands) -> SecretText:
         new = hands.vault.get(NEW)

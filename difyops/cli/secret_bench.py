@@ -1,0 +1,137 @@
+"""What ``difyops secret`` hands to the rotation room: its workbench, its policy, the values behind references."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from difyops.cli.door import seconds
+from difyops.cli.session import Session
+from difyops.errors import UsageError
+
+if TYPE_CHECKING:
+    from difyops.api.instance import Instance
+    from difyops.rotation.hands import Workbench
+    from difyops.rotation.journal import Journal
+    from difyops.rotation.policy import Policy
+    from difyops.rotation.prepare import Asked
+    from difyops.secret_text import SecretText
+
+STDIN = "-"
+_KINDS = ("keyring", "env", "file", "cmd")
+
+
+def check_value(kind: str, asked: Asked) -> None:
+    """Refuse a value where the server makes it, and none where it does not. Raises UsageError."""
+    from difyops.rotation.kinds import kind_named
+
+    needs_value = kind_named(kind).needs_value
+    if needs_value and asked.value_from is None:
+        raise UsageError(
+            f"{kind} needs the new value.", hint="--value-from keyring:..., env:NAME, file:PATH, cmd:... or -"
+        )
+    if not needs_value and asked.value_from is not None:
+        raise UsageError(f"The server makes the value of a new {kind} itself; --value-from does not fit.")
+
+
+def also_from(given: Sequence[str]) -> dict[str, str]:
+    """Read ``FIELD=REF``, each field once."""
+    found: dict[str, str] = {}
+    for item in given:
+        name, equals, reference = item.partition("=")
+        if not name or not equals or reference.partition(":")[0] not in _KINDS:
+            raise UsageError(
+                f"--also {name if equals else '...'}: a field and a reference are expected.",
+                hint="--also FIELD=keyring:..., env:NAME, file:PATH or cmd:...",
+            )
+        if name in found:
+            raise UsageError(f"--also {name}: given twice.")
+        found[name] = reference
+    return found
+
+
+async def value_of(bench: Workbench, reference: str | None) -> SecretText | None:
+    """Return the value behind a reference, or of standard input for ``-`` (asked for at a terminal).
+
+    Raises:
+        CredentialError: the reference cannot be resolved. UsageError: standard input is empty.
+    """
+    from difyops import credentials
+    from difyops.secret_text import SecretText
+
+    if reference is None:
+        return None
+    if reference != STDIN:
+        return await credentials.resolve_async(reference, withheld=bench.withheld)
+    if sys.stdin.isatty():
+        return credentials.prompt("New value")
+    text = sys.stdin.read().rstrip("\r\n")
+    if not text:
+        raise UsageError("--value-from -: standard input is empty.")
+    return SecretText(text)
+
+
+def workbench(session: Session, instance: Instance) -> Workbench:
+    """Return the workbench of this run."""
+    from difyops.rotation.hands import OWN_VARIABLES, Workbench
+
+    return Workbench(
+        instance=instance,
+        journal=journal_of(session),
+        state=session.config.state,
+        actor=_actor(),
+        hold=policy_here(session).hold,
+        judge=_judge,
+        withheld=OWN_VARIABLES | frozenset(_variables(session)),
+    )
+
+
+def _actor() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a user id that has no name
+        return f"uid {os.getuid()}"
+
+
+def _variables(session: Session) -> Iterator[str]:
+    """Yield the environment variables that the configuration takes secrets from."""
+    contexts = session.config.contexts.values()
+    waiting: list[Any] = [
+        session.config.sections,
+        *(part for one in contexts for part in (one.password, one.admin_key)),
+    ]
+    while waiting:
+        match waiting.pop():
+            case dict() as mapping:
+                waiting.extend(mapping.values())
+            case list() as items:
+                waiting.extend(items)
+            case str() as text if text.startswith("env:"):
+                yield text.removeprefix("env:")
+
+
+def journal_of(session: Session) -> Journal:
+    """Return the journal of the context's rotations."""
+    from difyops.clock import SystemClock
+    from difyops.rotation.journal import Journal
+
+    return Journal(session.ledger, session.config.context(session.one_context()).name, SystemClock())
+
+
+def policy_here(session: Session) -> Policy:
+    """Return what the configuration asks of secrets. Raises ConfigError for a mistake in it."""
+    from difyops.rotation.policy import policy_of
+
+    return policy_of(session.config.sections, seconds)
+
+
+def _judge(schema: Any, value: Any) -> str | None:
+    """Judge an answer with the validation room: the first violation in words."""
+    from difyops.validation.judge import compile_schema
+
+    found = compile_schema(schema).violations(value)
+    return f"its answer does not fit the schema: {found[0][1].message}" if found else None
