@@ -137,6 +137,25 @@ def minute_text(moment: datetime, timezone: str) -> str:
     return moment.astimezone(_zone(timezone)).strftime("%Y-%m-%d %H:%M")
 
 
+def minute_texts(since: datetime, until: datetime, timezone: str) -> tuple[str, str]:
+    """Return two texts between which a server finds everything from ``since`` to ``until``.
+
+    In the hour that comes twice when the clocks go back a text means two moments, and servers take the later one (1.13:
+    the one in standard time); a bound that falls into it is moved out of it, for more rather than for less.
+    """
+    zone, hour = _zone(timezone), timedelta(hours=1)
+    while _comes_twice(since, zone):
+        since -= hour
+    while _comes_twice(until, zone):
+        until += hour
+    return minute_text(since, timezone), minute_text(until, timezone)
+
+
+def _comes_twice(moment: datetime, zone: ZoneInfo) -> bool:
+    minute = moment.astimezone(zone).replace(second=0, microsecond=0)
+    return minute.replace(fold=0).utcoffset() != minute.replace(fold=1).utcoffset()
+
+
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
@@ -233,10 +252,8 @@ async def _completions(
     instance: Instance, app: App, since: datetime, until: datetime, timezone: str
 ) -> AsyncIterator[Run]:
     path = f"/apps/{app.id}/completion-conversations"
-    dates: dict[str, str] = {
-        "start": minute_text(since, timezone),
-        "end": minute_text(until + timedelta(minutes=1), timezone),
-    }
+    start, end = minute_texts(since, until + timedelta(minutes=1), timezone)
+    dates: dict[str, str] = {"start": start, "end": end}
 
     async def fetch(params: Mapping[str, Any]) -> Any:
         return await instance.console.get(path, doing="list answers", **params, **dates)

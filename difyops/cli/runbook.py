@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from difyops.cli.door import command, group, seconds
 from difyops.cli.session import Session
-from difyops.errors import ConfigError, DifyopsError, Interrupted, UsageError
+from difyops.errors import DifyopsError, UsageError
 from difyops.outcome import Outcome
-
-if TYPE_CHECKING:
-    from difyops.config import Context
-    from difyops.runbook.acting import Consent
-    from difyops.runbook.model import Runbook
-    from difyops.runbook.record import RunRecord, StepRecord
-    from difyops.runbook.scene import Scene
 
 noun = group("Runbooks that run: checks and actions for on-call, cron and CI.")
 
-_GRACE = 5.0  # seconds that a run whose deadline passed has to write down its end
-_A_SECOND = timedelta(seconds=1)
 Which = Annotated[str, typer.Argument(metavar="RUNBOOK", help="Name, or path of a YAML file.")]
 
 
@@ -41,12 +30,13 @@ def list_(
 ) -> Outcome:
     """List the runbooks there are; with --since, past runs, newest first."""
     from difyops.render import runbook as views
+    from difyops.render.runbook_book import listed
     from difyops.runbook.history import runs
     from difyops.runbook.library import entries
 
     if since is None and runbook is None:
-        return views.listed(entries(session.config))
-    moment = _moment(since) if since else None
+        return listed(entries(session.config))
+    moment = None if since is None else _moment(since)
     return views.runs(runs(session.ledger, session.config.state, since=moment, runbook=runbook, limit=limit))
 
 
@@ -56,10 +46,10 @@ def show(
     runbook: Annotated[
         str | None, typer.Argument(metavar="RUNBOOK|CHECK|ACTION", help="A runbook, or a check or action.")
     ] = None,
-    checks: Annotated[bool, typer.Option("--checks", help="All checks and actions with their parameters.")] = False,
+    checks: Annotated[bool, typer.Option("--checks", help="All checks and actions, and what they need.")] = False,
 ) -> Outcome:
     """Show a runbook as a document to read, or what a check or an action does and takes."""
-    from difyops.render import runbook as views
+    from difyops.render import runbook_book as views
     from difyops.runbook.library import find
     from difyops.runbook.load import load
     from difyops.runbook.registry import tools
@@ -81,7 +71,7 @@ def lint(
     ] = None,
 ) -> Outcome:
     """Check runbooks without running them; names file, line and field. Exit 5 on a problem."""
-    from difyops.render import runbook as views
+    from difyops.render import runbook_book as views
     from difyops.runbook.library import entries, find
     from difyops.runbook.load import lint as look
 
@@ -114,56 +104,17 @@ def run(
     """Run a runbook. Exit 0 well, 5 a step failed, 8 nobody agreed to an action, 3 something was not measured."""
     if (runbook is None) == (undo is None):
         raise UsageError("Name a runbook, or --undo RUN.", hint="difyops runbook list")
-    formats = _formats(as_)
+    from difyops.cli.runbook_formats import formats_of, outcome, unknown
+    from difyops.cli.runbook_run import Wanted, carry_out
+
+    formats = formats_of(as_)
+    wanted = Wanted(runbook=runbook, undo=undo, given=tuple(given or ()), approve=tuple(approve or ()), act=act)
     try:
-        return _outcome(_run(session, (runbook, undo), (given, approve), act), formats, dry_run=session.dry_run)
+        return outcome(carry_out(session, wanted), formats, dry_run=session.dry_run)
     except DifyopsError as error:
         if ("nagios", None) not in formats:
             raise
-        return _unknown(error)
-
-
-def _run(
-    session: Session, what: tuple[str | None, str | None], given: tuple[list[str] | None, list[str] | None], act: bool
-) -> RunRecord:
-    """Find the runbook, or make the one that undoes a run, and run it."""
-    from difyops.runbook.library import find, is_own
-    from difyops.runbook.load import load
-    from difyops.runbook.undoing import undoing
-
-    runbook, undo = what
-    pairs, approve = given
-    if undo is not None:
-        from difyops.runbook.history import run as past
-
-        chosen, trusted, act = undoing(past(session.ledger, session.config.state, undo)), True, True
-    else:
-        path = find(session.config, str(runbook))
-        chosen, trusted = load(path), is_own(path)
-    unknown = sorted(set(approve or ()) - {"all", *(step.id for step in chosen.steps)})
-    if unknown:
-        raise UsageError(f"--approve {unknown[0]!r}: {chosen.name} has no such step.")
-    inputs = _inputs(chosen, pairs)
-    deadline, session.deadline = session.deadline, None
-    if deadline is not None:
-        session.deadline = deadline + _GRACE
-    began = datetime.now(UTC)
-    try:
-        return session.run(_ran(session, chosen, inputs, _consent(session, act, approve), deadline, trusted))
-    except Interrupted:
-        record = None if session.dry_run else _cut_off(session, chosen.name, began)
-        if record is None:
-            raise
-        return record  # what was done, and how to take it back, is what an interrupted person must see
-
-
-def _cut_off(session: Session, runbook: str, began: datetime) -> RunRecord | None:
-    """Return the record of the run that was interrupted; ``None`` when it had not begun."""
-    from difyops.runbook.history import runs
-    from difyops.runbook.record import INTERRUPTED
-
-    found = runs(session.ledger, session.config.state, since=began - _A_SECOND, runbook=runbook, limit=5)
-    return next((item for item in found if item.state == INTERRUPTED), None)
+        return unknown(error)
 
 
 @command(noun, "report")
@@ -210,153 +161,11 @@ def new(
     return Outcome(kind="runbook.new", data={"path": str(path)}, summary=f"wrote {path}", names=[str(path)])
 
 
-async def _ran(
-    session: Session, runbook: Runbook, inputs: dict[str, Any], consent: Consent, deadline: float | None, trusted: bool
-) -> RunRecord:
-    from difyops.render.progress import progress
-    from difyops.runbook.engine import RunOptions
-    from difyops.runbook.engine import run as go
-
-    async with contextlib.AsyncExitStack() as stack:
-        scene = _scene(session, stack, trusted)
-        moved = stack.enter_context(progress(runbook.name, quiet=session.quiet))
-        done: list[str] = []
-
-        def watch(step: StepRecord) -> None:
-            done.append(step.id)
-            if consent.is_asking:  # the question stays on the screen
-                return
-            moved(len(done), len(runbook.steps), f"{step.title}: {step.result}")
-
-        return await go(runbook, scene, consent, RunOptions(inputs=inputs, deadline=deadline, watch=watch))
-
-
-def _scene(session: Session, stack: contextlib.AsyncExitStack, trusted: bool) -> Scene:
-    import getpass
-
-    from difyops.cli.snapshot import open_store
-    from difyops.runbook.scene import Scene
-
-    async def opened() -> Any:
-        return await stack.enter_async_context(session.instance())
-
-    return Scene(
-        config=session.config,
-        context=_context(session),
-        open_instance=opened,
-        open_store=lambda: open_store(session),
-        # A dry run reads what earlier runs left, and makes no ledger where there is none.
-        ledger=session.ledger if not session.dry_run or _has_ledger(session) else None,
-        actor=getpass.getuser(),
-        dry_run=session.dry_run,
-        trusts_commands=trusted,
-    )
-
-
-def _has_ledger(session: Session) -> bool:
-    return (session.config.state / "ledger.sqlite3").exists()
-
-
-def _context(session: Session) -> Context | None:
-    """Return the context; a runbook that looks at none (disk, tcp, http) runs without one, too."""
-    try:
-        return session.config.context(session.one_context())
-    except ConfigError:
-        if session.contexts or session.config.contexts:
-            raise
-        return None
-
-
-def _consent(session: Session, act: bool, approve: list[str] | None) -> Consent:
-    from difyops.runbook.acting import Consent
-
-    withdrawn = threading.Event()
-
-    def agree(question: str, changes: str) -> None:
-        session.confirm(question, changes=changes, withdrawn=withdrawn.is_set)
-
-    def approved(question: str, changes: str) -> None:
-        replace(session, yes=False).confirm(question, changes=changes, withdrawn=withdrawn.is_set)
-
-    return Consent(
-        act=act or session.dry_run,
-        dry_run=session.dry_run,
-        approved=frozenset(approve or ()),
-        agree=agree,
-        approve=approved,
-        withdraw=withdrawn.set,
-    )
-
-
-def _inputs(runbook: Runbook, given: list[str] | None) -> dict[str, Any]:
-    from difyops.runbook.parameters import Mismatch, from_text
-
-    found: dict[str, Any] = {}
-    for pair in given or ():
-        name, equals, text = pair.partition("=")
-        if not equals:
-            raise UsageError(f"--set {pair!r} has no value.", hint="Example: --set app=support-bot")
-        kind = runbook.inputs[name].kind if name in runbook.inputs else "text"
-        try:
-            found[name] = from_text(kind, text)
-        except Mismatch as error:
-            raise UsageError(f"--set {name}: {error}.") from error
-    return found
-
-
-def _formats(wanted: list[str] | None) -> list[tuple[str, Path | None]]:
-    from difyops.runbook.outputs import FORMATS
-
-    found: list[tuple[str, Path | None]] = []
-    for item in wanted or ():
-        name, _, file = item.partition("=")
-        if name not in FORMATS:
-            raise UsageError(f"--as {name!r} is not a format.", hint=f"One of: {', '.join(FORMATS)}.")
-        found.append((name, Path(file) if file else None))
-    if sum(file is None for _, file in found) > 1:
-        raise UsageError("Only one --as can go to stdout; give the others a file.")
-    return found
-
-
-def _outcome(record: RunRecord, formats: list[tuple[str, Path | None]], *, dry_run: bool) -> Outcome:
-    from difyops import atomic_file
-    from difyops.render import runbook as views
-    from difyops.runbook.outputs import FORMATS, nagios_code
-
-    raw: bytes | None = None
-    error = record.error
-    for name, file in formats:
-        content = FORMATS[name](record).encode()
-        if file is not None:
-            if not dry_run:  # what a monitor reads stays the last real run's
-                atomic_file.write(file, content)
-            continue
-        raw = content
-        if name == "nagios":
-            error = _monitored(record, nagios_code(record))
-    return views.ran(record, raw=raw, error=error)
-
-
-def _unknown(error: DifyopsError) -> Outcome:
-    """Say to a monitoring system that nothing was measured: its word for that is unknown, exit 3."""
-    from difyops.runbook.outputs import harmless
-
-    error.exit_code = 3
-    line = f"DIFYOPS UNKNOWN - {harmless(error.message).replace('|', '/')}\n"
-    return Outcome(kind="runbook.run", data=None, error=error, raw=line.encode())
-
-
-def _monitored(record: RunRecord, code: int) -> DifyopsError | None:
-    """Return an error with the exit code that monitoring expects of a plugin: 1 warning, 2 critical, 3 unknown."""
-    if code == 0:
-        return None
-    error = record.error or DifyopsError(f"{record.runbook}: {record.verdict}")
-    error.exit_code = code
-    return error
-
-
-def _moment(text: str) -> Any:
+def _moment(text: str) -> datetime:
     with contextlib.suppress(ValueError):
         found = datetime.fromisoformat(text)
         return found if found.tzinfo else found.replace(tzinfo=UTC)
-    return datetime.now(UTC) - timedelta(seconds=seconds(text))
+    try:
+        return datetime.now(UTC) - timedelta(seconds=seconds(text))
+    except OverflowError:
+        raise UsageError(f"--since {text!r} is before all time.", hint="Example: --since 7d") from None

@@ -32,7 +32,7 @@ def _plain(block: Block) -> str:
                 rows, headers=headers, tablefmt="plain", disable_numparse=True, colalign=_sides(block)
             )
         case Facts():
-            pairs = [(f"{label}:", cell(value)) for label, value in block.pairs]
+            pairs = [(f"{cell(label)}:", cell(value)) for label, value in block.pairs]
             return head + tabulate(pairs, tablefmt="plain", disable_numparse=True)
         case Lines():
             return head + "\n".join(f"{mark} {text(line)}" if mark else text(line) for mark, line in block.lines)
@@ -50,7 +50,7 @@ def _markdown(block: Block) -> str:
                 rows, headers=headers, tablefmt="github", disable_numparse=True, colalign=_sides(block)
             )
         case Facts():
-            return head + "\n".join(f"- **{label}**: {_escaped(value)}" for label, value in block.pairs)
+            return head + "\n".join(f"- **{_escaped(label)}**: {_escaped(value)}" for label, value in block.pairs)
         case Lines():
             body = "\n".join(f"{mark or ' '} {text(line)}".replace("```", "'''") for mark, line in block.lines)
             return f"{head}```diff\n{body}\n```"

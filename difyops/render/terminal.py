@@ -54,7 +54,7 @@ def _drawn(block: Block, width: int) -> RenderableType:
         case Facts():
             grid = RichTable.grid(padding=(0, 2))
             for label, value in block.pairs:
-                grid.add_row(Text(label, style="dim"), _cell(value))
+                grid.add_row(Text(cell(label), style="dim"), _cell(value))
             parts.append(grid)
         case Lines():
             parts += [

@@ -129,6 +129,9 @@ async def _applied(step: Step, planned: Planned) -> Deed:
         async with asyncio.timeout(step.timeout):
             acted: Acted = await planned.apply()
     except TimeoutError:
+        if not planned.changes:
+            text = f"{planned.text}: cut off after {step.timeout:g} s, nothing was changed"
+            return Deed(result=Inconclusive(text=text))
         text = f"{planned.text}: not ended within {step.timeout:g} s; whether it was done is unknown"
         return Deed(result=Fail(text=text, hint=offer), undo=undo)
     except (TimedOut, Unreachable) as error:

@@ -2,7 +2,8 @@
 
 Celery keeps a queue as a list (newest left, oldest right), what workers took and have not finished in ``unacked``, and
 a set ``_kombu.binding.<queue>`` for every queue that anybody ever declared. Lists of queues by version: the platform's
-own worker entry point; ``-Q`` lists of older versions starve the queues that came later.
+own worker entry point; ``-Q`` lists of older versions starve the queues that came later. Who consumes them, the workers
+tell (``workers``).
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ from typing import Any
 from difyops.api.capabilities import Version, parse
 from difyops.errors import CredentialError, NotSupported, Unreachable
 from difyops.runbook.scene import Scene
+from difyops.runbook.workers import INSTALL, Consumed, consumed
+from difyops.secret_text import SecretText
 
-INSTALL = "pip install 'difyops[redis]'"
+_MOST_KEYS, _A_PAGE = 20_000, 1000
+_BINDING = "_kombu.binding."
+_NO_TASKS = ("pidbox", "celeryev")
 _PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")  # how kombu names a list per priority
 _WAITING = ("brpop", "blpop", "bzmpop")
 _QUEUES: tuple[tuple[Version, tuple[str, ...]], ...] = (
@@ -61,6 +66,7 @@ class Broker:
     """An open connection to the broker's database; ``prefix`` is REDIS_KEY_PREFIX (1.14 and newer)."""
 
     client: Any
+    url: SecretText
     prefix: str = ""
 
     async def queues(self, names: Sequence[str]) -> list[Queue]:
@@ -70,7 +76,7 @@ class Broker:
             for tail in _PRIORITIES:
                 pipe.llen(f"{self.prefix}{name}{tail}")
             pipe.lindex(f"{self.prefix}{name}", -1)
-            pipe.exists(f"{self.prefix}_kombu.binding.{name}")
+            pipe.exists(f"{self.prefix}{_BINDING}{name}")
         width = len(_PRIORITIES) + 2
         answers = await pipe.execute()
         found = []
@@ -80,6 +86,30 @@ class Broker:
             found.append(Queue(name=name, depth=sum(depths), oldest=message, declared=bool(declared)))
         return found
 
+    async def declared(self) -> list[str]:
+        """Return the names of the task queues that anybody ever declared: of a huge database those met first, none when
+        Redis may not say.
+        """
+        from redis.exceptions import ResponseError
+
+        start = f"{self.prefix}{_BINDING}"
+        names: set[str] = set()
+        with contextlib.suppress(ResponseError):
+            names = {key.removeprefix(start) async for key in self._keys(f"{_literal(start)}*")}
+        return sorted(name for name in names if not name.endswith(_NO_TASKS))
+
+    async def _keys(self, pattern: str) -> AsyncIterator[str]:
+        cursor, looked = -1, 0
+        while cursor != 0 and looked < _MOST_KEYS:
+            cursor, keys = await self.client.scan(max(cursor, 0), match=pattern, count=_A_PAGE)
+            looked += _A_PAGE
+            for key in keys:
+                yield key.decode("utf-8", "replace")
+
+    async def consumed(self, patience: float = 1.5) -> Consumed:
+        """Ask the workers which queues they consume: see ``workers.consumed``."""
+        return await consumed(self.url, self.prefix, patience)
+
     async def in_flight(self) -> tuple[int, float | None]:
         """Return how many messages workers hold, and when (unix seconds) the oldest of them was taken."""
         count = await self.client.hlen(f"{self.prefix}unacked")
@@ -87,7 +117,9 @@ class Broker:
         return int(count), float(oldest[0][1]) if oldest else None
 
     async def consumers(self) -> int | None:
-        """Return how many clients of this database wait for messages (BRPOP); ``None`` when Redis may not say."""
+        """Return how many clients of this database take messages (their last command was BRPOP); ``None`` when Redis
+        may not say.
+        """
         from redis.exceptions import ResponseError
 
         with contextlib.suppress(ResponseError):
@@ -107,18 +139,22 @@ async def broker(scene: Scene, reference: str, prefix: str = "") -> AsyncIterato
     """
     try:
         import redis.asyncio as client
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
         from redis.exceptions import RedisError
     except ImportError as error:
         raise NotSupported("The Redis client is not installed on this machine.", hint=INSTALL) from error
-    url = (await scene.secret(reference)).reveal()
+    url = await scene.secret(reference)
+    # One try: a Redis that hangs is told after five seconds, not after as many for each of the client's retries.
+    limits: dict[str, Any] = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0, "retry": Retry(NoBackoff(), 0)}
     try:
-        connection = client.Redis.from_url(url, socket_timeout=5.0, socket_connect_timeout=5.0)
+        connection = client.Redis.from_url(url.reveal(), **limits)
     except ValueError:
         raise CredentialError(
             "The broker's URL cannot be read.", hint="redis://:PASSWORD@HOST:6379/1 (CELERY_BROKER_URL of the server)"
         ) from None
     try:
-        yield Broker(connection, prefix)
+        yield Broker(connection, url, prefix)
     except (RedisError, OSError) as error:
         # The text of these errors can repeat the URL; the class says enough.
         raise Unreachable(
@@ -126,6 +162,11 @@ async def broker(scene: Scene, reference: str, prefix: str = "") -> AsyncIterato
         ) from None
     finally:
         await connection.aclose()
+
+
+def _literal(text: str) -> str:
+    """Return a text as a Redis pattern that matches only it."""
+    return "".join(f"\\{character}" if character in "*?[]^\\" else character for character in text)
 
 
 def _message(raw: bytes) -> Message:

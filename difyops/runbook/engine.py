@@ -2,7 +2,8 @@
 
 Scheduling only: what a step does is in ``attempts`` (checks) and ``acting`` (actions), what is kept in ``evidence``.
 A step starts when all it waits for has ended; it is skipped when its condition is not met, or, without a condition,
-when something it needs did not pass. At the deadline everything stops: what was not measured is inconclusive.
+when something it needs did not pass. At the deadline everything stops: what was not measured
+is inconclusive, and so is a wait that was cut off; an action that may be half done is a failure.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from difyops.errors import UsageError
 from difyops.runbook.acting import Consent, Deed, carried_out
 from difyops.runbook.attempts import Outcome, held_back, measured
 from difyops.runbook.evidence import Recorder, alive, alone, new_id
 from difyops.runbook.history import results_before
+from difyops.runbook.inputs import inputs_of
 from difyops.runbook.model import Runbook, Step
-from difyops.runbook.parameters import Mismatch, Parameter, read
+from difyops.runbook.parameters import Mismatch, read
 from difyops.runbook.ping import Pinger
 from difyops.runbook.record import ENDED, INTERRUPTED, RunRecord, StepRecord
 from difyops.runbook.result import Fail, Inconclusive, Planned, Result, Skipped, shortened
@@ -74,32 +75,6 @@ async def run(runbook: Runbook, scene: Scene, consent: Consent, options: RunOpti
         return await _Run(runbook=runbook, scene=scene, consent=consent, options=options, record=first).whole()
 
 
-def inputs_of(runbook: Runbook, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all inputs with their defaults, read as their types.
-
-    Raises:
-        UsageError: one is missing, unknown or of the wrong type.
-    """
-    unknown = sorted(set(given) - set(runbook.inputs))
-    if unknown:
-        known = ", ".join(runbook.inputs) or "none"
-        raise UsageError(f"{runbook.name} has no input {unknown[0]!r} (it has: {known}).")
-    found: dict[str, Any] = {}
-    for item in runbook.inputs.values():
-        value = given.get(item.name, item.default)
-        if value is None:
-            raise UsageError(
-                f"{runbook.name} needs the input {item.name!r}.", hint=f"--set {item.name}=...  {item.help}".strip()
-            )
-        try:
-            parameter = Parameter(name=item.name, kind=item.kind, optional=item.kind == "reference")
-            # Durations stay as they were written: a text that goes on into a parameter is read there.
-            found[item.name] = value if item.kind == "duration" and read(parameter, value) else read(parameter, value)
-        except Mismatch as error:
-            raise UsageError(f"Input {item.name!r}: {error}.") from error
-    return found
-
-
 @dataclass(slots=True, kw_only=True)
 class _Run:
     """One run under way."""
@@ -138,7 +113,7 @@ class _Run:
             await recorder.close()
             self.record = self._ended(state, self.scene.clock.monotonic() - began, tuple(pinger.problems))
             if state == ENDED:
-                await pinger.end(self.record.verdict == "fail", self.record.summary)
+                await pinger.end(self.record)
                 self.record = replace(self.record, warnings=tuple(pinger.problems))
             recorder.ended(self.record)
             self.record = replace(self.record, warnings=(*pinger.problems, *dict.fromkeys(recorder.problems)))
@@ -205,9 +180,7 @@ class _Run:
     def _held_back(self, step: Step, result: Result) -> Result:
         if not isinstance(result, Fail) or step.across_runs <= 1:
             return result
-        before = results_before(
-            self.scene.ledger, self.runbook.name, self.scene.context_name, step.id, limit=step.across_runs - 1
-        )
+        before = results_before(self.scene.ledger, self.record, step.id, limit=step.across_runs - 1)
         return held_back(result, step.across_runs, before)
 
     def _why_not(self, step: Step) -> str | None:
@@ -224,7 +197,7 @@ class _Run:
             step.id,
             self.scene.clock.now(),
             {"tool": step.tool.name, "title": step.title, "text": planned.text, "undo": undo.text if undo else None,
-             "undo_step": _undo_step(undo)},
+             "undo_step": _undo_step(undo), "changes": planned.changes},
         )  # fmt: skip
 
     def _note(self, step: Step, deed: Deed, record: StepRecord) -> None:
@@ -255,7 +228,7 @@ class _Run:
             if step.id in self.done:
                 continue
             planned = self.begun.get(step.id)
-            if planned is not None:
+            if planned is not None and planned.changes:
                 text = f"{planned.text}: {why} in the middle; whether it was done is unknown"
                 undo = planned.undo
                 result: Result = Fail(text=text, hint=f"To undo: {undo.text}" if undo else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,8 +12,11 @@ from typing import Any
 from difyops import atomic_file
 from difyops.errors import LockHeld, NotFound
 from difyops.ledger import Event, Ledger
+from difyops.ledger.records import as_json
 from difyops.runbook.evidence import ACTING, RUN, STEP, run_lock
 from difyops.runbook.record import ENDED, KILLED, RUNNING, RunRecord, StepRecord, step_of
+
+_OTHERS = 200  # events of runs with other inputs that may stand between
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +58,16 @@ def run(ledger: Ledger, state: Path, wanted: str) -> RunRecord:
     return _record(ledger, state, chosen[0])
 
 
-def results_before(ledger: Ledger | None, runbook: str, context: str, step: str, *, limit: int) -> list[str]:
-    """Return what a step came to in the last ended runs, newest first."""
+def results_before(ledger: Ledger | None, now: RunRecord, step: str, *, limit: int) -> list[str]:
+    """Return what a step came to in the last ended runs that are like the run ``now``: same runbook, context, inputs.
+
+    Newest first. A run for another app says nothing about this one.
+    """
     if ledger is None or limit < 1:
         return []
-    events = ledger.events(RUN, subject=runbook, context=context, limit=limit * 6)
-    ended = [event for event in events if event.data.get("phase") == "ended"]
+    events = ledger.events(RUN, subject=now.runbook, context=now.context, limit=limit * 6 + _OTHERS)
+    inputs = json.loads(as_json(dict(now.inputs)))
+    ended = [e for e in events if e.data.get("phase") == "ended" and (e.data.get("inputs") or {}) == inputs]
     found: list[str] = []
     for event in reversed(ended):
         results = event.data.get("results")
@@ -123,14 +131,15 @@ def _cut_off(ledger: Ledger, run_id: str, known: set[str]) -> list[StepRecord]:
         data: Mapping[str, Any] = event.data
         if data.get("step") in known:
             continue
-        text = f"begun and cut off, its state is unknown: {data.get('text')}"
+        changes = data.get("changes") is not False
+        text = f"begun and cut off{', its state is unknown' if changes else ''}: {data.get('text')}"
         found.append(
             StepRecord(
                 id=str(data.get("step")),
                 tool=str(data.get("tool")),
                 kind="action",
                 title=str(data.get("title")),
-                result="fail",
+                result="fail" if changes else "inconclusive",
                 text=text,
                 started_at=event.when,
                 undo=data.get("undo"),

@@ -67,7 +67,8 @@ def parse(content: bytes, path: Path) -> tuple[Runbook | None, list[Problem]]:
         body, lines = load_yaml_with_lines(content, what=path.name)
     except DslError as error:
         found = re.search(r"line (\d+)", error.message)
-        return None, [Problem(file=str(path), line=int(found[1]) if found else 1, field="", text=error.message)]
+        said = error.message.removeprefix(f"{path.name}: ").rstrip(".")
+        return None, [Problem(file=str(path), line=int(found[1]) if found else 1, field="", text=said)]
     reader = Reader(file=str(path), lines=lines)
     if not isinstance(body, dict):
         reader.add((), "a runbook is a mapping with runbook, title, why and steps")
@@ -166,6 +167,7 @@ def _check_edges(reader: Reader, steps: list[Step], body: list[Any]) -> None:
         ):
             for missing in sorted(wanted - ids):
                 reader.add((*places[step.id], field), f"there is no step {missing!r}")
-    loop = cycle({step.id: step.waits_for & ids for step in steps})
-    if loop:
+    edges = {step.id: step.waits_for & ids for step in steps}
+    while loop := cycle(edges):
         reader.add((*places[loop[0]], "needs"), f"steps wait for each other: {' -> '.join([*loop, loop[0]])}")
+        edges = {name: before for name, before in edges.items() if name not in loop}

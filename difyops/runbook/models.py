@@ -28,6 +28,14 @@ def switched(document: JsonObject, former: tuple[str | None, str], wanted: tuple
     return changed, count
 
 
+def used(document: JsonObject) -> frozenset[tuple[str, str]]:
+    """Return the pairs (provider, model) that a graph or model config names."""
+    return frozenset(
+        (str(place.get("provider") or ""), str(place.get("name") if "name" in place else place.get("model")))
+        for place in _places(document)
+    )
+
+
 def _places(value: Any) -> Iterator[JsonObject]:
     """Yield the dicts that choose a model: ``{"provider", "name"}`` of nodes and configs, ``{"provider", "model"}`` of
     agent parameters. Dataset settings with embedding and rerank models have other keys and are left alone.

@@ -6,8 +6,10 @@ an element or a label.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
+from typing import TypeGuard
 from xml.sax.saxutils import escape, quoteattr
 
 from difyops.runbook.record import RunRecord, StepRecord
@@ -86,7 +88,7 @@ def prometheus(run: RunRecord) -> str:
                 ({**shared, "step": step.id, "name": value.name, "unit": value.unit}, value.value)
                 for step in run.steps
                 for value in step.values
-                if isinstance(value.value, int | float) and not isinstance(value.value, bool)
+                if _is_number(value.value)
             ],
         ),
     ]
@@ -132,12 +134,18 @@ def _attribute(text: object) -> str:
 
 
 def _performance(step: StepRecord, value: Value) -> str | None:
-    if not isinstance(value.value, int | float) or isinstance(value.value, bool) or step.result == "skipped":
+    if not _is_number(value.value) or step.result == "skipped":
         return None
     label = re.sub(r"[^\w.-]", "_", f"{step.id}.{value.name}")
-    limits = ["" if limit is None else f"{limit:g}" for limit in (value.warn, value.fail)]
+    bound = ":" if value.floor else ""  # a range "10:" is left below 10, a plain "10" above it
+    limits = ["" if limit is None else f"{limit:g}{bound}" for limit in (value.warn, value.fail)]
     tail = ";".join(["", *limits]).rstrip(";")
     return f"'{label}'={value.value:g}{_UNITS.get(value.unit, '')}{tail}"
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    """Say whether a value is one that every monitoring system can take."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _metric(name: str, help_text: str, samples: list[tuple[dict[str, str], object]]) -> str:

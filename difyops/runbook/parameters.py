@@ -21,6 +21,8 @@ Reference = Annotated[str, "reference"]
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _KINDS: dict[Any, str] = {str: "text", int: "whole number", float: "number", bool: "yes/no"}
+_LONGEST = 100 * 365 * 86400.0
+_LARGEST = 1e300
 _MISSING = inspect.Parameter.empty
 
 
@@ -79,7 +81,7 @@ def read(parameter: Parameter, value: Any) -> Any:
     match parameter.kind:
         case "duration":
             return seconds(value)
-        case "number" if isinstance(value, int | float) and not isinstance(value, bool):
+        case "number" if _is_number(value):
             return float(value)
         case "whole number" if isinstance(value, int) and not isinstance(value, bool):
             return value
@@ -107,7 +109,7 @@ def from_text(kind: str, text: str) -> Any:
     try:
         match kind:
             case "number":
-                return float(text)
+                return read(Parameter(name="", kind=kind), float(text))
             case "whole number":
                 return int(text)
             case "list":
@@ -127,12 +129,14 @@ def seconds(value: Any) -> float:
     Raises:
         Mismatch: it is neither.
     """
-    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
-        return float(value)
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
+    if match is not None:
+        value = float(match[1]) * _UNITS[match[2] or "s"]
+    elif not _is_number(value) or value < 0:
         raise Mismatch(f"expected a duration such as 90s, 10m, 2h or 7d, found {named(value)}")
-    return float(match[1]) * _UNITS[match[2] or "s"]
+    if value > _LONGEST:
+        raise Mismatch("expected a duration of at most a hundred years")
+    return float(value)
 
 
 def reference(value: Any, *, optional: bool = False) -> str | None:
@@ -146,6 +150,11 @@ def reference(value: Any, *, optional: bool = False) -> str | None:
     if isinstance(value, str) and value.partition(":")[0] in KINDS and value.partition(":")[2]:
         return value
     raise Mismatch("expected a reference (env:NAME, file:PATH, keyring:SERVICE/NAME, cmd:...), never the secret itself")
+
+
+def _is_number(value: Any) -> bool:
+    """Say whether a value can be a limit: infinity is never passed, and nothing is above what is not a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
 def named(value: Any) -> str:

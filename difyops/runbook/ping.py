@@ -1,4 +1,8 @@
-"""The dead-man's ping of a whole run: ``/start``, then the plain URL or ``/fail``. A ping that fails is a warning."""
+"""The dead-man's ping of a whole run: ``/start``, then the plain URL or ``/fail``. A ping that fails is a warning.
+
+``/fail`` when a step failed, and when steps were tried and not one of them could be measured: a run that saw nothing
+must not keep the switch quiet. Single inconclusive steps do not (a quiet night has too few runs to judge).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from dataclasses import dataclass, field
 
 from difyops.api.probe import Probe, fetch
 from difyops.errors import DifyopsError
+from difyops.runbook.record import RunRecord
 from difyops.runbook.scene import Scene
 
 SECONDS = 10.0
@@ -23,9 +28,10 @@ class Pinger:
         """Say that the run begins."""
         await self._send("/start", "")
 
-    async def end(self, failed: bool, summary: str) -> None:
+    async def end(self, run: RunRecord) -> None:
         """Say how it ended; the summary goes along as the body."""
-        await self._send("/fail" if failed else "", summary)
+        is_blind = run.count("inconclusive") > 0 and not run.count("pass") + run.count("warn")
+        await self._send("/fail" if run.verdict == "fail" or is_blind else "", run.summary)
 
     async def _send(self, tail: str, body: str) -> None:
         if self.reference is None:

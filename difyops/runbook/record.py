@@ -113,7 +113,10 @@ def _listed(names: list[str]) -> str:
 
 def step_data(step: StepRecord) -> dict[str, object]:
     """Return a step as JSON types for the ledger."""
-    values = [{"name": v.name, "value": v.value, "unit": v.unit, "warn": v.warn, "fail": v.fail} for v in step.values]
+    values = [
+        {"name": v.name, "value": v.value, "unit": v.unit, "warn": v.warn, "fail": v.fail, "floor": v.floor}
+        for v in step.values
+    ]
     return {
         "id": step.id, "tool": step.tool, "kind": step.kind, "title": step.title, "result": step.result,
         "text": step.text, "values": values, "excerpt": step.excerpt, "hint": step.hint,

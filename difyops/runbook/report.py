@@ -59,7 +59,7 @@ def _incident(run: RunRecord, about: Mapping[str, Any]) -> tuple[tuple[str, str]
         ("severity", str(about.get("severity") or _BLANK)),
         ("owner", str(about.get("owner") or _BLANK)),
         ("escalation", str(about.get("escalation") or _BLANK)),
-        ("what users see", "; ".join(about.get("symptoms") or ()) or _BLANK),
+        ("what users see", " ".join(about.get("symptoms") or ()) or _BLANK),
         ("what is done", "; ".join(step.text for step in run.steps if step.done) or "nothing was changed"),
         ("next update at", update.strftime("%Y-%m-%d %H:%M UTC")),
         ("inputs", inputs or "none"),

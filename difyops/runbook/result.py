@@ -11,13 +11,16 @@ Number = int | float
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Value:
-    """One measured value: ``unit`` is s, %, bytes, runs, ...; ``warn`` and ``fail`` are the limits it was held to."""
+    """One measured value: ``unit`` is s, %, bytes, runs, ...; ``warn`` and ``fail`` are the limits it was held to: the
+    most it may be, or with ``floor`` the least.
+    """
 
     name: str
     value: Number | str | bool | None
     unit: str = ""
     warn: Number | None = None
     fail: Number | None = None
+    floor: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +107,8 @@ class Planned:
     """What an action would do. ``apply`` does it; ``None`` when there is nothing to do.
 
     ``asks`` is False for what changes nothing that matters (waiting, notifying): it still needs ``--act``, but no yes.
-    ``approval`` marks a question to a person: a yes given beforehand for everything does not answer it.
+    ``approval`` marks a question to a person: a yes given beforehand for everything does not answer it. ``changes`` is
+    False for what leaves no trace (waiting): cut off, nothing is half done, so that is inconclusive and no failure.
     """
 
     text: str
@@ -112,6 +116,7 @@ class Planned:
     undo: Undo | None = None
     asks: bool = True
     approval: bool = False
+    changes: bool = True
 
 
 def held(

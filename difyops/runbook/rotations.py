@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from difyops.errors import ConfigError, Refused
+from difyops.ledger import Event, Ledger
 from difyops.rotation.hands import Workbench
 from difyops.rotation.journal import Journal
 from difyops.rotation.policy import Policy, policy_of
@@ -12,17 +14,32 @@ from difyops.runbook.parameters import Mismatch, seconds
 from difyops.runbook.scene import Scene
 
 
-async def workbench(scene: Scene) -> Workbench:
-    """Return what the rotation room works with.
+class _Unwritten(Ledger):
+    """A ledger in which nothing stands and nothing can be written."""
 
-    Raises:
-        Refused: there is no ledger (a dry run): rotations are written down or not begun.
-    """
-    if scene.ledger is None:
+    def __init__(self) -> None:
+        """Open no file."""
+
+    def append_all(self, events: Iterable[Event]) -> list[int]:
+        """Refuse to write.
+
+        Raises:
+            Refused: always.
+        """
         raise Refused("Rotations are kept in the ledger, and a dry run has none.")
+
+    def events(self, *_: Any, **__: Any) -> list[Event]:
+        """Return nothing."""
+        return []
+
+
+async def workbench(scene: Scene) -> Workbench:
+    """Return what the rotation room works with. Where there is no ledger (the first dry run), nothing was ever rotated,
+    and nothing can be: rotations are written down or not begun.
+    """
     return Workbench(
         instance=await scene.instance(),
-        journal=Journal(scene.ledger, scene.context_name, scene.clock),
+        journal=Journal(scene.ledger or _Unwritten(), scene.context_name, scene.clock),
         state=scene.config.state,
         actor=scene.actor,
         hold=policy(scene).hold,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from difyops.clock import Clock, SystemClock
 from difyops.config import Config, Context
 from difyops.credentials import resolve_async
-from difyops.errors import CredentialError, DifyopsError
+from difyops.errors import CredentialError, DifyopsError, UsageError
 from difyops.ledger import AuditEntry, Event, Ledger
 from difyops.secret_text import SecretText
 
@@ -29,12 +29,15 @@ ACTOR = "runbook"
 
 @dataclass(slots=True, kw_only=True)
 class Scene:
-    """The surroundings of a run. ``dry_run``: nothing is changed, local files included."""
+    """The surroundings of a run. ``dry_run``: nothing is changed, local files included. ``open_store`` raises
+    ``StoreError`` where there is no store, ``make_store`` makes one: for an action that is carried out.
+    """
 
     config: Config
     context: Context | None
     open_instance: Callable[[], Awaitable[Instance]]
     open_store: Callable[[], GitStore]
+    make_store: Callable[[], GitStore]
     ledger: Ledger | None = None
     clock: Clock = field(default_factory=SystemClock)
     actor: str = ACTOR
@@ -91,10 +94,12 @@ class Scene:
         """Return the apps that selectors mean.
 
         Raises:
-            SelectorError: one matches nothing.
+            SelectorError: one matches nothing. UsageError: there is none, and about no app there is nothing to say.
         """
         from difyops.targets import select
 
+        if not selectors:
+            raise UsageError("No apps are named; all means all of them.")
         return select(await self.apps(), selectors)
 
     async def app(self, selector: str) -> App:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import keyword
 import re
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from difyops.runbook.expression import BadExpression, Expression
 from difyops.runbook.expression import read as read_expression
 from difyops.runbook.fields import Place, Reader
 from difyops.runbook.model import Input, Rule, Step
-from difyops.runbook.parameters import Mismatch, Parameter, named
+from difyops.runbook.parameters import Mismatch, Parameter, named, seconds
 from difyops.runbook.parameters import read as read_value
 from difyops.runbook.registry import Kind, Tool, close_names, tools
 from difyops.runbook.templates import has_names, is_name, names_in, whole_name
@@ -44,12 +45,14 @@ def read_step(reader: Reader, place: Place, body: Any, inputs: Mapping[str, Inpu
         reader.add((*place, "id"), f"{step_id!r} must be small letters, digits and underscores")
     if tool is None or not step_id:
         return None
+    timeout = reader.duration(place, body, "timeout", 60.0)
     severity = reader.text(place, body, "severity") or "fail"
     if severity not in ("fail", "warn"):
         reader.add((*place, "severity"), "expected fail or warn")
     if tool.kind == "action":
         for name in (name for name in _CHECKS_ONLY if name in body):
             reader.add((*place, name), f"{name} is for checks; an action is carried out once")
+        _check_wait(reader, (*place, "with"), body.get("with"), tool, timeout)
     return Step(
         id=step_id,
         tool=tool,
@@ -57,7 +60,7 @@ def read_step(reader: Reader, place: Place, body: Any, inputs: Mapping[str, Inpu
         parameters=_parameters(reader, (*place, "with"), body.get("with"), tool, inputs),
         when=_when(reader, place, body, inputs),
         needs=reader.texts(place, body, "needs"),
-        timeout=reader.duration(place, body, "timeout", 60.0),
+        timeout=timeout,
         retries=reader.whole(place, body, "retries", 0, low=0, high=20),
         every=reader.duration(place, body, "every", 2.0),
         rule=_rule(reader, place, body),
@@ -115,6 +118,16 @@ def _check_value(reader: Reader, place: Place, value: Any, parameter: Parameter,
     chosen = inputs.get(whole.split(".")[1]) if whole and whole.startswith("inputs.") else None
     if chosen is not None and parameter.kind not in _FITS[chosen.kind] | ({"list"} if chosen.kind == "text" else set()):
         reader.add(place, f"expected {parameter.shown}, and the input {chosen.name!r} is {chosen.kind}")
+
+
+def _check_wait(reader: Reader, place: Place, body: Any, tool: Tool, timeout: float) -> None:
+    """Note a wait that its own step cuts off."""
+    given = body.get("seconds") if tool.name == "wait" and isinstance(body, dict) else None
+    if given is None or has_names(given):
+        return
+    with contextlib.suppress(Mismatch):
+        if seconds(given) >= timeout:
+            reader.add((*place, "seconds"), f"the step's timeout ({timeout:g} s) cuts this wait off")
 
 
 def _when(reader: Reader, place: Place, body: Mapping[str, Any], inputs: Mapping[str, Input]) -> Expression | None:

@@ -29,13 +29,15 @@ async def plan_api(scene: Scene, selector: str, *, on: bool) -> Planned:
     return Planned(text=f"switch the API of {app.name} {word}: {effect}", apply=apply, undo=undo)
 
 
-async def plan_triggers(scene: Scene, selector: str, wanted: str | None, *, on: bool) -> Planned:
-    """Plan to switch an app's triggers: one by title, node or kind (``webhook``), or all of them."""
+async def plan_triggers(scene: Scene, selector: str, wanted: list[str] | None, *, on: bool) -> Planned:
+    """Plan to switch an app's triggers: some by title, node or kind (``webhook``), or all of them. The undo names those
+    that are moved: what was switched so before stays so.
+    """
     instance = await scene.instance()
     app = await scene.app(selector)
     word = "enabled" if on else "disabled"
     every = await instance.console.triggers(app.id)
-    fitting = [item for item in every if wanted is None or wanted in _names(item)]
+    fitting = [item for item in every if not wanted or set(wanted) & set(_names(item))]
     moving = [item for item in fitting if item.status != word]
     if not moving:
         return Planned(text=f"{len(fitting)} triggers of {app.name} are {word} already")
@@ -48,7 +50,7 @@ async def plan_triggers(scene: Scene, selector: str, wanted: str | None, *, on: 
         await _read_back(instance, app, moving, word)
         return Acted(text=f"{names} of {app.name}: {word} (read back)")
 
-    parameters = {"app": app.id} | ({"trigger": wanted} if wanted else {})
+    parameters = {"app": app.id, "trigger": [item.id for item in moving]}
     undo = Undo(action="trigger.disable" if on else "trigger.enable", parameters=parameters)
     return Planned(text=f"switch {len(moving)} triggers of {app.name} to {word}: {names}", apply=apply, undo=undo)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from difyops.errors import Refused
 from difyops.runbook.model import Runbook, Step
-from difyops.runbook.record import RunRecord, StepRecord
+from difyops.runbook.record import RUNNING, RunRecord, StepRecord
 from difyops.runbook.registry import tools
 
 
@@ -12,8 +12,11 @@ def undoing(run: RunRecord) -> Runbook:
     """Return the runbook that takes the actions of ``run`` back.
 
     Raises:
-        Refused: it changed nothing, or nothing that a program can take back (the commands for a person are named).
+        Refused: it is still going on, it changed nothing, or nothing that a program can take back (the commands for a
+        person are named).
     """
+    if run.state == RUNNING:
+        raise Refused(f"Run {run.id} is still going on.", hint="Interrupt it first, or wait for its end.")
     candidates = [step for step in run.steps if step.undo and (step.done or step.result == "fail")]
     fitting = [step for step in candidates if _is_known(step)]
     by_hand = [f"{step.title}: {step.undo}" for step in candidates if not _is_known(step)]

@@ -7,7 +7,7 @@ import sys
 
 from tests.bench.table import Figure, table
 
-MODULES = ("snapshot", "broadcast", "validation")
+MODULES = ("snapshot", "broadcast", "validation", "runbook")
 
 
 def main() -> int:

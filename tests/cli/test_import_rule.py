@@ -25,7 +25,8 @@ HOMES = {
     "aiohttp": {"api"}, "yaml": {"dsl", "emulator"}, "git": {"git_store"}, "sqlite3": {"ledger"},
     "keyring": {"credentials"}, "jsonschema": {"validation"}, "jsonschema_rs": {"validation"},
     "json_repair": {"validation"}, "referencing": {"validation"}, "starlette": {"emulator"}, "uvicorn": {"emulator"},
-    "platformdirs": {"config"}, "orjson": {"dsl"}, "redis": {"runbook"}, "psycopg": {"runbook"},
+    "platformdirs": {"config"}, "orjson": {"dsl", "validation"}, "redis": {"runbook"}, "kombu": {"runbook"},
+    "psycopg": {"runbook"},
 }  # fmt: skip
 OURS_OR_STANDARD = {"difyops", *sys.stdlib_module_names}
 

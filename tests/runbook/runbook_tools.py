@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -13,7 +14,7 @@ from difyops.api.instance import ConnectOptions, connect
 from difyops.clock import Clock, SystemClock
 from difyops.config import Config, Context
 from difyops.emulator import Emulator
-from difyops.errors import NeedsConfirmation
+from difyops.errors import DifyopsError, NeedsConfirmation
 from difyops.git_store import GitStore
 from difyops.ledger import Ledger
 from difyops.runbook.acting import Consent
@@ -23,7 +24,7 @@ from difyops.runbook.model import Runbook, Step
 from difyops.runbook.parameters import parameters_of
 from difyops.runbook.record import RunRecord
 from difyops.runbook.registry import Tool, tools
-from difyops.runbook.result import Planned, Result
+from difyops.runbook.result import Acted, Fail, Inconclusive, Pass, Planned, Result, Undo, Value, Warn
 from difyops.runbook.scene import Scene
 
 ADMIN = "DIFYOPS_TEST_ADMIN_KEY"
@@ -104,7 +105,8 @@ async def scene_at(
             config=config,
             context=context,
             open_instance=open_instance,
-            open_store=lambda: GitStore.open(config.store, create=True),
+            open_store=lambda: GitStore.open(config.store),
+            make_store=lambda: GitStore.open(config.store, create=True),
             ledger=book,
             clock=clock or SystemClock(),
             **options,
@@ -227,3 +229,46 @@ def change_live(stage: Stage, app: str, change: Callable[[dict[str, Any]], None]
     state.draft.store_graph(graph, state.draft.features)
     state.draft.updated_at = instance.now()
     publishing.publish(instance, state, instance.owner, "edited", "by hand")
+
+
+KINDS: dict[str, type[Result]] = {"pass": Pass, "warn": Warn, "fail": Fail, "inconclusive": Inconclusive}
+
+
+def says(*words: str, seconds: float = 0.0) -> Any:
+    """Return a check that gives these results in turn, the last one for ever."""
+    left = list(words)
+
+    async def check(scene: Scene) -> Result:
+        await asyncio.sleep(seconds)
+        word = left.pop(0) if len(left) > 1 else left[0]
+        return KINDS[word](text=f"said {word}", values=(Value(name="n", value=len(left)),))
+
+    return check
+
+
+def does(
+    log: list[str], name: str, *, error: DifyopsError | None = None, undo: Undo | None = None, **planned: Any
+) -> Any:
+    """Return an action that notes its name when it is carried out."""
+
+    async def plan(scene: Scene) -> Planned:
+        async def apply() -> Acted:
+            log.append(name)
+            if error is not None:
+                raise error
+            return Acted(text=f"did {name}")
+
+        return Planned(text=f"do {name}", apply=apply, undo=undo, **planned)
+
+    return plan
+
+
+async def applied(plan: Planned) -> str:
+    assert plan.apply is not None, plan
+    return (await plan.apply()).text
+
+
+async def undone(scene: Scene, plan: Planned) -> str:
+    assert plan.undo is not None
+    assert plan.undo.action is not None
+    return await applied(await planned(scene, plan.undo.action, **plan.undo.parameters))

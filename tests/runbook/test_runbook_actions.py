@@ -9,27 +9,24 @@ import pytest
 
 from difyops.emulator.providers import SECRET_FIELD, Credential
 from difyops.emulator.routes.service_datasets import new_dataset, new_document
-from difyops.errors import DifyopsError, NotFound, Refused, ServerFault, StalePlan, UnpublishedEdits
+from difyops.errors import DifyopsError, NotFound, Refused, ServerFault
 from difyops.runbook.history import run as past
-from difyops.runbook.result import Planned
-from difyops.runbook.scene import Scene
 from difyops.runbook.undoing import undoing
-from difyops.snapshot.take import TakeOptions, take
 from tests.faults import answer, free_port, serving
-from tests.runbook.runbook_tools import Stage, carried, change_live, consent, from_text, planned, results, scene_at
+from tests.runbook.runbook_tools import (
+    Stage,
+    applied,
+    carried,
+    change_live,
+    consent,
+    from_text,
+    planned,
+    results,
+    scene_at,
+    undone,
+)
 
 HEAD = "runbook: trial\ntitle: T\nwhy: W\nsteps:\n"
-
-
-async def _applied(plan: Planned) -> str:
-    assert plan.apply is not None, plan
-    return (await plan.apply()).text
-
-
-async def _undone(scene: Scene, plan: Planned) -> str:
-    assert plan.undo is not None
-    assert plan.undo.action is not None
-    return await _applied(await planned(scene, plan.undo.action, **plan.undo.parameters))
 
 
 async def test_switching_an_api_off_and_on_again(stage: Stage) -> None:
@@ -37,10 +34,10 @@ async def test_switching_an_api_off_and_on_again(stage: Stage) -> None:
     async with stage.scene() as scene:
         off = await planned(scene, "app.disable_api", app="wf-echo")
         assert state.enable_api, "planning changes nothing"
-        await _applied(off)
+        await applied(off)
         assert not state.enable_api
         assert (await planned(scene, "app.disable_api", app="wf-echo")).apply is None
-        await _undone(scene, off)
+        await undone(scene, off)
         assert state.enable_api
         assert (await planned(scene, "app.enable_api", app="wf-echo")).apply is None
 
@@ -49,42 +46,30 @@ async def test_triggers_are_switched_by_name_or_all_of_them(stage: Stage) -> Non
     async with stage.scene() as scene:
         instance, app = await scene.instance(), await scene.app("wf-hook")
         off = await planned(scene, "trigger.disable", app="wf-hook")
-        await _applied(off)
+        await applied(off)
         assert {item.status for item in await instance.console.triggers(app.id)} == {"disabled"}
-        assert (await planned(scene, "trigger.disable", app="wf-hook", trigger="webhook")).apply is None
-        await _undone(scene, off)
+        assert (await planned(scene, "trigger.disable", app="wf-hook", trigger=["webhook"])).apply is None
+        await undone(scene, off)
         assert {item.status for item in await instance.console.triggers(app.id)} == {"enabled"}
-        assert (await planned(scene, "trigger.enable", app="wf-hook", trigger="no-such")).apply is None
+        assert (await planned(scene, "trigger.enable", app="wf-hook", trigger=["no-such"])).apply is None
 
 
-async def test_a_snapshot_is_taken_and_a_rollback_goes_back_to_it_and_forth_again(stage: Stage) -> None:
-    state = stage.emulator.app_named("wf-llm")
+async def test_a_trigger_that_was_off_before_stays_off_when_the_others_are_switched_back(stage: Stage) -> None:
+    def another(graph: dict[str, Any]) -> None:
+        node = next(item for item in graph["nodes"] if item["data"]["type"] == "trigger-webhook")
+        graph["nodes"].append({**node, "id": "second", "data": {**node["data"], "title": "Second"}})
 
-    def title() -> str:
-        assert state.live is not None
-        return str(state.live.graph["nodes"][0]["data"]["title"])
-
-    former = title()
+    change_live(stage, "wf-hook", another)
     async with stage.scene() as scene:
-        await _applied(await planned(scene, "snapshot.create", tag="before"))
-        change_live(stage, "wf-llm", lambda graph: graph["nodes"][0]["data"].update(title="Broken"))
-        await _applied(await planned(scene, "snapshot.create"))
-        back = await planned(scene, "snapshot.rollback", app="wf-llm", to="before")
-        await _applied(back)
-        assert title() == former
-        assert (await planned(scene, "snapshot.rollback", app="wf-llm", to="before")).apply is None
-        await _undone(scene, back)
-    assert title() == "Broken"
-
-
-async def test_a_rollback_that_was_planned_before_somebody_published_is_refused(stage: Stage) -> None:
-    async with stage.scene() as scene:
-        await _applied(await planned(scene, "snapshot.create"))
-        change_live(stage, "wf-llm", lambda graph: graph["nodes"][0]["data"].update(title="Broken"))
-        back = await planned(scene, "snapshot.rollback", app="wf-llm")
-        change_live(stage, "wf-llm", lambda graph: graph["nodes"][0]["data"].update(title="Newer"))
-        with pytest.raises(StalePlan):
-            await _applied(back)
+        instance, app = await scene.instance(), await scene.app("wf-hook")
+        assert len(await instance.console.triggers(app.id)) == 2
+        await applied(await planned(scene, "trigger.disable", app="wf-hook", trigger=["Second"]))
+        before = {item.id: item.status for item in await instance.console.triggers(app.id)}
+        off = await planned(scene, "trigger.disable", app="wf-hook")
+        await applied(off)
+        assert {item.status for item in await instance.console.triggers(app.id)} == {"disabled"}
+        await undone(scene, off)
+        assert {item.id: item.status for item in await instance.console.triggers(app.id)} == before
 
 
 def _second_key(stage: Stage, key: str = "sk-good-2") -> None:
@@ -98,74 +83,19 @@ async def test_another_stored_key_is_used_even_when_the_first_switch_is_stale(st
     provider = stage.emulator.instance.provider
     async with stage.scene() as scene:
         plan = await planned(scene, "provider.switch_credential", provider="openai", to="fallback", settle=0.01)
-        await _applied(plan)
+        await applied(plan)
         assert provider.current is not None
         assert provider.current.name == "fallback"
         assert (await planned(scene, "provider.switch_credential", provider="openai", to="fallback")).apply is None
-        await _undone(scene, plan)
+        await undone(scene, plan)
         assert provider.current.name == "primary"
         stage.emulator.control.mood("stale_switch")
-        await _applied(plan)
+        await applied(plan)
         assert provider.cached == {SECRET_FIELD: "sk-good-2"}
         with pytest.raises(Refused, match="it has"):
             await planned(scene, "provider.switch_credential", provider="openai", to="nothing")
         with pytest.raises(NotFound):
             await planned(scene, "provider.switch_credential", provider="acme", to="fallback")
-
-
-def _models(stage: Stage, app: str) -> set[str]:
-    state = stage.emulator.app_named(app)
-    document: Any = state.live.graph if state.live else state.model_config
-    found: set[str] = set()
-
-    def walk(value: Any) -> None:
-        if isinstance(value, dict):
-            if "completion_params" in value:
-                found.add(str(value["name"]))
-            for item in value.values():
-                walk(item)
-        elif isinstance(value, list):
-            for item in value:
-                walk(item)
-
-    walk(document)
-    return found
-
-
-@pytest.mark.parametrize("app", ["wf-llm", "flow-chat", "chat-basic", "completion-basic", "agent"])
-async def test_the_fallback_model_answers_in_every_mode_secrets_stay_and_the_way_back_works(
-    stage: Stage, app: str
-) -> None:
-    state = stage.emulator.app_named(app)
-    secrets = dict(state.live_env)
-    async with stage.scene() as scene:
-        plan = await planned(scene, "app.switch_model", app=app, model="gpt-4o-mini", to_model="gpt-4o")
-        assert _models(stage, app) == {"gpt-4o-mini"}
-        await _applied(plan)
-        assert _models(stage, app) == {"gpt-4o"}
-        assert dict(state.live_env) == secrets
-        again = await planned(scene, "app.switch_model", app=app, model="gpt-4o-mini", to_model="gpt-4o")
-        assert again.apply is None
-        await _undone(scene, plan)
-    assert _models(stage, app) == {"gpt-4o-mini"}
-    assert dict(state.live_env) == secrets
-
-
-async def test_a_model_switch_does_not_publish_what_a_colleague_is_editing(stage: Stage) -> None:
-    state = stage.emulator.app_named("wf-llm")
-    asked = {"app": "wf-llm", "model": "gpt-4o-mini", "to_model": "gpt-4o"}
-    async with stage.scene() as scene:
-        plan = await planned(scene, "app.switch_model", **asked)
-        assert state.draft is not None
-        graph = json.loads(state.draft.graph_text)
-        graph["nodes"][0]["data"]["title"] = "being edited"
-        state.draft.store_graph(graph, state.draft.features)
-        with pytest.raises(StalePlan):
-            await _applied(plan)
-        with pytest.raises(UnpublishedEdits):
-            await planned(scene, "app.switch_model", **asked)
-        with pytest.raises(NotFound, match="cannot be used"):
-            await planned(scene, "app.switch_model", app="wf-llm", model="gpt-4o-mini", to_model="no-such-model")
 
 
 async def test_failed_documents_are_indexed_again(stage: Stage) -> None:
@@ -176,16 +106,16 @@ async def test_failed_documents_are_indexed_again(stage: Stage) -> None:
         plan = await planned(scene, "knowledge.retry_indexing", datasets=["handbook"], wait=0.3)
         stage.emulator.control.mood("indexing_fails")
         with pytest.raises(ServerFault, match="failed again"):
-            await _applied(plan)
+            await applied(plan)
         stage.emulator.control.mood("happy")
-        await _applied(await planned(scene, "knowledge.retry_indexing", wait=0.3))
+        await applied(await planned(scene, "knowledge.retry_indexing", wait=0.3))
         assert (await planned(scene, "knowledge.retry_indexing")).apply is None
     assert not document.broken
 
 
 async def test_stopping_a_run_asks_and_promises_nothing(stage: Stage) -> None:
     async with stage.scene() as scene:
-        said = await _applied(await planned(scene, "run.stop", app="wf-echo", task="some-task"))
+        said = await applied(await planned(scene, "run.stop", app="wf-echo", task="some-task"))
     assert "asked to stop" in said
     assert stage.emulator.instance.tasks["some-task"].stop_requested
 
@@ -199,9 +129,9 @@ async def test_people_are_told_every_way_and_one_that_fails_does_not_stop_the_ot
         monkeypatch.setenv("GONE", f"http://127.0.0.1:{free_port()}/canary-hook-path")
         async with stage.scene() as scene:
             tell = {"message": "it is over", "phase": "failure"}
-            await _applied(await planned(scene, "notify", webhook="env:HOOK", ping_url="env:PING", **tell))
+            await applied(await planned(scene, "notify", webhook="env:HOOK", ping_url="env:PING", **tell))
             with pytest.raises(DifyopsError, match="1 of 2 ways failed") as caught:
-                await _applied(await planned(scene, "notify", webhook="env:GONE", ping_url="env:PING", **tell))
+                await applied(await planned(scene, "notify", webhook="env:GONE", ping_url="env:PING", **tell))
             assert (await planned(scene, "notify", message="x")).apply is None
         assert [item.path for item in served.asked] == ["/hook", "/ping/fail", "/ping/fail"]
         assert json.loads(served.asked[0].body) == {"text": "it is over"}
@@ -217,12 +147,12 @@ async def test_mail_goes_through_smtp_and_no_password_without_tls(
     with letterbox() as (port, letters):
         mail = {"email": ["ops@example.com"], "smtp": f"127.0.0.1:{port}", "sender": "difyops@example.com"}
         async with scene_at(tmp_path) as scene:
-            await _applied(await planned(scene, "notify", message="first line\nsecond\r\nBcc: x@y", **mail))
+            await applied(await planned(scene, "notify", message="first line\nsecond\r\nBcc: x@y", **mail))
             secret = {"smtp_user": "me", "smtp_password": "env:MAIL_PASSWORD"}
             with pytest.raises(DifyopsError, match="no TLS"):
-                await _applied(await planned(scene, "notify", message="x", **mail, **secret))
+                await applied(await planned(scene, "notify", message="x", **mail, **secret))
             with pytest.raises(DifyopsError, match="host:port"):
-                await _applied(await planned(scene, "notify", message="x", **{**mail, "smtp": "nowhere"}))
+                await applied(await planned(scene, "notify", message="x", **{**mail, "smtp": "nowhere"}))
     assert len(letters) == 1
     head, _, body = letters[0].partition("\n\n")
     assert "Subject: first line" in head
@@ -237,8 +167,8 @@ async def test_a_program_that_fails_fails_the_action(tmp_path: Any) -> None:
         assert plan.undo is not None
         assert plan.undo.text == "rm it"
         with pytest.raises(DifyopsError, match="ended with 3: no"):
-            await _applied(plan)
-        assert "ended with 0" in await _applied(await planned(scene, "command", argv=["true"]))
+            await applied(plan)
+        assert "ended with 0" in await applied(await planned(scene, "command", argv=["true"]))
     async with scene_at(tmp_path / "b", trusts_commands=False) as scene:
         with pytest.raises(Refused):
             await planned(scene, "command", argv=["true"])
@@ -248,7 +178,7 @@ async def test_waiting_and_approving(tmp_path: Any) -> None:
     async with scene_at(tmp_path) as scene:
         plan = await planned(scene, "wait", seconds=0.01)
         assert not plan.asks
-        assert "waited" in await _applied(plan)
+        assert "waited" in await applied(plan)
         assert (await planned(scene, "approve", question="Really?")).approval
 
 
@@ -289,15 +219,6 @@ async def test_an_action_on_a_server_that_dies_says_that_its_state_is_unknown(st
     assert record.steps[0].result == "fail"
     assert record.steps[0].undo
     assert record.steps[0].undo.startswith("app.enable_api")
-
-
-async def test_taking_a_snapshot_of_an_instance_that_cannot_be_read_fails_the_step(stage: Stage) -> None:
-    async with stage.scene() as scene:
-        await take(await scene.instance(), scene.open_store(), TakeOptions())
-        stage.emulator.control.fail(path="/workflows", times=999, how="status:500")
-        change_live(stage, "wf-llm", lambda graph: graph["nodes"][0]["data"].update(title="x"))
-        with pytest.raises(DifyopsError, match="could not be read"):
-            await _applied(await planned(scene, "snapshot.create"))
 
 
 async def test_an_app_key_is_rotated_up_to_its_grace_period_and_delivered(stage: Stage) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from difyops.clock import SystemClock
 from difyops.config import Context
 from difyops.emulator.routes.console_keys import new_key
 from difyops.emulator.routes.service_datasets import new_dataset, new_document
+from difyops.errors import Refused
 from difyops.runbook.result import Fail, Inconclusive, Pass, Warn
 from difyops.snapshot.take import TakeOptions, take
-from tests.faults import answer, free_port, in_turn, serving
-from tests.runbook.runbook_tools import Stage, add_run, change_live, check, scene_at, staged
+from tests.faults import answer, by_path, free_port, in_turn, serving
+from tests.runbook.runbook_tools import Stage, change_live, check, planned, scene_at, staged
 
 
 async def test_a_healthy_instance_passes_part_by_part(stage: Stage) -> None:
@@ -22,7 +25,7 @@ async def test_a_healthy_instance_passes_part_by_part(stage: Stage) -> None:
         found = await check(scene, "instance.health", worker_app="wf-echo", worker_inputs={"text": "x"})
     assert isinstance(found, Pass), found
     states = {value.name: value.value for value in found.values}
-    assert states == {"api": "up", "database": "up", "redis": "up", "worker": "up"}
+    assert states == {"api": "up", "database": "up", "redis": "up", "plugin_daemon": "up", "worker": "up"}
 
 
 @pytest.mark.parametrize(
@@ -59,6 +62,18 @@ async def test_the_plugin_daemon_is_named_when_a_model_cannot_be_called(stage: S
     assert "plugin daemon" in found.text
 
 
+async def test_the_plugin_daemon_is_missed_without_any_run_though_the_list_of_providers_still_comes(
+    stage: Stage,
+) -> None:
+    said = {"code": "invalid_param", "message": "Failed to request plugin daemon, url: plugin/x", "status": 400}
+    routes = {"/console/api/workspaces/current/plugin/list": answer(400, said)}
+    with serving(by_path(routes, answer(200, {"step": "finished", "data": []}))) as served:
+        async with scene_at(stage.folder, replace(stage.context, url=served.url)) as scene:
+            found = await check(scene, "instance.health")
+    assert isinstance(found, Fail), found
+    assert found.text.startswith("plugin daemon")
+
+
 async def test_an_instance_that_is_not_there_fails_and_one_that_refuses_us_is_inconclusive(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,6 +87,14 @@ async def test_an_instance_that_is_not_there_fails_and_one_that_refuses_us_is_in
     async with scene_at(tmp_path / "b", refused) as scene:
         found = await check(scene, "instance.health")
     assert isinstance(found, Inconclusive), found
+
+
+async def test_another_page_where_the_console_should_be_is_no_verdict_about_redis(stage: Stage) -> None:
+    with serving(answer(200, b"<html>Welcome</html>")) as served:
+        async with scene_at(stage.folder, replace(stage.context, url=served.url)) as scene:
+            found = await check(scene, "instance.health")
+    assert isinstance(found, Inconclusive), found
+    assert "not a Dify console" in found.text
 
 
 async def test_without_an_instance_health_is_inconclusive(tmp_path: Path) -> None:
@@ -174,9 +197,41 @@ async def test_a_known_question_finds_its_document(stage: Stage) -> None:
 async def test_the_age_of_snapshots_is_that_of_the_last_look(stage: Stage) -> None:
     async with stage.scene() as scene:
         assert isinstance(await check(scene, "snapshot.age"), Fail)
-        await take(await scene.instance(), scene.open_store(), TakeOptions())
+        await take(await scene.instance(), scene.make_store(), TakeOptions())
         assert isinstance(await check(scene, "snapshot.age", verified=True), Pass)
         old = await check(scene, "snapshot.age", max_age="0s")
+    assert isinstance(old, Fail), old
+
+
+async def test_a_snapshot_from_the_future_is_a_wrong_clock_and_no_fresh_backup(stage: Stage) -> None:
+    class Behind(SystemClock):
+        def now(self) -> Any:
+            return SystemClock.now(self) - timedelta(hours=30)
+
+    async with stage.scene() as scene:
+        await take(await scene.instance(), scene.make_store(), TakeOptions())
+        scene.clock = Behind()
+        found = await check(scene, "snapshot.age")
+    assert isinstance(found, Inconclusive), found
+    assert "clocks" in found.text
+
+
+async def test_a_snapshot_of_one_app_makes_the_complete_one_before_neither_partial_nor_fresh(stage: Stage) -> None:
+    class Then(SystemClock):
+        def now(self) -> Any:
+            return SystemClock.now(self) - timedelta(hours=20)
+
+    async with stage.scene() as scene:
+        instance, store, one = await scene.instance(), scene.make_store(), TakeOptions(selectors=("wf-llm",))
+        await take(instance, store, one)
+        assert isinstance(await check(scene, "snapshot.age"), Fail)
+        await take(instance, store, TakeOptions(), clock=Then())
+        change_live(stage, "wf-llm", lambda graph: graph["nodes"][0]["data"].update(title="Renamed"))
+        await take(instance, store, one)
+        found = await check(scene, "snapshot.age")
+        old = await check(scene, "snapshot.age", max_age="10h")
+    assert isinstance(found, Pass), found
+    assert "20.0 h" in found.text
     assert isinstance(old, Fail), old
 
 
@@ -184,7 +239,7 @@ async def test_a_partial_snapshot_is_no_backup(stage: Stage) -> None:
     async with stage.scene() as scene:
         app = stage.emulator.app_named("wf-llm").id
         stage.emulator.control.fail(path=f"/apps/{app}", times=999, how="status:500")
-        await take(await scene.instance(), scene.open_store(), TakeOptions())
+        await take(await scene.instance(), scene.make_store(), TakeOptions())
         found = await check(scene, "snapshot.age")
     assert isinstance(found, Fail), found
     assert "partial" in found.text
@@ -193,7 +248,7 @@ async def test_a_partial_snapshot_is_no_backup(stage: Stage) -> None:
 async def test_drift_names_the_app_and_a_missing_snapshot_is_inconclusive(stage: Stage) -> None:
     async with stage.scene() as scene:
         assert isinstance(await check(scene, "snapshot.drift"), Inconclusive)
-        await take(await scene.instance(), scene.open_store(), TakeOptions())
+        await take(await scene.instance(), scene.make_store(), TakeOptions())
         assert isinstance(await check(scene, "snapshot.drift"), Pass)
         change_live(stage, "wf-llm", lambda graph: graph["nodes"][0]["data"].update(title="Renamed"))
         found = await check(scene, "snapshot.drift")
@@ -217,53 +272,15 @@ async def test_old_keys_fail_and_are_named_by_app_never_by_text(stage: Stage) ->
     assert isinstance(warned, Warn)
 
 
-async def test_runs_left_behind_are_found_and_live_ones_are_not(stage: Stage) -> None:
-    add_run(stage, "wf-echo", ago=60, status="running")
-    async with stage.scene() as scene:
-        assert isinstance(await check(scene, "runs.stuck", apps=["all"]), Pass)
-        dead = add_run(stage, "wf-echo", ago=4000, status="running")
-        found = await check(scene, "runs.stuck", apps=["all"])
-        patient = await check(scene, "runs.stuck", apps=["all"], older_than="2h")
+async def test_the_age_of_secrets_is_judged_in_a_first_dry_run_too_and_nothing_is_written(stage: Stage) -> None:
+    stage.emulator.app_named("wf-llm").keys[0].created_at -= 100 * 86400
+    async with stage.scene(ledger=False, dry_run=True) as scene:
+        found = await check(scene, "secret.age")
+        planned_so = await planned(scene, "secret.rotate", kind="app-key", target=["wf-llm"], probes=["wf-llm"])
+        kept = [path for path in stage.folder.rglob("*") if path.is_file()]
+        assert planned_so.apply is not None
+        with pytest.raises(Refused, match="ledger"):
+            await planned_so.apply()
     assert isinstance(found, Fail), found
-    assert dead.id in found.excerpt
-    assert isinstance(patient, Pass)
-
-
-async def test_the_failure_rate_counts_dead_runs_and_wants_enough_of_them(stage: Stage) -> None:
-    for number in range(18):
-        add_run(stage, "wf-echo", ago=100 + number)
-    async with stage.scene() as scene:
-        few = await check(scene, "runs.failure_rate", apps=["wf-echo"], min_runs=20)
-        passed = await check(scene, "runs.failure_rate", apps=["wf-echo"], min_runs=10)
-        add_run(stage, "wf-echo", ago=50, status="failed", version="v2")
-        add_run(stage, "wf-echo", ago=3000, status="running")
-        add_run(stage, "wf-echo", ago=40, status="stopped")
-        add_run(stage, "wf-echo", ago=30, status="running")
-        found = await check(scene, "runs.failure_rate", apps=["wf-echo"], max_percent=5)
-        warned = await check(scene, "runs.failure_rate", apps=["wf-echo"], max_percent=50, warn_percent=5)
-    assert isinstance(few, Inconclusive)
-    assert isinstance(passed, Pass), passed
-    assert isinstance(found, Fail), found
-    assert found.values[0].value == 10.0  # 2 of 20: one failed, one dead; stopped and live ones do not count
-    assert "boom" in found.excerpt
-    assert "v2: 1 of 1, v1: 1 of 19" in found.excerpt
-    assert isinstance(warned, Warn)
-
-
-async def test_latency_is_held_to_limits_and_to_the_window_before(stage: Stage) -> None:
-    for number in range(20):
-        add_run(stage, "wf-echo", ago=4000 + number, seconds=1.0)
-        add_run(stage, "wf-echo", ago=100 + number, seconds=3.0)
-    async with stage.scene() as scene:
-        assert isinstance(await check(scene, "runs.latency", app="wf-echo", max_p95="5s"), Pass)
-        slow = await check(scene, "runs.latency", app="wf-echo", max_p95="2s")
-        ratio = await check(scene, "runs.latency", app="wf-echo", max_ratio=2)
-        warned = await check(scene, "runs.latency", app="wf-echo", max_ratio=5, warn_ratio=2)
-        few = await check(scene, "runs.latency", app="wf-echo", min_runs=50)
-        no_before = await check(scene, "runs.latency", app="wf-echo", window="2h", max_ratio=2)
-    assert isinstance(slow, Fail)
-    assert isinstance(ratio, Fail), ratio
-    assert ratio.values[-1].value == 3.0
-    assert isinstance(warned, Warn)
-    assert isinstance(few, Inconclusive)
-    assert isinstance(no_before, Inconclusive), no_before
+    assert "rotate the" in planned_so.text
+    assert not kept, kept

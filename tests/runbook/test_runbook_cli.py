@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from difyops.runbook.library import shipped_folder
+from difyops.runbook.load import load
 from tests.cli.processes import on_terminal
 from tests.conftest import Cli
 from tests.runbook.runbook_tools import Stage
@@ -83,6 +86,7 @@ def test_the_other_formats_go_to_files_and_nagios_has_its_own_exit_codes(cli: Cl
     for wrong in (
         ["--approve", "nothing"],
         ["--as", "xml"],
+        ["--as", "junit=/no/such/folder/out.xml"],
         ["--as", "tap", "--as", "nagios"],
         ["--set", "x"],
         ["--set", "x=1"],
@@ -107,6 +111,8 @@ def test_runs_are_listed_and_reported(cli: Cli, trial: Path, tmp_path: Path) -> 
         assert words in report.out
     assert (tmp_path / "report.md").read_text() == report.out
     assert cli("runbook", "report", "trial").code == 0
+    for wrong in ("soon", "999999999d", "-3d", ""):
+        assert cli("runbook", "list", "--since", wrong).code == 2, wrong
     assert len(cli("runbook", "report", "--since", "1h", "-o", "json").json["data"]) == 2
     assert cli("runbook", "report", "nothing").code == 1
 
@@ -140,6 +146,46 @@ def test_shipped_runbooks_are_listed_shown_and_hidden_by_ones_of_the_same_name(c
     rows = {row["name"]: row for row in cli("runbook", "list", "-o", "json").json["data"]}
     assert rows["stuck-runs"]["origin"] == "project"
     assert len(rows) == 12
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted(shipped_folder().glob("*.yaml"))])
+def test_a_runbook_is_a_document_in_which_no_reference_or_name_is_broken_on_a_narrow_terminal(name: str) -> None:
+    shown = on_terminal(["runbook", "show", name], columns=80)
+    assert shown.code == 0, shown.text
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in shown.text.splitlines()]
+    assert max(map(len, lines)) <= 80
+    for step in load(shipped_folder() / f"{name}.yaml").steps:
+        wanted = {reference for value in step.parameters.values() for reference in re.findall(r"\$\{.+?\}", str(value))}
+        wanted |= set(re.findall(r"(?:inputs|steps)[\w.]+", step.when.text)) if step.when else set()
+        for word in (*wanted, step.tool.name):
+            assert any(word in line for line in lines), word
+
+
+def test_names_and_found_values_stay_whole_on_a_narrow_terminal(trial: Path) -> None:
+    listed = on_terminal(["runbook", "list"], columns=80).text
+    assert all(f"{path.stem} " in listed for path in shipped_folder().glob("*.yaml")), listed
+    trial.write_text(HEAD + GOOD + "  - {id: away, check: disk, with: {path: /no/such/folder/anywhere}}\n")
+    ran = on_terminal(["runbook", "run", str(trial)], columns=80).text
+    assert "/no/such/folder/anywhere" in ran
+    assert "limit below 0" in " ".join(ran.split())
+
+
+def test_without_any_store_the_backup_fails_and_its_action_makes_one(
+    cli: Cli, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, value in stage.environment.items():
+        monkeypatch.setenv(key, value)
+    book = ["runbook", "run", "backup-freshness", "-o", "json"]
+    dry = cli(*book, "--dry-run")
+    assert dry.code == 5, dry.out
+    assert not (stage.folder / "snapshots").exists()
+    looked = cli(*book)
+    assert looked.code == 5, looked.out
+    assert "there is no snapshot of" in looked.json["data"]["steps"][0]["text"]
+    assert not (stage.folder / "snapshots").exists()
+    acted = {step["id"]: step["result"] for step in cli(*book, "--act", "--yes").json["data"]["steps"]}
+    assert (acted["age"], acted["take"], acted["after"]) == ("fail", "pass", "pass")
+    assert cli(*book).code == 0
 
 
 def test_actions_want_act_and_a_yes_and_are_taken_back(

@@ -1,14 +1,7 @@
-"""A real PostgreSQL that the test starts on a free port, as a user that is not root."""
+"""``database`` against a real PostgreSQL that the tests start."""
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
-import subprocess
-import tempfile
-import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,89 +12,9 @@ from difyops.clock import SystemClock
 from difyops.runbook.result import Fail, Inconclusive, Pass, Warn
 from tests.faults import free_port
 from tests.runbook.runbook_tools import check, scene_at
+from tests.runbook.servers import PG_CANARY as CANARY
 
 psycopg = pytest.importorskip("psycopg", reason="the PostgreSQL client is not installed (difyops[postgres])")
-_FOUND = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-INITDB = shutil.which("initdb") or (str(_FOUND[-1]) if _FOUND else None)
-CANARY = "canary-pg-pass-1"
-
-
-def _user() -> str | None:
-    """Return a user to run the server as; root may not. ``None``: the one we are."""
-    if os.geteuid() != 0:
-        return None
-    names = [entry.pw_name for entry in pwd.getpwall()]
-    return next((name for name in ("postgres", "nobody") if name in names), "")
-
-
-pytestmark = [
-    pytest.mark.skipif(INITDB is None, reason="PostgreSQL's programs are not installed on this machine"),
-    pytest.mark.skipif(_user() == "", reason="we are root and there is no other user to run PostgreSQL as"),
-]
-
-
-@pytest.fixture(scope="module")
-def dsn() -> Iterator[str]:
-    bin_folder = Path(str(INITDB)).parent
-    folder = Path(tempfile.mkdtemp(prefix="difyops-pg-"))
-    user = _user()
-    if user:
-        os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
-    port, data = free_port(), folder / "data"
-
-    def as_user(*words: str, **more: Any) -> list[str]:
-        return ["setpriv", f"--reuid={user}", "--clear-groups", *words] if user else [*words]
-
-    secret = folder / "password"
-    secret.write_text(CANARY)
-    secret.chmod(0o644)
-    quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": str(folder)}
-    auth = ["-A", "scram-sha-256", "-U", "tester", f"--pwfile={secret}", "--no-sync"]
-    subprocess.run(as_user(str(bin_folder / "initdb"), "-D", str(data), *auth), **quiet)  # type: ignore[call-overload]
-    settings = [
-        "-p",
-        str(port),
-        "-k",
-        str(folder),
-        "-c",
-        "listen_addresses=127.0.0.1",
-        "-c",
-        "max_connections=20",
-        "-c",
-        "fsync=off",
-    ]
-    process = subprocess.Popen(
-        as_user(str(bin_folder / "postgres"), "-D", str(data), *settings),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=str(folder),
-    )  # fmt: skip
-    address = f"postgresql://tester:{CANARY}@127.0.0.1:{port}/postgres"
-    try:
-        _wait_for(address)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(20)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _wait_for(address: str) -> None:
-    for _ in range(200):
-        try:
-            psycopg.connect(address, connect_timeout=2).close()
-        except psycopg.OperationalError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError("PostgreSQL did not start")
-
-
-@pytest.fixture
-def reference(dsn: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("TEST_DSN", dsn)
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("CREATE TABLE IF NOT EXISTS workflow_runs (id int, status text, created_at timestamp)")
-        connection.execute("TRUNCATE workflow_runs")
-    return "env:TEST_DSN"
 
 
 async def test_a_healthy_database_passes_with_connections_and_size(tmp_path: Path, reference: str) -> None:

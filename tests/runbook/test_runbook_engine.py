@@ -11,46 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from difyops.errors import DifyopsError, LockHeld, StoreError, UsageError
+from difyops.errors import StoreError, UsageError
 from difyops.runbook.expression import read
-from difyops.runbook.history import run as past
 from difyops.runbook.history import runs
 from difyops.runbook.model import Input, Rule, Step
-from difyops.runbook.result import Acted, Fail, Inconclusive, Pass, Planned, Result, Skipped, Undo, Value, Warn
+from difyops.runbook.result import Pass, Result, Skipped
 from difyops.runbook.scene import Scene
-from difyops.runbook.undoing import undoing
-from tests.runbook.runbook_tools import book, carried, consent, from_text, results, scene_at, step
-
-KINDS: dict[str, type[Result]] = {"pass": Pass, "warn": Warn, "fail": Fail, "inconclusive": Inconclusive}
-
-
-def says(*words: str, seconds: float = 0.0) -> Any:
-    """Return a check that gives these results in turn, the last one for ever."""
-    left = list(words)
-
-    async def check(scene: Scene) -> Result:
-        await asyncio.sleep(seconds)
-        word = left.pop(0) if len(left) > 1 else left[0]
-        return KINDS[word](text=f"said {word}", values=(Value(name="n", value=len(left)),))
-
-    return check
-
-
-def does(
-    log: list[str], name: str, *, error: DifyopsError | None = None, undo: Undo | None = None, **planned: Any
-) -> Any:
-    """Return an action that notes its name when it is carried out."""
-
-    async def plan(scene: Scene) -> Planned:
-        async def apply() -> Acted:
-            log.append(name)
-            if error is not None:
-                raise error
-            return Acted(text=f"did {name}")
-
-        return Planned(text=f"do {name}", apply=apply, undo=undo, **planned)
-
-    return plan
+from tests.runbook.runbook_tools import KINDS, book, carried, consent, from_text, results, says, scene_at, step
 
 
 async def test_steps_without_ties_run_side_by_side(tmp_path: Path) -> None:
@@ -129,6 +96,16 @@ async def test_a_failure_that_must_last_over_runs_is_a_warning_until_it_did(tmp_
     assert words == ["warn", "warn", "fail", "pass", "warn"]
 
 
+async def test_failures_of_runs_with_other_inputs_do_not_add_up(tmp_path: Path) -> None:
+    inputs = {"app": Input(name="app", default="a"), "many": Input(name="many", kind="list", default=["x"])}
+    made = book(step("s", says("fail"), across_runs=2), inputs=inputs)
+    words = []
+    async with scene_at(tmp_path) as scene:
+        for app in ("a", "b", "a", "b"):
+            words.append((await carried(made, scene, inputs={"app": app})).steps[0].result)
+    assert words == ["warn", "warn", "fail", "fail"]
+
+
 async def test_a_step_that_takes_too_long_and_one_that_is_broken_are_inconclusive(tmp_path: Path) -> None:
     async def broken(scene: Scene) -> Result:
         raise ZeroDivisionError("oops")
@@ -179,92 +156,6 @@ async def test_at_the_deadline_what_was_not_measured_is_inconclusive(tmp_path: P
     assert "before it began" in record.steps[2].text
 
 
-async def test_actions_run_only_with_act_and_only_when_agreed_to(tmp_path: Path) -> None:
-    log: list[str] = []
-    steps = [step("a", does(log, "a"), kind="action"), step("b", says("pass"), needs=("a",))]
-    async with scene_at(tmp_path) as scene:
-        quiet = await carried(book(*steps), scene)
-        dry = await carried(book(*steps), scene, allow=consent(act=True, dry_run=True))
-
-        def no(question: str, changes: str) -> None:
-            from difyops.errors import NeedsConfirmation
-
-            assert "do a" in question
-            raise NeedsConfirmation("no", hint="Add --yes.")
-
-        refused = await carried(book(*steps), scene, allow=consent(act=True, agree=no))
-        assert log == []
-        agreed = await carried(book(*steps), scene, allow=consent(act=True))
-    assert results(quiet) == {"a": "skipped", "b": "skipped"}
-    assert quiet.error is None
-    assert "dry run: do a" in dry.steps[0].text
-    assert refused.error is not None
-    assert refused.error.exit_code == 8
-    assert results(agreed) == {"a": "pass", "b": "pass"}
-    assert log == ["a"]
-
-
-async def test_an_approval_is_not_answered_by_a_yes_for_everything(tmp_path: Path) -> None:
-    log: list[str] = []
-    steps = [
-        step("ask", does(log, "ask", approval=True), kind="action"),
-        step("act", does(log, "act"), kind="action", needs=("ask",)),
-    ]
-    async with scene_at(tmp_path) as scene:
-        refused = await carried(book(*steps), scene, allow=consent(act=True))
-        approved = await carried(book(*steps), scene, allow=consent(act=True, approved=frozenset({"ask"})))
-    assert results(refused) == {"ask": "skipped", "act": "skipped"}
-    assert refused.error is not None
-    assert refused.error.exit_code == 8
-    assert results(approved) == {"ask": "pass", "act": "pass"}
-
-
-async def test_an_action_that_fails_half_way_says_so_and_offers_its_undo(tmp_path: Path) -> None:
-    log: list[str] = []
-    error = DifyopsError("The second of two writes was refused.")
-    undo = Undo(action="app.enable_api", parameters={"app": "bot"})
-    async with scene_at(tmp_path) as scene:
-        record = await carried(
-            book(step("a", does(log, "a", error=error, undo=undo), kind="action")), scene, allow=consent(act=True)
-        )
-        assert scene.ledger is not None
-        kept = past(scene.ledger, scene.config.state, "latest")
-    assert record.steps[0].result == "fail"
-    assert "second of two writes" in record.steps[0].text
-    assert record.steps[0].undo == "app.enable_api (app=bot)"
-    assert kept.steps[0].undo_step == {"action": "app.enable_api", "with": {"app": "bot"}}
-    assert undoing(kept).steps[0].tool.name == "app.enable_api"
-
-
-async def test_an_action_that_is_cut_off_by_the_deadline_is_a_failure_of_unknown_state(tmp_path: Path) -> None:
-    async def plan(scene: Scene) -> Planned:
-        async def apply() -> Acted:
-            await asyncio.sleep(9)
-            return Acted(text="done")
-
-        return Planned(text="write it", apply=apply, undo=Undo(command="put it back"))
-
-    async with scene_at(tmp_path) as scene:
-        record = await carried(book(step("a", plan, kind="action")), scene, allow=consent(act=True), deadline=0.2)
-    assert record.steps[0].result == "fail"
-    assert "unknown" in record.steps[0].text
-    assert record.steps[0].undo == "put it back"
-
-
-async def test_two_acting_runs_of_one_runbook_exclude_each_other(tmp_path: Path) -> None:
-    log: list[str] = []
-    slow = book(step("a", does(log, "a"), kind="action"), step("wait", says("pass", seconds=0.5)))
-    async with scene_at(tmp_path) as scene:
-        first = asyncio.create_task(carried(slow, scene, allow=consent(act=True)))
-        await asyncio.sleep(0.1)
-        with pytest.raises(LockHeld):
-            await carried(slow, scene, allow=consent(act=True))
-        looking = await carried(slow, scene)
-        assert (await first).verdict == "pass"
-    assert looking.verdict == "pass"
-    assert log == ["a"]
-
-
 async def test_inputs_are_read_as_their_types_and_missing_or_unknown_ones_refused(tmp_path: Path) -> None:
     inputs = {"n": Input(name="n", kind="whole number"), "t": Input(name="t", default="x")}
     made = book(step("s", says("pass")), inputs=inputs)
@@ -275,6 +166,7 @@ async def test_inputs_are_read_as_their_types_and_missing_or_unknown_ones_refuse
             ({}, "needs the input 'n'"),
             ({"n": "three"}, "whole number"),
             ({"n": 1, "z": 1}, "no input"),
+            ({"n": 1, "t": f"the key is sk-{'canary0' * 4}"}, "looks like a secret"),
         ):
             with pytest.raises(UsageError, match=words):
                 await carried(made, scene, inputs=given_inputs)
@@ -351,9 +243,13 @@ async def test_the_dead_mans_switch_is_pinged_at_start_and_end_and_a_missing_one
         async with scene_at(tmp_path) as scene:
             good = await carried(book(step("s", says("pass")), ping="env:PING"), scene)
             await carried(book(step("s", says("fail")), ping="env:PING"), scene)
+            partly = book(step("s", says("pass")), step("t", says("inconclusive")), ping="env:PING")
+            await carried(partly, scene)
+            await carried(book(step("t", says("inconclusive")), ping="env:PING"), scene)
             missing = await carried(book(step("s", says("pass")), ping="env:NOT_SET"), scene)
         paths = [item.path for item in served.asked]
     assert paths == [
+        "/canary-ping-id/start", "/canary-ping-id", "/canary-ping-id/start", "/canary-ping-id/fail",
         "/canary-ping-id/start", "/canary-ping-id", "/canary-ping-id/start", "/canary-ping-id/fail",
     ]  # fmt: skip
     assert not good.warnings

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from difyops.runbook.fields import Problem
 from difyops.runbook.library import shipped_folder
@@ -53,6 +58,11 @@ def test_a_whole_runbook_is_read() -> None:
         ),
         ("  - id: a\n    check: disk\n    with:\n      pth: /\n", 8, "steps[0].with.pth", "did you mean 'path'"),
         ("  - id: a\n    check: tcp\n    with: {host: h}\n", 7, "steps[0].with", "needs port"),
+        ("  - {id: a, check: disk, with: {min_free_gb: .nan}}\n", 5, "steps[0].with.min_free_gb", "expected number"),
+        ("  - {id: a, check: disk, with: {min_free_gb: .inf}}\n", 5, "steps[0].with.min_free_gb", "expected number"),
+        ("  - {id: a, check: disk, timeout: 9999999d}\n", 5, "steps[0].timeout", "hundred years"),
+        ("  - {id: a, action: wait, with: {seconds: 90}}\n", 5, "steps[0].with.seconds", "cuts this wait off"),
+        ("  - {id: a, action: wait, timeout: 2m, with: {seconds: 2m}}\n", 5, "steps[0].with.seconds", "120 s"),
         ("  - {id: a, check: disk, needs: [b]}\n", 5, "steps[0].needs", "no step 'b'"),
         ("  - {id: A-b, check: disk}\n", 5, "steps[0].id", "small letters"),
         ("  - {id: if, check: disk}\n", 5, "steps[0].id", "small letters"),
@@ -163,3 +173,44 @@ def test_there_are_twelve_shipped_runbooks() -> None:
 def test_the_skeleton_of_a_new_runbook_is_right() -> None:
     text = text_of("my-book", Path("my-book.yaml"))
     assert parse(text.encode(), Path("my-book.yaml"))[1] == []
+
+
+def test_every_cycle_is_named_at_once() -> None:
+    steps = "steps:\n  - {id: a, check: disk, needs: [a]}\n  - {id: b, check: disk, needs: [c]}\n"
+    found = problems(HEAD + steps + "  - {id: c, check: disk, when: steps.b.status == 'pass'}\n")
+    assert [item.text for item in found] == [
+        "steps wait for each other: a -> a",
+        "steps wait for each other: b -> c -> b",
+    ]
+
+
+def test_what_is_no_yaml_is_said_once_with_its_place() -> None:
+    assert only("a: [").text_with_place.startswith("trial.yaml:2: line 2, column 1: ")
+    assert not only("a: 1\na: 2\n").text_with_place.endswith("..")
+
+
+JUNK: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, 0, -1, 1.5, float("nan"), float("inf"), 10**400, "", "x", "${inputs.x}", "${", [], {}, [[]], [None],
+     {"a": {}}, "1e999", "9999999999999d", "0s", "2 of 3", "env:", "env:X", "steps.a.status", ["a", 1]]
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_no_mistake_in_a_runbook_takes_lint_down(data: st.DataObject) -> None:
+    path = data.draw(st.sampled_from(sorted(shipped_folder().glob("*.yaml"))))
+    document = yaml.safe_load(path.read_text())
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.sampled_from(_places(document)))
+        holder = document
+        for key in place[:-1]:
+            holder = holder[key]
+        holder[place[-1]] = copy.deepcopy(data.draw(JUNK))
+    for problem in parse(yaml.safe_dump(document).encode(), path)[1]:
+        assert problem.line >= 1
+        assert problem.text
+
+
+def _places(value: Any, before: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place for key, item in pairs for place in ((*before, key), *_places(item, (*before, key)))]

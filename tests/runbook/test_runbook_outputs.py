@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -129,6 +130,17 @@ def test_hostile_text_stays_text_in_tables_and_reports() -> None:
     assert "<x>" not in markdown
 
 
+def test_hostile_labels_stay_text_too() -> None:
+    record = replace(a_run("fail", text="said"), steps=tuple(
+        replace(step, title=HOSTILE, hint=HOSTILE, undo=HOSTILE, done=True, kind="action")
+        for step in a_run("fail").steps
+    ))  # fmt: skip
+    for outcome in (views.ran(record), views.reported(report(record))):
+        shown = _texts(outcome)
+        assert not [form for form, text in shown.items() if "\x1b[31mred" in text or "\u202e" in text]
+        assert "<x>" not in shown["markdown"]
+
+
 def test_secrets_never_reach_any_format() -> None:
     from difyops.secret_text import SecretText
 
@@ -169,3 +181,16 @@ def test_a_report_says_what_is_known_and_leaves_blanks_for_people() -> None:
     assert "Step said" in postmortem["first noticed by"]
     assert made.next == ("Look.", "Write.")
     assert next(item.what for item in made.timeline).endswith("began")
+
+
+def test_what_must_not_be_below_its_limit_is_a_range_for_monitoring_and_no_number_is_left_out() -> None:
+    values = (
+        Value(name="free", value=30.0, unit="%", warn=10, fail=5, floor=True),
+        Value(name="odd", value=float("nan")),
+        Value(name="much", value=float("inf"), fail=1),
+    )
+    record = replace(a_run("pass"), steps=(replace(a_run("pass").steps[0], values=values),))
+    assert "'s0.free'=30%;10:;5:" in nagios(record)
+    assert "odd" not in nagios(record) + prometheus(record)
+    assert "much" not in nagios(record) + prometheus(record)
+    assert "(warn below 10, limit below 5)" in as_plain(views.ran(record).blocks)

@@ -196,7 +196,7 @@ async def test_a_shipped_runbook_gives_the_right_verdict(stage: Stage, case: Cas
     case.before(stage)
     async with stage.scene() as scene:
         if case.snapshot:
-            await take(await scene.instance(), scene.open_store(), TakeOptions())
+            await take(await scene.instance(), scene.make_store(), TakeOptions())
         await scene.instance()
         case.prepare(stage)
         scene = _quick(scene)
@@ -211,7 +211,7 @@ async def test_a_shipped_runbook_gives_the_right_verdict(stage: Stage, case: Cas
 async def test_the_rollback_of_a_spike_can_be_taken_back(stage: Stage) -> None:
     runbook = _impatient(load(shipped_folder() / "latency-and-failure-spike.yaml"))
     async with stage.scene() as scene:
-        await take(await scene.instance(), scene.open_store(), TakeOptions())
+        await take(await scene.instance(), scene.make_store(), TakeOptions())
         spike(stage)
         allowed = consent(act=True, approved=frozenset({"all"}))
         record = await carried(runbook, _quick(scene), allow=allowed, inputs={"app": "wf-llm"})

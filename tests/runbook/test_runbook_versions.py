@@ -19,7 +19,7 @@ VERSIONS = ["1.9.1", "1.11.2", "1.13.0", "1.13.3", "1.15"]
 async def test_checks_pass_on_every_version(tmp_path: Path, version: str) -> None:
     with staged(tmp_path, version=version) as stage:
         async with stage.scene() as scene:
-            await take(await scene.instance(), scene.open_store(), TakeOptions())
+            await take(await scene.instance(), scene.make_store(), TakeOptions())
             for app in ("wf-echo", "flow-chat"):
                 for number in range(20):
                     add_run(stage, app, ago=100 + number)

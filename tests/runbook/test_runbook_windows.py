@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from difyops.api.runs import DEAD, RUNNING, Window, day_of, minute_text, percentile, runs_in
+from difyops.api.runs import DEAD, RUNNING, Window, day_of, minute_text, minute_texts, percentile, runs_in
 from difyops.errors import UsageError
 from difyops.runbook.traffic import edges, traffic
 from tests.runbook.runbook_tools import Stage, add_message, add_run, staged
@@ -126,7 +127,7 @@ def test_a_day_has_the_hours_that_its_clock_had() -> None:
 
 @given(
     st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1)),
-    st.sampled_from(["America/New_York", "Asia/Kolkata", "UTC"]),
+    st.sampled_from(["America/New_York", "America/Havana", "Africa/Cairo", "Asia/Kolkata", "UTC"]),
 )
 def test_every_moment_is_in_exactly_its_own_day(moment: datetime, zone: str) -> None:
     when = moment.replace(tzinfo=UTC)
@@ -134,6 +135,25 @@ def test_every_moment_is_in_exactly_its_own_day(moment: datetime, zone: str) -> 
     assert start <= when < end
     assert day_of(end, zone)[0] == end
     assert day_of(start - timedelta(seconds=1), zone)[1] == start
+
+
+@given(
+    st.datetimes(datetime(2026, 10, 31), datetime(2026, 11, 3)),
+    st.integers(1, 1500),
+    st.sampled_from(["America/New_York", "America/Havana", "Asia/Kolkata", "UTC"]),
+    st.sampled_from([0, 1]),
+)
+def test_in_the_hour_that_comes_twice_nothing_falls_out_of_a_window_however_its_texts_are_read(
+    moment: datetime, minutes: int, zone: str, fold: int
+) -> None:
+    since = moment.replace(tzinfo=UTC)
+    until = since + timedelta(minutes=minutes)
+    start, end = (
+        datetime.strptime(text, "%Y-%m-%d %H:%M").replace(tzinfo=ZoneInfo(zone), fold=fold).astimezone(UTC)
+        for text in minute_texts(since, until, zone)
+    )
+    assert start <= since
+    assert end > until - timedelta(minutes=1)
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=200), st.floats(0.01, 1.0))

@@ -10,7 +10,8 @@ from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.dsl.canonical import same_meaning
 from difyops.errors import NotFound, Refused, ServerFault, StalePlan, UnpublishedEdits
-from difyops.runbook.models import switched
+from difyops.runbook.keeping import keep, tag_before, way_back
+from difyops.runbook.models import switched, used
 from difyops.runbook.providers import same_provider
 from difyops.runbook.result import Acted, Planned, Undo, Value
 from difyops.runbook.scene import Scene
@@ -28,8 +29,10 @@ async def plan(
     """Put ``to_model`` wherever one app names ``model`` (of ``provider``, where several have it), and publish that.
 
     The new model must be usable on the instance. Refused when the draft holds edits that nobody published: publishing
-    would make them live. Secrets stay as they are. Read back afterwards. Undo: the same with the models exchanged, or
-    a rollback. In the chat modes the config is live at once and has no versions; take a snapshot first.
+    would make them live. Secrets stay as they are. Read back afterwards; in the chat modes the config is live at once.
+    Undo: the same with the models exchanged. Where that would change more back than was changed (the app uses
+    ``to_model`` elsewhere, or ``model`` of several providers), what is live is kept first, in a snapshot, and the undo
+    is a rollback to it.
     """
     instance = await scene.instance()
     chosen = await instance.console.app((await scene.app(app)).id)
@@ -39,17 +42,25 @@ async def plan(
     if target is None:
         raise NotFound(f"The model {to_model!r} cannot be used on {instance.name}.", status=404)
     make = _of_workflow if chosen.has_workflow else _of_config
-    count, apply = await make(scene, instance, chosen, (provider, model), target)
+    count, apply, pairs = await make(scene, instance, chosen, (provider, model), target)
     if not count:
         return Planned(text=f"{chosen.name} does not use {model!r}")
-    former = {"model": to_model, "to_model": model, "provider": target[0]}
-    parameters = {"app": chosen.id, **former, **({"to_provider": provider} if provider else {})}
-    undo = Undo(action="app.switch_model", parameters=parameters)
     text = f"let {chosen.name} use {to_model} instead of {model} in {count} places, and publish that"
-    return Planned(text=text, apply=apply, undo=undo)
+    formers = [pair for pair in pairs if pair[1] == model and (provider is None or same_provider(pair[0], provider))]
+    if len(formers) == 1 and target not in pairs:
+        parameters = {"app": chosen.id, "model": to_model, "to_model": model, "provider": target[0]}
+        undo = Undo(action="app.switch_model", parameters={**parameters, "to_provider": formers[0][0] or None})
+        return Planned(text=text, apply=apply, undo=undo)
+    tag = tag_before(scene, "model")
+
+    async def kept_first() -> Acted:
+        await keep(scene, chosen.id, tag)
+        return await apply()
+
+    return Planned(text=f"keep what is live as {tag}, then {text}", apply=kept_first, undo=way_back(chosen.id, tag))
 
 
-_Made = tuple[int, Callable[[], Awaitable[Acted]]]
+_Made = tuple[int, Callable[[], Awaitable[Acted]], frozenset[tuple[str, str]]]
 
 
 async def _of_workflow(
@@ -79,7 +90,7 @@ async def _of_workflow(
             values=(Value(name="live_before", value=live.id), Value(name="live", value=published.id)),
         )
 
-    return count, apply
+    return count, apply, used(draft.graph)
 
 
 def _hidden(variables: tuple[dict[str, Any], ...]) -> list[dict[str, Any]]:
@@ -95,7 +106,8 @@ async def _of_config(
 ) -> _Made:
     from difyops.snapshot.reading import config_of
 
-    config, count = switched(config_of(app)["model_config"], former, target)
+    document = config_of(app)["model_config"]
+    config, count = switched(document, former, target)
 
     async def apply() -> Acted:
         await instance.console.set_model_config(app.id, config)
@@ -105,4 +117,4 @@ async def _of_config(
             raise ServerFault(f"{app.name!r} still names {former[1]}; the server said yes.")
         return Acted(text=f"{app.name} uses {target[1]} (read back; live at once)")
 
-    return count, apply
+    return count, apply, used(document)

@@ -27,11 +27,13 @@ async def plan(
     probes: list[str] | None = None,
     deliver: list[str] | None = None,
     grace: Duration | None = None,
+    by_hand: bool = False,
     wait: bool = False,
 ) -> Planned:
     """Rotate one secret: create, hand out, prove, switch, watch, retire; back by itself when health checks fail.
 
-    ``target`` as after ``difyops secret rotate KIND``; ``value_from`` and ``deliver`` are references. Without
+    ``target`` as after ``difyops secret rotate KIND``; ``value_from`` and ``deliver`` are references. A key that is
+    handed to nobody is rotated only ``by_hand``: somebody brings it to its callers. Without
     ``wait`` the step ends when the new secret is in use and the grace period runs; ``difyops secret resume --due``
     (cron) retires the old one. Undo until then: ``difyops secret revert``. With ``wait`` give the step a long timeout.
     """
@@ -43,7 +45,13 @@ async def plan(
         raise UsageError(f"secret.rotate: {kind} {said}.")
     bench = await workbench(scene)
     wanted = Wanted(arguments=tuple(target or ()), field=field, credential=credential)
-    asked = Asked(value_from=value_from, probes=tuple(probes or ()), deliver=tuple(deliver or ()), grace=grace)
+    asked = Asked(
+        value_from=value_from,
+        probes=tuple(probes or ()),
+        deliver=tuple(deliver or ()),
+        grace=grace,
+        by_hand=by_hand or scene.dry_run,
+    )
     found = await prepare(bench, Reading(bench.instance), (kind, wanted), asked, policy(scene))
 
     async def apply() -> Acted:

@@ -15,13 +15,12 @@ async def plan(
     A snapshot in which something could not be read fails the step and says what; the rest of it is kept.
     """
     instance = await scene.instance()
-    store = scene.open_store()
     options = TakeOptions(
         selectors=tuple(apps or ("all",)), tag=tag, message=message, limit=instance.context.max_in_flight
     )
 
     async def apply() -> Acted:
-        taken = await take(instance, store, options, clock=scene.clock)
+        taken = await take(instance, scene.make_store(), options, clock=scene.clock)
         if taken.error is not None:
             raise taken.error
         commit = (taken.commit or "")[:10]

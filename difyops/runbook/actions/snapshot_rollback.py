@@ -1,10 +1,11 @@
-"""``snapshot.rollback``: back to the workflow that worked, with the secrets that are alive."""
+"""``snapshot.rollback``: one app back to what a snapshot holds."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from difyops.runbook.result import Acted, Planned, Undo, Value
+from difyops.runbook.keeping import keep, tag_before, way_back
+from difyops.runbook.result import Acted, Planned, Value
 from difyops.runbook.scene import Scene
 from difyops.snapshot.history import kept_app
 from difyops.snapshot.journal import Journal
@@ -16,30 +17,34 @@ async def plan(
     scene: Scene, *, app: str, to: str = "latest", with_old_secrets: bool = False, allow_missing: bool = False
 ) -> Planned:
     """Roll one app back to a snapshot (tag, commit, latest, latest~1): planned, proved by reading back, undone when
-    the proof fails. Undo: roll back to the snapshot taken before, so take one first (snapshot.create).
+    the proof fails. What is live is kept first, in a snapshot of this app with a tag of its own; without that nothing
+    is rolled back. Undo: roll back to that tag.
     """
     instance = await scene.instance()
     store = scene.open_store()
     commit = store.resolve(to, branch=instance.name)
-    before = store.head(instance.name)
     kept = kept_app(store, commit, (await scene.app(app)).id)
     options = RollbackOptions(allow_missing=allow_missing)
     options = replace(options, plan=replace(options.plan, with_old_secrets=with_old_secrets))
     found, _ = await make_plan(instance, kept, to, options.plan)
     if found.nothing_to_do:
         return Planned(text=f"{found.app_name} is what {to} holds already")
+    tag = tag_before(scene, "rollback")
 
     async def apply() -> Acted:
+        await keep(scene, found.app_id, tag)
         journal = Journal.of(scene.config.state, instance.name, found.app_id)
         exact = replace(options, expected_plan=found.id)
         done = await roll_back(instance, journal, kept, to, exact, clock=scene.clock)
         scene.audit("snapshot.rollback", found.app_id, to=commit, before=found.live_before, after=done.live_after)
-        values = (Value(name="proofs", value=len(done.proofs)), Value(name="seconds", value=done.seconds, unit="s"))
+        values = (
+            Value(name="proofs", value=len(done.proofs)),
+            Value(name="seconds", value=done.seconds, unit="s"),
+            Value(name="live_before", value=found.live_before),
+            Value(name="kept_as", value=tag),
+        )
         return Acted(text=f"{found.app_name}: {done.state}, {len(done.proofs)} proofs read back", values=values)
 
-    undo = None
-    if before is not None and before != commit:
-        undo = Undo(action="snapshot.rollback", parameters={"app": found.app_id, "to": before})
     problems = f" Problems: {'; '.join(found.problems)}." if found.problems else ""
-    text = f"roll {found.app_name} back to {to} ({len(found.changes)} changes).{problems}"
-    return Planned(text=text.rstrip("."), apply=apply, undo=undo)
+    text = f"keep what is live of {found.app_name} as {tag}, then roll it back to {to} ({len(found.changes)} changes)"
+    return Planned(text=f"{text}.{problems}".rstrip("."), apply=apply, undo=way_back(found.app_id, tag))

@@ -7,8 +7,8 @@ from difyops.runbook.scene import Scene
 from difyops.runbook.switches import plan_triggers
 
 
-async def plan(scene: Scene, *, app: str, trigger: str | None = None) -> Planned:
-    """Switch an app's triggers off: one by title, node id or kind (webhook, schedule), or all. Undo: trigger.enable.
+async def plan(scene: Scene, *, app: str, trigger: list[str] | None = None) -> Planned:
+    """Switch an app's triggers off: some by title, node id or kind (webhook, schedule), or all. Undo: trigger.enable.
 
     A webhook that is off answers 404 to its callers; what was accepted before is still carried out.
     """

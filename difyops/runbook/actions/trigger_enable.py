@@ -7,8 +7,8 @@ from difyops.runbook.scene import Scene
 from difyops.runbook.switches import plan_triggers
 
 
-async def plan(scene: Scene, *, app: str, trigger: str | None = None) -> Planned:
-    """Switch an app's triggers on: one by title, node id or kind, or all. Undo: trigger.disable.
+async def plan(scene: Scene, *, app: str, trigger: list[str] | None = None) -> Planned:
+    """Switch an app's triggers on: some by title, node id or kind, or all. Undo: trigger.disable.
 
     A schedule that missed its time while it was off may run once at once (seen on 1.15).
     """

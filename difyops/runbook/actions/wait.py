@@ -8,10 +8,13 @@ from difyops.runbook.scene import Scene
 
 
 async def plan(scene: Scene, *, seconds: Duration) -> Planned:
-    """Wait; the step's own timeout must be longer. Nothing is changed and nobody is asked."""
+    """Wait; the step's own timeout must be longer. Nothing is changed and nobody is asked.
+
+    Cut off, by its timeout or the deadline of the run, it is inconclusive: what was to show had no time to.
+    """
 
     async def apply() -> Acted:
         await scene.clock.sleep(seconds)
         return Acted(text=f"waited {seconds:g} s")
 
-    return Planned(text=f"wait {seconds:g} s", apply=apply, asks=False)
+    return Planned(text=f"wait {seconds:g} s", apply=apply, asks=False, changes=False)

@@ -14,13 +14,14 @@ from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.runbook.providers import same_provider
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
 from difyops.runbook.scene import Scene
+from difyops.snapshot.missing import lost_credentials
 
 
 async def check(
     scene: Scene, *, apps: list[str], draft: bool = False, max_problems: int = 0, dependencies: bool = True
 ) -> Result:
-    """Look for tools that were deleted, datasets, providers and models that are gone, node types the server lacks,
-    model nodes that nothing leads to, and plugins that the last import missed.
+    """Look for tools and credentials that were deleted, datasets, providers and models that are gone, node types the
+    server lacks, model nodes that nothing leads to, and plugins that the last import missed.
 
     Looks at what is live (``draft: true``: at the drafts). The platform publishes broken apps without a word; only
     their runs fail, or succeed empty. Nothing is run here.
@@ -45,7 +46,9 @@ async def check(
         Value(name="apps", value=len(chosen) - len(unread)),
     )
     if len(found) > max_problems:
-        text = f"{len(found)} broken references in {len(chosen)} apps; first: {sorted(found)[0]}"
+        text = (
+            f"{len(found)} broken reference{'s' * (len(found) != 1)} in {len(chosen)} apps; first: {sorted(found)[0]}"
+        )
         return Fail(text=text, values=values, excerpt="; ".join(sorted(found)[:12]))
     if unread:
         return Inconclusive(text=f"{len(unread)} of {len(chosen)} apps could not be read: {unread[0]}", values=values)
@@ -87,6 +90,8 @@ async def _problems(instance: Instance, app: App, stock: _Stock, *, draft: bool,
     document = await _document(instance, detail, draft=draft)
     if document is not None:
         found += _missing(document, stock) + _lonely(document)
+        for provider, item in await lost_credentials(instance, tools(document)):
+            found.append(f"the credential {item} of the tool provider {provider} was deleted")
         unknown = instance.capabilities.unknown_node_types(node_types(document))
         found += [f"node type {kind!r} is not known to this server" for kind in sorted(unknown)]
     if dependencies:

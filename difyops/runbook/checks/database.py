@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from difyops.errors import NotSupported, Unreachable
 from difyops.runbook.parameters import Duration, Reference
 from difyops.runbook.result import Fail, Pass, Result, Value, Warn
 from difyops.runbook.scene import Scene
+from difyops.runbook.threads import apart
 
 INSTALL = "pip install 'difyops[postgres]'"
 _SEEN = "runbook.seen.database"
@@ -95,7 +95,7 @@ async def _asked(dsn: str) -> _Seen:
     except ImportError as error:
         raise NotSupported("The PostgreSQL client is not installed on this machine.", hint=INSTALL) from error
     try:
-        return await asyncio.to_thread(_ask, psycopg, dsn)
+        return await apart(lambda: _ask(psycopg, dsn))
     except (psycopg.Error, ValueError) as error:
         # The text can repeat the address with the password in it: the first line of the server's own words at most.
         said = getattr(getattr(error, "diag", None), "message_primary", None) or type(error).__name__

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
 from difyops.runbook.scene import Scene
+from difyops.runbook.threads import apart
 
 _GB = 1024**3
 
@@ -24,14 +24,14 @@ async def check(
     It is this machine's disk, where difyops runs; for a server's, run difyops there or use ``command``.
     """
     try:
-        usage = await asyncio.to_thread(shutil.disk_usage, path)
+        usage = await apart(lambda: shutil.disk_usage(path))
     except OSError as error:
         return Inconclusive(text=f"{path} cannot be looked at: {error.strerror or error}")
     percent = round(100.0 * usage.free / usage.total, 2) if usage.total else 0.0
     free = round(usage.free / _GB, 3)
     values = (
-        Value(name="free_percent", value=percent, unit="%", warn=warn_free_percent, fail=min_free_percent),
-        Value(name="free", value=free, unit="GB", fail=min_free_gb),
+        Value(name="free_percent", value=percent, unit="%", warn=warn_free_percent, fail=min_free_percent, floor=True),
+        Value(name="free", value=free, unit="GB", fail=min_free_gb, floor=True),
         Value(name="size", value=round(usage.total / _GB, 3), unit="GB"),
     )
     text = f"{path}: {percent:g} % free ({free:.1f} GB)"

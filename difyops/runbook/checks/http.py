@@ -43,7 +43,10 @@ async def check(
     ]
     days = answer.certificate_days
     if days is not None:
-        values.append(Value(name="certificate_days", value=round(days, 1), unit="days", warn=min_certificate_days))
+        days_left = Value(
+            name="certificate_days", value=round(days, 1), unit="days", warn=min_certificate_days, floor=True
+        )
+        values.append(days_left)
     wrong = _wrong(answer, status or ["2xx"], contains, json_has or {})
     if wrong is None and max_seconds is not None and answer.seconds > max_seconds:
         wrong = f"answered after {answer.seconds:.2f} s, {max_seconds:g} s are allowed"

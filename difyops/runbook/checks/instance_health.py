@@ -69,7 +69,7 @@ async def _api(scene: Scene, patience: float) -> _Part:
     options = TransportOptions(connect=min(patience, 10.0), read=patience, tries=1, ca_file=scene.context.ca_file)
     transport = Transport(scene.context.url, options, clock=scene.clock)
     try:
-        await transport.request("GET", "/console/api/setup", doing="reach the api")
+        answer = await transport.request("GET", "/console/api/setup", doing="reach the api")
     except ServerFault as error:
         # The set-up page is read from the database; a proxy's 502 or 504 says that there is no api behind it.
         return _Part(name="api" if error.retryable else "database", state="down", said=error.message)
@@ -79,6 +79,8 @@ async def _api(scene: Scene, patience: float) -> _Part:
         return _Part(name="api", state="unknown", said=error.message)
     finally:
         await transport.close()
+    if b'"step"' not in answer.content:  # a portal or a parking page says yes to everything
+        return _Part(name="api", state="unknown", said="something answers there, but not a Dify console")
     return _Part(name="api", state="up")
 
 
@@ -94,8 +96,11 @@ async def _behind_login(scene: Scene, worker_app: str | None, inputs: dict[str, 
         if isinstance(error, AuthError) and re.search(r"error 111|connection refused|redis", error.message, re.I):
             return [_Part(name="redis", state="down", said=error.message)]
         return [_Part(name="login", state="unknown", said=error.message)]
-    parts = [_Part(name="database", state="up"), await _redis(instance)]
-    if worker_app and parts[-1].state == "up" and not scene.dry_run:
+    redis = await _redis(instance)
+    parts = [_Part(name="database", state="up"), redis]
+    if redis.state == "up":
+        parts += await _daemon(instance)
+    if worker_app and redis.state == "up" and not scene.dry_run:
         parts.append(await _worker(scene, worker_app, inputs, silence))
     return parts
 
@@ -111,6 +116,20 @@ async def _redis(instance: Instance) -> _Part:
             return _Part(name="redis", state="down", said=error.message)
         return _Part(name="redis", state="unknown", said=error.message)
     return _Part(name="redis", state="up")
+
+
+async def _daemon(instance: Instance) -> list[_Part]:
+    """Ask for the list of plugins, which no cache answers: with the daemon away the list of providers still comes.
+
+    What else may go wrong here (a role that may not, a server that has no such list) says nothing about the daemon.
+    """
+    path = "/workspaces/current/plugin/list"
+    try:
+        await instance.console.get(path, doing="list plugins", page=1, page_size=1)
+    except DifyopsError as error:
+        is_down = kind_of("", error.message) == PLUGIN_DOWN
+        return [_Part(name="plugin daemon", state="down", said=error.message)] if is_down else []
+    return [_Part(name="plugin daemon", state="up")]
 
 
 async def _worker(scene: Scene, selector: str, inputs: dict[str, str], silence: float) -> _Part:

@@ -47,7 +47,7 @@ async def check(
     score = max((hit.score for hit in fitting), default=0.0)
     values = (
         Value(name="found", value=len(hits), unit="segments"),
-        Value(name="score", value=round(score, 4), fail=None),
+        Value(name="score", value=round(score, 4), fail=min_score, floor=True),
         Value(name="seconds", value=took, unit="s", fail=max_seconds),
     )
     wrong = _wrong(hits, fitting, document or text)

@@ -37,11 +37,11 @@ async def check(
     values = _values(worst, max_percent, warn_percent)
     percent = _percent(worst)
     bad = sum(_percent(item) > max_percent for _, item in judged)
-    text = _text(app, worst, window, len(judged), bad)
+    text = _text(app, worst, window, len(judged), bad) + seen.unread_text
     if percent > max_percent:
         return Fail(text=text, values=values, excerpt=_why(worst), hint=f"difyops app show {app.name!r}")
     if seen.unread:
-        return Inconclusive(text=text + seen.unread_text, values=values)
+        return Inconclusive(text=text, values=values)
     if warn_percent is not None and percent > warn_percent:
         return Warn(text=text, values=values, excerpt=_why(worst))
     return Pass(text=text, values=values)

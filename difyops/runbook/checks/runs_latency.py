@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difyops.api.runs import Window, percentile
+from difyops.errors import DifyopsError
 from difyops.runbook.parameters import Duration
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
 from difyops.runbook.scene import Scene
@@ -28,8 +29,9 @@ async def check(
     """
     now = await traffic(scene, [app], window)
     (chosen, window_now), *others = now.windows
-    if others:
-        return Inconclusive(text=f"{app!r} means {len(now.windows)} apps; latency is held per app")
+    if others or now.unread:
+        count = len(now.windows) + len(now.unread)
+        return Inconclusive(text=f"{app!r} means {count} apps; latency is held per app{now.unread_text}")
     times = window_now.durations
     if len(times) < min_runs:
         text = f"{chosen.name}: {len(times)} runs with a result in {window}, at least {min_runs} are needed"
@@ -41,18 +43,21 @@ async def check(
         Value(name="runs", value=len(times), unit="runs"),
     ]
     said = f"{chosen.name}: p50 {values[0].value} s, p95 {values[1].value} s, p99 {values[2].value} s in {window}"
+    said += "" if window_now.complete else "; only the newest 20000 runs were read"
     broken = [value.name for value in values if _is_over(value)]
-    ratio = None
+    ratio, why_not = None, f"the window before has fewer than {min_runs} runs"
     if max_ratio is not None or warn_ratio is not None:
-        before = await traffic(scene, [app], window, back=1)
-        ratio = _ratio(window_now, before, min_runs)
+        try:
+            ratio = _ratio(window_now, await traffic(scene, [app], window, back=1), min_runs)
+        except DifyopsError as error:  # a limit that is broken now is broken all the same
+            why_not = f"the window before could not be read: {error.message}"
         if ratio is not None:
             values.append(Value(name="ratio", value=ratio, warn=warn_ratio, fail=max_ratio))
             said += f", {ratio:g} times the p95 of the window before"
     if broken or (ratio is not None and max_ratio is not None and ratio > max_ratio):
         return Fail(text=said, values=tuple(values), hint=f"difyops app show {chosen.name!r}")
     if ratio is None and (max_ratio is not None or warn_ratio is not None):
-        return Inconclusive(text=f"{said}; the window before has fewer than {min_runs} runs", values=tuple(values))
+        return Inconclusive(text=f"{said}; {why_not}", values=tuple(values))
     if ratio is not None and warn_ratio is not None and ratio > warn_ratio:
         return Warn(text=said, values=tuple(values))
     return Pass(text=said, values=tuple(values))

@@ -31,7 +31,7 @@ async def check(
     text = f"{len(stuck)} runs of {len(seen.windows)} apps never ended, {alive} are running"
     listed = "; ".join(f"{app.name} {run.id} since {_when(run.started)}" for app, run in stuck[:10])
     hint = "They are dead: exclude them from statistics; flask clean-workflow-runs on the server removes old ones."
-    result = held(value, text, excerpt=listed, hint=hint, others=others)
+    result = held(value, text + seen.unread_text, excerpt=listed, hint=hint, others=others)
     if seen.unread and result.word == "pass":
         return Inconclusive(text=text + seen.unread_text, values=(value, *others))
     return result

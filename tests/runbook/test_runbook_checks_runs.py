@@ -1,0 +1,103 @@
+"""Checks of runs: failure rate, latency, the stuck ones; and apps whose runs cannot be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from difyops.runbook.result import Fail, Inconclusive, Pass, Warn
+from tests.runbook.runbook_tools import Stage, add_run, check
+
+
+async def test_runs_left_behind_are_found_and_live_ones_are_not(stage: Stage) -> None:
+    add_run(stage, "wf-echo", ago=60, status="running")
+    async with stage.scene() as scene:
+        assert isinstance(await check(scene, "runs.stuck", apps=["all"]), Pass)
+        dead = add_run(stage, "wf-echo", ago=4000, status="running")
+        found = await check(scene, "runs.stuck", apps=["all"])
+        patient = await check(scene, "runs.stuck", apps=["all"], older_than="2h")
+    assert isinstance(found, Fail), found
+    assert dead.id in found.excerpt
+    assert isinstance(patient, Pass)
+
+
+async def test_the_failure_rate_counts_dead_runs_and_wants_enough_of_them(stage: Stage) -> None:
+    for number in range(18):
+        add_run(stage, "wf-echo", ago=100 + number)
+    async with stage.scene() as scene:
+        few = await check(scene, "runs.failure_rate", apps=["wf-echo"], min_runs=20)
+        passed = await check(scene, "runs.failure_rate", apps=["wf-echo"], min_runs=10)
+        add_run(stage, "wf-echo", ago=50, status="failed", version="v2")
+        add_run(stage, "wf-echo", ago=3000, status="running")
+        add_run(stage, "wf-echo", ago=40, status="stopped")
+        add_run(stage, "wf-echo", ago=30, status="running")
+        found = await check(scene, "runs.failure_rate", apps=["wf-echo"], max_percent=5)
+        warned = await check(scene, "runs.failure_rate", apps=["wf-echo"], max_percent=50, warn_percent=5)
+    assert isinstance(few, Inconclusive)
+    assert isinstance(passed, Pass), passed
+    assert isinstance(found, Fail), found
+    assert found.values[0].value == 10.0  # 2 of 20: one failed, one dead; stopped and live ones do not count
+    assert "boom" in found.excerpt
+    assert "v2: 1 of 1, v1: 1 of 19" in found.excerpt
+    assert isinstance(warned, Warn)
+
+
+async def test_latency_is_held_to_limits_and_to_the_window_before(stage: Stage) -> None:
+    for number in range(20):
+        add_run(stage, "wf-echo", ago=4000 + number, seconds=1.0)
+        add_run(stage, "wf-echo", ago=100 + number, seconds=3.0)
+    async with stage.scene() as scene:
+        assert isinstance(await check(scene, "runs.latency", app="wf-echo", max_p95="5s"), Pass)
+        slow = await check(scene, "runs.latency", app="wf-echo", max_p95="2s")
+        ratio = await check(scene, "runs.latency", app="wf-echo", max_ratio=2)
+        warned = await check(scene, "runs.latency", app="wf-echo", max_ratio=5, warn_ratio=2)
+        few = await check(scene, "runs.latency", app="wf-echo", min_runs=50)
+        no_before = await check(scene, "runs.latency", app="wf-echo", window="2h", max_ratio=2)
+    assert isinstance(slow, Fail)
+    assert isinstance(ratio, Fail), ratio
+    assert ratio.values[-1].value == 3.0
+    assert isinstance(warned, Warn)
+    assert isinstance(few, Inconclusive)
+    assert isinstance(no_before, Inconclusive), no_before
+
+
+def _unreadable(stage: Stage, app: str) -> None:
+    stage.emulator.control.fail(path=f"/apps/{stage.emulator.app_named(app).id}/", times=999, how="status:500")
+
+
+@pytest.mark.parametrize("name", ["runs.failure_rate", "runs.latency", "runs.stuck"])
+async def test_of_two_apps_one_of_which_cannot_be_read_the_other_is_not_taken_for_both(stage: Stage, name: str) -> None:
+    for app in ("wf-echo", "wf-hook"):
+        for number in range(25):
+            add_run(stage, app, ago=100 + number)
+    many = {"app": "wf-[eh]*o*"} if name == "runs.latency" else {"apps": ["wf-echo", "wf-hook"]}
+    async with stage.scene() as scene:
+        await scene.apps()
+        _unreadable(stage, "wf-hook")
+        found = await check(scene, name, **many)
+    assert isinstance(found, Inconclusive), found
+    assert "wf-hook could not be read" in found.text
+
+
+async def test_an_app_that_fails_too_often_fails_and_names_the_one_that_could_not_be_read(stage: Stage) -> None:
+    for number in range(25):
+        add_run(stage, "wf-echo", ago=100 + number, status="failed" if number < 9 else "succeeded")
+    async with stage.scene() as scene:
+        await scene.apps()
+        _unreadable(stage, "wf-hook")
+        found = await check(scene, "runs.failure_rate", apps=["wf-echo", "wf-hook"])
+    assert isinstance(found, Fail), found
+    assert "wf-hook could not be read" in found.text
+
+
+async def test_a_limit_that_is_broken_now_fails_though_the_window_before_cannot_be_read(stage: Stage) -> None:
+    for number in range(25):
+        add_run(stage, "wf-echo", ago=100 + number, seconds=9.0)
+    asked: dict[str, Any] = {"app": "wf-echo", "max_ratio": 2}
+    async with stage.scene() as scene:
+        await scene.apps()
+        stage.emulator.control.fail(path="/workflow-app-logs|/workflow-runs", nth=2, times=999, how="status:500")
+        found = await check(scene, "runs.latency", **asked, max_p95="2s")
+        stage.emulator.control.reset_counts()
+    assert isinstance(found, Fail), found
