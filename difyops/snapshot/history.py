@@ -78,7 +78,10 @@ def history(store: GitStore, context: str, *, limit: int = 20) -> History:
 
 
 def checked_at(store: GitStore, context: str) -> str | None:
-    """Return when the instance was last read into the store, also when nothing had changed."""
+    """Return when the whole instance was last read into the store, also when nothing had changed.
+
+    Before the first complete look it is the time of the last partial one; ``None`` when there was none.
+    """
     note = store.read_note(context)
     try:
         return str(json.loads(note)["checked_at"]) if note else None

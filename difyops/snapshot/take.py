@@ -175,7 +175,7 @@ def _write(
     same = manifest.same_content(base.manifest)
     text = _message(manifest, changes, options)
     tag = (options.tag, text) if options.tag else None
-    note = json.dumps({"checked_at": manifest.taken_at, "complete": manifest.complete}).encode()
+    note = _note(store, branch, manifest)
     if same and tag is None and base.commit is not None and not options.full:
         store.note(branch, note)
         return base.commit
@@ -196,6 +196,12 @@ def _write(
     options.checkpoint("after commit")
     store.tidy()
     return commit
+
+
+def _note(store: GitStore, branch: str, manifest: Manifest) -> bytes:
+    """Return the record of the last look; one at a few apps does not take the place of one at all of them."""
+    former = None if manifest.complete else store.read_note(branch)
+    return former or json.dumps({"checked_at": manifest.taken_at, "complete": manifest.complete}).encode()
 
 
 def _message(manifest: Manifest, changes: Sequence[str], options: TakeOptions) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from difyops.emulator import Emulator
@@ -300,3 +302,12 @@ def test_what_cannot_be_brought_back_is_said_before_anything_is_written(
     assert refused.code == 8
     assert colleague.live(app)["id"] == live
     assert cli("snapshot", "rollback", "wf-llm", "--to", "v1", "--yes", "--allow-missing").code == 0
+
+
+def test_a_look_at_one_app_does_not_pass_for_a_look_at_all(cli: Cli, v1: str, colleague: Colleague) -> None:
+    whole = cli("snapshot", "drift", "-o", "json").json["data"]["checked_at"]
+    time.sleep(1.1)
+    assert cli("snapshot", "create", "wf-llm").code == 0
+    assert cli("snapshot", "drift", "-o", "json").json["data"]["checked_at"] == whole
+    assert cli("snapshot", "create").code == 0
+    assert cli("snapshot", "drift", "-o", "json").json["data"]["checked_at"] > whole
