@@ -10,11 +10,11 @@
 
 The options that let a repeated key or NaN pass are for the repairing reader, which lists what it did.
 
-Three ways to the same value, the cheapest that is certain first. A whole document is read by a parser that keeps the
-last of repeated keys and rounds long integers, and written again: the same characters but for white space prove that
-nothing was lost. Else a short text is read with a check on every object for repeated keys. A long one is read without,
-and a count of colons proves that no key was lost; when the proof fails (a colon inside a string) it is read again with
-the check.
+Three ways to the same value, the cheapest that is certain first. A whole document is read by a parser that is as strict
+but for two things: it keeps the last of repeated keys, and rounds integers beyond 64 bits. As many quotes in what it
+read as in the text prove that no key was lost. Else a short text is read with a check on every object for repeated keys.
+A long one is read without, and a count of colons proves that no key was lost; when the proof fails (a colon inside a
+string) it is read again with the check.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ Scan = Callable[[str, int], tuple[Any, int]]
 
 WHITE = re.compile(r"[ \t\n\r]*")
 _NO_WHITE = frozenset('{["')
-_WHITE_BYTES = b" \t\n\r"
+_TO_ZEROS = bytes(ord("0") if chr(byte).isascii() and chr(byte).isdigit() else 0 for byte in range(256))
+_LONG_NUMBER = b"0" * 19
 _SHORT = 4_000
 _WINDOW = 8_000
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
@@ -81,20 +82,26 @@ def loads(text: str, options: EnforceOptions) -> Any:
     size = len(text)
     if size > options.max_chars:
         raise fault("too_large", f"The answer has {size:,} characters; {options.max_chars:,} are allowed.")
-    if "\\u" not in text:  # such an escape is written shorter again, there is no proof to be had
-        try:
-            value = orjson.loads(text)
-            if text.encode().translate(None, _WHITE_BYTES) == orjson.dumps(value).translate(None, _WHITE_BYTES):
-                if size > 2 * options.max_depth:
-                    check_depth(text, options.max_depth)
-                return value
-        except (ValueError, TypeError):  # not JSON, too deep, or numbers out of its range: read on
-            pass
+    try:
+        value = orjson.loads(text)
+        if _is_whole(value, text):
+            if size > 2 * options.max_depth:
+                check_depth(text, options.max_depth)
+            return value
+    except (ValueError, TypeError):  # not JSON, too deep, or a rule forbids it: which one, the careful way tells
+        pass
     start = 0 if text[:1] in _NO_WHITE else WHITE.match(text).end()  # type: ignore[union-attr]  # matches everywhere
     value, end = scan(text, start, options)
     if end != size and text[end:].strip(" \t\n\r"):
         raise ValueError("more text follows the JSON")
     return value
+
+
+def _is_whole(value: Any, text: str) -> bool:
+    """Return whether a value is all of the text that it was read from: "yes" is certain."""
+    if text.count('"') != orjson.dumps(value).count(b'"') or "\\u0022" in text:
+        return False
+    return _LONG_NUMBER not in text.encode().translate(_TO_ZEROS)
 
 
 def scan(text: str, start: int, options: EnforceOptions) -> tuple[Any, int]:

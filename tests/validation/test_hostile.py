@@ -98,6 +98,15 @@ def test_every_valid_document_comes_back_unchanged(value: Any, ascii_only: bool,
     assert json.dumps(verdict.value) == json.dumps(json.loads(text))
 
 
+@given(st.lists(st.tuples(st.text(max_size=4), JSON), min_size=1, max_size=4), st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_a_key_named_twice_is_always_found(members: list[tuple[str, Any]], ascii_only: bool) -> None:
+    body = ", ".join(f"{json.dumps(key, ensure_ascii=ascii_only)}: {json.dumps(value)}" for key, value in members)
+    is_repeated = len({key for key, _ in members}) < len(members)
+    verdict = enforce(f"{{{body}}}", True)
+    assert (verdict.error, verdict.ok) == (("duplicate_keys", False) if is_repeated else (None, True))
+
+
 @given(JSON.filter(lambda value: isinstance(value, dict | list)))
 @settings(max_examples=200, deadline=None)
 def test_what_is_written_around_a_document_does_not_change_it(value: Any) -> None:
