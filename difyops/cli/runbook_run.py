@@ -14,7 +14,7 @@ from typing import Any
 from difyops.cli.session import Session
 from difyops.cli.snapshot import open_store
 from difyops.config import Context
-from difyops.errors import ConfigError, Interrupted, NotFound, UsageError
+from difyops.errors import ConfigError, Interrupted, NotFound, Refused, UsageError
 from difyops.render.progress import progress
 from difyops.runbook.acting import Consent
 from difyops.runbook.engine import RunOptions
@@ -58,7 +58,7 @@ def carry_out(session: Session, wanted: Wanted) -> RunRecord:
 
     Raises:
         NotFound: no such runbook, or run. RunbookError: it has problems. UsageError: an input or a step is not right.
-        Refused: the run did nothing that can be undone. Interrupted: before it began..
+        Refused: the run did nothing that can be undone, or elsewhere. Interrupted: before it began.
     """
     chosen = _chosen(session, wanted)
     consent = _consent(session, wanted)
@@ -79,7 +79,7 @@ def _chosen(session: Session, wanted: Wanted) -> _Chosen:
     if wanted.undo is not None:
         if session.dry_run and not _has_ledger(session):
             raise NotFound(f"There is no run {wanted.undo!r}; no runbook was run here yet.", status=404)
-        runbook, trusted = undoing(past(session.ledger, session.config.state, wanted.undo)), True
+        runbook, trusted = _taken_back(session, wanted.undo), True
     else:
         path = find(session.config, str(wanted.runbook))
         runbook, trusted = load(path), is_own(path)
@@ -87,6 +87,20 @@ def _chosen(session: Session, wanted: Wanted) -> _Chosen:
     if unknown:
         raise UsageError(f"--approve {unknown[0]!r}: {runbook.name} has no such step.")
     return _Chosen(runbook=runbook, inputs=_inputs(runbook, wanted.given), trusted=trusted)
+
+
+def _taken_back(session: Session, wanted: str) -> Runbook:
+    """Return the runbook that undoes a run, where that ran.
+
+    Raises:
+        Refused: it ran in another context; names like openai or wf-echo mean something there, too.
+    """
+    record = past(session.ledger, session.config.state, wanted)
+    here = _context(session)
+    if record.context != (here.name if here else "-"):
+        said = f"Run {record.id} changed {record.context}, and this is {here.name if here else 'no context'}."
+        raise Refused(said, hint=f"difyops runbook run --undo {record.id} -c {record.context}")
+    return undoing(record)
 
 
 def _inputs(runbook: Runbook, given: Sequence[str]) -> dict[str, Any]:

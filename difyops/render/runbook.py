@@ -26,7 +26,7 @@ def runs(records: Sequence[RunRecord]) -> Outcome:
             run.id,
             run.runbook,
             run.verdict if run.state == ENDED else f"{run.verdict}, {run.state}",
-            f"{run.seconds:.1f} s",
+            f"{run.seconds:.1f} s" if run.ended_at else None,
             run.context,
             run.actor if several else None,
         )
@@ -74,6 +74,7 @@ def reported(report: Report) -> Outcome:
     findings = [(step.title, step.result, step.text) for step in report.findings]
     actions = [(step.title, "done" if step.done else step.result, step.text) for step in report.actions]
     undos: list[tuple[str, object]] = [(step.title, step.undo) for step in report.actions if step.undo]
+    next_ = [(str(number), text) for number, text in enumerate(report.next, 1)]
     evidence = [Facts(title=f"Evidence: {step.title}", pairs=_evidence(step)) for step in report.findings]
     blocks: list[Block] = [
         Facts(title=f"Incident report: {report.run.title}", pairs=list(report.incident)),
@@ -82,7 +83,7 @@ def reported(report: Report) -> Outcome:
         *(block for block in evidence if block.pairs),
         Table(title="Actions", columns=("action", "state", "what"), rows=actions, empty="Nothing was changed."),
         *([Facts(title="How to take it back", pairs=undos)] if undos else []),
-        Facts(title="What a person does next", pairs=[(str(n), text) for n, text in enumerate(report.next, 1)]),
+        *([Facts(title="What a person does next", pairs=next_)] if next_ else []),
         Facts(title="Post-mortem", pairs=list(report.postmortem)),
     ]
     data = {

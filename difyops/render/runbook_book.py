@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from difyops.errors import AnswerIsNo
@@ -66,11 +67,12 @@ def shown(runbook: Runbook) -> Outcome:
         (item.name, item.kind, "required" if item.required else item.default, item.help)
         for item in runbook.inputs.values()
     ]
+    next_ = [(str(number), text) for number, text in enumerate(runbook.next, 1)]
     blocks: list[Block] = [
         Facts(title=f"{runbook.name}: {runbook.title}", pairs=about),
         Table(title="Inputs", columns=("input", "type", "default", "help"), rows=inputs, empty="None."),
         *(_read_out(number, step) for number, step in enumerate(runbook.steps, 1)),
-        Facts(title="What a person does next", pairs=[(str(n), text) for n, text in enumerate(runbook.next, 1)]),
+        *([Facts(title="What a person does next", pairs=next_)] if next_ else []),
     ]
     return Outcome(
         kind="runbook.show", data=_document(runbook), blocks=blocks, names=[step.id for step in runbook.steps]
@@ -124,7 +126,7 @@ def tools(found: Sequence[Tool]) -> Outcome:
 
 def linted(problems: Sequence[Problem], files: int) -> Outcome:
     """Show what lint found."""
-    rows = [(item.file, item.line, item.field, item.text) for item in problems]
+    rows = [(_near(item.file), item.line, item.field, item.text) for item in problems]
     said = f"{counted(len(problems), 'problem')} in {counted(files, 'runbook')}"
     error = AnswerIsNo(f"{said}.") if problems else None
     empty = f"{counted(files, 'runbook')} looked at: nothing is wrong."
@@ -136,6 +138,12 @@ def linted(problems: Sequence[Problem], files: int) -> Outcome:
         names=[item.text_with_place for item in problems],
         error=error,
     )
+
+
+def _near(file: str) -> str:
+    """Return a path as seen from here, when it is below: a narrow page keeps it whole."""
+    path = Path(file)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
 
 
 def _document(runbook: Runbook) -> dict[str, Any]:

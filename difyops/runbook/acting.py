@@ -103,7 +103,8 @@ async def carried_out(
     try:
         await consent.to_action(step, planned)
     except NeedsConfirmation as error:
-        return Deed(result=Skipped(text=f"not done: {planned.text}", hint=error.hint, refused=True))
+        hint = f"--approve {step.id}" if planned.approval else error.hint  # a yes does not answer an approval
+        return Deed(result=Skipped(text=f"not done: {planned.text}", hint=hint, refused=True))
     begin(planned)
     return await _applied(step, planned)
 

@@ -76,17 +76,26 @@ def _is_decided(rule: Rule, seen: list[Result]) -> bool:
 
 
 def _joined(rule: Rule, seen: list[Result]) -> Result:
-    """Return the worst result when the rule says it counts, else what was seen last that was no failure."""
+    """Return the failure when the rule says it counts; else what was not measured, or what was seen last that was well.
+
+    Too few failures to count are a warning; where what was not measured could have made them enough, nobody knows.
+    """
     bad = [result for result in seen if isinstance(result, Fail)]
     if len(bad) >= rule.bad:
         return replace(bad[-1], text=f"{bad[-1].text} ({len(bad)} of {len(seen)})") if rule.of > 1 else bad[-1]
     others = [result for result in seen if not isinstance(result, Fail)]
     result = next((item for item in reversed(others) if isinstance(item, Inconclusive)), others[-1])
-    if not bad:
+    if not bad or not _is_known(rule, seen):
         return result
     return as_warning(
         Fail(text=f"failed {len(bad)} of {len(seen)} times, the rule is {rule.text}", values=bad[-1].values)
     )
+
+
+def _is_known(rule: Rule, seen: list[Result]) -> bool:
+    """Say whether too few failed, whatever became of the measurements that came to nothing."""
+    well = sum(not isinstance(result, Fail | Inconclusive) for result in seen)
+    return well > rule.of - rule.bad
 
 
 def held_back(result: Result, wanted: int, before: list[str]) -> Result:

@@ -1,9 +1,9 @@
 """Running a runbook: steps side by side where nothing keeps them apart, one result each, a verdict at the end.
 
 Scheduling only: what a step does is in ``attempts`` (checks) and ``acting`` (actions), what is kept in ``evidence``.
-A step starts when all it waits for has ended; it is skipped when its condition is not met, or, without a condition,
-when something it needs did not pass. At the deadline everything stops: what was not measured
-is inconclusive, and so is a wait that was cut off; an action that may be half done is a failure.
+A step starts when all it waits for has ended; it is skipped when something it needs did not pass, or its condition is
+not met: a condition never takes the place of an approval. At the deadline everything stops: what was not measured is
+inconclusive, and so is a wait that was cut off; an action that may be half done is a failure.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from difyops.runbook.history import results_before
 from difyops.runbook.inputs import inputs_of
 from difyops.runbook.model import Runbook, Step
 from difyops.runbook.parameters import Mismatch, read
-from difyops.runbook.ping import Pinger
+from difyops.runbook.ping import HURRIED, SECONDS, Pinger
 from difyops.runbook.record import ENDED, INTERRUPTED, RunRecord, StepRecord
 from difyops.runbook.result import Fail, Inconclusive, Planned, Result, Skipped, shortened
 from difyops.runbook.scene import Scene
@@ -100,10 +100,14 @@ class _Run:
         self.scope = {"inputs": self.record.inputs, "steps": {}, "run": _run_scope(self.record)}
         began = self.scene.clock.monotonic()
         recorder.started(self.record)
-        pinger = Pinger(scene=self.scene, reference=None if self.consent.dry_run else self.runbook.ping)
+        pinger = Pinger(
+            scene=self.scene,
+            reference=None if self.consent.dry_run else self.runbook.ping,
+            patience=SECONDS if self.options.deadline is None else HURRIED,
+        )
         state = ENDED
         try:
-            await pinger.start()
+            pinger.start()
             await self._steps()
         except asyncio.CancelledError:
             state = INTERRUPTED
@@ -184,10 +188,12 @@ class _Run:
         return held_back(result, step.across_runs, before)
 
     def _why_not(self, step: Step) -> str | None:
-        if step.when is not None:
-            return None if step.when.holds(self.scope) else f"its condition is not met ({step.when.text})"
         unmet = [name for name in step.needs if self.done[name].result not in ("pass", "warn")]
-        return f"{unmet[0]} did not pass ({self.done[unmet[0]].result})" if unmet else None
+        if unmet:
+            return f"{unmet[0]} did not pass ({self.done[unmet[0]].result})"
+        if step.when is not None and not step.when.holds(self.scope):
+            return f"its condition is not met ({step.when.text})"
+        return None
 
     def _begin(self, step: Step, planned: Planned) -> None:
         self.begun[step.id] = planned

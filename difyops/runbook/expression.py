@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+STATES = ("pass", "warn", "fail", "inconclusive", "skipped")
+"""What the ``status`` of a step can be."""
 MOST_CHARACTERS = 400
 _MOST_PARTS = 60
 
@@ -90,6 +92,7 @@ def _check(node: ast.expr) -> None:
                 _check(each)
             if any(type(op) not in _COMPARE for op in ops):
                 raise BadExpression("compare with ==, !=, <, <=, >, >=, in, not in")
+            _check_words([left, *comparators])
         case ast.List(elts=items) | ast.Tuple(elts=items):
             if any(not _is_plain(item) for item in items):
                 raise BadExpression("a list holds texts and numbers only")
@@ -101,6 +104,16 @@ def _check(node: ast.expr) -> None:
             _check_path(path_of(node))
         case _:
             raise BadExpression("only names, texts, numbers, comparisons, and, or, not are understood")
+
+
+def _check_words(sides: Sequence[ast.expr]) -> None:
+    """Refuse a comparison of a step's status with a word that no status is: it would never be true."""
+    if not any(path_of(side)[-1:] == ("status",) for side in sides):
+        return
+    for side in sides:
+        for item in side.elts if isinstance(side, ast.List | ast.Tuple) else [side]:
+            if isinstance(item, ast.Constant) and isinstance(item.value, str) and item.value not in ("", *STATES):
+                raise BadExpression(f"a status is {', '.join(STATES)}; {item.value!r} is none")
 
 
 def _is_plain(node: ast.expr) -> bool:

@@ -25,7 +25,8 @@ class Problem:
     @property
     def text_with_place(self) -> str:
         """Return ``file:line: field: text``."""
-        return f"{self.file}:{self.line}: {self.field + ': ' if self.field else ''}{self.text}."
+        end = "" if self.text.endswith("?") else "."
+        return f"{self.file}:{self.line}: {self.field + ': ' if self.field else ''}{self.text}{end}"
 
 
 @dataclass(slots=True, kw_only=True)

@@ -44,5 +44,5 @@ def _refuse_secrets(inputs: Mapping[str, Any]) -> None:
     Raises:
         UsageError: one looks like a secret; it is not repeated.
     """
-    for place, text in find_secrets(dict(inputs)):
-        raise UsageError(f"Input {place[0]!r}: {text}.", hint="Inputs are kept in the evidence of the run.")
+    for place, text in find_secrets(dict(inputs), ("inputs",)):
+        raise UsageError(f"Input {place[1]!r}: {text}.", hint="Inputs are kept in the evidence of the run.")

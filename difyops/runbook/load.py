@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import keyword
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -116,8 +117,8 @@ def _inputs(reader: Reader, body: Any) -> dict[str, Input]:
 
 def _input(reader: Reader, name: str, body: Any) -> Input:
     place = ("inputs", name)
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        reader.add(place, f"{name!r} must be small letters, digits and underscores")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):  # inputs.from is no condition
+        reader.add(place, f"{name!r} must be small letters, digits and underscores, and not a word such as if or from")
     if not isinstance(body, dict):
         body = {"default": body}
     reader.known(place, body, _INPUT_FIELDS)
@@ -158,7 +159,8 @@ def _steps(reader: Reader, body: Any, inputs: Mapping[str, Input]) -> list[Step]
 
 def _check_edges(reader: Reader, steps: list[Step], body: list[Any]) -> None:
     ids = {step.id for step in steps}
-    places = {str(item.get("id")): ("steps", n) for n, item in enumerate(body) if isinstance(item, dict)}
+    # Of an id that is there twice, the first one counts.
+    places = {str(item.get("id")): ("steps", n) for n, item in reversed([*enumerate(body)]) if isinstance(item, dict)}
     for step in steps:
         for field, wanted in (
             ("needs", set(step.needs)),

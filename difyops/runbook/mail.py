@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import smtplib
 import ssl
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from email.errors import MessageError
 from email.message import EmailMessage
 
 from difyops.errors import Unreachable, UsageError
+from difyops.runbook.threads import apart
 from difyops.secret_text import SecretText, scrub
 
 _SECONDS = 15.0
@@ -40,7 +40,7 @@ async def send(server: str, letter: Letter, *, user: str | None = None, password
     except (ValueError, MessageError) as error:
         raise UsageError(f"The e-mail cannot be made: {error}.") from error
     try:
-        await asyncio.to_thread(_deliver, host, int(port), message, user, password)
+        await apart(lambda: _deliver(host, int(port), message, user, password))
     except (OSError, smtplib.SMTPException) as error:
         raise Unreachable(f"{server} did not take the e-mail: {scrub(str(error))[:200]}.") from error
 

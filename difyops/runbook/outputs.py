@@ -138,9 +138,16 @@ def _performance(step: StepRecord, value: Value) -> str | None:
         return None
     label = re.sub(r"[^\w.-]", "_", f"{step.id}.{value.name}")
     bound = ":" if value.floor else ""  # a range "10:" is left below 10, a plain "10" above it
-    limits = ["" if limit is None else f"{limit:g}{bound}" for limit in (value.warn, value.fail)]
+    limits = ["" if limit is None else f"{_plain(limit)}{bound}" for limit in (value.warn, value.fail)]
     tail = ";".join(["", *limits]).rstrip(";")
-    return f"'{label}'={value.value:g}{_UNITS.get(value.unit, '')}{tail}"
+    return f"'{label}'={_plain(value.value)}{_UNITS.get(value.unit, '')}{tail}"
+
+
+def _plain(number: float) -> str:
+    """Return a number as monitoring plugins write it: digits, a sign and a point, never an exponent."""
+    if isinstance(number, int):
+        return str(number)
+    return f"{number:.6f}".rstrip("0").rstrip(".")
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:

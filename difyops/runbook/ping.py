@@ -1,11 +1,13 @@
 """The dead-man's ping of a whole run: ``/start``, then the plain URL or ``/fail``. A ping that fails is a warning.
 
 ``/fail`` when a step failed, and when steps were tried and not one of them could be measured: a run that saw nothing
-must not keep the switch quiet. Single inconclusive steps do not (a quiet night has too few runs to judge).
+must not keep the switch quiet. Single inconclusive steps do not (a quiet night has too few runs to judge). A switch
+that hangs is a warning, too: the start is told beside the steps, and the end waits for seconds at most.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from difyops.api.probe import Probe, fetch
@@ -14,22 +16,28 @@ from difyops.runbook.record import RunRecord
 from difyops.runbook.scene import Scene
 
 SECONDS = 10.0
+HURRIED = 2.0  # for each ping, when the whole command has a deadline
 
 
 @dataclass(slots=True, kw_only=True)
 class Pinger:
-    """Pings one URL; without a reference it does nothing."""
+    """Pings one URL, each time for at most ``patience`` seconds; without a reference it does nothing."""
 
     scene: Scene
     reference: str | None
+    patience: float = SECONDS
     problems: list[str] = field(default_factory=list)
+    _starting: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Say that the run begins."""
-        await self._send("/start", "")
+    def start(self) -> None:
+        """Say that the run begins, while it does."""
+        if self.reference is not None:
+            self._starting = asyncio.create_task(self._send("/start", ""))
 
     async def end(self, run: RunRecord) -> None:
-        """Say how it ended; the summary goes along as the body."""
+        """Say how it ended, after the start was told; the summary goes along as the body."""
+        if self._starting is not None:
+            await self._starting
         is_blind = run.count("inconclusive") > 0 and not run.count("pass") + run.count("warn")
         await self._send("/fail" if run.verdict == "fail" or is_blind else "", run.summary)
 
@@ -37,7 +45,10 @@ class Pinger:
         if self.reference is None:
             return
         try:
-            await ping(self.scene, self.reference, tail, body)
+            async with asyncio.timeout(self.patience):
+                await ping(self.scene, self.reference, tail, body)
+        except TimeoutError:
+            self.problems.append(f"The dead-man ping could not be sent: no answer within {self.patience:g} s.")
         except DifyopsError as error:
             self.problems.append(f"The dead-man ping could not be sent: {error.message}")
 

@@ -108,7 +108,7 @@ _ORDER = ("fail", "inconclusive", "warn", "pass", "skipped")
 
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
+    return ", ".join(f'"{name}"' for name in names[:3]) + more  # titles are sentences themselves
 
 
 def step_data(step: StepRecord) -> dict[str, object]:

@@ -50,18 +50,20 @@ def report(run: RunRecord) -> Report:
 
 
 def _incident(run: RunRecord, about: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return what is known; inputs named ``what``, ``owner`` and ``eta`` are this incident's own words for it."""
     update = (run.ended_at or run.started_at) + _UPDATE
-    inputs = ", ".join(f"{key}={value}" for key, value in run.inputs.items())
+    said = {name: str(run.inputs[name]) for name in ("what", "owner", "eta") if run.inputs.get(name)}
+    inputs = ", ".join(f"{key}={'' if value is None else value}" for key, value in run.inputs.items())
     return (
         ("what", f"{run.title} ({run.runbook}, run {run.id})"),
         ("where", run.context),
         ("verdict", f"{run.verdict}{'' if run.state == 'ended' else f', {_STATES[run.state]}'}"),
         ("severity", str(about.get("severity") or _BLANK)),
-        ("owner", str(about.get("owner") or _BLANK)),
+        ("owner", said.get("owner") or str(about.get("owner") or _BLANK)),
         ("escalation", str(about.get("escalation") or _BLANK)),
-        ("what users see", " ".join(about.get("symptoms") or ()) or _BLANK),
+        ("what users see", said.get("what") or " ".join(about.get("symptoms") or ()) or _BLANK),
         ("what is done", "; ".join(step.text for step in run.steps if step.done) or "nothing was changed"),
-        ("next update at", update.strftime("%Y-%m-%d %H:%M UTC")),
+        ("next update at", said.get("eta") or update.strftime("%Y-%m-%d %H:%M UTC")),
         ("inputs", inputs or "none"),
         ("run by", run.actor),
         ("runbook text", f"sha256 {run.digest}"),

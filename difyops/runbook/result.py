@@ -73,9 +73,6 @@ class Skipped(Result):
     refused: bool = False
 
 
-WORDS = ("pass", "warn", "fail", "inconclusive", "skipped")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undo:
     """How to take an action back: another action with its parameters, or a command for a person."""

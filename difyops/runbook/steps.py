@@ -42,7 +42,8 @@ def read_step(reader: Reader, place: Place, body: Any, inputs: Mapping[str, Inpu
     tool = _tool(reader, place, body)
     step_id = reader.text(place, body, "id", required=True)
     if step_id and (not re.fullmatch(r"[a-z][a-z0-9_]*", step_id) or keyword.iskeyword(step_id)):
-        reader.add((*place, "id"), f"{step_id!r} must be small letters, digits and underscores")
+        said = "must be small letters, digits and underscores, and not a word such as if or from"
+        reader.add((*place, "id"), f"{step_id!r} {said}")
     if tool is None or not step_id:
         return None
     timeout = reader.duration(place, body, "timeout", 60.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from difyops.api.instance import Instance
 from difyops.api.model import App, Trigger
-from difyops.errors import ServerFault
+from difyops.errors import NotFound, ServerFault
 from difyops.runbook.result import Acted, Planned, Undo
 from difyops.runbook.scene import Scene
 
@@ -32,15 +32,23 @@ async def plan_api(scene: Scene, selector: str, *, on: bool) -> Planned:
 async def plan_triggers(scene: Scene, selector: str, wanted: list[str] | None, *, on: bool) -> Planned:
     """Plan to switch an app's triggers: some by title, node or kind (``webhook``), or all of them. The undo names those
     that are moved: what was switched so before stays so.
+
+    Raises:
+        NotFound: the app has no trigger of a name that was given.
     """
     instance = await scene.instance()
     app = await scene.app(selector)
     word = "enabled" if on else "disabled"
     every = await instance.console.triggers(app.id)
     fitting = [item for item in every if not wanted or set(wanted) & set(_names(item))]
+    unknown = [name for name in wanted or () if not any(name in _names(item) for item in every)]
+    if unknown:
+        known = ", ".join(item.title or item.kind for item in every) or "none"
+        raise NotFound(f"{app.name} has no trigger {unknown[0]!r} (it has: {known}).", status=404)
     moving = [item for item in fitting if item.status != word]
     if not moving:
-        return Planned(text=f"{len(fitting)} triggers of {app.name} are {word} already")
+        said = f"{len(fitting)} triggers of {app.name} are {word} already" if fitting else f"{app.name} has no trigger"
+        return Planned(text=said)
     names = ", ".join(item.title or item.kind for item in moving)
 
     async def apply() -> Acted:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from difyops.emulator.routes.service_datasets import new_dataset, new_document
 from difyops.errors import DifyopsError, NotFound, Refused, ServerFault
 from difyops.runbook.history import run as past
 from difyops.runbook.undoing import undoing
+from tests.conftest import Cli
 from tests.faults import answer, free_port, serving
 from tests.runbook.runbook_tools import (
     Stage,
@@ -51,7 +54,9 @@ async def test_triggers_are_switched_by_name_or_all_of_them(stage: Stage) -> Non
         assert (await planned(scene, "trigger.disable", app="wf-hook", trigger=["webhook"])).apply is None
         await undone(scene, off)
         assert {item.status for item in await instance.console.triggers(app.id)} == {"enabled"}
-        assert (await planned(scene, "trigger.enable", app="wf-hook", trigger=["no-such"])).apply is None
+        for name in ("trigger.enable", "trigger.disable"):
+            with pytest.raises(NotFound, match="it has: Webhook"):
+                await planned(scene, name, app="wf-hook", trigger=["no-such"])
 
 
 async def test_a_trigger_that_was_off_before_stays_off_when_the_others_are_switched_back(stage: Stage) -> None:
@@ -159,6 +164,21 @@ async def test_mail_goes_through_smtp_and_no_password_without_tls(
     assert "Bcc" not in head
     assert "second" in body
     assert "canary-mail-pass" not in letters[0]
+
+
+def test_a_mail_server_that_hangs_does_not_keep_the_program_from_ending(
+    cli: Cli, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = tmp_path / "hang.yaml"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        smtp = f"127.0.0.1:{silent.getsockname()[1]}"
+        book.write_text(
+            "runbook: hang\ntitle: T\nwhy: W\nsteps:\n  - {id: tell, action: notify, timeout: 1s,"
+            f" with: {{message: hi, email: [a@example.com], sender: b@example.com, smtp: '{smtp}'}}}}\n"
+        )
+        began = time.monotonic()
+        assert cli("runbook", "run", str(book), "--act").code == 5
+    assert time.monotonic() - began < 8
 
 
 async def test_a_program_that_fails_fails_the_action(tmp_path: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from difyops.errors import DifyopsError, NotFound, StalePlan, UnpublishedEdits
+from difyops.errors import DifyopsError, NotFound, ServerFault, StalePlan, UnpublishedEdits
 from difyops.snapshot.take import TakeOptions, take
 from tests.runbook.runbook_tools import (
     Stage,
@@ -152,6 +152,40 @@ async def test_a_model_switch_does_not_publish_what_a_colleague_is_editing(stage
             await planned(scene, "app.switch_model", **asked)
         with pytest.raises(NotFound, match="cannot be used"):
             await planned(scene, "app.switch_model", app="wf-llm", model="gpt-4o-mini", to_model="no-such-model")
+
+
+@pytest.mark.parametrize("how", ["status:500", "reset", "lost"])
+async def test_a_model_switch_whose_publishing_fails_says_what_is_live_and_can_be_taken_back(
+    stage: Stage, how: str
+) -> None:
+    state = stage.emulator.app_named("wf-llm")
+    asked = {"app": "wf-llm", "model": "gpt-4o-mini", "to_model": "gpt-4o"}
+    secrets = dict(state.live_env)
+    async with stage.scene() as scene:
+        plan = await planned(scene, "app.switch_model", **asked)
+        stage.emulator.control.fail(method="POST", path="/workflows/publish", how=how)
+        if how == "lost":  # it was published all the same
+            await applied(plan)
+            assert _models(stage, "wf-llm") == {"gpt-4o"}
+            await undone(scene, plan)
+        else:
+            with pytest.raises(ServerFault, match="Nothing went live; the draft is as it was"):
+                await applied(plan)
+        assert _models(stage, "wf-llm") == {"gpt-4o-mini"}
+        await applied(await planned(scene, "app.switch_model", **asked))
+    assert dict(state.live_env) == secrets
+
+
+async def test_a_draft_that_a_killed_model_switch_left_behind_does_not_block_its_undo(stage: Stage) -> None:
+    state = stage.emulator.app_named("wf-llm")
+    async with stage.scene() as scene:
+        plan = await planned(scene, "app.switch_model", app="wf-llm", model="gpt-4o-mini", to_model="gpt-4o")
+        assert state.draft is not None
+        graph = json.loads(state.draft.graph_text.replace("gpt-4o-mini", "gpt-4o"))
+        state.draft.store_graph(graph, state.draft.features)
+        await undone(scene, plan)
+    assert _models(stage, "wf-llm") == {"gpt-4o-mini"}
+    assert "gpt-4o-mini" in state.draft.graph_text
 
 
 async def test_taking_a_snapshot_of_an_instance_that_cannot_be_read_fails_the_step(stage: Stage) -> None:

@@ -42,6 +42,15 @@ async def test_a_part_that_is_down_is_named(stage: Stage, mood: str, part: str) 
     assert found.text.startswith(part), found.text
 
 
+async def test_a_worker_is_missed_too_when_the_server_closes_the_silent_stream_before_we_do(tmp_path: Path) -> None:
+    with staged(tmp_path, speed=1000.0) as stage:
+        stage.emulator.control.mood("worker_down")
+        async with stage.scene() as scene:
+            found = await check(scene, "instance.health", worker_app="wf-echo", worker_inputs={"text": "x"})
+    assert isinstance(found, Fail), found
+    assert found.text.startswith("worker"), found.text
+
+
 async def test_redis_down_is_told_from_a_wrong_password_when_only_a_login_is_there(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,7 +38,10 @@ async def test_tcp(tmp_path: Path) -> None:
         assert isinstance(await _checked(tmp_path, "tcp", host=host, port=port), Pass)
         assert isinstance(await _checked(tmp_path, "tcp", host=host, port=port, max_seconds=0), Fail)
     assert isinstance(await _checked(tmp_path, "tcp", host=host, port=free_port()), Fail)
-    assert isinstance(await _checked(tmp_path, "tcp", host="no-such-host.invalid", port=1), Inconclusive)
+    for unknown in ("no-such-host.invalid", "a..b"):
+        found = await _checked(tmp_path, "tcp", host=unknown, port=1)
+        assert isinstance(found, Inconclusive)
+        assert found.text == f"the name {unknown} is not known here"
     assert isinstance(await _checked(tmp_path, "tcp", host=host, port=70000), Inconclusive)
 
 

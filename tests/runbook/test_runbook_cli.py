@@ -205,6 +205,14 @@ def test_actions_want_act_and_a_yes_and_are_taken_back(
     assert done.code == 0
     assert not state.enable_api
     run_id = done.json["data"]["run"]
+    elsewhere = stage.folder / "difyops.yaml"
+    elsewhere.write_text(
+        f"contexts:\n  other: {{url: '{stage.url}', admin_key: 'env:DIFYOPS_ADMIN_KEY',"
+        f" workspace_id: {stage.emulator.workspace_id}}}\n"
+    )
+    wrong = cli("runbook", "run", "--undo", run_id, "--yes", "-c", "other")
+    assert wrong.code == 8  # what has the same name there was not changed
+    assert not state.enable_api
     assert cli("runbook", "run", "--undo", run_id, "--yes").code == 0
     assert state.enable_api
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -40,12 +41,14 @@ async def test_a_step_runs_only_when_what_it_needs_passed(tmp_path: Path) -> Non
                 step("after_that", says("pass"), needs=("after_bad",)),
                 step("because", says("pass"), when=read('steps.bad.status == "fail" and steps.bad.values.n == 1')),
                 step("not_because", says("pass"), when=read('steps.good.status == "fail"')),
+                step("both", says("pass"), needs=("good",), when=read('steps.bad.status == "fail"')),
+                step("one_of_two", says("pass"), needs=("bad",), when=read('steps.bad.status == "fail"')),
             ),
             scene,
         )
     assert results(record) == {
         "good": "warn", "bad": "fail", "after_good": "pass", "after_bad": "skipped", "after_that": "skipped",
-        "because": "pass", "not_because": "skipped",
+        "because": "pass", "not_because": "skipped", "both": "pass", "one_of_two": "skipped",
     }  # fmt: skip
     assert record.verdict == "fail"
 
@@ -58,7 +61,10 @@ async def test_a_step_runs_only_when_what_it_needs_passed(tmp_path: Path) -> Non
         (Rule(bad=2, of=3), ["fail", "fail", "pass"], "fail", 2),
         (Rule(bad=2, of=3), ["pass", "pass", "fail"], "pass", 2),
         (Rule(bad=2, of=3), ["fail", "pass", "pass"], "warn", 3),
-        (Rule(bad=2, of=3), ["fail", "inconclusive", "pass"], "warn", 3),
+        (Rule(bad=2, of=3), ["fail", "inconclusive", "pass"], "inconclusive", 3),
+        (Rule(bad=2, of=3), ["fail", "inconclusive", "inconclusive"], "inconclusive", 3),
+        (Rule(bad=3, of=4), ["fail", "pass", "pass"], "warn", 3),
+        (Rule(bad=2, of=2, in_a_row=True), ["fail", "inconclusive"], "inconclusive", 2),
         (Rule(bad=3, of=3, in_a_row=True), ["fail", "pass", "fail"], "warn", 2),
         (Rule(bad=3, of=3, in_a_row=True), ["fail", "fail", "fail"], "fail", 3),
         (Rule(bad=2, of=2, in_a_row=True), ["inconclusive", "fail"], "inconclusive", 1),
@@ -258,6 +264,20 @@ async def test_the_dead_mans_switch_is_pinged_at_start_and_end_and_a_missing_one
     assert "NOT_SET" in missing.warnings[0]
 
 
+async def test_a_dead_mans_switch_that_hangs_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("PING", f"http://127.0.0.1:{silent.getsockname()[1]}/canary")
+        began = time.monotonic()
+        looked: list[float] = []
+        async with scene_at(tmp_path) as scene:
+            made = book(step("s", says("pass")), ping="env:PING")
+            record = await carried(made, scene, deadline=5.0, watch=lambda _: looked.append(time.monotonic() - began))
+    assert looked[0] < 1
+    assert record.verdict == "pass"
+    assert time.monotonic() - began < 5
+    assert len(record.warnings) == 2
+
+
 @st.composite
 def graphs(draw: st.DrawFn) -> list[Step]:
     count = draw(st.integers(1, 9))
@@ -295,10 +315,10 @@ async def test_every_step_of_any_graph_gets_the_one_result_that_its_ties_allow(
     assert sorted(order) == sorted(found) == sorted(item.id for item in steps)
     for item in steps:
         assert all(order.index(before) < order.index(item.id) for before in item.waits_for)
+        runs_now = all(found[name] in ("pass", "warn") for name in item.needs)
         if item.when is not None:
-            runs_now = item.when.holds({"steps": {key: {"status": word} for key, word in found.items()}})
-        else:
-            runs_now = all(found[name] in ("pass", "warn") for name in item.needs)
+            scope = {"steps": {key: {"status": word} for key, word in found.items()}}
+            runs_now = runs_now and item.when.holds(scope)
         assert found[item.id] == (item.tool.function.word if runs_now else Skipped.word)  # type: ignore[attr-defined]
     words = set(found.values())
     expected = next((word for word in ("fail", "inconclusive", "warn", "pass") if word in words), "pass")

@@ -56,6 +56,21 @@ async def test_an_approval_is_not_answered_by_a_yes_for_everything(tmp_path: Pat
     assert results(approved) == {"ask": "pass", "act": "pass"}
 
 
+async def test_no_condition_gets_round_an_approval_that_was_not_given(tmp_path: Path) -> None:
+    made = from_text(
+        "runbook: trial\ntitle: T\nwhy: W\nsteps:\n"
+        "  - {id: look, check: tcp, with: {host: 127.0.0.1, port: 1}}\n"
+        "  - {id: decide, action: approve, with: {question: 'Really?'}}\n"
+        "  - {id: go, action: wait, needs: [decide], when: steps.look.status == 'fail', with: {seconds: 0.01}}\n"
+    )
+    async with scene_at(tmp_path) as scene:
+        refused = await carried(made, scene, allow=consent(act=True))
+        approved = await carried(made, scene, allow=consent(act=True, approved=frozenset({"decide"})))
+    assert results(refused) == {"look": "fail", "decide": "skipped", "go": "skipped"}
+    assert refused.steps[1].hint == "--approve decide"
+    assert results(approved) == {"look": "fail", "decide": "pass", "go": "pass"}
+
+
 async def test_an_action_that_fails_half_way_says_so_and_offers_its_undo(tmp_path: Path) -> None:
     log: list[str] = []
     error = DifyopsError("The second of two writes was refused.")

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from difyops.runbook.expression import BadExpression, read
+from difyops.runbook.expression import STATES, BadExpression, read
+from difyops.runbook.result import Result
 
 SCOPE: dict[str, Any] = {
     "inputs": {"app": "bot", "limit": 5, "redis": "", "empty": None},
@@ -68,6 +69,8 @@ def test_a_condition_means_what_it_says(text: str, expected: bool) -> None:
         "...",
         "1j < 2",
         "inputs.limit in [steps.a.status]",
+        "steps.a.status == 'failed'",
+        "steps.a.status not in ['pass', 'ok']",
     ],
 )
 def test_what_is_not_a_condition_is_refused_when_it_is_read(text: str) -> None:
@@ -75,8 +78,12 @@ def test_what_is_not_a_condition_is_refused_when_it_is_read(text: str) -> None:
         read(text)
 
 
+def test_every_result_has_a_word_that_conditions_know() -> None:
+    assert {kind.word for kind in Result.__subclasses__()} == set(STATES)
+
+
 def test_a_condition_names_the_steps_it_looks_at() -> None:
-    assert read('steps.a.status == "x" and (steps.b.values.n > 1 or inputs.app)').steps == {"a", "b"}
+    assert read('steps.a.status == "fail" and (steps.b.values.n > 1 or inputs.app)').steps == {"a", "b"}
 
 
 _ATOMS = st.sampled_from(["1", "2", "3.5", "true", "false", "inputs.limit", "'x'", "inputs.app", "null"])

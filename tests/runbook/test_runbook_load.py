@@ -105,6 +105,8 @@ def test_steps_that_wait_for_each_other_are_named_in_order() -> None:
         "{id: a, check: http, with: {url: 'https://me:canary-pass-12@example.com/'}}",
         "{id: a, check: app.answers, with: {app: x, inputs: {api_key: canary-pass-12}}}",
         "{id: a, check: app.answers, with: {app: x, query: 'sk-canaryCANARY1234567890abcdef'}}",
+        "{id: a, check: command, with: {argv: [mysql, --password=canary-pass-12]}}",
+        "{id: a, check: command, with: {argv: [mysql, --password, canary-pass-12]}}",
     ],
 )
 def test_a_secret_in_a_runbook_is_refused_and_not_repeated(step: str) -> None:
@@ -112,6 +114,32 @@ def test_a_secret_in_a_runbook_is_refused_and_not_repeated(step: str) -> None:
     assert found
     assert all(item.line == 5 for item in found)
     assert "canary" not in " ".join(item.text for item in found)
+
+
+def test_the_names_of_credentials_and_options_are_no_secrets() -> None:
+    assert not problems(
+        HEAD + "inputs:\n  fallback_credential: second\n  api_key: {type: reference, default: 'env:KEY'}\nsteps:\n"
+        "  - {id: a, check: provider.credential, with: {provider: openai, credential: backup}}\n"
+        "  - {id: b, check: command, with: {argv: [x, --password-file=/run/x, --token, --verbose, -p]}}\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["from", "App", "two-words"])
+def test_an_input_has_a_name_that_a_condition_can_hold(name: str) -> None:
+    found = only(HEAD + f"inputs:\n  {name}: x\nsteps:\n  - {{id: a, check: disk}}\n")
+    assert (found.line, found.field) == (5, f"inputs.{name}")
+
+
+@pytest.mark.parametrize("text", ["api_token: canary-pass-12", "password: {type: text, default: canary-pass-12}"])
+def test_a_secret_for_a_default_is_refused_by_the_name_of_its_input(text: str) -> None:
+    found = only(HEAD + f"inputs:\n  {text}\nsteps:\n  - {{id: a, check: disk}}\n")
+    assert found.line == 5
+    assert "canary" not in found.text
+
+
+def test_what_is_wrong_with_a_step_is_told_at_its_place_when_its_id_is_there_twice() -> None:
+    found = problems(HEAD + "steps:\n  - {id: a, check: disk, needs: [b]}\n  - {id: a, check: disk}\n")
+    assert [(item.line, item.field) for item in found] == [(5, "steps[0].needs"), (6, "steps[1].id")]
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,14 @@ def test_a_report_says_what_is_known_and_leaves_blanks_for_people() -> None:
     assert postmortem["cause"] == "(to be written)"
     assert "Step said" in postmortem["first noticed by"]
     assert made.next == ("Look.", "Write.")
+    told = {"what": "Chat is silent", "owner": "Ada", "eta": "15:30", "redis": None}
+    incident = dict(report(a_run("fail", about=about, inputs=told)).incident)
+    assert [incident[key] for key in ("what users see", "owner", "next update at")] == [
+        "Chat is silent",
+        "Ada",
+        "15:30",
+    ]
+    assert "None" not in incident["inputs"]
     assert next(item.what for item in made.timeline).endswith("began")
 
 
@@ -194,3 +202,13 @@ def test_what_must_not_be_below_its_limit_is_a_range_for_monitoring_and_no_numbe
     assert "odd" not in nagios(record) + prometheus(record)
     assert "much" not in nagios(record) + prometheus(record)
     assert "(warn below 10, limit below 5)" in as_plain(views.ran(record).blocks)
+
+
+def test_performance_data_has_whole_numbers_and_no_exponents() -> None:
+    values = (
+        Value(name="age", value=2592000.5, unit="s", warn=31536000, fail=1e9),
+        Value(name="share", value=0.00001, fail=0.5, floor=True),
+        Value(name="tokens", value=12345678901),
+    )
+    line = nagios(replace(a_run("pass"), steps=(replace(a_run("pass").steps[0], values=values),)))
+    assert "| 's0.age'=2592000.5s;31536000;1000000000 's0.share'=0.00001;;0.5: 's0.tokens'=12345678901 " in line

@@ -135,6 +135,12 @@ CASES = [
         {"credential": "fail", "probe": "fail", "keep": "pass", "switch_key": "pass", "again": "pass"}, act=True,
     ),
     Case(
+        "provider-outage-fallback", "provider down", "fail", mood("provider_down"),
+        {"app": "wf-llm", "model": "gpt-4o-mini", "fallback_model": "gpt-4o"},
+        {"credential": "pass", "probe": "fail", "switch_key": "skipped", "switch_model": "pass", "again": "fail"},
+        act=True,
+    ),
+    Case(
         "vector-store-degradation", "healthy", "pass", nothing,
         {"dataset": "handbook", "question": "opening hours?", "document": "hours.txt", "keyword": True},
         before=knowledge,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from difyops.api.console import HIDDEN
+from difyops.api.console import HIDDEN, Console
 from difyops.api.instance import Instance
-from difyops.api.model import App
+from difyops.api.model import App, Workflow
 from difyops.dsl.canonical import same_meaning
-from difyops.errors import NotFound, Refused, ServerFault, StalePlan, UnpublishedEdits
+from difyops.errors import DifyopsError, NotFound, Refused, ServerFault, StalePlan, UnpublishedEdits
 from difyops.runbook.keeping import keep, tag_before, way_back
 from difyops.runbook.models import switched, used
 from difyops.runbook.providers import same_provider
@@ -30,6 +30,7 @@ async def plan(
 
     The new model must be usable on the instance. Refused when the draft holds edits that nobody published: publishing
     would make them live. Secrets stay as they are. Read back afterwards; in the chat modes the config is live at once.
+    When publishing fails, the draft is put back; one that a kill left behind is no obstacle to the undo.
     Undo: the same with the models exchanged. Where that would change more back than was changed (the app uses
     ``to_model`` elsewhere, or ``model`` of several providers), what is live is kept first, in a snapshot, and the undo
     is a rollback to it.
@@ -70,17 +71,18 @@ async def _of_workflow(
     live, draft = await console.live_and_draft(app.id, app.live_version)
     if live is None or draft is None:
         raise Refused(f"{app.name!r} has no live version.")
-    if not same_meaning(live.document, draft.document):
-        raise UnpublishedEdits(f"The draft of {app.name!r} holds edits that nobody published.")
     graph, count = switched(draft.graph, former, target)
+    after = {**draft.document, "graph": graph}
+    # A draft that the switch makes equal to what is live is what a switch the other way left behind half-way.
+    if not same_meaning(live.document, draft.document) and not same_meaning(live.document, after):
+        raise UnpublishedEdits(f"The draft of {app.name!r} holds edits that nobody published.")
 
     async def apply() -> Acted:
         now = await console.draft(app.id)
         if now is None or now.hash != draft.hash:
             raise StalePlan(f"The draft of {app.name!r} was edited a moment ago; nothing was changed.")
-        document = {**now.document, "graph": graph, "environment_variables": _hidden(now.environment_variables)}
-        await console.sync_draft(app.id, document, expected_hash=now.hash)
-        await console.publish(app.id, name="fallback model", comment=f"{former[1]} -> {target[1]} (difyops runbook)")
+        held = await console.sync_draft(app.id, _sent(now, graph), expected_hash=now.hash)
+        await _publish(console, app, (live.id, now, held), f"{former[1]} -> {target[1]} (difyops runbook)")
         scene.audit("app.switch_model", app.id, model=former[1], to=target[1], before=live.id)
         published = await console.published(app.id)
         if published is None or published.id == live.id or switched(published.graph, former, target)[1]:
@@ -91,6 +93,32 @@ async def _of_workflow(
         )
 
     return count, apply, used(draft.graph)
+
+
+async def _publish(console: Console, app: App, before: tuple[str, Workflow, str], comment: str) -> None:
+    """Publish the draft; when that fails and nothing went live, put the draft back. ``before`` is the id of what is
+    live, the draft as it was, and the hash of what we wrote: an edit since then is not overwritten.
+
+    Raises:
+        ServerFault: it was not published; says what the draft holds. DifyopsError: nobody knows whether it was.
+    """
+    live, draft, held = before
+    try:
+        await console.publish(app.id, name="fallback model", comment=comment)
+    except DifyopsError as error:
+        now = await console.published(app.id)
+        if now is not None and now.id != live:
+            return  # only the answer was lost
+        try:
+            await console.sync_draft(app.id, _sent(draft, draft.graph), expected_hash=held)
+        except DifyopsError:
+            raise ServerFault(f"{error.message} Nothing went live; the draft holds the change.") from error
+        raise ServerFault(f"{error.message} Nothing went live; the draft is as it was.") from error
+
+
+def _sent(draft: Workflow, graph: dict[str, Any]) -> dict[str, Any]:
+    """Return a draft's document with ``graph``, as it is sent."""
+    return {**draft.document, "graph": graph, "environment_variables": _hidden(draft.environment_variables)}
 
 
 def _hidden(variables: tuple[dict[str, Any], ...]) -> list[dict[str, Any]]:

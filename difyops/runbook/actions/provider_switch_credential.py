@@ -35,7 +35,8 @@ async def plan(scene: Scene, *, provider: str, to: str, settle: float = 3.0) -> 
             if again:
                 await scene.clock.sleep(settle)
             await instance.console.send("POST", path, {"credential_id": wanted_id}, doing="switch the credential")
-        scene.audit("provider.switch", name, to=to)
+            if not again:
+                scene.audit("provider.switch", name, to=to)
         now = provider_named(await instance.workspace.model_providers(), name) or {}
         if credentials_of(now)[1] != wanted_id:
             raise Refused(f"{name} still uses another credential; the server said yes.")

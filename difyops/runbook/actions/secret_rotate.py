@@ -71,4 +71,5 @@ def _told(driven: Driven) -> Acted:
         why = rotation.went_back or rotation.trouble or "see its history"
         raise DifyopsError(f"it is {rotation.state}: {why}.", hint=f"difyops secret history {rotation.id}")
     undo = None if rotation.state is State.DONE else Undo(command=f"difyops secret revert {rotation.id}")
-    return Acted(text=f"{rotation.label}: {rotation.state}, rotation {rotation.id}", values=values, undo=undo)
+    rest = "" if rotation.state is State.DONE else "; difyops secret resume --due finishes it"
+    return Acted(text=f"{rotation.label}: {rotation.state}, rotation {rotation.id}{rest}", values=values, undo=undo)

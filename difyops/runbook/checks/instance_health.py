@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from difyops.api.instance import Instance
-from difyops.api.run_faults import BAD_INPUT, PLUGIN_DOWN, RunFailed, kind_of
+from difyops.api.run_faults import BAD_INPUT, CUT_OFF, PLUGIN_DOWN, RunFailed, kind_of
 from difyops.api.transport import Transport, TransportOptions
 from difyops.errors import AuthError, DifyopsError, ServerFault, TimedOut, Unreachable
 from difyops.runbook.asking import Ask, ask
@@ -143,6 +143,8 @@ async def _worker(scene: Scene, selector: str, inputs: dict[str, str], silence: 
             return _Part(name="worker", state="unknown", said=f"{error.message} Give worker_inputs.")
         if error.kind == PLUGIN_DOWN:
             return _Part(name="plugin daemon", state="down", said=error.message)
+        if error.kind == CUT_OFF:  # the server closes a stream that nobody works on after five minutes, a proxy sooner
+            return _Part(name="worker", state="down", said=f"a streaming run came to nothing: {error.message}")
         return _Part(name="worker", state="up", said=f"it ran, and failed: {error.message}")
     except DifyopsError as error:
         return _Part(name="worker", state="unknown", said=error.message)

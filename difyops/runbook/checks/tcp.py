@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
 import time
 
 from difyops.runbook.parameters import Duration
@@ -23,10 +25,10 @@ async def check(
             _, writer = await asyncio.open_connection(host, port)
     except TimeoutError:
         return Fail(text=f"{host}:{port} did not answer within {patience:g} s")
+    except (socket.gaierror, UnicodeError):  # its words differ from system to system; a..b cannot even be asked for
+        return Inconclusive(text=f"the name {host} is not known here")
     except OSError as error:
-        if "Name or service not known" in str(error) or "Temporary failure in name resolution" in str(error):
-            return Inconclusive(text=f"the name {host} is not known here")
-        return Fail(text=f"{host}:{port}: {error.strerror or error}")
+        return Fail(text=f"{host}:{port}: {os.strerror(error.errno) if error.errno else error}")
     took = round(time.monotonic() - began, 4)
     writer.close()
     with contextlib.suppress(OSError):
