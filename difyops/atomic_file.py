@@ -31,7 +31,7 @@ def write(path: Path, content: bytes | Iterable[bytes], *, mode: int = PUBLIC) -
         StoreError: the disk is full, or the folder cannot be written. The former file is untouched then.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if mode == PRIVATE else 0o755)
+        _make_folder(path.parent, 0o700 if mode == PRIVATE else 0o755)
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
         raise store_error(error, path) from error
@@ -122,6 +122,14 @@ def store_error(error: OSError, path: Path) -> StoreError:
             f"No room left to write {path}; nothing was changed.", hint="Free disk space, then run again."
         )
     return StoreError(f"Cannot write {path}: {error.strerror or error}.")
+
+
+def _make_folder(folder: Path, mode: int) -> None:
+    """Make a folder and those above it that are missing, all with ``mode``: ``mkdir`` gives it to the last one only."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=mode, exist_ok=True)
+    folder.mkdir(mode=mode, exist_ok=True)
 
 
 def _try_lock(descriptor: int, path: Path) -> bool:

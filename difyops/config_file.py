@@ -79,7 +79,8 @@ def read_layer(path: Path, label: str) -> Layer:
     for key in ("default_context", "store"):
         if document.get(key) is not None and not isinstance(document[key], str):
             _fail(path, lines, (key,), f"{key} must be text")
-    sections = {key: document[key] for key in document if key not in ("contexts", "default_context", "store")}
+    known = ("contexts", "default_context", "store")
+    sections = {key: _placed(path, document[key], named=key == "deliver") for key in document if key not in known}
     return Layer(
         label=f"{label} file {path}",
         contexts=contexts,
@@ -199,6 +200,19 @@ def _beside(path: Path, text: str) -> str:
     """Return ``text`` (a path or a ``file:`` reference) with its path seen from the file that names it."""
     kind, name = ("file:", text[5:]) if text.startswith("file:") else ("", text)
     return f"{kind}{path.parent / expanded(name)}" if name else text
+
+
+def _placed(path: Path, value: Any, *, named: bool = False) -> Any:
+    """Return a section with the files under ``deliver`` seen from the file that names them."""
+    match value:
+        case dict():
+            return {key: _placed(path, item, named=named or key == "deliver") for key, item in value.items()}
+        case list():
+            return [_placed(path, item, named=named) for item in value]
+        case str() if named and value.startswith("file:"):
+            return _beside(path, value)
+        case _:
+            return value
 
 
 def _save(path: Path, document: dict[str, Any]) -> None:

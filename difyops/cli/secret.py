@@ -43,7 +43,10 @@ def list_(
     from difyops.render import rotation as views
     from difyops.render.progress import progress
     from difyops.rotation.inventory import Inventory, take_inventory
+    from difyops.rotation.kinds import kind_named
     from difyops.rotation.reading import Reading
+
+    chosen = tuple(kind_named(name).name for name in kind or ())
 
     async def work() -> Inventory:
         async with session.instance() as instance:
@@ -51,7 +54,7 @@ def list_(
                 bench = workbench(session, instance)
                 return await take_inventory(bench, Reading(instance, moved), policy_here(session))
 
-    return views.inventory(session.run(work()), only_overdue=overdue, kinds=tuple(kind or ()))
+    return views.inventory(session.run(work()), only_overdue=overdue, kinds=chosen)
 
 
 @command(noun, "rotate")
@@ -126,8 +129,8 @@ def status(
 
     journal = journal_of(session)
     if rotation:
-        return views.status([journal.find(rotation)])
-    return views.status(journal.all() if everything else journal.open())
+        return views.status([journal.find(rotation)], journal.clock.now())
+    return views.status(journal.all() if everything else journal.open(), journal.clock.now())
 
 
 @command(noun, "resume")
@@ -137,7 +140,9 @@ def resume(
     due: Annotated[
         bool, typer.Option("--due", help="All that is open: do what is due, do not wait (for cron).")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Retire the old secret though it seems in use.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Retire though it seems in use; on the way back, pass over who refuses.")
+    ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Do what is due, do not wait.")] = False,
 ) -> Outcome:
     """Go on with a rotation that was cut off, left in its grace period, or parked."""
@@ -166,7 +171,7 @@ def history(session: Session, rotation: Identity = None) -> Outcome:
     if rotation is None:
         return views.history(journal.all(limit=200), broken)
     one = journal.find(rotation)
-    return views.steps(one, journal.lines(one), broken)
+    return views.steps(one, journal.lines(one), journal.audit(one), broken)
 
 
 async def _rotate(session: Session, kind: str, wanted: Wanted, asked: Asked, *, detach: bool) -> Outcome:
@@ -186,6 +191,7 @@ async def _rotate(session: Session, kind: str, wanted: Wanted, asked: Asked, *, 
             return views.planned(planned)
         _show(session, planned)
         session.confirm("Go ahead?", changes=f"Rotating the {planned.label}")
+        bench = replace(bench, withheld=bench.withheld | planned.settings.variables)
         value = await value_of(bench, asked.value_from)
         others = {name: await value_of(bench, reference) for name, reference in asked.also_from.items()}
         rotation = await engine.begin(bench, planned, value, {name: one for name, one in others.items() if one})
@@ -209,7 +215,8 @@ async def _drive(session: Session, bench: Workbench, rotation: Rotation, *, wait
             length = max(1, round(now.settings.grace))
             left = round(float(now.memo.get("grace_until") or 0) - bench.clock.now().timestamp())
             done = length - max(0, min(length, left)) if now.memo.get("grace_until") else 0
-            shown(done, length, f"{now.state}, {step.action}")
+            trouble = f" ({now.trouble})" if now.failures and now.trouble else ""
+            shown(done, length, f"{now.state}, {step.action}{trouble}")
 
         try:
             return await Driver(bench, wait=wait, moved=moved).drive(rotation)
@@ -228,7 +235,7 @@ async def _resume(session: Session, identity: str | None, *, due: bool, force: b
     found = [item for item in waiting if not (due and item.state is State.PARKED)]
     aside = [f"{item.id} ({item.label}) is parked and waits for a person." for item in waiting if item not in found]
     if session.dry_run or not found:
-        return views.status(waiting)
+        return views.status(waiting, journal.clock.now())
     results: list[Driven] = []
     failed: dict[str, DifyopsError] = {}
     async with session.instance() as instance:
@@ -252,9 +259,13 @@ async def _revert(session: Session, identity: str | None, *, wait: bool) -> Outc
     from difyops.render import rotation as views
     from difyops.rotation import engine
 
-    rotation = _one(journal_of(session), identity)
+    journal = journal_of(session)
+    rotation = _one(journal, identity)
     if session.dry_run:
-        return views.status([rotation])
+        engine.check_can_go_back(rotation)
+        return replace(
+            views.status([rotation], journal.clock.now()), summary=f"dry run: would bring the old {rotation.label} back"
+        )
     session.confirm(f"Bring the old {rotation.label} back?", changes=f"Reverting the rotation of the {rotation.label}")
     async with session.instance() as instance:
         bench = workbench(session, instance)

@@ -24,7 +24,11 @@ _KINDS = ("keyring", "env", "file", "cmd")
 
 
 def check_value(kind: str, asked: Asked) -> None:
-    """Refuse a value where the server makes it, and none where it does not. Raises UsageError."""
+    """Refuse a value where the server makes it, none where it does not, and one that is no reference.
+
+    Raises:
+        UsageError: says which; a value that was given as a word is not repeated.
+    """
     from difyops.rotation.kinds import kind_named
 
     needs_value = kind_named(kind).needs_value
@@ -34,6 +38,12 @@ def check_value(kind: str, asked: Asked) -> None:
         )
     if not needs_value and asked.value_from is not None:
         raise UsageError(f"The server makes the value of a new {kind} itself; --value-from does not fit.")
+    source, _, rest = (asked.value_from or STDIN).partition(":")
+    if source != STDIN and (source not in _KINDS or not rest.strip()):
+        raise UsageError(
+            "--value-from takes a reference, not the value itself.",
+            hint="keyring:SERVICE/NAME, env:NAME, file:PATH, cmd:COMMAND or - (standard input).",
+        )
 
 
 def also_from(given: Sequence[str]) -> dict[str, str]:
@@ -56,7 +66,7 @@ async def value_of(bench: Workbench, reference: str | None) -> SecretText | None
     """Return the value behind a reference, or of standard input for ``-`` (asked for at a terminal).
 
     Raises:
-        CredentialError: the reference cannot be resolved. UsageError: standard input is empty.
+        CredentialError: the reference cannot be resolved. UsageError: standard input is closed, empty or no text.
     """
     from difyops import credentials
     from difyops.secret_text import SecretText
@@ -64,13 +74,36 @@ async def value_of(bench: Workbench, reference: str | None) -> SecretText | None
     if reference is None:
         return None
     if reference != STDIN:
-        return await credentials.resolve_async(reference, withheld=bench.withheld)
-    if sys.stdin.isatty():
-        return credentials.prompt("New value")
-    text = sys.stdin.read().rstrip("\r\n")
+        value = await credentials.resolve_async(reference, withheld=bench.withheld)
+    elif sys.stdin is not None and sys.stdin.isatty():
+        value = credentials.prompt("New value")
+    else:
+        value = SecretText(_piped())
+    if not _is_text(value.reveal()):
+        raise UsageError(f"--value-from {reference.partition(':')[0]}: the value is not UTF-8 text.")
+    return value
+
+
+def _piped() -> str:
+    """Return what stands in standard input.
+
+    Raises:
+        UsageError: it is closed, empty, or no text; nothing of it is shown.
+    """
+    if sys.stdin is None:  # started with it closed
+        raise UsageError("--value-from -: standard input is closed.")
+    try:
+        text = sys.stdin.read().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise UsageError("--value-from -: standard input is not UTF-8 text.") from None
     if not text:
         raise UsageError("--value-from -: standard input is empty.")
-    return SecretText(text)
+    return text
+
+
+def _is_text(value: str) -> bool:
+    """Say whether a value can be sent: bytes that were no UTF-8 arrive as half a character each."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def workbench(session: Session, instance: Instance) -> Workbench:

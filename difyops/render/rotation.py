@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from difyops.clock import iso
 from difyops.errors import AnswerIsNo, DifyopsError, PartialFailure, Refused
+from difyops.ledger import AuditEntry
 from difyops.outcome import Block, Facts, Outcome, Table
 from difyops.rotation.deliver import shown
 from difyops.rotation.engine import Driven
+from difyops.rotation.facts import gather
 from difyops.rotation.inventory import Inventory, Listed
 from difyops.rotation.journal import Line
-from difyops.rotation.machine import Action, State
+from difyops.rotation.machine import Action, State, next_step
 from difyops.rotation.record import Planned, Rotation
 
 _DAY = 86400.0
@@ -25,7 +27,10 @@ class Parked(DifyopsError):
 
 
 def inventory(found: Inventory, *, only_overdue: bool, kinds: Sequence[str] = ()) -> Outcome:
-    """Show what secrets there are; with ``only_overdue`` the exit code is 5 when there is one."""
+    """Show what secrets there are; with ``only_overdue`` the exit code is 5 when there is one.
+
+    It is 3 when something failed to be read: what is not seen may be overdue, too.
+    """
     chosen = [item for item in found.secrets if not kinds or item.kind in kinds]
     overdue = [item for item in chosen if item.overdue]
     listed = overdue if only_overdue else chosen
@@ -38,8 +43,8 @@ def inventory(found: Inventory, *, only_overdue: bool, kinds: Sequence[str] = ()
     unknown = [item for item in chosen if item.rotate_every is not None and item.overdue is None]
     warnings = [*found.problems]
     if unknown:
-        warnings.append(f"The age of {len(unknown)} secrets under a policy is not known: the server does not tell it.")
-    error = AnswerIsNo(f"{len(overdue)} secrets are overdue.") if only_overdue and overdue else None
+        several = "one secret" if len(unknown) == 1 else f"{len(unknown)} secrets"
+        warnings.append(f"The age of {several} under a policy is not known: the server does not tell it.")
     return Outcome(
         kind="secret.list",
         data={"secrets": listed, "in_clear": in_clear},
@@ -48,8 +53,14 @@ def inventory(found: Inventory, *, only_overdue: bool, kinds: Sequence[str] = ()
         warnings=warnings,
         names=[item.address for item in listed],
         records=[_record(item) for item in listed],
-        error=error,
+        error=_missing(found, overdue if only_overdue else []),
     )
+
+
+def _missing(found: Inventory, overdue: Sequence[Listed]) -> DifyopsError | None:
+    if overdue:
+        return AnswerIsNo("One secret is overdue." if len(overdue) == 1 else f"{len(overdue)} secrets are overdue.")
+    return None if found.is_whole else PartialFailure("Not everything could be read; secrets may be missing.")
 
 
 def planned(plan: Planned) -> Outcome:
@@ -112,14 +123,14 @@ def driven(
     )
 
 
-def status(found: Sequence[Rotation]) -> Outcome:
-    """Show rotations and how far they are."""
+def status(found: Sequence[Rotation], now: datetime) -> Outcome:
+    """Show rotations, how far they are at ``now`` and what comes next."""
     waiting = [item for item in found if item.state is State.PARKED]
     warnings = [f"{item.id} waits for a person: {item.trouble or 'see its history'}" for item in waiting]
     return Outcome(
         kind="secret.status",
-        data=[_told(item) for item in found],
-        blocks=[_table(found)],
+        data=[{**_told(item), "next": _next(item, now)} for item in found],
+        blocks=[_table(found, now)],
         summary=f"{sum(item.is_open for item in found)} open, {len(waiting)} parked",
         warnings=warnings,
         names=[item.id for item in found],
@@ -138,13 +149,27 @@ def history(found: Sequence[Rotation], broken: Sequence[str]) -> Outcome:
     )
 
 
-def steps(rotation: Rotation, lines: Sequence[Line], broken: Sequence[str]) -> Outcome:
-    """Show every line of one rotation's journal."""
+def steps(rotation: Rotation, lines: Sequence[Line], audit: Sequence[AuditEntry], broken: Sequence[str]) -> Outcome:
+    """Show every line of one rotation's journal, and of the audit trail: who changed what."""
     rows = [(_when(line.when), line.entry, line.step, line.text) for line in lines]
+    changes = [
+        {
+            "when": _when(entry.when),
+            "who": entry.actor,
+            "what": entry.action,
+            "outcome": entry.outcome,
+            "fingerprint": entry.data.get("fingerprint"),
+        }
+        for entry in audit
+    ]
     return Outcome(
         kind="secret.steps",
-        data={"rotation": _told(rotation), "steps": lines, "audit_whole": not broken},
-        blocks=[Facts(pairs=_pairs(rotation)), Table(columns=("when", "line", "step", "what"), rows=rows)],
+        data={"rotation": _told(rotation), "steps": lines, "audit": changes, "audit_whole": not broken},
+        blocks=[
+            Facts(pairs=_pairs(rotation)),
+            Table(columns=("when", "line", "step", "what"), rows=rows),
+            Table(columns=tuple(changes[0]) if changes else ("audit",), rows=[tuple(c.values()) for c in changes]),
+        ],
         summary=f"{rotation.label}: {rotation.state}, {len(lines)} lines",
         names=[rotation.id],
         error=AnswerIsNo(broken[0]) if broken else None,
@@ -160,7 +185,7 @@ def _verdict(item: Driven, kind: str) -> DifyopsError | None:
     if rotation.state is State.PARKED:
         return Parked(
             f"The rotation of the {rotation.label} is parked: {(rotation.trouble or step.why).rstrip('.')}.",
-            hint=f"difyops secret history {rotation.id}; then secret resume or secret revert {rotation.id}",
+            hint=f"difyops secret history {rotation.id}; then {_ways_on(rotation)}",
         )
     if step.action is Action.HOLD:
         return Refused(
@@ -168,6 +193,17 @@ def _verdict(item: Driven, kind: str) -> DifyopsError | None:
             hint=f"difyops secret resume {rotation.id} (looks again), with --force (retires it), or secret revert.",
         )
     return None
+
+
+def _ways_on(rotation: Rotation) -> str:
+    """Return what a person may say to a parked rotation."""
+    match rotation.parked_from:
+        case State.ROLLING_BACK:
+            return f"secret resume {rotation.id} (with --force it passes over places that refuse the old value)"
+        case State.RETIRED:
+            return f"secret resume {rotation.id}"
+        case _:
+            return f"secret resume or secret revert {rotation.id}"
 
 
 def _sentence(item: Driven) -> str:
@@ -229,21 +265,34 @@ def _pairs(rotation: Rotation) -> list[tuple[str, object]]:
     return [(label, value) for label, value in pairs if value is not None]
 
 
-def _table(found: Sequence[Rotation]) -> Table:
+def _table(found: Sequence[Rotation], now: datetime | None = None) -> Table:
+    """Return one line a rotation, for 80 columns: the start of the id is enough to name one."""
     rows = [
         (
-            item.id,
+            item.id[:6],
             item.label,
             str(item.state),
-            _when(item.started),
-            _when(_moment(item.memo.get("grace_until"))),
+            _short(item.started),
+            _short(_moment(item.memo.get("grace_until"))),
             item.memo.get("health"),
-            item.trouble or item.went_back,
+            item.trouble or item.went_back or (_next(item, now) if now else None),
         )
         for item in found
     ]
-    columns = ("id", "secret", "state", "started", "grace until", "health", "why")
+    columns = ("id", "secret", "state", "started", "grace until", "health", "next, or why" if now else "why")
     return Table(columns=columns, rows=rows, empty="No rotations.")
+
+
+def _next(item: Rotation, now: datetime) -> str | None:
+    """Return what a run would do now, in words; ``None`` at the end."""
+    step = next_step(item.state, gather(item, now))
+    match step.action:
+        case Action.REST:
+            return step.why or None
+        case Action.WAIT:
+            return f"wait {_duration(max(1.0, round(step.wait)))}"
+        case _:
+            return f"{step.action}: {step.why}" if step.why else str(step.action)
 
 
 def _row(item: Listed) -> tuple[object, ...]:
@@ -262,8 +311,11 @@ def _record(item: Listed) -> dict[str, object]:
         "address": item.address,
         "rotate": item.ref,
         "age_seconds": item.age,
+        "last_used": item.last_used,
+        "rotate_every_seconds": item.rotate_every,
         "overdue": item.overdue,
         "users": list(item.users),
+        "note": item.note,
     }
 
 
@@ -278,6 +330,11 @@ def _moment(stamp: object) -> datetime | None:
     from difyops.clock import from_unix
 
     return from_unix(float(stamp)) if isinstance(stamp, int | float) else None
+
+
+def _short(moment: datetime | None) -> str | None:
+    """Return a time to the minute, in UTC, with a blank at which a narrow column can break it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%MZ") if moment else None
 
 
 def _when(moment: datetime | None) -> str | None:

@@ -19,7 +19,7 @@ from difyops.rotation.vault import NEW
 from difyops.secret_text import SecretText
 
 _PASSES = frozenset({run_faults.PROVIDER_DOWN, run_faults.PROVIDER_RATE, run_faults.PLUGIN_DOWN})
-REVOKE = "difyops cannot end the old key at the provider: revoke it there when this is done"
+REVOKE = "difyops cannot end the old key at the provider: revoke it there when the rotation is done, not before"
 
 
 class CredentialRotator:

@@ -7,7 +7,12 @@ kill, so it must bear that.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import shlex
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 from difyops import credentials
 from difyops.errors import CredentialError, StoreError, UsageError
@@ -32,6 +37,45 @@ def check_references(references: Sequence[str]) -> None:
             )
 
 
+def check_commands(references: Sequence[str]) -> None:
+    """Refuse commands that are not there: the new value could not be handed out, nor the old one again.
+
+    Raises:
+        UsageError: names the command.
+    """
+    for reference in references:
+        kind, _, rest = reference.partition(":")
+        if kind != "cmd":
+            continue
+        try:
+            words = shlex.split(rest)
+        except ValueError as error:
+            raise UsageError(f"--deliver cmd: the command cannot be split into words ({error}).") from error
+        if not words or shutil.which(words[0]) is None:
+            raise UsageError(f"--deliver {shown(reference)}: there is no such command, or it may not be run.")
+
+
+def anchored(reference: str) -> str:
+    """Return a reference that means the same from any folder and for any ``$HOME``: cron may finish what begins here.
+
+    The path of ``file:`` and a command named by a relative path are made absolute; a command's other words are its own.
+    """
+    kind, _, rest = reference.partition(":")
+    if kind == "file" and rest.strip():
+        return f"file:{_absolute(rest)}"
+    if kind == "cmd":
+        with contextlib.suppress(ValueError):  # one that cannot be split is told when it is run
+            words = shlex.split(rest)
+            if words and "/" in words[0] and not words[0].startswith("/"):
+                return f"cmd:{shlex.join([_absolute(words[0]), *words[1:]])}"
+    return reference
+
+
+def _absolute(path: str) -> str:
+    expanded = os.path.expanduser(path)  # noqa: PTH111 - Path.expanduser fails for an unknown user
+    return str(Path(expanded).absolute())
+
+
 async def deliver(hands: Hands, secret: SecretText) -> None:
     """Write the new secret to every place the rotation names. Which ones may have it is on disk before.
 
@@ -53,11 +97,17 @@ async def give_back(hands: Hands, secret: SecretText) -> None:
     """Write the old secret to every place that may have the new one.
 
     Raises:
-        CredentialError: a place refused.
+        CredentialError: a place refused, and no person said that such places are passed over.
     """
     for number, reference in enumerate(hands.rotation.settings.deliver, 1):
-        if number in (hands.memo("handed_to") or ()):
+        if number not in (hands.memo("handed_to") or ()):
+            continue
+        try:
             await _hand_over(hands, reference, secret, f"deliver the old value again to place {number}")
+        except CredentialError:
+            if not hands.memo("passes_over"):
+                raise
+            hands.audit(f"pass over place {number}", "failed", place=shown(reference))
 
 
 async def _hand_over(hands: Hands, reference: str, secret: SecretText, name: str) -> None:
@@ -66,7 +116,7 @@ async def _hand_over(hands: Hands, reference: str, secret: SecretText, name: str
 
     async def write() -> None:
         try:
-            await asyncio.to_thread(credentials.store, reference, secret, withheld=hands.bench.withheld)
+            await asyncio.to_thread(credentials.store, reference, secret, withheld=hands.withheld)
         except StoreError as error:  # a place that refuses is no reason to stop: the way back is open
             raise CredentialError(error.message, hint=error.hint) from error
 

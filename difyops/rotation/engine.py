@@ -37,7 +37,7 @@ from difyops.rotation.machine import ENDED, Action, State, Step, may_turn_back, 
 from difyops.rotation.reading import Reading
 from difyops.rotation.record import Planned, Rotation, Settings
 from difyops.rotation.steps import perform
-from difyops.rotation.vault import NEW, Vault
+from difyops.rotation.vault import NEW, Vault, check_can_hold
 from difyops.secret_text import SecretText, scrub
 
 _PASSES = (Unreachable, RateLimited, ServerFault, Conflict)
@@ -116,9 +116,12 @@ class Driver:
         except (AccountLocked, NotAuthenticated, StoreError):
             raise
         except DifyopsError as error:
-            hopeless = not (error.retryable or isinstance(error, _PASSES))
+            verdict = {
+                "hopeless": not (error.retryable or isinstance(error, _PASSES)),
+                "away": not hands.at_effect and _is_away(error),
+            }
             why = scrub(error.message)
-            journal.write(rotation, journals.FAILED, str(step.action), why=why, hopeless=hopeless, code=error.code)
+            journal.write(rotation, journals.FAILED, str(step.action), why=why, code=error.code, **verdict)
             return journal.read(rotation.id, rotation.subject)
         journal.write(rotation, journals.STATE, str(step.action), state=str(step.leads_to), why=step.why)
         after = journal.read(rotation.id, rotation.subject)
@@ -135,6 +138,14 @@ class Driver:
         return 0.0 if began is None else began + rotation.settings.grace - self.bench.clock.monotonic()
 
 
+def _is_away(error: DifyopsError) -> bool:
+    """Say whether nobody was there: no connection, or a gateway that answers for a server that is being restarted.
+
+    Who is there for questions and fails at every change is not away: that is for a person to look at.
+    """
+    return isinstance(error, Unreachable) or (isinstance(error, ServerFault) and error.retryable)
+
+
 async def plan(bench: Workbench, reading: Reading, wanted: tuple[str, Wanted], settings: Settings) -> Planned:
     """Find the secret and say what would be done. Nothing is changed.
 
@@ -149,7 +160,8 @@ async def plan(bench: Workbench, reading: Reading, wanted: tuple[str, Wanted], s
     _check_fits(kind, asked)
     check_references(settings.deliver)
     await _check_role(bench, kind)
-    planned = await kind.plan(bench.instance, reading, replace(asked, known=bench.journal.suffixes()))
+    known = bench.journal.suffixes(bench.instance.context.url)
+    planned = await kind.plan(bench.instance, reading, replace(asked, known=known))
     _check_not_open(bench, planned)
     return replace(planned, settings=settings)
 
@@ -170,8 +182,10 @@ async def begin(
     """Open the rotation in the journal and hold its value, and the ``others`` of its credential by field.
 
     Raises:
-        LockHeld: another process acts on the same thing. Refused: a rotation of this secret is open.
+        LockHeld: another process acts on the same thing. Refused: a rotation of this secret is open. StoreError: the
+        keyring that is to hold the values does not answer.
     """
+    check_can_hold(bench.hold)
     identity = secrets.token_hex(6)
     async with _held(bench, planned.lock):
         _check_not_open(bench, planned)
@@ -194,20 +208,35 @@ async def turn_back(bench: Workbench, rotation: Rotation, *, why: str = "asked b
         rotation = bench.journal.read(rotation.id, rotation.subject)
         if rotation.state is State.ROLLING_BACK:
             return rotation
-        if not may_turn_back(rotation.state, rotation.parked_from):
-            raise Refused(
-                f"{rotation.label} is {rotation.state}: the old secret cannot be brought back.",
-                hint="Rotate it again to get another new one.",
-            )
+        check_can_go_back(rotation)
         bench.journal.write(rotation, journals.BACK, why=why)
         return bench.journal.read(rotation.id, rotation.subject)
 
 
+def check_can_go_back(rotation: Rotation) -> None:
+    """Refuse to bring back what is retired.
+
+    Raises:
+        Refused: the old secret is retired, or the rotation is at its end.
+    """
+    if rotation.state is not State.ROLLING_BACK and not may_turn_back(rotation.state, rotation.parked_from):
+        raise Refused(
+            f"{rotation.label} is {rotation.state}: the old secret cannot be brought back.",
+            hint="Rotate it again to get another new one.",
+        )
+
+
 async def again(bench: Workbench, rotation: Rotation, *, force: bool) -> Rotation:
-    """Write that a person looked: a parked rotation goes on, tries are counted anew, ``force`` passes the guards."""
+    """Write that a person looked: a parked rotation goes on, tries are counted anew, ``force`` passes the guards.
+
+    On the way back ``force`` passes over places that do not take the old value again.
+    """
     if rotation.state is State.PARKED or rotation.failures or force:
         async with turn(bench, rotation, wait=_TURN_WAIT):
             bench.journal.write(rotation, journals.AGAIN, force=force)
+            after = bench.journal.read(rotation.id, rotation.subject)
+            if force and after.state is State.ROLLING_BACK:
+                bench.journal.write(rotation, journals.NOTE, memo={"passes_over": True})
     return bench.journal.read(rotation.id, rotation.subject)
 
 

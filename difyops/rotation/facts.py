@@ -27,6 +27,7 @@ def gather(rotation: Rotation, now: datetime, *, grace_floor: float = 0.0) -> Fa
         failures=rotation.failures,
         patience=settings.patience,
         hopeless=rotation.hopeless,
+        is_away=rotation.is_away,
         parked_from=rotation.parked_from,
         used=Used(memo.get("used") or Used.UNKNOWN),
         health=Health(memo.get("health") or Health.NONE),
@@ -61,7 +62,7 @@ def _poll_in(rotation: Rotation, now: datetime) -> float:
     """Return how long to wait before the step is tried again: after a failure, a refusal that is late, a hand-over."""
     memo, waits = rotation.memo, [0.0]
     if rotation.failures:
-        pause = min(_LONGEST_PAUSE, rotation.settings.pause * 2 ** (rotation.failures - 1))
+        pause = min(_LONGEST_PAUSE, rotation.settings.pause * 2.0 ** min(rotation.failures - 1, 10))
         waits.append(_left(rotation.updated.timestamp(), pause, now))
     if rotation.state is State.RETIRED and memo.get("polled_at"):
         passed = float(memo["polled_at"]) - float(memo.get("retired_at") or 0.0)

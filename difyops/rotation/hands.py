@@ -64,10 +64,11 @@ class Workbench:
 
 @dataclass(slots=True)
 class Hands:
-    """A workbench and the rotation it works on."""
+    """A workbench and the rotation it works on; ``at_effect`` while something is being changed outside."""
 
     bench: Workbench
     rotation: Rotation
+    at_effect: bool = False
 
     @property
     def instance(self) -> Instance:
@@ -78,6 +79,11 @@ class Hands:
     def vault(self) -> Vault:
         """Return what this rotation holds back."""
         return Vault.of(self.bench.state, self.rotation.id, self.rotation.settings.hold)
+
+    @property
+    def withheld(self) -> frozenset[str]:
+        """Return the environment variables that commands do not get: ours, and those that hold the new values."""
+        return self.bench.withheld | self.rotation.settings.variables
 
     def target(self, name: str) -> str:
         """Return what the plan fixed under ``name`` (an id, a name); empty when it did not."""
@@ -95,7 +101,7 @@ class Hands:
 
     async def resolve(self, reference: str) -> SecretText:
         """Return the secret behind a reference; a command is not shown the secrets of this process."""
-        return await credentials.resolve_async(reference, withheld=self.bench.withheld)
+        return await credentials.resolve_async(reference, withheld=self.withheld)
 
     def seal(self, secret: SecretText) -> str:
         """Return the fingerprint of a secret."""
@@ -106,7 +112,9 @@ class Hands:
         journal = self.bench.journal
         journal.write(self.rotation, journals.ABOUT, name)
         self.bench.checkpoint(f"before {name}")
+        self.at_effect = True
         result = await work()
+        self.at_effect = False
         self.bench.checkpoint(f"after {name}")
         journal.write(self.rotation, journals.DID, name)
         self.audit(name, "done", **facts)

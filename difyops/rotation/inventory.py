@@ -48,11 +48,12 @@ class InClear:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """Everything found, and sentences about what could not be read."""
+    """Everything found, and sentences about what could not be read; ``is_whole``: nothing failed."""
 
     secrets: tuple[Listed, ...]
     in_clear: tuple[InClear, ...]
     problems: tuple[str, ...]
+    is_whole: bool = True
 
 
 async def take_inventory(bench: Workbench, reading: Reading, policy: Policy) -> Inventory:
@@ -67,7 +68,12 @@ async def take_inventory(bench: Workbench, reading: Reading, policy: Policy) -> 
         for document in await reading.documents()
         for spot in document.clear_spots
     ]
-    return Inventory(secrets=tuple(secrets), in_clear=tuple(in_clear), problems=tuple(reading.problems))
+    return Inventory(
+        secrets=tuple(secrets),
+        in_clear=tuple(in_clear),
+        problems=tuple(reading.problems),
+        is_whole=reading.is_whole,
+    )
 
 
 def advice(spot: Spot) -> str:
@@ -87,7 +93,9 @@ def variable_name(spot: Spot) -> str:
 
 def _listed(held: Held, finished: Mapping[str, datetime], policy: Policy, now: datetime) -> Listed:
     # A key that is listed is the one that was made then; the others do not tell their age, our journal may.
-    since = from_unix(held.created_at) or finished.get(held.subject)
+    several = kinds()[held.kind].has_fields
+    told = finished.get(f"{held.subject} {held.name.rpartition(' ')[2]}" if several else held.subject)
+    since = from_unix(held.created_at) or told
     age = (now - since).total_seconds() if since else None
     every = policy.for_address(held.address).rotate_every
     return Listed(

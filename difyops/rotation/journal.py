@@ -14,16 +14,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from difyops.clock import Clock
+from difyops.clock import Clock, from_unix, iso
 from difyops.errors import Refused, SelectorError
-from difyops.ledger import Event, Ledger
-from difyops.rotation.machine import State
+from difyops.ledger import AuditEntry, Event, Ledger
+from difyops.rotation.machine import Action, Health, State, Used
 from difyops.rotation.record import Planned, Rotation, settings_of
 from difyops.secret_text import scrub
 
 BEGUN, STEP, ENDED_KIND = "rotation.begun", "rotation.step", "rotation.ended"
 ABOUT, DID, FAILED, NOTE, STATE, BACK, AGAIN = "about", "did", "failed", "note", "state", "back", "again"
 _MOST = 1_000_000
+_YEAR_2001 = 1e9  # unix seconds; a noted duration is never that long
+_SHORTEST_HIDDEN = 6  # ``scrub`` leaves shorter secrets alone
+_WORDS = (*State, *Action, *Used, *Health, ABOUT, DID, FAILED, NOTE, STATE, BACK, AGAIN, BEGUN, STEP, ENDED_KIND)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +62,20 @@ class Journal:
             "target": dict(planned.target),
             "settings": asdict(planned.settings),
         }
-        vocabulary = json.dumps([data, planned.subject, [str(state) for state in State]])
+        vocabulary = self._vocabulary(planned, url)
         if scrub(vocabulary) != vocabulary:
             raise Refused("A secret in use is an ordinary word that also stands in the plan; it cannot be kept secret.")
         self._append(BEGUN, planned.subject, data)
         return self.read(identity, planned.subject)
+
+    def audit(self, rotation: Rotation) -> list[AuditEntry]:
+        """Return a rotation's lines of the audit trail: who did what, with fingerprints."""
+        trail = self.ledger.audit_trail(subject=rotation.subject, context=self.context, limit=_MOST)
+        return [entry for entry in trail if entry.data.get("rotation") == rotation.id]
+
+    def is_word(self, rotation: Rotation, text: str) -> bool:
+        """Say whether ``text``, once known as a secret, would be hidden in lines that must be read back."""
+        return len(text.strip()) >= _SHORTEST_HIDDEN and text in self._vocabulary(rotation, rotation.url)
 
     def write(self, rotation: Rotation, entry: str, step: str = "", **facts: Any) -> None:
         """Write one line; it is on disk when this returns."""
@@ -96,13 +108,25 @@ class Journal:
         return [self.read(str(event.data["rotation"]), event.subject) for event in begun]
 
     def finished(self) -> dict[str, Any]:
-        """Return when each subject was last rotated to the end, by subject."""
-        done = str(State.DONE)  # the line of the state: the one of the end may be missing after a kill in between
-        return {event.subject: event.when for event in self._of_kind(STEP) if event.data.get("state") == done}
+        """Return when each subject was last rotated to the end, by subject; and by subject and ``r012345``, what names
+        of new credentials end with: a subject may hold several, and only one of them is new then.
+        """
+        found: dict[str, Any] = {}
+        for event in self._of_kind(STEP):
+            if event.data.get("state") == State.DONE:  # the line of the end may be missing after a kill in between
+                found |= dict.fromkeys((event.subject, f"{event.subject} {_tail(event)}"), event.when)
+        return found
 
-    def suffixes(self) -> frozenset[str]:
-        """Return the first six digits of every rotation's id: what the names of new credentials end with."""
-        return frozenset(str(event.data.get("rotation", ""))[:6] for event in self.ledger.events(BEGUN, limit=_MOST))
+    def suffixes(self, url: str) -> frozenset[str]:
+        """Return the first six digits of ids: what the names of new credentials end with.
+
+        Those of rotations of the instance at ``url``, and of all that ended: an open one that was begun under another
+        address of the same instance is as strange as one of another machine, for its lock is another one.
+        """
+        ended = {event.data.get("rotation") for event in self.ledger.events(ENDED_KIND, limit=_MOST)}
+        begun = [event.data for event in self.ledger.events(BEGUN, limit=_MOST)]
+        known = [data for data in begun if data.get("url") == url or data.get("rotation") in ended]
+        return frozenset(str(data.get("rotation", ""))[:6] for data in known)
 
     def find(self, given: str) -> Rotation:
         """Return the one rotation whose id starts with ``given``.
@@ -121,11 +145,20 @@ class Journal:
         events = self.ledger.events("rotation.*", subject=rotation.subject, context=self.context, limit=_MOST)
         return [_line(event) for event in events if event.data.get("rotation") == rotation.id]
 
+    def _vocabulary(self, one: Planned | Rotation, url: str) -> str:
+        """Return everything that a rotation's lines must tell, as one text."""
+        fixed = [one.kind, one.subject, one.label, one.lock, url, self.context, dict(one.target), asdict(one.settings)]
+        return json.dumps([fixed, _WORDS], ensure_ascii=False)
+
     def _of_kind(self, kind: str) -> list[Event]:
         return self.ledger.events(kind, context=self.context, limit=_MOST)
 
     def _append(self, kind: str, subject: str, data: Mapping[str, Any]) -> None:
         self.ledger.append(Event(kind=kind, subject=subject, when=self.clock.now(), context=self.context, data=data))
+
+
+def _tail(event: Event) -> str:
+    return f"r{str(event.data.get('rotation', ''))[:6]}"
 
 
 def folded(events: Iterable[Event]) -> dict[str, Rotation]:
@@ -166,6 +199,7 @@ def _after(rotation: Rotation, data: Mapping[str, Any]) -> Rotation:
                 rotation,
                 failures=rotation.failures + 1,
                 hopeless=bool(data.get("hopeless")),
+                is_away=bool(data.get("away")),
                 trouble=str(data.get("why") or ""),
             )
         case "state":
@@ -211,10 +245,25 @@ def _line(event: Event) -> Line:
     if event.kind != STEP:
         text = str(data.get("state") or data.get("label") or "")
         return Line(when=event.when, entry=event.kind.removeprefix("rotation."), step="", text=text)
-    words = data.get("why") or data.get("state") or ", ".join(f"{k}={v}" for k, v in (_memo(data)).items())
+    words = data.get("why") or data.get("state") or ", ".join(f"{k}={_said(v)}" for k, v in (_memo(data)).items())
     return Line(when=event.when, entry=str(data.get("entry")), step=str(data.get("step")), text=str(words))
 
 
 def _memo(data: Mapping[str, Any]) -> Mapping[str, Any]:
     memo = data.get("memo")
     return memo if isinstance(memo, Mapping) else {}
+
+
+def _said(fact: Any) -> str:
+    """Return a noted fact for people: moments as moments, health checks and statuses without brackets."""
+    match fact:
+        case {"app": app, "health": health}:
+            return f"{app} {health}" + (f" ({fact['why']})" if fact.get("why") else "")
+        case dict():
+            return ", ".join(f"{name} {_said(value)}" for name, value in fact.items())
+        case list():
+            return "; ".join(_said(item) for item in fact)
+        case float() if fact > _YEAR_2001 and (moment := from_unix(fact)):
+            return iso(moment)
+        case _:
+            return str(fact)

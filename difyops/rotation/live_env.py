@@ -113,8 +113,10 @@ async def publish_with(hands: Hands, base: Version, value: SecretText, before_pu
     now = await read_draft(hands)
     if now is None or not now.means(wanted):
         raise StalePlan("The draft was edited meanwhile; nothing went live.")
-    comment = _comment(hands)
-    await hands.effect("publish", lambda: console.publish(app_id, name="secret rotation", comment=comment))
+    comment, seal = _comment(hands), hands.seal(value)
+    await hands.effect(
+        "publish", lambda: console.publish(app_id, name="secret rotation", comment=comment), fingerprint=seal
+    )
     live = await read_live(hands)
     await put_triggers_back(hands, live)
     if not live.means(wanted):

@@ -5,6 +5,7 @@
 
     from planned ... grace: turn back -> rolling_back -revert*-> rolled_back
     a step that no repetition cures: before the grace period turn back, later park; a parked one waits for a person
+    an instance that is away: before the grace period the same, later wait for it: nothing is lost by waiting
 
 Two promises hold here for every fact: the old secret is retired only when the new one is seen in use, the grace period
 is over and a health round made after its end, a moment ago, did not fail; and nothing turns back once the old secret is
@@ -87,7 +88,8 @@ _FORWARD: dict[State, tuple[Action, State]] = {
 class Facts:
     """What the machine must know. Times are seconds from now; zero or less means due.
 
-    ``failures`` counts failed tries of the present step in a row; ``hopeless`` says that no repetition cures it.
+    ``failures`` counts failed tries of the present step in a row; ``hopeless`` says that no repetition cures it,
+    ``is_away`` that the last try found nobody to ask.
     ``proof_is_fresh`` says that a health round was made after the grace period ended, and only a moment ago: what was
     seen before a long pause (a closed lid, a host that was down) proves nothing now.
     """
@@ -96,6 +98,7 @@ class Facts:
     failures: int = 0
     patience: int = 5
     hopeless: bool = False
+    is_away: bool = False
     parked_from: State | None = None
     used: Used = Used.UNKNOWN
     health: Health = Health.NONE
@@ -129,7 +132,8 @@ def next_step(state: State, facts: Facts) -> Step:
         return Step(action=Action.TURN_BACK, leads_to=State.ROLLING_BACK, why="asked to go back")
     if state is State.PARKED:
         return Step(action=Action.REST, leads_to=state, why="a person must look")
-    if facts.hopeless or facts.failures >= facts.patience:
+    is_patient = facts.is_away and state not in _GOES_BACK_BY_ITSELF
+    if facts.hopeless or (facts.failures >= facts.patience and not is_patient):
         return _stuck(state, facts)
     match state:
         case State.SWITCHED:

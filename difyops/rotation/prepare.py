@@ -12,8 +12,9 @@ from typing import TypeVar
 
 from difyops.api.model import App
 from difyops.dsl.model import node_types, tools
-from difyops.errors import Refused
+from difyops.errors import Refused, UsageError
 from difyops.rotation import engine
+from difyops.rotation.deliver import anchored, check_commands
 from difyops.rotation.hands import Workbench
 from difyops.rotation.kinds import Wanted, kind_named
 from difyops.rotation.policy import Policy, Rule
@@ -23,9 +24,14 @@ from difyops.rotation.record import Planned, ProbeSpec, Settings
 T = TypeVar("T")
 
 _MOST_PROBES = 3
+_DAY = 86400.0
+_LONGEST_GRACE = 366 * _DAY
 _NOBODY = (
     "Nobody is handed the new key: callers that do not take it from the web page within the grace period lose their "
     "access."
+)
+_NO_WAY_BACK = (
+    "A revert cannot hand the old value out again, for the server never shows it: those places keep the new one."
 )
 _HOW = "Name where callers read it (--deliver REF), or say that you bring it to them yourself (--by-hand)."
 _ACTING = frozenset({"http-request", "agent", "tool"})
@@ -57,24 +63,31 @@ async def prepare(
 
     Raises:
         Refused: a key that somebody may use would be replaced by one that nobody is handed. SelectorError: a health
-        check names no app. What ``engine.plan`` raises.
+        check names no app. UsageError: the grace period is longer than a year, or a command
+        to hand the value to is not there. What ``engine.plan`` raises.
     """
     settings = Settings(
-        deliver=asked.deliver, value_from=asked.value_from, also_from=dict(asked.also_from), force=asked.force
+        deliver=asked.deliver,
+        value_from=anchored(asked.value_from) if asked.value_from else None,
+        also_from={name: anchored(reference) for name, reference in asked.also_from.items()},
+        force=asked.force,
     )
     wanted = replace(request[1], others=tuple(asked.also_from))
     planned = await engine.plan(bench, reading, (request[0], wanted), settings)
     rule = policy.for_address(address_of(planned))
-    deliver = asked.deliver or rule.deliver
+    deliver = tuple(anchored(reference) for reference in asked.deliver or rule.deliver)
+    check_commands(deliver)
     unheard = _check_handed_out(planned, deliver, by_hand=asked.by_hand)
     probes, warnings = await _probes(reading, planned, (asked, rule), policy)
     settings = replace(
         settings,
-        grace=_first(asked.grace, rule.grace, settings.grace),
+        grace=_bounded(_first(asked.grace, rule.grace, settings.grace)),
         sick_limit=_first(asked.failures, rule.failures, settings.sick_limit),
         deliver=deliver,
         probes=probes,
     )
+    if deliver and kind_named(planned.kind).has_fields:
+        warnings.append(_NO_WAY_BACK)
     return replace(planned, settings=settings, warnings=(*planned.warnings, *warnings, *unheard))
 
 
@@ -89,6 +102,17 @@ def _check_handed_out(planned: Planned, deliver: tuple[str, ...], *, by_hand: bo
     if planned.old is not None and not by_hand:
         raise Refused(_NOBODY, hint=_HOW)
     return (f"{_NOBODY} {_HOW}",)
+
+
+def _bounded(grace: float) -> float:
+    """Return the grace period (seconds) again.
+
+    Raises:
+        UsageError: it is longer than a year.
+    """
+    if grace > _LONGEST_GRACE:
+        raise UsageError(f"A grace period of {grace / _DAY:.0f} days is longer than a year.", hint="Example: 7d.")
+    return grace
 
 
 def _first(*given: T | None) -> T:
@@ -119,7 +143,9 @@ async def _probes(
     chosen = await _harmless(reading, apps, policy)
     left_out = [app.name for app in apps if app not in chosen]
     warnings = []
-    if not chosen:
+    if not apps:
+        warnings.append("No app is known to use it: none is run as a health check (name one with --probe).")
+    elif not chosen:
         warnings.append("No app was found that can be run as a health check without effects; name one with --probe.")
     elif left_out:
         warnings.append(f"Not probed, though affected: {', '.join(left_out[:5])}{' ...' * (len(left_out) > 5)}.")

@@ -6,6 +6,7 @@ which spots hold a secret in clear, never the secret.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,11 +15,12 @@ from difyops.api.instance import Instance
 from difyops.api.keys import Key, Keys
 from difyops.api.model import App
 from difyops.dsl.secrets import Spot, redact
-from difyops.errors import DifyopsError
+from difyops.errors import DifyopsError, Forbidden, NotSupported
 from difyops.fanout import Failed, FanoutOptions, fan_out
 from difyops.targets import pick
 
 Moved = Callable[[int, int, str], None]
+_NOT_FOR_US = (Forbidden, NotSupported)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +56,15 @@ def no_progress(done: int, total: int, name: str) -> None:
 
 @dataclass(slots=True)
 class Reading:
-    """What was read of one instance so far; ``problems`` are sentences about apps that could not be read."""
+    """What was read of one instance so far; ``problems`` are sentences about what could not be read.
+
+    ``is_whole`` says that nothing failed: what the role may not see, or the server does not have, is no failure.
+    """
 
     instance: Instance
     moved: Moved = no_progress
     problems: list[str] = field(default_factory=list)
+    is_whole: bool = True
     _apps: list[App] | None = None
     _documents: list[Document] | None = None
     _keys: dict[str, tuple[Key, ...]] | None = None
@@ -91,6 +97,18 @@ class Reading:
         """Return the live document of one app."""
         return await self._document(app)
 
+    async def quietly(self, work: Awaitable[Any], otherwise: Any, what: str) -> Any:
+        """Return what ``work`` gives; ``otherwise`` when it fails, and the failure is a sentence in ``problems``."""
+        try:
+            return await work
+        except DifyopsError as error:
+            self._missed(error, what)
+            return otherwise
+
+    def _missed(self, error: DifyopsError, what: str) -> None:
+        self.problems.append(f"{what}: {error.message}")
+        self.is_whole = self.is_whole and isinstance(error, _NOT_FOR_US)
+
     async def _document(self, app: App) -> Document | None:
         if app.has_workflow:
             live = await self.instance.console.published(app.id) if app.live_version else None
@@ -112,7 +130,7 @@ class Reading:
             done += 1
             self.moved(done, len(apps), result.item.name)
             if isinstance(result, Failed):
-                self.problems.append(f"{result.item.name}: {what} could not be read: {result.error.message}")
+                self._missed(result.error, f"{result.item.name}: {what} could not be read")
             elif hasattr(result, "value"):
                 found[result.item.id] = result.value
         return {app.id: found[app.id] for app in apps if app.id in found}
@@ -123,10 +141,6 @@ def names(apps: Iterable[App]) -> tuple[str, ...]:
     return tuple(sorted({app.name for app in apps}))
 
 
-async def quietly(work: Awaitable[Any], otherwise: Any, problems: list[str], what: str) -> Any:
-    """Return what ``work`` gives; a refusal or a missing call becomes a sentence in ``problems``."""
-    try:
-        return await work
-    except DifyopsError as error:
-        problems.append(f"{what}: {error.message}")
-        return otherwise
+def ref(*words: str, credential: str | None = None) -> str:
+    """Return what follows ``secret rotate``, as a shell takes it; ``credential`` only where it must be named."""
+    return shlex.join((*words, *(("--credential", credential) if credential else ())))

@@ -51,6 +51,12 @@ class Settings:
     refusal: float = 1800.0
     pause: float = 2.0
 
+    @property
+    def variables(self) -> frozenset[str]:
+        """Return the environment variables that the new values come from."""
+        given = (self.value_from or "", *self.also_from.values())
+        return frozenset(one.removeprefix("env:") for one in given if one.startswith("env:"))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
@@ -75,7 +81,8 @@ class Rotation:
     """One rotation as its journal tells it. ``memo`` is what its kind noted: ids, names, fingerprints; no secrets.
 
     ``wants_back`` is set from the moment a person asks to go back until it does; ``went_back`` says why it did, and
-    ``was_asked`` whether a person wanted it; ``trouble`` is the last failure.
+    ``was_asked`` whether a person wanted it; ``trouble`` is the last failure, and ``is_away`` says that it was an
+    instance that did not answer.
     """
 
     id: str
@@ -91,6 +98,7 @@ class Rotation:
     memo: Mapping[str, Any] = field(default_factory=dict)
     failures: int = 0
     hopeless: bool = False
+    is_away: bool = False
     trouble: str | None = None
     wants_back: str | None = None
     went_back: str | None = None

@@ -58,7 +58,10 @@ async def _test(hands: Hands, kind: Kind) -> None:
     hands.note(before=[_plain(result) for result in results])
     if together(results) is Health.SICK:
         sick = ", ".join(f"{result.app}: {result.why}" for result in results if result.health is Health.SICK)
-        raise AnswerIsNo(f"A health check fails before the switch ({sick}).")
+        raise AnswerIsNo(
+            f"A health check fails before the switch ({sick}); where that says nothing about the secret, choose others "
+            "with --probe, or --no-probe."
+        )
 
 
 async def _switch(hands: Hands, kind: Kind) -> None:
@@ -133,6 +136,8 @@ async def _confirm(hands: Hands, kind: Kind) -> None:
 
 async def _revert(hands: Hands, kind: Kind) -> None:
     """Give callers the old value back, then take the new secret back."""
+    if hands.memo("old_use"):  # it may advise to revoke the old secret, which is the one that is needed again
+        hands.note(old_use="", old_in_use=False)
     if hands.memo("handed_to") and hands.memo("given_back_at") is None:
         old = await kind.old_value(hands)
         if old is not None:

@@ -40,16 +40,28 @@ class Vault:
         return cls(state / "rotation-secrets" / identity, identity, hold)
 
     def keep(self, name: str, secret: SecretText) -> None:
-        """Hold a secret; JSON inside, so that line breaks in it survive."""
-        credentials.store(self._reference(name), SecretText(json.dumps(secret.reveal())))
+        """Hold a secret; JSON inside, so that line breaks in it survive.
+
+        Raises:
+            StoreError: the keyring does not answer, or the file cannot be written.
+        """
+        try:
+            credentials.store(self._reference(name), SecretText(json.dumps(secret.reveal())))
+        except CredentialError as error:
+            raise _closed(error.message) from error
 
     def get(self, name: str) -> SecretText | None:
-        """Return a held secret, ``None`` when it is not held."""
+        """Return a held secret, ``None`` when it is not held.
+
+        Raises:
+            StoreError: whether it is held cannot be told: the keyring is locked or away, the file is not private.
+        """
         try:
             return SecretText(json.loads(credentials.resolve(self._reference(name)).reveal()))
         except CredentialError as error:
             if self.hold == FILE and (self.folder / name).exists():
                 raise StoreError(f"The held value {self.folder / name} cannot be read: {error.message}") from error
+            check_can_hold(self.hold)
             return None
 
     def keep_others(self, others: Mapping[str, SecretText]) -> None:
@@ -83,8 +95,11 @@ class Vault:
         atomic_file.remove(self.folder / f"{name}.json")
 
     def forget(self, name: str) -> None:
-        """Let go of one secret; one that is not held is fine."""
-        credentials.forget(self._reference(name))
+        """Let go of one secret; one that is not held is fine. Raises ``StoreError`` as ``get`` does."""
+        try:
+            credentials.forget(self._reference(name))
+        except CredentialError as error:
+            raise _closed(error.message) from error
 
     def set_aside(self, name: str) -> Path | None:
         """Move a document to where it outlives the rotation, and return its place; ``None`` when there is none."""
@@ -107,6 +122,24 @@ class Vault:
         if self.hold == KEYRING:
             return f"keyring:{_SERVICE}/{self.identity}-{name}"
         return f"file:{self.folder / name}"
+
+
+def check_can_hold(hold: str) -> None:
+    """Ask the keyring, where it is to hold the values.
+
+    Raises:
+        StoreError: it is locked, away, or this host has none.
+    """
+    if hold == KEYRING and (problem := credentials.keyring_problem()):
+        raise _closed(problem)
+
+
+def _closed(problem: str) -> StoreError:
+    """Return the error of a place that cannot be looked into: not held and not readable are different things."""
+    return StoreError(
+        f"The place that holds a rotation's values cannot be reached: {problem}",
+        hint="Unlock it and run this again; new rotations hold values in files with secrets: {hold: file}.",
+    )
 
 
 def fingerprint(state: Path, secret: SecretText) -> str:

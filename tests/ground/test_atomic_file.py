@@ -41,6 +41,11 @@ def test_the_mode_is_as_asked_whatever_the_umask(tmp_path: Path, mode: int) -> N
     assert stat.S_IMODE(path.stat().st_mode) == mode
 
 
+def test_every_folder_made_for_a_private_file_is_private(tmp_path: Path) -> None:
+    atomic_file.write(tmp_path / "a" / "b" / "c", b"new", mode=atomic_file.PRIVATE)
+    assert [stat.S_IMODE((tmp_path / part).stat().st_mode) for part in ("a", "a/b")] == [0o700, 0o700]
+
+
 def test_a_full_disk_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
     path = tmp_path / "file"
     atomic_file.write(path, b"old")

@@ -76,6 +76,7 @@ async def test_the_audit_trail_names_every_change_and_is_whole(case: Case, rig: 
     assert trail[-1].outcome == "done"
     assert all(entry.actor == "tester" for entry in trail)
     assert len(trail) >= 2
+    assert any(entry.data.get("fingerprint") for entry in trail)
 
 
 async def test_a_new_app_key_reaches_its_readers_before_the_old_one_dies(

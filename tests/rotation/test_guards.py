@@ -19,7 +19,7 @@ from difyops.rotation.policy import Policy
 from difyops.rotation.prepare import Asked, prepare
 from difyops.rotation.reading import Reading
 from difyops.secret_text import SecretText
-from tests.rotation.rig import CASES, PROVIDER, Case, Console, Rig, count_of
+from tests.rotation.rig import CASES, PROVIDER, Case, Console, Rig, count_of, value_in_use
 
 PROBED = Asked(probes=("wf-llm",))
 WRONG = Case(kind="provider", arguments=(PROVIDER,), old="sk-good-1", new="sk-bad-canary-0001")
@@ -144,6 +144,22 @@ async def test_a_secret_that_is_an_ordinary_word_of_the_plan_is_refused(
         planned = await rig.plan(bench, wrong)
         with pytest.raises(Refused, match="ordinary word"):
             await begin(bench, planned, SecretText(wrong.new))
+
+
+@pytest.mark.parametrize("word", ["API_TOKEN", "wf-llm", "prod", "rolling_back"])
+async def test_a_placeholder_in_the_place_of_the_old_value_never_breaks_the_journal(
+    word: str, rig: Rig, emulator: Emulator, console: Console
+) -> None:
+    console.set_secret("wf-llm", "API_TOKEN", word)
+    driven = await rig.rotate(CASES["env"])
+    if word == "prod":  # too short to be hidden anywhere, so nothing can break
+        assert driven.rotation.state is State.DONE
+    else:
+        assert driven.rotation.state is State.ROLLED_BACK
+        assert "ordinary word" in str(driven.rotation.went_back)
+        assert value_in_use(emulator, "env") == word
+    async with rig.bench() as bench:
+        assert bench.journal.open() == []
 
 
 async def test_words_that_do_not_fit_the_kind_are_refused(rig: Rig) -> None:

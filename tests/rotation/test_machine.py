@@ -25,6 +25,7 @@ facts = st.builds(
     wants_back=st.booleans(),
     failures=st.integers(0, 8),
     hopeless=st.booleans(),
+    is_away=st.booleans(),
     parked_from=st.sampled_from([None, *State]),
     used=st.sampled_from(list(Used)),
     health=st.sampled_from(list(Health)),
@@ -101,6 +102,12 @@ def test_a_step_that_cannot_succeed_turns_back_before_the_grace_period_and_parks
     else:
         assert step.action in (Action.TURN_BACK, Action.PARK)
         assert (step.action is Action.PARK) == (state in (State.GRACE, State.RETIRED, State.ROLLING_BACK))
+
+
+@given(st.sampled_from([State.GRACE, State.RETIRED, State.ROLLING_BACK]), facts)
+def test_an_instance_that_is_away_parks_nothing_that_can_wait(state: State, known: Facts) -> None:
+    step = next_step(state, replace(known, is_away=True, hopeless=False))
+    assert step.action is not Action.PARK
 
 
 @given(st.sampled_from(list(State)), facts)

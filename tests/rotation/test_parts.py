@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shlex
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,7 @@ from difyops.rotation.kinds import Kind, kind_named, kinds
 from difyops.rotation.machine import State
 from difyops.rotation.policy import policy_of
 from difyops.rotation.probe import made_up
+from difyops.rotation.reading import ref
 from difyops.rotation.record import Rotation, Settings
 from difyops.rotation.vault import KEYRING, NEW, OLD, Vault, fingerprint
 from difyops.secret_text import SecretText
@@ -157,6 +159,11 @@ def test_names_of_new_credentials_fit_the_server_and_do_not_grow(name: str) -> N
     assert len(once) <= 30
     assert once.endswith(" r012345")
     assert len(name_for(once, "ba9876543210")) == len(once)
+
+
+def test_the_words_that_rotate_a_secret_are_as_a_shell_takes_them() -> None:
+    assert shlex.split(ref("app-key", "support bot")) == ["app-key", "support bot"]
+    assert shlex.split(ref("provider", "a/b", credential="it's")) == ["provider", "a/b", "--credential", "it's"]
 
 
 def test_later_rules_win_and_deliveries_are_found_by_address() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -68,6 +69,13 @@ def test_list_overdue_is_5_when_a_policy_is_broken_and_0_when_not(at: str, cli: 
     ran = cli("secret", "list", "--overdue", "-o", "json")
     assert ran.code == 5
     assert [row["owner"] for row in ran.json["data"]["secrets"]] == ["wf-echo"]
+
+
+def test_a_list_that_misses_something_is_3_and_says_what(at: str, cli: Cli, emulator: Emulator) -> None:
+    emulator.control.fail(method="GET", path="api-keys", times=9, how="status:500")
+    ran = cli("secret", "list", "--overdue", "-o", "json")
+    assert ran.code == 3
+    assert any("keys could not be read" in warning for warning in ran.json["warnings"])
 
 
 def test_secrets_in_clear_are_listed_with_a_way_out_and_never_shown(at: str, cli: Cli, console: Console) -> None:
@@ -148,11 +156,14 @@ def test_the_value_can_come_from_standard_input(
     ("words", "code"),
     [
         (("rotate", "nonsense"), 2),
+        (("list", "--overdue", "--kind", "nonsense"), 2),
         (("rotate", "app-key", "no-such-app"), 2),
         (("rotate", "provider", PROVIDER), 2),
         (("rotate", "app-key", "wf-echo", "--value-from", "env:NEW_KEY"), 2),
         (("rotate", "app-key", "wf-echo", "--probe", "wf-llm", "--no-probe"), 2),
         (("rotate", "app-key", "wf-echo", "--deliver", "env:X"), 2),
+        (("rotate", "app-key", "wf-echo", "--deliver", "cmd:no-such-command-here put"), 2),
+        (("rotate", "app-key", "wf-echo", "--deliver", "cmd:'"), 2),
         (("rotate", "provider", PROVIDER, "--value-from", "sk-not-a-reference", "--yes"), 2),
         (("rotate", "env", "chat-basic", "X", "--value-from", "env:NEW_KEY"), 6),
         (("rotate", "app-key", "wf-echo", "--grace", "soon"), 2),
@@ -175,7 +186,9 @@ def test_detach_leaves_it_to_cron_which_finishes_what_is_due(at: str, cli: Cli, 
     ran = cli("secret", "rotate", "provider", PROVIDER, *words)
     assert ran.code == 0, ran.err
     assert ran.json["data"]["state"] == "grace"
-    assert [row["state"] for row in cli("secret", "status", "-o", "json").json["data"]] == ["grace"]
+    rows = cli("secret", "status", "-o", "json").json["data"]
+    assert [row["state"] for row in rows] == ["grace"]
+    assert rows[0]["next"]
     assert cli("secret", "rotate", "provider", PROVIDER, *words).code == 8
     assert cli("secret", "resume", "--due").code == 0
     assert count_of(emulator, "provider") == 2
@@ -209,7 +222,47 @@ def test_revert_brings_the_old_one_back_and_history_tells(at: str, cli: Cli, emu
     steps = [line["step"] for line in ran.json["data"]["steps"] if line["entry"] == "did"]
     assert steps[0] == "add credential"
     assert steps[-1] == "delete new credential"
+    added = next(line for line in ran.json["data"]["audit"] if line["what"] == "secret.add_credential")
+    assert added["who"]
+    assert len(added["fingerprint"]) == 16
     assert cli("secret", "revert", identity, "--yes").code == 8
+
+
+def test_after_a_revert_nothing_advises_to_revoke_the_key_that_is_in_use_again(at: str, cli: Cli) -> None:
+    words = ("--value-from", "env:NEW_KEY", "--grace", "1h", "--yes", "--no-probe", "--detach", "-o", "json")
+    rotated = cli("secret", "rotate", "provider", PROVIDER, *words).json["data"]
+    assert "revoke it there" in rotated["old_use"]
+    ran = cli("secret", "revert", rotated["id"], "--yes")
+    assert ran.code == 0, ran.err
+    assert "revoke" not in ran.out
+    assert cli("secret", "revert", rotated["id"], "--yes", "-o", "json").code == 8
+
+
+def test_a_dry_run_of_a_revert_says_what_the_revert_would(at: str, cli: Cli, emulator: Emulator) -> None:
+    words = ("--value-from", "env:NEW_KEY", "--yes", "--no-probe", "-o", "json")
+    rotated = cli("secret", "rotate", "provider", PROVIDER, "--grace", "1h", "--detach", *words).json["data"]
+    ran = cli("secret", "revert", rotated["id"], "--dry-run")
+    assert ran.code == 0, ran.err
+    assert "would bring the old" in ran.err
+    assert value_in_use(emulator, "provider") == NEW
+    assert cli("secret", "revert", rotated["id"], "--yes").code == 0
+    assert cli("secret", "revert", rotated["id"], "--dry-run").code == 8
+
+
+def test_the_history_tells_moments_and_checks_in_words(at: str, cli: Cli) -> None:
+    words = ("--value-from", "env:NEW_KEY", "--grace", "1s", "--yes", "--probe", "wf-llm", "-o", "json")
+    identity = cli("secret", "rotate", "provider", PROVIDER, *words).json["data"]["id"]
+    ran = cli("secret", "history", identity, "-o", "json")
+    texts = [str(line["text"]) for line in ran.json["data"]["steps"]]
+    assert "before=wf-llm healthy" in texts
+    assert any(re.fullmatch(r"grace_until=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", text) for text in texts)
+
+
+def test_a_dataset_key_is_not_said_to_lack_a_harmless_app(at: str, cli: Cli) -> None:
+    ran = cli("secret", "rotate", "dataset-key", "--dry-run")
+    assert ran.code == 0, ran.err
+    assert "No app is known to use it" in ran.err
+    assert "without effects" not in ran.err
 
 
 def test_a_policy_in_the_configuration_says_where_a_key_goes_and_what_is_probed(

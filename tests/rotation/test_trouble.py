@@ -11,9 +11,12 @@ import pytest
 from difyops.emulator import Emulator
 from difyops.errors import Refused
 from difyops.rotation.engine import Driver, again, begin, turn_back
+from difyops.rotation.inventory import take_inventory
 from difyops.rotation.journal import Journal
 from difyops.rotation.machine import Action, Health, State
+from difyops.rotation.policy import Policy
 from difyops.rotation.prepare import Asked
+from difyops.rotation.reading import Reading
 from difyops.rotation.record import ProbeSpec
 from difyops.secret_text import SecretText
 from tests.rotation.rig import CASES, PROVIDER, Case, Console, Rig, count_of, value_in_use
@@ -86,11 +89,30 @@ async def test_a_provider_that_is_away_in_the_middle_is_inconclusive_and_nothing
     assert driven.rotation.state is State.DONE
 
 
+@pytest.mark.parametrize("wants_back", [False, True], ids=["in the grace period", "on the way back"])
+async def test_an_instance_that_is_away_longer_than_patience_lasts_is_waited_for(
+    wants_back: bool, rig: Rig, emulator: Emulator
+) -> None:
+    driven = await rig.rotate(CASES["provider"], wait=False, grace=3600.0, patience=1)
+    async with rig.bench() as bench:
+        bench.journal.write(driven.rotation, "note", memo={"grace_until": 1.0, "last_round": 0.5})
+        if wants_back:
+            await turn_back(bench, driven.rotation)
+        emulator.control.mood("gateway_down")
+        started = asyncio.create_task(Driver(bench).drive(driven.rotation))
+        while bench.journal.open()[0].failures < 2:
+            await asyncio.sleep(0.05)
+        emulator.control.mood("gateway_down", on=False)
+        driven = await asyncio.wait_for(started, 30)
+    assert driven.rotation.state is (State.ROLLED_BACK if wants_back else State.DONE)
+
+
 async def test_an_instance_that_is_already_sick_is_not_touched(rig: Rig, emulator: Emulator) -> None:
     emulator.control.revoke("sk-good-1")
     driven = await rig.rotate(CASES["provider"], PROBED)
     assert driven.rotation.state is State.ROLLED_BACK
     assert "before the switch" in str(driven.rotation.went_back)
+    assert "--probe" in str(driven.rotation.went_back)
     assert count_of(emulator, "provider") == 1
 
 
@@ -151,6 +173,25 @@ async def test_a_command_that_fails_to_take_a_key_is_offered_the_old_one_again(
     driven = await rig.rotate(CASES["app-key"], Asked(deliver=(f"cmd:{script}",), no_probe=True))
     assert driven.rotation.state is State.ROLLED_BACK, driven.rotation
     assert taken.read_text() == before
+
+
+async def test_a_place_that_takes_nothing_any_more_keeps_both_keys_until_a_person_passes_over_it(
+    rig: Rig, emulator: Emulator, tmp_path: Path
+) -> None:
+    before, script, place = value_in_use(emulator, "app-key"), tmp_path / "take.sh", tmp_path / "key"
+    script.write_text("#!/bin/sh\ncat > /dev/null\nexit 3\n")
+    script.chmod(0o700)
+    asked = Asked(deliver=(f"cmd:{script}", f"file:{place}"), no_probe=True)
+    driven = await rig.rotate(CASES["app-key"], asked, force=True)
+    assert driven.rotation.state is State.PARKED
+    assert count_of(emulator, "app-key") == 2
+    async with rig.bench() as bench:
+        driven = await Driver(bench).drive(await again(bench, driven.rotation, force=False))
+        assert driven.rotation.state is State.PARKED
+        driven = await Driver(bench).drive(await again(bench, driven.rotation, force=True))
+    assert driven.rotation.state is State.ROLLED_BACK
+    assert value_in_use(emulator, "app-key") == before
+    assert count_of(emulator, "app-key") == 1
 
 
 async def test_a_server_error_in_the_middle_is_tried_again(rig: Rig, emulator: Emulator) -> None:
@@ -304,4 +345,16 @@ async def test_a_secret_that_was_rotated_has_an_age_also_after_a_kill_at_the_ver
             await rig.rotate(CASES["provider"])
     async with rig.bench() as bench:
         assert not bench.journal.open()
-        assert [*bench.journal.finished()] == [f"provider/{PROVIDER}"]
+        listed = (await take_inventory(bench, Reading(bench.instance), Policy())).secrets
+    assert [item.age is not None for item in listed if item.kind == "provider"] == [True]
+
+
+async def test_a_credential_beside_one_that_was_rotated_is_no_younger_for_it(rig: Rig, console: Console) -> None:
+    body = {"name": "spare", "credentials": {"openai_api_key": "sk-good-canary-spare"}}
+    console.call("POST", f"/workspaces/current/model-providers/{PROVIDER}/credentials", body)
+    await rig.rotate(CASES["provider"])
+    async with rig.bench() as bench:
+        listed = (await take_inventory(bench, Reading(bench.instance), Policy())).secrets
+    ages = {item.name.partition(" ")[0]: item.age for item in listed if item.kind == "provider"}
+    assert ages["spare"] is None
+    assert ages["primary"] is not None

@@ -213,3 +213,13 @@ async def tidy(console: Console, case: Case) -> None:
                 console.call("POST", f"{path}/delete", {"credential_id": item["id"]})
     else:
         console.set_secret("wf-llm", "API_TOKEN", CASES["env"].old)
+
+
+@pytest.mark.parametrize("kind", ["env", "provider"])
+async def test_an_open_rotation_that_was_begun_under_another_address_of_the_instance_is_seen(
+    kind: str, rig: Rig
+) -> None:
+    await rig.rotate(CASES[kind], wait=False, grace=3600.0)
+    elsewhere = dataclasses.replace(rig, url=rig.url.replace("127.0.0.1", "localhost"))
+    with pytest.raises(Refused, match="another machine"):
+        await elsewhere.rotate(CASES[kind])

@@ -273,6 +273,15 @@ class TestPathsInFiles:
         context = loaded(deep).context()
         assert (context.password, context.ca_file) == (f"file:{project}/pw", f"{project}/ca.pem")
 
+    def test_receivers_of_secrets(self, project: Path) -> None:
+        rule = "{match: 'env/*', deliver: 'file:out/b'}"
+        written(project, f"{ONE}\ndeliver: {{dataset-key: ['file:a', 'keyring:x/y']}}\nsecrets: {{rules: [{rule}]}}")
+        deep = project / "deep"
+        deep.mkdir()
+        sections = loaded(deep).sections
+        assert sections["deliver"] == {"dataset-key": [f"file:{project}/a", "keyring:x/y"]}
+        assert sections["secrets"]["rules"] == [{"match": "env/*", "deliver": f"file:{project}/out/b"}]
+
     def test_absolute_paths_and_the_home_folder(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HOME", "/home/ops")
         text = "contexts: {a: {url: 'http://x.example', password: 'file:~/pw', ca_file: /etc/ca.pem}}"

@@ -26,7 +26,7 @@ from difyops.secret_text import SecretText
 class Wanted:
     """What a person asked for: the words after the kind, ``--field``, ``--credential``, the fields of ``--also``.
 
-    ``known`` are the first six digits of the rotations that the journal of this machine knows.
+    ``known`` are the first six digits of the rotations of this instance that the journal of this machine knows.
     """
 
     arguments: tuple[str, ...] = ()

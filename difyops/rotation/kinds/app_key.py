@@ -10,7 +10,7 @@ from difyops.api.model import App
 from difyops.api.service import Service
 from difyops.rotation.hands import Hands
 from difyops.rotation.kinds import Wanted
-from difyops.rotation.reading import Held, Reading
+from difyops.rotation.reading import Held, Reading, ref
 from difyops.rotation.record import Planned
 from difyops.rotation.service_keys import LAG, ServiceKeyRotator, key_words, old_key
 from difyops.secret_text import SecretText
@@ -59,7 +59,7 @@ class Rotator(ServiceKeyRotator):
                 subject=f"{self.name}/{app.id}",
                 name=key.id,
                 owner=app.name,
-                ref=f"{self.name} {app.name}" + (f" --credential {key.id}" if len(keys[app.id]) > 1 else ""),
+                ref=ref(self.name, app.name, credential=key.id if len(keys[app.id]) > 1 else None),
                 created_at=key.created_at,
                 last_used_at=key.last_used_at,
                 users=("callers of the API",),

@@ -10,7 +10,7 @@ from difyops.api.knowledge import Knowledge
 from difyops.api.model import App
 from difyops.rotation.hands import Hands
 from difyops.rotation.kinds import Wanted
-from difyops.rotation.reading import Held, Reading, quietly
+from difyops.rotation.reading import Held, Reading, ref
 from difyops.rotation.record import Planned
 from difyops.rotation.service_keys import LAG, ServiceKeyRotator, key_words, old_key
 from difyops.secret_text import SecretText
@@ -51,7 +51,7 @@ class Rotator(ServiceKeyRotator):
 
     async def inventory(self, instance: Instance, reading: Reading) -> list[Held]:
         """Return the dataset keys."""
-        keys = await quietly(Keys.of_datasets(instance.console).list(), (), reading.problems, "dataset keys")
+        keys = await reading.quietly(Keys.of_datasets(instance.console).list(), (), "dataset keys")
         return [
             Held(
                 kind=self.name,
@@ -59,7 +59,7 @@ class Rotator(ServiceKeyRotator):
                 subject=self.name,
                 name=key.id,
                 owner="workspace",
-                ref=self.name + (f" --credential {key.id}" if len(keys) > 1 else ""),
+                ref=ref(self.name, credential=key.id if len(keys) > 1 else None),
                 created_at=key.created_at,
                 last_used_at=key.last_used_at,
                 users=("callers of the knowledge API",),

@@ -23,7 +23,7 @@ from difyops.rotation.live_env import (
 )
 from difyops.rotation.machine import Health, Used
 from difyops.rotation.probe import probe_draft
-from difyops.rotation.reading import Held, Reading
+from difyops.rotation.reading import Held, Reading, ref
 from difyops.rotation.record import Planned
 from difyops.rotation.vault import NEW, OLD
 from difyops.secret_text import SecretText
@@ -90,7 +90,7 @@ class Rotator:
                 subject=f"{self.name}/{document.app.id}/{item.get('name')}",
                 name=str(item.get("name")),
                 owner=document.app.name,
-                ref=f"{self.name} {document.app.name} {item.get('name')}",
+                ref=ref(self.name, document.app.name, str(item.get("name"))),
                 users=(document.app.name,),
             )
             for document in await reading.documents()
@@ -102,6 +102,7 @@ class Rotator:
         """Look at the present value, and hold it: the version that has it may be deleted in the web page."""
         if hands.memo("live_before") is None:
             live = await read_live(hands)
+            _check_can_be_hidden(hands, live)
             old = live.value(hands.target("name"))
             if old is None:
                 raise StalePlan(f"The live version has no variable {hands.target('name')!r} any more.")
@@ -226,6 +227,20 @@ class Rotator:
         if new is None:
             raise NewValueRefused("The new value is not held any more.")
         return new
+
+
+def _check_can_be_hidden(hands: Hands, live: Version) -> None:
+    """Refuse a present value such as the variable's own name, before it is known as a secret.
+
+    Raises:
+        NewValueRefused: hiding it would make the journal unreadable.
+    """
+    name = hands.target("name")
+    if hands.bench.journal.is_word(hands.rotation, str(live.values.get(name) or "")):
+        raise NewValueRefused(
+            f"The present value of {name} is an ordinary word that also stands in the plan (a placeholder?), and "
+            "cannot be kept secret; set the variable in the web page once",
+        )
 
 
 async def _at_once() -> None:

@@ -16,7 +16,7 @@ from difyops.rotation.credential_rotator import REVOKE, CredentialRotator, chose
 from difyops.rotation.hands import Hands
 from difyops.rotation.kinds import Wanted
 from difyops.rotation.kinds.provider import users_of
-from difyops.rotation.reading import Held, Reading, names, quietly
+from difyops.rotation.reading import Held, Reading, names, ref
 from difyops.rotation.record import Planned
 
 
@@ -64,7 +64,7 @@ class Rotator(CredentialRotator):
 
     async def inventory(self, instance: Instance, reading: Reading) -> list[Held]:
         """Return every credential of every custom model."""
-        providers = await quietly(instance.workspace.model_providers(), [], reading.problems, "custom models")
+        providers = await reading.quietly(instance.workspace.model_providers(), [], "custom models")
         found = []
         for row in providers:
             for item in custom_models(row):
@@ -78,8 +78,7 @@ class Rotator(CredentialRotator):
                             subject=f"{self.name}/{provider}/{model}",
                             name=stored.name,
                             owner=f"{provider} {model}",
-                            ref=f"{self.name} {provider} {model}"
-                            + ("" if stored.is_current else f" --credential {stored.name!r}"),
+                            ref=ref(self.name, provider, model, credential=None if stored.is_current else stored.name),
                             users=users if stored.is_current else (),
                             note="" if stored.is_current else "not in use",
                         )

@@ -9,7 +9,7 @@ from difyops.dsl.model import models
 from difyops.rotation.credential_rotator import REVOKE, CredentialRotator, chosen
 from difyops.rotation.hands import Hands
 from difyops.rotation.kinds import Wanted
-from difyops.rotation.reading import Held, Reading, names, quietly
+from difyops.rotation.reading import Held, Reading, names, ref
 from difyops.rotation.record import Planned
 
 
@@ -56,7 +56,7 @@ class Rotator(CredentialRotator):
 
     async def inventory(self, instance: Instance, reading: Reading) -> list[Held]:
         """Return every credential of every provider."""
-        rows = await quietly(instance.workspace.model_providers(), [], reading.problems, "model providers")
+        rows = await reading.quietly(instance.workspace.model_providers(), [], "model providers")
         found = []
         for row in rows:
             provider = str(row.get("provider"))
@@ -69,7 +69,7 @@ class Rotator(CredentialRotator):
                     subject=f"{self.name}/{provider}",
                     name=item.name,
                     owner=provider,
-                    ref=f"{self.name} {provider}" + ("" if item.is_current else f" --credential {item.name!r}"),
+                    ref=ref(self.name, provider, credential=None if item.is_current else item.name),
                     users=users if item.is_current else (),
                     note="" if item.is_current else "not in use",
                 )

@@ -22,7 +22,7 @@ from difyops.errors import DifyopsError, Refused, SelectorError
 from difyops.rotation.credential_rotator import REVOKE, CredentialRotator, chosen
 from difyops.rotation.hands import Hands
 from difyops.rotation.kinds import OldUse, Wanted
-from difyops.rotation.reading import Document, Held, Reading, names, quietly
+from difyops.rotation.reading import Document, Held, Reading, names, ref
 from difyops.rotation.record import Planned
 
 _MOST_NAMED = 5
@@ -121,9 +121,9 @@ class Rotator(CredentialRotator):
         if not instance.capabilities.can("tool_credentials"):
             return []
         found = []
-        for provider in await quietly(_providers(instance), [], reading.problems, "tool providers"):
+        for provider in await reading.quietly(_providers(instance), [], "tool providers"):
             surface = ToolCredentials(instance.console, provider)
-            for item in await quietly(surface.list(), (), reading.problems, provider):
+            for item in await reading.quietly(surface.list(), (), provider):
                 users = [
                     document.app
                     for document in await reading.documents()
@@ -136,7 +136,7 @@ class Rotator(CredentialRotator):
                         subject=f"{self.name}/{provider}",
                         name=item.name,
                         owner=provider,
-                        ref=f"{self.name} {provider}" + ("" if item.is_current else f" --credential {item.name!r}"),
+                        ref=ref(self.name, provider, credential=None if item.is_current else item.name),
                         users=names(users),
                         note="" if item.is_current else "not the default",
                     )
@@ -171,19 +171,19 @@ class _Seen:
     async def pins(self, reading: Reading, credential_id: str) -> tuple[list[str], list[str]]:
         """Return the places that name the credential, and sentences about apps that could not be read."""
         found: list[str] = []
-        problems: list[str] = []
+        before = len(reading.problems)
         for app in await reading.apps():
             version = _version(app)
             if version is None:
                 continue
             key = (reading.instance.context.url, app.id, version)  # a copy of an instance has the same ids
             if key not in self.named:
-                document = await quietly(reading.document(app), None, problems, app.name)
+                document = await reading.quietly(reading.document(app), None, app.name)
                 if document is None:
                     continue
                 self.named[key] = _by_credential(document)
             found += self.named[key].get(credential_id, [])
-        return found, problems
+        return found, reading.problems[before:]
 
 
 def _version(app: App) -> str | None:
