@@ -190,6 +190,16 @@ class Instance:
         """Return ``text`` with ``{tenant}`` and ``{base}`` filled in."""
         return text.replace("{tenant}", self.workspace_id).replace("{base}", self.base_url)
 
+    def reach_daemon(self, what: str) -> None:
+        """Answer as the console does when the plugin daemon is away; ``what`` is the end of the address it asks.
+
+        Raises:
+            Problem: the mood says so.
+        """
+        if self.control.has("daemon_down"):
+            said = self.release.daemon_error.replace("management/models", f"management/{what}")
+            raise shapes.invalid_param(self.tenant_text(said))
+
     # work that outlives a request
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -70,6 +70,8 @@ class Release:
     """Seconds the server retries before it admits that Redis is gone."""
     daemon_error: str = "Failed to request plugin daemon, url: plugin/{tenant}/management/models"
     daemon_chat_stream_is_400: bool = True
+    providers_are_cached: bool = False
+    """The list of model providers still comes while the plugin daemon is away (>= 1.15)."""
 
 
 _RELEASES = (
@@ -135,6 +137,7 @@ _RELEASES = (
         redis_wait=22.5,
         daemon_error="Request to Plugin Daemon Service failed-500",
         daemon_chat_stream_is_400=False,
+        providers_are_cached=True,
     ),
 )
 

@@ -159,6 +159,7 @@ FAULTS = (
         mood("daemon_down"),
         svc("chat-basic", "fault-daemon-down-chat-blocking fault-daemon-down-chat-streaming"),
         svc("flow-chat", "fault-daemon-down-flow-streaming"),
+        cases("daemon-down-plugin-list daemon-down-model-providers daemon-down-tool-providers"),
     ),
     a(
         "no-worker",

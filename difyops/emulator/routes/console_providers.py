@@ -37,6 +37,8 @@ async def list_providers(call: Call) -> Response:
     await call.instance.search_redis(0.9)
     if call.instance.control.has("redis_down"):
         raise shapes.internal_error()
+    if not call.instance.release.providers_are_cached:
+        call.instance.reach_daemon("models")
     body = canned.openai_provider(call.instance)
     state: JsonDict = {
         "tenant_id": call.instance.workspace_id,
@@ -181,6 +183,7 @@ def switch_credential(call: Call) -> Response:
 
 def plugins(call: Call) -> Response:
     """List the installed plugins."""
+    call.instance.reach_daemon("list")
     return shapes.answer(canned.plugins(call.instance))
 
 

@@ -29,6 +29,7 @@ _LABEL = {"en_US": "Google", "zh_Hans": "Google", "pt_BR": "Google", "ja_JP": "G
 
 def list_tool_providers(call: Call) -> Response:
     """List the tool providers, those without credentials first."""
+    call.instance.reach_daemon("tools")
     rows = canned.tool_providers(call.instance)
     search: JsonDict = {
         **rows[0], "id": SEARCH_TOOL, "author": "langgenius", "name": SEARCH_TOOL, "plugin_id": "langgenius/google",
