@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from difyops.api.console import HIDDEN, Console
-from difyops.errors import NotFound, Refused, RequestRejected
+from difyops.errors import NotFound, Refused, RequestRejected, SelectorError
 from difyops.secret_text import SecretText
 
 LONGEST_NAME = 30
@@ -80,7 +80,7 @@ class ProviderCredentials:
         """Return the provider's row.
 
         Raises:
-            NotFound: there is no such provider in the workspace.
+            SelectorError: there is no such provider in the workspace.
         """
         return await provider_row(self.console, self.provider)
 
@@ -294,7 +294,7 @@ async def provider_row(console: Console, provider: str) -> dict[str, Any]:
     """Return the row of a model provider.
 
     Raises:
-        NotFound: there is none of that name.
+        SelectorError: there is none of that name; lists what there is.
     """
     body = await console.get(f"{_BASE}/model-providers", doing="list model providers")
     rows = [row for row in body.get("data") or () if isinstance(row, dict)] if isinstance(body, dict) else []
@@ -302,7 +302,7 @@ async def provider_row(console: Console, provider: str) -> dict[str, Any]:
         if row.get("provider") == provider:
             return row
     known = ", ".join(sorted(str(row.get("provider")) for row in rows)) or "none"
-    raise NotFound(f"There is no model provider {provider!r} (there are: {known}).", status=404)
+    raise SelectorError(f"There is no model provider {provider!r}.", hint=f"There are: {known}.")
 
 
 def custom_models(row: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -248,6 +248,12 @@ def _facts(item: Driven) -> list[tuple[str, object]]:
     return _pairs(item.rotation) + ([("next", f"{item.step.action}: {item.step.why}")] if item.step.why else [])
 
 
+def _set_aside(rotation: Rotation) -> str:
+    aside = rotation.memo.get("set_aside") or ()
+    names = [spec.name for spec in rotation.settings.probes if spec.app in aside]
+    return f"; not counted, for they failed before the switch: {', '.join(names)}" if names else ""
+
+
 def _pairs(rotation: Rotation) -> list[tuple[str, object]]:
     memo = rotation.memo
     checks = [f"{check.get('app')} {check.get('health')}" for check in memo.get("probed") or ()]
@@ -256,7 +262,7 @@ def _pairs(rotation: Rotation) -> list[tuple[str, object]]:
         ("secret", rotation.label),
         ("state", str(rotation.state)),
         ("grace until", _when(_moment(memo.get("grace_until")))),
-        ("health checks", f"{memo.get('rounds', 0)} rounds; {', '.join(checks) or 'none'}"),
+        ("health checks", f"{memo.get('rounds', 0)} rounds; {', '.join(checks) or 'none'}{_set_aside(rotation)}"),
         ("old secret", memo.get("old_use") or None),
         ("trouble", rotation.trouble),
         ("went back", rotation.went_back),

@@ -138,7 +138,7 @@ async def _probes(
     if asked.no_probe:
         return (), ["No app is run as a health check."]
     if names := asked.probes or rule.probes:
-        return tuple([_spec(policy, await reading.app(name)) for name in names]), []
+        return tuple([replace(_spec(policy, await reading.app(name)), found=False) for name in names]), []
     apps = await kind_named(planned.kind).users(reading.instance, reading, planned)
     chosen = await _harmless(reading, apps, policy)
     left_out = [app.name for app in apps if app not in chosen]
@@ -168,4 +168,4 @@ async def _harmless(reading: Reading, apps: list[App], policy: Policy) -> list[A
 
 def _spec(policy: Policy, app: App) -> ProbeSpec:
     known = policy.probes.get(app.name) or policy.probes.get(app.id)
-    return replace(known, app=app.id, name=app.name) if known else ProbeSpec(app=app.id, name=app.name)
+    return replace(known, app=app.id, name=app.name) if known else ProbeSpec(app=app.id, name=app.name, found=True)

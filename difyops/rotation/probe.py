@@ -38,6 +38,12 @@ class Probed:
     seconds: float = 0.0
 
 
+def counted(hands: Hands) -> list[ProbeSpec]:
+    """Return the health checks of a rotation without those that failed before anything was changed."""
+    aside = hands.memo("set_aside") or ()
+    return [spec for spec in hands.rotation.settings.probes if spec.app not in aside]
+
+
 def together(results: Sequence[Probed]) -> Health:
     """Return the verdict of a round: sick if any is, inconclusive if any is, healthy if all are."""
     found = {result.health for result in results}

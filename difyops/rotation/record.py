@@ -15,7 +15,8 @@ class ProbeSpec:
     """One health check: a run of ``app`` (an id) and what its answer must be like.
 
     ``contains`` is text, ``schema`` a JSON Schema, ``max_seconds`` a latency; without any, the run must succeed and
-    answer something. Inputs that are not given are made up from the app's form.
+    answer something. Inputs that are not given are made up from the app's form. ``found``: nobody named the app, it was
+    chosen by reading the workspace.
     """
 
     app: str
@@ -25,6 +26,7 @@ class ProbeSpec:
     contains: str | None = None
     schema: Mapping[str, Any] | None = None
     max_seconds: float | None = None
+    found: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

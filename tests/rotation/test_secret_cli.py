@@ -156,6 +156,7 @@ def test_the_value_can_come_from_standard_input(
     ("words", "code"),
     [
         (("rotate", "nonsense"), 2),
+        (("rotate", "provider", "nonsense", "--value-from", "env:HOME"), 2),
         (("list", "--overdue", "--kind", "nonsense"), 2),
         (("rotate", "app-key", "no-such-app"), 2),
         (("rotate", "provider", PROVIDER), 2),

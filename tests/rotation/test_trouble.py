@@ -116,6 +116,26 @@ async def test_an_instance_that_is_already_sick_is_not_touched(rig: Rig, emulato
     assert count_of(emulator, "provider") == 1
 
 
+async def test_an_app_nobody_named_that_fails_already_is_set_aside(
+    rig: Rig, emulator: Emulator, console: Console
+) -> None:
+    broken = console.app_id("completion-basic")
+    config = console.call("GET", f"/apps/{broken}")["model_config"]
+    console.call("POST", f"/apps/{broken}/model-config", {**config, "pre_prompt": "[[fail=bad]] {{query}}"})
+    driven = await rig.rotate(CASES["provider"], Asked())
+    assert driven.rotation.state is State.DONE
+    assert driven.rotation.memo["set_aside"] == [broken]
+    assert {item["app"] for item in driven.rotation.memo["probed"]} == {"agent", "chat-basic"}
+
+
+async def test_when_every_app_fails_already_the_old_key_may_be_what_is_broken(rig: Rig, emulator: Emulator) -> None:
+    emulator.control.revoke("sk-good-1")
+    driven = await rig.rotate(CASES["provider"], Asked())
+    assert driven.rotation.state is State.DONE
+    assert {item["health"] for item in driven.rotation.memo["before"]} == {"sick"}
+    assert {item["health"] for item in driven.rotation.memo["probed"]} == {"healthy"}
+
+
 async def test_a_server_that_goes_on_using_the_old_key_is_switched_again(rig: Rig, emulator: Emulator) -> None:
     emulator.control.mood("stale_switch")
     driven = await rig.rotate(CASES["provider"], PROBED)

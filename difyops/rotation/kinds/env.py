@@ -22,7 +22,7 @@ from difyops.rotation.live_env import (
     rotating_until,
 )
 from difyops.rotation.machine import Health, Used
-from difyops.rotation.probe import probe_draft
+from difyops.rotation.probe import counted, probe_draft
 from difyops.rotation.reading import Held, Reading, ref
 from difyops.rotation.record import Planned
 from difyops.rotation.vault import NEW, OLD
@@ -197,7 +197,7 @@ class Rotator:
 
     async def _published(self, hands: Hands, live: Version, new: SecretText) -> None:
         async def try_draft() -> None:
-            for spec in hands.rotation.settings.probes:
+            for spec in counted(hands):
                 if spec.app == hands.target("app_id"):
                     tried = await probe_draft(hands, spec)
                     if tried.health is Health.SICK:
