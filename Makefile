@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# Compiled modules are kept: the tests start hundreds of processes, and each would compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format test-live bench run clean
 
@@ -23,7 +26,7 @@ demo: $(STAMP) ## Snapshot a fleet, break a workflow, see the drift, roll back, 
 	@$(BIN)/python tests/demo.py
 
 test: $(STAMP) ## Run the tests (no server, no network)
-	$(BIN)/python -m pytest -n 4 --dist worksteal
+	$(BIN)/python -m pytest -n 5 --dist worksteal
 
 lint: $(STAMP) ## Lint, format check, strict types
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,13 @@ HOMES = {
 OURS_OR_STANDARD = {"difyops", *sys.stdlib_module_names}
 
 
-def imports() -> Iterator[tuple[str, str, str]]:
+@lru_cache(maxsize=1)
+def imports() -> list[tuple[str, str, str]]:
+    """Return what ``found`` yields, read once."""
+    return list(found())
+
+
+def found() -> Iterator[tuple[str, str, str]]:
     """Yield (unit, imported module, place) of every import in the package, those inside functions included."""
     for path in sorted(HOUSE.rglob("*.py")):
         unit = path.relative_to(HOUSE).parts[0].removesuffix(".py")
@@ -47,22 +54,21 @@ def imports() -> Iterator[tuple[str, str, str]]:
                 yield unit, name, f"{path.relative_to(HOUSE.parent)}:{node.lineno}: {name}"
 
 
-ALL = list(imports())
-
-
 def test_every_unit_has_its_place_in_the_plan() -> None:
-    assert {unit for unit, _, _ in ALL} <= set(MAY)
+    assert {unit for unit, _, _ in imports()} <= set(MAY)
 
 
 @pytest.mark.parametrize("unit", sorted(MAY))
 def test_imports_only_go_down(unit: str) -> None:
     allowed = {*MAY[unit], unit, "__version__"}
-    parts = [(name.split("."), place) for source, name, place in ALL if source == unit and name.startswith("difyops.")]
+    parts = [
+        (name.split("."), place) for source, name, place in imports() if source == unit and name.startswith("difyops.")
+    ]
     assert [place for part, place in parts if part[1] not in allowed] == []
 
 
 def test_each_third_party_package_has_one_home() -> None:
-    packages = [(unit, name.split(".")[0], place) for unit, name, place in ALL]
+    packages = [(unit, name.split(".")[0], place) for unit, name, place in imports()]
     assert [
         place
         for unit, package, place in packages

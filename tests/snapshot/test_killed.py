@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import json
 import os
 import subprocess
 import sys
+import tempfile
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -20,11 +24,27 @@ WORKFLOW_STEPS = (
 CHAT_STEPS = ("journal written", "before config", "after config", "before proof")
 
 
+@lru_cache(maxsize=1)
+def forker() -> subprocess.Popen[str]:
+    """Start the process that forks the victims, once."""
+    command = [sys.executable, "-m", "tests.snapshot.killed"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    atexit.register(process.kill)
+    return process
+
+
 def child(*words: object) -> subprocess.CompletedProcess[str]:
     """Run the operation in a process of its own."""
-    command = [sys.executable, "-m", "tests.snapshot.killed", *map(str, words)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
+    process = forker()
+    assert process.stdin
+    assert process.stdout
+    with tempfile.NamedTemporaryFile("r") as output:
+        given = [str(word) for word in words]
+        job = {"words": given, "environment": dict(os.environ), "folder": str(Path.cwd()), "output": output.name}
+        process.stdin.write(json.dumps(job) + "\n")
+        process.stdin.flush()
+        code = int(process.stdout.readline())
+        return subprocess.CompletedProcess(given, code, output.read())
 
 
 def spoil(colleague: Colleague, name: str) -> str:

@@ -92,7 +92,7 @@ def test_a_batch_is_judged_in_constant_memory() -> None:
 
 
 def test_reports_of_a_batch_take_constant_memory_too(tmp_path: Path) -> None:
-    bad = json.dumps({"answer": json.dumps({"b": "x" * 5_000})}).encode() + b"\n"
+    bad = json.dumps({"answer": json.dumps({"b": "x" * 1_000})}).encode() + b"\n"
 
     def peak(count: int) -> int:
         formats = (("junit", tmp_path / "j.xml"), ("sarif", tmp_path / "s.sarif"), ("nagios", tmp_path / "n.txt"))
@@ -106,9 +106,9 @@ def test_reports_of_a_batch_take_constant_memory_too(tmp_path: Path) -> None:
         return used
 
     peak(10)
-    assert peak(8_000) < 3_500_000  # two spools of a million bytes; the reports have seven million
-    assert (tmp_path / "j.xml").stat().st_size > 3_000_000
-    assert len(json.loads((tmp_path / "s.sarif").read_text())["runs"][0]["results"]) == 8_000
+    assert peak(5_000) < 3_500_000  # two spools of a million bytes; the reports have more than twice that
+    assert (tmp_path / "j.xml").stat().st_size > 2_000_000
+    assert len(json.loads((tmp_path / "s.sarif").read_text())["runs"][0]["results"]) == 5_000
 
 
 @pytest.mark.parametrize(
