@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from difyops import atomic_file
-from difyops.errors import LockHeld, NotFound
+from difyops.errors import LockHeld, SelectorError
 from difyops.ledger import Event, Ledger
 from difyops.ledger.records import as_json
 from difyops.runbook.evidence import ACTING, RUN, STEP, run_lock
@@ -40,7 +40,7 @@ def run(ledger: Ledger, state: Path, wanted: str) -> RunRecord:
     """Return one run in full: by id, a beginning of one that is unique, ``latest``, or a runbook's name (its latest).
 
     Raises:
-        NotFound: there is no such run, or several begin so.
+        SelectorError: there is no such run, or several begin so.
     """
     found = _heads(ledger, None, None, 2000)
     chosen = (
@@ -54,7 +54,7 @@ def run(ledger: Ledger, state: Path, wanted: str) -> RunRecord:
         said = f"Several runs begin with {wanted!r}." if chosen else f"There is no run {wanted!r}."
         if not found:
             said = "No runbook was run here yet."
-        raise NotFound(said, status=404, hint="difyops runbook list --since 7d")
+        raise SelectorError(said, hint="difyops runbook list --since 7d")
     return _record(ledger, state, chosen[0])
 
 

@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 
 from difyops.config import Config
-from difyops.errors import ConfigError, NotFound
+from difyops.errors import ConfigError, SelectorError
 from difyops.runbook.fields import Problem
 from difyops.runbook.load import lint
 from difyops.runbook.model import Runbook
@@ -74,13 +74,13 @@ def find(config: Config, wanted: str) -> Path:
     """Return the file of a runbook, named or given as a path.
 
     Raises:
-        NotFound: there is none; names what is close.
+        SelectorError: there is none; names what is close.
     """
     if wanted.endswith(_ENDINGS) or os.sep in wanted:
         path = Path(wanted).expanduser()
         if path.is_file():
             return path
-        raise NotFound(f"There is no file {wanted}.", status=404)
+        raise SelectorError(f"There is no file {wanted}.", hint="difyops runbook list")
     names: list[str] = []
     for _, folder in folders(config):
         for path in _files(folder):
@@ -89,7 +89,7 @@ def find(config: Config, wanted: str) -> Path:
             names.append(path.stem)
     close = difflib.get_close_matches(wanted, names, n=3)
     hint = f"Did you mean {' or '.join(close)}?" if close else "difyops runbook list"
-    raise NotFound(f"There is no runbook {wanted!r}.", status=404, hint=hint)
+    raise SelectorError(f"There is no runbook {wanted!r}.", hint=hint)
 
 
 def is_own(path: Path) -> bool:

@@ -57,7 +57,7 @@ def test_a_broken_runbook_is_a_usage_error_with_its_place(cli: Cli, trial: Path)
     linted = cli("runbook", "lint", str(trial), "-o", "json")
     assert linted.code == 5
     assert linted.json["data"][0]["line"] == 6
-    assert cli("runbook", "run", "no-such-runbook").code == 1
+    assert cli("runbook", "run", "no-such-runbook").code == 2
     assert cli("runbook", "run").code == 2
 
 
@@ -114,7 +114,7 @@ def test_runs_are_listed_and_reported(cli: Cli, trial: Path, tmp_path: Path) -> 
     for wrong in ("soon", "999999999d", "-3d", ""):
         assert cli("runbook", "list", "--since", wrong).code == 2, wrong
     assert len(cli("runbook", "report", "--since", "1h", "-o", "json").json["data"]) == 2
-    assert cli("runbook", "report", "nothing").code == 1
+    assert cli("runbook", "report", "nothing").code == 2
 
 
 def test_a_new_runbook_lints_is_found_and_is_not_overwritten(cli: Cli, tmp_path: Path) -> None:
@@ -333,3 +333,9 @@ def test_a_run_that_is_interrupted_ends_with_130_and_a_record(cli: Cli, trial: P
     assert process.wait(10) == 130
     (row,) = cli("runbook", "list", "--since", "1h", "-o", "json").json["data"]
     assert row["state"] == "interrupted"
+
+
+def test_a_runbook_that_is_not_there_is_a_matter_of_usage(cli: Cli) -> None:
+    for words in (("run", "no-such"), ("show", "no-such"), ("run", "gone.yaml")):
+        ran = cli("runbook", *words)
+        assert (ran.code, "There is no" in ran.err, "hint: " in ran.err) == (2, True, True)

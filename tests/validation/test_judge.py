@@ -52,10 +52,13 @@ def test_both_validators_agree_on_every_draft(draft: str) -> None:
 def test_both_validators_agree_on_what_the_ladder_lets_through() -> None:
     import jsonschema
 
+    passed = 0
     for answer in answers(seed=5, count=600):
         verdict = enforce(answer.text, answer.schema)
         if verdict.ok:
             jsonschema.validate(verdict.value, answer.schema)
+            passed += 1
+    assert passed > 300
 
 
 def test_formats_are_asserted() -> None:
