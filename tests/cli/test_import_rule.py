@@ -12,7 +12,7 @@ import pytest
 
 HOUSE = Path(__file__).parents[2] / "difyops"
 GROUND = {"errors", "clock", "secret_text", "atomic_file", "outcome"}
-TRUNK = {"api", "dsl", "git_store", "ledger", "fanout", "targets", "config", "config_file", "credentials"}
+TRUNK = {"api", "dsl", "git_store", "ledger", "fanout", "targets", "config", "config_file", "credentials", "statistics"}
 ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "doctor"}
 CONDUCTORS = {"runbook", "doctor"}  # one runs the other rooms, one looks at their state
 MAY = (

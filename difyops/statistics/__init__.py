@@ -1,0 +1,29 @@
+"""Statistics for operating: exact quantiles, rank tests, proportions, sampled totals, change points. Pure; no numpy.
+
+Every answer carries what it stands on: how many values, an interval, and ``None`` where nothing can be said.
+"""
+
+from difyops.statistics.change_points import ChangePoint, change_points
+from difyops.statistics.proportions import Interval, clopper_pearson, wilson
+from difyops.statistics.quantiles import Quantile, quantile, quantiles, weighted_quantile
+from difyops.statistics.ranks import Comparison, cliffs_delta, hodges_lehmann, mann_whitney
+from difyops.statistics.ratio import Drawn, Estimate, estimate_total
+
+__all__ = [
+    "ChangePoint",
+    "Comparison",
+    "Drawn",
+    "Estimate",
+    "Interval",
+    "Quantile",
+    "change_points",
+    "cliffs_delta",
+    "clopper_pearson",
+    "estimate_total",
+    "hodges_lehmann",
+    "mann_whitney",
+    "quantile",
+    "quantiles",
+    "weighted_quantile",
+    "wilson",
+]

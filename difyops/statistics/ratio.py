@@ -1,0 +1,76 @@
+"""A total over all runs from node records of some of them: the ratio estimator, with its interval.
+
+What is known of every run (its tokens) carries what was read of a few (their price). Runs that were certain to be read
+count as they are; the rest is estimated from those drawn by chance, each weighted by one over its recorded chance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from difyops.statistics.distributions import student_value
+from difyops.statistics.proportions import Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """One run that was read: what was measured, what is known of every run, its chance of being read (above 0)."""
+
+    value: float
+    size: float
+    chance: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A total, how many runs it stands on, and its interval: ``None`` when too few were drawn to tell."""
+
+    total: float
+    n: int
+    interval: Interval | None
+    exact: bool = False
+
+
+def estimate_total(
+    drawn: Sequence[Drawn], *, size_of_all: float, count_of_all: int, confidence: float = 0.95
+) -> Estimate | None:
+    """Estimate the total of ``value`` over all runs, of which the sizes add up to ``size_of_all``.
+
+    Returns ``None`` when nothing was drawn from a rest that is not empty.
+    """
+    certain = [item for item in drawn if item.chance >= 1]
+    chosen = [item for item in drawn if 0 < item.chance < 1]
+    sure = math.fsum(item.value for item in certain)
+    rest_size = max(0.0, size_of_all - math.fsum(item.size for item in certain))
+    rest_count = max(0, count_of_all - len(certain))
+    if rest_count == 0:
+        return Estimate(total=sure, n=len(drawn), interval=Interval(low=sure, high=sure), exact=True)
+    if not chosen:
+        return None
+    total, error = _ratio(chosen, rest_size) or _expansion(chosen, rest_count)
+    whole = sure + total
+    if error is None:
+        return Estimate(total=whole, n=len(drawn), interval=None)
+    reach = student_value(confidence, len(chosen) - 1) * error
+    low = sure if all(item.value >= 0 for item in chosen) else -math.inf
+    return Estimate(total=whole, n=len(drawn), interval=Interval(low=max(low, whole - reach), high=whole + reach))
+
+
+def _ratio(chosen: Sequence[Drawn], rest_size: float) -> tuple[float, float | None] | None:
+    sizes = math.fsum(item.size / item.chance for item in chosen)
+    if sizes <= 0:
+        return None
+    rate = math.fsum(item.value / item.chance for item in chosen) / sizes
+    if len(chosen) < 2:
+        return rate * rest_size, None
+    squares = math.fsum((1 - item.chance) * ((item.value - rate * item.size) / item.chance) ** 2 for item in chosen)
+    correction = len(chosen) / (len(chosen) - 1)
+    return rate * rest_size, rest_size / sizes * math.sqrt(squares * correction)
+
+
+def _expansion(chosen: Sequence[Drawn], rest_count: int) -> tuple[float, float | None]:
+    """Estimate by counting runs, where nothing known of all of them says how large they are."""
+    sized = [Drawn(value=item.value, size=1.0, chance=item.chance) for item in chosen]
+    return _ratio(sized, float(rest_count)) or (0.0, None)
