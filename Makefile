@@ -3,26 +3,45 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BASE := $(VENV)/.base
+LOCK := $(BIN)/uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make lock'
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile
 
 # Compiled modules are kept: the tests start hundreds of processes, and each would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format test-live bench run clean
+.PHONY: help setup lock newest demo test lint format test-live bench run clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## Make .venv with difyops and its tools
+setup: $(STAMP) ## Make .venv with difyops and its tools, each in the version that requirements/dev.lock names
 
-$(STAMP): pyproject.toml
+# What difyops itself needs comes first and by itself: the demo and the emulator need no more.
+$(BASE): requirements/base.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("difyops needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make $(MAKECMDGOALS) PYTHON=python3.12") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(PIP) --require-hashes --no-deps -r requirements/base.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $(BASE)
+
+$(STAMP): $(BASE) requirements/dev.lock
+	$(PIP) --require-hashes --no-deps -r requirements/dev.lock
 	@touch $(STAMP)
 
-demo: $(STAMP) ## Snapshot a fleet, break a workflow, see the drift, roll back, with proof (emulator, no server needed)
+lock: $(BASE) ## Write requirements/*.lock after a change of pyproject.toml (UPGRADE=1: the newest of everything)
+	$(PIP) 'uv>=0.9,<1'
+	$(LOCK) --all-extras pyproject.toml --output-file requirements/dev.lock
+	printf 'hatchling\neditables\n' | $(LOCK) --constraints requirements/dev.lock pyproject.toml - --output-file requirements/base.lock
+
+newest: ## Make .venv with the newest releases that pyproject.toml allows, past the lock (a scheduled workflow does it)
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade pip
+	$(PIP) --upgrade --upgrade-strategy eager --editable '.[dev]'
+	@touch $(BASE) $(STAMP)
+
+demo: $(BASE) ## Snapshot a fleet, break a workflow, see the drift, roll back, with proof (emulator, no server needed)
 	@$(BIN)/python tests/demo.py
 
 test: $(STAMP) ## Run the tests (no server, no network)
@@ -43,7 +62,7 @@ test-live: $(STAMP) ## Story tests against the instance in DIFY_BASE_URL ... on 
 bench: $(STAMP) ## Print the figures: ratios against raw baselines in the same run
 	$(BIN)/python -m tests.bench
 
-run: $(STAMP) ## Start the emulator on 127.0.0.1:5901 (Ctrl-C stops it)
+run: $(BASE) ## Start the emulator on 127.0.0.1:5901 (Ctrl-C stops it)
 	$(BIN)/difyops emulator start
 
 clean: ## Remove .venv and caches
