@@ -138,7 +138,8 @@ class Transport:
     ) -> httpx.Response:
         """Send one request and return its answer (status below 300).
 
-        ``doing`` names the call for messages ("list apps"); ``repeatable`` overrides "GET and HEAD are";
+        ``doing`` names the call for messages ("list apps"); ``repeatable`` overrides "GET and HEAD are" (a read that
+        says no is made once, whatever the answer: who reads much wants to know that the server struggles);
         ``patience`` is seconds without a byte; ``content`` goes to httpx (params, json, headers, files).
 
         Raises:
@@ -146,13 +147,14 @@ class Transport:
             ServerFault: the answer says so.
         """
         safe = method in _SAFE if repeatable is None else repeatable
+        once = repeatable is False and method in _SAFE
         self.budget.earn()
         for attempt in range(1, self.options.tries + 1):
             try:
                 return await self._once(method, path, doing=doing, auth=auth, patience=patience, **content)
             except DifyopsError as error:
                 last = attempt == self.options.tries or self._breaker_now().is_open
-                if last or not _may_repeat(error, safe) or not self.budget.spend():
+                if last or once or not _may_repeat(error, safe) or not self.budget.spend():
                     raise
                 pause = self._pause(error, attempt)
                 log.debug("%s failed (%s), again in %.1f s", doing, error.code, pause)

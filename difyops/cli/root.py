@@ -30,6 +30,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "secret": ("difyops.cli.secret", "Rotate keys, credentials and secret variables."),
     "broadcast": ("difyops.cli.broadcast", "One question, many agents, in the time of the slowest."),
     "runbook": ("difyops.cli.runbook", "Runbooks that run: checks and actions for on-call, cron and CI."),
+    "history": ("difyops.cli.history", "Runs and node executions, kept here: complete, polite, sampled."),
     "emulator": ("difyops.cli.emulator", "A small Dify-compatible instance on this machine."),
 }
 

@@ -74,8 +74,9 @@ def blocking_run(run: Run) -> JsonDict:
 
 def node_execution(run: Run, row: NodeRun) -> JsonDict:
     """Return one node execution: the only place that has a price."""
+    attempt = {"retry_index": int(row.id.rpartition(":")[2])} if row.status == "retry" else {}
     return {
-        "id": row.id, "index": row.index, "predecessor_node_id": None, "node_id": row.node_id,
+        "id": row.id, "index": row.index, "predecessor_node_id": None, **attempt, "node_id": row.node_id,
         "node_type": row.node_type, "title": row.title, "inputs": row.inputs, "process_data": row.process_data,
         "outputs": row.outputs, "status": row.status, "error": row.error, "elapsed_time": row.elapsed_time,
         "execution_metadata": row.metadata or {}, "extras": {}, "created_at": row.created_at, **_people(run),

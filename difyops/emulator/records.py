@@ -5,6 +5,7 @@ State only. The shapes in which the console and the service API show them are in
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,6 +77,8 @@ class Run:
     conversation_id: str | None = None
     message_id: str | None = None
     usages: list[JsonDict] = field(default_factory=list)
+    make_nodes: Callable[[], list[NodeRun]] | None = field(default=None, repr=False)
+    """Makes the node records of a seeded run when they are asked for."""
 
     @property
     def creator(self) -> JsonDict:

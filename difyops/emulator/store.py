@@ -208,6 +208,7 @@ class App:
     active: int = 0
     deleted: bool = False
     cache: dict[str, bytes] = field(default_factory=dict, repr=False)
+    _runs_by_id: dict[str, Run] = field(default_factory=dict, repr=False)
 
     @property
     def env(self) -> dict[str, Any]:
@@ -228,6 +229,12 @@ class App:
     def is_flow(self) -> bool:
         """Tell whether the app has a workflow (mode workflow or advanced-chat)."""
         return self.mode in FLOW_MODES
+
+    def run_named(self, run_id: str) -> Run | None:
+        """Return the run with that id."""
+        if len(self._runs_by_id) != len(self.runs):
+            self._runs_by_id = {run.id: run for run in self.runs}
+        return self._runs_by_id.get(run_id)
 
     def version_by_id(self, workflow_id: str) -> Workflow | None:
         """Return the published version with that id."""

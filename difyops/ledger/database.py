@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from difyops.atomic_file import PRIVATE, store_error
@@ -34,12 +35,24 @@ _SCHEMA = (
         for table in ("event", "audit")
         for verb in ("UPDATE", "DELETE")
     ),
-    f"PRAGMA application_id = {_OURS}",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
 
 
-def connect(path: Path) -> sqlite3.Connection:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """What a file of ours holds: its mark, version and tables, and how durable each write is (``FULL``, ``NORMAL``)."""
+
+    word: str
+    mark: int
+    version: int
+    tables: tuple[str, ...]
+    synchronous: str = "FULL"
+
+
+_LEDGER = Layout(word="ledger", mark=_OURS, version=SCHEMA_VERSION, tables=_SCHEMA)
+
+
+def connect(path: Path, layout: Layout = _LEDGER) -> sqlite3.Connection:
     """Open the file, made when missing, with durable writes and its tables in place.
 
     Raises:
@@ -49,7 +62,7 @@ def connect(path: Path) -> sqlite3.Connection:
     with faults(path):
         connection = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
         try:
-            _prepare(connection, path)
+            _prepare(connection, path, layout)
         except BaseException:
             connection.close()
             raise
@@ -71,32 +84,35 @@ def _make_private(path: Path) -> None:
         raise store_error(error, path) from error
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path, layout: Layout) -> None:
     connection.execute(f"PRAGMA busy_timeout = {int(_BUSY * 1000)}")
-    if not _is_current(connection, path):
+    if not _is_current(connection, path, layout):
         _switch_to_wal(connection)
         with immediate(connection):
-            if not _is_current(connection, path):  # another process may have been first
-                for statement in _SCHEMA:
+            if not _is_current(connection, path, layout):  # another process may have been first
+                for statement in layout.tables:
                     connection.execute(statement)
-    connection.execute("PRAGMA synchronous = FULL")
+                connection.execute(f"PRAGMA application_id = {layout.mark}")
+                connection.execute(f"PRAGMA user_version = {layout.version}")
+    connection.execute(f"PRAGMA synchronous = {layout.synchronous}")
 
 
-def _is_current(connection: sqlite3.Connection, path: Path) -> bool:
+def _is_current(connection: sqlite3.Connection, path: Path, layout: Layout) -> bool:
     # Tables first: when another process makes them between two of these reads, its mark is seen as well.
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     owner = connection.execute("PRAGMA application_id").fetchone()[0]
-    if owner != _OURS and (owner or version or tables):
+    if owner != layout.mark and (owner or version or tables):
         raise StoreError(
             f"{path} is a database of another program; it is left alone.", hint="Name another state folder."
         )
-    if version > SCHEMA_VERSION:
+    if version > layout.version:
         raise StoreError(
-            f"{path} was written by a newer difyops (ledger version {version}; this one knows {SCHEMA_VERSION}).",
+            f"{path} was written by a newer difyops"
+            f" ({layout.word} version {version}; this one knows {layout.version}).",
             hint="Upgrade difyops on this machine.",
         )
-    return bool(version == SCHEMA_VERSION)
+    return bool(version == layout.version)
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:

@@ -12,7 +12,19 @@ import pytest
 
 HOUSE = Path(__file__).parents[2] / "difyops"
 GROUND = {"errors", "clock", "secret_text", "atomic_file", "outcome"}
-TRUNK = {"api", "dsl", "git_store", "ledger", "fanout", "targets", "config", "config_file", "credentials", "statistics"}
+TRUNK = {
+    "api",
+    "dsl",
+    "git_store",
+    "ledger",
+    "fanout",
+    "targets",
+    "config",
+    "config_file",
+    "credentials",
+    "statistics",
+    "history",
+}
 ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "doctor"}
 CONDUCTORS = {"runbook", "doctor"}  # one runs the other rooms, one looks at their state
 MAY = (
@@ -23,11 +35,11 @@ MAY = (
 )
 HOMES = {
     "typer": {"cli"}, "rich": {"render"}, "tabulate": {"render"}, "httpx": {"api"}, "httpx_aiohttp": {"api"},
-    "aiohttp": {"api"}, "yaml": {"dsl", "emulator"}, "git": {"git_store"}, "sqlite3": {"ledger"},
+    "aiohttp": {"api"}, "yaml": {"dsl", "emulator"}, "git": {"git_store"}, "sqlite3": {"ledger", "history"},
     "keyring": {"credentials"}, "jsonschema": {"validation"}, "jsonschema_rs": {"validation"},
     "json_repair": {"validation"}, "referencing": {"validation"}, "starlette": {"emulator"}, "uvicorn": {"emulator"},
     "platformdirs": {"config"}, "orjson": {"dsl", "validation"}, "redis": {"runbook"}, "kombu": {"runbook"},
-    "psycopg": {"runbook"},
+    "psycopg": {"runbook", "history"}, "duckdb": {"history"},
 }  # fmt: skip
 OURS_OR_STANDARD = {"difyops", *sys.stdlib_module_names}
 

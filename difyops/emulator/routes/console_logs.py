@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -79,7 +80,7 @@ def count_runs(call: Call) -> Response:
 
 
 def _run(call: Call) -> Run | None:
-    return next((run for run in call.app.runs if run.id == call.params["run_id"]), None)
+    return call.app.run_named(call.params["run_id"])
 
 
 def show_run(call: Call) -> Response:
@@ -95,7 +96,8 @@ def show_run(call: Call) -> Response:
 def node_executions(call: Call) -> Response:
     """Return the node executions of a run."""
     run = _run(call)
-    rows = [record_views.node_execution(run, row) for row in run.nodes] if run else []
+    made = run.make_nodes() if run and run.make_nodes else run.nodes if run else []
+    rows = [record_views.node_execution(run, row) for row in made] if run else []
     return shapes.answer({"data": rows})
 
 
@@ -115,25 +117,33 @@ def log_page(call: Call) -> JsonDict:
     """Return a page of logs by ``status``, ``keyword``, dates and end user; shared with ``/v1/workflows/logs``."""
     page = call.number("page", 1, model="WorkflowAppLogQuery", high=99999)
     limit = call.number("limit", 20, model="WorkflowAppLogQuery", high=100)
-    found = [run for run in reversed(call.app.runs) if run.triggered_from != "debugging" and _log_fits(call, run)]
+    found = [run for run in reversed(_dated(call)) if run.triggered_from != "debugging" and _log_fits(call, run)]
     start = (page - 1) * limit
     rows = [record_views.log_row(run, detail=call.flag("detail")) for run in found[start : start + limit]]
     more = start + limit < len(found)
     return {"page": page, "limit": limit, "total": len(found), "has_more": more, "data": rows}
 
 
+def _dated(call: Call) -> list[Run]:
+    """Return the runs logged between the dates asked for, both included; runs stand in the order of their logs."""
+    before, after = _iso(call, "created_at__before"), _iso(call, "created_at__after")
+    runs = call.app.runs
+    low = 0 if after is None else bisect.bisect_left(runs, after, key=_logged)
+    return runs[low : len(runs) if before is None else bisect.bisect_right(runs, before, key=_logged)]
+
+
+def _logged(run: Run) -> float:
+    return run.logged_at or run.created_at
+
+
 def _log_fits(call: Call, run: Run) -> bool:
     status, keyword, session = (call.query(name) for name in ("status", "keyword", "created_by_end_user_session_id"))
-    before, after = _iso(call, "created_at__before"), _iso(call, "created_at__after")
     if keyword:
         text = f"{run.inputs} {run.outputs} {run.end_user.session_id if run.end_user else ''}"
         if keyword.lower() not in text.lower():
             return False
-    return (
-        (not status or run.status == status)
-        and (not session or (run.end_user is not None and run.end_user.session_id == session))
-        and (before is None or run.created_at <= before)
-        and (after is None or run.created_at >= after)
+    return (not status or run.status == status) and (
+        not session or (run.end_user is not None and run.end_user.session_id == session)
     )
 
 

@@ -1,0 +1,245 @@
+"""Parquet out and in, and months that are closed moved into it. The one home of DuckDB (extra ``analytics``).
+
+Files lie as ``<table>/context=…/app=…/month=2026-10/data_0.parquet``: the partitioning that DuckDB, Trino, Spark and
+ClickHouse read as it is. A run carries why its node records were read and with what chance. Rows move by way of a CSV
+file: DuckDB's own reader for SQLite would have to be downloaded.
+"""
+
+# ruff: noqa: S608  (queries are put together from our own constants; texts are quoted by ``_quoted``)
+from __future__ import annotations
+
+import csv
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from difyops.atomic_file import store_error
+from difyops.errors import NotSupported, StoreError, UsageError
+from difyops.history.store import History
+from difyops.history.tables import COLUMNS, REAL, WHOLE
+
+INSTALL = "pip install 'difyops[analytics]'"
+SAMPLED = ("reason", "chance")
+_SELECT = {
+    "run": "SELECT run.*, sample.reason, sample.chance FROM run LEFT JOIN sample ON sample.context = run.context"
+    " AND sample.app = run.app AND sample.run = run.id",
+    "node": "SELECT * FROM node",
+    "message": "SELECT * FROM message",
+}
+_NULL = "\\N"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """How many rows of each table were written where, in which months."""
+
+    folder: str
+    rows: dict[str, int]
+    months: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """How many rows of each table were read from where."""
+
+    source: str
+    rows: dict[str, int]
+
+
+def duckdb_or_sentence() -> Any:
+    """Return the module.
+
+    Raises:
+        NotSupported: the extra is not installed.
+    """
+    try:
+        import duckdb
+    except ImportError as error:
+        raise NotSupported("DuckDB is not installed on this machine.", hint=INSTALL) from error
+    return duckdb
+
+
+def columns_of(table: str) -> tuple[str, ...]:
+    """Return the columns of a table in Parquet."""
+    return (*COLUMNS[table], *(SAMPLED if table == "run" else ()))
+
+
+def export(
+    history: History, folder: Path, *, context: str, apps: Sequence[str] = (), before: float | None = None
+) -> Exported:
+    """Write what SQLite holds of a context as Parquet into ``folder``; with ``before`` only what began earlier.
+
+    Raises:
+        NotSupported: no DuckDB. StoreError: the disk is full, or the folder cannot be written.
+    """
+    duckdb = duckdb_or_sentence()
+    where, values = _where(context, apps, before)
+    rows: dict[str, int] = {}
+    months: set[str] = set()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as place, duckdb.connect() as connection:
+            for table, select in _SELECT.items():
+                source = Path(place) / f"{table}.csv"
+                query = f"{select} WHERE {where.format(table=table)}"
+                rows[table] = _to_csv(history.each(query, values), source)
+                if rows[table]:
+                    months |= _to_parquet(connection, table, source, folder / table)
+    except duckdb.Error as error:
+        raise StoreError(f"Parquet cannot be written into {folder}: {str(error).splitlines()[0]}") from error
+    except OSError as error:
+        raise store_error(error, folder) from error
+    return Exported(folder=str(folder), rows=rows, months=tuple(sorted(months)))
+
+
+def pack(history: History, *, context: str, now: float) -> Exported:
+    """Move the closed months of a context (older than eight days past their end) out of SQLite into Parquet.
+
+    The rows are deleted only after the files were read back and hold as many; killed before, nothing is lost and the
+    next pack writes the same files anew.
+    """
+    duckdb = duckdb_or_sentence()
+    limit = _month_start(now - 8 * 86400)
+    found = export(history, history.packs, context=context, before=limit)
+    where, values = _where(context, (), limit)
+    with duckdb.connect() as connection:
+        for table, count in found.rows.items():
+            if count and _count(connection, history.packs, table, context, found.months) < count:
+                raise StoreError(f"{history.packs / table} does not hold what was written; nothing was deleted.")
+    with history.changing() as connection:
+        for table in COLUMNS:
+            for app, month in connection.execute(
+                f"SELECT DISTINCT app, strftime('%Y-%m', started, 'unixepoch') FROM {table}"
+                f" WHERE {where.format(table=table)}",
+                values,
+            ).fetchall():
+                connection.execute(
+                    "INSERT OR REPLACE INTO pack VALUES (?, ?, ?, ?, 0, ?)",
+                    [context, app, month, table, str(_part(table, context, app, month))],
+                )
+            connection.execute(f"DELETE FROM {table} WHERE {where.format(table=table)}", values)
+    return found
+
+
+def import_parquet(history: History, folder: Path) -> Imported:
+    """Read Parquet files of the layout above into SQLite; rows that are there are replaced.
+
+    Raises:
+        UsageError: the folder holds none. StoreError: they are not ours, or cannot be read.
+    """
+    duckdb = duckdb_or_sentence()
+    rows: dict[str, int] = {}
+    with duckdb.connect() as connection:
+        for table, names in COLUMNS.items():
+            files = sorted((folder / table).rglob("*.parquet")) if (folder / table).is_dir() else []
+            if not files:
+                continue
+            wanted = ", ".join(f'"{name}"' for name in columns_of(table))
+            try:
+                cursor = connection.execute(f"SELECT {wanted} FROM {parquet(files)}")
+                rows[table] = _store(history, table, len(names), cursor)
+            except duckdb.Error as error:
+                raise StoreError(f"{folder / table} cannot be read: {str(error).splitlines()[0]}") from error
+    if not rows:
+        raise UsageError(f"{folder} holds no history.", hint="It has folders run, node, message with Parquet files.")
+    return Imported(source=str(folder), rows=rows)
+
+
+def parquet(files: Sequence[Path]) -> str:
+    """Return the table expression that reads these files."""
+    listed = ", ".join(_quoted(str(file)) for file in files)
+    types = "hive_types={'context': VARCHAR, 'app': VARCHAR, 'month': VARCHAR}"
+    return f"read_parquet([{listed}], hive_partitioning=true, union_by_name=true, {types})"
+
+
+def packed_files(history: History, table: str, context: str, app: str, since: float, until: float) -> list[Path]:
+    """Return the packed files of an app that may hold rows between two moments."""
+    rows = history.all(
+        "SELECT file FROM pack WHERE name = ? AND context = ? AND app = ? AND month BETWEEN ? AND ? ORDER BY month",
+        [table, context, app, _month(since), _month(until)],
+    )
+    return [file for (path,) in rows for file in sorted((history.packs / path).glob("*.parquet"))]
+
+
+def _store(history: History, table: str, width: int, cursor: Any) -> int:
+    marks, count = ", ".join("?" * width), 0
+    while chunk := cursor.fetchmany(5000):
+        with history.changing() as connection:
+            connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", [row[:width] for row in chunk])
+            if table == "run":
+                samples = [(row[0], row[1], row[2], row[-2], row[-1]) for row in chunk if row[-2]]
+                connection.executemany(
+                    "INSERT OR REPLACE INTO sample (context, app, run, reason, chance) VALUES (?, ?, ?, ?, ?)", samples
+                )
+        count += len(chunk)
+    return count
+
+
+def _where(context: str, apps: Sequence[str], before: float | None) -> tuple[str, list[Any]]:
+    tests, values = ["{table}.context = ?"], [context]
+    if apps:
+        tests.append("{table}.app IN (" + ", ".join("?" * len(apps)) + ")")
+        values += apps
+    if before is not None:
+        tests.append(f"{{table}}.started < {before!r}")
+    return " AND ".join(tests), values
+
+
+def _to_csv(rows: Iterator[Sequence[Any]], target: Path) -> int:
+    count = 0
+    with target.open("w", encoding="utf-8", errors="backslashreplace", newline="") as handle:
+        writer = csv.writer(handle, quoting=csv.QUOTE_ALL)
+        for row in rows:
+            writer.writerow([_NULL if value is None else value for value in row])
+            count += 1
+    return count
+
+
+def _to_parquet(connection: Any, table: str, source: Path, target: Path) -> set[str]:
+    names = columns_of(table)
+    types = ", ".join(f"'{name}': '{_type(name)}'" for name in names)
+    read = (
+        f"read_csv({_quoted(str(source))}, header=false, all_varchar=false, nullstr='{_NULL}', quote='\"', escape='\"',"
+        f" delim=',', auto_detect=false, columns={{{types}}}, max_line_size=100000000)"
+    )
+    month = "strftime(make_timestamp((started * 1000000)::BIGINT), '%Y-%m') AS month"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE moved AS SELECT *, {month} FROM {read}")
+    connection.execute(
+        f"COPY (SELECT * FROM moved ORDER BY app, started) TO {_quoted(str(target))} (FORMAT parquet,"
+        " COMPRESSION zstd, PARTITION_BY (context, app, month), OVERWRITE_OR_IGNORE)"
+    )
+    return {row[0] for row in connection.execute("SELECT DISTINCT month FROM moved").fetchall()}
+
+
+def _count(connection: Any, folder: Path, table: str, context: str, months: Sequence[str]) -> int:
+    files = [file for month in months for file in (folder / table).rglob(f"month={month}/*.parquet")]
+    if not files:
+        return 0
+    query = f"SELECT count(*) FROM {parquet(files)} WHERE context = {_quoted(context)}"
+    return int(connection.execute(query).fetchone()[0])
+
+
+def _part(table: str, context: str, app: str, month: str) -> Path:
+    from urllib.parse import quote
+
+    return Path(table) / f"context={quote(context, safe='')}" / f"app={quote(app, safe='')}" / f"month={month}"
+
+
+def _type(name: str) -> str:
+    return "BIGINT" if name in WHOLE else "DOUBLE" if name in REAL or name == "chance" else "VARCHAR"
+
+
+def _month(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m")
+
+
+def _month_start(moment: float) -> float:
+    day = datetime.fromtimestamp(moment, UTC)
+    return datetime(day.year, day.month, 1, tzinfo=UTC).timestamp()
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

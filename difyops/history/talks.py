@@ -1,0 +1,57 @@
+"""Messages of the chat modes: conversations by their last change, then the messages of each that changed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+
+from difyops.api.instance import Instance
+from difyops.api.model import App
+from difyops.api.run_feed import completion, conversations_page, messages_page
+from difyops.api.run_records import MessageRecord, number
+from difyops.history.pace import Pace
+
+_MOST_PAGES = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Talk:
+    """A conversation and when it last changed."""
+
+    id: str
+    changed: float
+
+
+async def changed_since(instance: Instance, app: App, pace: Pace, since: float) -> list[Talk]:
+    """Return the conversations that changed at or after ``since``, each once."""
+    found: dict[str, Talk] = {}
+    for page_number in range(1, _MOST_PAGES):
+        page = await pace.call(partial(conversations_page, instance, app, page=page_number))
+        before = len(found)
+        oldest = since
+        for row in page.rows:
+            oldest = max(number(row.get("updated_at")) or 0.0, number(row.get("created_at")) or 0.0)
+            if oldest >= since:
+                found[str(row.get("id"))] = Talk(id=str(row.get("id")), changed=oldest)
+        if not page.more or not page.rows or oldest < since or len(found) == before:
+            break
+    return sorted(found.values(), key=lambda talk: talk.changed)
+
+
+async def messages(instance: Instance, app: App, pace: Pace, talk: str, since: float) -> AsyncIterator[MessageRecord]:
+    """Yield the messages of one conversation back to ``since``, newest page first."""
+    if app.mode == "completion":
+        row = await pace.call(lambda: completion(instance, app.id, talk))
+        if row is not None:
+            yield MessageRecord.of({**row, "conversation_id": talk})
+        return
+    first: str | None = None
+    for _ in range(_MOST_PAGES):
+        page = await pace.call(partial(messages_page, instance, app.id, talk, first_id=first))
+        records = sorted((MessageRecord.of(row) for row in page.rows), key=lambda record: record.started)
+        for record in records:
+            yield record
+        if not page.more or not records or records[0].started < since or records[0].id == first:
+            return
+        first = records[0].id
