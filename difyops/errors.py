@@ -22,6 +22,7 @@
     ├── Unreachable                   1  unreachable     (DNS, connection, TLS, breaker open)
     │   └── TimedOut                     timed_out
     ├── ServerFault                   1  server_fault    (5xx, malformed answer)
+    │   └── UnreadableAnswer          3  unreadable      (not what its use needs, or contradicted)
     ├── RequestRejected               1  rejected        (4xx that none of the above explains)
     │   ├── NotFound                     not_found
     │   └── Conflict                     conflict        (a draft that moved: the hash lock said no)
@@ -206,6 +207,19 @@ class ServerFault(DifyopsError):
     """The server answered 5xx, or with something that is not what this call returns."""
 
     code = "server_fault"
+
+
+class UnreadableAnswer(ServerFault):
+    """An answer has not the shape that its use needs, or another answer of the same run contradicts it.
+
+    What it was asked for counts as not read: never as empty, removed or complete.
+    """
+
+    code = "unreadable"
+    exit_code = 3
+
+    def __init__(self, message: str, *, hint: str | None = None, details: Mapping[str, object] | None = None) -> None:
+        super().__init__(message, hint=hint, retryable=True, details=details)
 
 
 class RequestRejected(DifyopsError):

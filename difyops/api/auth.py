@@ -75,11 +75,11 @@ class Login(httpx.Auth):
         self._again = again
         self._tokens: Tokens | None = None
         self._encoded: bool | None = None
-        self._timeout: dict[str, float | None] = {"connect": 10.0, "read": 30.0, "write": 30.0, "pool": None}
+        self._extensions: dict[str, Any] = {"timeout": {"connect": 10.0, "read": 30.0, "write": 30.0, "pool": None}}
 
     async def async_auth_flow(self, request: httpx.Request) -> Flow:
         """Send with the current login; after a 401 renew it once and send again."""
-        self._timeout = request.extensions.get("timeout", self._timeout)
+        self._extensions = {**self._extensions, **request.extensions}
         tokens = self._tokens or self._store.tokens()
         if tokens is None:
             async with self._store.renewing():
@@ -163,12 +163,14 @@ class Login(httpx.Auth):
     def _keep(self, tokens: Tokens | None) -> None:
         if tokens is None:
             raise NotAuthenticated("The server answered the login without a session.")
+        if not tokens.can_be_sent:
+            raise NotAuthenticated("The session that the server gave holds octets that cannot be sent back.")
         self._tokens = tokens
         self._store.save(tokens)
 
     def _post(self, path: str, body: Any, headers: dict[str, str]) -> httpx.Request:
         url = self._base.copy_with(raw_path=self._base.raw_path.rstrip(b"/") + path.encode())
-        return httpx.Request("POST", url, json=body, headers=headers, extensions={"timeout": self._timeout})
+        return httpx.Request("POST", url, json=body, headers=headers, extensions=dict(self._extensions))
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 
+from difyops.api import in_front
 from difyops.errors import (
     AccountLocked,
     Conflict,
@@ -27,7 +28,6 @@ from difyops.errors import (
     RateLimited,
     RequestRejected,
     ServerFault,
-    Unreachable,
 )
 from difyops.secret_text import scrub
 
@@ -63,8 +63,8 @@ def error_for(response: httpx.Response, *, doing: str) -> DifyopsError:
     """Return the error that fits an answer of status 300 or above. ``doing`` reads like "list apps"."""
     fault = read(response)
     status, said = fault.status, f"{doing}: {_sentence(fault)}"
-    if 300 <= status < 400:
-        return _redirected(response, doing)
+    if (found := in_front.refusal(response, doing)) is not None:
+        return found
     if status == 401:
         return NotAuthenticated(said, hint=_NOT_IN)
     if status == 403:
@@ -80,8 +80,6 @@ def error_for(response: httpx.Response, *, doing: str) -> DifyopsError:
     if status >= 500:
         said = said if f"HTTP {status}" in said else f"{said.removesuffix('.')} (HTTP {status})"
         return ServerFault(said, retryable=status in (502, 503, 504))
-    if "plain HTTP request was sent to HTTPS" in response.text:
-        return Unreachable(f"{doing}: the server speaks https on this port.", hint="Use https:// in the context's url.")
     rejected = RequestRejected(said, status=status, server_code=fault.code)
     rejected.body = _body(response)
     return rejected
@@ -136,16 +134,6 @@ def _code_and_message(body: Any) -> tuple[str, object]:
         return str(nested.get("type", "")), nested.get("message", "")
     code = body.get("code") or body.get("custom") or ("fail" if body.get("result") == "fail" else "")
     return str(code), body.get("message") or (nested if isinstance(nested, str) else "")
-
-
-def _redirected(response: httpx.Response, doing: str) -> DifyopsError:
-    target = response.headers.get("location", "")
-    if target.startswith("https://") and response.request.url.scheme == "http":
-        return Unreachable(f"{doing}: the server redirects to https.", hint="Use https:// in the context's url.")
-    return Unreachable(
-        f"{doing}: the server redirects elsewhere (HTTP {response.status_code}).",
-        hint="Check the url: it must be the instance's own base address.",
-    )
 
 
 def _forbidden_hint(fault: Fault) -> str | None:

@@ -24,6 +24,7 @@ from difyops.config import Context
 from difyops.credentials import resolve
 from difyops.errors import ConfigError, NotAuthenticated, NotFound, NotSupported, Refused, ServerFault
 
+WHOLE = 10  # a whole answer may take so many times the silence limit
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -73,6 +74,7 @@ async def connect(context: Context, options: ConnectOptions) -> Instance:
         context.url,
         TransportOptions(
             read=context.timeout,
+            total=WHOLE * context.timeout,
             max_in_flight=options.max_in_flight or context.max_in_flight,
             ca_file=context.ca_file,
         ),

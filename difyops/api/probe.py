@@ -14,12 +14,14 @@ from typing import Any
 
 import httpx
 
-from difyops import __version__
 from difyops.api.faults import clean
+from difyops.api.guard import USER_AGENT, Guard, Limits
+from difyops.api.proxies import Proxy, proxy_for
 from difyops.api.transport import connection_error
 from difyops.errors import ConfigError, ServerFault, TimedOut, Unreachable, UsageError
 
 _LARGEST = 256 * 1024
+_SILENCES = 10  # so many time-outs may a whole answer take
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,10 @@ async def fetch(url: str, probe: Probe, *, carrier: httpx.AsyncBaseTransport | N
     if target.scheme not in ("http", "https") or not target.host:
         raise UsageError("This is not an http or https URL.")
     started = time.monotonic()
-    client = httpx.AsyncClient(transport=carrier, verify=_trust(target, probe.ca_file), timeout=probe.timeout)
+    proxy = proxy_for(target)
+    limits = Limits.of(connect=probe.timeout, silence=probe.timeout, whole=_SILENCES * probe.timeout)
+    guard = Guard(carrier or _carrier(target, probe.ca_file, proxy))
+    client = httpx.AsyncClient(transport=guard, timeout=probe.timeout, trust_env=False)
     try:
         async with (
             client,
@@ -80,7 +85,8 @@ async def fetch(url: str, probe: Probe, *, carrier: httpx.AsyncBaseTransport | N
                 probe.method,
                 target,
                 content=probe.body,
-                headers={"User-Agent": f"difyops/{__version__}", **probe.headers},
+                headers={"User-Agent": USER_AGENT, **probe.headers},
+                extensions=limits.extension,
             ) as response,
         ):
             body = await _beginning(response)
@@ -94,7 +100,7 @@ async def fetch(url: str, probe: Probe, *, carrier: httpx.AsyncBaseTransport | N
     except httpx.TimeoutException as error:
         raise TimedOut(f"{target.host} did not answer within {probe.timeout:g} s.", retryable=True) from error
     except httpx.TransportError as error:
-        raise connection_error(error, host=target.netloc.decode(), doing="look at it") from error
+        raise connection_error(error, host=target.netloc.decode(), doing="look at it", proxy=proxy) from error
     except (httpx.HTTPError, ValueError) as error:
         raise Unreachable(f"{target.host} sent something that is not HTTP.") from error
 
@@ -118,6 +124,14 @@ def _certificate_days(response: httpx.Response) -> float | None:
         return None
     ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)
     return (ends - datetime.now(UTC)).total_seconds() / 86400
+
+
+def _carrier(target: httpx.URL, ca_file: str | None, proxy: Proxy | None) -> httpx.AsyncBaseTransport:
+    if proxy is not None and proxy.is_socks:
+        from difyops.api.run_transport import Carrier
+
+        return Carrier(ca_file, str(target))
+    return httpx.AsyncHTTPTransport(verify=_trust(target, ca_file), proxy=proxy.url if proxy else None, trust_env=False)
 
 
 def _trust(url: httpx.URL, ca_file: str | None) -> ssl.SSLContext | bool:

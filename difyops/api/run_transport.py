@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import ssl
-import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,7 +17,8 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from difyops import __version__
+from difyops.api.guard import USER_AGENT, Limits
+from difyops.api.proxies import Proxy, proxy_for
 from difyops.api.transport import RetryBudget, Transport, TransportOptions, connection_error
 from difyops.clock import Clock, SystemClock
 from difyops.config import Context
@@ -28,7 +28,7 @@ _FEWEST_FAILURES = 8
 _MOST_URLS = 32
 _HEADERS = httpx.Headers(
     {
-        "User-Agent": f"difyops/{__version__}",
+        "User-Agent": USER_AGENT,
         "Accept": "application/json, text/event-stream",
         "Accept-Encoding": "identity",
     }
@@ -80,28 +80,34 @@ class RunTransport(Transport):
     ) -> httpx.Response:
         if auth is not None:
             await _let_in(request, auth)
-        assert self.carrier is not None  # noqa: S101 - run_transport gives one
         try:
-            response = await self.carrier.handle_async_request(request)
+            return await self._guard_now().handle_async_request(request)
         except httpx.RequestError as error:
             error.request = request
             self._breaker_now().record(ok=False)
-            raise connection_error(error, host=self.host, doing=doing) from error
-        return response
+            raise connection_error(error, host=self.host, doing=doing, proxy=self.proxy) from error
 
     def _check_breaker(self) -> None:
         if not self.called:  # parsing the URL for every call's breaker would be a fifth of the work
             self.called = self.host
         self._breaker_now().check(self.called)
 
-    def _built(self, method: str, path: str, *, patience: float | None, **content: Any) -> httpx.Request:
+    def _built(
+        self, method: str, path: str, *, patience: float | None, whole: float | None, **content: Any
+    ) -> httpx.Request:
         url = self.urls.get(path)
         if url is None:
             url = httpx.URL(self.base_url.rstrip("/") + path)
             if len(self.urls) < _MOST_URLS:  # paths of runs and forms are few; those of stops are not
                 self.urls[path] = url
-        times = _times(self.options.connect, patience or self.options.read)
-        return httpx.Request(method, url, headers=_HEADERS, extensions={"timeout": times}, **content)
+        extensions = _extensions(self.options.connect, patience or self.options.read, whole)
+        return httpx.Request(method, url, headers=_HEADERS, extensions=extensions, **content)
+
+
+@functools.cache
+def _extensions(connect: float, silence: float, whole: float | None) -> dict[str, object]:
+    limits = Limits.of(connect=connect, silence=silence, whole=whole)
+    return {"timeout": _times(connect, silence), **limits.extension}
 
 
 @functools.cache
@@ -149,6 +155,7 @@ class Carrier(AiohttpTransport):
     def __init__(self, ca_file: str | None, url: str) -> None:
         self._secure = url.startswith("https")
         self._ca_file = ca_file
+        self._proxy = proxy_for(httpx.URL(url))
         super().__init__(verify=False, client=self._session)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -163,17 +170,28 @@ class Carrier(AiohttpTransport):
                 data=request.read() or None,
                 allow_redirects=False,
                 auto_decompress=False,
+                proxy=self._plain_proxy,
                 timeout=_in_aiohttps_form(request.extensions["timeout"]),
             )
         except (aiohttp.ClientError, OSError) as error:
             raise _named(error) from error
+        except Exception as error:
+            if self._proxy is not None and self._proxy.is_socks:  # its errors have no common ancestor
+                raise httpx.ProxyError(str(error)) from error
+            raise
         return httpx.Response(answer.status, headers=answer.raw_headers, stream=_Body(answer), request=request)
 
+    @property
+    def _plain_proxy(self) -> str | None:
+        """Return the address of an HTTP proxy; SOCKS is spoken by the connector."""
+        return None if self._proxy is None or self._proxy.is_socks else self._proxy.url
+
     def _session(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=1.0, ssl=self._trust())
-        return aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=bool(urllib.request.getproxies())
-        )
+        if self._proxy is not None and self._proxy.is_socks:
+            connector = _socks_connector(self._proxy, self._trust())
+        else:
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=1.0, ssl=self._trust())
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
 
     def _trust(self) -> ssl.SSLContext | bool:
         if not self._secure:
@@ -182,6 +200,30 @@ class Carrier(AiohttpTransport):
             return ssl.create_default_context(cafile=self._ca_file)
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(f"The CA file {self._ca_file} cannot be used: {error}.") from error
+
+
+def _socks_connector(proxy: Proxy, trust: ssl.SSLContext | bool) -> aiohttp.TCPConnector:
+    """Return a connector through a SOCKS proxy; the proxy resolves names where its kind can.
+
+    Raises:
+        ConfigError: the extra is not installed, or the address is not one of a SOCKS proxy.
+    """
+    try:
+        from aiohttp_socks import ProxyConnector
+    except ImportError as error:
+        raise ConfigError(
+            f"{proxy.variable} names a SOCKS proxy, which needs the extra 'socks'.",
+            hint="pip install 'difyops[socks]', or unset the variable, or name the instance in NO_PROXY.",
+        ) from error
+    kind, _, rest = proxy.url.partition("://")
+    by_proxy = True if kind in ("socks4a", "socks5", "socks5h") else None
+    try:
+        connector: aiohttp.TCPConnector = ProxyConnector.from_url(
+            f"{kind[:6]}://{rest}", rdns=by_proxy, limit=0, keepalive_timeout=1.0, ssl=trust
+        )
+    except ValueError as error:
+        raise ConfigError(f"The environment variable {proxy.variable} is not the address of a proxy.") from error
+    return connector
 
 
 class _Body(httpx.AsyncByteStream):

@@ -40,6 +40,12 @@ class Tokens:
         for value in (self.access, self.refresh, self.csrf):
             remember(value)
 
+    @property
+    def can_be_sent(self) -> bool:
+        """Say whether all of it can stand in a header field: printable ASCII, nothing that ends a cookie."""
+        texts = (self.access, self.refresh, self.csrf, self.prefix)
+        return all(text.isascii() and text.isprintable() and ";" not in text for text in texts)
+
     def headers(self) -> dict[str, str]:
         """Return the headers that carry this login on a console call."""
         if not self.cookies:
@@ -65,8 +71,9 @@ class SessionFile:
         """Return the stored login, ``None`` when there is none or the file is broken."""
         body = self._body().get("tokens")
         try:
-            return Tokens(**body) if isinstance(body, dict) else None
-        except TypeError:
+            tokens = Tokens(**body) if isinstance(body, dict) else None
+            return tokens if tokens is None or tokens.can_be_sent else None
+        except (TypeError, AttributeError):
             return None
 
     def save(self, tokens: Tokens) -> None:

@@ -20,22 +20,33 @@ from typing import Any
 
 import httpx
 
-from difyops import __version__
-from difyops.api import faults
+from difyops.api import faults, in_front
 from difyops.api.connection_faults import connection_error as connection_error  # others look for it here
 from difyops.api.connection_faults import is_login
+from difyops.api.guard import LARGEST_ANSWER, USER_AGENT, Guard, Limits, TooLarge, TooSlow
+from difyops.api.proxies import Proxy, proxy_for
 from difyops.clock import Clock, SystemClock
-from difyops.errors import ConfigError, DifyopsError, RateLimited, ServerFault, TimedOut, Unreachable
+from difyops.errors import (
+    ConfigError,
+    DifyopsError,
+    RateLimited,
+    ServerFault,
+    TimedOut,
+    Unreachable,
+    UnreadableAnswer,
+)
 
 log = logging.getLogger("difyops.api")
 
 _SAFE = frozenset({"GET", "HEAD"})
-_LARGEST_ANSWER = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportOptions:
-    """How to talk: seconds to connect, without a byte and for a whole answer, tries, backoff, calls in flight, CA."""
+    """How to talk: seconds to connect, without a byte and for a whole answer, tries, backoff, calls in flight, CA.
+
+    ``total`` bounds one request from its first byte to the last of its answer, whatever keeps trickling in.
+    """
 
     connect: float = 10.0
     read: float = 30.0
@@ -111,14 +122,18 @@ class Transport:
     budget: RetryBudget = field(default_factory=RetryBudget)
     server_version: str = ""
     _client: httpx.AsyncClient | None = None
+    _guard: Guard | None = None
     _slots: asyncio.Semaphore | None = None
     _breaker: Breaker | None = None
 
+    proxy: Proxy | None = field(default=None, init=False)
+
     def __post_init__(self) -> None:
         try:
-            httpx.URL(self.base_url)
+            url = httpx.URL(self.base_url)
         except httpx.InvalidURL as error:
             raise ConfigError(f"The url {self.base_url!r} cannot be used: {error}.") from error
+        self.proxy = proxy_for(url)
 
     @property
     def host(self) -> str:
@@ -167,7 +182,7 @@ class Transport:
     ) -> AsyncIterator[httpx.Response]:
         """Open a streaming answer; never repeated. Errors as in ``request``."""
         self._check_breaker()
-        request = self._built(method, path, patience=None, **content)
+        request = self._built(method, path, patience=None, whole=None, **content)
         async with self._slot():
             response = await self._sent(request, doing=doing, auth=auth, stream=True)
             try:
@@ -188,7 +203,7 @@ class Transport:
         self, method: str, path: str, *, doing: str, auth: httpx.Auth | None, patience: float | None, **content: Any
     ) -> httpx.Response:
         self._check_breaker()
-        request = self._built(method, path, patience=patience, **content)
+        request = self._built(method, path, patience=patience, whole=self.options.total, **content)
         async with self._slot():
             response = await self._sent(request, doing=doing, auth=auth, stream=True)
             try:
@@ -210,7 +225,7 @@ class Transport:
             response = await self._client_now().send(request, auth=auth, stream=stream)
         except httpx.RequestError as error:
             self._breaker_now().record(ok=False)
-            failure = connection_error(error, host=self.host, doing=doing)
+            failure = connection_error(error, host=self.host, doing=doing, proxy=self.proxy)
             # a login that broke off in the middle may have been counted as a wrong password: never sent again unasked
             failure.retryable = failure.retryable and not is_login(error)
             raise failure from error
@@ -218,23 +233,49 @@ class Transport:
             self.server_version = version
         return response
 
-    def _built(self, method: str, path: str, *, patience: float | None, **content: Any) -> httpx.Request:
-        seconds = httpx.Timeout(patience or self.options.read, connect=self.options.connect, pool=None)
-        return self._client_now().build_request(method, path, timeout=seconds, **content)
+    def _built(
+        self, method: str, path: str, *, patience: float | None, whole: float | None, **content: Any
+    ) -> httpx.Request:
+        silence = patience or self.options.read
+        seconds = httpx.Timeout(silence, connect=self.options.connect, pool=None)
+        limits = Limits.of(connect=self.options.connect, silence=silence, whole=whole)
+        try:
+            return self._client_now().build_request(
+                method, path, timeout=seconds, extensions=limits.extension, **content
+            )
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise UnreadableAnswer(f"An id that the server gave cannot stand in an address ({error}).") from error
 
     def _client_now(self) -> httpx.AsyncClient:
         if self._client is None:
-            limits = httpx.Limits(max_connections=self.options.max_in_flight, keepalive_expiry=1.0)
             self._client = httpx.AsyncClient(
                 base_url=self.base_url,
-                transport=self.carrier,
+                transport=self._guard_now(),
                 cookies=_no_cookies(),
-                verify=_trust(self.options.ca_file) if httpx.URL(self.base_url).scheme == "https" else False,
-                limits=limits,
-                headers={"User-Agent": f"difyops/{__version__}", "Accept": "application/json, text/event-stream"},
-                trust_env=self.carrier is None,
+                headers={"User-Agent": USER_AGENT, "Accept": "application/json, text/event-stream"},
+                trust_env=False,
             )
         return self._client
+
+    def _guard_now(self) -> Guard:
+        if self._guard is None:
+            self._guard = Guard(self.carrier or self._own_carrier())
+        return self._guard
+
+    def _own_carrier(self) -> httpx.AsyncBaseTransport:
+        """Return httpx's own transport, or aiohttp where the way goes through SOCKS."""
+        if self.proxy is not None and self.proxy.is_socks:
+            from difyops.api.run_transport import Carrier
+
+            return Carrier(self.options.ca_file, self.base_url)
+        limits = httpx.Limits(max_connections=self.options.max_in_flight, keepalive_expiry=1.0)
+        secure = httpx.URL(self.base_url).scheme == "https"
+        return httpx.AsyncHTTPTransport(
+            verify=_trust(self.options.ca_file) if secure else False,
+            limits=limits,
+            proxy=self.proxy.url if self.proxy else None,
+            trust_env=False,
+        )
 
     def _slot(self) -> asyncio.Semaphore:
         if self._slots is None:
@@ -256,25 +297,20 @@ class Transport:
 
 
 async def _read_whole(response: httpx.Response, doing: str, seconds: float) -> None:
-    """Read a body with a size limit and a time limit; a connection cut in the middle is Unreachable."""
-    parts: list[bytes] = []
-    size = 0
+    """Read a body whose size and time the guard limits; a connection cut in the middle is Unreachable."""
     try:
         async with asyncio.timeout(seconds):
-            async for part in response.aiter_bytes():
-                size += len(part)
-                if size > _LARGEST_ANSWER:
-                    raise ServerFault(f"{doing}: the answer is larger than {_LARGEST_ANSWER} bytes.")
-                parts.append(part)
-    except TimeoutError as error:
+            await response.aread()
+    except (TimeoutError, TooSlow) as error:
         raise TimedOut(f"{doing}: the answer was not complete after {seconds:g} s.") from error
     except httpx.TimeoutException as error:
         raise TimedOut(f"{doing}: the answer stopped in the middle.", retryable=True) from error
+    except TooLarge as error:
+        raise ServerFault(f"{doing}: the answer is larger than {LARGEST_ANSWER} bytes.") from error
     except httpx.DecodingError as error:
-        raise ServerFault(f"{doing}: the answer is not what its encoding says.") from error
+        raise ServerFault(f"{doing}: the answer cannot be decoded: {error}.") from error
     except httpx.RequestError as error:
         raise Unreachable(f"{doing}: the connection broke off in the middle of the answer.", retryable=True) from error
-    response._content = b"".join(parts)
 
 
 def _no_cookies() -> CookieJar:
@@ -299,12 +335,16 @@ def json_of(response: httpx.Response, *, doing: str) -> Any:
     """Return the JSON body of a good answer.
 
     Raises:
-        ServerFault: it is something else (a login page, a proxy's greeting, half a body).
+        ServerFault: it is a page (a login, a proxy's greeting). UnreadableAnswer: it is broken JSON (half a body).
     """
     try:
         return response.json()
-    except (ValueError, RecursionError) as error:
-        raise ServerFault(
+    except RecursionError as error:
+        raise UnreadableAnswer(f"{doing}: the answer is JSON nested too deep to be read, or not JSON.") from error
+    except ValueError as error:
+        if (page := in_front.not_json(response, doing)) is not None:
+            raise page from error
+        raise UnreadableAnswer(
             f"{doing}: the answer is not JSON; is this address the instance's own?", hint="difyops context check"
         ) from error
 

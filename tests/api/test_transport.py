@@ -13,7 +13,7 @@ import pytest
 
 from difyops.api.sse import events
 from difyops.api.transport import RetryBudget, Transport, TransportOptions, json_of
-from difyops.errors import ConfigError, DifyopsError, RateLimited, ServerFault, TimedOut, Unreachable
+from difyops.errors import ConfigError, DifyopsError, RateLimited, ServerFault, TimedOut, Unreachable, UnreadableAnswer
 from tests import faults
 from tests.api.frozen import FrozenClock
 from tests.faults import Behaviour, answer, serving
@@ -71,9 +71,9 @@ async def test_an_unknown_name_says_so() -> None:
         (faults.raw(b""), Unreachable, "broke the connection off"),
         (faults.raw(b"SSH-2.0-OpenSSH_9.2\r\n"), Unreachable, "broke the connection off"),
         (answer(200, b"<!doctype html><title>Dify</title>", content_type="text/html"), ServerFault, "not JSON"),
-        (answer(200, b'{"half": '), ServerFault, "not JSON"),
-        (answer(200, b"[" * 200_000), ServerFault, "not JSON"),
-        (answer(200, b"\xff\xfe\x00"), ServerFault, "not JSON"),
+        (answer(200, b'{"half": '), UnreadableAnswer, "not JSON"),
+        (answer(200, b"[" * 200_000), UnreadableAnswer, "not JSON"),
+        (answer(200, b"\xff\xfe\x00"), UnreadableAnswer, "not JSON"),
         (answer(200, b"not gzip at all", content_encoding="gzip"), ServerFault, "not what its encoding says"),
         (answer(301, b"", location="https://dify.example.com/"), Unreachable, "redirects to https"),
         (answer(302, b"", location="/signin"), Unreachable, "redirects elsewhere"),
