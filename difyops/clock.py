@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+MAY_DIFFER = 300.0
+"""Seconds that the clocks of two machines may differ; a time that lies further in the future is a finding."""
+
 
 class Clock(Protocol):
     """What difyops asks about time. Tests hand in a frozen one."""

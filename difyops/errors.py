@@ -27,6 +27,7 @@
     │   ├── NotFound                     not_found
     │   └── Conflict                     conflict        (a draft that moved: the hash lock said no)
     ├── StoreError                    1  store           (git store or ledger unreadable, disk full)
+    │   └── NothingKept               2  nothing_kept    (no such snapshot, no store: what was named is not there)
     └── Interrupted                 130  interrupted
 
 ``hint`` is a command to run or a sentence that says what to do next. ``retryable`` says whether the same call may
@@ -261,6 +262,13 @@ class StoreError(DifyopsError):
     """The local store (git, SQLite, files) cannot be read or written."""
 
     code = "store"
+
+
+class NothingKept(StoreError):
+    """There is no such snapshot, no snapshot yet, or no store at that place: what was named is not there."""
+
+    code = "nothing_kept"
+    exit_code = 2
 
 
 class Interrupted(DifyopsError):

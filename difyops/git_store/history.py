@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
 
-from difyops.errors import StoreError
+from difyops.errors import NothingKept
 from difyops.git_store import names, refs
 from difyops.git_store.plumbing import Git
 from difyops.git_store.records import CommitInfo, TagInfo
@@ -80,7 +80,7 @@ def resolve(git: Git, text: str, branch: str) -> str:
     start = _start(git, name, branch)
     found = _commit(git, f"{start}~{back}") if start and back else start
     if found is None:
-        raise StoreError(f"There is no snapshot {names.shown(text)} of {branch}.", hint=_what_there_is(git, branch))
+        raise NothingKept(f"There is no snapshot {names.shown(text)} of {branch}.", hint=_what_there_is(git, branch))
     return found
 
 

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from difyops.atomic_file import store_error
-from difyops.errors import StoreError
+from difyops.errors import NothingKept, StoreError
 from difyops.git_store.names import UNBORN
 from difyops.git_store.plumbing import Git, version
 
@@ -43,9 +43,9 @@ def find(path: Path, *, create: bool) -> Git:
 
 def _nothing_here(path: Path) -> StoreError:
     if path.exists() and not path.is_dir():
-        return StoreError(f"The snapshot store {path} is not a folder.")
+        return NothingKept(f"The snapshot store {path} is not a folder.")
     what = "is not a git repository of its own" if path.exists() else "does not exist"
-    return StoreError(
+    return NothingKept(
         f"The snapshot store {path} {what}.",
         hint="Check --store (DIFYOPS_STORE), or take a first snapshot: difyops snapshot create",
     )

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from difyops import atomic_file
-from difyops.errors import StoreError
+from difyops.errors import NothingKept, StoreError
 from difyops.git_store import history, incoming, names, place, refs, remotes, tree
 from difyops.git_store.plumbing import Git
 from difyops.git_store.records import CommitInfo, FileMissing, StoreMoved, TagExists, TagInfo
@@ -185,7 +185,7 @@ class GitStore:
         """
         names.remote(remote)
         if branch is not None and self.head(branch) is None:
-            raise StoreError(f"There is no snapshot of {branch} to push.", hint="difyops snapshot create")
+            raise NothingKept(f"There is no snapshot of {branch} to push.", hint="difyops snapshot create")
         return remotes.push(self._git.path, remote, [branch] if branch else self.branches())
 
     def local_changes(self) -> bool:
@@ -245,5 +245,5 @@ class GitStore:
             return rev
         found = self.head(rev)
         if found is None:
-            raise StoreError(f"There is no snapshot of {rev}.", hint="difyops snapshot create")
+            raise NothingKept(f"There is no snapshot of {rev}.", hint="difyops snapshot create")
         return found

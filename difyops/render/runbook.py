@@ -8,7 +8,7 @@ from typing import Any
 from difyops.clock import iso
 from difyops.errors import DifyopsError
 from difyops.outcome import Block, Facts, Outcome, Table
-from difyops.runbook.record import ENDED, RunRecord, StepRecord
+from difyops.runbook.record import ENDED, REPAIRED, RunRecord, StepRecord
 from difyops.runbook.report import Report
 from difyops.runbook.result import Value
 
@@ -45,12 +45,14 @@ def runs(records: Sequence[RunRecord]) -> Outcome:
 
 def ran(run: RunRecord, *, raw: bytes | None = None, error: DifyopsError | None = None) -> Outcome:
     """Show how a run went; ``raw`` replaces the table, ``error`` the run's own."""
-    rows = [(step.title, step.result, step.text) for step in run.steps]
+    rows = [(step.title, _result(run, step), step.text) for step in run.steps]
     hints: list[tuple[str, object]] = [(step.title, step.hint) for step in run.steps if _is_bad(step) and step.hint]
     values: list[tuple[str, object]] = [(step.title, _values(step.values)) for step in run.steps if step.values]
     blocks: list[Block] = [Table(columns=("step", "result", "found"), rows=rows)]
     blocks += [Facts(title="Measured", pairs=values)] if values else []
     blocks += [Facts(title="What to do next", pairs=hints)] if hints else []
+    unseen: list[tuple[str, object]] = [(step.title, step.text) for step in run.not_looked_at]
+    blocks += [Facts(title="Not looked at", pairs=unseen)] if unseen else []
     undos = [step for step in run.steps if step.undo and (step.done or step.result == "fail")]
     if undos:
         pairs: list[tuple[str, object]] = [(step.title, step.undo) for step in undos]
@@ -93,6 +95,10 @@ def reported(report: Report) -> Outcome:
         "postmortem": dict(report.postmortem),
     }
     return Outcome(kind="runbook.report", data=data, blocks=blocks, summary=report.run.summary, names=[report.run.id])
+
+
+def _result(run: RunRecord, step: StepRecord) -> str:
+    return "fail, repaired" if run.outcome(step) == REPAIRED else step.result
 
 
 def _evidence(step: StepRecord) -> list[tuple[str, object]]:
@@ -142,6 +148,8 @@ def _body(run: RunRecord) -> dict[str, Any]:
         "digest": run.digest,
         "inputs": dict(run.inputs),
         "counts": counts,
+        "not_looked_at": [step.id for step in run.not_looked_at],
+        "repaired": [step.id for step in run.steps if run.outcome(step) == REPAIRED],
         "steps": [_step(s) for s in run.steps],
     }
 

@@ -12,6 +12,7 @@ from difyops.render.runbook import counted
 from difyops.runbook.fields import Problem
 from difyops.runbook.library import Entry
 from difyops.runbook.model import Runbook, Step
+from difyops.runbook.record import REQUIRED
 from difyops.runbook.registry import Tool
 
 _USUAL = 60.0  # seconds that a step may take when its runbook does not say
@@ -174,6 +175,8 @@ def _document(runbook: Runbook) -> dict[str, Any]:
                 "for": step.rule.text,
                 "across_runs": step.across_runs,
                 "severity": step.severity,
+                "required": step.required or None,
+                "verifies": list(step.verifies),
                 "next": step.next,
             }
             for step in runbook.steps
@@ -194,6 +197,9 @@ def _rules(step: Step) -> str:
     said += [f"repeated {step.retries} times while inconclusive"] if step.retries else []
     said += [f"at most {step.timeout:g} s"] if step.timeout != _USUAL else []
     said += ["a failure is a warning"] if step.severity == "warn" else []
+    said += ["required"] if step.required == REQUIRED else []
+    said += [f"required: one of those marked {step.required}"] if step.required not in ("", REQUIRED) else []
+    said += [f"verifies {', '.join(step.verifies)} after an action"] if step.verifies else []
     said += ["only with --act"] if step.acts else []
     return "; ".join(said)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from difyops.clock import from_unix
+from difyops.clock import MAY_DIFFER, from_unix
 from difyops.dsl.secrets import Spot
 from difyops.rotation.hands import Workbench
 from difyops.rotation.kinds import kinds
@@ -20,7 +20,9 @@ from difyops.rotation.reading import Held, Reading
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """One secret. ``age`` and ``rotate_every`` in seconds; ``overdue`` is ``None`` when the age is not known."""
+    """One secret. ``age`` and ``rotate_every`` in seconds; ``overdue`` is ``None`` when the age is not known. One that
+    is dated in the future (``is_ahead``) counts as overdue where there is a policy: nobody knows how old it is.
+    """
 
     kind: str
     name: str
@@ -34,6 +36,11 @@ class Listed:
     rotate_every: float | None
     overdue: bool | None
     note: str = ""
+
+    @property
+    def is_ahead(self) -> bool:
+        """Say whether it was made in the future, by the clock of this machine."""
+        return self.age is not None and self.age < -MAY_DIFFER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +104,8 @@ def _listed(held: Held, finished: Mapping[str, datetime], policy: Policy, now: d
     told = finished.get(f"{held.subject} {held.name.rpartition(' ')[2]}" if several else held.subject)
     since = from_unix(held.created_at) or told
     age = (now - since).total_seconds() if since else None
+    is_ahead = age is not None and age < -MAY_DIFFER
+    notes = [held.note, "dated in the future: look at the clocks" if is_ahead else ""]
     every = policy.for_address(held.address).rotate_every
     return Listed(
         kind=held.kind,
@@ -109,6 +118,6 @@ def _listed(held: Held, finished: Mapping[str, datetime], policy: Policy, now: d
         last_used=from_unix(held.last_used_at),
         users=held.users,
         rotate_every=every,
-        overdue=None if every is None or age is None else age > every,
-        note=held.note,
+        overdue=None if every is None or age is None else age > every or is_ahead,
+        note="; ".join(filter(None, notes)),
     )

@@ -15,12 +15,11 @@ from difyops.api.instance import Instance
 from difyops.api.keys import Key, Keys
 from difyops.api.model import App
 from difyops.dsl.secrets import Spot, redact
-from difyops.errors import DifyopsError, Forbidden, NotSupported
+from difyops.errors import DifyopsError, NotSupported
 from difyops.fanout import Failed, FanoutOptions, fan_out
 from difyops.targets import pick
 
 Moved = Callable[[int, int, str], None]
-_NOT_FOR_US = (Forbidden, NotSupported)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +57,7 @@ def no_progress(done: int, total: int, name: str) -> None:
 class Reading:
     """What was read of one instance so far; ``problems`` are sentences about what could not be read.
 
-    ``is_whole`` says that nothing failed: what the role may not see, or the server does not have, is no failure.
+    ``is_whole`` says that nothing is missing: what the server does not have is no loss, what the role may not see is.
     """
 
     instance: Instance
@@ -107,7 +106,7 @@ class Reading:
 
     def _missed(self, error: DifyopsError, what: str) -> None:
         self.problems.append(f"{what}: {error.message}")
-        self.is_whole = self.is_whole and isinstance(error, _NOT_FOR_US)
+        self.is_whole = self.is_whole and isinstance(error, NotSupported)
 
     async def _document(self, app: App) -> Document | None:
         if app.has_workflow:

@@ -86,6 +86,8 @@ class _Run:
     record: RunRecord
     done: dict[str, StepRecord] = field(default_factory=dict)
     begun: dict[str, Planned | None] = field(default_factory=dict)
+    asked: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    known_then: dict[str, frozenset[str]] = field(default_factory=dict)
     over: dict[str, asyncio.Event] = field(default_factory=dict)
     scope: dict[str, Any] = field(default_factory=dict)
     _recorder: Recorder = field(init=False)
@@ -160,6 +162,8 @@ class _Run:
         except Mismatch as error:
             return Deed(result=Inconclusive(text=str(error), hint=f"difyops runbook show {self.runbook.name}")), 0
 
+        self.asked[step.id] = values
+
         def carry() -> Awaitable[Any]:
             return step.tool.function(self.scene, **values)
 
@@ -197,6 +201,7 @@ class _Run:
 
     def _begin(self, step: Step, planned: Planned) -> None:
         self.begun[step.id] = planned
+        self.known_then[step.id] = frozenset(self.done)
         undo = planned.undo
         self._recorder.acting(
             self.record.id,
@@ -220,6 +225,9 @@ class _Run:
             refused=isinstance(result, Skipped) and result.refused,
             undo=undo.text if undo else None,
             undo_step=_undo_step(undo),
+            required=step.required,
+            verifies=self._verified(step, result),
+            not_looked_at=self._is_missed(step, result),
         )
         self.done[step.id] = finished
         values = {value.name: value.value for value in result.values}
@@ -227,6 +235,28 @@ class _Run:
         self._recorder.step(self.record.id, finished, self.scene.clock.now(), now=step.acts and deed.done)
         self.over[step.id].set()
         self.options.watch(finished)
+
+    def _verified(self, step: Step, result: Result) -> tuple[str, ...]:
+        """Return the failed checks that ``step`` found well again: those it names, and those that asked the same.
+
+        Only an action between the two makes it so: one that was carried out, began after the failure was known, and
+        that ``step`` waited for. Without one, a check that passes the second time shows something that comes and goes.
+        """
+        if step.acts or result.word not in ("pass", "warn"):
+            return ()
+        acted = [name for name in self.runbook.before(step) if name in self.known_then and self.done[name].done]
+        known = {name for action in acted for name in self.known_then[action] if self.done[name].result == "fail"}
+        same = {name for name in known if self._asks_the_same(self.runbook.step(name), step)}
+        return tuple(sorted(known & set(step.verifies) | same))
+
+    def _asks_the_same(self, one: Step, other: Step) -> bool:
+        return one.tool is other.tool and self.asked.get(one.id) == self.asked.get(other.id)
+
+    def _is_missed(self, step: Step, result: Result) -> bool:
+        """Say whether a check was left out, and not because nothing was done that it would verify."""
+        if step.acts or not isinstance(result, Skipped):
+            return False
+        return not any(self.runbook.step(name).acts for name in self.runbook.before(step))
 
     def _leave(self, why: str) -> None:
         """Give a result to every step that has none: it was cut off, or never begun."""

@@ -166,6 +166,7 @@ def _check_edges(reader: Reader, steps: list[Step], body: list[Any]) -> None:
             ("needs", set(step.needs)),
             ("when", set(step.when.steps) if step.when else set()),
             ("with", set(step.uses)),
+            ("verifies", set(step.verifies)),
         ):
             for missing in sorted(wanted - ids):
                 reader.add((*places[step.id], field), f"there is no step {missing!r}")

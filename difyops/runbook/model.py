@@ -49,6 +49,8 @@ class Step:
 
     ``timeout`` is seconds for one try; ``retries`` repeat what was inconclusive, ``every`` seconds apart; ``rule`` says
     when failing counts within this run, ``across_runs`` over how many runs; ``severity`` warn makes failures warnings.
+    ``required``: without this check the run proves nothing (``yes``), or without any of those with the same word;
+    ``verifies`` names checks that failed before and are well again when this one passes after an action.
     """
 
     id: str
@@ -63,6 +65,8 @@ class Step:
     rule: Rule = field(default_factory=Rule)
     across_runs: int = 1
     severity: str = "fail"
+    required: str = ""
+    verifies: tuple[str, ...] = ()
     next: str | None = None
     line: int = 1
 
@@ -108,6 +112,18 @@ class Runbook:
     def acts(self) -> bool:
         """Say whether it has actions."""
         return any(step.acts for step in self.steps)
+
+    def before(self, step: Step) -> frozenset[str]:
+        """Return the ids of all steps that must end before ``step`` starts, however far back."""
+        known = {item.id: item for item in self.steps}
+        found: set[str] = set()
+        waiting = set(step.waits_for)
+        while waiting:
+            name = waiting.pop()
+            if name in known and name not in found:
+                found.add(name)
+                waiting |= known[name].waits_for
+        return frozenset(found)
 
     def step(self, step_id: str) -> Step:
         """Return a step by id.

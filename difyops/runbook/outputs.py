@@ -16,8 +16,14 @@ from difyops.runbook.record import RunRecord, StepRecord
 from difyops.runbook.result import Value
 from difyops.secret_text import scrub
 
-NAGIOS = {"pass": (0, "OK"), "warn": (1, "WARNING"), "fail": (2, "CRITICAL"), "inconclusive": (3, "UNKNOWN")}
-_LEVELS = {"pass": 0, "warn": 1, "fail": 2, "inconclusive": 3, "skipped": 4}
+NAGIOS = {
+    "pass": (0, "OK"),
+    "repaired": (0, "OK"),
+    "warn": (1, "WARNING"),
+    "fail": (2, "CRITICAL"),
+    "inconclusive": (3, "UNKNOWN"),
+}
+_LEVELS = {"pass": 0, "repaired": 0, "warn": 1, "fail": 2, "inconclusive": 3, "skipped": 4}
 # What XML 1.0 cannot hold, what a terminal obeys, and what turns the direction of text round.
 _BAD = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
@@ -28,8 +34,9 @@ _UNITS = {"s": "s", "%": "%", "bytes": "B"}
 def junit(run: RunRecord) -> str:
     """Return JUnit XML: a step is a test case; inconclusive is an error, which is not the same as a failure."""
     cases = "".join(_case(run, step) for step in run.steps)
+    failures = sum(run.outcome(step) == "fail" for step in run.steps)
     head = (
-        f'name={_attribute(run.runbook)} tests="{len(run.steps)}" failures="{run.count("fail")}" '
+        f'name={_attribute(run.runbook)} tests="{len(run.steps)}" failures="{failures}" '
         f'errors="{run.count("inconclusive")}" skipped="{run.count("skipped")}" time="{run.seconds:.3f}" '
         f'timestamp="{run.started_at.strftime("%Y-%m-%dT%H:%M:%S")}"'
     )
@@ -43,20 +50,20 @@ def tap(run: RunRecord) -> str:
     """Return TAP 13: a step is a test; what is inconclusive is not ok, with a diagnostic that says so."""
     lines = ["TAP version 13", f"1..{len(run.steps)}"]
     for number, step in enumerate(run.steps, 1):
-        ok = "ok" if step.result in ("pass", "warn", "skipped") else "not ok"
+        ok = "ok" if run.outcome(step) in ("pass", "repaired", "warn", "skipped") else "not ok"
         name = harmless(f"{step.id} {step.title}").replace("\\", "\\\\").replace("#", "\\#")
         skip = f" # SKIP {harmless(step.text).replace('#', '')}" if step.result == "skipped" else ""
         lines.append(f"{ok} {number} - {name}{skip}")
         if step.result not in ("pass", "skipped"):
-            lines.append(f"# {step.result}: {harmless(step.text)}")
+            lines.append(f"# {run.outcome(step)}: {harmless(step.text)}")
     return "\n".join(lines) + "\n"
 
 
 def nagios(run: RunRecord) -> str:
     """Return one line for a monitoring plugin, with performance data after the bar."""
     _, word = NAGIOS[run.verdict]
-    named = [f"{step.title}: {step.text}" for step in run.steps if step.result == run.verdict != "pass"]
-    said = "; ".join(named[:3]) or run.summary
+    named = [f"{step.title}: {step.text}" for step in run.steps if run.outcome(step) == run.verdict != "pass"]
+    said = "; ".join(named[:3]) or (run.error.message if run.error else run.summary)
     text = harmless(f"DIFYOPS {word} - {run.runbook}: {said}").replace("|", "/")[:500]
     data = [item for step in run.steps for value in step.values if (item := _performance(step, value))]
     data.append(f"'seconds'={run.seconds:.3f}s")
@@ -73,13 +80,17 @@ def prometheus(run: RunRecord) -> str:
     shared = {"runbook": run.runbook, "context": run.context}
     ended = (run.ended_at or run.started_at).timestamp()
     groups = [
-        _metric("difyops_runbook_state", "0 pass, 1 warn, 2 fail, 3 inconclusive", [(shared, _LEVELS[run.verdict])]),
+        _metric(
+            "difyops_runbook_state",
+            "0 pass or repaired, 1 warn, 2 fail, 3 inconclusive",
+            [(shared, _LEVELS[run.verdict])],
+        ),
         _metric("difyops_runbook_ended_timestamp_seconds", "When the last run ended", [(shared, f"{ended:.3f}")]),
         _metric("difyops_runbook_duration_seconds", "How long it took", [(shared, f"{run.seconds:.3f}")]),
         _metric(
             "difyops_runbook_step_state",
-            "0 pass, 1 warn, 2 fail, 3 inconclusive, 4 skipped",
-            [({**shared, "step": step.id, "check": step.tool}, _LEVELS[step.result]) for step in run.steps],
+            "0 pass or repaired, 1 warn, 2 fail, 3 inconclusive, 4 skipped",
+            [({**shared, "step": step.id, "check": step.tool}, _LEVELS[run.outcome(step)]) for step in run.steps],
         ),
         _metric(
             "difyops_runbook_step_value",
@@ -112,7 +123,7 @@ def _case(run: RunRecord, step: StepRecord) -> str:
     name, kind = _attribute(f"{step.id}: {step.title}"), _attribute(f"{run.runbook}.{step.tool}")
     head = f'<testcase name={name} classname={kind} time="{step.seconds:.3f}"'
     message, body = _attribute(step.text), escape(harmless(_body(step)))
-    match step.result:
+    match run.outcome(step):
         case "fail":
             inside = f"<failure message={message}>{body}</failure>"
         case "inconclusive":

@@ -38,7 +38,7 @@ class Pinger:
         """Say how it ended, after the start was told; the summary goes along as the body."""
         if self._starting is not None:
             await self._starting
-        is_blind = run.count("inconclusive") > 0 and not run.count("pass") + run.count("warn")
+        is_blind = run.verdict == "inconclusive" and not run.count("pass") + run.count("warn")
         await self._send("/fail" if run.verdict == "fail" or is_blind else "", run.summary)
 
     async def _send(self, tail: str, body: str) -> None:

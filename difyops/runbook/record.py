@@ -10,6 +10,9 @@ from typing import Any
 from difyops.errors import AnswerIsNo, DifyopsError, Interrupted, PartialFailure, Refused
 from difyops.runbook.result import Value
 
+REPAIRED = "repaired"
+REQUIRED = "yes"
+"""The word of a step that is required by itself; any other is that of a group of which one is enough."""
 ENDED = "ended"
 RUNNING = "running"
 KILLED = "killed"
@@ -21,6 +24,8 @@ class StepRecord:
     """How one step went. ``result`` is pass, warn, fail, inconclusive or skipped; ``seconds`` its whole time.
 
     ``undo`` says in words how to take an action back; ``undo_step`` is the same for a program (action, parameters).
+    ``required`` is as in the runbook; ``verifies`` names the failed steps that this one found well after an action;
+    ``not_looked_at`` marks a check that was skipped, though nothing but an input or a condition kept it from measuring.
     """
 
     id: str
@@ -39,6 +44,9 @@ class StepRecord:
     refused: bool = False
     undo: str | None = None
     undo_step: Mapping[str, Any] | None = None
+    required: str = ""
+    verifies: tuple[str, ...] = ()
+    not_looked_at: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +72,42 @@ class RunRecord:
 
     @property
     def verdict(self) -> str:
-        """Return fail before inconclusive before warn before pass; skipped steps do not count."""
-        words = {step.result for step in self.steps}
-        if self.state in (KILLED, INTERRUPTED, RUNNING) and "fail" not in words:
+        """Return fail before inconclusive before repaired before warn before pass.
+
+        A failed step that another one found well after an action counts as repaired. Skipped steps do not count, but a
+        run in which a required check was skipped, or every check, is inconclusive.
+        """
+        words = {self.outcome(step) for step in self.steps}
+        if "fail" in words:
+            return "fail"
+        if self.state in (KILLED, INTERRUPTED, RUNNING) or self.missing or self._is_blind:
             return "inconclusive"
-        return next((word for word in ("fail", "inconclusive", "warn", "pass") if word in words), "pass")
+        return next((word for word in ("inconclusive", REPAIRED, "warn", "pass") if word in words), "pass")
+
+    def outcome(self, step: StepRecord) -> str:
+        """Return what a step counts as at the end of the run: its result, or ``repaired``."""
+        if step.result != "fail":
+            return step.result
+        well = {name for item in self.steps if item.result in ("pass", "warn") for name in item.verifies}
+        return REPAIRED if step.id in well else "fail"
+
+    @property
+    def missing(self) -> tuple[StepRecord, ...]:
+        """Return the required checks that were skipped; of a group, all of them when not one was carried out."""
+        measured = {step.required for step in self.steps if step.required != REQUIRED and step.result != "skipped"}
+        return tuple(
+            step for step in self.steps if step.required and step.result == "skipped" and step.required not in measured
+        )
+
+    @property
+    def not_looked_at(self) -> tuple[StepRecord, ...]:
+        """Return the checks that nobody can say anything about: they were skipped, and not for want of a repair."""
+        return tuple(step for step in self.steps if step.not_looked_at)
+
+    @property
+    def _is_blind(self) -> bool:
+        checks = [step for step in self.steps if step.kind == "check"]
+        return bool(self.not_looked_at) and all(step.result == "skipped" for step in checks)
 
     def count(self, word: str) -> int:
         """Return how many steps ended so."""
@@ -78,18 +117,20 @@ class RunRecord:
     def summary(self) -> str:
         """Return the one line for cron."""
         counts = ", ".join(f"{self.count(word)} {word}" for word in _ORDER if self.count(word))
-        return f"{self.runbook}: {self.verdict} ({counts or 'no steps'}) on {self.context} in {self.seconds:.1f} s"
+        unseen = f"; not looked at: {', '.join(step.id for step in self.not_looked_at)}" if self.not_looked_at else ""
+        head = f"{self.runbook}: {self.verdict} ({counts or 'no steps'})"
+        return f"{head} on {self.context} in {self.seconds:.1f} s{unseen}"
 
     @property
     def error(self) -> DifyopsError | None:
         """Return what the run means for the exit code.
 
-        The rule: a failed step 5; else an action or approval that nobody agreed to 8; else something inconclusive 3;
-        else 0. Warnings do not count.
+        The rule: a failed step 5; else an action or approval that nobody agreed to 8; else something inconclusive, or
+        a required check that was skipped, 3; else 0. Warnings and what was repaired do not count.
         """
         if self.state == INTERRUPTED:
             return Interrupted("Interrupted; what was done is on record.", hint=f"difyops runbook report {self.id}")
-        named = [step.title for step in self.steps if step.result == "fail"]
+        named = [step.title for step in self.steps if self.outcome(step) == "fail"]
         if named:
             return AnswerIsNo(f"{self.runbook}: {_listed(named)} failed.", hint=f"difyops runbook report {self.id}")
         refused = [step.title for step in self.steps if step.refused]
@@ -100,6 +141,17 @@ class RunRecord:
         open_ = [step.title for step in self.steps if step.result == "inconclusive"]
         if open_:
             return PartialFailure(f"{self.runbook}: {_listed(open_)} could not be measured.")
+        return self._unproved()
+
+    def _unproved(self) -> DifyopsError | None:
+        """Return why a run in which nothing failed says nothing all the same."""
+        titles = [step.title for step in self.missing]
+        if titles:
+            text = f"{self.runbook}: {_listed(titles)} {'was' if len(titles) == 1 else 'were'} not looked at."
+            why = "; ".join(dict.fromkeys(step.text for step in self.missing))
+            return PartialFailure(text, hint=f"{why}. Its inputs: difyops runbook show {self.runbook}")
+        if self._is_blind:
+            return PartialFailure(f"{self.runbook}: not one check was carried out.")
         return None
 
 
@@ -122,7 +174,8 @@ def step_data(step: StepRecord) -> dict[str, object]:
         "text": step.text, "values": values, "excerpt": step.excerpt, "hint": step.hint,
         "started_at": step.started_at.isoformat() if step.started_at else None, "seconds": round(step.seconds, 4),
         "tries": step.tries, "done": step.done, "refused": step.refused, "undo": step.undo,
-        "undo_step": dict(step.undo_step) if step.undo_step else None,
+        "undo_step": dict(step.undo_step) if step.undo_step else None, "required": step.required,
+        "verifies": list(step.verifies), "not_looked_at": step.not_looked_at,
     }  # fmt: skip
 
 
@@ -146,4 +199,7 @@ def step_of(data: Mapping[str, Any]) -> StepRecord:
         refused=bool(data.get("refused")),
         undo=data.get("undo"),
         undo_step=data.get("undo_step"),
+        required=str(data.get("required") or ""),
+        verifies=tuple(data.get("verifies") or ()),
+        not_looked_at=bool(data.get("not_looked_at")),
     )

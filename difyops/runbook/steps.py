@@ -14,14 +14,15 @@ from difyops.runbook.fields import Place, Reader
 from difyops.runbook.model import Input, Rule, Step
 from difyops.runbook.parameters import Mismatch, Parameter, named, seconds
 from difyops.runbook.parameters import read as read_value
+from difyops.runbook.record import REQUIRED
 from difyops.runbook.registry import Kind, Tool, close_names, tools
 from difyops.runbook.templates import has_names, is_name, names_in, whole_name
 
 _FIELDS = {
     "id", "title", "check", "action", "with", "when", "needs", "timeout", "retries", "every", "for", "across_runs",
-    "severity", "next",
+    "severity", "required", "verifies", "next",
 }  # fmt: skip
-_CHECKS_ONLY = ("for", "across_runs", "severity", "retries")
+_CHECKS_ONLY = ("for", "across_runs", "severity", "retries", "required", "verifies")
 _FITS = {
     "text": {"text", "number", "whole number", "choice", "duration"},
     "number": {"number", "duration", "text"},
@@ -67,6 +68,8 @@ def read_step(reader: Reader, place: Place, body: Any, inputs: Mapping[str, Inpu
         rule=_rule(reader, place, body),
         across_runs=reader.whole(place, body, "across_runs", 1, low=1, high=50),
         severity=severity,
+        required=_required(reader, place, body),
+        verifies=reader.texts(place, body, "verifies"),
         next=reader.text(place, body, "next") or None,
         line=reader.line(place),
     )
@@ -144,6 +147,18 @@ def _when(reader: Reader, place: Place, body: Mapping[str, Any], inputs: Mapping
         if path[0] == "inputs" and path[1] not in inputs:
             reader.add((*place, "when"), f"there is no input {path[1]!r}")
     return found
+
+
+def _required(reader: Reader, place: Place, body: Mapping[str, Any]) -> str:
+    value = body.get("required")
+    if value is None or value is False:
+        return ""
+    if value is True:
+        return REQUIRED
+    if isinstance(value, str) and re.fullmatch(r"[a-z][a-z0-9_-]*", value):
+        return value
+    reader.add((*place, "required"), "expected yes, or a word that the checks share of which one is enough")
+    return ""
 
 
 def _rule(reader: Reader, place: Place, body: Mapping[str, Any]) -> Rule:

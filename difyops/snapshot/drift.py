@@ -78,7 +78,7 @@ async def drift(instance: Instance, store: GitStore, selectors: Sequence[str], *
         if app.id not in now:
             return [AppDrift(id=app.id, name=app.name, kind="deleted", what="deleted on the instance")]
         if app_file(app.id, "app.json") not in manifest.files:
-            return [_new(app)]
+            return [_new(app)] if _is_new(app, manifest) else [_unread(app, manifest)]
         return await _drifts(instance, app, load_app(store, commit, manifest, app.id), manifest)
 
     found: list[AppDrift] = []
@@ -170,6 +170,23 @@ def _new(app: App) -> AppDrift:
     return AppDrift(
         id=app.id, name=app.name, kind="new", who=app.author, when=_when(app.created_at), what="not in the snapshot"
     )
+
+
+def _is_new(app: App, manifest: Manifest) -> bool:
+    """Say whether the snapshot knew nothing of an app, because there was nothing and not because it failed to look."""
+    failed = {str(item.get("id")) for item in manifest.failed}
+    return app.id not in failed and app.id not in manifest.apps and not _is_blind(manifest)
+
+
+def _is_blind(manifest: Manifest) -> bool:
+    return bool(manifest.failed) and not any(path.endswith("/app.json") for path in manifest.files)
+
+
+def _unread(app: App, manifest: Manifest) -> AppDrift:
+    what = "the snapshot could not read it then; there is nothing to compare with"
+    if _is_blind(manifest):
+        what = "the snapshot could read no app; there is nothing to compare with"
+    return AppDrift(id=app.id, name=app.name, kind="unreadable", what=what)
 
 
 def _when(seconds: object) -> str | None:

@@ -8,6 +8,7 @@ import pytest
 
 from difyops.emulator.providers import SECRET_FIELD, Credential
 from difyops.runbook.result import Fail, Inconclusive, Pass, Warn
+from difyops.snapshot.take import TakeOptions, take
 from tests.runbook.runbook_tools import Stage, carried, change_live, check, from_text
 
 
@@ -80,11 +81,16 @@ async def test_an_app_without_a_key_is_inconclusive(stage: Stage) -> None:
     assert isinstance(access, Warn)
 
 
-async def test_a_switched_off_app_fails_and_names_the_switch(stage: Stage) -> None:
+def switch_off(stage: Stage) -> None:
     state = stage.emulator.app_named("wf-echo")
     state.enable_api = False
     state.changed()
+
+
+async def test_a_switched_off_app_fails_and_names_the_switch(stage: Stage) -> None:
     async with stage.scene() as scene:
+        await take(await scene.instance(), scene.make_store(), TakeOptions())
+        switch_off(stage)
         answers = await check(scene, "app.answers", app="wf-echo", inputs={"text": "x"})
         access = await check(scene, "app.access", apps=["all"])
     assert isinstance(answers, Fail)
@@ -258,3 +264,29 @@ async def test_a_dry_run_runs_no_app_and_saves_no_credential(stage: Stage) -> No
         routes = stage.emulator.control.counts()["routes"]
     assert isinstance(routes, dict)
     assert not [route for route in routes if route.startswith(("PUT", "POST"))], routes
+
+
+async def test_an_api_that_is_off_on_purpose_is_no_failure(stage: Stage) -> None:
+    async with stage.scene() as scene:
+        switch_off(stage)
+        unknown = await check(scene, "app.access", apps=["all"])
+        excused = await check(scene, "app.access", apps=["all"], expected_off=["wf-echo"])
+        scene.audit("app.disable", stage.emulator.app_named("wf-echo").id)
+        told = await check(scene, "app.access", apps=["all"])
+        await take(await scene.instance(), scene.make_store(), TakeOptions())
+        kept = await check(scene, "app.access", apps=["all"])
+    assert isinstance(unknown, Warn), unknown
+    assert "no snapshot says whether it should be" in unknown.text
+    for found in (excused, told, kept):
+        assert "off on purpose: wf-echo" in found.text
+        assert found.word in ("pass", "warn"), found
+
+
+async def test_what_difyops_switched_off_after_the_snapshot_is_told_with_who_and_when(stage: Stage) -> None:
+    async with stage.scene() as scene:
+        await take(await scene.instance(), scene.make_store(), TakeOptions())
+        switch_off(stage)
+        scene.audit("app.disable", stage.emulator.app_named("wf-echo").id)
+        found = await check(scene, "app.access", apps=["all"])
+    assert isinstance(found, Fail), found
+    assert "switched by runbook at 20" in found.text

@@ -202,7 +202,9 @@ ECHO = {"app": "wf-echo", "inputs": {"text": "hello"}}
 ROOM = {"path": "/", "min_free_percent": 0}
 TABLE: dict[str, Four] = {
     "app.access": Four(
-        given(apps=["all"]), after(api_off, apps=["all"]), failing_calls(apps=["wf-echo"]), slow_calls(apps=["wf-echo"])
+        given(apps=["all"]), after(api_off, apps=["all"]), failing_calls(apps=["wf-echo"]),
+        slow_calls(apps=["wf-echo"]),
+        snapshot=True,
     ),
     "app.answers": Four(
         given(**ECHO), given(**ECHO, expect=["GOODBYE"]), given(app="no-such-app"), slow_calls(**ECHO)

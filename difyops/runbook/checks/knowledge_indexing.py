@@ -7,6 +7,7 @@ from typing import Any
 
 from difyops.api import pages
 from difyops.api.instance import Instance
+from difyops.clock import MAY_DIFFER
 from difyops.runbook.datasets import datasets_named
 from difyops.runbook.parameters import Duration
 from difyops.runbook.result import Fail, Pass, Result, Value, Warn
@@ -27,7 +28,7 @@ async def check(
 
     A document in error fails; so does one that is neither ready nor in error ``max_age`` after it was made: a stale
     flag in Redis or a queue nobody consumes holds indexing up without any error. Younger ones are being worked on.
-    ``most`` documents are read; more make a warning that says so.
+    One that was made in the future counts as late. ``most`` documents are read; more make a warning that says so.
     """
     instance = await scene.instance()
     chosen = await datasets_named(instance, datasets)
@@ -47,7 +48,9 @@ async def check(
             elif status not in _DONE:
                 age = now - float(row.get("created_at") or now)
                 working += 1
-                if age > max_age:
+                if age < -MAY_DIFFER:
+                    late.append(f"{label}: {status}, and made {-age / 60:.0f} min from now")
+                elif age > max_age:
                     late.append(f"{label}: {status} for {age / 60:.0f} min")
     values = (
         Value(name="errors", value=len(errors), unit="documents", fail=max_errors),

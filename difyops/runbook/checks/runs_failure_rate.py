@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 from difyops.api.model import App
 from difyops.api.runs import CUT_OFF, DEAD, DEAD_AFTER, FAILED, PARTIAL, RUNNING, STOPPED, SUCCEEDED, Window
 from difyops.runbook.parameters import Duration
-from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
+from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Skipped, Value, Warn
 from difyops.runbook.scene import Scene
 from difyops.runbook.traffic import traffic
+
+_MOST_NAMED = 8
 
 
 async def check(
@@ -19,25 +24,33 @@ async def check(
     warn_percent: float | None = None,
     min_runs: int = 20,
     dead_after: Duration = DEAD_AFTER,
+    besides: list[str] | None = None,
+    few: Literal["inconclusive", "skip"] = "inconclusive",
 ) -> Result:
     """Hold the share of failed runs of each app to a limit; API, webhook and scheduled runs, not the debugger's.
 
     A run that says running for longer than ``dead_after`` counts as failed: nobody will ever end it. Stopped runs and
     answers that their reader left count as neither. An app with fewer than ``min_runs`` ended runs is not judged; when
-    that is all of them, the check is inconclusive. ``window``: 1h, 7d, today, yesterday (the account's time zone).
+    that is all of them, the check is inconclusive, or with ``few: skip`` skipped: a quiet day is no fault. ``besides``
+    are apps that are left out. ``window``: 1h, 7d, today, yesterday (the account's time zone).
     """
-    seen = await traffic(scene, apps, window, dead_after=dead_after)
+    left_out = {app.id for app in await scene.chosen(besides)} if besides else set()
+    chosen = [app.id for app in await scene.chosen(apps) if app.id not in left_out]
+    if not chosen:
+        return Skipped(text=f"there is no app besides {', '.join(besides or ())}")
+    seen = await traffic(scene, chosen, window, dead_after=dead_after)
     judged = [(app, item) for app, item in seen.windows if _counted(item) >= min_runs]
     total = sum(_counted(item) for _, item in seen.windows)
     if not judged:
         running = sum(item.count(RUNNING) for _, item in seen.windows)
         said = f"{total} ended runs in {window}, at least {min_runs} per app are needed ({running} running)"
-        return Inconclusive(text=said + seen.unread_text, values=(Value(name="runs", value=total, unit="runs"),))
+        nothing: type[Result] = Skipped if few == "skip" and not seen.unread else Inconclusive
+        return nothing(text=said + seen.unread_text, values=(Value(name="runs", value=total, unit="runs"),))
     app, worst = max(judged, key=lambda pair: _percent(pair[1]))
     values = _values(worst, max_percent, warn_percent)
     percent = _percent(worst)
-    bad = sum(_percent(item) > max_percent for _, item in judged)
-    text = _text(app, worst, window, len(judged), bad) + seen.unread_text
+    over = sorted((pair for pair in judged if _percent(pair[1]) > max_percent), key=lambda pair: -_percent(pair[1]))
+    text = _text(app, worst, window, len(judged), over) + seen.unread_text
     if percent > max_percent:
         return Fail(text=text, values=values, excerpt=_why(worst), hint=f"difyops app show {app.name!r}")
     if seen.unread:
@@ -70,10 +83,13 @@ def _values(window: Window, limit: float, warn: float | None) -> tuple[Value, ..
     )
 
 
-def _text(app: App, window: Window, length: str, judged: int, bad: int) -> str:
+def _text(app: App, window: Window, length: str, judged: int, over: Sequence[tuple[App, Window]]) -> str:
+    """Say what the worst app did, and name every app above the limit: nobody may read several where it is one."""
     said = f"{app.name}: {_percent(window):g} % of {_counted(window)} runs failed in {length}"
     if judged > 1:
-        said += f" (the worst of {judged} apps; {bad} above the limit)"
+        named = ", ".join(f"{item.name} ({_percent(seen):g} %)" for item, seen in over[:_MOST_NAMED])
+        more = f" and {len(over) - _MOST_NAMED} more" if len(over) > _MOST_NAMED else ""
+        said += f"; above the limit, of {judged} apps: {named or 'none'}{more}"
     return said if window.complete else said + "; only the newest 20000 were read"
 
 

@@ -10,6 +10,7 @@ from difyops.runbook.rotations import policy, workbench
 from difyops.runbook.scene import Scene
 
 _DAY = 86400.0
+_CLOCKS = "Compare the clocks of this machine and of the server: difyops doctor."
 
 
 async def check(
@@ -24,7 +25,8 @@ async def check(
 
     The age counts from the last rotation by difyops, else from the day that the server keeps: it does so for service
     keys and not for credentials and variables, whose age is unknown until their first rotation; unknown is no failure.
-    More than ``max_in_clear`` secrets that stand in apps in clear are a warning. Secrets are named, never shown.
+    One that is dated in the future fails: a clock is wrong, and its age with it. More than ``max_in_clear`` secrets
+    that stand in apps in clear are a warning. Secrets are named, never shown.
     """
     bench = await workbench(scene)
     found = await take_inventory(bench, Reading(bench.instance), policy(scene))
@@ -34,6 +36,9 @@ async def check(
     oldest = (known[0].age or 0.0) if known else 0.0
     values = _values(found, chosen, len(known), len(old), (oldest, warn_age, max_age))
     text = f"{len(old)} of {len(chosen)} secrets are over their age, of {len(chosen) - len(known)} it is not known"
+    if ahead := [item for item in known if item.is_ahead]:
+        said = f"{len(ahead)} secrets are dated in the future; first: {_label(ahead[-1])}"
+        return Fail(text=said, values=values, excerpt="; ".join(_label(item) for item in ahead[:12]), hint=_CLOCKS)
     if old:
         hint = "difyops secret rotate, or secret.rotate in a runbook"
         excerpt = "; ".join(_label(item) for item in old[:12])

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from difyops.clock import MAY_DIFFER
 from difyops.git_store import GitStore
 from difyops.runbook.parameters import Duration
-from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
+from difyops.runbook.result import Fail, Pass, Result, Value
 from difyops.runbook.scene import Scene
 from difyops.runbook.threads import apart
 from difyops.snapshot.check import verify
 from difyops.snapshot.history import checked_at
 from difyops.snapshot.layout import Manifest, read_manifest
 
-_AHEAD = 300.0  # seconds that two machines' clocks may differ
 _MOST = 200  # snapshots that are looked through for the last complete one
 
 
 async def check(scene: Scene, *, max_age: Duration = 93600.0, verified: bool = False) -> Result:
     """Hold the time since the instance was last read into the store to ``max_age`` (26 h); a partial one fails.
 
+    A look that lies in the future fails, too: a clock was or is wrong, and no age that follows from it means anything.
     A day on which nothing changed makes no new commit, but it was looked at, and that counts. One of selected apps,
     taken before they were changed, does not make an older complete one stale or fresh. ``verified: true`` also hashes
     the newest snapshot again. No snapshot at all is a failure.
@@ -48,9 +49,11 @@ def _looked(scene: Scene, max_age: float, *, verified: bool) -> Result:
         Value(name="apps", value=len(manifest.apps), unit="apps"),
         Value(name="complete", value=True),
     )
-    if age < -_AHEAD:
+    if age < -MAY_DIFFER:
         text = f"the last look at {scene.context_name} was {-age / 3600:.1f} h from now; look at the clocks"
-        return Inconclusive(text=text, values=values)
+        return Fail(
+            text=text, values=values, hint="Set the clock of this machine, and of the one that wrote it, right."
+        )
     if age > max_age:
         text = f"the last look at {scene.context_name} was {age / 3600:.1f} h ago"
         return Fail(text=text, values=values, hint="difyops snapshot create")
