@@ -45,8 +45,9 @@ async def test_the_failure_rate_counts_dead_runs_and_wants_enough_of_them(stage:
 
 async def test_latency_is_held_to_limits_and_to_the_window_before(stage: Stage) -> None:
     for number in range(20):
-        add_run(stage, "wf-echo", ago=4000 + number, seconds=1.0)
-        add_run(stage, "wf-echo", ago=100 + number, seconds=3.0)
+        add_run(stage, "wf-echo", ago=4020 - number, seconds=1.0)
+    for number in range(20):
+        add_run(stage, "wf-echo", ago=120 - number, seconds=3.0)
     async with stage.scene() as scene:
         assert isinstance(await check(scene, "runs.latency", app="wf-echo", max_p95="5s"), Pass)
         slow = await check(scene, "runs.latency", app="wf-echo", max_p95="2s")

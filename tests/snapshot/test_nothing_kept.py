@@ -1,4 +1,4 @@
-"""A snapshot or a store that is not there is a matter of usage (2); a baseline that could not be read judges nothing."""
+"""A snapshot or a store that is not there is usage (2); a baseline that could not be read judges nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ NAMED = [
 
 
 @pytest.mark.parametrize("words", NAMED, ids=lambda words: " ".join(words[:2]))
-def test_an_unknown_snapshot_or_store_is_usage(cli: Cli, connected: str, own_place: Path, words: tuple[str, ...]) -> None:
+def test_an_unknown_snapshot_or_store_is_usage(
+    cli: Cli, connected: str, own_place: Path, words: tuple[str, ...]
+) -> None:
     nowhere = cli(*words, "--store", str(own_place / "nowhere"))
     assert nowhere.code == 2, nowhere.text
     assert cli("snapshot", "create", "wf-echo", "--yes").code == 0
