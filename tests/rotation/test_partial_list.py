@@ -13,7 +13,7 @@ from tests.runbook.runbook_tools import check, staged
 def test_the_list_of_a_normal_member_is_partial(cli: Cli, emulator: Emulator, connected: str) -> None:
     emulator.account("owner").role = "normal"
     ran = cli("secret", "list", "-o", "json")
-    assert ran.code == 3, ran.text
+    assert ran.code == 3, ran.err
     assert ran.json["error"]["code"] == "partial"
     assert ran.json["warnings"]
 

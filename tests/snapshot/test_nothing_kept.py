@@ -22,10 +22,10 @@ def test_an_unknown_snapshot_or_store_is_usage(
     cli: Cli, connected: str, own_place: Path, words: tuple[str, ...]
 ) -> None:
     nowhere = cli(*words, "--store", str(own_place / "nowhere"))
-    assert nowhere.code == 2, nowhere.text
+    assert nowhere.code == 2, nowhere.err
     assert cli("snapshot", "create", "wf-echo", "--yes").code == 0
     unknown = cli(*words)
-    assert unknown.code == 2, unknown.text
+    assert unknown.code == 2, unknown.err
 
 
 def test_a_drift_from_a_snapshot_that_could_read_nothing_is_partial(
@@ -33,8 +33,8 @@ def test_a_drift_from_a_snapshot_that_could_read_nothing_is_partial(
 ) -> None:
     emulator.control.fail(path="/console/api/apps/[^/]+", times=10_000, how="status:500")
     taken = cli("snapshot", "create", "--yes")
-    assert taken.code == 3, taken.text
+    assert taken.code == 3, taken.err
     emulator.control.clear_failures()
     ran = cli("snapshot", "drift", "-o", "json")
-    assert ran.code == 3, ran.text
+    assert ran.code == 3, ran.err
     assert {row["kind"] for row in ran.json["data"]["apps"]} == {"unreadable"}
