@@ -31,6 +31,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "broadcast": ("difyops.cli.broadcast", "One question, many agents, in the time of the slowest."),
     "runbook": ("difyops.cli.runbook", "Runbooks that run: checks and actions for on-call, cron and CI."),
     "history": ("difyops.cli.history", "Runs and node executions, kept here: complete, polite, sampled."),
+    "perf": ("difyops.cli.perf", "What is slow, what changed, what it would bring."),
     "emulator": ("difyops.cli.emulator", "A small Dify-compatible instance on this machine."),
 }
 

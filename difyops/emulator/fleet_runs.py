@@ -146,11 +146,14 @@ class _Plan:
     def _search(self, rows: list[NodeRun], rng: random.Random, at: float) -> float:
         retries = rng.random() < self.past.retrying
         began = at
+        failed = None
         if retries:
             at += 0.4
-            self._row(rows, rng, "search", began, at, status="retry", error="503 Service Unavailable")
+            failed = self._row(rows, rng, "search", began, at, status="retry", error="503 Service Unavailable")
         end = at + self._time(rng, "search")
-        self._row(rows, rng, "search", began, end, index=len(rows) if retries else None)
+        final = self._row(rows, rng, "search", began, end, index=len(rows) if retries else None)
+        if failed is not None:
+            failed.id = f"{final.id}:retry:1"
         return end
 
     def _each(self, rows: list[NodeRun], rng: random.Random, at: float) -> float:
@@ -186,7 +189,7 @@ class _Plan:
         tokens = rng.randint(20, 200) if kind == "llm" and status == "succeeded" else 0
         node_id = str(uuid.UUID(int=rng.getrandbits(128), version=4))
         row = NodeRun(
-            id=f"{node_id}:retry:1" if status == "retry" else node_id, index=index or len(rows) + 1, node_id=name,
+            id=node_id, index=index or len(rows) + 1, node_id=name,
             node_type=kind, title=name.title(), created_at=int(self.moment + at), started=at, status=status,
             error=error, elapsed_time=round(end - at, 6), finished_at=int(self.moment + end),
         )  # fmt: skip

@@ -25,7 +25,7 @@ TRUNK = {
     "statistics",
     "history",
 }
-ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "doctor"}
+ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "doctor", "perf"}
 CONDUCTORS = {"runbook", "doctor"}  # one runs the other rooms, one looks at their state
 MAY = (
     dict.fromkeys(GROUND | {"emulator"}, GROUND)

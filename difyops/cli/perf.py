@@ -1,0 +1,176 @@
+"""``difyops perf``: what is slow, what changed, what it would bring. Reads the history only; parse, call, return."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from difyops.cli.door import command, group, seconds
+from difyops.cli.history import context_name, open_history
+from difyops.cli.session import Session
+from difyops.errors import UsageError
+from difyops.outcome import Outcome
+
+if TYPE_CHECKING:
+    from difyops.history.store import History
+    from difyops.perf.facts import Scope
+
+noun = group("What is slow, what changed, what it would bring: from the history, with n and intervals.")
+
+AppName = Annotated[str, typer.Argument(metavar="APP", help="App id or exact name, as in history status.")]
+Since = Annotated[str, typer.Option("--since", metavar="TIME", help="How far back.")]
+Version = Annotated[str | None, typer.Option("--version", help="Only runs of this version (its beginning is enough).")]
+
+
+@command(noun, "summary")
+def summary(session: Session, app: AppName, since: Since = "7d", version: Version = None) -> Outcome:
+    """Runs, success, percentiles, tokens, cost, time that no node accounts for; against the period before."""
+    from difyops.perf.summary import summarise
+    from difyops.render import perf as views
+
+    with open_history(session) as history:
+        return views.summary(summarise(history, scope_of(session, history, app, since, version)))
+
+
+@command(noun, "nodes")
+def nodes(session: Session, app: AppName, since: Since = "7d", version: Version = None) -> Outcome:
+    """Every node: percentiles, failures, share of the critical path, drag, tail, part of the spread."""
+    from difyops.perf.nodes import profile
+    from difyops.render import perf as views
+
+    with open_history(session) as history:
+        return views.nodes(profile(history, scope_of(session, history, app, since, version)))
+
+
+@command(noun, "bottlenecks")
+def bottlenecks(
+    session: Session,
+    app: AppName,
+    since: Since = "7d",
+    version: Version = None,
+    most: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many.")] = 3,
+) -> Outcome:
+    """The nodes without which a run would be shortest."""
+    from difyops.perf.nodes import bottlenecks as find
+    from difyops.perf.nodes import profile
+    from difyops.render import perf as views
+
+    with open_history(session) as history:
+        found = profile(history, scope_of(session, history, app, since, version))
+        return views.bottlenecks(found, find(found, most=most))
+
+
+@command(noun, "path")
+def path(
+    session: Session, run: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, or its beginning.")]
+) -> Outcome:
+    """The waterfall of one run, its critical path and what nobody accounts for."""
+    from difyops.perf.path import path_of
+    from difyops.render import perf as views
+
+    with open_history(session) as history:
+        return views.path(*path_of(history, context_name(session), run))
+
+
+@command(noun, "whatif")
+def whatif(
+    session: Session,
+    app: AppName,
+    node: Annotated[str, typer.Option("--node", help="Id or title of the node.")],
+    factor: Annotated[float, typer.Option("--factor", min=0, help="Its time times this; 0.5 is twice as fast.")] = 0.5,
+    since: Since = "7d",
+    version: Version = None,
+) -> Outcome:
+    """What runs would take if one node were faster, or slower."""
+    from difyops.perf.whatif import whatif as compute
+    from difyops.render import perf as views
+
+    with open_history(session) as history:
+        scope = scope_of(session, history, app, since, version)
+        return views.whatif(compute(history, scope, node=node, factor=factor))
+
+
+@command(noun, "trend")
+def trend(session: Session, app: AppName, since: Since = "14d") -> Outcome:
+    """Run times over time, where they changed, and what was published, switched or rotated shortly before."""
+    from difyops.perf.trend import trend as look
+    from difyops.render import perf as views
+
+    with open_history(session) as history:
+        return views.trend(look(history, scope_of(session, history, app, since), session.ledger))
+
+
+@command(noun, "compare")
+def compare(
+    session: Session,
+    app: AppName,
+    first: Annotated[
+        str | None, typer.Argument(metavar="[FIRST]", help="A version, or a period FROM..TO (ISO dates).")
+    ] = None,
+    second: Annotated[str | None, typer.Argument(metavar="[SECOND]", help="The same; default: the newest two.")] = None,
+    since: Since = "30d",
+    alpha: Annotated[float, typer.Option("--alpha", min=1e-9, max=0.5, help="How sure: p must be below.")] = 0.01,
+) -> Outcome:
+    """Two versions or periods: slower, faster, or no evidence. Exit 5 for a proven regression."""
+    from difyops.perf.compare import compare as judge
+    from difyops.render import perf as views
+
+    if (first is None) != (second is None):
+        raise UsageError("compare takes two versions or periods, or none for the newest two versions.")
+    with open_history(session) as history:
+        scope = scope_of(session, history, app, since)
+        sides = [_side(history, scope, text) for text in (first, second) if text] or _newest_two(history, scope)
+        (one, label), (two, other) = sides
+        return views.compared(judge(history, one, two, (label, other), alpha=alpha))
+
+
+def scope_of(session: Session, history: History, app: str, since: str, version: str | None = None) -> Scope:
+    """Return the runs that the options mean, up to now."""
+    from difyops.clock import SystemClock
+    from difyops.perf.facts import Scope, find_app
+
+    context = context_name(session)
+    app_id, name = find_app(history, context, app)
+    now = SystemClock().now().timestamp()
+    scope = Scope(context=context, app=app_id, name=name, since=now - seconds(since), until=now)
+    return scope if version is None else _side(history, scope, version)[0]
+
+
+def _side(history: History, scope: Scope, text: str) -> tuple[Scope, str]:
+    if ".." in text:
+        start, _, end = text.partition("..")
+        return replace(scope, since=_moment(start), until=_moment(end) if end else scope.until), text
+    found = [version for version in _versions(history, scope) if version.startswith(text)]
+    if len(found) != 1:
+        listed = ", ".join(_versions(history, scope)[-8:]) or "none"
+        many = "several versions" if found else "no version"
+        raise UsageError(f"{text!r} means {many} of {scope.name} in this time.", hint=f"There are: {listed}.")
+    return replace(scope, version=found[0]), found[0]
+
+
+def _newest_two(history: History, scope: Scope) -> list[tuple[Scope, str]]:
+    found = _versions(history, scope)
+    if len(found) < 2:
+        raise UsageError(
+            f"{scope.name} ran {len(found)} versions in this time; two are wanted.",
+            hint="Name periods: FROM..TO FROM..TO",
+        )
+    return [(replace(scope, version=version), version) for version in found[-2:]]
+
+
+def _versions(history: History, scope: Scope) -> list[str]:
+    from difyops.perf.facts import runs
+    from difyops.perf.trend import publications
+
+    return [item.version for item in publications(runs(history, scope))]
+
+
+def _moment(text: str) -> float:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} is not a time.", hint="Example: 2026-11-01..2026-11-08T12:00Z") from error
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,175 @@
+"""``perf summary``: how often, how long, how well, what it cost; by source, and against the period before."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+
+from difyops.clock import from_unix
+from difyops.history.store import History
+from difyops.perf.facts import ENDED, TIMED, Read, RunFact, Scope, runs, sampled, shapes
+from difyops.perf.timeline import plan, timeline
+from difyops.statistics import (
+    Drawn,
+    Estimate,
+    Interval,
+    Quantile,
+    estimate_total,
+    quantiles,
+    weighted_quantile,
+    wilson,
+)
+
+SHARES = (0.5, 0.9, 0.95, 0.99)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """``hits`` among ``n`` with Wilson's interval; ``share`` is ``None`` of nothing."""
+
+    hits: int
+    n: int
+    share: float | None
+    interval: Interval | None
+
+    @classmethod
+    def of(cls, hits: int, n: int) -> Rate:
+        """Make a rate."""
+        return cls(hits=hits, n=n, share=hits / n if n else None, interval=wilson(hits, n))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """The runs between two moments; times in seconds. Stopped and unfinished runs are in no time and no rate."""
+
+    since: datetime
+    until: datetime
+    runs: int
+    statuses: dict[str, int]
+    success: Rate
+    retried: Rate
+    minimum: float | None
+    average: float | None
+    maximum: float | None
+    percentiles: tuple[Quantile, ...]
+    tokens: int
+    tokens_average: float | None
+
+    def at(self, share: float) -> Quantile:
+        """Return the percentile at ``share``."""
+        return next(item for item in self.percentiles if item.share == share)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """One app in one period, by source, and the period before. Node figures come from ``read`` sampled runs.
+
+    ``cost`` is the server's own price, estimated from the sample by tokens. ``repeats`` is the share of model calls of
+    which the input had been seen before: what a cache could have answered (Dify has none, so there are no hits).
+    """
+
+    app: str
+    name: str
+    period: Period
+    before: Period
+    sources: dict[str, Period]
+    read: int
+    unattributed: Quantile
+    cost: Estimate | None
+    currency: str
+    priced: bool
+    repeats: Rate
+    waiting: int
+
+
+def summarise(history: History, scope: Scope) -> Summary:
+    """Summarise the runs of a scope."""
+    found = runs(history, scope)
+    length = scope.until - scope.since
+    earlier = replace(scope, since=scope.since - length, until=scope.since)
+    by_source = {source: [run for run in found if run.source == source] for source in sorted({r.source for r in found})}
+    read = sampled(history, scope)
+    cost, currency, priced = _cost(found, read)
+    return Summary(
+        app=scope.app, name=scope.name, period=period(found, scope.since, scope.until),
+        before=period(runs(history, earlier), earlier.since, earlier.until),
+        sources={source: period(rows, scope.since, scope.until) for source, rows in by_source.items()},
+        read=len(read), unattributed=unattributed(history, scope, read), cost=cost, currency=currency, priced=priced,
+        repeats=_repeats(read), waiting=sum(run.status not in ENDED for run in found),
+    )  # fmt: skip
+
+
+def period(found: Sequence[RunFact], since: float, until: float) -> Period:
+    """Summarise runs."""
+    timed = [run for run in found if run.status in TIMED]
+    times = [run.elapsed for run in timed if run.elapsed is not None]
+    good = sum(run.status != "failed" for run in timed)
+    tokens = sum(run.tokens for run in found)
+    return Period(
+        since=_moment(since), until=_moment(until), runs=len(found),
+        statuses=dict(sorted(Counter(run.status for run in found).items())),
+        success=Rate.of(good, len(timed)), retried=Rate.of(sum(run.exceptions > 0 for run in timed), len(timed)),
+        minimum=min(times, default=None), average=math.fsum(times) / len(times) if times else None,
+        maximum=max(times, default=None), percentiles=tuple(quantiles(times, SHARES)), tokens=tokens,
+        tokens_average=tokens / len(found) if found else None,
+    )  # fmt: skip
+
+
+def unattributed(history: History, scope: Scope, read: Sequence[Read]) -> Quantile:
+    """Return the median share of a run's time that no node accounts for."""
+    graphs = shapes(history, scope)
+    pairs = []
+    for item in read:
+        if item.nodes and item.run.status in TIMED:
+            line = timeline(plan(item.run, item.nodes, graphs.get(item.run.version)))
+            if line.total > 0:
+                pairs.append((line.unattributed / line.total, 1 / item.chance))
+    return weighted_quantile(pairs, 0.5)
+
+
+def price_of(read: Read) -> Decimal | None:
+    """Return what the nodes of a run cost: leaves only, failed attempts not; ``None`` when no node has a price."""
+    containers = {row.container for row in read.nodes if row.container}
+    found = [_decimal(row.price) for row in read.nodes if not row.attempt and row.node not in containers]
+    known = [price for price in found if price is not None]
+    return sum(known, Decimal(0)) if known else None
+
+
+def _cost(found: Sequence[RunFact], read: Sequence[Read]) -> tuple[Estimate | None, str, bool]:
+    currencies = {row.currency for item in read for row in item.nodes if row.currency}
+    prices = [(item, price_of(item)) for item in read]
+    ended = [run for run in found if run.status in ENDED]
+    if not any(price for _, price in prices) or len(currencies) != 1:
+        return None, ", ".join(sorted(currencies)), False  # unpriced, or of several currencies: never mixed
+    drawn = [Drawn(value=float(price or 0), size=item.run.tokens, chance=item.chance) for item, price in prices]
+    size = float(sum(run.tokens for run in ended))
+    return estimate_total(drawn, size_of_all=size, count_of_all=len(ended)), next(iter(currencies)), True
+
+
+def _repeats(read: Sequence[Read]) -> Rate:
+    seen: set[tuple[str, str]] = set()
+    hits = n = 0
+    for item in sorted(read, key=lambda item: item.run.started):
+        for row in item.nodes:
+            if row.type == "llm" and row.input_hash and not row.attempt:
+                n += 1
+                hits += (row.node, row.input_hash) in seen
+                seen.add((row.node, row.input_hash))
+    return Rate.of(hits, n)
+
+
+def _decimal(text: str) -> Decimal | None:
+    try:
+        return Decimal(text) if text else None
+    except InvalidOperation:
+        return None
+
+
+def _moment(seconds: float) -> datetime:
+    found = from_unix(seconds)
+    assert found is not None  # noqa: S101  (only None gives None)
+    return found

@@ -1,0 +1,218 @@
+"""``perf trend``: run times over time, where they changed, and what was done shortly before.
+
+Change points are those of the medians of equal stretches (E-divisive). The moment is then narrowed down among the runs
+around it, and matched with the last thing before it that could be the cause: a version that was published (its name is
+its time), or a line of our own audit log about this app or about the whole instance.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from difyops.clock import from_unix
+from difyops.history.store import History
+from difyops.ledger import AuditEntry, Ledger
+from difyops.perf.facts import TIMED, RunFact, Scope, runs
+from difyops.statistics import ChangePoint, Quantile, change_points, quantiles
+
+_STRETCHES = (300, 900, 3600, 6 * 3600, 86400)
+_MOST_BUCKETS = 120
+_LOOK_BACK = 24 * 3600.0
+_RELATED = ("snapshot.", "app.", "trigger.", "provider.", "rotation.", "release.", "secret.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """The runs of one stretch of time; p95 only where there are enough."""
+
+    at: datetime
+    n: int
+    failed: int
+    p50: float | None
+    p95: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """What was done before a change: ``seconds`` before it, by whom if known. Near in time; no more is claimed."""
+
+    what: str
+    subject: str
+    by: str
+    at: datetime
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Run times changed at ``at``: medians of the stretches before and after, with p95 where there are enough."""
+
+    at: datetime
+    n_before: int
+    n_after: int
+    before: Quantile
+    after: Quantile
+    p95_before: Quantile
+    p95_after: Quantile
+    p: float
+    cause: Cause | None
+
+    @property
+    def ratio(self) -> float | None:
+        """Return the median after over the median before."""
+        if not self.before.value or self.after.value is None:
+            return None
+        return self.after.value / self.before.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """A version that runs were of, when it was published, and its first run here."""
+
+    version: str
+    at: datetime
+    first_run: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trend:
+    """The series of an app and its changes. ``seconds`` is the length of a bucket."""
+
+    app: str
+    name: str
+    seconds: float
+    buckets: tuple[Bucket, ...]
+    changes: tuple[Change, ...]
+    versions: tuple[Publication, ...]
+
+
+def trend(history: History, scope: Scope, ledger: Ledger | None, *, max_p: float = 0.001) -> Trend:
+    """Look for changes in the run times of a scope."""
+    timed = [run for run in runs(history, scope) if run.status in TIMED and run.elapsed is not None]
+    width = next((s for s in _STRETCHES if (scope.until - scope.since) / s <= _MOST_BUCKETS), _STRETCHES[-1])
+    groups = _groups(timed, scope.since, width)
+    medians = [statistics.median(run.elapsed or 0.0 for run in group) for _, group in groups]
+    points = change_points(medians, max_p=max_p, min_magnitude=0.05)
+    known = _Known(versions=publications(timed), lines=_audit(ledger, scope), blur=float(width))
+    edges = [0, *(point.index for point in points), len(groups)]
+    changes = []
+    for place, point in enumerate(points):
+        before = [run for _, group in groups[edges[place] : edges[place + 1]] for run in group]
+        after = [run for _, group in groups[edges[place + 1] : edges[place + 2]] for run in group]
+        near = [run for _, group in groups[max(0, point.index - 1) : point.index + 1] for run in group]
+        changes.append(_change(before, after, _moment_of(near), point, known))
+    return Trend(
+        app=scope.app, name=scope.name, seconds=float(width), buckets=tuple(_bucket(*group) for group in groups),
+        changes=tuple(changes), versions=tuple(known.versions),
+    )  # fmt: skip
+
+
+def _groups(timed: Sequence[RunFact], since: float, width: float) -> list[tuple[float, list[RunFact]]]:
+    found: dict[int, list[RunFact]] = {}
+    for run in timed:
+        found.setdefault(int((run.started - since) // width), []).append(run)
+    return [(since + number * width, group) for number, group in sorted(found.items())]
+
+
+def _bucket(at: float, group: Sequence[RunFact]) -> Bucket:
+    p50, p95 = quantiles([run.elapsed or 0.0 for run in group], (0.5, 0.95))
+    failed = sum(run.status == "failed" for run in group)
+    return Bucket(at=_date(at), n=len(group), failed=failed, p50=p50.value, p95=p95.value)
+
+
+def _moment_of(near: Sequence[RunFact]) -> float:
+    """Return the beginning of the first run after the change: the split that explains most of the spread of logs."""
+    logs = [math.log(max(1e-6, run.elapsed or 0.0)) for run in near]
+    total, n, left = math.fsum(logs), len(logs), 0.0
+    best, place = -1.0, 0
+    for number in range(1, n):
+        left += logs[number - 1]
+        between = (left / number - (total - left) / (n - number)) ** 2 * number * (n - number)
+        if between > best:
+            best, place = between, number
+    return near[place].started
+
+
+def _change(
+    before: Sequence[RunFact], after: Sequence[RunFact], at: float, point: ChangePoint, known: _Known
+) -> Change:  # fmt: skip
+    one = quantiles([run.elapsed or 0.0 for run in before], (0.5, 0.95))
+    two = quantiles([run.elapsed or 0.0 for run in after], (0.5, 0.95))
+    cause = _cause(at, known)
+    if cause is not None and cause.seconds < 0:  # it cannot have changed before: the moment is known to a stretch only
+        at, cause = cause.at.timestamp(), replace(cause, seconds=0.0)
+    return Change(
+        at=_date(at), n_before=len(before), n_after=len(after), before=one[0], after=two[0], p95_before=one[1],
+        p95_after=two[1], p=point.p, cause=cause,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What was done: versions that runs were of, lines of our audit log; ``blur`` is how exact a moment is."""
+
+    versions: Sequence[Publication]
+    lines: Sequence[AuditEntry]
+    blur: float
+
+
+def _cause(at: float, known: _Known) -> Cause | None:
+    """Return what was done nearest before the change; our own line about it where there is one within minutes."""
+    found = [
+        Cause(what="version", subject=item.version, by="", at=item.at, seconds=at - item.at.timestamp())
+        for item in known.versions
+    ] + [
+        Cause(what=line.action, subject=line.subject, by=line.actor, at=line.when, seconds=at - line.when.timestamp())
+        for line in known.lines
+    ]
+    near = [cause for cause in found if -known.blur <= cause.seconds <= _LOOK_BACK]
+    if not near:
+        return None
+    last = min(near, key=lambda cause: abs(cause.seconds))
+    same = [cause for cause in near if cause.by and abs(cause.seconds - last.seconds) < 300]
+    return min(same, key=lambda cause: abs(cause.seconds), default=last)
+
+
+def publications(found: Sequence[RunFact]) -> list[Publication]:
+    """Return the versions of runs in the order of their publication: a version's name is when it was published."""
+    first: dict[str, float] = {}
+    for run in found:
+        if run.version and run.version != "draft":
+            first[run.version] = min(run.started, first.get(run.version, run.started))
+    listed = [
+        Publication(version=version, at=_date(published(version) or started), first_run=_date(started))
+        for version, started in first.items()
+    ]
+    return sorted(listed, key=lambda item: item.at)
+
+
+def published(version: str) -> float | None:
+    """Return when a version was published (UTC), ``None`` when its name is no time."""
+    try:
+        return datetime.fromisoformat(version).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
+
+
+def _audit(ledger: Ledger | None, scope: Scope) -> list[AuditEntry]:
+    if ledger is None:
+        return []
+    lines = ledger.audit_trail(since=_date(scope.since - _LOOK_BACK), context=scope.context, limit=10_000)
+    own = (scope.app, scope.name)
+    return [
+        line
+        for line in lines
+        if line.action.startswith(_RELATED)
+        and (line.subject in own or not line.action.startswith(("snapshot.", "app.", "trigger.")))
+        and line.outcome in ("done", "found done")
+    ]
+
+
+def _date(seconds: float) -> datetime:
+    found = from_unix(seconds)
+    assert found is not None  # noqa: S101  (only None gives None)
+    return found

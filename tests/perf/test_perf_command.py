@@ -1,0 +1,65 @@
+"""``difyops perf`` as a pipe sees it."""
+
+from __future__ import annotations
+
+import pytest
+
+from difyops.emulator import Emulator
+from difyops.emulator.fleet_runs import Past, load_past
+from tests.conftest import Cli
+from tests.history.conftest import DAY, now
+
+
+@pytest.fixture
+def busy(emulator: Emulator, connected: str, cli: Cli) -> Emulator:
+    """An app whose second version is slower, synced."""
+    at = now()
+    plan = Past(count=160, since=at - 2 * DAY, until=at - 300, version="2026-01-01 00:00:00.000001",
+                changes=((at - DAY, "2026-01-02 00:00:00.000001", {"draft": 3.0}),))  # fmt: skip
+    load_past(emulator.instance, emulator.app_named("wf-echo"), plan)
+    assert cli("history", "sync", "wf-echo", "--nodes", "40%").code == 0
+    return emulator
+
+
+def test_every_report_in_every_format(cli: Cli, busy: Emulator) -> None:
+    reports = (
+        ("summary", "wf-echo"), ("nodes", "wf-echo"), ("bottlenecks", "wf-echo"), ("trend", "wf-echo"),
+        ("whatif", "wf-echo", "--node", "draft"),
+    )  # fmt: skip
+    for words in reports:
+        for form in ("table", "json", "markdown", "ndjson", "yaml", "name"):
+            found = cli("perf", *words, "-o", form)
+            assert found.code == 0, (words, form, found.err)
+            assert found.out
+            if form == "json":
+                assert found.json["kind"] == f"perf.{words[0]}"
+    run = cli("perf", "summary", "wf-echo", "-o", "json").json["data"]
+    assert run["period"]["runs"] == 160
+    assert "[" in cli("perf", "nodes", "wf-echo").out  # intervals
+
+
+def test_a_proven_regression_is_exit_5(cli: Cli, busy: Emulator) -> None:
+    found = cli("perf", "compare", "wf-echo", "-o", "json")
+    assert found.code == 5
+    assert found.json["data"]["verdict"] == "slower"
+    same = cli("perf", "compare", "wf-echo", "2026-01-02", "2026-01-01")
+    assert same.code == 0
+    assert "faster" in same.err
+
+
+def test_what_the_command_line_refuses(cli: Cli, busy: Emulator) -> None:
+    for words in (
+        ("summary", "no-such-app"), ("whatif", "wf-echo", "--node", "nope"), ("path", "ffffffff-nope"),
+        ("compare", "wf-echo", "2026-01-01"), ("compare", "wf-echo", "1999", "2026-01-01"),
+        ("compare", "wf-echo", "x..y", "2026-01-01"), ("summary", "wf-echo", "--version", "2026"),
+    ):  # fmt: skip
+        found = cli("perf", *words)
+        assert found.code == 2, (words, found)
+        assert "hint: " in found.err or "compare takes" in found.err
+
+
+def test_the_reports_make_no_call(cli: Cli, busy: Emulator) -> None:
+    busy.control.reset_counts()
+    for words in (("summary", "wf-echo"), ("nodes", "wf-echo"), ("trend", "wf-echo")):
+        assert cli("perf", *words).code == 0
+    assert busy.control.counts()["total"] == 0
