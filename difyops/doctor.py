@@ -206,16 +206,22 @@ def _plaintext(store: GitStore, commit: str) -> list[Check]:
 
 
 def _rollbacks(config: Config, context: str) -> Check:
-    from difyops.snapshot.journal import open_entries
+    from difyops.changes import Journal
+    from difyops.clock import SystemClock
+    from difyops.ledger import Ledger
+    from difyops.snapshot.first_journal import left_behind
 
     try:
-        entries = open_entries(config.state, context)
+        with Ledger.open(config.state / "ledger.sqlite3") as ledger:
+            journal = Journal(ledger=ledger, state=config.state, context=context, clock=SystemClock(), actor="")
+            names = [record.label for record in journal.open()]
+        whole, damaged = left_behind(config.state, context)
     except StoreError as error:
-        return Check(name="rollbacks", verdict=FAIL, found=error.message, hint=error.hint)
-    if not entries:
-        return Check(name="rollbacks", verdict=PASS, found="none was cut off")
-    names = ", ".join(entry.app_name for entry in entries)
-    return Check(name="rollbacks", verdict=FAIL, found=f"cut off: {names}", hint="difyops snapshot doctor")
+        return Check(name="changes", verdict=FAIL, found=error.message, hint=error.hint)
+    names += [path.stem for path in whole] + list(damaged)
+    if not names:
+        return Check(name="changes", verdict=PASS, found="none was cut off")
+    return Check(name="changes", verdict=FAIL, found=f"cut off: {', '.join(names)}", hint="difyops changes list")
 
 
 def _audit(config: Config) -> Check:

@@ -13,7 +13,7 @@ import typer
 from difyops.cli.door import command
 from difyops.cli.restoring import AllowMissing, SecretFrom, To, given_secrets, restore
 from difyops.cli.session import Session
-from difyops.errors import DifyopsError, Interrupted, PartialFailure, Refused, StoreError, TimedOut, UsageError
+from difyops.errors import DifyopsError, Interrupted, PartialFailure, TimedOut, UsageError
 from difyops.outcome import Outcome, Table
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from difyops.git_store import GitStore
     from difyops.snapshot.history import Kept
     from difyops.snapshot.plan import Plan
-    from difyops.snapshot.recover import CutOff
     from difyops.snapshot.rollback import RollbackOptions, RolledBack
     from difyops.snapshot.smoke import Smoke
 
@@ -50,9 +49,12 @@ def rollback(
     plan_id: Annotated[str | None, typer.Option("--plan", metavar="ID", help="Carry out exactly this plan.")] = None,
     with_name: Annotated[bool, typer.Option("--with-name", help="Bring name, description and icon back too.")] = False,
     message: Annotated[
-        str, typer.Option("--message", "-m", help="Comment of the published version (100 characters).")
+        str, typer.Option("--message", "-m", help="Comment of the published version (78 characters).")
     ] = "",
     allow_missing: AllowMissing = False,
+    no_wait_slot: Annotated[
+        bool, typer.Option("--no-wait-slot", help="Publish at once, though a schedule is due just now.")
+    ] = False,
 ) -> Outcome:
     """Go back to a snapshot: exact version, live secrets kept, proved by reading back, undone when the proof fails."""
     from difyops.snapshot.plan import PlanOptions
@@ -64,6 +66,7 @@ def rollback(
         allow_missing=allow_missing,
         comment=message,
         smoke=_smoke(smoke, expect),
+        wait_for_slots=not no_wait_slot,
     )
     try:
         return session.run(_rollback(session, app, to, options))
@@ -77,28 +80,33 @@ def doctor(
     finish: Annotated[bool, typer.Option("--finish", help="Bring cut-off rollbacks to their end.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Put the former state back.")] = False,
 ) -> Outcome:
-    """Tell which rollbacks were cut off and in what state the apps are; finish or undo them."""
-    from difyops.render import snapshot as views
+    """Tell which changes were cut off and in what state the apps are; finish or undo them (difyops changes)."""
+    from difyops.cli import changes
+    from difyops.render import changes as views
 
     if finish and undo:
         raise UsageError("--finish and --undo exclude each other.")
-    return views.cut_offs(session.run(_doctor(session, app, "finish" if finish else "undo" if undo else None)))
+    if finish or undo:
+        return views.told(session.run(changes.end(session, app, "finish" if finish else "undo")), title="ended")
+    return views.told(session.run(changes.told(session, app)))
 
 
 def _with_state(session: Session, error: Interrupted | TimedOut) -> DifyopsError:
-    """Return the error with what it left behind: a rollback that was cut off in the middle."""
-    from difyops.snapshot.journal import survey
-
+    """Return the error with what it left behind: a change that was cut off in the middle."""
     context = session.config.context(session.one_context()).name
-    entries, _ = survey(session.config.state, context)
-    for entry in entries:
-        session.audit("snapshot.rollback", entry.app_id, context, outcome="cut off", phase=entry.phase)
-    if not entries:
+    from difyops.changes import Journal
+    from difyops.clock import SystemClock
+
+    journal = Journal(ledger=session.ledger, state=session.config.state, context=context, clock=SystemClock(), actor="")
+    records = journal.open()
+    for record in records:
+        journal.audit(record, record.kind, "cut off", {"phase": record.phase})
+    if not records:
         return error
-    names = ", ".join(repr(entry.app_name) for entry in entries)
+    names = ", ".join(repr(record.label) for record in records)
     return type(error)(
-        f"{error.message} The rollback of {names} was cut off ({entries[0].phase}).",
-        hint="difyops snapshot doctor tells the state and offers --finish or --undo.",
+        f"{error.message} The rollback of {names} was cut off ({records[0].phase}).",
+        hint=f"difyops changes show {records[0].id} tells the state; difyops changes finish or undo ends it.",
     )
 
 
@@ -188,23 +196,11 @@ async def _one(
 ) -> RolledBack:
     from dataclasses import replace
 
-    from difyops.snapshot.journal import Journal
     from difyops.snapshot.rollback import roll_back
 
     exact = replace(options, expected_plan=options.expected_plan or plan.id)
-    journal = Journal.of(session.config.state, instance.name, plan.app_id)
-    try:
-        done = await roll_back(instance, journal, _kept(store, commit, plan.app_id), to, exact)
-    except DifyopsError as error:
-        if isinstance(error, (Refused, StoreError)) and not error.details:
-            raise  # nothing was changed
-        session.audit("snapshot.rollback", plan.app_id, instance.name, outcome="failed", to=commit, error=error.code)
-        raise
-    if done.state != "nothing to do":
-        session.audit(
-            "snapshot.rollback", plan.app_id, instance.name, to=commit, before=plan.live_before, after=done.live_after
-        )
-    return done
+    workspace = session.workspace(instance, store=store)
+    return await roll_back(workspace, _kept(store, commit, plan.app_id), to, exact)
 
 
 def _kept(store: GitStore, commit: str, app_id: str) -> Kept:
@@ -229,37 +225,6 @@ def _many(done: Sequence[RolledBack], failed: dict[str, DifyopsError]) -> Outcom
         summary=f"{moved} rolled back, {len(done) - moved} were there already, {len(failed)} failed",
         error=error,
     )
-
-
-async def _doctor(session: Session, selector: str | None, action: str | None) -> list[CutOff]:
-    from difyops.snapshot import recover
-
-    state = session.config.state
-    context = session.config.context(session.one_context()).name
-    broken = recover.unreadable(state, context, selector)
-    entries = [] if broken and selector else recover.cut_off(state, context, selector)
-    if not entries:
-        return broken
-    async with session.instance() as instance:
-        if action is None or session.dry_run:
-            return [*await recover.examine(instance, state, entries), *broken]
-        session.confirm(f"{action.capitalize()} {len(entries)}?", changes=f"To {action} {len(entries)} rollbacks")
-        ended = []
-        end = recover.finish if action == "finish" else recover.undo
-        for entry in entries:
-            outcome = "done"
-            try:
-                ended.append(await end(instance, state, entry))
-            except DifyopsError as error:
-                outcome = "failed"
-                if len(entries) == 1 and not broken:
-                    raise
-                ended.append(recover.not_ended(entry, error))
-            finally:
-                session.audit(
-                    f"snapshot.rollback.{action}", entry.app_id, instance.name, outcome=outcome, to=entry.target
-                )
-        return [*ended, *broken]
 
 
 def _show_plans(session: Session, plans: Sequence[Plan]) -> None:

@@ -26,7 +26,9 @@ from difyops.render.safe import one_line
 if TYPE_CHECKING:
     from difyops.api.instance import Instance
     from difyops.config import Config
+    from difyops.git_store import GitStore
     from difyops.ledger import Ledger
+    from difyops.workspace import Workspace
 
 T = TypeVar("T")
 _LOOK_UP = 0.1
@@ -104,6 +106,12 @@ class Session:
             yield opened
         finally:
             await opened.close()
+
+    def workspace(self, instance: Instance, *, store: GitStore | None = None) -> Workspace:
+        """Return what a room is handed: the open instance with state folder, ledger, actor and store."""
+        from difyops.workspace import Workspace
+
+        return Workspace(instance=instance, state=self.config.state, ledger=self.ledger, actor=_actor(), store=store)
 
     def confirm(self, question: str, *, changes: str, withdrawn: Callable[[], bool] | None = None) -> None:
         """Let the person agree to ``changes``; ``--yes`` agrees beforehand.

@@ -71,12 +71,14 @@ class GitStore:
         when: datetime,
         tag: tuple[str, str] | None = None,
         note: bytes | None = None,
+        aside: bool = False,
     ) -> str:
         """Write one commit on top of ``base`` and return its id; branch, tag and note move together or not at all.
 
         ``files``: path -> content, ``None`` deletes. ``replace``: the tree is exactly ``files``; else ``base``'s tree
         with these changes. ``tag``: (name, message), annotated. ``note``: as in ``note()``. A tree that equals
-        ``base``'s makes no commit: a tag then goes to ``base``, and ``base`` is returned.
+        ``base``'s makes no commit: a tag then goes to ``base``, and ``base`` is returned. ``aside``: only the tag leads
+        to the commit; the branch stays where it is.
 
         Raises:
             StoreMoved: the branch is not at ``base`` (``None``: must not exist). Nothing was changed.
@@ -95,7 +97,7 @@ class GitStore:
             if commit is None or changes:
                 draft = incoming.Draft(parent=base, changes=changes, message=message, author=author, when=when)
                 commit = incoming.write(self._git, draft, null_id=self._null_id)
-            moves = [refs.Move(ref=head_ref, new=commit, old=base)] if commit != base else []
+            moves = [refs.Move(ref=head_ref, new=commit, old=base)] if commit != base and not aside else []
             if tag and tag_ref:
                 name = tag_ref.removeprefix(refs.TAGS)
                 new = incoming.write_tag(self._git, name=name, commit=commit, message=tag[1], author=author, when=when)

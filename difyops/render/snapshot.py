@@ -14,7 +14,6 @@ from difyops.snapshot.drift import Drift
 from difyops.snapshot.history import History, Shown
 from difyops.snapshot.plan import Plan
 from difyops.snapshot.proof import Proof
-from difyops.snapshot.recover import CutOff
 from difyops.snapshot.restore import Restored, RestorePlan
 from difyops.snapshot.rollback import RolledBack
 from difyops.snapshot.take import Taken
@@ -193,12 +192,18 @@ def planned(plans: Sequence[Plan], failed: Mapping[str, DifyopsError]) -> Outcom
 def rolled_back(result: RolledBack) -> Outcome:
     """Show the end of a rollback."""
     lines = [("#", f"{result.plan.app_name}: {result.state}"), *_proof_lines(result.proofs)]
+    if result.draft:
+        lines.append(("✓" if not result.warnings else "!", result.draft))
+    if result.kept_as:
+        lines.append(("✓", f"the config that was live stood in no snapshot and is kept as {result.kept_as}"))
     if result.smoke:
         lines.append(("✓", f"test run before it went live: {result.smoke}"))
     return Outcome(
         kind="snapshot.rollback",
         data=result,
         blocks=[Lines(lines=lines)],
+        warnings=list(result.warnings),
+        error=result.error,
         summary=(
             f"{result.plan.app_name}: {result.state}, live version {_short(result.live_after)}, {result.seconds:.1f} s"
         ),
@@ -226,24 +231,6 @@ def restored(result: Restored) -> Outcome:
         names=[result.app_id],
         error=result.error,
     )
-
-
-def cut_offs(found: Sequence[CutOff]) -> Outcome:
-    """Show rollbacks that were cut off, or how they were ended."""
-    rows = [
-        (item.app_name, item.target, item.started_at, item.phase, item.ended, item.error or item.state)
-        for item in found
-    ]
-    failed = sum(item.error is not None for item in found)
-    error = PartialFailure(f"{failed} of {len(found)} could not be read or ended.") if failed else None
-    blocks: list[Block] = [
-        Table(columns=("app", "to", "begun", "phase", "ended", "state"), rows=rows, empty="No rollback was cut off.")
-    ]
-    proofs = [line for item in found for line in _proof_lines(item.proofs)]
-    if proofs:
-        blocks.append(Lines(lines=proofs))
-    names = [item.app_id for item in found]
-    return Outcome(kind="snapshot.doctor", data=found, blocks=blocks, names=names, error=error)
 
 
 def _proof_lines(proofs: Sequence[Proof]) -> list[tuple[str, str]]:

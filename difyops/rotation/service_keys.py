@@ -13,6 +13,7 @@ from typing import Any
 
 from difyops.api.instance import Instance
 from difyops.api.keys import MOST_KEYS, Key, Keys
+from difyops.api.server_time import UNKNOWN, server_time
 from difyops.clock import from_unix, iso
 from difyops.errors import (
     AuthError,
@@ -27,7 +28,6 @@ from difyops.errors import (
 from difyops.rotation.hands import Hands, NewValueRefused
 from difyops.rotation.kinds import OldUse
 from difyops.rotation.machine import Used
-from difyops.rotation.server_time import UNKNOWN, server_time
 from difyops.rotation.vault import OLD
 from difyops.secret_text import SecretText
 
@@ -74,7 +74,10 @@ class ServiceKeyRotator:
 
     async def switch(self, hands: Hands) -> None:
         """Remember when callers could switch, in the server's time; the instance accepts both keys."""
-        hands.note(switched_at=(await server_time(hands)).latest + float(hands.memo("ahead") or 0.0))
+        hands.note(
+            switched_at=(await server_time(hands.instance, hands.bench.clock)).latest
+            + float(hands.memo("ahead") or 0.0)
+        )
 
     async def use_again(self, hands: Hands) -> None:
         """Do nothing: the callers decide."""
@@ -156,7 +159,7 @@ class ServiceKeyRotator:
 
     async def _create_key(self, hands: Hands) -> Key:
         """Ask for a key once. When it is asked is on disk before: only what is made then can be ours later."""
-        asks, time = list(hands.memo("asks") or ()), await server_time(hands)
+        asks, time = list(hands.memo("asks") or ()), await server_time(hands.instance, hands.bench.clock)
         window = [time.earliest - _SKEW, time.latest + _longest(hands) + _SKEW]
         there = [key.id for key in await self._keys(hands).list() if not _is_made_in(key, asks)]
         hands.note(known=there, asks=[*asks, window])
@@ -177,7 +180,9 @@ class ServiceKeyRotator:
 
     async def _wait_for_late(self, hands: Hands) -> None:
         """Wait for a key that a slow server may still make: asked for again at once, there would be two."""
-        left = (hands.memo("asks") or [[0.0, 0.0]])[-1][1] - (await server_time(hands)).earliest
+        left = (hands.memo("asks") or [[0.0, 0.0]])[-1][1] - (
+            await server_time(hands.instance, hands.bench.clock)
+        ).earliest
         if 0 < left <= _longest(hands) + _LATE + 2 * (_SKEW + UNKNOWN):
             await hands.bench.clock.sleep(left)
         hands.note(late=None)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from difyops.clock import Clock, SystemClock
 from difyops.config import Config, Context
 from difyops.credentials import resolve_async
-from difyops.errors import CredentialError, DifyopsError, UsageError
+from difyops.errors import CredentialError, DifyopsError, StoreError, UsageError
 from difyops.ledger import AuditEntry, Event, Ledger
 from difyops.secret_text import SecretText
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from difyops.api.instance import Instance
     from difyops.api.model import App
     from difyops.git_store import GitStore
+    from difyops.workspace import Workspace
 
 _FAILURE_STAYS = 10.0
 ACTOR = "runbook"
@@ -72,6 +73,29 @@ class Scene:
                 self._failure = (self.clock.monotonic(), error)
                 raise
             return self._instance
+
+    async def workspace(self) -> Workspace:
+        """Return what a room is handed to change the instance.
+
+        Raises:
+            StoreError: the run has no ledger: nothing is changed without a journal.
+        """
+        from difyops.workspace import Workspace
+
+        if self.ledger is None:
+            raise StoreError("This run has no ledger; nothing is changed without a journal.")
+        try:
+            store = self.open_store()
+        except StoreError:
+            store = None
+        return Workspace(
+            instance=await self.instance(),
+            state=self.config.state,
+            ledger=self.ledger,
+            actor=self.actor,
+            clock=self.clock,
+            store=store,
+        )
 
     async def apps(self) -> list[App]:
         """Return the apps of the workspace, listed once per run."""

@@ -1,7 +1,8 @@
 """The plan of a rollback: what would change, what stays, what cannot be brought back. Nothing is written here.
 
 Data flow: store + instance -> ``Situation`` (all that was read) -> ``Plan`` (what a person sees and a program checks).
-The plan's id covers the live version, the draft and the target: a plan made before somebody published is refused later.
+The plan's id covers the live version and the target: a plan made before somebody published is refused later. A draft
+that somebody saves meanwhile does not change the plan: it is kept and put back in any case.
 """
 
 from __future__ import annotations
@@ -13,51 +14,47 @@ from typing import Any
 
 from difyops.api.instance import Instance
 from difyops.api.model import App, Trigger, Workflow
-from difyops.dsl.canonical import canonical, same_meaning
+from difyops.dsl.canonical import canonical
 from difyops.dsl.diff import Change, diff
 from difyops.dsl.model import datasets, iter_nodes, models, node_types, tools, trigger_nodes
 from difyops.dsl.secrets import Spot, redact, spots
 from difyops.errors import NotSupported, Refused
+from difyops.publishing.content import Content, draft_values, version_content
 from difyops.secret_text import SecretText
-from difyops.snapshot.carry import Filled, Pool, Secrets, aligned, fill, fill_config, old_secrets_of, secrets_of
+from difyops.snapshot.carry import Filled, Pool, Secrets, aligned, fill, fill_config, old_secrets_of
 from difyops.snapshot.history import Kept
 from difyops.snapshot.missing import lost_credentials
 from difyops.snapshot.owners import owned, owner
 from difyops.snapshot.reading import config_of
 
 JsonObject = dict[str, Any]
-_BLANK = SecretText("")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """All that was read for one rollback. Documents with ``raw`` in the name may hold clear secrets."""
+    """All that was read for one rollback. The contents hold clear secrets; the chat modes have none.
+
+    ``live_config`` is the model config of the chat modes as the server shows it.
+    """
 
     app: App
     target: JsonObject
     live: Workflow | None
-    draft: Workflow | None
     live_document: JsonObject
-    draft_document: JsonObject | None
-    triggers: tuple[Trigger, ...]
+    live_content: Content | None = field(default=None, repr=False)
+    draft_content: Content | None = field(default=None, repr=False)
+    draft_by: str | None = None
+    live_config: JsonObject = field(default_factory=dict, repr=False)
+    triggers: tuple[Trigger, ...] = ()
     live_secrets: Secrets = field(repr=False)
-    draft_secrets: Secrets = field(repr=False)
     filled: Filled = field(repr=False)
 
     @property
     def unpublished(self) -> bool:
-        """Say whether the draft holds edits that are not live; a secret typed in is one."""
-        if self.draft_document is None:
-            return False
-        return bool(self.own_secrets) or not same_meaning(self.draft_document, self.live_document)
-
-    @property
-    def own_secrets(self) -> Secrets:
-        """Return the secrets of the draft that live has not, or has with another value; blank ones too."""
-        document = self.draft_document or {}
-        places = [owner(document, spot) for spot in spots(document) if not spot.is_generated]
-        values = {place: self.draft_secrets.get(place, SecretText("")) for place in places}
-        return {place: value for place, value in values.items() if self.live_secrets.get(place, _BLANK) != value}
+        """Say whether the draft holds anything that is not live: an edit, a secret, a sticky note, the layout."""
+        if self.draft_content is None or self.live_content is None:
+            return self.draft_content is not None
+        return not self.draft_content.is_same(self.live_content)
 
     @property
     def changed_secrets(self) -> tuple[str, ...]:
@@ -145,14 +142,11 @@ async def _read_workflow(instance: Instance, app: App, kept: Kept, options: Plan
     live, draft = await console.live_and_draft(app.id, app.live_version)
     if live is None:
         raise Refused(f"{app.name!r} has no live version; publish once, or use: difyops snapshot restore")
-    live_document = redact(live.document).document
-    draft_document = redact(draft.document).document if draft else None
-    unedited = draft_document is None or same_meaning(draft_document, live_document)
-    if not console.capabilities.can("export_version") and not unedited:
-        raise NotSupported("This server exports drafts only, and the draft holds unpublished edits (before 1.8.1).")
-    version = live.id if console.capabilities.can("export_version") else None
-    live_secrets = await secrets_of(console, app.id, version)
-    draft_secrets = await secrets_of(console, app.id, None) if draft else {}
+    live_content = await version_content(console, app.id, live)
+    values = await draft_values(console, app.id, draft) if draft else {}
+    draft_content = Content.of(draft, values) if draft else None
+    live_document, live_secrets = _split(live_content)
+    _, draft_secrets = _split(draft_content) if draft_content else ({}, {})
     old = Pool(name="the old version", secrets=await old_secrets_of(console, app.id, kept.record.live_version))
     now = [Pool(name="live now", secrets=live_secrets), Pool(name="the draft", secrets=draft_secrets)]
     if options.with_old_secrets and not old.secrets and live_secrets:
@@ -163,14 +157,20 @@ async def _read_workflow(instance: Instance, app: App, kept: Kept, options: Plan
         app=app,
         target=target,
         live=live,
-        draft=draft,
         live_document=live_document,
-        draft_document=draft_document,
+        live_content=live_content,
+        draft_content=draft_content,
+        draft_by=(draft.updated_by or draft.created_by) if draft else None,
         triggers=tuple(await console.triggers(app.id)) if trigger_nodes(live.document) else (),
         live_secrets=live_secrets,
-        draft_secrets=draft_secrets,
         filled=fill(aligned(target, draft), pools),
     )
+
+
+def _split(content: Content) -> tuple[JsonObject, Secrets]:
+    """Return a document with markers, and its secrets by owner."""
+    redacted = redact(content.document)
+    return redacted.document, owned(content.document, redacted.secrets)
 
 
 async def _read_config(instance: Instance, app: App, kept: Kept, options: PlanOptions) -> Situation:
@@ -185,12 +185,9 @@ async def _read_config(instance: Instance, app: App, kept: Kept, options: PlanOp
         app=app,
         target=target,
         live=None,
-        draft=None,
         live_document=redacted.document,
-        draft_document=None,
-        triggers=(),
+        live_config=dict(app.model_config or {}),
         live_secrets=now.secrets,
-        draft_secrets={},
         filled=fill_config(target, current, _given(options), now),
     )
 
@@ -252,7 +249,7 @@ def _keeps(situation: Situation, options: PlanOptions) -> tuple[str, ...]:
         kept.append(f"{len(situation.triggers)} trigger{'s' * (len(situation.triggers) != 1)} and whether they are on")
     kept.append(f"API {_on(app.enable_api)}, site {_on(app.enable_site)}")
     if situation.unpublished:
-        by = situation.draft.updated_by or situation.draft.created_by if situation.draft else None
+        by = situation.draft_by
         kept.append(f"the unpublished draft{f' of {by}' if by else ''} (saved first, put back afterwards)")
     return tuple(kept)
 
@@ -266,8 +263,6 @@ def _notes(situation: Situation, options: PlanOptions) -> tuple[str, ...]:
     if not options.with_old_secrets and notes:
         notes.append("those places do not exist in what is live now, or are empty there")
     notes += [f"{label} gets another value than it has now" for label in situation.changed_secrets]
-    if not situation.unpublished and situation.draft_document not in (None, situation.live_document):
-        notes.append("the draft differs from live in layout or notes only; those become the snapshot's")
     had = {node.id for node in trigger_nodes(situation.live_document)}
     has = {node.id for node in trigger_nodes(situation.target)}
     titles = {
@@ -286,7 +281,6 @@ def _plan_id(kept: Kept, situation: Situation) -> str:
         "app": situation.app.id,
         "live": situation.live.id if situation.live else None,
         "live_document": situation.live_document if situation.live is None else None,
-        "draft": situation.draft_document,
         "secrets": sorted(situation.changed_secrets),
     }
     return hashlib.sha256(canonical(state)).hexdigest()[:16]

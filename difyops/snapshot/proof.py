@@ -1,17 +1,23 @@
-"""Proof of a rollback by reading back: live means the target, secrets are the ones that were alive, flags stand."""
+"""Proof of a rollback by reading back: live means the target, secrets are the ones that were sent, switches stand."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from difyops.api.instance import Instance
 from difyops.api.model import App
+from difyops.changes import Change
 from difyops.dsl.diff import describe, diff
 from difyops.dsl.secrets import Spot, redact
+from difyops.publishing.content import version_content
 from difyops.secret_text import SecretText
-from difyops.snapshot.carry import Secrets, secrets_of
-from difyops.snapshot.effects import Hands, View, look
+from difyops.snapshot.carry import Secrets
+from difyops.snapshot.owners import owned
 from difyops.snapshot.reading import config_of
+
+JsonObject = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,46 +29,45 @@ class Proof:
     found: str = ""
 
 
-async def prove(hands: Hands, expected: Secrets | None) -> list[Proof]:
-    """Read the app back and judge it. ``expected``: the secrets that were sent, ``None`` when they are not known."""
-    entry = hands.entry
-    view = await look(hands)
-    app = await hands.instance.console.app(entry.app_id)
-    left = diff(view.live_document, entry.target_document)
+async def prove(instance: Instance, change: Change, target: JsonObject) -> list[Proof]:
+    """Read the app back and judge it against ``target``, the document that was sent, secrets included."""
+    app = await instance.console.app(str(change.record.facts["app_id"]))
+    now = await _now(instance, app)
+    found_now, wanted = redact(now), redact(target)
+    left = diff(found_now.document, wanted.document)
     found = describe(left[0]) if left else "no difference"
-    proofs = [Proof(what="live means the target", ok=not left, found=found), _flags(app, hands)]
-    if view.live is not None:
-        proofs += await _secrets(hands, view, expected)
-        proofs += await _triggers(hands)
-        proofs += _draft(hands, view)
-    elif expected:
-        proofs.append(_config_secrets(app, expected))
-    return proofs
+    proofs = [Proof(what="live means the target", ok=not left, found=found), _flags(app, change.record.facts)]
+    if app.has_workflow:
+        proofs.append(_secrets(owned(now, found_now.secrets), owned(target, wanted.secrets)))
+        return proofs + await _triggers(instance, change, app)
+    return [*proofs, _config_secrets(found_now.secrets, wanted.secrets)] if wanted.secrets else proofs
 
 
-def _flags(app: App, hands: Hands) -> Proof:
-    entry = hands.entry
-    name = entry.identity["name"] if entry.identity else entry.app_name
-    same = (app.enable_api, app.enable_site, app.name) == (entry.enable_api, entry.enable_site, name)
+async def _now(instance: Instance, app: App) -> JsonObject:
+    if not app.has_workflow:
+        return config_of(app)
+    live = await instance.console.published(app.id)
+    return (await version_content(instance.console, app.id, live)).document if live else {}
+
+
+def _flags(app: App, facts: Mapping[str, Any]) -> Proof:
+    identity = facts.get("identity")
+    name = identity["name"] if identity else facts["app_name"]
+    same = (app.enable_api, app.enable_site, app.name) == (facts["enable_api"], facts["enable_site"], name)
     word = {True: "on", False: "off", None: "unknown"}
     found = f"{app.name}: API {word[app.enable_api]}, site {word[app.enable_site]}"
     return Proof(what="name and switches as they must be", ok=same, found=found)
 
 
-async def _secrets(hands: Hands, view: View, expected: Secrets | None) -> list[Proof]:
-    if expected is None or view.live is None:
-        return []
-    version = view.live.id if hands.instance.capabilities.can("export_version") else None
-    now = await secrets_of(hands.instance.console, hands.entry.app_id, version)
+def _secrets(now: Secrets, expected: Secrets) -> Proof:
     wanted = {spot: value for spot, value in expected.items() if not spot.is_generated}
-    lost = [spot.label for spot, value in wanted.items() if not _same(now, spot, value)]
+    lost = [spot.label for spot, value in wanted.items() if now.get(spot, SecretText("")) != value]
     found = f"{len(wanted) - len(lost)} of {len(wanted)} alive" + (f", lost: {', '.join(lost)}" if lost else "")
-    return [Proof(what="secrets as they were sent", ok=not lost, found=found)]
+    return Proof(what="secrets as they were sent", ok=not lost, found=found)
 
 
-def _config_secrets(app: App, expected: Secrets) -> Proof:
+def _config_secrets(now: Mapping[Spot, SecretText], expected: Mapping[Spot, SecretText]) -> Proof:
     """Compare what the server shows of a model config's secrets; some it masks, and those nobody can compare."""
-    now = redact(config_of(app)).secrets
     lost = [spot.label for spot, value in expected.items() if spot in now and now[spot] != value]
     alive = sum(spot in now for spot in expected) - len(lost)
     masked = len(expected) - alive - len(lost)
@@ -70,22 +75,10 @@ def _config_secrets(app: App, expected: Secrets) -> Proof:
     return Proof(what="secrets as they were sent", ok=not lost, found=found + "".join(f", lost: {x}" for x in lost))
 
 
-def _same(now: Mapping[Spot, SecretText], spot: Spot, value: SecretText) -> bool:
-    return now.get(spot, SecretText("")) == value
-
-
-async def _triggers(hands: Hands) -> list[Proof]:
-    before = hands.entry.triggers
+async def _triggers(instance: Instance, change: Change, app: App) -> list[Proof]:
+    before = change.memo("triggers_before") or change.record.facts.get("triggers")
     if not before:
         return []
-    now = {item.node_id: item.status for item in await hands.instance.console.triggers(hands.entry.app_id)}
+    now = {item.node_id: item.status for item in await instance.console.triggers(app.id)}
     moved = [node for node, status in before.items() if node in now and now[node] != status]
     return [Proof(what="triggers on or off as before", ok=not moved, found=", ".join(moved) or "unchanged")]
-
-
-def _draft(hands: Hands, view: View) -> list[Proof]:
-    parked = hands.entry.parked
-    if parked is None:
-        return []
-    back = view.draft_is(parked)
-    return [Proof(what="the unpublished draft is back", ok=back, found="yes" if back else "edited or not put back")]

@@ -1,56 +1,40 @@
 """Rolling one app back: the exact version, the secrets that are alive, proof by reading back, undo when it fails.
 
-Data flow: plan (again, under the lock; refused when stale) -> journal on disk -> target into the draft -> optional test
-run -> publish -> draft put back -> proof -> journal removed. Chat modes write their model config instead.
+Data flow: plan (again, under the lock; refused when stale) -> change begun in the journal -> ``publishing`` puts the
+target live and the draft back -> name -> proof -> change closed. After a kill ``Rollbacks`` finishes or undoes it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from difyops import atomic_file
 from difyops.api.instance import Instance
-from difyops.clock import Clock, SystemClock, iso
-from difyops.dsl.secrets import Spot, redact
-from difyops.errors import Conflict, DifyopsError, NotFound, Refused, StalePlan, Unreachable
-from difyops.secret_text import SecretText
-from difyops.snapshot.carry import Filled, Secrets
-from difyops.snapshot.effects import (
-    Hands,
-    View,
-    config_is_ours,
-    former_live,
-    identity_of,
-    is_published,
-    look,
-    parked_filled,
-    publish_target,
-    put_draft_back,
-    restore_triggers,
-    target_filled,
-    write_former_config,
-    write_identity,
-    write_target_config,
-    write_target_draft,
-)
+from difyops.api.model import App
+from difyops.changes import Change, Ended
+from difyops.changes.change import Checkpoint, no_checkpoint
+from difyops.errors import DifyopsError, NotFound, PartialFailure, Refused, StalePlan, Unreachable
+from difyops.publishing import Content, Overtaken, Publication, PublishSettings
+from difyops.publishing.config import ConfigPublication
+from difyops.publishing.publication import PARKED, TARGET, TakenBack
+from difyops.snapshot.first_journal import take_over
 from difyops.snapshot.history import Kept
-from difyops.snapshot.journal import UNDOING, Entry, Journal, packed
-from difyops.snapshot.owners import owned
+from difyops.snapshot.keeping import keep_config
 from difyops.snapshot.plan import Plan, PlanOptions, Situation, make_plan
 from difyops.snapshot.proof import Proof, prove
 from difyops.snapshot.smoke import Smoke, run_smoke
-from difyops.snapshot.steps import Checkpoint, no_checkpoint
+from difyops.workspace import Workspace
 
 JsonObject = dict[str, Any]
+KIND = "snapshot.rollback"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollbackOptions:
     """How to roll back. ``expected_plan``: refuse any other plan; ``allow_missing``: go on despite problems.
 
-    ``name`` and ``comment`` mark the published version.
+    ``name`` and ``comment`` mark the published version. ``wait_for_slots``: wait while a schedule is due.
     """
 
     plan: PlanOptions = field(default_factory=PlanOptions)
@@ -59,143 +43,34 @@ class RollbackOptions:
     smoke: Smoke | None = None
     name: str = ""
     comment: str = ""
+    wait_for_slots: bool = True
     checkpoint: Checkpoint = no_checkpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolledBack:
-    """The end of a rollback. ``state``: rolled back, nothing to do, undone. ``proofs`` were read back."""
+    """The end of a rollback. ``state``: rolled back, nothing to do. ``proofs`` were read back.
+
+    ``draft`` says where the unpublished draft is, ``warnings`` what a person should know of what others did meanwhile,
+    ``kept_as`` the snapshot that holds a config which stood in none.
+    """
 
     plan: Plan
     state: str
+    change: str | None = None
     live_after: str | None = None
     proofs: tuple[Proof, ...] = ()
     smoke: str | None = None
+    draft: str | None = None
+    warnings: tuple[str, ...] = ()
+    kept_as: str | None = None
+    missed: tuple[str, ...] = ()
     seconds: float = 0.0
 
-
-async def roll_back(
-    instance: Instance, journal: Journal, kept: Kept, word: str, options: RollbackOptions, *, clock: Clock | None = None
-) -> RolledBack:
-    """Roll one app back to what ``kept`` holds.
-
-    Raises:
-        Refused: an earlier rollback was cut off, the mode differs, something is missing. StalePlan: the app moved since
-        the plan. DifyopsError: a call failed, or the proof did; the message says what state the app is in.
-    """
-    clock = clock or SystemClock()
-    started = clock.monotonic()
-    with atomic_file.lock(journal.lock_path, holding=f"a rollback of {kept.record.name!r}"):
-        _refuse_open(journal)
-        plan, situation = await make_plan(instance, kept, word, options.plan)
-        if options.expected_plan and plan.id != options.expected_plan:
-            raise StalePlan(f"{plan.app_name!r} moved since the plan was made (plan {options.expected_plan}).")
-        if plan.problems and not options.allow_missing:
-            raise Refused(f"{plan.app_name!r}: {plan.problems[0]}.", hint="--allow-missing goes on all the same.")
-        if plan.nothing_to_do and not (options.plan.with_name and identity_of(situation.app) != _identity(kept)):
-            return RolledBack(plan=plan, state="nothing to do", live_after=plan.live_before)
-        entry = journal.write(_entry(plan, situation, kept, options, iso(clock.now())))
-        options.checkpoint("journal written")
-        hands = Hands(instance, journal, entry, options.checkpoint, options.plan.given)
-        try:
-            proofs, smoke = await go_forward(hands, situation.filled, options.smoke)
-        except DifyopsError as error:
-            raise await _undone(hands, error) from error
-        after = await look(hands)
-        journal.close()
-    return RolledBack(
-        plan=plan,
-        state="rolled back",
-        live_after=after.live.id if after.live else None,
-        proofs=tuple(proofs),
-        smoke=smoke,
-        seconds=round(clock.monotonic() - started, 3),
-    )
-
-
-async def go_forward(
-    hands: Hands, prepared: Filled | None = None, smoke: Smoke | None = None
-) -> tuple[list[Proof], str | None]:
-    """Bring the rollback to its end from wherever it is.
-
-    Raises:
-        StalePlan, Refused: somebody else changed the app. DifyopsError: a call, the test run or the proof failed.
-    """
-    answer = None
-    expected: Secrets | None = None
-    if hands.entry.mode in ("workflow", "advanced-chat"):
-        view = await look(hands)
-        published = is_published(view, hands.entry)
-        filled = prepared or await target_filled(hands, view)
-        expected = _values(hands, filled)
-        if not published:
-            _refuse_untested(hands.entry, smoke)
-            await write_target_draft(hands, view, filled)
-            if smoke is not None:
-                answer = await run_smoke(hands.instance, hands.entry.app_id, smoke)
-            await publish_target(hands)
-        await restore_triggers(hands)
-        await put_draft_back(hands)
-    else:
-        expected = await write_target_config(hands)
-    await write_identity(hands, hands.entry.identity)
-    hands.checkpoint("before proof")
-    proofs = await prove(hands, expected)
-    failed = [proof for proof in proofs if not proof.ok]
-    if failed:
-        raise ProofFailed(f"The proof failed: {failed[0].what}: {failed[0].found}.")
-    return proofs, answer
-
-
-async def go_back(hands: Hands) -> list[str]:
-    """Put the former state back from wherever the rollback is; returns what was done, for people.
-
-    Raises:
-        DifyopsError: a call failed; the journal stays, and this can be done again.
-    """
-    entry = hands.entry
-    await write_identity(hands, entry.former_identity)
-    if entry.mode not in ("workflow", "advanced-chat"):
-        if not config_is_ours(await look(hands), entry):
-            return ["another model config was written meanwhile; it is left alone"]
-        await write_former_config(hands)
-        return ["the former model config is live"]
-    done, ours = await _live_put_back(hands)
-    view = await look(hands)
-    replaceable = view.draft_is(entry.target_document) or (ours and view.draft_is(view.live_document))
-    if entry.parked is not None and replaceable:
-        filled = await parked_filled(hands, view)
-        hands.checkpoint("before draft back")
-        await hands.instance.console.sync_draft(entry.app_id, filled.document, expected_hash=_hash(view.draft))
-        hands.checkpoint("after draft back")
-        done.append("the unpublished draft is back")
-    elif _draft_was_live(entry, view) and view.draft_is(entry.target_document):
-        _, former = await former_live(hands)
-        hands.checkpoint("before draft back")
-        await hands.instance.console.sync_draft(entry.app_id, former.document, expected_hash=_hash(view.draft))
-        hands.checkpoint("after draft back")
-        done.append("the draft is what is live")
-    await restore_triggers(hands)
-    return done
-
-
-async def _live_put_back(hands: Hands) -> tuple[list[str], bool]:
-    """Make the former version live again if the target is; says what was done and whether live is by our hand."""
-    entry = hands.entry
-    view = await look(hands)
-    if view.live is None or view.live.id == entry.live_before:
-        return ["the former version is still live"], False
-    if view.live_is(entry.target_document):
-        hands.phase(UNDOING)
-        await _publish_former(hands)
-        return ["the former version is live again"], True
-    if entry.phase == UNDOING and view.live_is((await former_live(hands))[0]):
-        return ["the former version is live again"], True
-    return ["another version was published meanwhile; it is left alone"], False
-
-
-def _draft_was_live(entry: Entry, view: View) -> bool:
-    return entry.parked is None and view.live is not None and view.live.id == entry.live_before
+    @property
+    def error(self) -> DifyopsError | None:
+        """Return an error when a scheduled run was skipped."""
+        return PartialFailure(f"{self.plan.app_name!r} was rolled back, but {self.missed[0]}.") if self.missed else None
 
 
 class ProofFailed(DifyopsError):
@@ -204,116 +79,324 @@ class ProofFailed(DifyopsError):
     code = "proof_failed"
 
 
-async def _publish_former(hands: Hands) -> None:
-    document, former = await former_live(hands)
-    view = await look(hands)
-    hands.checkpoint("before former draft")
-    await hands.instance.console.sync_draft(hands.entry.app_id, former.document, expected_hash=_hash(view.draft))
-    hands.checkpoint("after former draft")
-    await hands.instance.console.publish(hands.entry.app_id, name="rollback undone", comment="difyops: undo")
-    hands.checkpoint("after former publish")
-    after = await look(hands)
-    if not after.live_is(document):
-        raise ProofFailed(f"The former version of {hands.entry.app_name!r} could not be put back whole.")
+async def roll_back(workspace: Workspace, kept: Kept, word: str, options: RollbackOptions) -> RolledBack:
+    """Roll one app back to what ``kept`` holds.
 
-
-async def _undone(hands: Hands, error: DifyopsError) -> DifyopsError:
-    """Undo after a failure and return the error to raise: it says which state the app is in."""
-    name = hands.entry.app_name
-    if isinstance(error, Unreachable):
-        return DifyopsError(
-            f"The rollback of {name!r} was cut off: {error.message} Whether the server acted is unknown.",
-            hint=f"difyops snapshot doctor {hands.entry.app_id} tells the state and offers --finish or --undo.",
-            retryable=True,
+    Raises:
+        Refused: an earlier change of the app was cut off, the mode differs, something is missing. StalePlan: the app
+        moved since the plan, or somebody published meanwhile. DifyopsError: a call failed, or the proof did; the
+        message says what state the app is in.
+    """
+    instance, journal, clock = workspace.instance, workspace.journal, workspace.clock
+    started = clock.monotonic()
+    subject = f"app/{kept.record.id}"
+    await take_over(workspace)
+    with journal.lock(subject, holding=f"a change of {kept.record.name!r}"):
+        journal.refuse_open(subject)
+        plan, situation = await make_plan(instance, kept, word, options.plan)
+        if options.expected_plan and plan.id != options.expected_plan:
+            raise StalePlan(
+                f"{plan.app_name!r} moved since the plan was made (plan {options.expected_plan}).",
+                hint=f"difyops snapshot rollback {plan.app_id} --to {word} --dry-run",
+            )
+        if plan.problems and not options.allow_missing:
+            raise Refused(f"{plan.app_name!r}: {plan.problems[0]}.", hint="--allow-missing goes on all the same.")
+        if plan.nothing_to_do and not (options.plan.with_name and identity_of(situation.app) != _identity(kept)):
+            return RolledBack(plan=plan, state="nothing to do", live_after=plan.live_before)
+        kept_as = None if situation.app.has_workflow else await keep_config(workspace, situation.app)
+        change = Change.begin(
+            journal,
+            KIND,
+            subject=subject,
+            label=plan.app_name,
+            url=instance.context.url,
+            facts=_facts(plan, situation, kept, options),
+            checkpoint=options.checkpoint,
         )
-    if isinstance(error, NotFound) and await _is_gone(hands):
-        hands.journal.close()
-        return NotFound(f"{name!r} was deleted meanwhile: {error.message}", status=404)
-    try:
-        done = await go_back(hands)
-    except DifyopsError as second:
-        return DifyopsError(
-            f"The rollback of {name!r} failed ({error.message}) and could not be undone now ({second.message}).",
-            hint="difyops snapshot doctor tells the state and offers --finish or --undo.",
-        )
-    hands.journal.close()
-    message = f"{error.message} The rollback of {name!r} was undone: {'; '.join(done)}."
-    if isinstance(error, (StalePlan, Conflict, Refused)):
-        return StalePlan(message, hint=error.hint, details={"undone": done})
-    return DifyopsError(message, hint=error.hint)
-
-
-async def _is_gone(hands: Hands) -> bool:
-    """Say whether the app itself was deleted; something of it that is not found is another matter."""
-    try:
-        await hands.instance.console.app(hands.entry.app_id)
-    except NotFound:
-        return True
-    except DifyopsError:
-        return False
-    return False
-
-
-def _refuse_untested(entry: Entry, smoke: Smoke | None) -> None:
-    if entry.smoke and smoke is None:
-        raise Refused(
-            f"The rollback of {entry.app_name!r} had to pass a test run before it goes live, and did not get there.",
-            hint=f"difyops snapshot doctor {entry.app_id} --undo, then roll back again with --smoke.",
-        )
-
-
-def _refuse_open(journal: Journal) -> None:
-    entry = journal.read() or journal.elsewhere()
-    if entry is not None:
-        raise Refused(
-            f"A rollback of {entry.app_name!r} begun at {entry.started_at} was cut off ({entry.phase}).",
-            hint=f"difyops snapshot doctor {entry.app_id} -c {entry.context} --finish, or --undo",
-        )
-
-
-def _entry(plan: Plan, situation: Situation, kept: Kept, options: RollbackOptions, now: str) -> Entry:
-    app = situation.app
-    parked = situation.draft_document if situation.unpublished else None
-    entry = Entry(
-        context=plan.context,
-        app_id=app.id,
-        app_name=app.name,
-        mode=app.mode,
-        started_at=now,
-        target=plan.target,
-        target_version=kept.record.live_version,
-        target_document=redact(situation.filled.document).document if situation.filled.missing else situation.target,
-        live_before=plan.live_before,
-        enable_api=app.enable_api,
-        enable_site=app.enable_site,
-        triggers={item.node_id: item.status for item in situation.triggers},
-        parked=parked,
-        parked_secrets=packed(situation.own_secrets) if parked is not None else {},
-        identity=_identity(kept) if options.plan.with_name else None,
-        former_identity=identity_of(app) if options.plan.with_name else None,
-        with_old_secrets=options.plan.with_old_secrets,
-        given=tuple(options.plan.given),
-        smoke=options.smoke is not None,
-        allow_missing=options.allow_missing,
-        publish_name=options.name or f"rollback {plan.target}",
-        publish_comment=options.comment or f"difyops: back to {plan.target} ({plan.target_commit[:10]})",
+        work = _Work(instance, change)
+        work.begin(situation, options.smoke)
+        change.checkpoint("journal written")
+        try:
+            proofs = await work.forward()
+        except DifyopsError as error:
+            raise await work.undone(error) from error
+        missed = await work.missed_slots()
+        live_after = (await instance.console.app(plan.app_id)).live_version
+        change.close("done", to=plan.target_commit, before=plan.live_before, after=live_after)
+    return RolledBack(
+        plan=plan,
+        state="rolled back",
+        change=change.id,
+        live_after=live_after,
+        proofs=tuple(proofs),
+        smoke=work.answer,
+        draft=work.draft_told,
+        warnings=tuple(work.warnings()),
+        kept_as=kept_as,
+        missed=tuple(missed),
+        seconds=round(clock.monotonic() - started, 3),
     )
-    if app.has_workflow:
-        return entry
-    return replace(entry, former=situation.live_document, former_secrets=packed(situation.live_secrets))
+
+
+def identity_of(app: App) -> JsonObject:
+    """Return what people see of an app: name, description, icon."""
+    shown = {key: app.raw.get(key) for key in ("icon", "icon_type", "icon_background", "use_icon_as_answer_icon")}
+    return {"name": app.name, "description": app.description, **shown}
+
+
+class Rollbacks:
+    """The recovery of rollbacks that were cut off."""
+
+    async def tell(self, instance: Instance, change: Change) -> str:
+        """Return one sentence on the state that the app is in now."""
+        return await _Work(instance, change).tell()
+
+    async def finish(self, instance: Instance, change: Change) -> Ended:
+        """Bring a rollback to its end, with proof; where somebody published meanwhile, say so and leave that alone.
+
+        Raises:
+            DifyopsError: a call or the proof failed.
+        """
+        work = _Work(instance, change)
+        try:
+            proofs = await work.forward()
+        except Overtaken as error:
+            taken = await work.back()
+            return Ended(state="overtaken", text=f"{error.message} {_sentence(taken)}")
+        except (StalePlan, Refused) as error:
+            taken = await work.back()
+            return Ended(state="undone", text=f"{error.message} {_sentence(taken)}")
+        told = f"; {work.draft_told}" if work.draft_told else ""
+        return Ended(
+            state="finished",
+            text=f"live is the target{told}",
+            warnings=(*work.warnings(), *await work.missed_slots()),
+            data={"proofs": [*proofs]},
+        )
+
+    async def undo(self, instance: Instance, change: Change) -> Ended:
+        """Put back what is still ours.
+
+        Raises:
+            DifyopsError: a call failed.
+        """
+        taken = await _Work(instance, change).back()
+        return Ended(state="overtaken" if taken.left_alone else "undone", text="; ".join(taken.said))
+
+
+@dataclass(slots=True)
+class _Work:
+    """One rollback under way, the first time or after a kill: facts in the journal, documents in its private files."""
+
+    instance: Instance
+    change: Change
+    answer: str | None = None
+    draft_told: str | None = None
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return self.change.record.facts
+
+    @property
+    def is_workflow(self) -> bool:
+        return self.facts["mode"] in ("workflow", "advanced-chat")
+
+    @property
+    def publication(self) -> Publication:
+        facts = self.facts
+        return Publication(
+            instance=self.instance,
+            app_id=facts["app_id"],
+            app_name=facts["app_name"],
+            keeper=self.change,
+            settings=PublishSettings(
+                name=facts["publish_name"],
+                text=facts["publish_comment"],
+                wait_for_slots=facts["wait_for_slots"],
+            ),
+            clock=self.change.journal.clock,
+        )
+
+    @property
+    def config(self) -> ConfigPublication:
+        facts = self.facts
+        return ConfigPublication(
+            instance=self.instance, app_id=facts["app_id"], app_name=facts["app_name"], keeper=self.change
+        )
+
+    def begin(self, situation: Situation, smoke: Smoke | None) -> None:
+        """Write down all that finishing or undoing will need: nothing is asked of a person again."""
+        if smoke is not None:
+            self.change.keep("smoke", {"inputs": dict(smoke.inputs), "query": smoke.query, "expect": smoke.expect})
+        if situation.app.has_workflow:
+            self.publication.begin(
+                target=Content(document=situation.filled.document),
+                live=situation.live_content,
+                version=situation.live,
+                draft=situation.draft_content,
+            )
+        else:
+            self.config.begin(target=situation.filled.document["model_config"], live=situation.live_config)
+
+    async def forward(self) -> list[Proof]:
+        """Bring the rollback to its end from wherever it is.
+
+        Raises:
+            Overtaken: somebody else published. DifyopsError: a call, the test run or the proof failed.
+        """
+        if self.is_workflow:
+            publication = self.publication
+            had_draft = self.change.kept(PARKED) is not None
+            await publication.put_live(self._tested if self.change.kept("smoke") else None)
+            await publication.restore_triggers()
+            had_draft = had_draft or self.change.kept(PARKED) is not None
+            await publication.put_draft_back()
+            self.draft_told = publication.draft_told() if had_draft else None
+        else:
+            await self.config.put_live()
+        await self._write_identity(self.facts.get("identity"))
+        self.change.checkpoint("before proof")
+        proofs = await prove(self.instance, self.change, self._target())
+        failed = [proof for proof in proofs if not proof.ok]
+        if failed and not await self._was_overtaken():
+            raise ProofFailed(f"The proof failed: {failed[0].what}: {failed[0].found}.")
+        if failed:
+            raise Overtaken(
+                f"{self.facts['app_name']!r} was changed by somebody else after the target went live; "
+                "that is left alone."
+            )
+        return proofs
+
+    async def back(self) -> TakenBack:
+        """Put the former state back, as far as it is still ours.
+
+        Raises:
+            DifyopsError: a call failed; the journal stays, and this can be done again.
+        """
+        await self._write_identity(self.facts.get("former_identity"), only_over=self.facts.get("identity"))
+        return await (self.publication.take_back() if self.is_workflow else self.config.take_back())
+
+    async def missed_slots(self) -> list[str]:
+        """Return the scheduled runs that the publication skipped."""
+        return await self.publication.slots.missed() if self.is_workflow else []
+
+    def warnings(self) -> list[str]:
+        """Return what others did meanwhile, in sentences."""
+        found = [
+            f"{item['title']} is kept as {item['place']} (difyops changes draft {item['name']})"
+            for item in self.change.memo("set_aside") or []
+        ]
+        for item in self.change.memo("slipped") or []:
+            until = item.get("live_until") or "now"
+            found.append(f"a save slipped in and was live as {item['version']} from {item['live_from']} to {until}")
+        return found
+
+    async def undone(self, error: DifyopsError) -> DifyopsError:
+        """Undo after a failure and return the error to raise: it says which state the app is in."""
+        name, identity = self.facts["app_name"], self.change.id
+        hint = f"difyops changes show {identity} tells the state; difyops changes finish {identity} (or undo) ends it."
+        if isinstance(error, Unreachable):
+            return DifyopsError(
+                f"The rollback of {name!r} was cut off: {error.message} Whether the server acted is unknown.",
+                hint=hint,
+                retryable=True,
+            )
+        if isinstance(error, NotFound) and await self._is_gone():
+            self.change.close("gone", error=error.code)
+            return NotFound(f"{name!r} was deleted meanwhile: {error.message}", status=404)
+        try:
+            taken = await self.back()
+        except DifyopsError as second:
+            return DifyopsError(
+                f"The rollback of {name!r} failed ({error.message}) and could not be undone now ({second.message}).",
+                hint=hint,
+            )
+        self.change.close("overtaken" if taken.left_alone else "undone", error=error.code)
+        message = f"{error.message} The rollback of {name!r} was undone: {'; '.join(taken.said)}."
+        if taken.left_alone:
+            message = f"{error.message} {_sentence(taken)}"
+        for warning in self.warnings():
+            message += f" {warning[0].upper()}{warning[1:]}."
+        if isinstance(error, (StalePlan, Refused)) or taken.left_alone:
+            return StalePlan(message, hint=error.hint, details={"undone": list(taken.said)})
+        return DifyopsError(message, hint=error.hint)
+
+    async def tell(self) -> str:
+        if not self.is_workflow:
+            taken = "live is the target; only the proof is missing"
+            return taken if await self.config.is_target_live() else "the former model config, or another one, is live"
+        publication = self.publication
+        seen = await publication.look()
+        live = "the target is live" if await publication.is_target_live() else "another version is live"
+        if seen.live is not None and seen.live.id == self.change.memo("live_before"):
+            live = "the former version is still live"
+        parked = self.change.kept(PARKED)
+        if parked is None:
+            return live
+        is_back = seen.draft is not None and seen.draft.is_same(Content.read(parked))
+        return f"{live}; the unpublished draft is {'in place' if is_back else 'held in the journal'}"
+
+    def _target(self) -> JsonObject:
+        held = self.change.kept(TARGET) or {}
+        return dict(held["document"]) if self.is_workflow else {"model_config": held}
+
+    async def _tested(self) -> None:
+        held = self.change.kept("smoke") or {}
+        smoke = Smoke(inputs=held["inputs"], query=held["query"], expect=held["expect"])
+        self.answer = await run_smoke(self.instance, self.facts["app_id"], smoke)
+
+    async def _was_overtaken(self) -> bool:
+        if not self.is_workflow:
+            return not await self.config.is_target_live()
+        seen = await self.publication.look()
+        return seen.live is not None and not self.publication.is_ours(seen.live)
+
+    async def _write_identity(self, identity: JsonObject | None, *, only_over: JsonObject | None = None) -> None:
+        """Set name, description and icon; everything else that the call would set stays as it is now."""
+        if identity is None:
+            return
+        console, app_id = self.instance.console, self.facts["app_id"]
+        app = await console.app(app_id)
+        now = identity_of(app)
+        if now == identity or (only_over is not None and now != only_over):
+            return
+        body = {**identity, "max_active_requests": app.raw.get("max_active_requests")}
+        await self.change.effect("write name", lambda: console.update_app(app_id, body))
+
+    async def _is_gone(self) -> bool:
+        """Say whether the app itself was deleted; something of it that is not found is another matter."""
+        try:
+            await self.instance.console.app(self.facts["app_id"])
+        except NotFound:
+            return True
+        except DifyopsError:
+            return False
+        return False
+
+
+def _sentence(taken: TakenBack) -> str:
+    text = "; ".join(taken.said)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _facts(plan: Plan, situation: Situation, kept: Kept, options: RollbackOptions) -> JsonObject:
+    app = situation.app
+    return {
+        "app_id": app.id,
+        "app_name": app.name,
+        "mode": app.mode,
+        "target": plan.target,
+        "target_commit": plan.target_commit,
+        "enable_api": app.enable_api,
+        "enable_site": app.enable_site,
+        "triggers": {item.node_id: item.status for item in situation.triggers},
+        "identity": _identity(kept) if options.plan.with_name else None,
+        "former_identity": identity_of(app) if options.plan.with_name else None,
+        "publish_name": options.name or f"rollback {plan.target}",
+        "publish_comment": options.comment or f"back to {plan.target} ({plan.target_commit[:10]})",
+        "wait_for_slots": options.wait_for_slots,
+    }
 
 
 def _identity(kept: Kept) -> JsonObject:
     return {"name": kept.record.name, "description": kept.record.description, **kept.record.icon}
-
-
-def _values(hands: Hands, filled: Filled) -> Secrets:
-    """Return the secrets that a filled document carries, without those whose given value is not known here."""
-    unknown = {Spot.parse(key) for key in hands.entry.given if key not in hands.given}
-    values: Mapping[Spot, SecretText] = redact(filled.document).secrets
-    known = {spot: value for spot, value in values.items() if spot in filled.sources and spot not in unknown}
-    return owned(filled.document, known)
-
-
-def _hash(draft: Any) -> str | None:
-    return draft.hash if draft is not None else None

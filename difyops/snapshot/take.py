@@ -35,7 +35,10 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeOptions:
-    """What to take: selectors, a tag with its text, live versions only, everything anew, calls at once."""
+    """What to take: selectors, a tag with its text, live versions only, everything anew, calls at once.
+
+    ``aside``: kept under its tag only; the context's newest snapshot stays the one that it was.
+    """
 
     selectors: tuple[str, ...] = ("all",)
     tag: str | None = None
@@ -43,6 +46,7 @@ class TakeOptions:
     live_only: bool = False
     full: bool = False
     dry_run: bool = False
+    aside: bool = False
     limit: int = 4
     checkpoint: Checkpoint = no_checkpoint
 
@@ -175,8 +179,8 @@ def _write(
     same = manifest.same_content(base.manifest)
     text = _message(manifest, changes, options)
     tag = (options.tag, text) if options.tag else None
-    note = _note(store, branch, manifest)
-    if same and tag is None and base.commit is not None and not options.full:
+    note = None if options.aside else _note(store, branch, manifest)
+    if same and note is not None and tag is None and base.commit is not None and not options.full:
         store.note(branch, note)
         return base.commit
     if not same or options.full:
@@ -192,6 +196,7 @@ def _write(
         when=clock.now(),
         tag=tag,
         note=note,
+        aside=options.aside,
     )
     options.checkpoint("after commit")
     store.tidy()

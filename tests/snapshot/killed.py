@@ -19,12 +19,14 @@ from typing import Any
 
 from difyops import config
 from difyops.api.instance import ConnectOptions, Instance, connect
+from difyops.changes.recovery import Recovery
+from difyops.cli.changes import kinds
 from difyops.git_store import GitStore
+from difyops.ledger import Ledger
 from difyops.snapshot.history import kept_app
-from difyops.snapshot.journal import Journal
-from difyops.snapshot.recover import cut_off, finish, undo
 from difyops.snapshot.rollback import RollbackOptions, roll_back
 from difyops.snapshot.take import TakeOptions, take
+from difyops.workspace import Workspace
 
 
 class Steps:
@@ -42,16 +44,18 @@ class Steps:
 
 async def act(instance: Instance, settings: config.Config, words: list[str], steps: Steps) -> None:
     store = GitStore.open(settings.store, create=True)
+    ledger = Ledger.open(settings.state / "ledger.sqlite3")
+    workspace = Workspace(instance=instance, state=settings.state, ledger=ledger, actor="victim", store=store)
     match words:
         case ["create", tag]:
             await take(instance, store, TakeOptions(tag=tag, checkpoint=steps))
         case ["rollback", app, tag]:
             kept = kept_app(store, store.resolve(tag, branch=instance.name), app)
-            journal = Journal.of(settings.state, instance.name, kept.record.id)
-            await roll_back(instance, journal, kept, tag, RollbackOptions(checkpoint=steps))
+            await roll_back(workspace, kept, tag, RollbackOptions(checkpoint=steps))
         case [("finish" | "undo") as action, app]:
-            entry = cut_off(settings.state, instance.name, app)[0]
-            await (finish if action == "finish" else undo)(instance, settings.state, entry, steps)
+            recovery = Recovery(journal=workspace.journal, kinds=kinds())
+            record = recovery.chosen(app)[0]
+            await (recovery.finish if action == "finish" else recovery.undo)(instance, record, steps)
         case _:
             raise SystemExit(f"unknown operation {words}")
 

@@ -15,12 +15,15 @@ import pytest
 
 from difyops import config
 from difyops.api.instance import ConnectOptions, connect
+from difyops.changes import Journal, Record
+from difyops.clock import SystemClock
 from difyops.emulator import Emulator
-from difyops.errors import DifyopsError, NotFound, StalePlan
+from difyops.errors import DifyopsError, NotFound
 from difyops.git_store import GitStore
+from difyops.ledger import Ledger
 from difyops.snapshot.history import kept_app
-from difyops.snapshot.journal import Journal, open_entries
 from difyops.snapshot.rollback import RollbackOptions, RolledBack, roll_back
+from difyops.workspace import Workspace
 from tests.conftest import Cli
 from tests.snapshot.colleague import Colleague, break_prompt, node
 
@@ -34,39 +37,49 @@ def spoiled(colleague: Colleague, name: str = "wf-llm") -> str:
     return app
 
 
-def roll_back_with(at: str, act: Callable[[], object]) -> RolledBack:
-    """Roll wf-llm back to v1 and let ``act`` happen at a numbered step."""
+def roll_back_with(at: str, act: Callable[[], object], *, app: str = "wf-llm") -> RolledBack:
+    """Roll an app back to v1 and let ``act`` happen at a numbered step."""
 
     async def work() -> RolledBack:
         settings = config.load()
         store = GitStore.open(settings.store)
         instance = await connect(settings.context(), ConnectOptions(state=settings.state))
         try:
-            kept = kept_app(store, store.resolve("v1", branch=instance.name), "wf-llm")
-            journal = Journal.of(settings.state, instance.name, kept.record.id)
+            kept = kept_app(store, store.resolve("v1", branch=instance.name), app)
 
             def checkpoint(name: str) -> None:
                 if name == at:
                     act()
 
-            return await roll_back(instance, journal, kept, "v1", RollbackOptions(checkpoint=checkpoint))
+            with Ledger.open(settings.state / "ledger.sqlite3") as ledger:
+                workspace = Workspace(
+                    instance=instance, state=settings.state, ledger=ledger, actor="tester", store=store
+                )
+                return await roll_back(workspace, kept, "v1", RollbackOptions(checkpoint=checkpoint))
         finally:
             await instance.close()
 
     return asyncio.run(work())
 
 
+def open_changes() -> list[Record]:
+    state = config.load().state
+    with Ledger.open(state / "ledger.sqlite3") as ledger:
+        return Journal(ledger=ledger, state=state, context="env", clock=SystemClock(), actor="").open()
+
+
 def cut_off() -> int:
-    return len(open_entries(config.load().state, "env"))
+    return len(open_changes())
 
 
 def test_a_draft_edited_in_the_last_moment_is_not_lost(v1: str, colleague: Colleague) -> None:
-    app = spoiled(colleague)
-    live = colleague.live(app)["id"]
-    rename: Callable[[dict], None] = lambda document: node(document, "start").update(title="mine")  # noqa: E731
-    with pytest.raises(StalePlan):
-        roll_back_with("before draft", lambda: colleague.edit(app, rename))
-    assert colleague.live(app)["id"] == live
+    app = colleague.app_id("wf-llm")
+    target = colleague.live(app)["graph"]
+    spoiled(colleague)
+    edits = iter([lambda document: node(document, "start").update(title="mine")])
+    done = roll_back_with("before write draft", lambda: [colleague.edit(app, edit) for edit in edits])
+    assert done.state == "rolled back"
+    assert colleague.live(app)["graph"] == target
     assert node(colleague.draft(app), "start")["title"] == "mine"
     assert cut_off() == 0
 
@@ -112,17 +125,28 @@ def test_a_publish_that_fails_is_undone(cli: Cli, v1: str, colleague: Colleague,
     assert colleague.draft(app)["graph"] == drafted["graph"]
 
 
-@pytest.mark.parametrize("how", ["reset", "lost", "cut"])
-def test_a_publish_whose_answer_is_lost_is_told_and_can_be_ended(
+def test_a_publish_that_may_have_arrived_is_told_and_can_be_ended(
+    cli: Cli, v1: str, colleague: Colleague, emulator: Emulator
+) -> None:
+    app = spoiled(colleague)
+    emulator.control.fail(method="POST", path="workflows/publish", how="reset")
+    failed = cli("snapshot", "rollback", "wf-llm", "--to", v1, "--yes")
+    assert failed.code == 1
+    assert "unknown" in failed.err
+    assert "difyops changes finish" in failed.err
+    assert cli("changes", "finish", "wf-llm", "--yes").code == 0
+    assert cli("snapshot", "drift").code == 0
+    assert "tok=tok-" in str(colleague.run(app, {"query": "hi"}))
+
+
+@pytest.mark.parametrize("how", ["lost", "cut"])
+def test_a_publish_whose_answer_alone_is_lost_is_found_by_its_comment(
     cli: Cli, v1: str, colleague: Colleague, emulator: Emulator, how: str
 ) -> None:
     app = spoiled(colleague)
     emulator.control.fail(method="POST", path="workflows/publish", how=how)
-    failed = cli("snapshot", "rollback", "wf-llm", "--to", v1, "--yes")
-    assert failed.code == 1
-    assert "unknown" in failed.err
-    assert "doctor" in failed.err
-    assert cli("snapshot", "doctor", "wf-llm", "--finish", "--yes").code == 0
+    done = cli("snapshot", "rollback", "wf-llm", "--to", v1, "--yes")
+    assert done.code == 0, done.err
     assert cli("snapshot", "drift").code == 0
     assert "tok=tok-" in str(colleague.run(app, {"query": "hi"}))
 

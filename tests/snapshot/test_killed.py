@@ -18,10 +18,10 @@ from tests.snapshot.colleague import Colleague, break_prompt, node, set_secret
 
 ROOT = Path(__file__).parents[2]
 WORKFLOW_STEPS = (
-    "journal written", "before draft", "after draft", "before publish", "after publish",
-    "before draft back", "after draft back", "before proof",
+    "journal written", "before write draft", "after write draft", "before publish", "after publish",
+    "before put draft back", "after put draft back", "before proof",
 )  # fmt: skip
-CHAT_STEPS = ("journal written", "before config", "after config", "before proof")
+CHAT_STEPS = ("journal written", "before write config", "after write config", "before proof")
 
 
 @lru_cache(maxsize=1)
@@ -88,11 +88,11 @@ def test_a_killed_rollback_is_finished_or_undone(cli: Cli, v1: str, colleague: C
 
     told = cli("snapshot", "doctor", "-o", "json")
     assert told.code == 0
-    assert [item["app_name"] for item in told.json["data"]] == ["wf-llm"]
+    assert [item["label"] for item in told.json["data"]] == ["wf-llm"]
     assert told.json["data"][0]["state"]
     again = cli("snapshot", "rollback", "wf-llm", "--to", v1, "--yes")
     assert again.code == 8
-    assert "doctor" in again.err
+    assert "difyops changes finish" in again.err
 
     ended = cli("snapshot", "doctor", "wf-llm", way, "--yes")
     assert ended.code == 0, ended.err
@@ -163,11 +163,11 @@ def test_somebody_publishes_after_the_kill(cli: Cli, v1: str, colleague: Colleag
     colleague.edit(app, lambda document: node(document, "start").update(title="a new version"))
     colleague.publish(app)
     live = colleague.live(app)["id"]
-    assert cli("snapshot", "doctor", "wf-llm", "--finish", "--yes").code == 8
-    undone = cli("snapshot", "doctor", "wf-llm", "--undo", "--yes", "-o", "json")
-    assert undone.code == 0
-    assert "left alone" in undone.json["data"][0]["state"]
+    ended = cli("changes", "finish", "wf-llm", "--yes", "-o", "json")
+    assert ended.code == 8
+    assert "left alone" in ended.json["data"][0]["state"]
     assert colleague.live(app)["id"] == live
+    assert cli("changes", "list", "-o", "json").json["data"] == []
     assert drafted != colleague.draft(app)["graph"]
 
 
@@ -181,4 +181,4 @@ def test_the_same_instance_under_another_name_sees_it_too(
     assert cli("snapshot", "create", "-c", "prod", "--tag", "p1", "-q").code == 0
     refused = cli("snapshot", "rollback", app, "-c", "prod", "--to", "p1", "--yes")
     assert refused.code == 8
-    assert "-c env --finish" in refused.err
+    assert "-c env" in refused.err

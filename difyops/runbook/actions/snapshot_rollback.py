@@ -8,7 +8,6 @@ from difyops.runbook.keeping import keep, tag_before, way_back
 from difyops.runbook.result import Acted, Planned, Value
 from difyops.runbook.scene import Scene
 from difyops.snapshot.history import kept_app
-from difyops.snapshot.journal import Journal
 from difyops.snapshot.plan import make_plan
 from difyops.snapshot.rollback import RollbackOptions, roll_back
 
@@ -33,10 +32,8 @@ async def plan(
 
     async def apply() -> Acted:
         await keep(scene, found.app_id, tag)
-        journal = Journal.of(scene.config.state, instance.name, found.app_id)
         exact = replace(options, expected_plan=found.id)
-        done = await roll_back(instance, journal, kept, to, exact, clock=scene.clock)
-        scene.audit("snapshot.rollback", found.app_id, to=commit, before=found.live_before, after=done.live_after)
+        done = await roll_back(await scene.workspace(), kept, to, exact)
         values = (
             Value(name="proofs", value=len(done.proofs)),
             Value(name="seconds", value=done.seconds, unit="s"),

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 from difyops.api.console import BASE
-from difyops.rotation.hands import Hands
+from difyops.api.instance import Instance
+from difyops.clock import Clock
 
 UNKNOWN = 60.0  # seconds of doubt where the server does not tell its time
 _TICK = 0.5  # a Date header is cut to whole seconds: the middle of one is at most this far off
@@ -34,11 +35,10 @@ class ServerTime:
         return self.now + self.doubt
 
 
-async def server_time(hands: Hands) -> ServerTime:
+async def server_time(instance: Instance, clock: Clock) -> ServerTime:
     """Ask the server for the time (``GET /console/api/setup``: no account, every version)."""
-    clock = hands.bench.clock
     asked = clock.monotonic()
-    answer = await hands.instance.transport.request("GET", f"{BASE}/setup", doing="ask the server for the time")
+    answer = await instance.transport.request("GET", f"{BASE}/setup", doing="ask the server for the time")
     took = clock.monotonic() - asked
     told = _unix(answer.headers.get("date", ""))
     if told is None:

@@ -1,0 +1,218 @@
+"""The journal of changes: one ledger event a line, on disk before what it announces is done.
+
+    change.begun   what is to be done        change.step   about | did | note        change.ended   how it ended
+
+A change is never stored as such: ``Record`` is folded from its lines. Secrets are not written here; documents that may
+hold some lie in private files until the change is closed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from difyops import atomic_file
+from difyops.changes.private_files import PrivateFiles
+from difyops.clock import Clock
+from difyops.errors import Refused, StoreError
+from difyops.ledger import AuditEntry, Event, Ledger
+
+BEGUN, STEP, ENDED = "change.begun", "change.step", "change.ended"
+ABOUT, DID, NOTE = "about", "did", "note"
+_MOST = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One change as its lines tell it.
+
+    ``kind`` names the room's kind (snapshot.rollback, app.api, ...), ``subject`` what is changed (``app/ID``),
+    ``label`` the same for people. ``effect`` is the last effect that was begun, ``effect_done`` whether it came back.
+    ``state`` is open, done, undone, overtaken, gone, or another word of how it ended.
+    """
+
+    id: str
+    kind: str
+    subject: str
+    context: str
+    url: str
+    label: str
+    began: datetime
+    actor: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    memo: Mapping[str, Any] = field(default_factory=dict)
+    effect: str = ""
+    effect_done: bool = True
+    state: str = "open"
+    ended: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether it was neither brought to its end nor undone."""
+        return self.ended is None
+
+    @property
+    def phase(self) -> str:
+        """Return how far it came, in words."""
+        if not self.effect:
+            return "nothing was changed yet"
+        return f"after {self.effect!r}" if self.effect_done else f"in the middle of {self.effect!r}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journal:
+    """The journal of one context. ``state``: the state folder; ``actor``: who is at work, for the audit trail."""
+
+    ledger: Ledger
+    state: Path
+    context: str
+    clock: Clock
+    actor: str
+
+    def begin(self, kind: str, *, subject: str, label: str, url: str, facts: Mapping[str, Any]) -> Record:
+        """Write the first line of a change and return it."""
+        identity = secrets.token_hex(6)
+        data = {"change": identity, "kind": kind, "label": label, "url": url, "actor": self.actor, "facts": dict(facts)}
+        self._append(BEGUN, subject, data)
+        return self.read(identity, subject)
+
+    def write(self, record: Record, entry: str, name: str = "", **facts: Any) -> None:
+        """Write one line; it is on disk when this returns."""
+        self._append(STEP, record.subject, {"change": record.id, "entry": entry, "name": name, **facts})
+
+    def end(self, record: Record, state: str) -> None:
+        """Write how a change ended, and remove what was held for it."""
+        self._append(ENDED, record.subject, {"change": record.id, "state": state})
+        self.files(record.id).clear()
+
+    def audit(self, record: Record, action: str, outcome: str, facts: Mapping[str, Any]) -> None:
+        """Write one line of the audit trail; no secrets."""
+        self.ledger.audit(
+            AuditEntry(
+                actor=self.actor,
+                action=action,
+                subject=record.subject.partition("/")[2] or record.subject,
+                when=self.clock.now(),
+                context=record.context,
+                outcome=outcome,
+                data={"change": record.id, **facts},
+            )
+        )
+
+    def read(self, identity: str, subject: str) -> Record:
+        """Return one change as it is now.
+
+        Raises:
+            StoreError: its lines are not in the ledger.
+        """
+        found = _folded(self.ledger.events("change.*", subject=subject, limit=_MOST)).get(identity)
+        if found is None:
+            raise StoreError(f"The journal of change {identity} is not in the ledger {self.ledger.path}.")
+        return found
+
+    def all(self, *, since: datetime | None = None, limit: int = 50, everywhere: bool = False) -> list[Record]:
+        """Return the newest changes of this context (or of all), oldest first."""
+        context = None if everywhere else self.context
+        begun = self.ledger.events(BEGUN, since=since, context=context, limit=limit)
+        return [self.read(str(event.data["change"]), event.subject) for event in begun]
+
+    def open(self, *, everywhere: bool = False) -> list[Record]:
+        """Return the changes that were cut off, oldest first."""
+        context = None if everywhere else self.context
+        ended = {event.data.get("change") for event in self.ledger.events(ENDED, context=context, limit=_MOST)}
+        begun = self.ledger.events(BEGUN, context=context, limit=_MOST)
+        return [
+            self.read(str(event.data["change"]), event.subject)
+            for event in begun
+            if event.data.get("change") not in ended
+        ]
+
+    def refuse_open(self, subject: str) -> None:
+        """Refuse a new change of ``subject`` while another one of it is open, under whatever context name.
+
+        Raises:
+            Refused: it names that one and how to end it.
+        """
+        found = _folded(self.ledger.events("change.*", subject=subject, limit=_MOST)).values()
+        for record in found:
+            if record.is_open:
+                raise Refused(
+                    f"A {record.kind} of {record.label!r} begun at {record.began:%Y-%m-%dT%H:%M:%SZ} was cut off "
+                    f"({record.phase}).",
+                    hint=f"difyops changes finish {record.id} -c {record.context} (or undo instead of finish)",
+                )
+
+    @contextlib.contextmanager
+    def lock(self, subject: str, *, holding: str) -> Iterator[None]:
+        """Hold the lock of one subject on this machine.
+
+        Raises:
+            LockHeld: another process works on it.
+        """
+        with atomic_file.lock(self.state / "changes" / "locks" / f"{subject.replace('/', '_')}.lock", holding=holding):
+            yield
+
+    def files(self, identity: str) -> PrivateFiles:
+        """Return the private files of a change."""
+        return PrivateFiles(self.state / "changes" / identity)
+
+    def kept_place(self, identity: str, name: str) -> Path:
+        """Return where a document goes that outlives its change: somebody's draft that could not be put back."""
+        folder, number = self.state / "kept", 1
+        while (place := folder / f"{identity}-{name}-{number}.json").exists():
+            number += 1
+        return place
+
+    def _append(self, kind: str, subject: str, data: Mapping[str, Any]) -> None:
+        event = Event(kind=kind, subject=subject, when=self.clock.now(), context=self.context, data=dict(data))
+        self.ledger.append(event)
+
+
+def _folded(events: Iterable[Event]) -> dict[str, Record]:
+    """Return the changes that these lines tell, by id."""
+    found: dict[str, Record] = {}
+    for event in events:
+        data = event.data
+        identity = str(data.get("change"))
+        if event.kind == BEGUN:
+            found[identity] = _begun(identity, event)
+        elif identity in found:
+            found[identity] = _advanced(found[identity], event)
+    return found
+
+
+def _begun(identity: str, event: Event) -> Record:
+    data = event.data
+    return Record(
+        id=identity,
+        kind=str(data.get("kind")),
+        subject=event.subject,
+        context=event.context,
+        url=str(data.get("url") or ""),
+        label=str(data.get("label") or ""),
+        began=event.when,
+        actor=str(data.get("actor") or ""),
+        facts=_mapping(data.get("facts")),
+    )
+
+
+def _advanced(record: Record, event: Event) -> Record:
+    data = event.data
+    if event.kind == ENDED:
+        return replace(record, state=str(data.get("state")), ended=event.when)
+    match data.get("entry"):
+        case "about":
+            return replace(record, effect=str(data.get("name")), effect_done=False)
+        case "did":
+            return replace(record, effect=str(data.get("name")), effect_done=True)
+        case _:
+            return replace(record, memo={**record.memo, **_mapping(data.get("memo"))})
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,140 @@
+"""``difyops changes``: what was changed, what was cut off, and bringing it to its end, whatever kind it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from difyops.cli.door import command, group
+from difyops.cli.session import Session
+from difyops.errors import DifyopsError
+from difyops.outcome import Outcome
+
+if TYPE_CHECKING:
+    from difyops.api.instance import Instance
+    from difyops.changes.listing import Told
+    from difyops.changes.recovery import Kinds, Recovery
+
+noun = group("What was changed, what was cut off; finish it or take it back.")
+
+Which = Annotated[
+    str | None, typer.Argument(metavar="[CHANGE|APP]", help="A change's id or its beginning, an app's id or name.")
+]
+
+
+def kinds() -> Kinds:
+    """Return the recovery of every kind of change."""
+    from difyops.snapshot.rollback import KIND, Rollbacks
+
+    return {KIND: Rollbacks()}
+
+
+def recovery(session: Session, instance: Instance) -> Recovery:
+    """Return the recovery of one instance's changes."""
+    from difyops.changes.recovery import Recovery
+
+    return Recovery(journal=session.workspace(instance).journal, kinds=kinds())
+
+
+@command(noun, "list")
+def list_(session: Session) -> Outcome:
+    """List the changes that were cut off, and the state that each left."""
+    from difyops.render import changes as views
+
+    return views.told(session.run(told(session, None)))
+
+
+@command(noun, "show")
+def show(session: Session, which: Which = None) -> Outcome:
+    """Show one change: what it did, what it holds, what the instance is like now."""
+    from difyops.render import changes as views
+
+    return views.shown(session.run(told(session, which)))
+
+
+@command(noun, "finish")
+def finish(session: Session, which: Which = None) -> Outcome:
+    """Bring changes that were cut off to their end, with proof (default: all of them)."""
+    return _end(session, which, "finish")
+
+
+@command(noun, "undo")
+def undo(session: Session, which: Which = None) -> Outcome:
+    """Put back what is still ours of changes that were cut off (default: all of them)."""
+    return _end(session, which, "undo")
+
+
+@command(noun, "log")
+def log(
+    session: Session,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many lines.")] = 50,
+    since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="Only the last 2h, 7d, ...")] = None,
+    app: Annotated[str | None, typer.Option("--app", metavar="ID", help="Only this subject.")] = None,
+) -> Outcome:
+    """Read the audit trail: who changed what, when, with which outcome."""
+    from datetime import timedelta
+
+    from difyops.cli.door import seconds
+    from difyops.clock import SystemClock
+    from difyops.render import changes as views
+
+    begin = SystemClock().now() - timedelta(seconds=seconds(since)) if since else None
+    context = session.one_context()
+    return views.log(session.ledger.audit_trail(since=begin, subject=app, context=context, limit=limit))
+
+
+async def told(session: Session, which: str | None) -> list[Told]:
+    """Return the changes that ``which`` means, with the state that each left; a whole id also one that ended."""
+    from difyops.changes.listing import Told, row
+    from difyops.snapshot.first_journal import left_behind, take_over
+
+    async with session.instance() as instance:
+        workspace = session.workspace(instance)
+        _, damaged = left_behind(workspace.state, instance.name)
+        if not session.dry_run:
+            await take_over(workspace)
+        found = recovery(session, instance)
+        ended = [record for record in workspace.journal.all(limit=10_000) if which and record.id == which]
+        records = [] if which in damaged else ended or found.chosen(which)
+        broken = [Told.damaged(app_id, error) for app_id, error in damaged.items() if which in (None, app_id)]
+        return [*[await row(found, instance, record) for record in records], *broken]
+
+
+def _end(session: Session, which: str | None, way: str) -> Outcome:
+    from difyops.render import changes as views
+
+    return views.told(session.run(end(session, which, way)), title=f"{way} of cut-off changes")
+
+
+async def end(session: Session, which: str | None, way: str) -> list[Told]:
+    """Finish or undo the changes that ``which`` means. One that cannot be ended now does not stop the rest.
+
+    Raises:
+        SelectorError: nothing of that name was cut off. DifyopsError: the only one could not be ended.
+    """
+    from difyops.changes.listing import Told, row
+    from difyops.snapshot.first_journal import left_behind, take_over
+
+    async with session.instance() as instance:
+        workspace = session.workspace(instance)
+        _, damaged = left_behind(workspace.state, instance.name)
+        broken = [Told.damaged(app_id, error) for app_id, error in damaged.items() if which in (None, app_id)]
+        await take_over(workspace)
+        found = recovery(session, instance)
+        records = [] if which in damaged else found.chosen(which)
+        if session.dry_run:
+            return [*[await row(found, instance, record) for record in records], *broken]
+        if records:
+            session.confirm(f"{way.capitalize()} {len(records)}?", changes=f"To {way} {len(records)} changes")
+        ends: list[Told] = []
+        for record in records:
+            try:
+                ended = await (found.finish if way == "finish" else found.undo)(instance, record)
+            except DifyopsError as error:
+                if len(records) == 1 and not broken:
+                    raise
+                ends.append(Told.of(record, "as it was, or partly ended", error=error))
+            else:
+                ends.append(Told.of(record, ended.text, ended=ended))
+        return [*ends, *broken]

@@ -1,0 +1,39 @@
+"""Keeping a model config that stands in no snapshot, before it is replaced: the server has no versions of it."""
+
+from __future__ import annotations
+
+import secrets
+
+from difyops.api.model import App
+from difyops.dsl.canonical import canonical
+from difyops.dsl.secrets import redact
+from difyops.errors import StoreError
+from difyops.snapshot.history import load_app
+from difyops.snapshot.layout import read_manifest
+from difyops.snapshot.reading import config_of
+from difyops.snapshot.take import TakeOptions, take
+from difyops.workspace import Workspace
+
+_LOOK_BACK = 50  # snapshots
+
+
+async def keep_config(workspace: Workspace, app: App) -> str | None:
+    """Keep an app's live config under a tag of its own, where it stands in none of the last 50 snapshots; return the tag.
+
+    Raises:
+        StoreError: there is no store, or it cannot be written. PartialFailure: the app cannot be read.
+    """
+    store = workspace.store
+    if store is None:
+        raise StoreError(f"There is no store to keep the live config of {app.name!r} in; nothing was changed.")
+    now = canonical(redact(config_of(app)).document)
+    for info in store.log(workspace.instance.name, limit=_LOOK_BACK):
+        manifest = read_manifest(store, info.id)
+        if app.id in manifest.apps and canonical(load_app(store, info.id, manifest, app.id).live) == now:
+            return None
+    tag = f"before-rollback-{workspace.clock.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    options = TakeOptions(selectors=(app.id,), tag=tag, aside=True, message=f"kept before a rollback of {app.name}")
+    taken = await take(workspace.instance, store, options, clock=workspace.clock)
+    if taken.error is not None:
+        raise taken.error
+    return tag
