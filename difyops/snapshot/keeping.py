@@ -18,7 +18,7 @@ _LOOK_BACK = 50  # snapshots
 
 
 async def keep_config(workspace: Workspace, app: App) -> str | None:
-    """Keep an app's live config under a tag of its own, where it stands in none of the last 50 snapshots; return the tag.
+    """Keep a live config that stands in none of the last 50 snapshots under a tag of its own; return the tag.
 
     Raises:
         StoreError: there is no store, or it cannot be written. PartialFailure: the app cannot be read.

@@ -24,6 +24,9 @@ TRUNK = {
     "credentials",
     "statistics",
     "history",
+    "changes",
+    "publishing",
+    "workspace",
 }
 ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "doctor", "perf"}
 CONDUCTORS = {"runbook", "doctor"}  # one runs the other rooms, one looks at their state
@@ -39,7 +42,7 @@ HOMES = {
     "keyring": {"credentials"}, "jsonschema": {"validation"}, "jsonschema_rs": {"validation"},
     "json_repair": {"validation"}, "referencing": {"validation"}, "starlette": {"emulator"}, "uvicorn": {"emulator"},
     "platformdirs": {"config"}, "orjson": {"dsl", "validation"}, "redis": {"runbook"}, "kombu": {"runbook"},
-    "psycopg": {"runbook", "history"}, "duckdb": {"history"},
+    "psycopg": {"runbook", "history"}, "duckdb": {"history"}, "cronsim": {"publishing"},
 }  # fmt: skip
 OURS_OR_STANDARD = {"difyops", *sys.stdlib_module_names}
 

@@ -76,8 +76,13 @@ def test_a_draft_edited_in_the_last_moment_is_not_lost(v1: str, colleague: Colle
     app = colleague.app_id("wf-llm")
     target = colleague.live(app)["graph"]
     spoiled(colleague)
-    edits = iter([lambda document: node(document, "start").update(title="mine")])
-    done = roll_back_with("before write draft", lambda: [colleague.edit(app, edit) for edit in edits])
+    saves = iter([lambda document: node(document, "start").update(title="mine")])
+
+    def save() -> None:
+        for change in saves:
+            colleague.edit(app, change)
+
+    done = roll_back_with("before write draft", save)
     assert done.state == "rolled back"
     assert colleague.live(app)["graph"] == target
     assert node(colleague.draft(app), "start")["title"] == "mine"
