@@ -38,7 +38,8 @@ MAY = (
 )
 HOMES = {
     "typer": {"cli"}, "rich": {"render"}, "tabulate": {"render"}, "httpx": {"api"}, "httpx_aiohttp": {"api"},
-    "aiohttp": {"api"}, "aiohttp_socks": {"api"}, "yaml": {"dsl", "emulator"}, "git": {"git_store"}, "sqlite3": {"ledger", "history"},
+    "aiohttp": {"api"}, "aiohttp_socks": {"api"}, "yaml": {"dsl", "emulator"}, "git": {"git_store"},
+    "sqlite3": {"ledger", "history"},
     "keyring": {"credentials"}, "jsonschema": {"validation"}, "jsonschema_rs": {"validation"},
     "json_repair": {"validation"}, "referencing": {"validation"}, "starlette": {"emulator"}, "uvicorn": {"emulator"},
     "platformdirs": {"config"}, "orjson": {"dsl", "validation"}, "redis": {"runbook"}, "kombu": {"runbook"},
