@@ -97,7 +97,7 @@ def lock(path: Path, *, wait: float = 0.0, holding: str = "this") -> Iterator[No
         LockHeld: another process holds it after ``wait`` seconds.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(path.parent)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
     except OSError as error:
         raise store_error(error, path) from error
@@ -115,6 +115,17 @@ def lock(path: Path, *, wait: float = 0.0, holding: str = "this") -> Iterator[No
         os.close(descriptor)
 
 
+def make_private_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, each for its owner only, whatever the umask says.
+
+    One that is there already is left as it is.
+
+    Raises:
+        OSError: it cannot be made, or something else is in its place.
+    """
+    _make_folder(folder, 0o700)
+
+
 def store_error(error: OSError, path: Path) -> StoreError:
     """Turn an operating system error about ``path`` into one clear sentence."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -128,7 +139,12 @@ def _make_folder(folder: Path, mode: int) -> None:
     """Make a folder and those above it that are missing, all with ``mode``: ``mkdir`` gives it to the last one only."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     for each in reversed(missing):
-        each.mkdir(mode=mode, exist_ok=True)
+        try:
+            each.mkdir(mode=mode)
+        except FileExistsError:
+            continue  # another process was first, or a link leads nowhere: the last line says so
+        if mode & 0o077 == 0:
+            each.chmod(mode)  # a umask takes bits away, those of the owner, too
     folder.mkdir(mode=mode, exist_ok=True)
 
 

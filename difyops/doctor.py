@@ -13,6 +13,7 @@ from pathlib import Path
 
 from difyops import credentials
 from difyops.api.instance import ConnectOptions, Instance, connect
+from difyops.atomic_file import make_private_folder
 from difyops.config import Config, Context
 from difyops.dsl.scan import scan
 from difyops.errors import AnswerIsNo, DifyopsError, StoreError
@@ -83,7 +84,7 @@ def _git() -> Check:
 
 def _state(folder: Path) -> Check:
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(folder)
     except OSError as error:
         return Check(name="state folder", verdict=FAIL, found=f"{folder}: {error.strerror}", hint="Set DIFYOPS_STATE.")
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -82,11 +82,12 @@ def start(state: Path, settings: Settings) -> Running:
     if running is not None:
         raise LockHeld(f"An emulator runs already at {running.url}.", hint="difyops emulator stop")
     log = state / "emulator.log"
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    atomic_file.make_private_folder(state)
     words = [sys.executable, "-m", "difyops", "emulator", "start", "--quiet", "--port", str(settings.port)]
     words += ["--server-version", settings.version, "--apps", str(settings.apps), "--seed", str(settings.seed)]
     words += [word for mood in settings.moods for word in ("--mood", mood)]
-    with log.open("wb") as output:
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, atomic_file.PRIVATE)
+    with os.fdopen(descriptor, "wb") as output:
         process = subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )

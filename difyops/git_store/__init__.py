@@ -17,6 +17,7 @@ add``) should use ``--detach``.
 
     records   what callers get, and the three errors of this room
     names     branch, tag, path, author, remote: what may become an argument of git
+    closed    whose store it is; what stands in for its own settings, which git never reads
     plumbing  git itself: environment, settings, one call, one sentence when it fails
     place     finding, opening and making the repository
     tree      which files change between a commit and the wanted tree

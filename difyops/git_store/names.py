@@ -21,6 +21,7 @@ _FULL_ID = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 _SOME_ID = re.compile(r"[0-9a-f]{4,64}\Z")
 _STEPS_BACK = re.compile(r"(?s)(.*?)(?:~(\d{0,6})|(\^))?\Z")
 _GIT_OWN = re.compile(r"\.git(modules)?|git~\d+")
+_SCHEMES = frozenset({"file", "git", "http", "https", "ssh", "git+ssh", "ssh+git"})
 _LONGEST = 200  # bytes of a name; a file of that name plus ".lock" must fit into 255
 
 
@@ -159,6 +160,31 @@ def remote(text: str) -> str:
             hint="Leave them out and use SSH or a git credential helper.",
         )
     return text
+
+
+def address(text: str) -> str:
+    """Return ``text`` when it can be the address of a remote that the store defines.
+
+    Raises:
+        UsageError: git would take it for an option, or for a program to run.
+    """
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text)
+    known = scheme is None or scheme[1].lower() in _SCHEMES
+    host = re.sub(r"^([A-Za-z0-9+.-]*://)?([^/]*@)?", "", text)
+    if not text or "::" in text.partition("/")[0] or "-" in (text[0], host[:1]) or not known:
+        raise UsageError(
+            f"The store's remote leads to {shown(without_userinfo(text))}, which is no address.",
+            hint="Give the address itself: difyops snapshot push URL",
+        )
+    return text
+
+
+def is_local(text: str) -> bool:
+    """Say whether an address is a folder of this machine, as git reads it: no scheme, and no ``host:``."""
+    if "://" in text:
+        return text.lower().startswith("file://")
+    head, colon, _ = text.partition(":")
+    return not colon or "/" in head
 
 
 def without_userinfo(text: str) -> str:

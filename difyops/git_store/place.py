@@ -9,8 +9,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from difyops.atomic_file import store_error
+from difyops.atomic_file import make_private_folder, store_error
 from difyops.errors import NothingKept, StoreError
+from difyops.git_store import closed
 from difyops.git_store.names import UNBORN
 from difyops.git_store.plumbing import Git, version
 
@@ -22,17 +23,21 @@ _ABANDONED = 600.0  # seconds after which a half-made repository belongs to a de
 def find(path: Path, *, create: bool) -> Git:
     """Return git bound to the repository at exactly ``path``; a repository further up is never taken instead.
 
+    Whose it is, is looked at before git is let near it, and its own settings are never in force.
+
     Raises:
+        Refused: it belongs to another user, or is a partial clone.
         StoreError: git is missing or too old; there is no repository (and ``create`` is off, or the folder holds other
             things); the repository is damaged.
     """
     version()
     path = path.expanduser().absolute()
     if not (path / ".git").is_dir():
-        if not create:
+        if not create or _leads_nowhere(path):
             raise _nothing_here(path)
         _make(path)
-    git = Git(path)
+    closed.refuse_foreign(path)
+    git = Git(path, common=closed.CommonFolder(path / ".git", closed.read(path)))
     if git.run("rev-parse", "--git-dir", fine=(0, 128)).status:
         raise StoreError(
             f"{path / '.git'} is not a working git repository.",
@@ -41,7 +46,16 @@ def find(path: Path, *, create: bool) -> Git:
     return git
 
 
+def _leads_nowhere(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
+
+
 def _nothing_here(path: Path) -> StoreError:
+    if _leads_nowhere(path):
+        return NothingKept(
+            f"The snapshot store {path} is a link to {path.readlink()}, and there is nothing.",
+            hint="Make that folder (is a disk not mounted?), or name another store with --store (DIFYOPS_STORE).",
+        )
     if path.exists() and not path.is_dir():
         return NothingKept(f"The snapshot store {path} is not a folder.")
     what = "is not a git repository of its own" if path.exists() else "does not exist"
@@ -54,7 +68,7 @@ def _nothing_here(path: Path) -> StoreError:
 def _make(path: Path) -> None:
     """Make the repository beside its place and rename it: ``.git`` is complete or absent, whoever else makes it too."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        make_private_folder(path)
         _refuse_other_things(path)
         birth = Path(tempfile.mkdtemp(prefix=_BIRTH, dir=path))
     except OSError as error:

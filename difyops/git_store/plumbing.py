@@ -1,8 +1,9 @@
 """git itself: its environment and settings, one call, and one clear sentence when a call fails.
 
 GitPython is used as the driver of the program only (``git.cmd.Git``): its object model and its index are slow and leak.
-Nothing of a caller's surroundings decides what happens to the store: the repository is named, never searched for, and
-hooks, signing, line end conversion and the user's and the machine's own settings are off.
+Nothing of a caller's surroundings decides what happens to the store: the repository is named, never searched for, its
+own settings are not read (``closed``), and hooks, signing, line end conversion and the user's and the machine's own
+settings are off.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from difyops.errors import StoreError
 from difyops.git_store.names import one_line, without_userinfo
@@ -45,6 +47,7 @@ _SETTINGS = (
     "maintenance.auto=false",
     "protocol.ext.allow=never",
 )
+_OURS_ONLY = 0o077  # the umask of git where it writes a store: state is nobody else's business
 _NO_ROOM = re.compile(r"No space left|Out of diskspace|Disk quota exceeded|File too large", re.I)
 
 
@@ -63,14 +66,41 @@ class Answer:
         return self.output.decode(errors="surrogateescape").splitlines()
 
 
-class Git:
-    """The git program, bound to one repository (``<path>/.git``) or to none."""
+class Common(Protocol):
+    """A folder that stands in for the settings, hooks and attributes of a repository."""
 
-    def __init__(self, path: Path, *, users_own_settings: bool = False) -> None:
+    @property
+    def path(self) -> Path:
+        """Return where it is."""
+        ...
+
+
+class Git:
+    """The git program, bound to one repository (``<path>/.git``) or to none.
+
+    ``common`` stands in for the repository's own settings; without it (a repository that is being made, or none) there
+    is nothing of that kind to read.
+    """
+
+    def __init__(self, path: Path, *, common: Common | None = None, users_own_settings: bool = False) -> None:
         self.path = path
         self.folder = path / ".git"
+        self._common = common
+        self._umask = -1 if users_own_settings else _OURS_ONLY
         self._driver = Driver(str(path))
         self._driver.update_environment(**_environment(path, self.folder, users_own_settings))
+
+    @classmethod
+    def nowhere(cls, *, users_own_settings: bool = False) -> Git:
+        """Return git bound to no repository at all."""
+        git = cls(Path("/"), users_own_settings=users_own_settings)
+        git._driver.update_environment(GIT_DIR=os.devnull)
+        return git
+
+    @property
+    def common(self) -> Common | None:
+        """Return what stands in for the repository's settings."""
+        return self._common
 
     def run(
         self,
@@ -123,9 +153,14 @@ class Git:
     ) -> subprocess.Popen[bytes]:
         chosen = [word for setting in (*_SETTINGS, *_durability(), *settings) for word in ("-c", setting)]
         command = ["git", "--no-pager", "--no-optional-locks", *chosen, *arguments]
+        closed = {"GIT_COMMON_DIR": str(self._common.path)} if self._common else {}
         try:
             running = self._driver.execute(
-                command, istream=subprocess.PIPE if feed else None, as_process=True, env=dict(environment or {})
+                command,
+                istream=subprocess.PIPE if feed else None,
+                as_process=True,
+                env={**closed, **(environment or {})},
+                umask=self._umask,
             )
         except GitCommandNotFound as error:
             raise _missing() from error
@@ -211,6 +246,7 @@ def _environment(path: Path, folder: Path, users_own_settings: bool) -> dict[str
         "GIT_ALTERNATE_OBJECT_DIRECTORIES": "",
         "GIT_NAMESPACE": "",
         "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_NO_LAZY_FETCH": "1",
         "GIT_DEFAULT_HASH": "sha1",
         "GIT_DEFAULT_REF_FORMAT": "files",
         "GIT_TERMINAL_PROMPT": "0",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -188,7 +188,9 @@ class GitStore:
         names.remote(remote)
         if branch is not None and self.head(branch) is None:
             raise NothingKept(f"There is no snapshot of {branch} to push.", hint="difyops snapshot create")
-        return remotes.push(self._git.path, remote, [branch] if branch else self.branches())
+        common = self._git.common
+        assert common is not None  # noqa: S101 - a store is opened with one
+        return remotes.push(self._git.path, common, remote, [branch] if branch else self.branches())
 
     def local_changes(self) -> bool:
         """Tell whether somebody edited files in the work tree by hand and did not commit. Informational only."""
@@ -209,6 +211,8 @@ class GitStore:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
+        with suppress(OSError):  # git makes no folder where our link leads; what is wrong, it says better
+            atomic_file.make_private_folder(self._git.folder / "logs")
         lock = self._git.folder / "difyops.lock"
         with atomic_file.lock(lock, wait=_LOCK_WAIT, holding=f"the snapshot store {self.path}"):
             incoming.sweep(self._git)

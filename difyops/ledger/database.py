@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from difyops.atomic_file import PRIVATE, store_error
+from difyops.atomic_file import PRIVATE, make_private_folder, store_error
 from difyops.errors import StoreError
 from difyops.ledger.records import GENESIS
 
@@ -75,10 +75,10 @@ def _make_private(path: Path) -> None:
     An existing file is never opened here: closing it would drop the locks another connection of this process holds.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(path.parent)
         if not path.exists():
             path.touch(mode=PRIVATE)
-        if path.stat().st_mode & 0o077:
+        if path.stat().st_mode & 0o777 != PRIVATE:
             path.chmod(PRIVATE)
     except OSError as error:
         raise store_error(error, path) from error
