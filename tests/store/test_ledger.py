@@ -309,10 +309,13 @@ def test_killed_at_random_what_was_acknowledged_is_there(path: Path) -> None:
     acknowledged = 0
     for trial in range(5):
         child = start_child("ledger", str(path), f"t{trial}-", "100000")
-        time.sleep(0.3 + trial * 0.1)
+        assert child.stdout is not None
+        seen = [child.stdout.readline() for _ in range(7)]
+        time.sleep(trial * 0.05)
         os.killpg(child.pid, signal.SIGKILL)
         output, _ = child.communicate(timeout=60)
-        acknowledged = max([acknowledged, *(int(line) for line in output.splitlines() if line)])
+        seen += output.splitlines()
+        acknowledged = max([acknowledged, *(int(line) for line in seen if line.strip())])
     with Ledger.open(path) as ledger:
         assert acknowledged > 5
         assert len(ledger.audit_trail(limit=10**9)) >= acknowledged
