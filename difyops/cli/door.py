@@ -40,9 +40,9 @@ def seconds(text: str) -> float:
     return value
 
 
-def _format(text: str | None) -> str | None:
-    if text is not None and text not in FORMATS:
-        raise UsageError(f"{text!r} is not an output format.", hint=f"One of: {', '.join(FORMATS)}.")
+def _format(text: str | None, more: tuple[str, ...] = ()) -> str | None:
+    if text is not None and text not in (*FORMATS, *more):
+        raise UsageError(f"{text!r} is not an output format here.", hint=f"One of: {', '.join((*FORMATS, *more))}.")
     return text
 
 
@@ -75,8 +75,10 @@ def group(text: str) -> typer.Typer:
     )
 
 
-def command(noun: typer.Typer, name: str | None = None) -> Callable[[Callable[..., Outcome]], Callable[..., Outcome]]:
-    """Register a function as a command of ``noun``; see the module's text."""
+def command(
+    noun: typer.Typer, name: str | None = None, *, formats: tuple[str, ...] = ()
+) -> Callable[[Callable[..., Outcome]], Callable[..., Outcome]]:
+    """Register a function as a command of ``noun``; see the module's text. ``formats`` are its own, besides ours."""
 
     def register(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
         hints = get_type_hints(function, include_extras=True)
@@ -85,7 +87,7 @@ def command(noun: typer.Typer, name: str | None = None) -> Callable[[Callable[..
         @functools.wraps(function)
         def door(**values: Any) -> Outcome:
             common = {key: values.pop(key) for key, _, _ in _COMMON}
-            return function(_session(common), **values)
+            return function(_session(common, formats), **values)
 
         added = [
             inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
@@ -101,11 +103,11 @@ def command(noun: typer.Typer, name: str | None = None) -> Callable[[Callable[..
     return register
 
 
-def _session(common: dict[str, Any]) -> Session:
+def _session(common: dict[str, Any], formats: tuple[str, ...]) -> Session:
     deadline = common["deadline"]
     session = begin(
         Session(
-            output=_format(common["output"]),
+            output=_format(common["output"], formats),
             contexts=tuple(common["contexts"] or ()),
             store=common["store"],
             yes=common["yes"],

@@ -11,7 +11,7 @@ import typer
 from difyops.cli.door import command, group, seconds
 from difyops.cli.history import context_name, open_history
 from difyops.cli.session import Session
-from difyops.errors import UsageError
+from difyops.errors import AnswerIsNo, UsageError
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -125,6 +125,79 @@ def compare(
         sides = [_side(history, scope, text) for text in (first, second) if text] or _newest_two(history, scope)
         (one, label), (two, other) = sides
         return views.compared(judge(history, one, two, (label, other), alpha=alpha))
+
+
+@command(noun, "report", formats=("html",))
+def report(
+    session: Session,
+    app: AppName,
+    since: Since = "7d",
+) -> Outcome:
+    """Everything about an app; -o html is one self-contained page: difyops perf report APP -o html > page.html."""
+    from difyops.clock import SystemClock
+    from difyops.perf.report import report as make
+    from difyops.render import perf as views
+
+    with open_history(session) as history:
+        found = make(history, scope_of(session, history, app, since), session.ledger, now=SystemClock().now())
+    shown = views.report(found)
+    if session.output != "html":
+        return shown
+    from difyops.render.perf_html import page
+
+    session.output = "table"  # the page takes the place of the blocks
+    return replace(shown, raw=page(found).encode("utf-8", errors="backslashreplace"))
+
+
+@command(noun, "advise")
+def advise(
+    session: Session,
+    app: AppName,
+    since: Since = "7d",
+    fail_on: Annotated[
+        str | None, typer.Option("--fail-on", metavar="SEVERITY", help="Exit 5 from this severity on: for CI.")
+    ] = None,
+) -> Outcome:
+    """What to change, why, and what it brings: with numbers, ranges, steps and an example."""
+    from difyops.clock import SystemClock
+    from difyops.perf.advice import SEVERITIES
+    from difyops.perf.advise import advise as ask
+    from difyops.render import perf as views
+
+    if fail_on is not None and fail_on not in SEVERITIES:
+        raise UsageError(f"{fail_on!r} is not a severity.", hint=f"One of: {', '.join(SEVERITIES)}.")
+    with open_history(session) as history:
+        scope = scope_of(session, history, app, since)
+        found = ask(history, scope, session.ledger, now=SystemClock().now())
+    grave = SEVERITIES[: SEVERITIES.index(fail_on) + 1] if fail_on else ()
+    worst = [item for item in found.advice if item.severity in grave]
+    error = AnswerIsNo(f"{len(worst)} pieces of advice are {fail_on} or graver: {worst[0].id}.") if worst else None
+    return replace(views.advised(found), error=error)
+
+
+@command(noun, "dismiss")
+def dismiss(
+    session: Session,
+    app: AppName,
+    advice: Annotated[str, typer.Argument(metavar="ID", help="As perf advise shows it, such as P004:search.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why it does not apply.")],
+    expires: Annotated[str, typer.Option("--for", metavar="TIME", help="It comes back after this.")] = "90d",
+) -> Outcome:
+    """Do not show a piece of advice for a while; the reason is kept in the ledger."""
+    from datetime import timedelta
+
+    from difyops.clock import SystemClock
+    from difyops.perf.advise import Dismissal
+    from difyops.perf.advise import dismiss as write_down
+    from difyops.render import perf as views
+
+    now = SystemClock().now()
+    until = now + timedelta(seconds=seconds(expires))
+    with open_history(session) as history:
+        scope = scope_of(session, history, app, "1d")
+    if session.dry_run:
+        return views.dismissed(advice, Dismissal(reason=reason, until=until, at=now))
+    return views.dismissed(advice, write_down(session.ledger, scope, advice, reason=reason, now=now, until=until))
 
 
 def scope_of(session: Session, history: History, app: str, since: str, version: str | None = None) -> Scope:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from difyops.clock import iso
 from difyops.outcome import Block, Facts, Lines, Outcome, Table
+from difyops.perf.advise import Advice, Advised, Dismissal
 from difyops.perf.compare import Compared, Side
 from difyops.perf.nodes import NodeProfile, Profile
+from difyops.perf.report import Report
 from difyops.perf.summary import Period, Rate, Summary
 from difyops.perf.timeline import Timeline
 from difyops.perf.trend import Change, Trend
@@ -265,3 +267,64 @@ def compared(result: Compared) -> Outcome:
 
 def _side(side: Side) -> tuple[object, ...]:
     return (side.label, side.n, *(percentile(item) for item in side.percentiles), rate(side.failures))
+
+
+def advised(result: Advised) -> Outcome:
+    """Show advice, gravest first."""
+    rows = [
+        (item.severity, item.id, item.category, item.title, item.n, gain(item).removeprefix("; gain: ") or None)
+        for item in result.advice
+    ]
+    lines: list[tuple[str, str]] = []
+    for item in result.advice:
+        lines.append(("!", f"{item.id} {item.title}: {evidence(item)}"))
+        lines += [("", f"   {number}. {step}") for number, step in enumerate(item.steps, 1)]
+        lines.append(("", f"   example: {item.example}"))
+    blocks: list[Block] = [
+        Table(columns=("severity", "id", "category", "what", "n", "gain"), rows=rows, empty="No advice.")
+    ]
+    if lines:
+        blocks.append(Lines(lines=lines))
+    short = f"; {len(result.not_enough)} rules need more runs" if result.not_enough else ""
+    return Outcome(
+        kind="perf.advise", data=result, blocks=blocks, names=[item.id for item in result.advice],
+        summary=f"{len(result.advice)} pieces of advice, {len(result.dismissed)} dismissed, from {result.runs} runs,"
+        f" {result.read} with nodes{short}",
+    )  # fmt: skip
+
+
+def evidence(item: Advice) -> str:
+    """Return the numbers behind a piece of advice."""
+    return ", ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+                     for name, value in item.evidence.items())  # fmt: skip
+
+
+def gain(item: Advice) -> str:
+    """Return what it would bring, as a range."""
+    found = item.gain
+    if found is None:
+        return ""
+    return f"; gain: {found.low:.3g} to {found.high:.3g} {found.unit} ({found.basis})"
+
+
+def dismissed(finding: str, result: Dismissal) -> Outcome:
+    """Show a dismissal."""
+    pairs: list[tuple[str, object]] = [("id", finding), ("reason", result.reason), ("until", iso(result.until))]
+    return Outcome(
+        kind="perf.dismiss", data={"id": finding, "reason": result.reason, "until": result.until, "at": result.at},
+        blocks=[Facts(pairs=pairs)], names=[finding], summary=f"dismissed {finding} until {iso(result.until)}",
+    )  # fmt: skip
+
+
+def report(result: Report) -> Outcome:
+    """Show everything, one block after the other."""
+    blocks: list[Block] = [
+        *summary_blocks(result.summary), *trend(result.trend).blocks, nodes_table(result.profile.nodes),
+    ]  # fmt: skip
+    if result.example is not None:
+        blocks += path(result.summary.name, result.example).blocks
+    blocks += advised(result.advised).blocks
+    return Outcome(
+        kind="perf.report", data=result, blocks=blocks, names=[result.summary.name],
+        summary=f"{result.summary.period.runs} runs, {len(result.advised.advice)} pieces of advice",
+    )  # fmt: skip

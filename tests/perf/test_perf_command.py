@@ -63,3 +63,29 @@ def test_the_reports_make_no_call(cli: Cli, busy: Emulator) -> None:
     for words in (("summary", "wf-echo"), ("nodes", "wf-echo"), ("trend", "wf-echo")):
         assert cli("perf", *words).code == 0
     assert busy.control.counts()["total"] == 0
+
+
+def test_advice_is_shown_dismissed_and_fit_for_ci(cli: Cli, busy: Emulator) -> None:
+    shown = cli("perf", "advise", "wf-echo", "-o", "json").json["data"]
+    assert shown["advice"], shown
+    first = shown["advice"][0]
+    assert {"id", "rule", "category", "severity", "title", "why", "n", "evidence", "gain", "steps", "example"} <= set(
+        first
+    )
+    assert cli("perf", "advise", "wf-echo", "--fail-on", "info").code == 5
+    assert cli("perf", "advise", "wf-echo", "--fail-on", "critical").code == 0
+    assert cli("perf", "dismiss", "wf-echo", first["id"], "--reason", "known", "-q").code == 0
+    again = cli("perf", "advise", "wf-echo", "-o", "json").json["data"]
+    assert first["id"] not in [item["id"] for item in again["advice"]]
+    assert again["dismissed"][0]["dismissed"]["reason"] == "known"
+    assert cli("perf", "dismiss", "wf-echo", "P999", "--reason", "x").code == 2
+
+
+def test_the_report_as_a_page_and_as_text(cli: Cli, busy: Emulator) -> None:
+    shown = cli("perf", "report", "wf-echo", "-o", "html")
+    assert shown.code == 0
+    assert shown.out.startswith("<!doctype html>")
+    assert shown.out.count("<svg") == 4
+    assert "| " in cli("perf", "report", "wf-echo", "-o", "markdown").out
+    assert cli("perf", "report", "wf-echo", "-o", "json").json["data"]["summary"]["period"]["runs"] == 160
+    assert cli("perf", "summary", "wf-echo", "-o", "html").code == 2

@@ -1,0 +1,38 @@
+"""``perf report``: everything about an app in one result, for a table, a file, or a page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from difyops.history.store import History
+from difyops.ledger import Ledger
+from difyops.perf.advise import Advised, advise
+from difyops.perf.facts import Scope
+from difyops.perf.nodes import Profile, lines_of, profile
+from difyops.perf.summary import Summary, summarise
+from difyops.perf.timeline import Timeline
+from difyops.perf.trend import Trend, trend
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Summary, series with changes, nodes, advice, and the waterfall of a run near the 95th percentile."""
+
+    context: str
+    made: datetime
+    summary: Summary
+    trend: Trend
+    profile: Profile
+    advised: Advised
+    example: Timeline | None
+
+
+def report(history: History, scope: Scope, ledger: Ledger | None, *, now: datetime) -> Report:
+    """Make the report of a scope."""
+    lines = sorted((line for _, line in lines_of(history, scope)), key=lambda line: line.total)
+    example = lines[min(len(lines) - 1, int(0.95 * len(lines)))] if lines else None
+    return Report(
+        context=scope.context, made=now, summary=summarise(history, scope), trend=trend(history, scope, ledger),
+        profile=profile(history, scope), advised=advise(history, scope, ledger, now=now), example=example,
+    )  # fmt: skip
