@@ -90,7 +90,17 @@ class Publication:
             keeper.keep(FORMER, live.as_kept())
         if draft is not None and not (live is not None and draft.is_same(live)):
             keeper.keep(PARKED, draft.as_kept())
-        keeper.note(live_before=version.id if version else None, live_before_at=version.created_at if version else None)
+        for name in (WANTED, WRITING):
+            keeper.drop(name)
+        keeper.note(
+            live_before=version.id if version else None,
+            live_before_at=version.created_at if version else None,
+            published=[],
+            judged={},
+            slipped=[],
+            slots=[],
+            triggers=None,
+        )
 
     def is_ours(self, version: Workflow) -> bool:
         """Say whether this change published a version: by its id, or by the change id in its comment."""
@@ -146,6 +156,7 @@ class Publication:
             DifyopsError: a call failed; it can be done again.
         """
         seen = await self.look()
+        self._note_published([version for version in seen.newer if self.is_ours(version)])
         taken = await self._take_live_back(seen)
         await self.restore_triggers()
         had_parked = self.keeper.kept(PARKED) is not None
@@ -171,7 +182,7 @@ class Publication:
     async def restore_triggers(self) -> None:
         """Switch triggers back to what they were just before our last publication, where it changed them."""
         before = self.keeper.memo("triggers")
-        if not before:
+        if not before or not self.keeper.memo("published"):  # what others switch while nothing is published is theirs
             return
         console = self.instance.console
         for trigger in await console.triggers(self.app_id):
@@ -195,6 +206,7 @@ class Publication:
         for _ in range(2 * ATTEMPTS):
             seen = await self.look()
             if await self._is_done(seen, target):
+                await self.restore_triggers()
                 return
             self._refuse_overtaken(seen, known)
             if published == ATTEMPTS:

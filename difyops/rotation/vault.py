@@ -106,7 +106,9 @@ class Vault:
         source = self.folder / f"{name}.json"
         if not source.exists():
             return None
-        target = self.folder.parent.parent / "set-aside" / f"{self.identity}-{name}.json"
+        folder, number = self.folder.parent.parent / "kept", 1
+        while (target := folder / f"{self.identity}-{name}-{number}.json").exists():
+            number += 1
         atomic_file.write(target, atomic_file.read_private(source), mode=atomic_file.PRIVATE)
         atomic_file.remove(source)
         return target

@@ -179,6 +179,18 @@ class Console:
         self.call("POST", f"{path}/draft", {part: draft[part] for part in parts})
         self.call("POST", f"{path}/publish", {"marked_name": "", "marked_comment": ""})
 
+    def set_secret_in_draft(self, name: str, variable: str, value: str) -> None:
+        """Set a variable of the draft, and do not publish."""
+        path = f"/apps/{self.app_id(name)}/workflows"
+        draft = self.call("GET", f"{path}/draft")
+        for item in draft["environment_variables"]:
+            if item["name"] == variable:
+                item["value"] = value
+            elif item["value_type"] == "secret":
+                item["value"] = "[__HIDDEN__]"
+        parts = ("graph", "features", "environment_variables", "conversation_variables", "hash")
+        self.call("POST", f"{path}/draft", {part: draft[part] for part in parts})
+
     def provider_credentials(self) -> list[str]:
         row = self.call("GET", "/workspaces/current/model-providers")["data"][0]["custom_configuration"]
         return [item["credential_name"] for item in row["available_credentials"]]

@@ -39,7 +39,7 @@ async def test_a_colleague_who_saves_the_draft_at_the_worst_moment_loses_nothing
     assert app.live.graph["nodes"][0]["data"]["title"] not in ("a late title", "a colleague's title")
 
 
-async def test_an_edit_on_top_of_what_was_written_stops_it_and_the_parked_draft_is_kept_in_a_file(
+async def test_an_edit_on_top_of_what_was_written_stays_and_the_parked_draft_is_kept_in_a_file(
     rig: Rig, emulator: Emulator, console: Console
 ) -> None:
     saved: list[str] = []
@@ -56,15 +56,17 @@ async def test_an_edit_on_top_of_what_was_written_stops_it_and_the_parked_draft_
     app = emulator.app_named("wf-llm")
     assert app.live
     assert app.draft
-    assert driven.rotation.state is State.ROLLED_BACK
-    assert app.live.id == live
+    assert driven.rotation.state is State.DONE
+    assert app.live.id != live
+    assert app.live.env["API_TOKEN"] == CASES["env"].new
+    assert app.live.graph["nodes"][0]["data"]["title"] not in ("on top", "a colleague's title")
     assert app.draft.graph["nodes"][0]["data"]["title"] == "on top"
     kept = Path(str(driven.rotation.memo["draft_set_aside"]))
     assert "a colleague's title" in kept.read_text()
     assert kept.stat().st_mode & 0o777 == 0o600
 
 
-async def test_an_edit_that_slips_into_the_publication_is_taken_back(
+async def test_an_edit_that_slips_into_the_publication_is_kept_and_the_target_is_published_again(
     rig: Rig, emulator: Emulator, console: Console
 ) -> None:
     saved: list[str] = []
@@ -77,9 +79,35 @@ async def test_an_edit_that_slips_into_the_publication_is_taken_back(
     driven = await rig.rotate(CASES["env"], checkpoint=colleague)
     app = emulator.app_named("wf-llm")
     assert app.live
-    assert driven.rotation.state is State.ROLLED_BACK
+    assert app.draft
+    assert driven.rotation.state is State.DONE
     assert app.live.graph["nodes"][0]["data"]["title"] not in ("slipped in", "a colleague's title")
-    assert app.live.env["API_TOKEN"] == CASES["env"].old
+    assert app.live.env["API_TOKEN"] == CASES["env"].new
+    assert app.draft.graph["nodes"][0]["data"]["title"] == "slipped in"
+    assert any("slipped in" in path.read_text() for path in (rig.state / "kept").glob("*.json"))
+
+
+async def test_a_rotation_that_is_turned_back_leaves_its_value_nowhere(
+    rig: Rig, emulator: Emulator, console: Console
+) -> None:
+    """A colleague saves while the rotation is turned back: only this variable of their draft is put right."""
+    driven = await rig.rotate(CASES["env"], wait=False, grace=3600.0)
+    console.edit_draft("wf-llm", "theirs")
+    saved: list[str] = []
+
+    def colleague(name: str) -> None:
+        if name == "before publish" and not saved:
+            saved.append(name)
+            console.set_secret_in_draft("wf-llm", "API_TOKEN", CASES["env"].new)
+
+    async with rig.bench(colleague) as bench:
+        driven = await Driver(bench).drive(await turn_back(bench, driven.rotation))
+    app = emulator.app_named("wf-llm")
+    assert driven.rotation.state is State.ROLLED_BACK
+    assert app.live
+    assert app.draft
+    assert app.live.env["API_TOKEN"] == app.draft.env["API_TOKEN"] == CASES["env"].old
+    assert not any(CASES["env"].new in path.read_text() for path in (rig.state / "kept").glob("*.json"))
 
 
 async def test_a_value_with_which_the_draft_fails_never_goes_live(rig: Rig, emulator: Emulator) -> None:
@@ -110,7 +138,7 @@ async def test_a_colleagues_variables_of_the_conversation_alone_stay_in_the_draf
     assert app.live.conversation_list == []
 
 
-async def test_a_variable_of_the_conversation_on_top_of_what_was_written_stops_it(
+async def test_a_variable_of_the_conversation_on_top_of_what_was_written_stays(
     rig: Rig, emulator: Emulator, console: Console
 ) -> None:
     saved: list[str] = []
@@ -122,7 +150,7 @@ async def test_a_variable_of_the_conversation_on_top_of_what_was_written_stops_i
 
     driven = await rig.rotate(CASES["env"], checkpoint=colleague)
     app = emulator.app_named("wf-llm")
-    assert driven.rotation.state is State.ROLLED_BACK
+    assert driven.rotation.state is State.DONE
     assert app.draft
     assert [item["value"] for item in app.draft.conversation_list] == ["on top"]
     assert "a colleague's title" in Path(str(driven.rotation.memo["draft_set_aside"])).read_text()
@@ -204,7 +232,7 @@ def hooked(emulator: Emulator, console: Console) -> Trigger:
     return next(iter(emulator.app_named("wf-hook").triggers.values()))
 
 
-async def test_a_version_with_an_edit_that_slipped_in_is_taken_back_after_a_kill_too(
+async def test_a_version_with_an_edit_that_slipped_in_does_not_stay_live_after_a_kill_either(
     rig: Rig, emulator: Emulator, console: Console
 ) -> None:
     def colleague(name: str) -> None:
@@ -218,10 +246,10 @@ async def test_a_version_with_an_edit_that_slipped_in_is_taken_back_after_a_kill
     final = await rig.resume()
     app = emulator.app_named("wf-llm")
     assert final
-    assert final.rotation.state is State.ROLLED_BACK
+    assert final.rotation.state is State.DONE
     assert app.live
     assert app.live.graph["nodes"][0]["data"]["title"] not in ("slipped in", "a colleague's title")
-    assert app.live.env["API_TOKEN"] == CASES["env"].old
+    assert app.live.env["API_TOKEN"] == CASES["env"].new
 
 
 async def test_the_way_back_works_after_the_former_version_was_deleted(rig: Rig, emulator: Emulator) -> None:

@@ -7,16 +7,18 @@ from difyops.api.model import App
 from difyops.clock import iso
 from difyops.dsl.model import env_variables
 from difyops.errors import NotSupported, Refused, SelectorError, StalePlan
+from difyops.publishing import Content
 from difyops.rotation.hands import Hands, NewValueRefused
 from difyops.rotation.kinds import OldUse, Wanted
 from difyops.rotation.live_env import (
-    Version,
-    WrongVersionLive,
-    give_way,
-    is_ours,
+    BACK,
+    FORWARD,
+    exchange_held,
+    give_draft_back,
+    publication,
     publish_with,
-    put_draft_back,
-    put_triggers_back,
+    put_draft_right,
+    put_kept_right,
     read_live,
     read_version,
     rotating_until,
@@ -100,8 +102,8 @@ class Rotator:
 
     async def create(self, hands: Hands) -> None:
         """Look at the present value, and hold it: the version that has it may be deleted in the web page."""
-        if hands.memo("live_before") is None:
-            live = await read_live(hands)
+        if _began_live(hands) is None:
+            version, live = await read_live(hands)
             _check_can_be_hidden(hands, live)
             old = live.value(hands.target("name"))
             if old is None:
@@ -111,7 +113,7 @@ class Rotator:
                 raise NewValueRefused("The new value is the one that is live; nothing was changed.")
             hands.vault.keep(OLD, old)
             seals = {"old_fingerprint": hands.seal(old), "new_fingerprint": hands.seal(new)}
-            hands.note(live_before=live.workflow.id, **seals)
+            hands.note(began_live=version.id, **seals)
 
     async def prove_new(self, hands: Hands) -> None:
         """Do nothing: a value shows whether it works when the draft is run, just before it goes live."""
@@ -119,16 +121,16 @@ class Rotator:
     async def switch(self, hands: Hands) -> None:
         """Publish the live version with the new value and give the draft back."""
         new, old = await self._new(hands), await self.old_value(hands)
-        live = await read_live(hands)
-        if live.value(hands.target("name")) != new:
-            hands.note(base=live.workflow.id)
-            await self._published(hands, live, new)
-        elif hands.memo("switched_live") is None:
-            await self._check_published(hands, live, new)
-            hands.found_done("publish", version=live.workflow.id)
-            await put_triggers_back(hands, live)
+        version, live = await read_live(hands)
+        made = publication(hands)
+        if live.value(hands.target("name")) == new and hands.memo("publication") is None:
+            hands.found_done("publish", version=version.id)
+            hands.note(published=[version.id] if made.is_ours(version) else [])
+            await made.restore_triggers()
+            await give_draft_back(hands, made, new, old)
+        else:
+            await publish_with(hands, FORWARD, new, old, lambda: self._try_draft(hands))
         hands.note(switched_live=True)
-        await put_draft_back(hands, old, new)
 
     async def use_again(self, hands: Hands) -> None:
         """Do nothing: what is published is used from the next run on."""
@@ -139,7 +141,7 @@ class Rotator:
         Raises:
             StalePlan: somebody published a version with another value after the switch.
         """
-        live = await read_live(hands)
+        _, live = await read_live(hands)
         if live.value(hands.target("name")) == await self._new(hands):
             return Used.NEW
         raise StalePlan(f"Somebody published a version with another value of {hands.target('name')} meanwhile.")
@@ -163,20 +165,23 @@ class Rotator:
         return hands.vault.get(OLD) is None
 
     async def revert(self, hands: Hands) -> float:
-        """Publish the live version with the old value again, where the new one went live; give the draft back."""
-        if hands.memo("live_before") is None:
+        """Take back what is still ours, and leave the rejected value nowhere: not live, in no draft, in no kept one."""
+        if _began_live(hands) is None:
             return 0.0
-        new, live = await self._new(hands), await read_live(hands)
-        old = await self.old_value(hands)
+        new, old = await self._new(hands), await self.old_value(hands)
         if old is None:
             raise StalePlan("The old value is not to be had any more.")
-        await put_triggers_back(hands, live)
-        if hands.memo("wrong_live") == live.workflow.id:
-            give_way(hands)
-            await publish_with(hands, await read_version(hands, str(hands.memo("base"))), old, _at_once)
-        elif live.value(hands.target("name")) == new:
-            await publish_with(hands, live, old, _at_once)
-        await put_draft_back(hands, new, old)
+        made = publication(hands)
+        if hands.memo("publication") == FORWARD:
+            exchange_held(hands, old, new)
+            await made.take_back()
+        _, live = await read_live(hands)
+        if live.value(hands.target("name")) == new:
+            await publish_with(hands, BACK, old, new)
+        elif hands.memo("publication") != FORWARD:
+            await give_draft_back(hands, made, old, new)
+        await put_draft_right(hands, old, new)
+        put_kept_right(hands, old, new)
         return 0.0
 
     async def new_value(self, hands: Hands) -> SecretText | None:
@@ -186,41 +191,21 @@ class Rotator:
     async def old_value(self, hands: Hands) -> SecretText | None:
         """Return the old value: held here, or in the former version on the server."""
         held = hands.vault.get(OLD)
-        if held is not None or hands.memo("live_before") is None:
+        if held is not None or _began_live(hands) is None:
             return held
-        former = await read_version(hands, str(hands.memo("live_before")))
+        former = await read_version(hands, str(_began_live(hands)))
         return former.value(hands.target("name"))
 
     async def probe_key(self, hands: Hands, app_id: str) -> SecretText | None:
         """Return nothing: any key of the app does."""
         return None
 
-    async def _published(self, hands: Hands, live: Version, new: SecretText) -> None:
-        async def try_draft() -> None:
-            for spec in counted(hands):
-                if spec.app == hands.target("app_id"):
-                    tried = await probe_draft(hands, spec)
-                    if tried.health is Health.SICK:
-                        raise NewValueRefused(f"A run of the draft with the new value fails: {tried.why}")
-
-        try:
-            await publish_with(hands, live, new, try_draft)
-        except WrongVersionLive:
-            hands.note(wrong_live=(await read_live(hands)).workflow.id)
-            raise
-
-    async def _check_published(self, hands: Hands, live: Version, new: SecretText) -> None:
-        """Look at a version that was published just before this rotation was cut off.
-
-        Raises:
-            WrongVersionLive: it is ours, and something else than this one value changed.
-        """
-        if hands.memo("base") is None or not is_ours(hands, live):
-            return
-        base = await read_version(hands, str(hands.memo("base")))
-        if not live.means(base.with_value(hands.target("name"), new)):
-            hands.note(wrong_live=live.workflow.id)
-            raise WrongVersionLive("What went live is not the former version with one value changed.")
+    async def _try_draft(self, hands: Hands) -> None:
+        for spec in counted(hands):
+            if spec.app == hands.target("app_id"):
+                tried = await probe_draft(hands, spec)
+                if tried.health is Health.SICK:
+                    raise NewValueRefused(f"A run of the draft with the new value fails: {tried.why}")
 
     async def _new(self, hands: Hands) -> SecretText:
         new = hands.vault.get(NEW)
@@ -229,19 +214,22 @@ class Rotator:
         return new
 
 
-def _check_can_be_hidden(hands: Hands, live: Version) -> None:
+def _check_can_be_hidden(hands: Hands, live: Content) -> None:
     """Refuse a present value such as the variable's own name, before it is known as a secret.
 
     Raises:
         NewValueRefused: hiding it would make the journal unreadable.
     """
     name = hands.target("name")
-    if hands.bench.journal.is_word(hands.rotation, str(live.values.get(name) or "")):
+    shown = live.value(name)
+    if hands.bench.journal.is_word(hands.rotation, shown.reveal() if shown else ""):
         raise NewValueRefused(
             f"The present value of {name} is an ordinary word that also stands in the plan (a placeholder?), and "
             "cannot be kept secret; set the variable in the web page once",
         )
 
 
-async def _at_once() -> None:
-    """Check nothing before publishing: what goes live was live before."""
+def _began_live(hands: Hands) -> str | None:
+    """Return the version that was live when the rotation began; 0.1.0 wrote it under another name."""
+    noted = hands.memo("began_live") or hands.memo("live_before")
+    return str(noted) if noted else None
