@@ -8,7 +8,7 @@ import typer
 
 from difyops.cli.door import command, group
 from difyops.cli.session import Session
-from difyops.errors import DifyopsError
+from difyops.errors import DifyopsError, Interrupted, TimedOut
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ Which = Annotated[
 
 def kinds() -> Kinds:
     """Return the recovery of every kind of change."""
-    from difyops.snapshot.rollback import KIND, Rollbacks
+    from difyops.snapshot import making, rollback
 
-    return {KIND: Rollbacks()}
+    return {rollback.KIND: rollback.Rollbacks(), making.KIND: making.Restores()}
 
 
 def recovery(session: Session, instance: Instance) -> Recovery:
@@ -138,3 +138,27 @@ async def end(session: Session, which: str | None, way: str) -> list[Told]:
             else:
                 ends.append(Told.of(record, ended.text, ended=ended))
         return [*ends, *broken]
+
+
+def with_state(session: Session, error: Interrupted | TimedOut) -> DifyopsError:
+    """Return the error with what it left behind: changes that were cut off in the middle."""
+    from difyops.changes import Journal
+    from difyops.clock import SystemClock
+
+    context = session.config.context(session.one_context()).name
+    journal = Journal(ledger=session.ledger, state=session.config.state, context=context, clock=SystemClock(), actor="")
+    records = journal.open()
+    for record in records:
+        journal.audit(record, record.kind, "cut off", {"phase": record.phase})
+    if not records:
+        return error
+    told = "; ".join(
+        f"{record.kind} of {record.label!r}"
+        + (f" (app {record.memo['app_id']})" if record.memo.get("app_id") else "")
+        + f" was cut off ({record.phase})"
+        for record in records
+    )
+    return type(error)(
+        f"{error.message} {told[:1].upper()}{told[1:]}.",
+        hint=f"difyops changes show {records[0].id} tells the state; difyops changes finish or undo ends it.",
+    )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from difyops.cli.changes import with_state
 from difyops.cli.door import command
 from difyops.cli.restoring import AllowMissing, SecretFrom, To, given_secrets, restore
 from difyops.cli.session import Session
@@ -71,7 +72,7 @@ def rollback(
     try:
         return session.run(_rollback(session, app, to, options))
     except (Interrupted, TimedOut) as error:
-        raise _with_state(session, error) from error
+        raise with_state(session, error) from error
 
 
 def doctor(
@@ -89,25 +90,6 @@ def doctor(
     if finish or undo:
         return views.told(session.run(changes.end(session, app, "finish" if finish else "undo")), title="ended")
     return views.told(session.run(changes.told(session, app)))
-
-
-def _with_state(session: Session, error: Interrupted | TimedOut) -> DifyopsError:
-    """Return the error with what it left behind: a change that was cut off in the middle."""
-    context = session.config.context(session.one_context()).name
-    from difyops.changes import Journal
-    from difyops.clock import SystemClock
-
-    journal = Journal(ledger=session.ledger, state=session.config.state, context=context, clock=SystemClock(), actor="")
-    records = journal.open()
-    for record in records:
-        journal.audit(record, record.kind, "cut off", {"phase": record.phase})
-    if not records:
-        return error
-    names = ", ".join(repr(record.label) for record in records)
-    return type(error)(
-        f"{error.message} The rollback of {names} was cut off ({records[0].phase}).",
-        hint=f"difyops changes show {records[0].id} tells the state; difyops changes finish or undo ends it.",
-    )
 
 
 async def _rollback(session: Session, selector: str, to: str, options: RollbackOptions) -> Outcome:

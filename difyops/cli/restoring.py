@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from difyops.cli.changes import with_state
 from difyops.cli.session import Session
-from difyops.errors import UsageError
+from difyops.errors import Interrupted, TimedOut, UsageError
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ def restore(
     secret: SecretFrom = None,
     api: Annotated[bool, typer.Option("--api", help="Switch the service API on.")] = False,
     site: Annotated[bool, typer.Option("--site", help="Switch the web page on.")] = False,
+    triggers: Annotated[
+        bool, typer.Option("--triggers", help="Switch on the triggers that the snapshot holds as on.")
+    ] = False,
     allow_missing: AllowMissing = False,
     confirm_newer: Annotated[
         bool, typer.Option("--confirm-newer", help="Import a DSL that is newer than the server.")
@@ -50,10 +54,14 @@ def restore(
         mapping=_translation(map_file, secret),
         api=api,
         site=site,
+        triggers=triggers,
         allow_missing=allow_missing,
         confirm_newer=confirm_newer,
     )
-    done = session.run(_restore(session, app, to, source, options))
+    try:
+        done = session.run(_restore(session, app, to, source, options))
+    except (Interrupted, TimedOut) as error:
+        raise with_state(session, error) from error
     return views.restore_planned(done) if session.dry_run else views.restored(done)  # type: ignore[arg-type]
 
 
@@ -91,9 +99,7 @@ async def _restore(
         if session.dry_run:
             return await plan_restore(instance, kept, to, options)
         session.confirm("Create it?", changes=f"Restoring {kept.record.name!r} into {instance.name}")
-        done = await bring_back(instance, kept, to, options)
-        session.audit("snapshot.restore", done.app_id, instance.name, former=kept.record.id, source=branch)
-        return done
+        return await bring_back(session.workspace(instance, store=store), kept, to, options)
 
 
 def _translation(path: Path | None, pairs: list[str] | None) -> Any:

@@ -62,7 +62,7 @@ class TakenBack:
 
 @dataclass(slots=True, kw_only=True)
 class Publication:
-    """The publication of one change on one app."""
+    """The publication of one change on one app. ``keeps_triggers``: they are switched back to what they were before."""
 
     instance: Instance
     app_id: str
@@ -70,6 +70,7 @@ class Publication:
     keeper: Keeper
     settings: PublishSettings
     clock: Clock
+    keeps_triggers: bool = True
 
     @property
     def slots(self) -> SlotGuard:
@@ -171,6 +172,11 @@ class Publication:
         except Conflict:
             return taken
         return replace(taken, said=(*taken.said, "the draft is what it was"))
+
+    def is_known(self, draft: Content) -> bool:
+        """Say whether a draft is what we wrote, or what was there when the change began."""
+        former = self.keeper.kept(FORMER)
+        return self._is_written(draft) or (former is not None and draft.is_same(Content.read(former)))
 
     def draft_told(self) -> str:
         """Say where the draft that was parked is now."""
@@ -333,7 +339,7 @@ class Publication:
     async def _publish(self) -> None:
         """Publish the draft, learn the version's id, and switch triggers back that this moved."""
         console, settings, former = self.instance.console, self.settings, self.keeper.kept(FORMER)
-        triggers = await console.triggers(self.app_id)
+        triggers = await console.triggers(self.app_id) if self.keeps_triggers else []
         self.keeper.note(triggers={item.node_id: item.status for item in triggers})
         await self.slots.note(former and former["document"])
         comment = f"difyops {self.keeper.id} {settings.text}"

@@ -79,7 +79,10 @@ class RotationKeeper:
             self.note(set_aside=[*(self.memo("set_aside") or []), entry], draft_set_aside=str(place))
 
     async def effect(self, name: str, work: Callable[[], Awaitable[T]], **facts: Any) -> T:
-        """Change something outside, through the rotation's journal."""
+        """Change something outside, through the rotation's journal; a publication with its value's fingerprint."""
+        if name == "publish":
+            is_back = self.hands.rotation.state is State.ROLLING_BACK
+            facts["fingerprint"] = self.memo("old_fingerprint" if is_back else "new_fingerprint")
         return await self.hands.effect(name, work, **facts)
 
     def say(self, text: str) -> None:

@@ -1,36 +1,32 @@
 """Restoring an app that is gone, or into another instance: a new id, mapped references, nothing switched on unasked.
 
-Data flow: kept app + mapping -> what cannot be resolved, listed first -> DSL import as a new app -> API and site off ->
-the exact document into the draft -> publish -> tags -> proof by reading back. A failed import may leave an empty app
-behind on older servers: it is looked for and named, never deleted.
+Data flow: kept app + mapping -> what cannot be resolved, listed first -> change begun in the journal -> ``making``
+makes the app, switched off, and proves it. ``difyops changes`` names a restore that was cut off with its app.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from difyops.api.instance import Instance
-from difyops.api.model import App, Import
-from difyops.dsl.diff import describe, diff
-from difyops.dsl.load import dump_yaml, load_dsl
+from difyops.changes import Change
+from difyops.changes.change import Checkpoint, no_checkpoint
+from difyops.dsl.load import load_dsl
 from difyops.dsl.model import datasets, models, node_types, tools
-from difyops.dsl.portable import map_credentials, map_datasets, portable_dsl
-from difyops.dsl.secrets import Spot, redact
-from difyops.errors import DifyopsError, Refused, RequestRejected, ServerFault
+from difyops.dsl.portable import map_credentials, map_datasets
+from difyops.dsl.secrets import Spot
+from difyops.errors import DifyopsError, Refused
 from difyops.secret_text import SecretText
-from difyops.snapshot.carry import Filled, Pool, aligned, fill
+from difyops.snapshot.carry import Filled, Pool, fill
 from difyops.snapshot.history import Kept
+from difyops.snapshot.making import KIND, WORK, Making
 from difyops.snapshot.missing import lost_credentials
 from difyops.snapshot.proof import Proof
-from difyops.snapshot.reading import config_of
-from difyops.snapshot.steps import Checkpoint, no_checkpoint
+from difyops.workspace import Workspace
 
 JsonObject = dict[str, Any]
-log = logging.getLogger("difyops.snapshot")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +40,15 @@ class Translation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreOptions:
-    """How to restore. ``api`` and ``site``: switch on; ``confirm_newer``: import a DSL newer than the server."""
+    """How to restore. ``api`` and ``site``: switch on; ``triggers``: switch those on that the snapshot holds as on;
+    ``confirm_newer``: import a DSL newer than the server.
+    """
 
     name: str | None = None
     mapping: Translation = field(default_factory=Translation)
     api: bool = False
     site: bool = False
+    triggers: bool = False
     allow_missing: bool = False
     confirm_newer: bool = False
     checkpoint: Checkpoint = no_checkpoint
@@ -102,53 +101,39 @@ async def plan_restore(instance: Instance, kept: Kept, word: str, options: Resto
     return (await _prepare(instance, kept, word, options)).plan
 
 
-async def restore(instance: Instance, kept: Kept, word: str, options: RestoreOptions) -> Restored:
-    """Restore an app as a new one.
+async def restore(workspace: Workspace, kept: Kept, word: str, options: RestoreOptions) -> Restored:
+    """Restore an app as a new one. Until it is whole its name carries the id of this change.
 
     Raises:
-        Refused: see ``plan_restore``, or something is unresolved. DifyopsError: the import failed; the message names an
-        app that was left behind.
+        Refused: see ``plan_restore``, or something is unresolved. DifyopsError: a call failed; the change stays open
+        and names the half-made app, which can be finished or removed.
     """
+    instance, journal = workspace.instance, workspace.journal
     prepared = await _prepare(instance, kept, word, options)
-    plan, console = prepared.plan, instance.console
+    plan = prepared.plan
     if plan.unresolved and not options.allow_missing:
         more = f" (and {len(plan.unresolved) - 1} more)" if len(plan.unresolved) > 1 else ""
         raise Refused(f"{plan.unresolved[0]}{more}.", hint="Give a --map FILE, or --allow-missing.")
-    document = prepared.filled.document
-    before = {app.id async for app in console.apps(name=plan.app_name)}
-    imported = await _import(instance, kept, document, plan, options, before)
-    try:
-        return await _completed(instance, kept, prepared, imported, options)
-    except asyncio.CancelledError:
-        log.error("%s was created as app %s, but its restore was cut off", plan.app_name, imported.app_id)
-        raise
-    except DifyopsError as error:
-        raise DifyopsError(
-            f"{plan.app_name!r} was created as app {imported.app_id}, but its restore did not end: {error.message}",
-            hint="Look at it and delete it in the web page before trying again.",
-        ) from error
-
-
-async def _completed(
-    instance: Instance, kept: Kept, prepared: _Prepared, imported: Import, options: RestoreOptions
-) -> Restored:
-    """Bring a new app to what it is to be: switches, exact document, tags, proof."""
-    plan, console, document = prepared.plan, instance.console, prepared.filled.document
-    app_id = imported.app_id or ""
-    options.checkpoint("imported")
-    await console.set_api(app_id, enabled=options.api)
-    await console.set_site(app_id, enabled=options.site)
-    options.checkpoint("switched")
-    warnings = [f"plugin {item} is not installed" for item in await console.missing_dependencies(app_id)]
-    if imported.status == "completed-with-warnings":
-        warnings.append(f"the server imported DSL {imported.imported_dsl_version} as an older one")
-    app = await console.app(app_id)
-    if app.has_workflow:
-        await _publish(instance, app, document, plan)
-    options.checkpoint("published")
-    await _tag(instance, app_id, kept.record.tags)
-    proofs, live = await _prove(instance, app_id, prepared, options)
-    return Restored(plan=plan, app_id=app_id, live_version=live, warnings=tuple(warnings), proofs=tuple(proofs))
+    subject = f"restore/{plan.app_name}"
+    with journal.lock(subject, holding=f"a restore of {plan.app_name!r}"):
+        change = Change.begin(
+            journal,
+            KIND,
+            subject=subject,
+            label=plan.app_name,
+            url=instance.context.url,
+            facts=_facts(plan, kept, options),
+            checkpoint=options.checkpoint,
+        )
+        change.keep(WORK, _work(instance, kept, prepared))
+        change.checkpoint("journal written")
+        work = Making(instance, change)
+        try:
+            made = await work.forward()
+        except DifyopsError as error:
+            raise await work.failed(error) from error
+        change.close("done", app=made.app_id)
+    return Restored(plan=plan, **made.as_fields())
 
 
 async def _prepare(instance: Instance, kept: Kept, word: str, options: RestoreOptions) -> _Prepared:
@@ -206,79 +191,43 @@ async def _unresolved(instance: Instance, document: JsonObject, lost_sets: set[s
 def _notes(kept: Kept, options: RestoreOptions) -> tuple[str, ...]:
     notes = [f"API {'on' if options.api else 'off'}, site {'on' if options.site else 'off'}", "new app id and URLs"]
     if kept.record.triggers:
-        notes.append(f"{len(kept.record.triggers)} triggers get new addresses and start as the server sets them")
+        notes.append(f"{len(kept.record.triggers)} triggers get new addresses; {_triggers_told(options)}")
     if kept.draft is not None:
         notes.append("the unpublished draft in the snapshot is not restored; it stays in the store")
     return tuple(notes)
 
 
-async def _import(
-    instance: Instance,
-    kept: Kept,
-    document: JsonObject,
-    plan: RestorePlan,
-    options: RestoreOptions,
-    before: set[str],
-) -> Import:
+def _triggers_told(options: RestoreOptions) -> str:
+    if not options.triggers:
+        return "all are switched off (--triggers switches on what the snapshot holds as on)"
+    return "those that the snapshot holds as on are switched on; a schedule may run a missed slot at once"
+
+
+def _facts(plan: RestorePlan, kept: Kept, options: RestoreOptions) -> JsonObject:
+    return {
+        "app_name": plan.app_name,
+        "former_id": plan.former_id,
+        "mode": plan.mode,
+        "target": plan.target,
+        "tags": list(kept.record.tags),
+        "api": options.api,
+        "site": options.site,
+        "triggers": [dict(item) for item in kept.record.triggers] if options.triggers else [],
+        "confirm_newer": options.confirm_newer,
+    }
+
+
+def _work(instance: Instance, kept: Kept, prepared: _Prepared) -> JsonObject:
+    """Return what making the app needs, secrets included: nothing is asked of a person again."""
     former = load_dsl(kept.dsl) if kept.dsl else {}
-    dsl = portable_dsl(
-        {"name": plan.app_name, "mode": plan.mode, "description": kept.record.description, **kept.record.icon},
-        document,
-        dsl_version=str(former.get("version") or instance.capabilities.dsl_version),
-        dependencies=former.get("dependencies") or [],
-    )
-    options.checkpoint("before import")
-    try:
-        imported = await instance.console.import_dsl(dump_yaml(dsl), name=plan.app_name)
-    except (RequestRejected, ServerFault) as error:
-        raise await _with_orphan(instance, plan, before, error.message) from error
-    if imported.status == "pending":
-        if not options.confirm_newer:
-            raise Refused(
-                f"The DSL ({imported.imported_dsl_version}) is newer than the server ({imported.current_dsl_version}); "
-                "nothing was created.",
-                hint="--confirm-newer imports it all the same.",
-            )
-        imported = await instance.console.confirm_import(imported.id)
-    if imported.status not in ("completed", "completed-with-warnings") or not imported.app_id:
-        raise await _with_orphan(instance, plan, before, imported.error)
-    return imported
-
-
-async def _with_orphan(instance: Instance, plan: RestorePlan, before: set[str], reason: str) -> DifyopsError:
-    """Return the failure, naming an app that the failed import left behind."""
-    left = [app.id async for app in instance.console.apps(name=plan.app_name) if app.id not in before]
-    message = f"The import of {plan.app_name!r} failed: {reason or 'no reason given'}."
-    if left:
-        message += f" The server left an app behind: {', '.join(left)}."
-        return DifyopsError(message, hint="Look at it and delete it in the web page before trying again.")
-    return DifyopsError(message)
-
-
-async def _publish(instance: Instance, app: App, document: JsonObject, plan: RestorePlan) -> None:
-    draft = await instance.console.draft(app.id)
-    await instance.console.sync_draft(app.id, aligned(document, draft), expected_hash=draft.hash if draft else None)
-    await instance.console.publish(app.id, name=f"restore {plan.target}", comment=f"difyops: from {plan.target}")
-
-
-async def _tag(instance: Instance, app_id: str, names: tuple[str, ...]) -> None:
-    if not names:
-        return
-    known = {str(row.get("name")): str(row.get("id")) for row in await instance.workspace.tags()}
-    for name in names:
-        await instance.console.bind_tag(app_id, known.get(name) or await instance.workspace.create_tag(name))
-
-
-async def _prove(
-    instance: Instance, app_id: str, prepared: _Prepared, options: RestoreOptions
-) -> tuple[list[Proof], str | None]:
-    app = await instance.console.app(app_id)
-    live = await instance.console.published(app_id) if app.has_workflow else None
-    now = redact(live.document if live else config_of(app)).document
-    left = diff(now, redact(prepared.filled.document).document)
-    switches = (app.enable_api, app.enable_site) == (options.api, options.site)
-    proofs = [
-        Proof(what="live means the snapshot", ok=not left, found=describe(left[0]) if left else "no difference"),
-        Proof(what="API and site as asked", ok=switches, found=f"API {app.enable_api}, site {app.enable_site}"),
-    ]
-    return proofs, live.id if live else None
+    identity = {
+        "mode": prepared.plan.mode,
+        "description": kept.record.description,
+        **kept.record.icon,
+    }
+    return {
+        "document": prepared.filled.document,
+        "identity": identity,
+        "dsl_version": str(former.get("version") or instance.capabilities.dsl_version),
+        "dependencies": former.get("dependencies") or [],
+    }

@@ -139,3 +139,31 @@ def test_a_dsl_newer_than_the_server_waits_for_a_decision(
         assert there.call("GET", "/apps?limit=100")["data"] == []
         assert cli(*words, "--confirm-newer").code == 0
         assert there.app_id("wf-echo")
+
+
+def test_a_half_made_app_that_somebody_works_on_is_left_alone(
+    cli: Cli, v1: str, colleague: Colleague, emulator: Emulator
+) -> None:
+    colleague.call("DELETE", f"/apps/{colleague.app_id('wf-echo')}")
+    emulator.control.fail(method="POST", path="workflows/publish", how="status:500", times=10)
+    assert cli("snapshot", "restore", "wf-echo", "--to", v1, "--yes").code == 1
+    emulator.control.clear_failures()
+    rows = colleague.call("GET", "/apps?limit=100")["data"]
+    half = next(row["id"] for row in rows if "restoring" in row["name"])
+    colleague.edit(half, lambda document: document["graph"]["nodes"][0]["data"].update(title="theirs"))
+    ended = cli("changes", "undo", "wf-echo", "--yes")
+    assert ended.code == 8
+    assert "left alone" in ended.out
+    assert colleague.draft(half)["graph"]["nodes"][0]["data"]["title"] == "theirs"
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_triggers_come_back_off_unless_asked_for_and_then_as_the_snapshot_holds_them(
+    cli: Cli, v1: str, colleague: Colleague, asked: bool
+) -> None:
+    colleague.call("DELETE", f"/apps/{colleague.app_id('wf-hook')}")
+    words = ["--triggers"] if asked else []
+    done = cli("snapshot", "restore", "wf-hook", "--to", v1, "--yes", *words, "-o", "json")
+    assert done.code == 0, done.err
+    triggers = colleague.call("GET", f"/apps/{done.json['data']['app_id']}/triggers")["data"]
+    assert [item["status"] for item in triggers] == ["enabled" if asked else "disabled"]

@@ -1,0 +1,294 @@
+"""Making a restored app: import under a name of its own, exact document, everything off, proof, then its real name.
+
+Until it is whole the app is called ``NAME (restoring CHANGE-ID)``: so a half-made one is found again after a kill, and
+nobody takes it for the real one. Removing it touches only what is still as it was made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from difyops.api.instance import Instance
+from difyops.api.model import App, Import
+from difyops.api.runs import runs_in
+from difyops.changes import Change, Ended
+from difyops.clock import iso
+from difyops.dsl.diff import describe, diff
+from difyops.dsl.load import dump_yaml
+from difyops.dsl.portable import portable_dsl
+from difyops.dsl.secrets import redact
+from difyops.errors import DifyopsError, NotFound, Refused, ServerFault, Unreachable
+from difyops.publishing import Content, Publication, PublishSettings
+from difyops.publishing.content import draft_content, version_content
+from difyops.publishing.publication import FORMER
+from difyops.snapshot.carry import aligned
+from difyops.snapshot.proof import Proof
+from difyops.snapshot.reading import config_of
+
+JsonObject = dict[str, Any]
+KIND = "snapshot.restore"
+WORK = "work"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A restored app and what was read back of it."""
+
+    app_id: str
+    live_version: str | None
+    warnings: tuple[str, ...]
+    proofs: tuple[Proof, ...]
+
+    def as_fields(self) -> JsonObject:
+        """Return the fields that the room's result has too."""
+        return {name: getattr(self, name) for name in ("app_id", "live_version", "warnings", "proofs")}
+
+
+@dataclass(slots=True)
+class Making:
+    """One restore under way, the first time or after a kill."""
+
+    instance: Instance
+    change: Change
+
+    @property
+    def name(self) -> str:
+        """Return the name of the app while it is being made."""
+        return f"{self.change.record.facts['app_name']} (restoring {self.change.id})"
+
+    async def forward(self) -> Made:
+        """Bring the app to what it is to be, from wherever it is.
+
+        Raises:
+            Refused: the DSL is newer than the server. DifyopsError: a call or the proof failed.
+        """
+        app = await self._app() or await self._imported()
+        facts = self.change.record.facts
+        await self._switch(app, api=False, site=False)
+        warnings = list(self.change.memo("import_warnings") or [])
+        warnings += [
+            f"plugin {item} is not installed" for item in await self.instance.console.missing_dependencies(app.id)
+        ]
+        if app.has_workflow:
+            await self._publish(app)
+            warnings += await self._triggers(app)
+        await self._tag(app)
+        await self._switch(app, api=facts["api"], site=facts["site"])
+        self.change.checkpoint("before proof")
+        proofs, live = await self._prove(app)
+        failed = [proof for proof in proofs if not proof.ok]
+        if failed:
+            raise DifyopsError(f"{facts['app_name']!r} was restored, but {failed[0].what} failed: {failed[0].found}.")
+        await self._name(app)
+        return Made(app_id=app.id, live_version=live, warnings=tuple(warnings), proofs=tuple(proofs))
+
+    async def failed(self, error: DifyopsError) -> DifyopsError:
+        """Return the error to raise: it says what is there. Where nothing was made, the change is closed."""
+        name, identity = self.change.record.facts["app_name"], self.change.id
+        hint = f"difyops changes finish {identity} goes on; difyops changes undo {identity} removes it."
+        try:
+            app = await self._app()
+        except DifyopsError:
+            said = f"The restore of {name!r} was cut off: {error.message} Whether an app was made is unknown."
+            return DifyopsError(said, hint=hint, retryable=True)
+        if app is not None:
+            said = f"{name!r} was created as app {app.id}, but its restore did not end: {error.message}"
+            return DifyopsError(said, hint=hint)
+        if isinstance(error, Unreachable):
+            said = f"The restore of {name!r} was cut off: {error.message} Whether the server acts on it is unknown."
+            return DifyopsError(said, hint=hint, retryable=True)
+        self.change.close("failed", error=error.code)
+        said = f"{error.message} Nothing was created."
+        return Refused(said, hint=error.hint) if isinstance(error, Refused) else DifyopsError(said, hint=error.hint)
+
+    async def remove(self) -> Ended:
+        """Delete the half-made app, if it is still as it was made."""
+        app = await self._app()
+        if app is None:
+            return Ended(state="undone", text="no app was made; nothing to remove")
+        if not await self._is_as_made(app):
+            text = f"app {app.id} was changed by somebody since; it is left alone"
+            return Ended(state="overtaken", text=text)
+        await self.change.effect("delete app", lambda: self.instance.console.delete_app(app.id), app=app.id)
+        return Ended(state="undone", text=f"the half-made app {app.id} was removed")
+
+    async def tell(self) -> str:
+        """Return one sentence on what is there."""
+        app = await self._app()
+        return f"app {app.id} is half-made" if app else "no app was made yet"
+
+    async def _app(self) -> App | None:
+        """Return the app that this change made, by its id or by the name that only it has."""
+        console = self.instance.console
+        known = self.change.memo("app_id")
+        if known:
+            try:
+                return await console.app(known)
+            except NotFound:
+                return None
+        found = [app.id async for app in console.apps(name=self.name) if app.name == self.name]
+        if not found:
+            return None
+        self.change.note(app_id=found[0])
+        return await console.app(found[0])
+
+    async def _imported(self) -> App:
+        console, held = self.instance.console, self.change.kept(WORK) or {}
+        dsl = portable_dsl(
+            {"name": self.name, **held["identity"]},
+            held["document"],
+            dsl_version=held["dsl_version"],
+            dependencies=held["dependencies"],
+        )
+        imported = await self.change.effect("import", lambda: console.import_dsl(dump_yaml(dsl), name=self.name))
+        if imported.status == "pending":
+            imported = await self._confirmed(imported)
+        if imported.status not in ("completed", "completed-with-warnings") or not imported.app_id:
+            reason = imported.error or "no reason given"
+            raise DifyopsError(f"The import of {self.change.record.label!r} failed: {reason}.")
+        if (
+            imported.status == "completed-with-warnings"
+            and imported.imported_dsl_version != imported.current_dsl_version
+        ):
+            told = f"the server imported DSL {imported.imported_dsl_version} as an older one"
+            self.change.note(import_warnings=[told])
+        self.change.note(app_id=imported.app_id)
+        return await console.app(imported.app_id)
+
+    async def _confirmed(self, imported: Import) -> Import:
+        if not self.change.record.facts["confirm_newer"]:
+            raise Refused(
+                f"The DSL ({imported.imported_dsl_version}) is newer than the server ({imported.current_dsl_version}).",
+                hint="--confirm-newer imports it all the same.",
+            )
+        return await self.change.effect("confirm import", lambda: self.instance.console.confirm_import(imported.id))
+
+    async def _switch(self, app: App, *, api: bool, site: bool) -> None:
+        console = self.instance.console
+        now = await console.app(app.id)
+        if now.enable_api is not api:
+            await self.change.effect("switch API", lambda: console.set_api(app.id, enabled=api), on=api)
+        if now.enable_site is not site:
+            await self.change.effect("switch site", lambda: console.set_site(app.id, enabled=site), on=site)
+
+    async def _publish(self, app: App) -> None:
+        """Publish the exact document; an import drops what an export leaves out."""
+        console = self.instance.console
+        publication = self._publication(app)
+        if self.change.kept(FORMER) is None:
+            workflow, draft = await console.draft(app.id), await draft_content(console, app.id)
+            document = aligned((self.change.kept(WORK) or {})["document"], workflow)
+            publication.begin(target=Content(document=document), live=draft, version=None, draft=draft)
+        await publication.put_live()
+        await publication.put_draft_back()
+
+    def _publication(self, app: App) -> Publication:
+        target = self.change.record.facts["target"]
+        return Publication(
+            instance=self.instance,
+            app_id=app.id,
+            app_name=self.change.record.label,
+            keeper=self.change,
+            settings=PublishSettings(name=f"restore {target}", text=f"from {target}", wait_for_slots=False),
+            clock=self.change.journal.clock,
+            keeps_triggers=False,
+        )
+
+    async def _triggers(self, app: App) -> list[str]:
+        """Switch every trigger off at once: publishing for the first time switched them on. Read back.
+
+        Returns a sentence for each run that came in between.
+        """
+        console = self.instance.console
+        wanted = {item["node_id"] for item in self.change.record.facts["triggers"] if item.get("status") == "enabled"}
+        for trigger in await console.triggers(app.id):
+            on = trigger.node_id in wanted
+            if (trigger.status == "enabled") != on:
+                await self.change.effect(
+                    "switch trigger",
+                    lambda trigger=trigger, on=on: console.set_trigger(app.id, trigger.id, enabled=on),  # type: ignore[misc]
+                    trigger=trigger.id,
+                    on=on,
+                )
+        now = await console.triggers(app.id)
+        left = [item.title or item.kind for item in now if (item.status == "enabled") != (item.node_id in wanted)]
+        if left:
+            raise ServerFault(f"trigger {left[0]!r} could not be switched; the server said yes.")
+        if not now:
+            return []
+        clock = self.change.journal.clock
+        window = await runs_in(self.instance, app, self.change.record.began, clock.now())
+        return [
+            f"run {run.id} was started by a {run.source} before its trigger was switched off" for run in window.runs
+        ] + ([] if wanted else [f"{len(now)} trigger{'s' * (len(now) != 1)} switched off at {iso(clock.now())}"])
+
+    async def _tag(self, app: App) -> None:
+        names = [name for name in self.change.record.facts["tags"] if name not in app.tags]
+        if not names:
+            return
+        workspace, console = self.instance.workspace, self.instance.console
+        known = {str(row.get("name")): str(row.get("id")) for row in await workspace.tags()}
+        for name in names:
+            tag = known.get(name) or await workspace.create_tag(name)
+            await self.change.effect("tag", lambda tag=tag: console.bind_tag(app.id, tag), tag=name)  # type: ignore[misc]
+
+    async def _prove(self, app: App) -> tuple[list[Proof], str | None]:
+        console, facts = self.instance.console, self.change.record.facts
+        now = await console.app(app.id)
+        live = await console.published(app.id) if app.has_workflow else None
+        document = (await version_content(console, app.id, live)).document if live else config_of(now)
+        target = (self.change.kept(WORK) or {})["document"]
+        left = diff(redact(document).document, redact(target).document)
+        switches = (now.enable_api, now.enable_site) == (facts["api"], facts["site"])
+        proofs = [
+            Proof(what="live means the snapshot", ok=not left, found=describe(left[0]) if left else "no difference"),
+            Proof(what="API and site as asked", ok=switches, found=f"API {now.enable_api}, site {now.enable_site}"),
+        ]
+        return proofs, live.id if live else None
+
+    async def _name(self, app: App) -> None:
+        """Give the app its real name: it is whole."""
+        now = await self.instance.console.app(app.id)
+        shown = ("icon", "icon_type", "icon_background", "use_icon_as_answer_icon", "max_active_requests")
+        body = {
+            "name": self.change.record.facts["app_name"],
+            "description": now.description,
+            **{key: now.raw.get(key) for key in shown},
+        }
+        if now.name != body["name"]:
+            await self.change.effect("name", lambda: self.instance.console.update_app(app.id, body), app=app.id)
+
+    async def _is_as_made(self, app: App) -> bool:
+        """Say whether nobody but this change worked on the app: its name, its versions, its draft."""
+        if app.name not in (self.name, self.change.record.facts["app_name"]):
+            return False
+        if not app.has_workflow or self.change.kept(FORMER) is None:
+            return app.name == self.name
+        publication = self._publication(app)
+        seen = await publication.look()
+        if any(not publication.is_ours(version) for version in seen.newer):
+            return False
+        return seen.draft is None or publication.is_known(seen.draft)
+
+
+class Restores:
+    """The recovery of restores that were cut off."""
+
+    async def tell(self, instance: Instance, change: Change) -> str:
+        """Return one sentence on what is there."""
+        return await Making(instance, change).tell()
+
+    async def finish(self, instance: Instance, change: Change) -> Ended:
+        """Make the app whole."""
+        made = await Making(instance, change).forward()
+        return Ended(
+            state="finished",
+            text=f"restored as app {made.app_id}",
+            warnings=made.warnings,
+            data={"app_id": made.app_id, "proofs": [*made.proofs]},
+        )
+
+    async def undo(self, instance: Instance, change: Change) -> Ended:
+        """Remove the half-made app, if it is still as it was made."""
+        return await Making(instance, change).remove()
