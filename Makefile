@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-com
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock newest demo test lint format test-live bench run clean
+.PHONY: help setup lock newest demo test cover lint format test-live bench run clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,8 +44,14 @@ newest: ## Make .venv with the newest releases that pyproject.toml allows, past 
 demo: $(BASE) ## Snapshot a fleet, break a workflow, see the drift, roll back, with proof (emulator, no server needed)
 	@$(BIN)/python tests/demo.py
 
-test: $(STAMP) ## Run the tests (no server, no network)
-	$(BIN)/python -m pytest -n 5 --dist worksteal
+test: $(STAMP) ## Run the tests, no server and no network (T=tests/cli: a part; ARGS='-k name --seed 7': pytest's own)
+	$(BIN)/python -m pytest $(if $(T),$(T),-n 5 --dist worksteal) $(ARGS)
+
+cover: $(STAMP) ## Run the tests (or T=...) and print which lines none of them reached
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(T) $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 lint: $(STAMP) ## Lint, format check, strict types
 	$(BIN)/ruff check .
@@ -66,4 +72,4 @@ run: $(BASE) ## Start the emulator on 127.0.0.1:5901 (Ctrl-C stops it)
 	$(BIN)/difyops emulator start
 
 clean: ## Remove .venv and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*

@@ -6,17 +6,30 @@ Canaries are made up; ``canary_free`` fails a test when one of them shows anywhe
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
+from hypothesis import HealthCheck, settings
 
 from difyops import secret_text
 from difyops.cli.root import run
 from difyops.cli.session import Session, begin
 from difyops.emulator import Emulator
+
+pytest_plugins = ["tests.order"]
+
+# Compiled modules are kept, however pytest was started: the tests start many processes, and each would compile it all.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+# No example fails for being slow: a busy machine is no fault of what is tested.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 _OURS = ("DIFY", "XDG_", "NO_COLOR", "CI", "COLUMNS")
 
@@ -40,8 +53,17 @@ class Ran:
 Cli = Callable[..., Ran]
 
 
+@pytest.fixture(scope="session")
+def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file with one certificate authority: to read all of them takes longer than most tests."""
+    path = tmp_path_factory.mktemp("authority") / "one.pem"
+    end = "-----END CERTIFICATE-----\n"
+    path.write_text(Path(certifi.where()).read_text().partition(end)[0] + end)
+    return path
+
+
 @pytest.fixture(autouse=True)
-def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_authority: Path) -> Path:
     """Give every test a folder, an empty environment of ours, and no keyring."""
     secret_text.forget_all()
     for name in list(os.environ):
@@ -50,6 +72,7 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("SSL_CERT_FILE", str(one_authority))
     monkeypatch.setenv("DIFYOPS_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
@@ -48,14 +49,19 @@ class LazyGroup(TyperGroup):
         """Import the noun's door."""
         if cmd_name not in GROUPS:
             return None
-        command = get_command(importlib.import_module(GROUPS[cmd_name][0]).noun)
-        command.name = cmd_name
-        return command
+        return _command(cmd_name)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the nouns from the table, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in GROUPS.items()])
+
+
+@functools.cache
+def _command(noun: str) -> Any:
+    command = get_command(importlib.import_module(GROUPS[noun][0]).noun)
+    command.name = noun
+    return command
 
 
 root = typer.Typer(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from difyops.errors import ConfigError, DifyopsError, RateLimited, ServerFault, 
 from tests import faults
 from tests.api.frozen import FrozenClock
 from tests.faults import Behaviour, answer, serving
+from tests.waiting import until
 
 QUICK = TransportOptions(connect=2.0, read=0.5, total=1.0)
 GOOD = answer(200, {"fine": True})
@@ -243,15 +243,28 @@ async def test_no_more_calls_are_in_flight_than_allowed(limit: int) -> None:
         assert server.most == limit
 
 
+class HeldClock(FrozenClock):
+    """A clock whose sleeps end when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        await self.goes_on.wait()
+
+
 async def test_a_call_that_waits_to_repeat_does_not_keep_others_from_theirs() -> None:
     once = faults.by_path({"/limited": faults.in_turn(answer(429, {}, retry_after="1"), GOOD)}, GOOD)
     with serving(once) as server:
-        transport = Transport(server.url, TransportOptions(max_in_flight=1))
+        clock = HeldClock()
+        transport = Transport(server.url, TransportOptions(max_in_flight=1), clock=clock)
         limited = asyncio.create_task(transport.request("GET", "/limited", doing="list apps"))
-        await asyncio.sleep(0.1)
-        started = time.monotonic()
+        await until(lambda: clock.slept)
         await transport.request("GET", "/other", doing="list apps")
-        assert time.monotonic() - started < 0.7
+        assert not limited.done()
+        clock.goes_on.set()
         await limited
         await transport.close()
 

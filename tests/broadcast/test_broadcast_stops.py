@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import aclosing
 
 import pytest
@@ -25,13 +24,11 @@ def statuses(events: list[Event]) -> dict[str, int]:
     return found
 
 
-async def test_the_wall_time_is_that_of_the_slowest_not_the_sum() -> None:
+async def test_the_agents_answer_side_by_side_not_one_after_the_other() -> None:
     async with AgentServer(delay=0.3).listening() as server:
-        began = time.monotonic()
         events = await ask(server, plan_for(["good"] * 30))
-        took = time.monotonic() - began
     assert statuses(events) == {"answered": 30}
-    assert took < 2.0  # the sum would be nine seconds
+    assert server.most > 15
 
 
 async def test_answers_come_as_they_end_and_each_starts_before_it_ends() -> None:
@@ -55,12 +52,9 @@ async def test_a_quorum_stops_the_rest_on_the_server_and_keeps_what_came() -> No
 
 async def test_a_deadline_shorter_than_the_slowest_keeps_the_quick_ones() -> None:
     async with AgentServer().listening() as server:
-        began = time.monotonic()
-        events = await ask(server, plan_for(["slow", "good", "slow"]), options(deadline=0.6))
-        took = time.monotonic() - began
+        events = await ask(server, plan_for(["slow", "good", "slow"]), options(deadline=1.5))
     assert statuses(events) == {"answered": 1, "stopped": 2}
     assert sorted(server.stopped) == ["task-app-slow-0", "task-app-slow-2"]
-    assert took < 4.5
 
 
 async def test_what_never_began_is_skipped_not_stopped() -> None:

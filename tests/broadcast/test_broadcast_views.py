@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
-import time
 from decimal import Decimal
 
 import pytest
@@ -22,6 +22,7 @@ from difyops.render.look import Look
 from difyops.render.machine import as_json
 from difyops.render.plain import as_plain
 from difyops.render.terminal import as_terminal
+from tests.waiting import wait_until
 
 RED = "\x1b[31mred\x1b[0m"
 
@@ -88,9 +89,7 @@ def test_silent_agents_are_all_shown_and_their_seconds_go_on(monkeypatch: pytest
     with live_view(3) as view:
         for number in range(3):
             view.started(f"a/{number}", f"bot {number}")
-        time.sleep(1.6)
-    seen = terminal.getvalue()
-    assert all(f"bot {number}  1 s" in seen for number in range(3)), seen
+        wait_until(lambda: len(set(re.findall(r"bot (\d)  [1-9]\d* s", terminal.getvalue()))) == 3)
 
 
 def test_without_a_terminal_nothing_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:

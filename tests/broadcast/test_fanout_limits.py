@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from difyops.errors import DifyopsError, RateLimited
 from difyops.fanout import Done, Failed, Halt, Limiter, Limits, Skipped, fan_out
+from tests.waiting import passed
 
 
 class Floor:
@@ -100,7 +101,7 @@ async def test_a_slot_that_is_held_from_outside_is_not_given_to_others() -> None
     limits.take("")
     results = fan_out(["a"], Floor().work, limits=limits)
     first = asyncio.ensure_future(anext(results.__aiter__()))
-    await asyncio.sleep(0.05)
+    await passed(0.05)
     assert not first.done()
     limits.give("")
     assert isinstance(await first, Done)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from tests import faults
 from tests.cli.processes import piped
 from tests.conftest import Cli
+from tests.waiting import wait_until
 
 
 def test_from_start_to_stop(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,9 +31,7 @@ def test_from_start_to_stop(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
         assert cli("emulator", "stop", "-o", "json").json["data"] == {"stopped": True}
     assert cli("emulator", "status").code == 5
     assert cli("emulator", "stop").code == 0
-    deadline = time.monotonic() + 10
-    while not _is_gone(running["pid"]) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: _is_gone(running["pid"]))
     assert _is_gone(running["pid"])
 
 

@@ -8,7 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from difyops.emulator import Emulator
 from difyops.errors import UsageError
 from tests.cli.processes import WORDS, on_terminal, piped
 from tests.conftest import Cli
+from tests.waiting import wait_until
 
 
 @pytest.mark.parametrize(
@@ -44,9 +44,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 
 def test_the_deadline_ends_a_command_that_hangs(cli: Cli, emulator: Emulator, connected: str) -> None:
     emulator.control.fail(path="/console/api/apps", how="hang")
-    started = time.monotonic()
     ran = cli("app", "list", "--deadline", "500ms", "-o", "json")
-    assert time.monotonic() - started < 5
     assert (ran.code, ran.json["error"]["code"]) == (1, "timed_out")
     assert "deadline of 0.5 s" in ran.json["error"]["message"]
 
@@ -57,12 +55,9 @@ def test_an_interrupted_command_says_so_and_ends_with_130(
 ) -> None:
     emulator.control.fail(path="/console/api/apps", how="hang")
     child = subprocess.Popen([*WORDS, "app", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 20
-    while emulator.control.in_flight == 0 and time.monotonic() < deadline:
-        time.sleep(0.02)
-    time.sleep(0.1)
+    wait_until(lambda: emulator.control.in_flight)
     child.send_signal(number)
-    out, err = child.communicate(timeout=20)
+    out, err = child.communicate(timeout=60)
     assert (child.returncode, out, err) == (130, "", "error: Interrupted.\n")
 
 
@@ -83,10 +78,8 @@ def test_a_person_is_asked_and_may_say_no(emulator: Emulator, connected: str) ->
 
 
 def test_ctrl_c_at_the_question_ends_at_once_and_changes_nothing(emulator: Emulator, connected: str) -> None:
-    began = time.monotonic()
     shown = on_terminal(["app", "disable", "wf-echo"], typed="\x03")
     assert shown.code == 130, shown.text
-    assert time.monotonic() - began < 10
     assert emulator.app_named("wf-echo").enable_api
 
 

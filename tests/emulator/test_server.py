@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import httpx
 import pytest
@@ -11,14 +10,7 @@ import pytest
 from difyops.emulator import Emulator
 from difyops.emulator.server import is_loopback
 from difyops.errors import UsageError
-
-
-def wait_until(holds: Callable[[], object]) -> None:
-    for _ in range(500):
-        if holds():
-            return
-        time.sleep(0.02)
-    raise AssertionError("it did not come to pass")
+from tests.waiting import let_pass, wait_until
 
 
 def headers(emulator: Emulator) -> dict[str, str]:
@@ -109,7 +101,7 @@ def test_a_workflow_goes_on_when_its_client_leaves_and_a_chat_answer_does_not():
         _leave(url, flow.key, "/v1/workflows/run", {"inputs": {"text": "x", "secs": 3}})
         _leave(url, chat.key, "/v1/chat-messages", {"inputs": {}, "query": "hi [[delay=6]] [[chunks=10]]"})
         wait_until(lambda: flow.runs[0].status == "succeeded")
-        time.sleep(0.8)  # long enough for the chat answer to have come, had anybody waited
+        let_pass(0.8)  # long enough for the chat answer to have come, had anybody waited
     message = next(iter(chat.conversations.values())).messages[0]
     assert (message.status, message.answer, message.answer_tokens) == ("normal", "", 0)
 

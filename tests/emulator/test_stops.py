@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.emulator.door import Door, events, until
+from difyops.emulator.events import Channel
+from tests.emulator.door import Door, events
 from tests.emulator.replay import compare, load
+from tests.waiting import until
 
 CHAT, FLOW = "/chat-messages", "/workflows/run"
 STOPS = (
@@ -23,13 +25,23 @@ RECORDINGS = {name for stop in STOPS for name in (stop[0], stop[3]) if name}
 
 
 @pytest.mark.parametrize(("name", "app_name", "path", "row"), STOPS, ids=[stop[0] for stop in STOPS])
-async def test_a_stopped_stream_looks_as_recorded(name: str, app_name: str, path: str, row: str | None):
+async def test_a_stopped_stream_looks_as_recorded(
+    name: str, app_name: str, path: str, row: str | None, monkeypatch: pytest.MonkeyPatch
+):
+    said: list[object] = []
+    put = Channel.put
+
+    def heard(channel: Channel, event: dict[str, Any]) -> None:
+        said.append(event)
+        put(channel, event)
+
+    monkeypatch.setattr(Channel, "put", heard)
     door = Door(speed=4.0)
     app = door.emulator.app_named(app_name)
     recorded = load("1.13.0", name)
     running = asyncio.create_task(door.service(app.key, "POST", path, recorded["request"]["json"]))
     if app_name == "chat-basic":
-        await asyncio.sleep(1.0)  # half way: the first piece comes after 0.75 s, the last after 1.5 s
+        await until(lambda: said)  # half way: there are more pieces to come
     else:
         await until(lambda: app.runs and app.runs[0].nodes and app.runs[0].nodes[-1].node_type in ("code", "llm"))
     task = next(iter(door.emulator.instance.tasks))

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.emulator.door import Door, events, until
+from tests.emulator.door import Door, events
 from tests.emulator.replay import ShiftedClock
+from tests.waiting import until
 
 ALL = ("1.9.1", "1.11.2", "1.13.0", "1.13.3", "1.15")
 

@@ -124,7 +124,6 @@ class TestReadingPrivateFiles:
         with pytest.raises(CredentialError, match="read by others"):
             atomic_file.read_private(tmp_path / "link")
 
-    @pytest.mark.timeout(10)
     def test_a_named_pipe_is_refused_and_not_waited_for(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe", 0o600)
         with pytest.raises(CredentialError, match="not a regular file"):

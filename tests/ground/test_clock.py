@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta, timezone
 
 from hypothesis import given
@@ -35,9 +34,8 @@ def test_seconds_of_the_platform_are_utc_and_nothing_stays_nothing() -> None:
 
 async def test_the_real_clock_goes_on_and_sleeps() -> None:
     clock = SystemClock()
-    before, started = clock.monotonic(), time.monotonic()
+    before = clock.monotonic()
     await clock.sleep(0.02)
     await clock.sleep(-5)
     assert clock.monotonic() - before >= 0.015
-    assert time.monotonic() - started < 1
     assert clock.now().tzinfo is UTC

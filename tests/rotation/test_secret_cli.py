@@ -21,6 +21,7 @@ from difyops.emulator import Emulator
 from difyops.ledger import Ledger
 from tests.conftest import Cli
 from tests.rotation.rig import CASES, PROVIDER, Console, count_of, value_in_use
+from tests.waiting import let_pass
 
 NEW = CASES["provider"].new
 RULES = "failures: 4, rules: [{match: 'provider/*', failures: 3}]"
@@ -193,7 +194,7 @@ def test_detach_leaves_it_to_cron_which_finishes_what_is_due(at: str, cli: Cli, 
     assert cli("secret", "rotate", "provider", PROVIDER, *words).code == 8
     assert cli("secret", "resume", "--due").code == 0
     assert count_of(emulator, "provider") == 2
-    time.sleep(1.2)
+    let_pass(1.2)
     ran = cli("secret", "resume", "--due", "-o", "json")
     assert ran.code == 0, ran.err
     assert count_of(emulator, "provider") == 1
@@ -319,7 +320,7 @@ def test_a_terminal_that_closes_in_the_grace_period_loses_nothing(at: str, cli: 
         time.sleep(0.1)
     line = Path(f"/proc/{process.pid}/cmdline").read_bytes()
     process.send_signal(signal.SIGHUP)
-    process.wait(timeout=20)
+    process.wait(timeout=60)
     assert NEW.encode() not in line
     assert count_of(emulator, "provider") == 2
     ran = cli("secret", "resume", "-o", "json")
@@ -342,7 +343,7 @@ def test_a_rotation_that_another_terminal_takes_back_did_not_succeed(at: str, cl
             break
         time.sleep(0.1)
     assert cli("secret", "revert", "--yes").code == 0
-    said, _ = process.communicate(timeout=20)
+    said, _ = process.communicate(timeout=60)
     assert process.returncode == 5
     assert json.loads(said)["data"]["state"] == "rolled_back"
     assert value_in_use(emulator, "provider") == "sk-good-1"

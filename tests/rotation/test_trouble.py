@@ -20,6 +20,7 @@ from difyops.rotation.reading import Reading
 from difyops.rotation.record import ProbeSpec
 from difyops.secret_text import SecretText
 from tests.rotation.rig import CASES, PROVIDER, Case, Console, Rig, count_of, value_in_use
+from tests.waiting import passed
 
 PROBED = Asked(probes=("wf-llm",))
 WRONG = Case(kind="provider", arguments=(PROVIDER,), old="sk-good-1", new="sk-bad-canary-0001")
@@ -84,7 +85,7 @@ async def test_a_provider_that_is_away_in_the_middle_is_inconclusive_and_nothing
     assert count_of(emulator, "provider") == 2
     emulator.control.mood("provider_down", on=False)
     async with rig.bench() as bench:
-        await asyncio.sleep(1.0)
+        await passed(1.0)
         driven = await Driver(bench).drive(driven.rotation)
     assert driven.rotation.state is State.DONE
 
@@ -157,7 +158,7 @@ async def test_a_way_back_that_the_server_ignores_is_switched_again_too(rig: Rig
 async def test_a_deleted_key_is_called_until_it_is_refused(kind: str, rig: Rig, emulator: Emulator) -> None:
     emulator.control.mood("ghost_keys")  # 600 s of server time: one second at this speed
     await rig.rotate(CASES[kind], wait=False)
-    await asyncio.sleep(0.2)
+    await passed(0.2)
     left = await rig.resume(wait=False)
     assert left
     assert left.rotation.state is State.RETIRED
@@ -247,9 +248,9 @@ async def test_an_old_key_still_in_use_is_kept_until_somebody_forces_it(
 ) -> None:
     old = emulator.app_named("wf-echo").keys[0]
     driven = await rig.rotate(CASES["app-key"], wait=False, grace=3600.0)
-    await asyncio.sleep(2.2)  # the server's time is known to a second
+    await passed(2.2)  # the server's time is known to a second
     assert console.status(old.token) == 200
-    await asyncio.sleep(3.1)  # last uses are written every half hour of server time
+    await passed(3.1)  # last uses are written every half hour of server time
     async with rig.bench() as bench:
         bench.journal.write(driven.rotation, "note", memo={"grace_until": 1.0, "last_round": 0.5})
         held = await Driver(bench, wait=False).drive(driven.rotation)

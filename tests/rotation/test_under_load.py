@@ -13,8 +13,9 @@ from difyops.rotation.machine import State
 from difyops.rotation.prepare import Asked
 from tests.rotation.caller import Callers
 from tests.rotation.rig import CASES, MODEL, TOOL, Case, Console, Rig, value_in_use
+from tests.waiting import passed
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow]
 RATE = 200.0
 
 
@@ -54,12 +55,12 @@ async def test_no_call_is_lost_while_a_secret_is_rotated(
         emulator.control.accept(case.old, case.new)
     callers = Callers(rig.url, rotated, other, rate=RATE)
     calling = asyncio.create_task(callers.run())
-    await asyncio.sleep(0.3)
+    await passed(0.3)
     emulator.control.mood("stale_switch")
     driven = await asyncio.wait_for(rig.rotate(case, Asked(deliver=deliver, no_probe=True), grace=0.5), 60)
     if case.kind == "env":
         emulator.control.accept(case.new)  # the old one is revoked where it came from
-    await asyncio.sleep(0.3)
+    await passed(0.3)
     callers.stop()
     await calling
     assert driven.rotation.state is State.DONE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -15,6 +14,7 @@ from difyops.emulator import Emulator
 from difyops.rotation.engine import Driver, begin, turn_back
 from difyops.rotation.machine import Action, State
 from tests.rotation.rig import ADMIN, CASES, Console, Rig, count_of
+from tests.waiting import passed
 
 KEYS = "api-keys"
 AT_ONCE = pytest.mark.parametrize("emulator", [1e6], indirect=True, ids=["at once"])  # last uses are written at once
@@ -156,7 +156,7 @@ async def test_the_last_use_of_an_old_key_is_compared_in_the_servers_time(
     old = emulator.app_named("wf-echo").keys[0]
     driven = await rig.rotate(CASES["app-key"], wait=False, grace=3600.0)
     if is_in_use:
-        await asyncio.sleep(2.2)  # the server's time is known to a second
+        await passed(2.2)  # the server's time is known to a second
     old.used_at = emulator.instance.moment() - (0.1 if is_in_use else 60.0)
     async with rig.bench() as bench:
         bench.journal.write(driven.rotation, "note", memo={"grace_until": 1.0, "last_round": 0.5})
@@ -177,7 +177,7 @@ async def test_a_server_whose_times_are_hours_off_is_read_by_the_key_it_made(
         old = emulator.app_named("wf-echo").keys[0]
         driven = await rig.rotate(CASES["app-key"], wait=False, grace=3600.0)
         if is_in_use:
-            await asyncio.sleep(2.2)
+            await passed(2.2)
         old.used_at = emulator.instance.moment() - (0.1 if is_in_use else 60.0)
         async with rig.bench() as bench:
             bench.journal.write(driven.rotation, "note", memo={"grace_until": 1.0, "last_round": 0.5})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Warn
 from tests.faults import answer, certificate, free_port, serving, tls_with
 from tests.runbook.runbook_tools import check, scene_at
+from tests.waiting import passed
 
 
 async def _checked(folder: Path, name: str, **parameters: Any) -> Result:
@@ -115,7 +115,7 @@ async def test_what_a_stopped_program_started_is_stopped_too(tmp_path: Path) -> 
     mark = tmp_path / "alive"
     script = f"sh -c 'sleep 1; touch {mark}' & sleep 30"
     await _checked(tmp_path, "command", argv=["sh", "-c", script], patience="200ms")
-    await asyncio.sleep(1.3)
+    await passed(1.3)
     assert not mark.exists()
 
 

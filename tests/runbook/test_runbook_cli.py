@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from difyops.runbook.load import load
 from tests.cli.processes import on_terminal
 from tests.conftest import Cli
 from tests.runbook.runbook_tools import Stage
+from tests.waiting import wait_until
 
 HEAD = "runbook: trial\ntitle: A trial\nwhy: To see.\nnext: [Look., Write.]\nsteps:\n"
 GOOD = "  - {id: room, title: There is room, check: disk, with: {path: /, min_free_percent: 0}}\n"
@@ -229,10 +229,8 @@ def test_an_approval_needs_a_person_or_to_be_named(cli: Cli, trial: Path) -> Non
 
 
 def test_the_deadline_of_the_command_ends_the_run_with_a_record(cli: Cli, trial: Path) -> None:
-    trial.write_text(HEAD + GOOD + "  - {id: slow, check: command, with: {argv: [sleep, '30'], patience: 40}}\n")
-    began = time.monotonic()
+    trial.write_text(HEAD + GOOD + "  - {id: slow, check: command, with: {argv: [sleep, '600'], patience: 900}}\n")
     ran = cli("runbook", "run", str(trial), "--deadline", "1s", "-o", "json")
-    assert time.monotonic() - began < 5
     assert ran.code == 3
     assert ran.json["data"]["counts"] == {"pass": 1, "warn": 0, "fail": 0, "inconclusive": 1, "skipped": 0}
 
@@ -274,12 +272,8 @@ def _start(tmp_path: Path, trial: Path) -> subprocess.Popen[bytes]:
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    for _ in range(200):
-        if (tmp_path / "begun").exists():
-            return process
-        time.sleep(0.05)
-    process.kill()
-    raise AssertionError("the run did not begin")
+    wait_until(lambda: (tmp_path / "begun").exists() or process.poll() is not None)
+    return process
 
 
 def test_a_run_that_is_killed_is_on_record_with_what_it_had_begun(cli: Cli, trial: Path, tmp_path: Path) -> None:
@@ -308,10 +302,8 @@ def test_a_question_that_nobody_answers_does_not_outlive_its_run(
 ) -> None:
     trial.write_text(HEAD + "  - {id: act, title: Touch, action: command, with: {argv: [touch, begun]}}\n")
     words = ["runbook", "run", str(trial), "--act", "--deadline", deadline]
-    began = time.monotonic()
     shown = on_terminal(words, environment={"PWD": str(tmp_path)}, typed=typed)
     assert shown.code == code, shown.text
-    assert time.monotonic() - began < 15
     assert not Path("begun").exists()
 
 

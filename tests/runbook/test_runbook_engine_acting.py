@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from difyops.errors import DifyopsError, LockHeld, Refused
 from difyops.runbook.history import run as past
-from difyops.runbook.result import Acted, Planned, Undo
+from difyops.runbook.result import Acted, Pass, Planned, Result, Undo
 from difyops.runbook.scene import Scene
 from difyops.runbook.undoing import undoing
 from tests.runbook.runbook_tools import book, carried, consent, does, from_text, results, says, scene_at, step
+from tests.waiting import until
 
 
 async def test_actions_run_only_with_act_and_only_when_agreed_to(tmp_path: Path) -> None:
@@ -91,7 +93,7 @@ async def test_an_action_that_fails_half_way_says_so_and_offers_its_undo(tmp_pat
 async def test_an_action_that_is_cut_off_by_the_deadline_is_a_failure_of_unknown_state(tmp_path: Path) -> None:
     async def plan(scene: Scene) -> Planned:
         async def apply() -> Acted:
-            await asyncio.sleep(9)
+            await asyncio.sleep(600)
             return Acted(text="done")
 
         return Planned(text="write it", apply=apply, undo=Undo(command="put it back"))
@@ -103,7 +105,7 @@ async def test_an_action_that_is_cut_off_by_the_deadline_is_a_failure_of_unknown
     assert record.steps[0].undo == "put it back"
 
 
-WAITS = "runbook: trial\ntitle: T\nwhy: W\nsteps:\n  - {id: w, action: wait, timeout: 20s, with: {seconds: 10}}\n"
+WAITS = "runbook: trial\ntitle: T\nwhy: W\nsteps:\n  - {id: w, action: wait, timeout: 700s, with: {seconds: 600}}\n"
 
 
 async def test_a_wait_that_is_cut_off_changed_nothing_and_is_inconclusive(tmp_path: Path) -> None:
@@ -113,26 +115,37 @@ async def test_a_wait_that_is_cut_off_changed_nothing_and_is_inconclusive(tmp_pa
         late = await carried(made, scene, allow=consent(act=True), deadline=0.2)
         timed = await carried(short, scene, allow=consent(act=True))
         task = asyncio.create_task(carried(made, scene, allow=consent(act=True)))
-        await asyncio.sleep(0.2)
+        ledger = scene.ledger
+        assert ledger is not None
+        await until(lambda: past(ledger, scene.config.state, "latest").id not in (late.id, timed.id))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert scene.ledger is not None
-        stopped = past(scene.ledger, scene.config.state, "latest")
+        stopped = past(ledger, scene.config.state, "latest")
     assert [results(item) for item in (late, timed, stopped)] == [{"w": "inconclusive"}] * 3
     assert late.error is not None
     assert late.error.exit_code == 3
     assert "nothing was changed" in timed.steps[0].text
 
 
+def waits_for(over: asyncio.Event) -> Any:
+    async def check(scene: Scene) -> Result:
+        await over.wait()
+        return Pass(text="over")
+
+    return check
+
+
 async def test_two_acting_runs_of_one_runbook_exclude_each_other(tmp_path: Path) -> None:
     log: list[str] = []
-    slow = book(step("a", does(log, "a"), kind="action"), step("wait", says("pass", seconds=0.5)))
+    over = asyncio.Event()
+    slow = book(step("a", does(log, "a"), kind="action"), step("wait", waits_for(over)))
     async with scene_at(tmp_path) as scene:
         first = asyncio.create_task(carried(slow, scene, allow=consent(act=True)))
-        await asyncio.sleep(0.1)
+        await until(lambda: log)
         with pytest.raises(LockHeld):
             await carried(slow, scene, allow=consent(act=True))
+        over.set()
         looking = await carried(slow, scene)
         assert (await first).verdict == "pass"
     assert looking.verdict == "pass"
@@ -142,12 +155,14 @@ async def test_two_acting_runs_of_one_runbook_exclude_each_other(tmp_path: Path)
 async def test_a_run_that_is_going_on_is_not_undone_meanwhile(tmp_path: Path) -> None:
     log: list[str] = []
     undo = Undo(action="app.enable_api", parameters={"app": "bot"})
-    slow = book(step("a", does(log, "a", undo=undo), kind="action"), step("s", says("pass", seconds=0.5)))
+    over = asyncio.Event()
+    slow = book(step("a", does(log, "a", undo=undo), kind="action"), step("s", waits_for(over)))
     async with scene_at(tmp_path) as scene:
         assert scene.ledger is not None
         task = asyncio.create_task(carried(slow, scene, allow=consent(act=True)))
-        await asyncio.sleep(0.2)
+        await until(lambda: log)
         with pytest.raises(Refused, match="still going on"):
             undoing(past(scene.ledger, scene.config.state, "latest"))
+        over.set()
         await task
         assert undoing(past(scene.ledger, scene.config.state, "latest")).steps

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from tests.conftest import Cli
 from tests.snapshot.colleague import Colleague, node, set_secret
 from tests.snapshot.test_faults import ROOT, cut_off, open_changes, roll_back_with, spoiled
 from tests.snapshot.test_killed import child, spoil
+from tests.waiting import wait_until
 
 ALPHA = {"provider_id": "alpha", "provider_type": "builtin", "provider_name": "alpha", "tool_name": "one"}
 BETA = {"provider_id": "beta", "provider_type": "builtin", "provider_name": "beta", "tool_name": "two"}
@@ -188,10 +188,9 @@ def test_a_rollback_that_is_interrupted_says_what_it_leaves(
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, env=environment, stdout=-1, stderr=-1, text=True) as process:
         if how == "sigint":
-            while not any(change.effect == "publish" for change in open_changes()):
-                time.sleep(0.05)
+            wait_until(lambda: any(change.effect == "publish" for change in open_changes()))
             process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     assert "of 'wf-llm' was cut off (in the middle of 'publish')" in err
     assert "difyops changes show" in err

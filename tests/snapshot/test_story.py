@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from difyops.emulator import Emulator
 from tests.conftest import Cli
 from tests.snapshot.colleague import Colleague, break_prompt, node, set_secret
+from tests.waiting import let_pass
 
 WORKFLOW_APPS = ("wf-llm", "flow-chat")
 CHAT_APPS = ("chat-basic", "agent", "completion-basic")
@@ -306,7 +305,7 @@ def test_what_cannot_be_brought_back_is_said_before_anything_is_written(
 
 def test_a_look_at_one_app_does_not_pass_for_a_look_at_all(cli: Cli, v1: str, colleague: Colleague) -> None:
     whole = cli("snapshot", "drift", "-o", "json").json["data"]["checked_at"]
-    time.sleep(1.1)
+    let_pass(1.1)
     assert cli("snapshot", "create", "wf-llm").code == 0
     assert cli("snapshot", "drift", "-o", "json").json["data"]["checked_at"] == whole
     assert cli("snapshot", "create").code == 0

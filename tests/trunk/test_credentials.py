@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -144,12 +143,9 @@ class TestCommand:
         for command in ("no-such-program --token", str(tmp_path), str(script), "'unbalanced", " ", "printf '\\377'"):
             refused(f"cmd:{command}")
 
-    @pytest.mark.timeout(20)
     def test_one_that_hangs_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(credentials, "COMMAND_SECONDS", 0.3)
-        started = time.monotonic()
-        assert "did not end" in refused(f"cmd:sh -c 'echo {CANARY}; sleep 15'").message
-        assert time.monotonic() - started < 10
+        assert "did not end" in refused(f"cmd:sh -c 'echo {CANARY}; sleep 600'").message
 
 
 class TestKeyring:
@@ -164,7 +160,6 @@ class TestKeyring:
         assert "no entry" in refused("keyring:difyops/prod").message
         assert credentials.keyring_problem() is None
 
-    @pytest.mark.timeout(20)
     @pytest.mark.parametrize(
         ("kind", "words"),
         [("Locked", "is locked"), ("Hanging", "did not answer"), ("Broken", "The keyring failed")],
