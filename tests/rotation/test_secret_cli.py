@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,6 @@ from difyops.emulator import Emulator
 from difyops.ledger import Ledger
 from tests.conftest import Cli
 from tests.rotation.rig import CASES, PROVIDER, Console, count_of, value_in_use
-from tests.waiting import let_pass
 
 NEW = CASES["provider"].new
 RULES = "failures: 4, rules: [{match: 'provider/*', failures: 3}]"
@@ -183,8 +183,10 @@ def test_exit_codes_of_what_does_not_begin(words: tuple[str, ...], code: int, at
     assert "sk-not-a-reference" not in ran.out + ran.err
 
 
-def test_detach_leaves_it_to_cron_which_finishes_what_is_due(at: str, cli: Cli, emulator: Emulator) -> None:
-    words = ("--value-from", "env:NEW_KEY", "--grace", "1s", "--yes", "--no-probe", "--detach", "-o", "json")
+def test_detach_leaves_it_to_cron_which_finishes_what_is_due(
+    at: str, cli: Cli, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--value-from", "env:NEW_KEY", "--grace", "1h", "--yes", "--no-probe", "--detach", "-o", "json")
     ran = cli("secret", "rotate", "provider", PROVIDER, *words)
     assert ran.code == 0, ran.err
     assert ran.json["data"]["state"] == "grace"
@@ -194,7 +196,7 @@ def test_detach_leaves_it_to_cron_which_finishes_what_is_due(at: str, cli: Cli, 
     assert cli("secret", "rotate", "provider", PROVIDER, *words).code == 8
     assert cli("secret", "resume", "--due").code == 0
     assert count_of(emulator, "provider") == 2
-    let_pass(1.2)
+    monkeypatch.setattr(SystemClock, "now", lambda clock: datetime.now(UTC) + timedelta(hours=2))
     ran = cli("secret", "resume", "--due", "-o", "json")
     assert ran.code == 0, ran.err
     assert count_of(emulator, "provider") == 1

@@ -11,6 +11,7 @@ import pytest
 
 from difyops.errors import DifyopsError, LockHeld, Refused
 from difyops.runbook.history import run as past
+from difyops.runbook.history import runs
 from difyops.runbook.result import Acted, Pass, Planned, Result, Undo
 from difyops.runbook.scene import Scene
 from difyops.runbook.undoing import undoing
@@ -117,11 +118,11 @@ async def test_a_wait_that_is_cut_off_changed_nothing_and_is_inconclusive(tmp_pa
         task = asyncio.create_task(carried(made, scene, allow=consent(act=True)))
         ledger = scene.ledger
         assert ledger is not None
-        await until(lambda: past(ledger, scene.config.state, "latest").id not in (late.id, timed.id))
+        await until(lambda: len(runs(ledger, scene.config.state)) == 3)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        stopped = past(ledger, scene.config.state, "latest")
+        (stopped,) = [item for item in runs(ledger, scene.config.state) if item.id not in (late.id, timed.id)]
     assert [results(item) for item in (late, timed, stopped)] == [{"w": "inconclusive"}] * 3
     assert late.error is not None
     assert late.error.exit_code == 3
