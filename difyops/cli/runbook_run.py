@@ -14,7 +14,7 @@ from typing import Any
 from difyops.cli.session import Session
 from difyops.cli.snapshot import open_store
 from difyops.config import Context
-from difyops.errors import ConfigError, Interrupted, NotFound, Refused, UsageError
+from difyops.errors import ConfigError, Interrupted, NotFound, Refused, StoreError, UsageError
 from difyops.render.progress import progress
 from difyops.runbook.acting import Consent
 from difyops.runbook.engine import RunOptions
@@ -35,13 +35,17 @@ _A_SECOND = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What was asked for: a runbook by name, or the undo of a run; inputs as ``NAME=VALUE``, steps approved before."""
+    """What was asked for: a runbook by name, or the undo of a run; inputs as ``NAME=VALUE``, steps approved before.
+
+    ``is_forgiving``: a context or ledger that cannot be had ends nothing; the runbook's own checks say so.
+    """
 
     runbook: str | None
     undo: str | None
     given: tuple[str, ...] = ()
     approve: tuple[str, ...] = ()
     act: bool = False
+    is_forgiving: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,7 @@ class _Chosen:
     runbook: Runbook
     inputs: Mapping[str, Any]
     trusted: bool
+    is_forgiving: bool = False
 
 
 def carry_out(session: Session, wanted: Wanted) -> RunRecord:
@@ -86,7 +91,8 @@ def _chosen(session: Session, wanted: Wanted) -> _Chosen:
     unknown = sorted(set(wanted.approve) - {"all", *(step.id for step in runbook.steps)})
     if unknown:
         raise UsageError(f"--approve {unknown[0]!r}: {runbook.name} has no such step.")
-    return _Chosen(runbook=runbook, inputs=_inputs(runbook, wanted.given), trusted=trusted)
+    inputs = _inputs(runbook, wanted.given)
+    return _Chosen(runbook=runbook, inputs=inputs, trusted=trusted, is_forgiving=wanted.is_forgiving)
 
 
 def _taken_back(session: Session, wanted: str) -> Runbook:
@@ -126,7 +132,7 @@ def _cut_off(session: Session, runbook: str, began: datetime) -> RunRecord | Non
 async def _ran(session: Session, chosen: _Chosen, consent: Consent, deadline: float | None) -> RunRecord:
     runbook = chosen.runbook
     async with contextlib.AsyncExitStack() as stack:
-        scene = _scene(session, stack, trusted=chosen.trusted)
+        scene = _scene(session, stack, chosen)
         moved = stack.enter_context(progress(runbook.name, quiet=session.quiet))
         done: list[str] = []
 
@@ -139,21 +145,32 @@ async def _ran(session: Session, chosen: _Chosen, consent: Consent, deadline: fl
         return await go(runbook, scene, consent, RunOptions(inputs=chosen.inputs, deadline=deadline, watch=watch))
 
 
-def _scene(session: Session, stack: contextlib.AsyncExitStack, *, trusted: bool) -> Scene:
+def _scene(session: Session, stack: contextlib.AsyncExitStack, chosen: _Chosen) -> Scene:
+    forgiven = (ConfigError, StoreError) if chosen.is_forgiving else ()
+    context, ledger, trouble = None, None, None
+    try:
+        context = _context(session)
+    except forgiven as error:
+        trouble = error
+    # A dry run reads what earlier runs left, and makes no ledger where there is none.
+    if not session.dry_run or _has_ledger(session):
+        with contextlib.suppress(*forgiven):
+            ledger = session.ledger
+
     async def opened() -> Any:
         return await stack.enter_async_context(session.instance())
 
     return Scene(
         config=session.config,
-        context=_context(session),
+        context=context,
+        trouble=trouble,
         open_instance=opened,
         open_store=lambda: open_store(session),
         make_store=lambda: open_store(session, create=True),
-        # A dry run reads what earlier runs left, and makes no ledger where there is none.
-        ledger=session.ledger if not session.dry_run or _has_ledger(session) else None,
+        ledger=ledger,
         actor=_actor(),
         dry_run=session.dry_run,
-        trusts_commands=trusted,
+        trusts_commands=chosen.trusted,
     )
 
 

@@ -6,7 +6,7 @@ credentials and variables do not). An unknown age is unknown: not overdue, and s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +15,9 @@ from difyops.dsl.secrets import Spot
 from difyops.rotation.hands import Workbench
 from difyops.rotation.kinds import kinds
 from difyops.rotation.policy import Policy
-from difyops.rotation.reading import Held, Reading
+from difyops.rotation.reading import Document, Held, Reading
+
+_MOVE_IT = "Move it into a secret environment variable of the app, publish, then rotate env."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,17 +72,27 @@ async def take_inventory(bench: Workbench, reading: Reading, policy: Policy) -> 
     for name in sorted(kinds()):
         for held in await kinds()[name].inventory(bench.instance, reading):
             secrets.append(_listed(held, finished, policy, now))
-    in_clear = [
-        InClear(app=document.app.name, place=spot.key, label=spot.label, advice=advice(spot))
-        for document in await reading.documents()
-        for spot in document.clear_spots
-    ]
     return Inventory(
         secrets=tuple(secrets),
-        in_clear=tuple(in_clear),
+        in_clear=in_clear(await reading.documents()),
         problems=tuple(reading.problems),
         is_whole=reading.is_whole,
     )
+
+
+def in_clear(documents: Iterable[Document]) -> tuple[InClear, ...]:
+    """Return what stands in clear: the one answer of ``secret list``, ``doctor`` and the checks."""
+    found: list[InClear] = []
+    for document in documents:
+        name = document.app.name
+        found += [
+            InClear(app=name, place=spot.key, label=spot.label, advice=advice(spot)) for spot in document.clear_spots
+        ]
+        found += [
+            InClear(app=name, place=item.place, label=f"{item.label} ({item.kind})", advice=_MOVE_IT)
+            for item in document.suspicions
+        ]
+    return tuple(found)
 
 
 def advice(spot: Spot) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from difyops.api.instance import Instance
 from difyops.api.keys import Key, Keys
 from difyops.api.model import App
+from difyops.dsl.scan import Finding, scan
 from difyops.dsl.secrets import Spot, redact
 from difyops.errors import DifyopsError, NotSupported
 from difyops.fanout import Failed, FanoutOptions, fan_out
@@ -42,11 +43,14 @@ class Held:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """The live content of an app without secrets, and where it had any outside of variables."""
+    """The live content of an app without secrets, and where it had any outside of variables: in fields for secrets, and
+    what looks like one in prompts, code and descriptions.
+    """
 
     app: App
     body: dict[str, Any]
     clear_spots: tuple[Spot, ...] = ()
+    suspicions: tuple[Finding, ...] = ()
 
 
 def no_progress(done: int, total: int, name: str) -> None:
@@ -118,7 +122,8 @@ class Reading:
             body = {"model_config": (await self.instance.console.app(app.id)).model_config or {}}
         redacted = redact(body)
         spots = tuple(spot for spot in redacted.secrets if spot.kind in ("node", "config") and not spot.is_generated)
-        return Document(app=app, body=redacted.document, clear_spots=spots)
+        found = tuple(scan(redacted.document))
+        return Document(app=app, body=redacted.document, clear_spots=spots, suspicions=found)
 
     async def _each(self, what: str, work: Callable[[App], Awaitable[Any]]) -> dict[str, Any]:
         apps = await self.apps()

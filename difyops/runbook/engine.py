@@ -71,7 +71,8 @@ async def run(runbook: Runbook, scene: Scene, consent: Consent, options: RunOpti
         if not scene.dry_run:
             if acting:
                 locks.enter_context(alone(scene.config.state, runbook.name, scene.context_name))
-            locks.enter_context(alive(scene.config.state, first.id))
+            if scene.ledger is not None:
+                locks.enter_context(alive(scene.config.state, first.id))
         return await _Run(runbook=runbook, scene=scene, consent=consent, options=options, record=first).whole()
 
 
@@ -145,7 +146,7 @@ class _Run:
             await self.over[before].wait()
         reason = self._why_not(step)
         began, when = self.scene.clock.monotonic(), self.scene.clock.now()
-        deed, tries = Deed(result=Skipped(text=reason or "")), 0
+        deed, tries = Deed(result=Skipped(text=reason or "", hint=step.next)), 0
         if reason is None:
             async with self._slots:
                 began, when = self.scene.clock.monotonic(), self.scene.clock.now()

@@ -31,7 +31,8 @@ ACTOR = "runbook"
 @dataclass(slots=True, kw_only=True)
 class Scene:
     """The surroundings of a run. ``dry_run``: nothing is changed, local files included. ``open_store`` raises
-    ``StoreError`` where there is no store, ``make_store`` makes one: for an action that is carried out.
+    ``StoreError`` where there is no store, ``make_store`` makes one: for an action that is carried out. ``trouble`` is
+    why there is no context, where the run goes on without one.
     """
 
     config: Config
@@ -44,6 +45,7 @@ class Scene:
     actor: str = ACTOR
     dry_run: bool = False
     trusts_commands: bool = True
+    trouble: DifyopsError | None = None
     _instance: Instance | None = None
     _failure: tuple[float, DifyopsError] | None = None
     _apps: list[App] | None = None

@@ -120,3 +120,52 @@ def test_it_changes_nothing_on_the_instance(cli: Cli, emulator: Emulator, connec
     assert isinstance(routes, dict)
     writing = {route for route in routes if not route.startswith("GET ")}
     assert writing <= {"POST /console/api/login", "POST /console/api/workspaces/current"}
+
+
+@pytest.mark.parametrize(
+    ("mood", "words", "row", "says"),
+    [
+        ("redis_down", (), "parts", "redis"),
+        ("daemon_down", (), "parts", "plugin daemon"),
+        ("worker_down", ("--set", "probe_app=wf-echo", "--deadline", "60s"), "worker", "worker"),
+    ],
+)
+def test_a_part_that_is_down_is_named_though_the_health_page_says_ok(
+    cli: Cli, emulator: Emulator, connected: str, mood: str, words: tuple[str, ...], row: str, says: str
+) -> None:
+    emulator.control.mood(mood)
+    code, checks = verdicts(cli, *words)
+    assert code == 5
+    assert checks[row]["verdict"] == "fail", checks[row]
+    assert says in checks[row]["found"]
+
+
+def test_what_it_did_not_look_at_says_what_it_needs(cli: Cli, connected: str) -> None:
+    _, checks = verdicts(cli)
+    for name in ("worker", "queues"):
+        assert checks[name]["verdict"] == "skipped"
+        assert "difyops doctor --set" in checks[name]["hint"]
+
+
+def test_it_agrees_with_the_list_of_secrets(cli: Cli, emulator: Emulator, connected: str) -> None:
+    app = emulator.app_named("wf-echo")
+    assert app.live
+    graph = app.live.graph
+    graph["nodes"][0]["data"]["desc"] = "call it with sk-canary0123456789abcdefghijkl"
+    app.live.store_graph(graph, app.live.features)
+    app.changed()
+    listed = cli("secret", "list", "-o", "json").json["data"]["in_clear"]
+    _, checks = verdicts(cli)
+    assert any(row["app"] == "wf-echo" for row in listed)
+    assert checks["plaintext secrets"]["found"].startswith(f"{len(listed)} in clear")
+
+
+def test_a_last_look_in_the_future_is_a_finding(cli: Cli, connected: str, own_place: Path) -> None:
+    from difyops.config import load
+    from difyops.git_store import GitStore
+
+    assert cli("snapshot", "create", "--yes").code == 0
+    GitStore.open(load().store).note("env", b'{"checked_at": "2101-01-01T00:00:00Z"}')
+    _, checks = verdicts(cli)
+    assert checks["store"]["verdict"] == "warn"
+    assert "from now" in checks["store"]["found"]

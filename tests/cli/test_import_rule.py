@@ -28,8 +28,8 @@ TRUNK = {
     "publishing",
     "workspace",
 }
-ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "doctor", "perf"}
-CONDUCTORS = {"runbook", "doctor"}  # one runs the other rooms, one looks at their state
+ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf"}
+CONDUCTORS = {"runbook"}  # it runs the other rooms
 MAY = (
     dict.fromkeys(GROUND | {"emulator"}, GROUND)
     | dict.fromkeys(TRUNK | ROOMS - CONDUCTORS, GROUND | TRUNK)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from difyops.clock import SystemClock
 from difyops.emulator.routes.console_keys import new_key
 from difyops.emulator.routes.service_datasets import new_dataset, new_document
+from difyops.errors import CredentialError
 from difyops.runbook.broker import queues_of
 from difyops.runbook.registry import tools
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result
@@ -24,6 +28,7 @@ from tests.runbook.runbook_tools import Stage, add_run, change_live, check
 from tests.runbook.servers import Postgres, Queues, frozen, waiting_client
 
 LIMIT = 0.3
+OPEN = "difyops.runbook.checks.changes_open"
 VERSION = "1.13.0"
 
 
@@ -197,6 +202,70 @@ def drifted(world: World) -> None:
     change_live(world.stage, "wf-llm", lambda graph: graph["nodes"][0]["data"].update(title="Renamed"))
 
 
+def patched(place: str, instead: Any) -> Callable[[World], None]:
+    return lambda world: world.fixture("monkeypatch").setattr(place, instead)
+
+
+def asleep(*_: Any, **__: Any) -> None:
+    time.sleep(2)
+
+
+def refused(*_: Any, **__: Any) -> None:
+    raise CredentialError("The keyring did not answer within 3 s (locked?).")
+
+
+def stale(*_: Any, **__: Any) -> None:
+    raise OSError(errno.ESTALE, "Stale file handle")
+
+
+def no_context(world: World) -> None:
+    world.scene.context = None
+
+
+def key_from(reference: str) -> Callable[[World], None]:
+    def prepare(world: World) -> None:
+        assert world.scene.context
+        world.scene.context = replace(world.scene.context, admin_key=reference)
+
+    return prepare
+
+
+def key_in_prompt(world: World) -> None:
+    canary = "sk-canary0123456789abcdefghijkl"
+    change_live(world.stage, "wf-echo", lambda graph: graph["nodes"][0]["data"].update(desc=f"call it with {canary}"))
+
+
+def forged(world: World) -> None:
+    import sqlite3
+
+    world.scene.audit("app.enable", "some-app")
+    with sqlite3.connect(world.scene.config.state / "ledger.sqlite3") as connection:
+        connection.execute("DROP TRIGGER audit_UPDATE")
+        connection.execute("UPDATE audit SET actor = 'somebody else'")
+
+
+def no_ledger(world: World) -> None:
+    world.scene.config = replace(world.scene.config, state=world.stage.folder / "nowhere")
+
+
+def broken_journal(world: World) -> None:
+    folder = world.scene.config.state / "rollbacks" / "emu"
+    folder.mkdir(parents=True)
+    (folder / "0123.json").write_text("{half a jour")
+
+
+def setup_says(status: int) -> Callable[[World], None]:
+    return lambda world: world.stage.emulator.control.fail(path="/console/api/setup", times=99, how=f"status:{status}")
+
+
+def another_time(world: World) -> None:
+    class Ahead(SystemClock):
+        def now(self) -> datetime:
+            return SystemClock.now(self) + timedelta(hours=2)
+
+    world.scene.clock = Ahead()
+
+
 KNOWN = {"dataset": "handbook", "question": "What are the opening hours?", "keyword": True}
 ECHO = {"app": "wf-echo", "inputs": {"text": "hello"}}
 ROOM = {"path": "/", "min_free_percent": 0}
@@ -212,6 +281,13 @@ TABLE: dict[str, Four] = {
     "app.wiring": Four(
         given(apps=["all"]), after(no_edges, apps=["all"]), failing_calls(apps=["wf-llm"]), slow_calls(apps=["wf-llm"])
     ),
+    "app.listing": Four(given(), given(at_least=999), failing_calls(), slow_calls()),
+    "changes.open": Four(
+        given(), given(max_open=-1), after(broken_journal), after(patched(f"{OPEN}.left_behind", asleep))
+    ),
+    "context": Four(
+        given(), after(no_context), after(key_from("env:NOT_SET_ANYWHERE")), after(key_from("cmd:sleep 5"))
+    ),
     "command": Four(
         given(argv=["true"]), given(argv=["false"]), given(argv=["/no/such/program"]), given(argv=["sleep", "30"])
     ),
@@ -223,6 +299,28 @@ TABLE: dict[str, Four] = {
     ),
     "http": Four(
         served(answer(200, {})), served(answer(500, {})), given(url="ftp://example.com"), served(hang)
+    ),
+    "instance.clock": Four(given(), after(another_time), after(setup_says(418)), slow_calls()),
+    "instance.login": Four(given(), given(roles=["nobody"]), failing_calls(), slow_calls()),
+    "instance.reach": Four(given(), after(setup_says(500)), after(setup_says(418)), slow_calls()),
+    "ledger.whole": Four(
+        given(), after(forged), after(no_ledger, must_exist=True), after(patched("difyops.ledger.Ledger.check", asleep))
+    ),
+    "machine.git": Four(
+        given(), after(patched("shutil.which", lambda name: None)), given(at_least="new"),
+        after(patched("shutil.which", asleep)),
+    ),
+    "machine.keyring": Four(
+        after(patched("difyops.credentials.keyring_problem", lambda: None)),
+        after(patched("difyops.credentials.keyring_problem", lambda: "Locked."), required=True),
+        after(patched("difyops.credentials.keyring_problem", refused)),
+        after(patched("difyops.credentials.keyring_problem", asleep)),
+    ),
+    "machine.python": Four(
+        given(), given(at_least="99.0"), given(at_least="new"), after(patched("platform.python_version", asleep))
+    ),
+    "machine.state": Four(
+        given(), given(path="/dev/null/state"), after(patched("os.access", stale)), after(patched("os.access", asleep))
     ),
     "instance.health": Four(
         given(),
@@ -258,6 +356,7 @@ TABLE: dict[str, Four] = {
         after(runs(), apps=["all"]), after(runs(dead=1), apps=["all"]), failing_calls(apps=["wf-echo"]),
         slow_calls(apps=["wf-echo"]),
     ),
+    "secret.in_clear": Four(given(max_in_clear=50), after(key_in_prompt), failing_calls(), slow_calls()),
     "secret.age": Four(given(), after(old_key), failing_calls(), slow_calls()),
     "snapshot.age": Four(given(), given(max_age="0s"), after(no_store), after(dead_store), snapshot=True),
     "snapshot.drift": Four(given(), after(drifted), after(no_store), slow_calls(), snapshot=True),

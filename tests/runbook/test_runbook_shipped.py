@@ -169,6 +169,8 @@ CASES = [
         {"probe_app": "wf-echo", "flooding_app": "wf-hook"}, {"health": "pass", "worker": "fail", "protect": "pass"},
         act=True,
     ),
+    Case("doctor", "healthy", "pass", inputs={"probe_app": "wf-echo"}),
+    Case("doctor", "redis down", "fail", mood("redis_down"), {}, {"parts": "fail", "instance": "pass", "git": "pass"}),
     Case("stuck-runs", "healthy", "pass", inputs={"probe_app": "wf-echo"}),
     Case("stuck-runs", "a worker was killed", "fail", dead_run, {}, {"stuck": "fail", "health": "pass"}),
     Case("auth-failures", "healthy", "pass"),

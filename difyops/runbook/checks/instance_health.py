@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from difyops.api.instance import Instance
 from difyops.api.run_faults import BAD_INPUT, CUT_OFF, PLUGIN_DOWN, RunFailed, kind_of
-from difyops.api.transport import Transport, TransportOptions
 from difyops.errors import AuthError, DifyopsError, ServerFault, TimedOut, Unreachable
 from difyops.runbook.asking import Ask, ask
 from difyops.runbook.parameters import Duration
+from difyops.runbook.reaching import is_console, setup_page
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
 from difyops.runbook.scene import Scene
 
@@ -66,10 +66,8 @@ _HINTS = {
 
 async def _api(scene: Scene, patience: float) -> _Part:
     assert scene.context is not None  # noqa: S101 - the caller looked
-    options = TransportOptions(connect=min(patience, 10.0), read=patience, tries=1, ca_file=scene.context.ca_file)
-    transport = Transport(scene.context.url, options, clock=scene.clock)
     try:
-        answer = await transport.request("GET", "/console/api/setup", doing="reach the api")
+        answer = await setup_page(scene, scene.context, patience)
     except ServerFault as error:
         # The set-up page is read from the database; a proxy's 502 or 504 says that there is no api behind it.
         return _Part(name="api" if error.retryable else "database", state="down", said=error.message)
@@ -77,9 +75,7 @@ async def _api(scene: Scene, patience: float) -> _Part:
         return _Part(name="api", state="down", said=error.message)
     except DifyopsError as error:
         return _Part(name="api", state="unknown", said=error.message)
-    finally:
-        await transport.close()
-    if b'"step"' not in answer.content:  # a portal or a parking page says yes to everything
+    if not is_console(answer):
         return _Part(name="api", state="unknown", said="something answers there, but not a Dify console")
     return _Part(name="api", state="up")
 

@@ -1,0 +1,23 @@
+"""``app.listing``: can the apps be listed, and are there as many as there should be?"""
+
+from __future__ import annotations
+
+from difyops.runbook.result import Fail, Pass, Result, Value
+from difyops.runbook.scene import Scene
+
+
+async def check(scene: Scene, *, at_least: int = 0) -> Result:
+    """Read the whole list of apps once and count them; fewer than ``at_least`` fail. An empty workspace is often the
+    wrong workspace.
+    """
+    console = (await scene.instance()).console
+    apps = [app async for app in console.apps()]
+    unpublished = sum(app.has_workflow and app.live_version is None for app in apps)
+    values = (
+        Value(name="apps", value=len(apps), unit="apps", fail=at_least, floor=True),
+        Value(name="never_published", value=unpublished, unit="apps"),
+    )
+    text = f"{len(apps)} apps, {unpublished} never published"
+    if len(apps) < at_least:
+        return Fail(text=f"{text}; at least {at_least} are expected", values=values, hint="difyops context show")
+    return Pass(text=text, values=values)

@@ -1,0 +1,37 @@
+"""``changes.open``: changes that were cut off, and wait for somebody to finish them or take them back."""
+
+from __future__ import annotations
+
+from difyops.changes import Journal
+from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
+from difyops.runbook.scene import Scene
+from difyops.runbook.threads import apart
+from difyops.snapshot.first_journal import left_behind
+
+
+async def check(scene: Scene, *, max_open: int = 0) -> Result:
+    """Look into this machine's journal for changes of this context that did not come to an end; more than ``max_open``
+    fail. A journal that cannot be read is inconclusive.
+    """
+    return await apart(lambda: _looked(scene, max_open))
+
+
+def _looked(scene: Scene, max_open: int) -> Result:
+    whole, damaged = left_behind(scene.config.state, scene.context_name)
+    names = [path.stem for path in whole]
+    if scene.ledger is not None:
+        journal = Journal(
+            ledger=scene.ledger,
+            state=scene.config.state,
+            context=scene.context_name,
+            clock=scene.clock,
+            actor=scene.actor,
+        )
+        names += [record.label for record in journal.open()]
+    value = Value(name="open", value=len(names), unit="changes", fail=max_open)
+    if len(names) > max_open:
+        return Fail(text=f"cut off: {', '.join(names)}", values=(value,), hint="difyops changes list")
+    if damaged:
+        error = next(iter(damaged.values()))
+        return Inconclusive(text=error.message, values=(value,), hint=error.hint)
+    return Pass(text="none was cut off", values=(value,))

@@ -1,0 +1,23 @@
+"""``context``: does this run know which instance it is about, and can it get at the credentials?"""
+
+from __future__ import annotations
+
+from difyops.runbook.result import Fail, Pass, Result
+from difyops.runbook.scene import Scene
+
+
+async def check(scene: Scene, *, references: bool = True) -> Result:
+    """Name the context and where it comes from. ``references`` resolves its admin key and password, too: what cannot be
+    resolved is inconclusive; nothing of them is shown.
+    """
+    context = scene.context
+    if context is None:
+        error = scene.trouble
+        return Fail(
+            text=error.message if error else "no instance is configured",
+            hint=(error.hint if error else None) or "difyops context add",
+        )
+    for reference in (context.admin_key, context.password) if references else ():
+        if reference:
+            await scene.secret(reference)
+    return Pass(text=f"{context.name}: {context.url} ({context.source})")

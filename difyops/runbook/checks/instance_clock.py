@@ -1,0 +1,29 @@
+"""``instance.clock``: do this machine and the server agree on the time?"""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+
+from difyops.runbook.parameters import Duration
+from difyops.runbook.reaching import setup_page
+from difyops.runbook.result import Inconclusive, Result, Skipped, Value, held
+from difyops.runbook.scene import Scene
+
+
+async def check(scene: Scene, *, max_skew: Duration = 60.0, patience: Duration = 10.0) -> Result:
+    """Hold the difference between the server's time (its ``Date`` header) and ours to ``max_skew``.
+
+    A machine whose time is off loses sessions at once, and its ages and windows mean nothing. A server that does not
+    send a time that can be read is not looked at.
+    """
+    if scene.context is None:
+        return Inconclusive(text="no instance is configured", hint="difyops context add")
+    stamp = (await setup_page(scene, scene.context, patience)).headers.get("date")
+    if not stamp:
+        return Skipped(text="the server does not send its time")
+    try:
+        skew = abs(scene.clock.now().timestamp() - parsedate_to_datetime(stamp).timestamp())
+    except (ValueError, OverflowError):
+        return Skipped(text="the server sends a time that cannot be read")
+    value = Value(name="skew", value=round(skew), unit="s", fail=max_skew)
+    return held(value, f"{skew:.0f} s apart from the server", hint="Set both clocks by NTP.")

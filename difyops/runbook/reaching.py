@@ -1,0 +1,28 @@
+"""The one page that every server shows without a login, asked with a connection of its own: does anybody answer?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from difyops.api.transport import Transport, TransportOptions
+from difyops.config import Context
+from difyops.runbook.scene import Scene
+
+
+async def setup_page(scene: Scene, context: Context, patience: float) -> Any:
+    """Return the answer to ``GET /console/api/setup``, asked once.
+
+    Raises:
+        Unreachable, TimedOut: nobody answers. ServerFault: 5xx. DifyopsError: another refusal.
+    """
+    options = TransportOptions(connect=min(patience, 10.0), read=patience, tries=1, ca_file=context.ca_file)
+    transport = Transport(context.url, options, clock=scene.clock)
+    try:
+        return await transport.request("GET", "/console/api/setup", doing="reach the api")
+    finally:
+        await transport.close()
+
+
+def is_console(answer: Any) -> bool:
+    """Say whether a Dify console answered: a portal or a parking page says yes to everything."""
+    return b'"step"' in answer.content
