@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from difyops.cli.door import command, group
+from difyops.cli.reporting import As, formats_of, reported, unknown
 from difyops.cli.session import Session
+from difyops.errors import DifyopsError
 from difyops.outcome import Outcome
 
 noun = group("Can this machine do its job against this instance?")
@@ -20,11 +22,15 @@ def doctor(
         list[str] | None,
         typer.Option("--set", "-s", metavar="NAME=VALUE", help="probe_app=APP, redis=REF: look at workers and queues."),
     ] = None,
+    as_: As = None,
 ) -> Outcome:
     """Check machine, store and instance, each of its parts; name plaintext secrets. Exit 5 on a failure."""
     from difyops.cli.runbook_run import Wanted, carry_out
     from difyops.render.doctor import examined
     from difyops.runbook.library import shipped_folder
+    from difyops.runbook.outputs import suite_of
+
+    formats = formats_of(as_)
 
     place = next(folder for folder in (session.config.store, *session.config.store.parents) if folder.exists())
     wanted = Wanted(
@@ -33,4 +39,8 @@ def doctor(
         given=(f"store={place}", *(given or ())),
         is_forgiving=True,
     )
-    return examined(carry_out(session, wanted))
+    try:
+        record = carry_out(session, wanted)
+    except DifyopsError as error:
+        return unknown(error, formats, "doctor")
+    return reported(examined(record), suite_of(record), formats, dry_run=session.dry_run)

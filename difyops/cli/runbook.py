@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from difyops.cli.door import command, group, seconds
+from difyops.cli.reporting import As, formats_of, reported, unknown
 from difyops.cli.session import Session
 from difyops.errors import DifyopsError, UsageError
 from difyops.outcome import Outcome
@@ -93,10 +94,7 @@ def run(
     approve: Annotated[
         list[str] | None, typer.Option("--approve", metavar="STEP|all", help="Approve a manual step beforehand.")
     ] = None,
-    as_: Annotated[
-        list[str] | None,
-        typer.Option("--as", metavar="FORMAT[=FILE]", help="junit, tap, nagios or prometheus; to stdout or a file."),
-    ] = None,
+    as_: As = None,
     undo: Annotated[
         str | None, typer.Option("--undo", metavar="RUN", help="Instead: take the actions of that run back.")
     ] = None,
@@ -104,17 +102,17 @@ def run(
     """Run a runbook. Exit 0 well, 5 a step failed, 8 nobody agreed to an action, 3 something was not measured."""
     if (runbook is None) == (undo is None):
         raise UsageError("Name a runbook, or --undo RUN.", hint="difyops runbook list")
-    from difyops.cli.runbook_formats import formats_of, outcome, unknown
     from difyops.cli.runbook_run import Wanted, carry_out
+    from difyops.render.runbook import ran
+    from difyops.runbook.outputs import suite_of
 
     formats = formats_of(as_)
     wanted = Wanted(runbook=runbook, undo=undo, given=tuple(given or ()), approve=tuple(approve or ()), act=act)
     try:
-        return outcome(carry_out(session, wanted), formats, dry_run=session.dry_run)
+        record = carry_out(session, wanted)
     except DifyopsError as error:
-        if ("nagios", None) not in formats:
-            raise
-        return unknown(error)
+        return unknown(error, formats, "runbook.run")
+    return reported(ran(record), suite_of(record), formats, dry_run=session.dry_run)
 
 
 @command(noun, "report")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from difyops.cli.door import command, group, seconds
+from difyops.cli.reporting import As, formats_of, reported, unknown
 from difyops.cli.secret_bench import STDIN, also_from, check_value, journal_of, policy_here, value_of, workbench
 from difyops.cli.session import Session
 from difyops.errors import DifyopsError, LockHeld, UsageError
@@ -38,9 +39,11 @@ def list_(
     session: Session,
     overdue: Annotated[bool, typer.Option("--overdue", help="Only what is overdue; exit 5 when anything is.")] = False,
     kind: Annotated[list[str] | None, typer.Option("--kind", help="Only this kind (repeatable).")] = None,
+    as_: As = None,
 ) -> Outcome:
     """List secrets: kind, owner, age, last use, who uses them, policy; and those that stand in apps in clear."""
     from difyops.render import rotation as views
+    from difyops.render.cases import secret_suite
     from difyops.render.progress import progress
     from difyops.rotation.inventory import Inventory, take_inventory
     from difyops.rotation.kinds import kind_named
@@ -54,7 +57,14 @@ def list_(
                 bench = workbench(session, instance)
                 return await take_inventory(bench, Reading(instance, moved), policy_here(session))
 
-    return views.inventory(session.run(work()), only_overdue=overdue, kinds=chosen)
+    formats = formats_of(as_)
+    try:
+        found = session.run(work())
+        context = session.config.context(session.one_context()).name
+    except DifyopsError as error:
+        return unknown(error, formats, "secret.list")
+    listed = views.inventory(found, only_overdue=overdue, kinds=chosen)
+    return reported(listed, secret_suite(found, context, chosen), formats, dry_run=session.dry_run)
 
 
 @command(noun, "rotate")

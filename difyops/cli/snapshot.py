@@ -8,8 +8,9 @@ import typer
 
 from difyops.cli import going_back
 from difyops.cli.door import command, group
+from difyops.cli.reporting import As, formats_of, reported, unknown
 from difyops.cli.session import Session
-from difyops.errors import UsageError
+from difyops.errors import DifyopsError, UsageError
 from difyops.outcome import Facts, Outcome
 
 if TYPE_CHECKING:
@@ -125,9 +126,10 @@ def diff(
 
 
 @command(noun, "drift")
-def drift(session: Session, selectors: Selectors = None) -> Outcome:
+def drift(session: Session, selectors: Selectors = None, as_: As = None) -> Outcome:
     """Does live still look like the last snapshot? Exit 5 when not."""
     from difyops.render import snapshot as views
+    from difyops.render.cases import drift_suite
     from difyops.snapshot.drift import Drift
     from difyops.snapshot.drift import drift as look_for_drift
 
@@ -135,7 +137,12 @@ def drift(session: Session, selectors: Selectors = None) -> Outcome:
         async with session.instance(many_calls=True) as instance:
             return await look_for_drift(instance, open_store(session), tuple(selectors or ("all",)))
 
-    return views.drift(session.run(work()))
+    formats = formats_of(as_)
+    try:
+        found = session.run(work())
+    except DifyopsError as error:
+        return unknown(error, formats, "snapshot.drift")
+    return reported(views.drift(found), drift_suite(found), formats, dry_run=session.dry_run)
 
 
 @command(noun, "verify")
@@ -144,15 +151,22 @@ def verify(
     revision: Annotated[str, typer.Argument(metavar="SNAPSHOT")] = "latest",
     subset: Annotated[str | None, typer.Option("--subset", metavar="N/T", help="Re-hash the n-th of t parts.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All snapshots of the context.")] = False,
+    as_: As = None,
 ) -> Outcome:
     """Re-hash a snapshot, check git's integrity and the manifest. Exit 5 when something is wrong."""
     from difyops.render import snapshot as views
+    from difyops.render.cases import verify_suite
     from difyops.snapshot.check import subset as parsed
     from difyops.snapshot.check import verify as check
 
+    formats = formats_of(as_)
     part = parsed(subset) if subset else (1, 1)
-    store = open_store(session)
-    return views.checked(check(store, _context(session), revision=revision, part=part, history=everything))
+    try:
+        store = open_store(session)
+        found = check(store, _context(session), revision=revision, part=part, history=everything)
+    except DifyopsError as error:
+        return unknown(error, formats, "snapshot.verify")
+    return reported(views.checked(found), verify_suite(found), formats, dry_run=session.dry_run)
 
 
 @command(noun, "push")

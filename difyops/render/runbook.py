@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from difyops.clock import iso
-from difyops.errors import DifyopsError
 from difyops.outcome import Block, Facts, Outcome, Table
 from difyops.runbook.record import ENDED, REPAIRED, RunRecord, StepRecord
 from difyops.runbook.report import Report
@@ -43,8 +42,8 @@ def runs(records: Sequence[RunRecord]) -> Outcome:
     )
 
 
-def ran(run: RunRecord, *, raw: bytes | None = None, error: DifyopsError | None = None) -> Outcome:
-    """Show how a run went; ``raw`` replaces the table, ``error`` the run's own."""
+def ran(run: RunRecord) -> Outcome:
+    """Show how a run went."""
     rows = [(step.title, _result(run, step), step.text) for step in run.steps]
     hints: list[tuple[str, object]] = [(step.title, step.hint) for step in run.steps if _is_bad(step) and step.hint]
     values: list[tuple[str, object]] = [(step.title, _values(step.values)) for step in run.steps if step.values]
@@ -65,8 +64,7 @@ def ran(run: RunRecord, *, raw: bytes | None = None, error: DifyopsError | None 
         warnings=run.warnings,
         names=[f"{step.id} {step.result}" for step in run.steps],
         records=[_step(step) for step in run.steps],
-        error=error or run.error,
-        raw=raw,
+        error=run.error,
     )
 
 

@@ -90,6 +90,10 @@ def runs(*, failed: int = 0, dead: int = 0, seconds: float = 1.0) -> Callable[[W
     return prepare
 
 
+def costly(world: World) -> None:
+    add_run(world.stage, "wf-echo", ago=100, total_tokens=5000)
+
+
 def after(prepare: Callable[[World], Any], **parameters: Any) -> Way:
     def way(world: World) -> dict[str, Any]:
         prepare(world)
@@ -343,6 +347,15 @@ TABLE: dict[str, Four] = {
     "queue.age": Four(queue(), queue(deep=True, watch="1ms"), queue(away=True), queue(still=True)),
     "queue.depth": Four(
         queue(ask=False), queue(deep=True, ask=False, max_depth=5), queue(away=True), queue(still=True)
+    ),
+    "knowledge.rebuild": Four(after(document()), after(document(), max_tokens=-1), failing_calls(), slow_calls()),
+    "runs.attempts": Four(
+        after(runs(), apps=["wf-echo"]), after(runs(failed=15), apps=["wf-echo"]), given(apps=["wf-echo"]),
+        slow_calls(apps=["wf-echo"]),
+    ),
+    "runs.tokens": Four(
+        after(runs(), apps=["wf-echo"]), after(costly, apps=["wf-echo"], max_tokens=1000),
+        failing_calls(apps=["wf-echo"]), slow_calls(apps=["wf-echo"]),
     ),
     "runs.failure_rate": Four(
         after(runs(), apps=["wf-echo"]), after(runs(failed=5), apps=["wf-echo"]), given(apps=["wf-echo"]),

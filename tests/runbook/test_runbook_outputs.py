@@ -12,15 +12,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from difyops import reports
 from difyops.outcome import Outcome
 from difyops.render import runbook as views
 from difyops.render.look import Look
 from difyops.render.plain import as_markdown, as_plain
 from difyops.render.terminal import as_terminal
-from difyops.runbook.outputs import FORMATS, junit, nagios, nagios_code, prometheus, tap
+from difyops.runbook.outputs import suite_of
 from difyops.runbook.record import RunRecord, StepRecord, step_data, step_of
 from difyops.runbook.report import report
 from difyops.runbook.result import Value
+
+FORMATS = {name: (lambda run, form=form: form(suite_of(run))) for name, form in reports.FORMATS.items()}
+junit, tap, nagios, prometheus = (FORMATS[name] for name in ("junit", "tap", "nagios", "prometheus"))
+
+
+def nagios_code(run: RunRecord) -> int:
+    return reports.nagios_code(suite_of(run))
+
 
 WHEN = datetime(2026, 11, 20, 6, 3, 14, tzinfo=UTC)
 HOSTILE = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from difyops.snapshot.take import TakeOptions, take
 from tests.runbook.runbook_tools import Stage, add_run, carried, change_live, consent, results
 
 Prepare = Callable[[Stage], None]
+SCHEMA = str(Path(__file__).parent / "answer.schema.json")
 
 
 def nothing(stage: Stage) -> None:
@@ -50,6 +52,11 @@ def fallback_key(stage: Stage) -> None:
     instance = stage.emulator.instance
     item = Credential(id=instance.new_id(), name="fallback", values={SECRET_FIELD: "sk-good-2"})
     instance.provider.credentials.append(item)
+
+
+def costs(stage: Stage, tokens: int = 11_000) -> None:
+    add_run(stage, "wf-echo", ago=5000, total_tokens=10_000)
+    add_run(stage, "wf-echo", ago=1000, total_tokens=tokens)
 
 
 def mood(name: str) -> Prepare:
@@ -168,6 +175,21 @@ CASES = [
         "queue-saturation", "no worker", "fail", mood("worker_down"),
         {"probe_app": "wf-echo", "flooding_app": "wf-hook"}, {"health": "pass", "worker": "fail", "protect": "pass"},
         act=True,
+    ),
+    Case("retry-storm", "healthy", "pass", before=traffic),
+    Case(
+        "retry-storm", "a storm", "fail", lambda stage: traffic(stage, failed=25), {"flooding_app": "wf-echo"},
+        {"attempts": "fail", "decide": "pass", "protect": "pass"}, act=True,
+    ),
+    Case("runaway-cost", "healthy", "pass", inputs={"window": "1h"}, before=costs),
+    Case(
+        "runaway-cost", "ten times as much", "fail", nothing, {"window": "1h", "capped_app": "wf-echo"},
+        {"tokens": "fail", "cap": "pass"}, act=True, before=lambda stage: costs(stage, 100_000),
+    ),
+    Case("malformed-answers", "healthy", "pass", inputs={"app": "wf-llm", "schema": SCHEMA}),
+    Case(
+        "malformed-answers", "after a release", "repaired", broken_app, {"app": "wf-llm", "schema": SCHEMA},
+        {"answers": "fail", "changed": "warn", "rollback": "pass", "after": "pass"}, act=True,
     ),
     Case("doctor", "healthy", "pass", inputs={"probe_app": "wf-echo"}),
     Case("doctor", "redis down", "fail", mood("redis_down"), {}, {"parts": "fail", "instance": "pass", "git": "pass"}),

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from difyops.reports import FORMATS, nagios_code
 from difyops.runbook.expression import read
 from difyops.runbook.load import parse
 from difyops.runbook.model import Step
-from difyops.runbook.outputs import FORMATS, nagios_code
+from difyops.runbook.outputs import suite_of
 from difyops.runbook.record import RunRecord, step_data, step_of
 from difyops.runbook.result import Pass, Skipped, Value
 from difyops.runbook.scene import Scene
@@ -48,9 +49,9 @@ async def test_a_required_check_that_was_skipped_proves_nothing(
     assert [item.id for item in record.missing] == missing
     kept = replace(record, steps=tuple(step_of(step_data(item)) for item in record.steps))
     assert (kept.verdict, [item.id for item in kept.missing]) == (verdict, missing)
-    assert nagios_code(record) == {"pass": 0, "warn": 1, "fail": 2, "inconclusive": 3}[verdict]
+    assert nagios_code(suite_of(record)) == {"pass": 0, "warn": 1, "fail": 2, "inconclusive": 3}[verdict]
     for form in FORMATS.values():
-        assert form(record)
+        assert form(suite_of(record))
 
 
 async def test_a_check_that_says_that_there_was_nothing_to_measure_is_listed_too(tmp_path: Path) -> None:
@@ -96,10 +97,10 @@ async def test_what_an_action_repaired_and_the_same_check_proves_ends_repaired(t
     record = await ran(tmp_path, first, repair, again)
     assert record.verdict == "repaired"
     assert record.error is None
-    assert nagios_code(record) == 0
-    junit = FORMATS["junit"](record)
+    assert nagios_code(suite_of(record)) == 0
+    junit = FORMATS["junit"](suite_of(record))
     assert 'failures="0"' in junit
-    assert "not ok" not in FORMATS["tap"](record)
+    assert "not ok" not in FORMATS["tap"](suite_of(record))
     assert record.outcome(record.steps[0]) == "repaired"
 
 

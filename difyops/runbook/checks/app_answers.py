@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 from difyops.api.run_faults import BAD_INPUT, CONCURRENCY, RunFailed
 from difyops.api.service import Answer
-from difyops.errors import Forbidden, NotAuthenticated, TimedOut
+from difyops.errors import Forbidden, NotAuthenticated, TimedOut, UsageError
 from difyops.runbook.asking import Ask, ask
 from difyops.runbook.parameters import Duration
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Skipped, Value
 from difyops.runbook.scene import Scene
+from difyops.runbook.threads import apart
 
 
 async def check(
@@ -24,6 +26,7 @@ async def check(
     expect: list[str] | None = None,
     never: list[str] | None = None,
     schema: dict[str, Any] | None = None,
+    schema_file: str | None = None,
     max_seconds: Duration | None = None,
     silence: Duration = 30.0,
     user: str = "difyops-runbook",
@@ -31,11 +34,14 @@ async def check(
     """Run the app once through its own API, with one of its keys, and look at the answer.
 
     It costs what a run costs; required inputs that are left out are filled in. ``expect`` are texts that the answer
-    must hold, ``never`` texts it must not; ``schema`` is a JSON schema for the answer (or a workflow's outputs).
+    must hold, ``never`` texts it must not; ``schema`` is a JSON schema for the answer (or a workflow's outputs),
+    ``schema_file`` the file that holds it.
     Silence of ``silence`` seconds is a failure: pings come every ten. A wrong input, a missing key and the app's own
     concurrency limit are inconclusive.
     """
     chosen = await scene.app(app)
+    if schema_file:
+        schema = await apart(lambda: _schema_in(schema_file))
     if scene.dry_run:
         return Skipped(text=f"dry run: {chosen.name} is not run")
     question = Ask(inputs=inputs or {}, query=query, user=user, silence=silence)
@@ -57,6 +63,21 @@ async def check(
     if wrong is not None:
         return Fail(text=f"{chosen.name}: {wrong}", values=values, excerpt=_shown(answer))
     return Pass(text=f"{chosen.name} answered in {answer.seconds:.2f} s", values=values, excerpt=_shown(answer)[:200])
+
+
+def _schema_in(file: str) -> dict[str, Any]:
+    """Return the schema in a file.
+
+    Raises:
+        UsageError: it cannot be read, or is no JSON object.
+    """
+    try:
+        found = json.loads(Path(file).expanduser().read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"schema_file: {file} cannot be read: {error}.") from error
+    if not isinstance(found, dict):
+        raise UsageError(f"schema_file: {file} does not hold a JSON object.")
+    return found
 
 
 def _values(answer: Answer, limit: float | None) -> tuple[Value, ...]:

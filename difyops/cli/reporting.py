@@ -1,24 +1,29 @@
-"""What ``runbook run`` hands back: the table, or another program's words (``--as``), to stdout or into files."""
+"""``--as FORMAT[=FILE]``: one option for every command that judges something; to stdout, or into files."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
-from difyops import atomic_file
+import typer
+
 from difyops.errors import DifyopsError, UsageError
 from difyops.outcome import Outcome
-from difyops.render import runbook as views
-from difyops.runbook.outputs import FORMATS, harmless, nagios_code
-from difyops.runbook.record import RunRecord
+from difyops.reports import FORMATS, Suite, harmless, nagios_code
 
 Formats = list[tuple[str, Path | None]]
+As = Annotated[
+    list[str] | None,
+    typer.Option("--as", metavar="FORMAT[=FILE]", help=f"{', '.join(FORMATS)}; to stdout or a file (repeatable)."),
+]
 
 
 def formats_of(wanted: list[str] | None) -> Formats:
     """Read ``FORMAT`` and ``FORMAT=FILE``; ``None`` is stdout.
 
     Raises:
-        UsageError: no such format, two for stdout, or a file in a folder that is not there (said before the run).
+        UsageError: no such format, two for stdout, or a file in a folder that is not there (said before the work).
     """
     found: Formats = []
     for item in wanted or ():
@@ -33,37 +38,45 @@ def formats_of(wanted: list[str] | None) -> Formats:
     return found
 
 
-def outcome(record: RunRecord, formats: Formats, *, dry_run: bool) -> Outcome:
-    """Return the result of a run, and write the files that were asked for (not in a dry run).
+def reported(outcome: Outcome, suite: Suite, formats: Formats, *, dry_run: bool = False) -> Outcome:
+    """Return the outcome with the report that goes to stdout, and write the files (not in a dry run).
 
     Raises:
         StoreError: a file cannot be written.
     """
-    raw: bytes | None = None
-    error = record.error
+    from difyops import atomic_file
+
+    raw, error = outcome.raw, outcome.error
     for name, file in formats:
-        content = FORMATS[name](record).encode()
+        content = FORMATS[name](suite).encode()
         if file is not None:
             if not dry_run:  # what a monitor reads stays the last real run's
                 atomic_file.write(file, content)
             continue
         raw = content
         if name == "nagios":
-            error = _monitored(record, nagios_code(record))
-    return views.ran(record, raw=raw, error=error)
+            error = _monitored(outcome, suite)
+    return replace(outcome, raw=raw, error=error)
 
 
-def unknown(error: DifyopsError) -> Outcome:
-    """Say to a monitoring system that nothing was measured: its word for that is unknown, exit 3."""
+def unknown(error: DifyopsError, formats: Formats, kind: str) -> Outcome:
+    """Say to a monitoring system that nothing was measured: its word for that is unknown, exit 3.
+
+    Raises:
+        DifyopsError: ``error``, when no monitoring system reads the answer.
+    """
+    if ("nagios", None) not in formats:
+        raise error
     error.exit_code = 3
     line = f"DIFYOPS UNKNOWN - {harmless(error.message).replace('|', '/')}\n"
-    return Outcome(kind="runbook.run", data=None, error=error, raw=line.encode())
+    return Outcome(kind=kind, data=None, error=error, raw=line.encode())
 
 
-def _monitored(record: RunRecord, code: int) -> DifyopsError | None:
+def _monitored(outcome: Outcome, suite: Suite) -> DifyopsError | None:
     """Return an error with the exit code that monitoring expects of a plugin: 1 warning, 2 critical, 3 unknown."""
+    code = nagios_code(suite)
     if code == 0:
         return None
-    error = record.error or DifyopsError(f"{record.runbook}: {record.verdict}")
+    error = outcome.error or DifyopsError(f"{suite.name}: {suite.verdict}")
     error.exit_code = code
     return error
