@@ -81,8 +81,11 @@ class Change:
             entry = {"name": place.stem, "title": title, "place": str(place)}
             self.note(set_aside=[*(self.memo("set_aside") or []), entry])
 
-    async def effect(self, name: str, work: Callable[[], Awaitable[T]], **facts: Any) -> T:
-        """Change something outside: journal line before it, audit line after it with ``facts`` (no secrets)."""
+    async def effect(self, name: str, work: Callable[[], Awaitable[T]], *, audited: bool = True, **facts: Any) -> T:
+        """Change something outside: journal line before it, audit line after it with ``facts`` (no secrets).
+
+        ``audited``: a change of one effect has one audit line, that of its end.
+        """
         self.journal.write(self.record, ABOUT, name)
         self.record = replace(self.record, effect=name, effect_done=False)
         self.checkpoint(f"before {name}")
@@ -90,7 +93,8 @@ class Change:
         self.checkpoint(f"after {name}")
         self.journal.write(self.record, DID, name)
         self.record = replace(self.record, effect=name, effect_done=True)
-        self.audit(f"{self.record.kind}.{name.replace(' ', '_')}", "done", **facts)
+        if audited:
+            self.audit(f"{self.record.kind}.{name.replace(' ', '_')}", "done", **facts)
         return result
 
     def audit(self, action: str, outcome: str, **facts: Any) -> None:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from difyops.cli.changes import with_state
 from difyops.cli.door import command, group
 from difyops.cli.session import Session
-from difyops.errors import DifyopsError, PartialFailure
+from difyops.errors import DifyopsError, Interrupted, PartialFailure, TimedOut
 from difyops.outcome import Facts, Outcome, Table
 from difyops.render.safe import text
 
@@ -157,18 +158,21 @@ def _detail_outcome(app: App, live: Workflow | None, draft: Workflow | None, tri
 def _switch(session: Session, selectors: list[str], *, site: bool, on: bool) -> Outcome:
     what, word = "site" if site else "API", "on" if on else "off"
 
-    async def work() -> tuple[list[App], dict[str, DifyopsError]]:
+    async def work() -> tuple[list[App], set[str], dict[str, DifyopsError]]:
         from difyops.targets import select
 
         async with session.instance() as instance:
             chosen = select([app async for app in instance.console.apps()], selectors)
             if session.dry_run:
-                return chosen, {}
+                return chosen, await _would_move(instance, chosen, site=site, on=on), {}
             names = ", ".join(app.name for app in chosen[:5]) + (" ..." if len(chosen) > 5 else "")
             session.confirm(f"Switch the {what} of {names} {word}?", changes=f"Switching {len(chosen)} apps {word}")
-            return chosen, await _switch_all(session, instance, chosen, site=site, on=on)
+            return chosen, *await _switch_all(session, instance, chosen, site=site, on=on)
 
-    chosen, failed = session.run(work())
+    try:
+        chosen, moved, failed = session.run(work())
+    except (Interrupted, TimedOut) as error:
+        raise with_state(session, error) from error
     reasons = {app_id: error.message for app_id, error in failed.items()}
     rows = [
         (app.name, "failed" if app.id in failed else word, reasons.get(app.id), app.id)[: None if failed else 2]
@@ -182,15 +186,29 @@ def _switch(session: Session, selectors: list[str], *, site: bool, on: bool) -> 
                 "name": app.name,
                 what.lower(): word,
                 "ok": app.id not in failed,
+                "changed": app.id in moved,
                 "error": reasons.get(app.id),
             }
             for app in chosen
         ],
         blocks=[Table(columns=("app", what, "why", "id")[: None if failed else 2], rows=rows)],
-        summary=f"{'would switch' if session.dry_run else 'switched'} {len(chosen) - len(failed)} apps: {what} {word}",
+        summary=(
+            f"{'would switch' if session.dry_run else 'switched'} {len(moved)} apps: {what} {word}"
+            + (f"; {same} were so already" if (same := len(chosen) - len(moved) - len(failed)) else "")
+        ),
         names=[app.name for app in chosen],
         error=_failure(chosen, failed),
     )
+
+
+async def _would_move(instance: Instance, chosen: list[App], *, site: bool, on: bool) -> set[str]:
+    """Return the ids of the apps that are not so yet; the list does not tell on every version, so each is read."""
+    moved = set()
+    for app in chosen:
+        now = await instance.console.app(app.id)
+        if (now.enable_site if site else now.enable_api) is not on:
+            moved.add(app.id)
+    return moved
 
 
 def _failure(chosen: list[App], failed: dict[str, DifyopsError]) -> DifyopsError | None:
@@ -204,18 +222,19 @@ def _failure(chosen: list[App], failed: dict[str, DifyopsError]) -> DifyopsError
 
 async def _switch_all(
     session: Session, instance: Instance, chosen: list[App], *, site: bool, on: bool
-) -> dict[str, DifyopsError]:
-    from difyops.fanout import Failed, FanoutOptions, fan_out
+) -> tuple[set[str], dict[str, DifyopsError]]:
+    """Return the ids of the apps that were switched (the others were so already), and the errors by id."""
+    from difyops.fanout import Done, Failed, FanoutOptions, fan_out
+    from difyops.switching import switch_app
 
-    async def one(app: App) -> None:
-        if site:
-            await instance.console.set_site(app.id, enabled=on)
-        else:
-            await instance.console.set_api(app.id, enabled=on)
-        session.audit(f"app.{'enable' if on else 'disable'}", app.id, instance.name, site=site)
+    workspace = session.workspace(instance)
+
+    async def one(app: App) -> bool:
+        return await switch_app(workspace, app, site=site, on=on)
 
     results = [item async for item in fan_out(chosen, one, FanoutOptions(limit=instance.context.max_in_flight))]
-    return {item.item.id: item.error for item in results if isinstance(item, Failed)}
+    moved = {item.item.id for item in results if isinstance(item, Done) and item.value}
+    return moved, {item.item.id: item.error for item in results if isinstance(item, Failed)}
 
 
 def _live(app: App) -> str | None:

@@ -25,9 +25,11 @@ Which = Annotated[
 
 def kinds() -> Kinds:
     """Return the recovery of every kind of change."""
+    from difyops import switching
     from difyops.snapshot import making, rollback
 
-    return {rollback.KIND: rollback.Rollbacks(), making.KIND: making.Restores()}
+    switches = {kind: switching.Switches(switch) for kind, switch in switching.KINDS.items()}
+    return {rollback.KIND: rollback.Rollbacks(), making.KIND: making.Restores(), **switches}
 
 
 def recovery(session: Session, instance: Instance) -> Recovery:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from difyops.api.instance import Instance
-from difyops.api.model import App, Trigger
-from difyops.errors import NotFound, ServerFault
+from difyops.api.model import Trigger
+from difyops.errors import NotFound
 from difyops.runbook.result import Acted, Planned, Undo
 from difyops.runbook.scene import Scene
+from difyops.switching import switch_app, switch_triggers
 
 
 async def plan_api(scene: Scene, selector: str, *, on: bool) -> Planned:
@@ -18,10 +18,7 @@ async def plan_api(scene: Scene, selector: str, *, on: bool) -> Planned:
         return Planned(text=f"the API of {app.name} is {word} already")
 
     async def apply() -> Acted:
-        await instance.console.set_api(app.id, enabled=on)
-        scene.audit(f"app.{'enable' if on else 'disable'}", app.id)
-        if (await instance.console.app(app.id)).enable_api is not on:
-            raise ServerFault(f"the API of {app.name} is still not {word}; the server said yes.")
+        await switch_app(await scene.workspace(), app, site=False, on=on)
         return Acted(text=f"the API of {app.name} is {word} (read back)")
 
     undo = Undo(action="app.disable_api" if on else "app.enable_api", parameters={"app": app.id})
@@ -52,22 +49,12 @@ async def plan_triggers(scene: Scene, selector: str, wanted: list[str] | None, *
     names = ", ".join(item.title or item.kind for item in moving)
 
     async def apply() -> Acted:
-        for item in moving:
-            await instance.console.set_trigger(app.id, item.id, enabled=on)
-            scene.audit(f"trigger.{word}", app.id, trigger=item.id)
-        await _read_back(instance, app, moving, word)
+        await switch_triggers(await scene.workspace(), app, moving, on=on)
         return Acted(text=f"{names} of {app.name}: {word} (read back)")
 
     parameters = {"app": app.id, "trigger": [item.id for item in moving]}
     undo = Undo(action="trigger.disable" if on else "trigger.enable", parameters=parameters)
     return Planned(text=f"switch {len(moving)} triggers of {app.name} to {word}: {names}", apply=apply, undo=undo)
-
-
-async def _read_back(instance: Instance, app: App, moving: list[Trigger], word: str) -> None:
-    now = {item.id: item.status for item in await instance.console.triggers(app.id)}
-    left = [item.title or item.kind for item in moving if now.get(item.id) != word]
-    if left:
-        raise ServerFault(f"{', '.join(left)} of {app.name}: still not {word}; the others are.")
 
 
 def _names(item: Trigger) -> tuple[str, ...]:

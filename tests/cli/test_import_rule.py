@@ -27,6 +27,7 @@ TRUNK = {
     "history",
     "changes",
     "publishing",
+    "switching",
     "workspace",
 }
 ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf"}
