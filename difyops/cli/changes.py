@@ -26,10 +26,16 @@ Which = Annotated[
 def kinds() -> Kinds:
     """Return the recovery of every kind of change."""
     from difyops import switching
+    from difyops.publishing.document_change import DocumentChanges
     from difyops.snapshot import making, rollback
 
     switches = {kind: switching.Switches(switch) for kind, switch in switching.KINDS.items()}
-    return {rollback.KIND: rollback.Rollbacks(), making.KIND: making.Restores(), **switches}
+    return {
+        rollback.KIND: rollback.Rollbacks(),
+        making.KIND: making.Restores(),
+        "app.switch_model": DocumentChanges(),
+        **switches,
+    }
 
 
 def recovery(session: Session, instance: Instance) -> Recovery:

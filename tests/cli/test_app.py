@@ -116,7 +116,7 @@ def test_reading_a_broken_answer_is_one_sentence(cli: Cli, emulator: Emulator, c
     assert cli("app", "list").code == 0
     emulator.control.fail(path="/console/api/apps", times=99, how=how)
     ran = cli("app", "list")
-    assert ran.code in (1, 4)
+    assert ran.code in (1, 3, 4)  # 3: an answer that cannot be read
     assert ran.err.startswith("error: list apps")
     assert len(ran.err.splitlines()) <= 2
 
