@@ -198,9 +198,12 @@ def _schema(path: Path) -> Schema:
     from difyops.validation import read_schema
 
     try:
-        return read_schema(path.read_bytes(), what=str(path))
+        schema = read_schema(path.read_bytes(), what=str(path))
     except OSError as error:
         raise UsageError(f"The schema {path} cannot be read: {error.strerror}.") from error
+    if schema.unwrapped is not None:
+        typer.echo(f"note: {path} wraps a schema; its {schema.unwrapped!r} is used.", err=True)
+    return schema
 
 
 def _formats(wanted: Sequence[str] | None) -> list[tuple[str, Path | None]]:

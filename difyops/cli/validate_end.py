@@ -42,7 +42,7 @@ def told(wanted: Wanted, judged: Judged, asked: Asked | None = None) -> Outcome:
     raw, code = reports.write(tally.summary())
     error: DifyopsError | None = judged.verdict.as_error()
     if error is not None and asked is not None and asked.stopped == "budget":
-        error = OutOfBudget(f"{asked.cost} tokens are spent and nothing stands. {error.message}")
+        error = OutOfBudget(f"{asked.counted} tokens are spent and nothing stands. {error.message}")
     return views.judged(judged, views.Ending(report=raw, error=_monitored(error, code)), asked)
 
 

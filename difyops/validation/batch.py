@@ -23,8 +23,8 @@ class Judged:
     verdict: Verdict
 
     def as_dict(self) -> dict[str, object]:
-        """Return ``{"id", "ok", "rung", "value", "edits", "violations", "error"}``."""
-        return {"id": self.id, **self.verdict.as_dict()}
+        """Return ``{"id", "ok", "rung", "value", "edits", "violations", "error", "message"}``."""
+        return {"id": self.id, **self.verdict.as_dict(), "message": self.verdict.message}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,17 +15,18 @@ import json
 import re
 from collections.abc import Callable, Iterator
 
-from difyops.validation import strict
-from difyops.validation.cursor import Note
-from difyops.validation.faults import AnswerError
 from difyops.validation.judge import Rules
-from difyops.validation.shape import choices, nodes_at, types
+from difyops.validation.reading import strict
+from difyops.validation.reading.model import Refused
+from difyops.validation.reading.shape import choices, nodes_at, types
 from difyops.validation.verdict import EnforceOptions, Path
 
 _INTEGER = re.compile(r"\s*[+-]?\d{1,400}\s*")
 _NUMBER = re.compile(r"\s*[+-]?(?:\d{1,300}\.?\d{0,300}|\.\d{1,300})(?:[eE][+-]?\d{1,2})?\s*")
 _YES, _NO = frozenset({"true", "yes", "y", "on", "1"}), frozenset({"false", "no", "n", "off", "0"})
 _MOST_ROUNDS = 4
+Note = tuple[Path, object, object]
+"""Where a value was changed, before and after."""
 
 
 def coerced(value: object, rules: Rules) -> tuple[object, tuple[Note, ...]] | None:
@@ -54,7 +55,7 @@ def _change(root: object, path: Path, rules: Rules) -> tuple[object, Note] | Non
     for after in _alternatives(before, types(nodes), choices(nodes), rules.options):
         changed = _put(root, path, after)
         if not any(place == path for place, _ in rules.schema.violations(changed)):
-            return changed, Note(path, copy.deepcopy(before), copy.deepcopy(after), "coerced")
+            return changed, (path, copy.deepcopy(before), copy.deepcopy(after))
         _put(changed, path, before)
     return None
 
@@ -126,7 +127,7 @@ _CHANGES: dict[str, Callable[[object], Iterator[object]]] = {
 def _spelled(text: str, options: EnforceOptions) -> Iterator[object]:
     try:
         value = strict.loads(text, options)
-    except (AnswerError, ValueError):
+    except (Refused, ValueError):
         return
     if isinstance(value, dict | list):
         yield value

@@ -1,21 +1,18 @@
-"""Why nothing in an answer stands: the class of the failure and, for a wrong value, its violations with lines."""
+"""The verdict of a failure: its class, its sentence and, for a wrong value, its violations with lines."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from dataclasses import replace
 
-from difyops.validation.candidate import Candidate, Groups, settle_inventions
-from difyops.validation.classify import is_echo, is_echo_of_members, is_refusal
-from difyops.validation.extract import without_thinking
+from difyops.validation.classify import is_refusal, reads_like_refusal
+from difyops.validation.coerce import coerced
 from difyops.validation.faults import fault
 from difyops.validation.judge import Rules
-from difyops.validation.places import with_lines
+from difyops.validation.reading import Reading
 from difyops.validation.verdict import FAILED, Verdict, Violation
 
-_GRAVEST_FIRST = (
-    "too_deep", "too_large", "huge_number", "duplicate_keys", "not_finite", "lone_surrogate", "truncated",
-    "value_missing",
-)  # fmt: skip
+_LONGEST_VALUE = 160
 
 
 def failure(code: str, message: str | None = None) -> Verdict:
@@ -23,42 +20,40 @@ def failure(code: str, message: str | None = None) -> Verdict:
     return Verdict(ok=False, rung=FAILED, error=code, message=message or fault(code).message)
 
 
-def why_not(found: Groups, text: str, rules: Rules) -> Verdict:
-    """Name the failure by the candidate that came closest."""
-    everything = [settle_inventions(candidate, rules) for group in found for candidate in group]
-    if not everything:
-        return failure("refusal" if is_refusal(without_thinking(text)) else "not_json")
-    document = rules.schema.document
-    if any(is_echo(c.value, document) or is_echo_of_members(c.value, document) for c in everything):
-        return failure("schema_echo")
-    doubts = {candidate.doubt for candidate in everything if candidate.doubt}
-    whole = [candidate for candidate in everything if not candidate.doubt]
-    if not whole:
-        return failure(next((code for code in _GRAVEST_FIRST if code in doubts), doubts.pop()))
-    if "truncated" in doubts:
-        return failure("truncated")
-    return _violated(whole, text, rules)
+def why_not(reading: Reading, text: str, rules: Rules) -> Verdict:
+    """Turn a reading without a value into its verdict."""
+    code = reading.code or "not_json"
+    if code == "violates":
+        return _violated(reading, rules)
+    if code == "not_json" and reading.message is None and is_refusal(text):
+        code = "refusal"
+    message = reading.message
+    if code in ("ambiguous", "truncated") and len(reading.rivals) > 1:
+        sentence = message or fault(code).message
+        message = f"{sentence} It may be {_short(reading.rivals[0])} or {_short(reading.rivals[1])}."
+    return failure(code, message)._replace(edits=reading.edits)
 
 
-def _violated(whole: Sequence[Candidate], text: str, rules: Rules) -> Verdict:
-    found = [(rules.schema.violations(candidate.value), candidate) for candidate in whole]
-    closest, candidate = min(found, key=lambda pair: (len(pair[0]), -pair[1].end))
-    if candidate.inner:
-        violations = tuple(violation for _, violation in closest)
-    else:
-        violations = with_lines(closest, text, candidate.start, rules.options)
-    if _reads_like_refusal(candidate.value):
+def _violated(reading: Reading, rules: Rules) -> Verdict:
+    found = [(rules.schema.violations(failing.value), failing) for failing in reading.failing[:20]]
+    closest, failing = min(found, key=lambda pair: len(pair[0]))
+    value = failing.value
+    violations: tuple[Violation, ...] = tuple(violation for _, violation in closest)
+    locate = failing.locate
+    if locate is not None:
+        violations = tuple(replace(violation, line=locate(path)) for path, violation in closest)
+    if reads_like_refusal(value):
         return failure("refusal")._replace(violations=violations)
-    message = f"The answer does not satisfy the schema.{_first(violations)}"
-    return failure("violates", message)._replace(violations=violations, edits=candidate.edits())
+    first = f" {violations[0].pointer or '/'}: {violations[0].message}" if violations else ""
+    hint = ""
+    wrong_kind = 0 < len(violations) <= 5 and all(item.expected.startswith(("type", "enum")) for item in violations)
+    if wrong_kind and not rules.options.coerce and coerced(value, rules) is not None:
+        hint = " With --coerce it would be read as what the schema wants."
+    return failure("violates", f"The answer does not satisfy the schema.{first}{hint}")._replace(
+        violations=violations, edits=failing.edits
+    )
 
 
-def _first(violations: Sequence[Violation]) -> str:
-    return f" {violations[0].pointer or '/'}: {violations[0].message}" if violations else ""
-
-
-def _reads_like_refusal(value: object) -> bool:
-    """Return whether a value that fails is a sentence of refusal, alone or under one name."""
-    if isinstance(value, dict) and len(value) == 1:
-        value = next(iter(value.values()))
-    return isinstance(value, str) and is_refusal(value)
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=True)
+    return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "…"

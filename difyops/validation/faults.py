@@ -16,7 +16,9 @@ AnswerError                  violates         (also the base: the schema does no
 ├── NotText                  not_text         bytes that are not UTF-8
 ├── BadLine                  bad_line         a line of a batch that is not the JSON it should be
 ├── TooDeep                  too_deep         more levels of nesting than allowed
-└── TooLarge                 too_large        more characters than allowed
+├── TooLarge                 too_large        more characters than allowed
+├── TooComplex               too_complex      more readings than can be looked at
+└── NoAnswer                 no_answer        the run failed, or was never made
 """
 
 from __future__ import annotations
@@ -123,10 +125,13 @@ class NotText(AnswerError):
 
 
 class BadLine(AnswerError):
-    """A line of a batch is neither a JSON string nor an object with `answer`."""
+    """A line of a batch is no JSON, or no form that an answer comes in."""
 
     code = "bad_line"
-    sentence = "The line is neither a JSON string nor an object with `answer`."
+    sentence = (
+        'The line is not an answer: write {"id": ..., "answer": "the text"}, the text as one JSON string, '
+        "or the answer itself as one JSON object."
+    )
 
 
 class NoAnswer(AnswerError):
@@ -144,10 +149,17 @@ class TooDeep(AnswerError):
 
 
 class TooLarge(AnswerError):
-    """More characters than allowed, or more readings than bounded time permits."""
+    """More characters than allowed."""
 
     code = "too_large"
-    sentence = "The answer is too large, or too tangled, to be read in bounded time."
+    sentence = "The answer is too large to be read."
+
+
+class TooComplex(AnswerError):
+    """More readings, or more steps to find them, than are allowed."""
+
+    code = "too_complex"
+    sentence = "The answer is too tangled to be read in bounded time."
 
 
 _CLASSES: tuple[type[AnswerError], ...] = (AnswerError, *AnswerError.__subclasses__())

@@ -19,36 +19,34 @@ from typing import Any
 import jsonschema_rs
 
 from difyops.errors import ConfigError
+from difyops.validation.explain import explain
+from difyops.validation.schema_wrapper import meant
 from difyops.validation.verdict import EnforceOptions, Path, Violation, pointer_of, shown
 
 _LINEAR = jsonschema_rs.RegexOptions(size_limit=10_000_000)
 _BACKTRACKING = jsonschema_rs.FancyRegexOptions(backtrack_limit=20_000, size_limit=10_000_000)
 _MOST_TEXT = 20_000
 _DRAFTS = re.compile(r"https?://json-schema\.org/(?:draft-0[467]/schema|draft/20(?:19-09|20-12)/schema)#?")
-_MOST_VIOLATIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """A compiled schema. ``document`` is its JSON; ``names`` are all property names it declares, at any level."""
+    """A compiled schema. ``document`` is its JSON; ``unwrapped`` tells what it was taken out of, if it was."""
 
     document: Mapping[str, Any] | bool
-    names: frozenset[str] = field(repr=False)
+    words: frozenset[str] = field(repr=False)
+    """The texts that ``enum`` and ``const`` list, at any level."""
     accepts: Any = field(repr=False, compare=False)
     """``accepts(value) -> bool``. The value must hold no lone surrogate."""
     _validator: Any = field(repr=False, compare=False)
     _backtracks: bool = field(default=False, repr=False, compare=False)
+    unwrapped: str | None = None
 
     def violations(self, value: object) -> tuple[tuple[Path, Violation], ...]:
         """Return what the schema does not allow, with the path of each; at most 100."""
         if self._backtracks and _holds_too_much_text(value):
             return (((), _TOO_MUCH_TEXT),)
-        found = []
-        for error in self._validator.iter_errors(value):
-            found.append(_violation(error))
-            if len(found) == _MOST_VIOLATIONS:
-                break
-        return tuple(found)
+        return explain(self.document, value) or (() if self.accepts(value) else (((), _UNTOLD),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +65,7 @@ def compile_schema(document: dict[str, Any] | bool) -> Schema:
     """
     if not isinstance(document, dict | bool):
         raise ConfigError(f"A schema is an object (or true or false), not {type(document).__name__}.")
+    document, unwrapped = meant(document)
     draft = document.get("$schema", "") if isinstance(document, dict) else ""
     if draft and not (isinstance(draft, str) and _DRAFTS.fullmatch(draft)):
         raise ConfigError(
@@ -80,7 +79,7 @@ def compile_schema(document: dict[str, Any] | bool) -> Schema:
     except (jsonschema_rs.ReferencingError, ValueError, RecursionError) as error:
         raise ConfigError(f"The schema cannot be used: {_first_line(error)}") from None
     accepts = _bounded(validator.is_valid) if backtracks else validator.is_valid
-    return Schema(document, frozenset(_declared(document)), accepts, validator, backtracks)
+    return Schema(document, frozenset(_listed(document)), accepts, validator, backtracks, unwrapped)
 
 
 def _bounded(is_valid: Callable[[object], bool]) -> Callable[[object], bool]:
@@ -107,6 +106,9 @@ def _holds_too_much_text(value: object) -> bool:
     return False
 
 
+_UNTOLD = Violation(
+    pointer="", value=None, expected="the schema", message="The value does not satisfy the schema as a whole."
+)
 _TOO_MUCH_TEXT = Violation(
     pointer="",
     value=None,
@@ -177,49 +179,21 @@ def _reference_outside(document: object) -> Path:
     return ()
 
 
-def _violation(error: jsonschema_rs.ValidationError) -> tuple[Path, Violation]:
-    path: Path = tuple(error.instance_path)
-    kind = error.kind.name
-    message = _first_line(error)
-    if len(message) > 300:
-        message = message[:140] + " … " + message[-140:]
-    return path, Violation(
-        pointer=pointer_of(path),
-        value=shown(error.instance),
-        expected=_expected(kind, error.kind.value),
-        message=message,
-    )
-
-
-def _expected(keyword: str, wanted: object) -> str:
-    """Say what the keyword asks for: ``type: integer``, ``required: name``, ``enum: "a" | "b"``."""
-    if keyword == "additionalProperties":
-        return "additionalProperties: no others"
-    if keyword in ("anyOf", "oneOf", "allOf", "not", "contains"):
-        return keyword
-    if isinstance(wanted, list):
-        if keyword == "type":
-            return "type: " + " | ".join(str(item) for item in wanted)
-        return f"{keyword}: " + " | ".join(json.dumps(item, ensure_ascii=False, default=str) for item in wanted[:20])
-    if isinstance(wanted, str):
-        return f"{keyword}: {wanted}"
-    return f"{keyword}: {json.dumps(wanted, ensure_ascii=False, default=str)}"
-
-
-def _declared(node: object) -> set[str]:
-    """Collect the property names that a schema declares, at any level, without following references."""
-    names: set[str] = set()
+def _listed(node: object) -> set[str]:
+    """Collect the texts that ``enum`` and ``const`` list, at any level."""
+    words: set[str] = set()
     todo = [node]
     while todo:
         current = todo.pop()
         if isinstance(current, dict):
-            properties = current.get("properties")
-            if isinstance(properties, dict):
-                names.update(properties)
+            listed = current.get("enum")
+            words.update(item for item in (listed if isinstance(listed, list) else []) if isinstance(item, str))
+            if isinstance(current.get("const"), str):
+                words.add(current["const"])
             todo.extend(current.values())
         elif isinstance(current, list):
             todo.extend(current)
-    return names
+    return words
 
 
 def _first_line(error: BaseException) -> str:

@@ -68,12 +68,13 @@ class ReaskOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One question that was asked and what became of it. ``cost`` is its tokens, estimated where nobody told them."""
+    """One question that was asked and what became of it. ``counted`` is what
+    it takes from the budget: its tokens, estimated where nobody told them."""
 
     rung: str
     error: str | None
     tokens: int | None
-    cost: int
+    counted: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +90,9 @@ class Asked:
     stopped: str | None = None
 
     @property
-    def cost(self) -> int:
+    def counted(self) -> int:
         """Return the tokens spent in all, estimated where a call did not tell."""
-        return sum(attempt.cost for attempt in self.attempts)
+        return sum(attempt.counted for attempt in self.attempts)
 
 
 async def enforce_with(
@@ -175,8 +176,10 @@ class _Course:
     async def _ask_once(self, ask: Ask, message: str) -> str:
         answer = await ask(message)
         self.verdict = enforce(answer.text, self.schema, options=self.options)
-        cost = answer.tokens or (len(message) + len(answer.text)) // _CHARACTERS_PER_TOKEN
-        self.attempts.append(Attempt(rung=self.verdict.rung, error=self.verdict.error, tokens=answer.tokens, cost=cost))
+        counted = answer.tokens or (len(message) + len(answer.text)) // _CHARACTERS_PER_TOKEN
+        self.attempts.append(
+            Attempt(rung=self.verdict.rung, error=self.verdict.error, tokens=answer.tokens, counted=counted)
+        )
         return answer.text
 
     def ended(self, stopped: str | None) -> Asked:
@@ -186,7 +189,7 @@ class _Course:
     def _would_pass_budget(self) -> bool:
         if self.reask.token_budget is None:
             return False
-        costs = [attempt.cost for attempt in self.attempts]
+        costs = [attempt.counted for attempt in self.attempts]
         return sum(costs) + max(costs, default=0) > self.reask.token_budget
 
 

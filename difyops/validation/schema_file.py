@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from difyops.errors import ConfigError
-from difyops.validation import strict
-from difyops.validation.faults import AnswerError
+from difyops.validation.faults import fault
 from difyops.validation.judge import Schema, compile_schema
-from difyops.validation.places import line_of
+from difyops.validation.reading import strict
+from difyops.validation.reading.model import Refused
+from difyops.validation.reading.places import starts
 from difyops.validation.verdict import EnforceOptions, Path
 
 _LIMITS = EnforceOptions(max_chars=5_000_000, max_depth=100)
@@ -45,9 +46,11 @@ def _parsed(text: str, what: str) -> tuple[Any, Callable[[Path], int]]:
     """Return the document and the way from a path in it to its line."""
     if text.lstrip()[:1] in ("{", "["):
         try:
-            return strict.loads(text, _LIMITS), lambda path: line_of(text, path)
-        except AnswerError as error:
-            raise ConfigError(f"{what}: {error.message.replace('The answer', 'The schema')}") from None
+            return strict.loads(text, _LIMITS), lambda path: _line_of(text, path)
+        except Refused as error:
+            sentence = error.message or fault(error.code).message
+            sentence = sentence.replace("The answer", "The schema").replace("in the answer", "in the schema")
+            raise ConfigError(f"{what}: {sentence}") from None
         except json.JSONDecodeError as error:
             broken = f"{what}:{error.lineno}: this is not JSON: {error.msg} (column {error.colno})."
         except ValueError as error:
@@ -69,3 +72,11 @@ def _yaml(text: str, what: str, otherwise: str | None = None) -> tuple[Any, Call
 
 def _public(error: ConfigError) -> dict[str, object]:
     return {key: value for key, value in error.details.items() if key != "path"}
+
+
+def _line_of(text: str, path: Path) -> int:
+    """Return the 1-based line of a place in a JSON text, of the nearest place above when it is not there."""
+    places = starts(text)
+    while path and path not in places:
+        path = path[:-1]
+    return text.count("\n", 0, places.get(path, 0)) + 1

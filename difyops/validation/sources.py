@@ -11,11 +11,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from difyops.validation import strict
-from difyops.validation.faults import AnswerError
+from difyops.validation.reading import strict
+from difyops.validation.reading.model import Refused
 from difyops.validation.verdict import EnforceOptions
 
 _BROADCAST = "difyops.broadcast/v1"
+_RUN = frozenset({"answer", "outputs", "target", "message_id", "workflow_run_id", "task_id"})
+"""Members that only the result of a run has."""
 _LINE_BYTES = 64 * 1024 * 1024
 _LIMITS = EnforceOptions(max_chars=_LINE_BYTES, max_depth=300)
 
@@ -47,8 +49,9 @@ def read_lines(stream: BinaryIO, limit: int = _LINE_BYTES) -> Iterator[bytes | N
 def from_lines(lines: Iterable[bytes | str | None], *, field: str | None = None) -> Iterator[Given]:
     """Yield the answer of each line of a batch; blank lines are passed over.
 
-    A line is a JSON string (the answer's text), or an object with ``answer`` and an optional ``id``; the records of a
-    saved broadcast and the results of runs (``outputs``) are understood, too. ``field`` names the output to take.
+    A line is a JSON string (the answer's text), or an object with ``answer`` and an optional ``id``; an object without
+    any of that is the answer itself. The records of a saved broadcast and the results of runs (``outputs``) are
+    understood, too. ``field`` names the output to take.
     """
     for number, line in enumerate(lines, 1):
         if line is None:
@@ -67,9 +70,9 @@ def from_document(document: object, *, field: str | None = None, number: int = 1
         return Given(id=number, line=number, error="bad_line")
     ids = (document.get(key) for key in ("id", "target", "message_id", "workflow_run_id"))
     own = next((given for given in ids if given is not None), number)
-    if document.get("status") in ("failed", "refused", "stopped", "skipped"):
-        return Given(id=own, line=number, error="no_answer")
     text = _text_in(document, field)
+    if document.get("status") in ("failed", "refused", "stopped", "skipped") and (_RUN & document.keys() or text):
+        return Given(id=own, line=number, error="no_answer")
     return Given(id=own, line=number, error="bad_line") if text is None else Given(id=own, line=number, text=text)
 
 
@@ -79,13 +82,16 @@ def _from_line(line: bytes | str, number: int, field: str | None) -> Given | Non
         document = strict.loads(text, _LIMITS)
     except UnicodeDecodeError:
         return Given(id=number, line=number, error="not_text")
-    except AnswerError as error:
+    except Refused as error:
         return Given(id=number, line=number, error=error.code)
     except ValueError:
         return Given(id=number, line=number, error="bad_line")
     if isinstance(document, dict) and document.get("format") == _BROADCAST:
         return None  # the head of a saved broadcast
-    return from_document(document, field=field, number=number)
+    given = from_document(document, field=field, number=number)
+    if given.error == "bad_line" and isinstance(document, dict) and not field and not _RUN & document.keys():
+        return Given(id=number, line=number, text=text)  # the answer itself
+    return given
 
 
 def _text_in(document: dict[str, Any], field: str | None) -> str | None:

@@ -94,7 +94,7 @@ def test_classes_can_be_caught_by_name() -> None:
 def test_an_echo_of_a_loose_schema_is_no_data_even_though_it_satisfies_it() -> None:
     loose = {"type": "object", "properties": {"note": {}}}
     assert enforce(json.dumps(loose), loose).error == "schema_echo"
-    assert enforce('{"properties": {"x": {"type": "string"}}, "type": "object"}', loose).error == "schema_echo"
+    assert enforce('{"properties": {"x": {"type": "string"}}, "type": "object"}', loose).rung == "strict"
     assert enforce('{"properties": "of matter"}', loose).rung == "strict"
 
 
@@ -208,8 +208,6 @@ WRAPPED = '{"name": "Anna", "age": 7}'
         f"◁think▷{{'name': 'Bob', 'age': 1}}◁/think▷{WRAPPED}",
         f'<|channel|>analysis<|message|>{{"name": "Bob", "age": 1}}<|end|><|channel|>final<|message|>{WRAPPED}',
         f"<json><![CDATA[{WRAPPED}]]></json>",
-        f"{WRAPPED}\nSmile :-}}",
-        f'{WRAPPED}\nA list like {{"a": "b"',
         '{"name": "An" + "na", "age": 7}',
         '{"name": "An"\n  "na", "age": 7}',
     ],
@@ -223,11 +221,12 @@ def test_what_vendors_and_models_put_around_and_between_is_known(text: str) -> N
     [
         ('{"age": 7, "name": "he said "n', "truncated"),
         ('{"age": 7, "name": "a 19" rack and mo', "truncated"),
-        ('{"age": 7, "name": "the "}" brace', "not_json"),
+        ('{"age": 7, "name": "the "}" brace', "truncated"),
         ('{"age": 7, "name": "tags "a", "', "truncated"),
-        ('{"name": "Anna", "age": 7}\nCorrected: {"name": "Bob", "age": NaN}', "ambiguous"),
-        ('{"name": "Anna", "age": 7}\nCorrected: {"name": "Bob", "age": 1, "age": 2}', "ambiguous"),
-        ('{"name": "Anna", "age": 7}\nCorrected: "name": "Bob", "age": 8}', "ambiguous"),
+        ('{"name": "Anna", "age": 7}\nCorrected: {"name": "Bob", "age": NaN}', "not_finite"),
+        ('{"name": "Anna", "age": 7}\nCorrected: {"name": "Bob", "age": 1, "age": 2}', "duplicate_keys"),
+        ('{"name": "Anna", "age": 7}\nCorrected: "name": "Bob", "age": 8}', "truncated"),
+        (f"{WRAPPED}\nSmile :-}}", "not_json"),
         ('{"b": "an example: {\\"name\\": \\"Anna\\", \\"age\\": 7}", "name": "y', "truncated"),
     ],
 )

@@ -72,7 +72,7 @@ async def test_a_budget_holds_for_apps_that_do_not_tell_their_tokens_and_for_the
         options = ReaskOptions(attempts=8, token_budget=60, fallback=FallbackAsk(ask=other))
         asked = await enforce_with(app, "?" * 100, SCHEMA, reask=options)
         assert (asked.tokens, asked.stopped, len(app.asked), other.asked) == (0, "budget", 2, [])
-        assert 60 < asked.cost < 300
+        assert 60 < asked.counted < 300
 
 
 async def test_an_app_that_goes_away_in_the_middle_is_an_error_that_tells_what_was_tried() -> None:

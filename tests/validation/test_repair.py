@@ -48,7 +48,6 @@ ANY = compile_schema({"type": ["object", "array"]})
         ('{"a": "say "hi", ok", "b": 1}', 'say "hi", ok', "unescaped quote"),
         ('{"a": "a 5" pipe", "b": 1}', 'a 5" pipe', "unescaped quote"),
         ('{"a": "use {"x": "y", "z": 1} so", "b": 1}', 'use {"x": "y", "z": 1} so', "unescaped quote"),
-        ('{"a": hello there, "b": 1}', "hello there", "unquoted text"),
         ('{"a": hello", "b": 1}', "hello", "missing quote"),
         ('{"a": "hello, "b": 1}', "hello", "missing quote"),
         ('{"a: "x", "b": 1}', "x", "missing quote"),
@@ -83,9 +82,8 @@ def test_a_slip_with_one_plausible_reading_is_mended_and_listed(text: str, a: st
     [
         ("{'a': True, 'b': None, 'c': (1, 2)}", {"a": True, "b": None, "c": [1, 2]}),
         ('{"a": TRUE, "b": Null}', {"a": True, "b": None}),
-        ('{"a": 1_000, "b": .5, "c": 1,234,567}', {"a": 1000, "b": 0.5, "c": 1234567}),
+        ('{"b": .5, "c": +1, "d": 007}', {"b": 0.5, "c": 1, "d": 7}),
         ('["a" "b"\n"c"]', ["a", "b", "c"]),
-        ('{"a": 2024-01-31}', {"a": "2024-01-31"}),
         ('{"a": """x "y" z"""}', {"a": 'x "y" z'}),
         ('{"a": "see https://example.com//x", }', {"a": "see https://example.com//x"}),
         ('[{"a": 1, {"a": 2}]', [{"a": 1}, {"a": 2}]),
@@ -107,7 +105,6 @@ def test_other_languages_are_read_as_what_they_mean(text: str, value: Any) -> No
         ('{"a": "x", "b": 1, "t": [1, 2', "truncated"),
         ('{"a": "x", "b": 1', "truncated"),
         ('{"a": "x", "b":', "truncated"),
-        ('[{"a": "x", "b": 1}', "truncated"),
         ('{"a": "x", "b": 1} {"a": "y", "b":', "truncated"),
         ('{"a": , "b": 1}', "value_missing"),
         ('{"a": "x", "b": 1, "t": [1, ...]}', "value_missing"),
@@ -121,14 +118,16 @@ def test_other_languages_are_read_as_what_they_mean(text: str, value: Any) -> No
         ('{"a": "\\ud83d", "b": 1}', "lone_surrogate"),
         ("{'a': '\\ud83d', 'b': 1}", "lone_surrogate"),
         ('{"a": "x", "b": ' + "9" * 5000 + "}", "huge_number"),
-        ('{"a": "v"alue", "b": 1}', "not_json"),
-        ('["a":"b"]', "not_json"),
+        ('{"a": "v"alue", "b": 1}', "ambiguous"),
+        ('["a":"b"]', "violates"),
+        ('{"a": hello there, "b": 1}', "not_json"),
+        ('{"a": "x", "b": 1_000}', "not_json"),
         ("{a, b}", "not_json"),
         ('{"a": "x", COMMENT "b": 1}', "not_json"),
         ("(1) First, (2) second", "not_json"),
-        ("(555) 123-4567", "not_json"),
-        ('("x")', "not_json"),
-        ('{"b": 1, "a": "Dear name}"', "not_json"),
+        ("(555) 123-4567", "violates"),
+        ('("x")', "violates"),
+        ('{"b": 1, "a": "Dear name}"', "truncated"),
     ],
 )
 def test_what_cannot_be_known_is_refused_with_a_class_of_its_own(text: str, error: str) -> None:
@@ -161,8 +160,11 @@ def test_the_schema_decides_where_a_lost_bracket_belongs() -> None:
 
 
 def test_missing_closing_brackets_are_added_only_when_nothing_the_schema_knows_can_be_lost() -> None:
-    closed = compile_schema({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]})
+    document: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+    closed = compile_schema({**document, "additionalProperties": False})
     assert enforce('{"a": "x"', closed).value == {"a": "x"}
+    assert enforce('{"a": "x"', document).error == "truncated"
+    assert enforce('{\n  "a": "x"\n', document).value == {"a": "x"}
     assert enforce('{"a": "x"', A_B).error == "truncated"
     assert enforce('{"a": "x"', {"type": "object"}).error == "truncated"
 

@@ -27,8 +27,7 @@ from typing import Any
 
 import orjson
 
-from difyops.validation.faults import AnswerError, fault
-from difyops.validation.verdict import EnforceOptions
+from difyops.validation.reading.model import EnforceOptions, Refused
 
 Scan = Callable[[str, int], tuple[Any, int]]
 
@@ -45,12 +44,12 @@ _HALF = re.compile(r"[\ud800-\udfff]")
 def _finite(digits: str) -> float:
     number = float(digits)
     if number - number != 0.0:
-        raise fault("not_finite")
+        raise Refused("not_finite")
     return number
 
 
 def _refuse_constant(name: str) -> None:
-    raise fault("not_finite", f"The answer holds {name}, which is not JSON.")
+    raise Refused("not_finite", f"The answer holds {name}, which is not JSON.")
 
 
 def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -59,7 +58,7 @@ def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         return members
     names = [name for name, _ in pairs]
     twice = next(name for name in names if names.count(name) > 1)
-    raise fault("duplicate_keys", f"An object in the answer names {twice[:80]!r} twice.")
+    raise Refused("duplicate_keys", f"An object in the answer names {twice[:80]!r} twice.")
 
 
 def _scanner(**hooks: Any) -> Scan:
@@ -76,12 +75,12 @@ def loads(text: str, options: EnforceOptions) -> Any:
     """Return the value of a text that is one JSON document.
 
     Raises:
-        AnswerError: a rule above refuses it.
+        Refused: a rule above refuses it.
         ValueError: it is not JSON.
     """
     size = len(text)
     if size > options.max_chars:
-        raise fault("too_large", f"The answer has {size:,} characters; {options.max_chars:,} are allowed.")
+        raise Refused("too_large", f"The answer has {size:,} characters; {options.max_chars:,} are allowed.")
     try:
         value = orjson.loads(text)
         if _is_whole(value, text):
@@ -110,11 +109,11 @@ def scan(text: str, start: int, options: EnforceOptions) -> tuple[Any, int]:
     except StopIteration:
         raise ValueError("no value") from None
     except RecursionError:
-        raise fault("too_deep") from None
+        raise Refused("too_deep") from None
     except json.JSONDecodeError:
         raise
     except ValueError:  # int() refuses more than 4,300 digits
-        raise fault("huge_number") from None
+        raise Refused("huge_number") from None
     end = found[1]
     if end - start > 2 * options.max_depth:
         check_depth(text[start:end], options.max_depth)
@@ -146,7 +145,7 @@ def sound_part(text: str, at: int, limit: int) -> tuple[Any, int] | None:
     """Return the value that starts at ``at`` and the index after it if it is strict JSON and shallow, else ``None``."""
     try:
         value, end = _CAREFUL(text, at)
-    except (ValueError, StopIteration, RecursionError, AnswerError):
+    except (ValueError, StopIteration, RecursionError, Refused):
         return None
     if end - at > 2 * limit and text.count("[", at, end) + text.count("{", at, end) > limit:
         return None
@@ -184,7 +183,7 @@ def check_depth(text: str, limit: int) -> None:
     """Refuse a valid JSON text that nests deeper than ``limit``; brackets inside strings may count.
 
     Raises:
-        AnswerError: ``too_deep``.
+        Refused: ``too_deep``.
     """
     if text.count("[") + text.count("{") <= limit:
         return
@@ -194,7 +193,7 @@ def check_depth(text: str, limit: int) -> None:
         if not brackets:
             return
     if depth_of_text(text) > limit:
-        raise fault("too_deep", f"The answer is nested deeper than {limit} levels.")
+        raise Refused("too_deep", f"The answer is nested deeper than {limit} levels.")
 
 
 def depth_of_text(text: str) -> int:
@@ -213,14 +212,14 @@ def check_surrogates(text: str) -> None:
     """Refuse halves of surrogate pairs, raw or escaped.
 
     Raises:
-        AnswerError: ``lone_surrogate``.
+        Refused: ``lone_surrogate``.
     """
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise fault("lone_surrogate") from None
+        raise Refused("lone_surrogate") from None
     if "\\u" in text and has_escaped_half(text):
-        raise fault("lone_surrogate")
+        raise Refused("lone_surrogate")
 
 
 def may_hold_half(text: str, start: int, end: int) -> bool:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
-from difyops.validation.verdict import Path
+from difyops.validation.reading.model import Path
 
 Node = Mapping[str, Any]
 
@@ -73,7 +74,7 @@ def choices(nodes: Iterable[Node]) -> list[Any]:
 def _same_value(document: object, node: Node) -> Iterator[object]:
     reference = node.get("$ref")
     if isinstance(reference, str) and reference.startswith("#"):
-        yield _resolve(document, reference[1:])
+        yield resolve(document, reference)
     for keyword in _BRANCHES:
         yield from _list(node.get(keyword))
     for keyword in _SINGLE:
@@ -98,9 +99,10 @@ def _children(node: Node, step: str | int) -> Iterator[object]:
         yield items
 
 
-def _resolve(document: object, pointer: str) -> object:
+def resolve(document: object, reference: str) -> object:
+    """Return what a reference inside the document (``#/$defs/NAME``) leads to, ``None`` when it leads nowhere."""
     node: object = document
-    for step in pointer.split("/")[1:]:
+    for step in unquote(reference.removeprefix("#")).split("/")[1:]:
         name = step.replace("~1", "/").replace("~0", "~")
         if isinstance(node, dict):
             node = node.get(name)

@@ -1,0 +1,32 @@
+"""The envelopes in which vendors send an answer, one file a vendor. Each is known by its full shape."""
+
+from __future__ import annotations
+
+from difyops.validation.reading.envelopes import (
+    anthropic,
+    bedrock,
+    chat_completions,
+    dify,
+    gemini,
+    mistral,
+    ollama,
+    one_member,
+    responses,
+    tool_call,
+)
+from difyops.validation.reading.envelopes.parts import Opened
+
+_VENDORS = (
+    anthropic, chat_completions, responses, gemini, bedrock, mistral, ollama, dify, tool_call, one_member,
+)  # fmt: skip
+
+__all__ = ["Opened", "unwrap"]
+
+
+def unwrap(value: object, declared: frozenset[str]) -> Opened | None:
+    """Return what an envelope holds, ``None`` when the value is none, or the schema declares what would be opened."""
+    for vendor in _VENDORS:
+        opened: Opened | None = vendor.unwrap(value)
+        if opened is not None and declared.isdisjoint(opened.keys):
+            return opened
+    return None

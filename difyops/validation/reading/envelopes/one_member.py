@@ -1,0 +1,21 @@
+"""An object with one member whose name says that the answer is in it: ``result``, ``data``, ``output``."""
+
+from __future__ import annotations
+
+from difyops.validation.reading.envelopes.parts import Opened, mapping
+
+_NAMES = frozenset({
+    "result", "results", "data", "output", "outputs", "answer", "response", "json", "content", "structured_output",
+    "final_answer", "value", "object", "payload", "arguments", "parameters", "input", "args",
+})  # fmt: skip
+
+
+def unwrap(value: object) -> Opened | None:
+    """Return the only member."""
+    members = mapping(value)
+    if len(members) != 1:
+        return None
+    name, inner = next(iter(members.items()))
+    if name.lower() not in _NAMES or not isinstance(inner, dict | list | str):
+        return None
+    return Opened(keys=(name,), contents=(((name,), inner),))

@@ -1,0 +1,14 @@
+"""One call of a tool as agents write it: a name and its arguments. The tokens around it are prose to the outline."""
+
+from __future__ import annotations
+
+from difyops.validation.reading.envelopes.parts import Opened, call, calls, objects
+
+
+def unwrap(value: object) -> Opened | None:
+    """Return the arguments of a call, or of a list of one call."""
+    if isinstance(value, list) and len(objects(value)) == 1:
+        found = list(calls(value, ()))
+        return Opened(keys=("name",), contents=tuple(found)) if found else None
+    passed = call(value)
+    return Opened(keys=(passed[0],), contents=(((passed[0],), passed[1]),)) if passed else None

@@ -1,0 +1,473 @@
+"""Reading an answer: its values found, mended, taken out of envelopes, and the one chosen that the text decides on.
+
+A value stands if it satisfies the schema and is the only such value among the cheapest readings of the whole text.
+Everything else is a failure with a class of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from difyops.validation.reading import cuts, disguise, strict
+from difyops.validation.reading.completion import completed
+from difyops.validation.reading.echo import is_echo, is_rewritten
+from difyops.validation.reading.envelopes import unwrap
+from difyops.validation.reading.envelopes.dify import text_of_events
+from difyops.validation.reading.load import key_of, load
+from difyops.validation.reading.mend import Mended, changed, mend
+from difyops.validation.reading.model import (
+    EXTRACT,
+    OUTSIDE,
+    REPAIR,
+    Edit,
+    EnforceOptions,
+    Failing,
+    Judge,
+    Path,
+    Reading,
+    Refused,
+    pointer_of,
+    shown,
+)
+from difyops.validation.reading.outline import Outline, Piece, outline
+from difyops.validation.reading.places import paths_at, starts
+from difyops.validation.reading.shape import declared, nodes_at
+from difyops.validation.reading.single import Change
+
+_NOTHING = "\ufeff\u200b \t\r\n"
+_MOST_LAYERS = 5
+_MOST_WORK = 12_000_000
+_LONGEST_LINES = 2_000_000
+_LITERALS = {"True": True, "False": False, "None": None, "TRUE": True, "FALSE": False, "NULL": None, "Null": None}
+_BETWEEN = re.compile(r"\s*,?\s*")
+
+Locate = Callable[[Path], "int | None"]
+
+
+@dataclass(slots=True)
+class Option:
+    """A value that satisfies the schema, and how it came about."""
+
+    value: object
+    edits: tuple[Edit, ...] = ()
+    rung: str = EXTRACT
+
+
+@dataclass(slots=True)
+class Found:
+    """What one value of the answer comes to: options that stand, or values that fail, or the code of why not."""
+
+    valid: list[Option] = field(default_factory=list)
+    failing: list[Failing] = field(default_factory=list)
+    code: str | None = None
+    message: str | None = None
+    rivals: tuple[object, ...] = ()
+    edits: tuple[Edit, ...] = ()
+
+
+class Reader:
+    """Reads texts for one schema."""
+
+    __slots__ = ("judge", "names", "options")
+
+    def __init__(self, judge: Judge, options: EnforceOptions) -> None:
+        self.judge = judge
+        self.options = options
+        self.names = declared(nodes_at(judge.document, ()))
+
+    # -- texts --------------------------------------------------------------------------------------------------
+
+    def read(self, text: str, layers: int = _MOST_LAYERS) -> Found:
+        """Read a text that is not strict JSON, or whose content a rule forbids."""
+        if not text.strip(_NOTHING):
+            return Found(code="empty")
+        events = text_of_events(text)
+        if events is not None:
+            return self._of_events(events, layers)
+        other = disguise.undisguised(text)
+        if other is not None and layers:
+            return self._of_disguised(text, other, layers)
+        found = outline(text, self.options)
+        if found.only_reasoning:
+            return Found(code="empty")
+        if found.code:
+            return Found(code=found.code, failing=self._values(found))
+        if not found.pieces:
+            return self._bare(text)
+        return self._choose(text, found, layers)
+
+    def _of_events(self, events: tuple[object, bool], layers: int) -> Found:
+        content, cut = events
+        if cut:
+            return Found(code="truncated")
+        note = Edit("", "data: …", "", "unwrapped")
+        inner = self.read_any(content, layers - 1) if isinstance(content, str) else self.of_value(content, layers - 1)
+        return _noted(inner, note)
+
+    def _of_disguised(self, text: str, other: tuple[str, str], layers: int) -> Found:
+        plain, reason = other
+        note = Edit("", shown(text), shown(plain), reason)
+        found = _noted(self.read_any(plain, layers - 1), note)
+        if reason not in OUTSIDE:
+            found.valid = [replace(option, rung=REPAIR) for option in found.valid]
+        return found
+
+    def read_any(self, text: str, layers: int) -> Found:
+        """Read a text that may be strict JSON."""
+        try:
+            value = strict.loads(text, self.options)
+        except Refused as error:
+            if error.code not in ("duplicate_keys", "not_finite"):
+                return Found(code=error.code, message=error.message)
+        except ValueError:
+            pass
+        else:
+            return self.of_value(value, layers, _locator(text, 0, None))
+        return self.read(text, layers) if layers > 0 else Found(code="not_json")
+
+    def _values(self, found: Outline) -> list[Failing]:
+        return [Failing(piece.value) for piece in found.pieces if not piece.broken]
+
+    def _bare(self, text: str) -> Found:
+        """Read a whole answer that is one word: a literal of Python, or a text that the schema lists."""
+        word = text.strip(_NOTHING)
+        value: object = _LITERALS.get(word, word)
+        is_known = word in _LITERALS or word in self.judge.words
+        if is_known and self.options.repair and self.judge.accepts(value):
+            reason = "foreign literal" if word in _LITERALS else "unquoted text"
+            return Found(valid=[Option(value, (Edit("", word, value, reason),), REPAIR)])
+        return Found(code="not_json")
+
+    # -- values -------------------------------------------------------------------------------------------------
+
+    def of_value(self, value: object, layers: int, locate: Locate | None = None) -> Found:
+        """Judge a value; one that fails is opened when it is an envelope, or JSON in a text."""
+        document = self.judge.document
+        if is_echo(value, document):
+            return Found(code="schema_echo")
+        if self.judge.accepts(value):
+            return Found(valid=[Option(value)])
+        if is_rewritten(value, document):
+            return Found(code="schema_echo")
+        if layers <= 0:
+            return Found(failing=[Failing(value, (), locate)])
+        if isinstance(value, str):
+            if value.lstrip()[:1] in ("{", "[", '"') and value.strip():
+                inner = self.read_any(value, layers - 1)
+                if inner.valid and not any(_left_out(option) for option in inner.valid):
+                    return _noted(inner, Edit("", shown(value), "", "encoded twice"))
+            return Found(failing=[Failing(value, (), locate)])
+        return self._opened(value, layers) or Found(failing=[Failing(value, (), locate)])
+
+    def _opened(self, value: object, layers: int) -> Found | None:
+        """Return what an envelope holds; ``None`` when the value is none."""
+        opened = unwrap(value, self.names)
+        if opened is None:
+            return None
+        if opened.cut:
+            return Found(code="truncated", message="The model ran out of tokens: the envelope says so.")
+        result = Found()
+        for path, content in opened.contents:
+            note = Edit(pointer_of(path), shown(value), shown(content), "unwrapped")
+            is_text = isinstance(content, str)
+            inner = self.read_any(str(content), layers - 1) if is_text else self.of_value(content, layers - 1)
+            _noted(inner, note)
+            result.valid += inner.valid
+            result.failing += [failing._replace(locate=None) for failing in inner.failing]
+            if inner.code not in (None, "not_json", "empty"):
+                result.code = result.code or inner.code
+                result.message, result.rivals = inner.message, inner.rivals
+        if result.code and result.valid and result.code != "schema_echo":
+            result.valid = []
+        if not result.valid and not result.failing and not result.code:
+            return Found(failing=[Failing(value)])
+        return result
+
+    # -- the choice ---------------------------------------------------------------------------------------------
+
+    def _choose(self, text: str, found: Outline, layers: int) -> Found:
+        pieces = found.pieces
+        if len(pieces) > 1:
+            real = [piece for piece in pieces if not piece.citation or self.judge.accepts(piece.value)]
+            pieces = real or pieces
+        marked = [number for number, piece in enumerate(pieces) if piece.declared]
+        if marked and len(pieces) > 1:
+            pieces = [pieces[marked[-1]]]
+        each = [self._of_piece(text, piece, layers) for piece in pieces]
+        row = self._in_a_row(text, pieces) if len(pieces) > 1 and not any(one.valid for one in each) else None
+        talk = self._talk(text, found, pieces)
+        if row is not None:
+            return _noted(Found(valid=[row]), *talk)
+        result = self._settled(pieces, each)
+        return _noted(result, *talk)
+
+    def _settled(self, pieces: list[Piece], each: list[Found]) -> Found:
+        """Return the one value that stands, or why none does."""
+        valid = [option for one in each for option in one.valid]
+        failing = [fail for one in each for fail in one.failing]
+        blocked = next((one for one in each if one.code), None)
+        if self.options.pick is not None and valid:
+            return Found(valid=[valid[0] if self.options.pick == "first" else valid[-1]])
+        distinct = _distinct(valid)
+        if not distinct:
+            if blocked is not None:
+                return Found([], failing, blocked.code, blocked.message, blocked.rivals, blocked.edits)
+            return Found(failing=failing)
+        if len(distinct) > 1:
+            return Found(code="ambiguous", rivals=tuple(option.value for option in distinct))
+        if blocked is not None and blocked.code != "schema_echo":
+            code = "truncated" if blocked.code == "truncated" else "ambiguous"
+            message = f"The answer holds a valid value, and another one that is refused ({blocked.code})."
+            return Found(code=code, message=message, rivals=tuple(option.value for option in distinct))
+        last = each[-1]
+        if last.failing and not last.valid and self._is_like(last.failing[-1].value):
+            return Found(failing=last.failing)
+        return Found(valid=distinct)
+
+    def _is_like(self, value: object) -> bool:
+        """Return whether a value that fails may be meant as the answer: it has a name that the schema declares."""
+        return isinstance(value, dict) and bool(self.names & value.keys())
+
+    def _in_a_row(self, text: str, pieces: list[Piece]) -> Option | None:
+        """Return the list that whole values one after the other make, where the schema wants one."""
+        if any(piece.broken for piece in pieces) or not self.options.repair:
+            return None
+        gaps = [text[one.end : other.start] for one, other in pairwise(pieces)]
+        around = text[: pieces[0].start].strip().removeprefix("```json").removeprefix("```")
+        if (
+            not all(_BETWEEN.fullmatch(gap) for gap in gaps)
+            or text[pieces[-1].end :].strip(" \t\r\n`")
+            or "\n" in around
+        ):
+            return None
+        value = [piece.value for piece in pieces]
+        if not self.judge.accepts(value):
+            return None
+        return Option(value, (Edit("", shown(text), shown(value), "items in a row"),), REPAIR)
+
+    def _talk(self, text: str, found: Outline, pieces: list[Piece]) -> list[Edit]:
+        kept = pieces[0].start if pieces else 0
+        others = [(piece.start, piece.end) for piece in found.pieces if piece.start != kept]
+        spans = [(text[a : min(b, a + 400)].strip(), "text left out") for a, b in sorted([*found.talk, *others])]
+        return [Edit("", shown(span[:80].strip()), "", reason) for span, reason in spans if span][:50]
+
+    # -- pieces -------------------------------------------------------------------------------------------------
+
+    def _of_piece(self, text: str, piece: Piece, layers: int) -> Found:
+        if piece.code:
+            return Found(code=piece.code)
+        locate = _locator(text, piece.start, None)
+        if not piece.broken:
+            return self.of_value(piece.value, layers, locate)
+        if not self.options.repair:
+            return Found(code="not_json")
+        body = text[piece.start : piece.end]
+        if len(body) > self.options.max_repair_chars:
+            return Found(code="too_large")
+        return self._mended(text, piece, body, layers)
+
+    def _mended(self, text: str, piece: Piece, body: str, layers: int) -> Found:
+        found = mend(body, self.judge.words)
+        code = found.code or self._forbidden(found)
+        if code is not None:
+            if self.options.invented != "never" and code in ("truncated", "value_missing"):
+                return self._invented(body, code)
+            return Found(code=code)
+        if len(found.ways) * len(found.base) > _MOST_WORK:
+            return Found(code="truncated" if found.unfinished else "too_complex")
+        result = self._judged(found, _locator(text, piece.start, found), layers)
+        if result.code == "truncated" and self.options.invented != "never":
+            return self._invented(body, "truncated")
+        return result
+
+    def _forbidden(self, found: Mended) -> str | None:
+        code = found.canon.code
+        if code == "not_finite" and self.options.not_finite == "null":
+            return None
+        return code
+
+    def _judged(self, found: Mended, locate: Locate, layers: int) -> Found:
+        """Judge every cheapest reading; those that violate the schema are dropped, and one may be left."""
+        seen: set[bytes] = set()
+        valid: list[tuple[Option, list[Change]]] = []
+        result = Found()
+        for way in found.ways:
+            final = changed(found.base, way)
+            try:
+                value, repeated = load(final, self.options)
+            except Refused as error:
+                result.code, result.message = result.code or error.code, error.message
+                continue
+            except ValueError:
+                continue
+            if (key := key_of(value)) in seen:
+                continue
+            seen.add(key)
+            inner = self.of_value(value, layers - 1)
+            if inner.failing:
+                edits = _edits(found, way, final, repeated) if len(result.failing) < 3 else ()
+                result.failing += [Failing(failing.value, edits, locate) for failing in inner.failing]
+            if inner.code and not inner.valid:
+                result.code, result.message = result.code or inner.code, inner.message
+            for option in inner.valid:
+                edits = _edits(found, way, final, repeated)
+                valid.append((replace(option, edits=(*edits, *option.edits), rung=REPAIR), way))
+        if not valid:
+            if result.code is None:
+                result.code = self._nothing_stands(found, bool(seen))
+                result.message = _said_of_words(found) if result.code == "not_json" else None
+            return result
+        return self._only(found, valid)
+
+    def _nothing_stands(self, found: Mended, is_json: bool) -> str | None:
+        """Return what a text is called no reading of which satisfies the schema, ``None`` when it just violates."""
+        if found.unfinished or found.base.rstrip()[-1:] not in ("}", "]"):
+            return "truncated"
+        if not is_json or (found.canon.coerced and not self.options.coerce):
+            return "not_json"
+        return None
+
+    def _only(self, found: Mended, valid: list[tuple[Option, list[Change]]]) -> Found:
+        options = _distinct([option for option, _ in valid])
+        if len(options) > 1:
+            code = "truncated" if found.unfinished else "ambiguous"
+            return Found(code=code, rivals=tuple(option.value for option in options))
+        if found.canon.coerced and not self.options.coerce:
+            return Found(code="not_json", message=_said_of_words(found))
+        option, way = valid[0]
+        if self._may_lack(found, option, way):
+            return Found(code="truncated", edits=option.edits)
+        return Found(valid=[option])
+
+    def _may_lack(self, found: Mended, option: Option, way: list[Change]) -> bool:
+        """Return whether something may be missing at the end of the text."""
+        end = len(found.base.rstrip())
+        closed = [change for change in way if change.start >= end and change.text in ("}", "]")]
+        document = self.judge.document
+        if not closed:
+            moves = any(change.text in ("}", "]") or (change.start and not change.text) for change in way)
+            if not (found.unfinished and moves) or cuts.ends_by_layout(found.base):
+                return False
+            return cuts.declares_more(document, option.value)
+        final = changed(found.base, way)
+        behind = len(final.rstrip()) - 1
+        paths = paths_at(final, [behind - number for number in range(len(closed))])
+        by_line = len(closed) == len(way)
+        return not cuts.may_be_whole(document, option.value, paths, found.base, closed_by_line=by_line)
+
+    def _invented(self, body: str, code: str) -> Found:
+        """Complete a text that is cut off, where the options allow it."""
+        done = completed(body, self.judge, self.options)
+        if done is None:
+            return Found(code=code)
+        value, edits = done
+        return Found(valid=[Option(value, edits, REPAIR)])
+
+
+# -- edits and lines ------------------------------------------------------------------------------------------------
+
+
+def _edits(found: Mended, way: list[Change], final: str, repeated: list[str]) -> tuple[Edit, ...]:
+    """Return what was changed, with the place of each change in the value."""
+    marks: list[tuple[int, object, object, str]] = []
+    shift = number = 0
+    for change in way:
+        while number < len(found.canon.notes) and found.canon.notes[number][0] <= change.start:
+            at, before, after, reason = found.canon.notes[number]
+            marks.append((at + shift, before, after, reason))
+            number += 1
+        marks.append((change.start + shift, found.base[change.start : change.end], change.text, change.reason))
+        shift += len(change.text) - (change.end - change.start)
+    for at, before, after, reason in found.canon.notes[number:]:
+        marks.append((at + shift, before, after, reason))
+    paths = paths_at(final, [mark[0] for mark in marks])
+    edits = [
+        Edit(pointer_of(path), shown(before), shown(after), reason)
+        for path, (_, before, after, reason) in zip(paths, marks, strict=True)
+    ]
+    edits += [Edit("", shown(name), "", "repeated key") for name in repeated]
+    return tuple(edits)
+
+
+def _locator(text: str, start: int, found: Mended | None) -> Locate:
+    """Return the way from a path in a value to the line of the answer it stands on."""
+    places: dict[Path, int] | None = None
+
+    def locate(path: Path) -> int | None:
+        nonlocal places
+        if len(text) > _LONGEST_LINES:
+            return None
+        if places is None:
+            places = starts(text[start:] if found is None else found.base)
+        while path and path not in places:
+            path = path[:-1]
+        at = places.get(path, 0)
+        return text.count("\n", 0, start + (at if found is None else found.canon.origin(at))) + 1
+
+    return locate
+
+
+def _noted(found: Found, *notes: Edit) -> Found:
+    found.valid = [replace(option, edits=(*notes, *option.edits)) for option in found.valid]
+    found.failing = [failing._replace(edits=(*notes, *failing.edits)) for failing in found.failing]
+    return found
+
+
+def _said_of_words(found: Mended) -> str | None:
+    """Return the sentence about words without quotes and numbers with marks, if there are any."""
+    if not found.canon.coerced:
+        return None
+    return f"{found.canon.coerced[0][2][:80]!r} stands without quotes or with marks: only --coerce reads it."
+
+
+def _left_out(option: Option) -> bool:
+    return any(edit.reason == "text left out" for edit in option.edits)
+
+
+def _distinct(options: list[Option]) -> list[Option]:
+    """Return one option for each value: the one with the fewest edits."""
+    best: dict[bytes, Option] = {}
+    for option in options:
+        key = key_of(option.value)
+        if key not in best or len(option.edits) < len(best[key].edits):
+            best[key] = option
+    return list(best.values())
+
+
+def read(text: str, judge: Judge, options: EnforceOptions) -> Reading:
+    """Return the value of an answer that satisfies the schema and that the text decides on, or why there is none."""
+    try:
+        value = strict.loads(text, options)
+    except Refused as error:
+        if error.code not in ("duplicate_keys", "not_finite") or not options.repair:
+            return Reading(False, code=error.code, message=error.message)
+        found = Reader(judge, options).read(text)
+    except ValueError:
+        found = Reader(judge, options).read(text)
+    else:
+        if judge.accepts(value) and not is_echo(value, judge.document):
+            return Reading(True, value)
+        found = Reader(judge, options).of_value(value, _MOST_LAYERS, _locator(text, 0, None))
+    return _ended(found, options)
+
+
+def _ended(found: Found, options: EnforceOptions) -> Reading:
+    if found.valid:
+        option = found.valid[0]
+        repairs = sum(edit.reason not in OUTSIDE for edit in option.edits)
+        if options.max_edits is not None and repairs > options.max_edits:
+            message = f"It needs {repairs} edits; {options.max_edits} are allowed."
+            return Reading(False, edits=option.edits, code="too_many_edits", message=message)
+        return Reading(True, option.value, option.edits, option.rung)
+    failing = tuple(found.failing)
+    return Reading(
+        False,
+        edits=found.edits,
+        code=found.code or ("violates" if failing else "not_json"),
+        message=found.message,
+        failing=failing,
+        rivals=found.rivals,
+    )

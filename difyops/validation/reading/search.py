@@ -1,0 +1,124 @@
+"""All cheapest readings of a text that needs more than one edit of structural tokens: best first, with a limit.
+
+A* over places and states. What is left to do is bounded from below by pairs of neighbours that no JSON holds; so slips
+that lie apart are mended in linear time, and only what is tangled costs more. Ways that lead to the same state at the
+same place are followed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from difyops.validation.reading.grammar import END, START, TEXT, Automaton, State, slips_ahead
+from difyops.validation.reading.single import Change, deleted, insertable, inserted, replaced
+from difyops.validation.reading.tokens import Tokens
+
+_MOST_STEPS = 5_000
+MOST_READINGS = 300
+
+Spot = tuple[int, State]
+_Step = tuple[Spot, Change | None]
+
+
+class TooComplex(Exception):
+    """The search took more steps than allowed."""
+
+
+def cheapest(tokens: Tokens, most_edits: int) -> list[list[Change]]:
+    """Return the edits of each cheapest reading; nothing when each needs more than ``most_edits``.
+
+    Raises:
+        TooComplex: more steps, or more readings, than can be looked at.
+    """
+    search = _Search(tokens)
+    goal: Spot = (len(tokens.codes), END)
+    if not search.run(goal, most_edits):
+        return []
+    found: list[list[Change]] = []
+    for changes in search.ways(goal):
+        found.append(changes)
+        if len(found) > MOST_READINGS:
+            raise TooComplex
+    return found
+
+
+class _Search:
+    def __init__(self, tokens: Tokens) -> None:
+        self.tokens = tokens
+        self.machine = Automaton()
+        self.ahead = slips_ahead(tokens.codes)
+        self.cost: dict[Spot, int] = {(0, START): 0}
+        self.came: dict[Spot, list[_Step]] = {(0, START): []}
+        self.steps = 0
+
+    def run(self, goal: Spot, most: int) -> bool:
+        """Settle everything that is no dearer than the goal; say whether it was reached."""
+        level = self.ahead[0]
+        waiting: dict[int, list[Spot]] = {level: [(0, START)]}
+        while level <= most:
+            todo = waiting.pop(level, [])
+            done: set[tuple[Spot, int]] = set()
+            while todo:
+                spot = todo.pop()
+                cost = self.cost[spot]
+                if (spot, cost) in done:
+                    continue
+                done.add((spot, cost))
+                self.steps += 1
+                if self.steps > _MOST_STEPS:
+                    raise TooComplex
+                for after, change in self._moves(spot):
+                    price = cost + (change is not None)
+                    if self._reach(spot, after, change, price):
+                        bound = max(level, price + self.ahead[after[0]])
+                        (todo if bound == level else waiting.setdefault(bound, [])).append(after)
+            if goal in self.cost and self.cost[goal] <= level:
+                return True
+            level += 1
+        return False
+
+    def _reach(self, spot: Spot, after: Spot, change: Change | None, price: int) -> bool:
+        known = self.cost.get(after)
+        if known is not None and known < price:
+            return False
+        if known == price:
+            step = (spot, change)
+            if step not in self.came[after]:
+                self.came[after].append(step)
+            return False
+        self.cost[after] = price
+        self.came[after] = [(spot, change)]
+        return True
+
+    def _moves(self, spot: Spot) -> Iterator[tuple[Spot, Change | None]]:
+        at, state = spot
+        tokens, step = self.tokens, self.machine.step
+        if at < len(tokens.codes):
+            code = tokens.codes[at]
+            if (after := step(state, code)) >= 0:
+                yield (at + 1, after), None
+            if code < TEXT:
+                yield (at + 1, state), deleted(tokens, at)
+                for other in insertable(state):
+                    if other != code:
+                        yield (at + 1, step(state, other)), replaced(tokens, at, other)
+        for other in insertable(state):
+            yield (at, step(state, other)), inserted(tokens, at, other)
+
+    def ways(self, goal: Spot) -> Iterator[list[Change]]:
+        """Yield the edits of each cheapest way to the goal, in the order of the text."""
+        stack: list[tuple[Spot, tuple[Change, ...]]] = [(goal, ())]
+        while stack:
+            spot, changes = stack.pop()
+            while True:
+                self.steps += 1
+                if self.steps > 20 * _MOST_STEPS:
+                    raise TooComplex
+                steps = self.came[spot]
+                if not steps:
+                    break
+                for before, change in steps[1:]:
+                    stack.append((before, (change, *changes) if change else changes))
+                spot, change = steps[0]
+                changes = (change, *changes) if change else changes
+            yield list(changes)

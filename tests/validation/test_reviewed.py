@@ -1,0 +1,192 @@
+"""Answers that were read wrongly once, with the right value, and those that were refused without need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from difyops.errors import ConfigError
+from difyops.validation import EnforceOptions, compile_schema, enforce
+
+OBJECT = {"type": "object"}
+META = "http://json-schema.org/draft-07/schema#"
+PERSON = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+    "required": ["name", "age"],
+}
+ITEMS = {
+    "type": "object",
+    "properties": {"items": {"type": "array", "items": {"type": "integer"}}},
+    "required": ["items"],
+}
+WORDS = {
+    "type": "object",
+    "properties": {"items": {"type": "array", "items": {"type": "string"}}},
+    "required": ["items"],
+}
+PRICE = {"type": "object", "properties": {"price": {"type": "number"}}, "required": ["price"]}
+A = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+ORDER = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "integer"},
+        "customer": {"type": "object", "properties": {"name": {}, "email": {}, "note": {}}, "required": ["name"]},
+        "note": {"type": "string"},
+    },
+    "required": ["id", "customer"],
+}
+ANN = '{"name":"Ann","age":30}'
+EXAMPLE = 'The form is {"name":"Example","age":1}.'
+
+
+@pytest.mark.parametrize("text", [
+    f"[THINK]{EXAMPLE}[/THINK]", f"<seed:think>{EXAMPLE}</seed:think>", f"<think>{EXAMPLE}</think>",
+    f"◁think▷{EXAMPLE}◁/think▷",
+    f'<details style="color:gray;" open> <summary> Thinking... </summary>\n{EXAMPLE}\n</details>\n',
+])  # fmt: skip
+def test_reasoning_is_never_the_answer_and_never_makes_one_ambiguous(text: str) -> None:
+    assert not enforce(f"{text}Sorry, no such person.", PERSON).ok
+    assert enforce(f"{text}{ANN}", PERSON).value == {"name": "Ann", "age": 30}
+
+
+@pytest.mark.parametrize("text", [
+    '{"items":[1,2 /* remaining 98 items omitted for brevity */]}', '{"items":[1,2 // rest of the list omitted\n]}',
+    '{"items":[1,2 # and so on\n]}', '{"items":[1,2 // ... more items\n]}', '{"items":[1,2 // 其余省略\n]}',
+    '{"items":[1,2 /* same as above */]}', '{"items":[1, 2, /* add more here */]}',
+    '{"items":[1,2, // TODO: fill in\n]}',
+    '{"items":[1,2]} # truncated, 48 more',
+    '{"items":[1,2]}\n[continued in next message]', '{"items":[1,2]}\n(Fortsetzung folgt)',
+])  # fmt: skip
+def test_a_list_that_says_it_is_cut_is_refused(text: str) -> None:
+    assert not enforce(text, ITEMS).ok
+
+
+@pytest.mark.parametrize("text", [
+    '{"items":["a","b",etc]}', '{"items":["a","b", and so on]}', '{"items":["a","b", more]}', '{"items":["a",...]}',
+    '{"items":[first_item, second_item]}', '{"items":["a", (98 more items)]}',
+])  # fmt: skip
+def test_bare_words_are_no_items(text: str) -> None:
+    assert not enforce(text, WORDS).ok
+    assert not enforce('{"expand": tre}', OBJECT).ok
+
+
+def test_bare_words_are_read_as_text_with_coercion_and_listed() -> None:
+    text = '{"items":[first_item, second_item]}'
+    assert "--coerce" in (enforce(text, WORDS).message or "")
+    done = enforce(text, WORDS, options=EnforceOptions(coerce=True))
+    assert done.value == {"items": ["first_item", "second_item"]}
+    assert [edit.reason for edit in done.edits] == ["unquoted text", "unquoted text"]
+
+
+@pytest.mark.parametrize("number", ["3,142", "12,500", "0,125", "12 000", "1_000"])
+def test_a_number_with_two_readings_is_refused(number: str) -> None:
+    assert not enforce(f'{{"price": {number}}}', PRICE).ok
+    assert not enforce(f'{{"price": {number}}}', OBJECT).ok
+
+
+@pytest.mark.parametrize(("text", "schema"), [
+    ('{"id": 7, "customer": {"name": "Ann", "email": "a@x.org", "note": "vip"}', ORDER),
+    ('{"k": 1, "o": {"a": 1, "b": 2}', OBJECT), ('{"d": {"r": "x"], "act": "y"}}', OBJECT),
+    ('{"order",: {"name": "A"}}', {**OBJECT, "required": ["name"]}),
+    ('{status failed; detail {"name": "A"}}', {**OBJECT, "required": ["name"]}),
+    ('{&quot;a&quot;: {}, "b": 1', OBJECT), ('"call f({}) now"', OBJECT), ('Note "x": {} and more', OBJECT),
+    ('{"message": {"text": "hi"}, "priority": "very high"}', {
+        "type": "object", "properties": {"message": {}, "text": {}, "priority": {"enum": ["low"]}},
+    }),
+    ('{"role": "user", "content": "{\\"a\\": 1}"}', A),
+    ('{"de": "Hallo", "fr": "Salut"', {**OBJECT, "additionalProperties": {}}),
+    ('{"a": 1}\nFinal answer: {"a": "x"}', A),
+    ('{"choices": [{"message": {"role": "assistant", "content": "{\\"a\\": 1}"}, '
+     '"finish_reason": "length"}]}', A),
+])  # fmt: skip
+def test_no_quiet_guess(text: str, schema: dict[str, Any]) -> None:
+    assert enforce(text, schema).value is None
+
+
+@pytest.mark.parametrize(
+    ("text", "schema"), [('"1"', "integer"), ('"true"', "boolean"), ('"null"', "null"), ('"1.5"', "number")]
+)
+def test_a_scalar_in_a_text_stays_a_text_without_coercion(text: str, schema: str) -> None:
+    refused = enforce(text, {"type": schema})
+    assert (refused.error, "--coerce" in (refused.message or "")) == ("violates", True)
+
+
+@pytest.mark.parametrize(("text", "schema", "value"), [
+    ("True", {"type": "boolean"}, True), ("None", {"type": "null"}, None), ("high", {"enum": ["low", "high"]}, "high"),
+    ('{"p": high}', {"type": "object", "properties": {"p": {"enum": ["low", "high"]}}}, {"p": "high"}),
+    ('According to [1]:\n```json\n{"a": 1}\n```', A, {"a": 1}), ('[12:00:01] {"a": 1}', A, {"a": 1}),
+    ('ids [1, 2, 3]: {"a": 1}', A, {"a": 1}), ('{"a": 1{}', A, {"a": 1}), ('{"a",: 1}', A, {"a": 1}),
+    ('{"a": }1}', A, {"a": 1}), ('{"a"" 1}', A, {"a": 1}), (',"a": 1}', A, {"a": 1}),
+    ('{"name": "J", "items": [}{"sku": "A"}, {"sku": "B"}]}', OBJECT,
+     {"name": "J", "items": [{"sku": "A"}, {"sku": "B"}]}),
+    ('{"type": "object", "properties": {"x": {}}}', OBJECT, {"type": "object", "properties": {"x": {}}}),
+    (f'{{"$schema": "{META}"}}', OBJECT, {"$schema": META}),
+    ('{"object": "response", "output": [{"type": "reasoning"}, {"type": "message", "role": "assistant", "content": '
+     '[{"type": "output_text", "text": "{\\"a\\": 1}"}]}]}', A, {"a": 1}),
+    ('{"output": {"message": {"role": "assistant", "content": [{"text": "{\\"a\\": 1}"}]}}, "stopReason": "end_turn"}',
+     A, {"a": 1}),
+    ('{"event": "message", "message_id": "m", "answer": "{\\"a\\": 1}"}', A, {"a": 1}),
+    ('{"workflow_run_id": "w", "data": {"status": "succeeded", "outputs": {"text": "{\\"a\\": 1}"}}}', A, {"a": 1}),
+    ('data: {"event": "message", "answer": "{\\"a\\""}\n\ndata: {"event": "message", "answer": ": 1}"}\n\n'
+     'data: {"event": "message_end"}\n', A, {"a": 1}),
+    ('{"model": "m", "message": {"role": "assistant", "content": "{\\"a\\": 1}"}, "done": true}', A, {"a": 1}),
+])  # fmt: skip
+def test_what_is_explained_is_read(text: str, schema: dict[str, Any], value: object) -> None:
+    verdict = enforce(text, schema)
+    assert (verdict.ok, verdict.value) == (True, value), verdict
+
+
+OPENAI = {"name": "x", "strict": True, "schema": A}
+
+
+@pytest.mark.parametrize("wrapped", [OPENAI, {"schema": A}, {"type": "json_schema", "json_schema": OPENAI}])
+def test_a_schema_in_a_known_wrapping_is_taken_out(wrapped: dict[str, Any]) -> None:
+    schema = compile_schema(wrapped)
+    assert schema.unwrapped is not None
+    assert schema.document == A
+    assert enforce('{"nope": 1}', schema).error == "violates"
+
+
+@pytest.mark.parametrize("nothing", [{"typ": "object", "propertys": {}}, {"answer": {"type": "object"}, "x": 1}])
+def test_a_schema_that_says_nothing_is_refused_with_a_hint(nothing: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="says nothing") as caught:
+        compile_schema(nothing)
+    assert caught.value.hint
+    assert enforce("1", {}).ok
+    assert enforce("1", True).ok
+
+
+def test_a_recursive_union_is_explained_in_bounded_steps_at_the_deepest_place() -> None:
+    tree: dict[str, Any] = {
+        "$defs": {"n": {"oneOf": [
+            {"properties": {"l": {"$ref": "#/$defs/n"}, "r": {"$ref": "#/$defs/n"}}, "required": ["l", "r"]},
+            {"properties": {"v": {"type": "integer"}}, "required": ["v"]},
+        ]}},
+        "$ref": "#/$defs/n",
+    }  # fmt: skip
+    value: Any = {"v": "x"}
+    for _ in range(12):
+        value = {"l": value, "r": {"v": 1}}
+    (violation,) = [found for _, found in compile_schema(tree).violations(value)]
+    assert (violation.pointer, violation.expected) == ("/l" * 12 + "/v", "type: integer")
+
+
+def test_a_constant_tells_which_branch_was_meant() -> None:
+    branches = [
+        {
+            "properties": {"kind": {"const": kind}, "size": {"type": "integer"}, "x": {"type": "null"}},
+            "required": ["kind", need],
+        }
+        for kind, need in (("a", "size"), ("b", "other"))
+    ]
+    (found,) = [
+        item for _, item in compile_schema({"anyOf": branches}).violations({"kind": "b", "size": "1", "other": 1})
+    ]
+    assert found.pointer == "/size"
+
+
+@pytest.mark.parametrize("thing", [b"{}", None, 7, bytearray(b"1")])
+def test_what_is_no_text_gets_an_error_of_our_own(thing: Any) -> None:
+    assert enforce(thing, A).error == "not_text"
