@@ -101,6 +101,7 @@ def tools(found: Sequence[Tool]) -> Outcome:
         {
             "name": tool.name,
             "kind": tool.kind,
+            "from": tool.origin,
             "help": tool.help,
             "parameters": {
                 item.name: {

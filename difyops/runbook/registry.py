@@ -1,32 +1,43 @@
-"""Which checks and actions there are: found by walking our own two folders, never by registration."""
+"""Which checks and actions there are: one file each in our own two folders, and the entry points of other packages."""
 
 from __future__ import annotations
 
 import difflib
 import functools
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from difyops.runbook import actions, checks
+from difyops.plugins import OURS, Plugin, Registry
 from difyops.runbook.parameters import Parameter, parameters_of
 
 Kind = Literal["check", "action"]
 
 
+class Check(Protocol):
+    """A module in ``checks``: one coroutine ``check(scene, *, ...) -> Result``."""
+
+    check: Callable[..., Awaitable[Any]]
+
+
+class Action(Protocol):
+    """A module in ``actions``: one coroutine ``plan(scene, *, ...) -> Planned``."""
+
+    plan: Callable[..., Awaitable[Any]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """One check or action: its name in YAML, help text, parameters and the function."""
+    """One check or action: its name in YAML, help text, parameters, the function, and the package it comes from."""
 
     name: str
     kind: Kind
     help: str
     parameters: Mapping[str, Parameter]
     function: Callable[..., Awaitable[Any]]
+    origin: str = OURS
 
     @property
     def summary(self) -> str:
@@ -34,13 +45,52 @@ class Tool:
         return self.help.partition("\n")[0]
 
 
+def _dotted(file: str) -> str:
+    return file.replace("_", ".", 1)
+
+
+def _wrong(member: str) -> Callable[[ModuleType], list[str]]:
+    """Return what says why a module is no check or action: its function waits, takes a scene, and has a schema."""
+
+    def look(module: ModuleType) -> list[str]:
+        function = getattr(module, member)
+        first, *rest = [*inspect.signature(function).parameters.values(), None]
+        if not inspect.iscoroutinefunction(function):
+            return [f"{member} is no coroutine (async def)"]
+        if first is None or first.name != "scene" or any(p and p.kind is not p.KEYWORD_ONLY for p in rest):
+            return [f"{member} takes the scene, and everything else by keyword: {member}(scene, *, ...)"]
+        try:
+            parameters_of(function)
+        except (TypeError, NameError) as error:
+            return [str(error).rstrip(".")]
+        return []
+
+    return look
+
+
+CHECKS = Registry(
+    package="difyops.runbook.checks",
+    group="difyops.checks",
+    member="check",
+    word="check",
+    spelled=_dotted,
+    wrong=_wrong("check"),
+)
+ACTIONS = Registry(
+    package="difyops.runbook.actions",
+    group="difyops.actions",
+    member="plan",
+    word="action",
+    spelled=_dotted,
+    wrong=_wrong("plan"),
+)
+
+
 @functools.cache
 def tools(kind: Kind) -> Mapping[str, Tool]:
     """Return all checks or all actions by name."""
-    package: ModuleType = checks if kind == "check" else actions
-    names = sorted(item.name for item in pkgutil.iter_modules(package.__path__))
-    found = [_tool(kind, importlib.import_module(f"{package.__name__}.{name}")) for name in names]
-    return {tool.name: tool for tool in found}
+    registry = CHECKS if kind == "check" else ACTIONS
+    return {name: _tool(kind, registry.member, plugin) for name, plugin in registry.all().items()}
 
 
 def close_names(kind: Kind, name: str) -> list[str]:
@@ -48,13 +98,13 @@ def close_names(kind: Kind, name: str) -> list[str]:
     return difflib.get_close_matches(name, list(tools(kind)), n=3)
 
 
-def _tool(kind: Kind, module: ModuleType) -> Tool:
-    function = module.check if kind == "check" else module.plan
-    name = module.__name__.rpartition(".")[2].replace("_", ".", 1)
+def _tool(kind: Kind, member: str, plugin: Plugin) -> Tool:
+    function = getattr(plugin.module, member)
     return Tool(
-        name=name,
+        name=plugin.name,
         kind=kind,
         help=inspect.getdoc(function) or "",
         parameters=parameters_of(function),
         function=function,
+        origin=plugin.origin,
     )

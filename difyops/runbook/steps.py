@@ -15,7 +15,7 @@ from difyops.runbook.model import Input, Rule, Step
 from difyops.runbook.parameters import Mismatch, Parameter, named, seconds
 from difyops.runbook.parameters import read as read_value
 from difyops.runbook.record import REQUIRED
-from difyops.runbook.registry import Kind, Tool, close_names, tools
+from difyops.runbook.registry import ACTIONS, CHECKS, Kind, Tool, close_names, tools
 from difyops.runbook.templates import has_names, is_name, names_in, whole_name
 
 _FIELDS = {
@@ -86,6 +86,8 @@ def _tool(reader: Reader, place: Place, body: Mapping[str, Any]) -> Tool | None:
     if found is None and name:
         close = close_names(kind, name)
         said = f"; did you mean {' or '.join(close)}?" if close else f" (known: {', '.join(tools(kind))})"
+        registry = CHECKS if kind == "check" else ACTIONS
+        said = next((f". {text}" for text in registry.problems() if repr(name) in text), said)
         reader.add((*place, kind), f"unknown {kind} {name!r}{said}")
     return found
 

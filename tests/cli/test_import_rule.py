@@ -13,6 +13,7 @@ import pytest
 HOUSE = Path(__file__).parents[2] / "difyops"
 GROUND = {"errors", "clock", "secret_text", "atomic_file", "file_owner", "outcome"}
 TRUNK = {
+    "plugins",
     "reports",
     "api",
     "dsl",

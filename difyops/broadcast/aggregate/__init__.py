@@ -8,15 +8,14 @@ means.
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 from difyops.broadcast.answer import AgentAnswer
 from difyops.errors import UsageError
+from difyops.plugins import Registry
 
 Ask = Callable[[str], Awaitable[AgentAnswer]]
 _HANDED_IN = frozenset({"ask", "question"})
@@ -82,9 +81,12 @@ class Chosen:
         return result
 
 
+AGGREGATORS = Registry(package=__name__, group="difyops.aggregators", member="aggregate", word="aggregator")
+
+
 def names() -> list[str]:
-    """Return the names of all aggregators: the modules of this package."""
-    return sorted(item.name for item in pkgutil.iter_modules(__path__))
+    """Return the names of all aggregators: the modules of this package, and the entry points of others."""
+    return AGGREGATORS.names()
 
 
 def parse(text: str) -> Chosen:
@@ -95,8 +97,9 @@ def parse(text: str) -> Chosen:
     """
     name, _, rest = text.partition(":")
     if name not in names():
-        raise UsageError(f"There is no aggregator {name!r}.", hint=f"One of: {', '.join(names())}.")
-    function = importlib.import_module(f"{__name__}.{name}").aggregate
+        broken = [problem for problem in AGGREGATORS.problems() if repr(name) in problem]
+        raise UsageError(f"There is no aggregator {name!r}.", hint=(broken or [f"One of: {', '.join(names())}."])[0])
+    function = AGGREGATORS.get(name).module.aggregate
     kinds = settings_of(function)
     given: dict[str, Any] = {}
     for part in filter(None, rest.split(",")) if _has_pairs(rest, kinds) else filter(None, [rest]):

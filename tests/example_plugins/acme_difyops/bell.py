@@ -1,0 +1,15 @@
+"""``acme.bell``: rings a bell."""
+
+from __future__ import annotations
+
+from difyops.runbook.result import Acted, Planned
+from difyops.runbook.scene import Scene
+
+
+async def plan(scene: Scene, *, times: int = 1) -> Planned:
+    """Ring so many times. Nothing is changed, so there is no undo."""
+
+    async def apply() -> Acted:
+        return Acted(text=f"rang {times} times")
+
+    return Planned(text=f"ring {times} times", apply=apply, asks=False, changes=False)
