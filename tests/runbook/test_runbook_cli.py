@@ -145,7 +145,7 @@ def test_shipped_runbooks_are_listed_shown_and_hidden_by_ones_of_the_same_name(c
     (tmp_path / "books" / "stuck-runs.yaml").write_text(HEAD.replace("trial\n", "stuck-runs\n", 1) + GOOD)
     rows = {row["name"]: row for row in cli("runbook", "list", "-o", "json").json["data"]}
     assert rows["stuck-runs"]["origin"] == "project"
-    assert len(rows) == 12
+    assert len(rows) == 16
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(shipped_folder().glob("*.yaml"))])
