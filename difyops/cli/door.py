@@ -18,26 +18,21 @@ import typer
 from difyops.cli.session import Session, begin
 from difyops.errors import UsageError
 from difyops.outcome import Outcome
+from difyops.settings import BadSetting, duration
 
 FORMATS = ("table", "json", "yaml", "ndjson", "markdown", "name")
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def seconds(text: str) -> float:
+def seconds(text: str, *, zero: bool = False) -> float:
     """Read ``90``, ``90s``, ``10m``, ``2h``, ``7d`` or ``500ms`` as seconds.
 
     Raises:
-        UsageError: it is none of these, or not above zero.
+        UsageError: it is none of these, or not above zero (``zero``: nor zero).
     """
-    unit = next((unit for unit in ("ms", "s", "m", "h", "d") if text.endswith(unit)), "")
-    number = text.removesuffix(unit)
     try:
-        value = float(number) * _UNITS.get(unit, 1)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise UsageError(f"{text!r} is not a duration.", hint="Examples: 90s, 10m, 2h, 7d.")
-    return value
+        return duration(text, zero=zero)
+    except BadSetting:
+        raise UsageError(f"{text!r} is not a duration.", hint="Examples: 90s, 10m, 2h, 7d.") from None
 
 
 def _format(text: str | None, more: tuple[str, ...] = ()) -> str | None:

@@ -7,19 +7,17 @@ texts, mapping, one of several words, and reference (``env:``, ``file:``, ``keyr
 from __future__ import annotations
 
 import inspect
-import re
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from difyops.credentials import KINDS
+from difyops.settings import BadSetting, duration
 
 Duration = Annotated[float, "duration"]
 Reference = Annotated[str, "reference"]
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _KINDS: dict[Any, str] = {str: "text", int: "whole number", float: "number", bool: "yes/no"}
 _LONGEST = 100 * 365 * 86400.0
 _LARGEST = 1e300
@@ -129,14 +127,13 @@ def seconds(value: Any) -> float:
     Raises:
         Mismatch: it is neither.
     """
-    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is not None:
-        value = float(match[1]) * _UNITS[match[2] or "s"]
-    elif not _is_number(value) or value < 0:
-        raise Mismatch(f"expected a duration such as 90s, 10m, 2h or 7d, found {named(value)}")
-    if value > _LONGEST:
+    try:
+        found = duration(value)
+    except BadSetting as error:
+        raise Mismatch(f"{error}, found {named(value)}") from error
+    if found > _LONGEST:
         raise Mismatch("expected a duration of at most a hundred years")
-    return float(value)
+    return found
 
 
 def reference(value: Any, *, optional: bool = False) -> str | None:

@@ -14,6 +14,7 @@ HOUSE = Path(__file__).parents[2] / "difyops"
 GROUND = {"errors", "clock", "secret_text", "atomic_file", "file_owner", "outcome"}
 TRUNK = {
     "plugins",
+    "settings",
     "reports",
     "api",
     "dsl",
