@@ -132,16 +132,40 @@ def sampled(history: History, scope: Scope, *, most: int = _MOST_TIMELINES) -> l
 
     A part of a part: the chance of each is its own times the share that was taken.
     """
-    chosen = {run.id: run for run in runs(history, scope) if run.status in ENDED}
-    reasons = {row[0]: (row[1], row[2]) for row in _samples(history, scope) if row[2] and row[0] in chosen}
-    ids = sorted(reasons, key=lambda run: run[::-1])  # ids are random: any order of their letters is
-    share = min(1.0, most / len(ids)) if ids else 1.0
-    ids = ids[: most if len(ids) > most else len(ids)]
-    nodes = nodes_of(history, scope, ids)
+    found = _read_runs(history, scope, most)
+    count = found[0]
+    share = min(1.0, most / count) if count else 1.0
+    chosen = sorted(found[1], key=lambda row: row[0][::-1])[:most]  # ids are random: any order of their letters is
+    nodes = nodes_of(history, scope, [row[0] for row in chosen])
+    width = len(_RUN.split(","))
     return [
-        Read(run=chosen[run], reason=reasons[run][0], chance=reasons[run][1] * share, nodes=tuple(nodes.get(run, ())))
-        for run in ids
-    ]
+        Read(run=RunFact(*row[:width]), reason=row[width], chance=row[width + 1] * share,
+             nodes=tuple(nodes.get(row[0], ())))
+        for row in chosen
+    ]  # fmt: skip
+
+
+def _read_runs(history: History, scope: Scope, most: int) -> tuple[int, list[Any]]:
+    """Return how many ended runs were read with a known chance, and those of them that can be among ``most``."""
+    columns = f"{_RUN}, reason, chance"
+    test = f"started >= ? AND started < ? AND source IN {_listed(PRODUCTION)} AND status IN {_listed(ENDED)}"
+    test += " AND chance > 0 AND reason <> 'gone'" + (" AND version = ?" if scope.version else "")
+    given = [scope.since, scope.until, *([scope.version] if scope.version else [])]
+    rows = history.all(
+        f"SELECT {columns} FROM run JOIN sample ON sample.context = run.context AND sample.app = run.app"
+        f" AND sample.run = run.id WHERE run.context = ? AND run.app = ? AND {test}",
+        [scope.context, scope.app, *given],
+    )
+    files = archive.packed_files(history, "run", scope.context, scope.app, scope.since, scope.until)
+    if not files:
+        return len(rows), rows
+    with archive.duckdb_or_sentence().connect() as connection:
+        table, packed = archive.parquet(files), [scope.context, scope.app, *given]
+        query = f"FROM {table} WHERE context = ? AND app = ? AND {test}"
+        count = connection.execute(f"SELECT count(*) {query}", packed).fetchall()[0][0]
+        order = f"ORDER BY reverse(id) LIMIT {int(most)}"
+        more = connection.execute(f"SELECT {columns} {query} {order}", packed).fetchall()
+    return len(rows) + count, rows + more
 
 
 def node_rows(history: History, scope: Scope, columns: str, *, test: str = "1 = 1") -> list[tuple[Any, ...]]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from difyops.api.model import App
-from difyops.api.runs import DEAD_AFTER, Window, day_of, runs_in
+from difyops.api.runs import DEAD_AFTER, Window, day_of
 from difyops.errors import DifyopsError, UsageError
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
+from difyops.history.reading import runs_through
 from difyops.runbook.parameters import Mismatch, seconds
 from difyops.runbook.scene import Scene
 
@@ -49,7 +50,8 @@ async def traffic(
     timezone = await scene.timezone() if needs_zone else "UTC"
 
     async def read(app: App) -> Window:
-        return await runs_in(instance, app, since, until, dead_after=dead_after, timezone=timezone)
+        state = scene.config.state
+        return await runs_through(instance, state, app, since, until, dead_after=dead_after, timezone=timezone)
 
     windows: list[tuple[App, Window]] = []
     unread: list[tuple[App, DifyopsError]] = []

@@ -7,7 +7,7 @@ import sys
 
 from tests.bench.table import Figure, table
 
-MODULES = ("snapshot", "broadcast", "validation", "runbook")
+MODULES = ("snapshot", "broadcast", "validation", "runbook", "history")
 
 
 def main() -> int:
