@@ -231,11 +231,12 @@ def duckdb_rows(state: Path, count: int, limit: float, whole: float | None) -> l
         )
     packs = state / "history"
     made = {
-        "run": "'r' || i AS id, 'app-run' AS source, 'succeeded' AS status, 3.0 AS elapsed, 'v' AS version,"
-        f" 9 AS tokens, 8 AS steps, 0 AS exceptions, {since} + i * 0.001 AS started, 'all' AS reason, 1.0 AS chance",
+        "run": "'r' || i AS id, 'app-run' AS source, 'succeeded' AS status, 3.0::DOUBLE AS elapsed, 'v' AS version,"
+        f" 9 AS tokens, 8 AS steps, 0 AS exceptions, {since}::DOUBLE + i * 0.001::DOUBLE AS started,"
+        " 'all' AS reason, 1.0::DOUBLE AS chance",
         "node": "'r' || (i // 8) AS run, 'n' || i AS id, i % 8 AS idx, 'node' || (i % 40) AS node, 'llm' AS type,"
-        f" 't' AS title, 'succeeded' AS status, {since} + (i // 8) * 0.001 AS started,"
-        " (hash(i) % 10000) / 1000.0 AS elapsed, 0 AS attempt, '' AS container, 5 AS tokens",
+        f" 't' AS title, 'succeeded' AS status, {since}::DOUBLE + (i // 8) * 0.001::DOUBLE AS started,"
+        " (hash(i) % 10000) / 1000.0::DOUBLE AS elapsed, 0 AS attempt, '' AS container, 5 AS tokens",
     }
     with duckdb.connect() as connection:
         for table, text in made.items():
