@@ -43,7 +43,7 @@ class RowMaker:
             record.status, record.started, record.finished, record.elapsed, error_kind(record.error), record.attempt,
             record.container, record.round, record.tokens, record.price, record.currency, record.prompt_tokens,
             record.completion_tokens, record.provider, record.model, record.first_token, record.finish_reason,
-            *self._measured(record.inputs), *self._measured(record.outputs),
+            *self._asked(record.inputs, prompt), *self._measured(record.outputs),
             self._hash(prompt), len(prompt), self._hash(prompt[:_PREFIX]) if len(prompt) >= _PREFIX else "",
         )  # fmt: skip
 
@@ -64,6 +64,13 @@ class RowMaker:
         if not any(texts):
             return None
         return (self.context, self.app, kind, record.id, *(scrub(text) for text in texts))
+
+    def _asked(self, inputs: Any, prompt: str) -> tuple[str, int]:
+        """Return hash and size of the inputs; of a model node the prompt belongs to them: newer servers list only the
+        model's name there.
+        """
+        found, size = self._measured(inputs)
+        return (self._hash(f"{found}{prompt}"), size) if prompt else (found, size)
 
     def _measured(self, value: Any) -> tuple[str, int]:
         text = _text(value)

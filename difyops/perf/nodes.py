@@ -94,7 +94,7 @@ def profile(history: History, scope: Scope) -> Profile:
     spread = _spread(lines)
     nodes = [_profile(node, sums[node], times.get(node), lines, path, weight, spread) for node in sums]
     return Profile(
-        app=scope.app, name=scope.name, read=sum(item.runs for item in times.values()) and len(lines), lines=len(lines),
+        app=scope.app, name=scope.name, read=len(lines), lines=len(lines),
         nodes=tuple(sorted(nodes, key=lambda node: (-node.drag, -node.path_share, node.node))),
         unattributed_share=loose / total if total else 0.0, average=total / weight if weight else None,
     )  # fmt: skip

@@ -28,7 +28,6 @@ class Timing:
 
     node: str
     n: int
-    runs: int
     percentiles: tuple[Quantile, ...]
     tokens: float
 
@@ -39,14 +38,12 @@ def timings(history: History, scope: Scope) -> dict[str, Timing]:
         return _by_duckdb(history, scope)
     groups: dict[str, list[tuple[float, float]]] = defaultdict(list)
     tokens: dict[str, float] = defaultdict(float)
-    seen: dict[str, set[str]] = defaultdict(set)
-    for run, node, elapsed, spent, chance in node_rows(history, scope, "node, elapsed, tokens"):
+    for _, node, elapsed, spent, chance in node_rows(history, scope, "node, elapsed, tokens"):
         groups[node].append((elapsed, 1 / chance))
         tokens[node] += spent
-        seen[node].add(run)
     return {
         node: Timing(
-            node=node, n=len(pairs), runs=len(seen[node]), percentiles=_percentiles(pairs),
+            node=node, n=len(pairs), percentiles=_percentiles(pairs),
             tokens=tokens[node] / len(pairs),
         )
         for node, pairs in groups.items()
@@ -82,27 +79,18 @@ def _by_duckdb(history: History, scope: Scope) -> dict[str, Timing]:
 
 def summarise_packed(connection: Any, table: str, scope: Scope) -> dict[str, Timing]:
     """Return the percentiles of every node in ``table`` (an expression that reads node rows)."""
-    inside = f"attempt = 0 AND started >= {scope.since!r} AND started < {scope.until!r}"
-    counted = connection.execute(
-        f"SELECT node, count(*), count(DISTINCT run), avg(tokens) FROM {table} WHERE {inside}"
-        " GROUP BY node ORDER BY node"
-    ).fetchall()
-    wanted = {row[0]: _ranks(row[1]) for row in counted}
-    columns = [
-        f"quantile_disc(elapsed, [{', '.join(repr((rank - 0.5) / n) for rank in found)}])"
-        f" FILTER (WHERE node = {_quoted(node)})"
-        for (node, n, _, _), found in zip(counted, wanted.values(), strict=True)
-    ]
-    if not columns:
-        return {}
-    values = connection.execute(f"SELECT {', '.join(columns)} FROM {table} WHERE {inside}").fetchall()[0]
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE grouped AS SELECT node, count(*) AS n, avg(tokens) AS tokens,"
+        f" list_sort(list(elapsed)) AS times FROM {table}"
+        f" WHERE attempt = 0 AND started >= {scope.since!r} AND started < {scope.until!r} GROUP BY node"
+    )
     result: dict[str, Timing] = {}
-    for (node, n, runs, tokens), found in zip(counted, values, strict=True):
-        at = dict(zip(wanted[node], found, strict=True))
-        result[node] = Timing(
-            node=node, n=n, runs=runs, tokens=tokens or 0.0,
-            percentiles=tuple(_quantile(n, share, at) for share in SHARES),
-        )  # fmt: skip
+    for node, n, tokens in connection.execute("SELECT node, n, tokens FROM grouped ORDER BY node").fetchall():
+        wanted = _ranks(n)
+        picked = connection.execute("SELECT list_select(times, ?) FROM grouped WHERE node = ?", [wanted, node])
+        at = dict(zip(wanted, picked.fetchall()[0][0], strict=True))
+        shares = tuple(_quantile(n, share, at) for share in SHARES)
+        result[node] = Timing(node=node, n=n, percentiles=shares, tokens=tokens or 0.0)
     return result
 
 
@@ -123,7 +111,3 @@ def _quantile(n: int, share: float, at: dict[int, float]) -> Quantile:
     bounds = ranks(n, share)
     interval = Interval(low=at[bounds[0]], high=at[bounds[1]]) if bounds else None
     return Quantile(share=share, n=n, value=at[_rank(n, share)], interval=interval)
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

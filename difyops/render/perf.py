@@ -116,7 +116,7 @@ def nodes_table(found: Sequence[NodeProfile]) -> Table:
             node.title or node.node, node.type, node.n, percentile(node.at(0.5)) if node.percentiles else None,
             percentile(node.at(0.95)) if node.percentiles else None, rate(node.failures), node.retries or None,
             f"{100 * node.path_share:.0f} % {bar(node.path_share, 1.0, width=10)}", seconds(node.drag),
-            None if node.tail is None else f"{node.tail:.1f}x", f"{100 * node.variance_share:.0f} %",
+            None if node.tail is None else f"{node.tail:.1f}x", f"{round(100 * node.variance_share)} %",
         )
         for node in found
     ]  # fmt: skip
