@@ -7,6 +7,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from difyops.snapshot.rollback import RollbackOptions, RolledBack, roll_back
 from difyops.workspace import Workspace
 from tests.conftest import Cli
 from tests.snapshot.colleague import Colleague, break_prompt, node
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -202,8 +204,14 @@ def test_an_app_that_cannot_be_read_is_named_and_its_last_content_kept(
 def test_a_session_that_expires_in_the_middle_of_a_fleet(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    emulator = Emulator(apps=60, access_seconds=0.5, delay=0.01)
+    emulator = Emulator(apps=60, delay=0.02)
+
+    def expire() -> None:
+        wait_until(lambda: int(str(emulator.control.counts()["total"])) > 30, "the fleet")
+        emulator.control.mood("expired_session")
+
     with emulator.listening() as url:
+        threading.Thread(target=expire, daemon=True).start()
         monkeypatch.setenv("DIFY_BASE_URL", url)
         monkeypatch.setenv("DIFY_EMAIL", emulator.email)
         monkeypatch.setenv("DIFY_PASSWORD", emulator.password)
