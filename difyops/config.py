@@ -2,15 +2,17 @@
 
 Found by walking up from the working directory (``difyops.yaml``), over a user file
 (``$XDG_CONFIG_HOME/difyops/config.yaml``). Order: flag, environment, project file, user file, default. Every value
-knows where it came from, so that ``context show`` can say it. What lives here: which files hold and how they
-merge. What may not: reading one file (``config_file``), resolving credentials (``credentials``), calls (``api``).
+knows where it came from, so that ``context show`` can say it, and whether the file was named or only found: what a
+found file says is used when its owner trusts it (``trust``), and its contexts never hide the user's. What lives here:
+which files hold and how they merge. What may not: reading one file (``config_file``), resolving credentials
+(``credentials``), calls (``api``).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +31,19 @@ from difyops.config_file import (
     save_context,
 )
 from difyops.errors import ConfigError
+from difyops.trust import NAMED, PROJECT_FILE, Ask, Trust, TrustBook
 
-__all__ = ["Config", "Context", "choose_context", "clean_url", "load", "remove_context", "save_context"]
+__all__ = [
+    "PROJECT_FILE",
+    "Config",
+    "Context",
+    "choose_context",
+    "clean_url",
+    "load",
+    "remove_context",
+    "save_context",
+]
 
-PROJECT_FILE = "difyops.yaml"
 ENVIRONMENT_CONTEXT = "env"
 
 _ALIASES = {
@@ -47,7 +58,11 @@ _ALIASES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Everything the files and the environment say, merged; ``origins`` maps a setting to its source."""
+    """Everything the files and the environment say, merged; ``origins`` maps a setting to its source.
+
+    ``standing`` maps ``store`` and the sections to the trust that their file has; ``require`` is asked before one is
+    used. ``warnings`` are what a person should know about how the files were merged.
+    """
 
     contexts: Mapping[str, Context] = field(default_factory=dict)
     default_context: str | None = None
@@ -57,6 +72,21 @@ class Config:
     user_file: Path
     origins: Mapping[str, str] = field(default_factory=dict)
     sections: Mapping[str, Any] = field(default_factory=dict)
+    standing: Mapping[str, Trust] = field(default_factory=dict)
+    project_trust: Trust = field(default=NAMED, repr=False)
+    warnings: tuple[str, ...] = ()
+
+    def require(self, part: str, use: str) -> None:
+        """Require trust in the file that says ``part`` (``store``, or a section), before it is used for ``use``.
+
+        Raises:
+            Refused: that file was only found, and its owner did not say that he trusts it.
+        """
+        self.standing.get(part, NAMED).require(use)
+
+    def is_found(self, path: Path) -> bool:
+        """Say whether ``path`` is a project file that is found, not one that the caller named."""
+        return path != self.project_file or self.project_trust is not NAMED
 
     def context(self, name: str | None = None) -> Context:
         """Return the named context, or the current one.
@@ -78,28 +108,53 @@ class Config:
         return self.contexts[wanted]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looking:
+    """How to look for the files: ``file`` is named by the caller and taken in place of a project file that is found.
+
+    ``ask`` lets the person at the terminal decide about a found file; ``remembers`` keeps that answer.
+    """
+
+    start: Path | None = None
+    file: Path | None = None
+    ask: Ask | None = None
+    remembers: bool = True
+
+
 def load(
     *,
     start: Path | None = None,
     environment: Mapping[str, str] | None = None,
     store: Path | None = None,
+    looking: Looking | None = None,
 ) -> Config:
     """Read the configuration that holds in folder ``start`` (default: the working directory).
 
     Raises:
-        ConfigError: a file is not readable YAML, or a field is unknown or has the wrong type; names file and line.
+        ConfigError: a file is not readable YAML, or a field is unknown or has the wrong type; names file and line. The
+            file that the caller named is not there.
     """
     env = os.environ if environment is None else environment
-    user_file = user_config_file(env)
-    project_file = find_project_file(start or _here())
-    layers = [read_layer(path, label) for path, label in ((user_file, "user"), (project_file, "project")) if path]
+    looking = looking or Looking(start=start)
+    user_file, state = user_config_file(env), state_folder(env)
+    named = _named_file(looking, env)
+    project_file = named or find_project_file(looking.start or _here())
+    trust = NAMED
+    if project_file and not named:
+        trust = Trust(path=project_file, book=TrustBook(state=state), ask=looking.ask, remembers=looking.remembers)
+    layers = [read_layer(user_file, "user")]
+    if project_file:
+        layers.append(read_layer(project_file, "named" if named else "project", trust))
     contexts: dict[str, Context] = {}
     sections: dict[str, Any] = {}
+    standing: dict[str, Trust] = {}
     origins: dict[str, str] = {}
+    warnings: list[str] = []
     default_context: str | None = None
     for layer in layers:
-        contexts.update(layer.contexts)
+        warnings += _merged(contexts, layer)
         sections.update(layer.sections)
+        standing.update(dict.fromkeys(layer.sections, layer.trust))
         if layer.default_context:
             default_context, origins["default_context"] = layer.default_context, layer.label
     from_environment = environment_context(env)
@@ -108,17 +163,43 @@ def load(
         default_context, origins["default_context"] = ENVIRONMENT_CONTEXT, "environment"
     if chosen := env.get("DIFYOPS_CONTEXT"):
         default_context, origins["default_context"] = chosen, "environment DIFYOPS_CONTEXT"
-    store_path, origins["store"] = _store_path(store, env, layers, project_file)
+    store_path, origins["store"], standing["store"] = _store_path(store, env, layers, project_file)
     return Config(
         contexts=contexts,
         default_context=default_context,
         store=store_path,
-        state=state_folder(env),
+        state=state,
         project_file=project_file,
         user_file=user_file,
         origins=origins,
         sections=sections,
+        standing=standing,
+        project_trust=trust,
+        warnings=tuple(warnings),
     )
+
+
+def _named_file(looking: Looking, env: Mapping[str, str]) -> Path | None:
+    text = str(looking.file) if looking.file else env.get("DIFYOPS_CONFIG")
+    if not text:
+        return None
+    path = expanded(text).absolute()
+    if not is_there(path):
+        source = "--config" if looking.file else "DIFYOPS_CONFIG"
+        raise ConfigError(f"{source}: there is no file {path}.", hint="difyops context add makes one.")
+    return path
+
+
+def _merged(contexts: dict[str, Context], layer: Layer) -> list[str]:
+    """Add the contexts of a layer; say which ones of a found file do not count, for the user has one of that name."""
+    said = []
+    for name, context in layer.contexts.items():
+        mine = contexts.get(name)
+        if mine is None or layer.trust is NAMED:
+            contexts[name] = context
+        elif mine != replace(context, source=mine.source):
+            said.append(f"{layer.label} defines {name!r}, too; the one of the {mine.source} counts ({mine.url}).")
+    return said
 
 
 def state_folder(env: Mapping[str, str] | None = None) -> Path:
@@ -163,29 +244,24 @@ def environment_context(env: Mapping[str, str]) -> Context | None:
         return None
     values: dict[str, Any] = {key: f"env:{name}" if key in SECRET_FIELDS else env[name] for key, name in found.items()}
     values["url"] = clean_url(values["url"], where=f"environment variable {found['url']}")
-    return Context(name=ENVIRONMENT_CONTEXT, source="environment", **values)
+    return Context(name=ENVIRONMENT_CONTEXT, source="environment", given=frozenset(values), **values)
 
 
 def _store_path(
     flag: Path | None, env: Mapping[str, str], layers: list[Layer], project_file: Path | None
-) -> tuple[Path, str]:
+) -> tuple[Path, str, Trust]:
     if flag is not None:
-        return expanded(str(flag)), "flag --store"
+        return expanded(str(flag)), "flag --store", NAMED
     if text := env.get("DIFYOPS_STORE"):
-        return expanded(text), "environment DIFYOPS_STORE"
+        return expanded(text), "environment DIFYOPS_STORE", NAMED
     for layer in reversed(layers):
         if layer.store:
-            base = (
-                project_file.parent
-                if project_file and layer.label.startswith("project")
-                else user_config_file(env).parent
-            )
-            return base / expanded(layer.store), layer.label
+            return layer.folder / expanded(layer.store), layer.label, layer.trust
     if project_file:
-        return project_file.parent / "snapshots", "beside the project file"
+        return project_file.parent / "snapshots", "beside the project file", NAMED
     folder = env.get("XDG_DATA_HOME")
     data = Path(folder) / "difyops" if folder else Path(platformdirs.user_data_dir("difyops"))
-    return data / "snapshots", "default"
+    return data / "snapshots", "default", NAMED
 
 
 def _no_context_hint(contexts: Mapping[str, Context]) -> str:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-import stat
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,9 +18,12 @@ from difyops.credentials import KINDS
 from difyops.dsl.load import dump_yaml, load_yaml_with_lines
 from difyops.dsl.model import DslError
 from difyops.errors import ConfigError
+from difyops.file_owner import open_once
+from difyops.trust import NAMED, Marked, Parts, Trust, TrustBook, is_reference
 
 SECRET_FIELDS = frozenset({"password", "admin_key"})
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(%\w+)?\]|[\w.-]+)(:\d+)?")  # no spaces, controls or tricks
+_OUR_OWN = ("name", "source", "given", "trust")  # fields of a context that stand in no file
 _SECTIONS = frozenset({"default_context", "contexts", "store", "panels", "secrets", "deliver", "runbooks"})
 
 
@@ -31,7 +33,8 @@ class Context:
 
     ``url`` is the base without ``/console/api`` or ``/v1``; ``password`` and ``admin_key`` are references
     (``keyring:``, ``env:``, ``file:``, ``cmd:``). ``timeout`` is seconds without a byte; ``max_in_flight`` bounds
-    management calls at the same time; ``source`` says where the context was defined.
+    management calls at the same time; ``source`` says where the context was defined, ``given`` which fields stand
+    there, and ``trust`` whether what stands there may be used: whoever connects asks it first.
     """
 
     name: str
@@ -44,28 +47,48 @@ class Context:
     timeout: float = 30.0
     max_in_flight: int = 4
     source: str = "default"
+    given: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
+    trust: Trust = field(default=NAMED, repr=False, compare=False)
+
+    def require_trust(self) -> None:
+        """Require trust in the file that says where this context connects, and with what.
+
+        Raises:
+            Refused: as ``Trust.require``.
+        """
+        self.trust.require(f"connect to {self.url}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """What one file says; ``label`` names it for people. Sections are kept as they are: their rooms check them."""
+    """What one file says; ``label`` names it for people. Sections are kept as they are: their rooms check them.
+
+    ``folder``: from where its paths are seen. ``trust``: whether what it says may be used.
+    """
 
     label: str
+    folder: Path
+    trust: Trust
     contexts: dict[str, Context]
     default_context: str | None
     store: str | None
     sections: dict[str, Any]
 
 
-def read_layer(path: Path, label: str) -> Layer:
-    """Read the file at ``path``; one that is not there is an empty layer.
+def read_layer(path: Path, label: str, trust: Trust = NAMED) -> Layer:
+    """Read the file at ``path``; one that is not there is an empty layer. ``trust`` learns what of it needs trust.
 
     Raises:
-        ConfigError: it is not readable YAML, or a field is unknown or has the wrong type; names file and line.
+        ConfigError: it is not readable YAML, a field is unknown or has the wrong type (names file and line), it belongs
+            to another user, or others can write it and it names commands (for root: anything).
     """
     if not is_there(path):
-        return Layer(label=label, contexts={}, default_context=None, store=None, sections={})
-    document, lines = _parse(path)
+        return Layer(
+            label=label, folder=path.parent, trust=NAMED, contexts={}, default_context=None, store=None, sections={}
+        )
+    document, lines = _parse(path, whose=True)
+    if trust is not NAMED:
+        trust.learn(document)
     for key in document:
         if key not in _SECTIONS:
             _fail(path, lines, (key,), f"unknown field {key!r} (known: {', '.join(sorted(_SECTIONS))})")
@@ -73,16 +96,20 @@ def read_layer(path: Path, label: str) -> Layer:
     if not isinstance(raw_contexts, dict):
         _fail(path, lines, ("contexts",), "contexts must be a mapping of names")
     contexts = {
-        str(name): _context(path, lines, str(name), body, f"{label} file {path}") for name, body in raw_contexts.items()
+        str(name): replace(_context(path, lines, str(name), body, f"{label} file {path}"), trust=trust)
+        for name, body in raw_contexts.items()
     }
-    _refuse_foreign(path, commands=_names_commands(document))
     for key in ("default_context", "store"):
         if document.get(key) is not None and not isinstance(document[key], str):
             _fail(path, lines, (key,), f"{key} must be text")
     known = ("contexts", "default_context", "store")
-    sections = {key: _placed(path, document[key], named=key == "deliver") for key in document if key not in known}
+    sections = {
+        key: _placed(path, document[key], trust, named=key == "deliver") for key in document if key not in known
+    }
     return Layer(
         label=f"{label} file {path}",
+        folder=path.parent,
+        trust=trust,
         contexts=contexts,
         default_context=document.get("default_context"),
         store=document.get("store"),
@@ -117,22 +144,34 @@ def clean_url(text: str, *, where: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 
-def save_context(path: Path, context: Context, *, make_default: bool) -> None:
+def save_context(path: Path, context: Context, *, make_default: bool, trust: TrustBook | None = None) -> None:
     """Add or replace a context in the file at ``path``. Other content is kept; comments are not.
 
+    ``trust`` is given for a project file: its writer trusts it, with what stood there before, which must be trusted.
+
     Raises:
-        ConfigError: the file that is there cannot be read.
+        ConfigError: the file that is there cannot be read. Refused: something in it was never trusted.
     """
     document = _document(path) if path.is_file() else {}
+    if trust is not None:
+        _require_known(path, document, trust)
     entry = {
         item.name: getattr(context, item.name)
         for item in fields(Context)
-        if item.name not in ("name", "source") and getattr(context, item.name) not in (None, item.default)
+        if item.name not in _OUR_OWN and getattr(context, item.name) not in (None, item.default)
     }
     document["contexts"] = {**(document.get("contexts") or {}), context.name: entry}
     if make_default or not document.get("default_context"):
         document["default_context"] = context.name
     _save(path, document)
+    if trust is not None:
+        trust.add(path, Parts.of(document).digest)
+
+
+def _require_known(path: Path, document: dict[str, Any], book: TrustBook) -> None:
+    before = Trust(path=path, book=book)
+    before.learn(document)
+    before.require("be trusted as a whole after this change")
 
 
 def choose_context(path: Path, name: str) -> None:
@@ -142,8 +181,10 @@ def choose_context(path: Path, name: str) -> None:
     _save(path, document)
 
 
-def remove_context(path: Path, name: str, *, dry_run: bool = False) -> None:
+def remove_context(path: Path, name: str, *, dry_run: bool = False, trust: TrustBook | None = None) -> None:
     """Remove a context from the file at ``path``; nothing else (snapshots, stored secrets) is touched.
+
+    ``trust``: a file that was trusted stays so, without that context.
 
     Raises:
         ConfigError: the file does not define it. With ``dry_run`` that is all that is looked at.
@@ -152,11 +193,14 @@ def remove_context(path: Path, name: str, *, dry_run: bool = False) -> None:
     contexts = document.get("contexts")
     if not isinstance(contexts, dict) or name not in contexts:
         raise ConfigError(f"{path} defines no context {name!r}.", hint="difyops context list")
+    was_trusted = trust is not None and trust.knows(path, Parts.of(document).digest)
     del contexts[name]
     if document.get("default_context") == name:
         del document["default_context"]
     if not dry_run:
         _save(path, document)
+        if trust is not None and was_trusted:
+            trust.add(path, Parts.of(document).digest)
 
 
 def expanded(text: str) -> Path:
@@ -176,7 +220,7 @@ def _context(path: Path, lines: Any, name: str, body: Any, source: str) -> Conte
     kinds: dict[str, type | tuple[type, ...]] = {
         item.name: (int, float) if item.name == "timeout" else int if item.name == "max_in_flight" else str
         for item in fields(Context)
-        if item.name not in ("name", "source")
+        if item.name not in _OUR_OWN
     }
     for key, value in body.items():
         if key not in kinds:
@@ -193,7 +237,7 @@ def _context(path: Path, lines: Any, name: str, body: Any, source: str) -> Conte
     beside = {
         key: _beside(path, value) for key, value in body.items() if key == "ca_file" or str(value).startswith("file:")
     }
-    return Context(name=name, source=source, **{**body, **beside, "url": url})
+    return Context(name=name, source=source, given=frozenset(body), **{**body, **beside, "url": url})
 
 
 def _beside(path: Path, text: str) -> str:
@@ -202,15 +246,16 @@ def _beside(path: Path, text: str) -> str:
     return f"{kind}{path.parent / expanded(name)}" if name else text
 
 
-def _placed(path: Path, value: Any, *, named: bool = False) -> Any:
-    """Return a section with the files under ``deliver`` seen from the file that names them."""
+def _placed(path: Path, value: Any, trust: Trust, *, named: bool = False) -> Any:
+    """Return a section with files under ``deliver`` seen from the file that names them, and references marked."""
     match value:
         case dict():
-            return {key: _placed(path, item, named=named or key == "deliver") for key, item in value.items()}
+            return {key: _placed(path, item, trust, named=named or key == "deliver") for key, item in value.items()}
         case list():
-            return [_placed(path, item, named=named) for item in value]
-        case str() if named and value.startswith("file:"):
-            return _beside(path, value)
+            return [_placed(path, item, trust, named=named) for item in value]
+        case str() if is_reference(value):
+            text = _beside(path, value) if named and value.startswith("file:") else value
+            return text if trust is NAMED else Marked.by(text, trust)
         case _:
             return value
 
@@ -224,18 +269,24 @@ def _document(path: Path) -> dict[str, Any]:
     return _parse(path)[0]
 
 
-def _parse(path: Path) -> tuple[dict[str, Any], Any]:
+def _parse(path: Path, *, whose: bool = False) -> tuple[dict[str, Any], Any]:
+    """Read the file once. ``whose``: what it says counts only when nobody else can have written it."""
     try:
-        content = path.read_bytes()
-        document, lines = load_yaml_with_lines(content)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+        opened = open_once(path)
+        document, lines = load_yaml_with_lines(opened.content)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     except DslError as error:
         raise ConfigError(f"{path}: {error.message}", hint="The file must be YAML; see README, 'Connect'.") from error
     if document is None:
         document = {}
     if not isinstance(document, dict):
         raise ConfigError(f"{path}:1: the file must be a mapping.", hint="See README, 'Connect'.")
+    commands = _names_commands(document)
+    complaint = opened.complaint(strict=commands) if whose else None
+    if complaint is not None:
+        names = "names commands to run (cmd:)" if commands else "says where secrets go"
+        raise ConfigError(f"{path} {names}, but {complaint[0]}; refused.", hint=complaint[1])
     return document, lines
 
 
@@ -247,22 +298,3 @@ def _names_commands(value: Any) -> bool:
     if isinstance(value, (dict, list)):
         return any(_names_commands(item) for item in (value.values() if isinstance(value, dict) else value))
     return isinstance(value, str) and value.startswith("cmd:")
-
-
-def _refuse_foreign(path: Path, *, commands: bool) -> None:
-    """Refuse a file of another user: it could send our secrets to an address of its own.
-
-    Root reads anybody's (containers work on mounted folders). ``cmd:`` references run commands: those are refused
-    wherever others could have written them.
-    """
-    status = path.stat()
-    foreign = status.st_uid not in (os.geteuid(), 0)
-    if foreign and os.geteuid() != 0:
-        raise ConfigError(
-            f"{path} belongs to another user; refused, for it says where secrets go.",
-            hint="Work in a folder of your own, or name the instance in the environment.",
-        )
-    if commands and (foreign or stat.S_IMODE(status.st_mode) & 0o022):
-        raise ConfigError(
-            f"{path} names commands to run (cmd:) but others can write it; refused.", hint=f"chmod go-w {path}"
-        )

@@ -9,6 +9,7 @@ cmd:COMMAND ...        the standard output of a command (split as a shell splits
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import queue
 import shlex
@@ -20,15 +21,19 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from difyops import atomic_file
+from difyops.dsl.suspicion import is_secret_name
 from difyops.errors import CredentialError
-from difyops.secret_text import SecretText, is_known, scrub
+from difyops.secret_text import SecretText, is_known, remember, scrub
+from difyops.trust import KINDS as KINDS
+from difyops.trust import require_of
 
-KINDS = ("keyring", "env", "file", "cmd")
 KEYRING_SECONDS = 5.0
 COMMAND_SECONDS = 30.0
 _LARGEST = 64 * 1024
+_MARK = "\ufeff"
 
 T = TypeVar("T")
+log = logging.getLogger("difyops.credentials")
 
 
 def resolve(
@@ -40,7 +45,9 @@ def resolve(
 
     Raises:
         CredentialError: unknown kind, missing, empty, unreadable, keyring locked or absent, command failed.
+        Refused: the reference stands in a found file that nobody trusted.
     """
+    require_of(reference, f"read {_shown(reference)}")
     kind, _, rest = reference.partition(":")
     env = os.environ if environment is None else environment
     readers: dict[str, Callable[[str], str]] = {
@@ -68,7 +75,9 @@ def store(reference: str, secret: SecretText, *, withheld: frozenset[str] = froz
 
     Raises:
         CredentialError: that kind cannot be written (``env:``), or the place refuses.
+        Refused: the reference stands in a found file that nobody trusted.
     """
+    require_of(reference, f"write a secret to {_shown(reference)}")
     kind, _, rest = reference.partition(":")
     if kind == "keyring" and rest:
         service, name = _split_keyring(rest)
@@ -132,9 +141,12 @@ def _from_file(path: str) -> str:
     if len(content) > _LARGEST:
         raise CredentialError(f"{path} is larger than a secret can be ({len(content)} bytes).")
     try:
-        return content.decode()
+        text = content.decode()
     except UnicodeDecodeError as error:
         raise CredentialError(f"{path} is not UTF-8 text.") from error
+    if text.startswith(_MARK):  # what some editors put before a text; no password begins with it
+        log.warning("%s begins with a byte order mark; it is not taken for a part of the secret.", path)
+    return text.removeprefix(_MARK)
 
 
 def _path(text: str) -> Path:
@@ -156,6 +168,10 @@ def _run(command: str, *, feed: str | None = None, withheld: frozenset[str] | No
         raise CredentialError(f"The command of a cmd: reference cannot be split: {error}.") from error
     if not words:
         raise CredentialError("A cmd: reference names no command.")
+    handed = dict(os.environ) if withheld is None else _without_secrets(os.environ, withheld)
+    for name, value in handed.items():  # before anything it says is read: it may repeat what it was handed
+        if is_secret_name(name) and name != "PWD":
+            remember(value)
     try:
         done = subprocess.run(
             words,
@@ -164,7 +180,7 @@ def _run(command: str, *, feed: str | None = None, withheld: frozenset[str] | No
             text=True,
             timeout=COMMAND_SECONDS,
             check=False,
-            env=None if withheld is None else _without_secrets(os.environ, withheld),
+            env=handed,
         )
     except FileNotFoundError as error:
         raise CredentialError(f"The command {words[0]!r} of a cmd: reference does not exist.") from error

@@ -69,7 +69,9 @@ async def connect(context: Context, options: ConnectOptions) -> Instance:
     Raises:
         ConfigError: no usable credentials in the context, or the workspace is not the account's current one.
         CredentialError: a reference cannot be resolved. Unreachable, ServerFault: not such an instance.
+        Refused: the context comes from a found file that nobody trusted.
     """
+    context.require_trust()
     transport = Transport(
         context.url,
         TransportOptions(

@@ -134,8 +134,9 @@ def run_transport(context: Context, *, limit: int, silence: float = 30.0, clock:
     ``limit`` is the most calls in flight; ``silence`` the seconds without a byte that a stream may have.
 
     Raises:
-        ConfigError: the CA file of the context cannot be used.
+        ConfigError: the CA file of the context cannot be used. Refused: nobody trusted the file that names the context.
     """
+    context.require_trust()
     return RunTransport(
         context.url,
         TransportOptions(read=silence + 5.0, max_in_flight=limit, ca_file=context.ca_file),

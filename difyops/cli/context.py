@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,10 +13,14 @@ from difyops.cli.session import Session
 from difyops.errors import ConfigError, UsageError
 from difyops.outcome import Facts, Outcome, Table
 
+if TYPE_CHECKING:
+    from difyops.trust import TrustBook
+
 noun = group("Instances and how to reach them.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The context.")]
 UserFile = Annotated[bool, typer.Option("--user", help="In the user file, not the project's difyops.yaml.")]
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -48,6 +52,9 @@ def add(
         raise UsageError(f"{name!r} cannot name a context.", hint="Letters, digits, dots, dashes; not 'env'.")
     for option, reference in (("--password", password), ("--admin-key", admin_key)):
         _check_reference(option, reference)
+    _check_together(email, password, admin_key, workspace_id)
+    if ca_file:
+        _check_ca(Path(ca_file))
     base = config.clean_url(url, where="--url")
     path = _file(session, user)
     if email and not password and not session.dry_run:
@@ -66,8 +73,10 @@ def add(
         **extra,
     )
     if not session.dry_run:
-        config.save_context(path, context, make_default=use)
+        config.save_context(path, context, make_default=use, trust=_book(session, path))
     warnings = []
+    if not context.password and not context.admin_key:
+        warnings.append("no credentials: give --email and --password, or --admin-key and --workspace-id")
     if context.url.startswith("http://") and not re.match(r"http://(localhost|127\.|\[::1\])", context.url):
         warnings.append("http: password and answers cross the network unencrypted")
     return Outcome(
@@ -119,7 +128,7 @@ def show(session: Session, name: Annotated[str | None, typer.Argument(metavar="[
         "timeout": context.timeout,
         "max_in_flight": context.max_in_flight,
     }
-    origin = {key: context.source if value is not None else "default" for key, value in shown.items()}
+    origin = {key: context.source if key in {*context.given, "name"} else "default" for key in shown}
     shown |= {"store": str(settings.store), "state": str(settings.state)}
     origin |= {"store": settings.origins.get("store", "default"), "state": "environment or XDG"}
     chosen = settings.origins.get("default_context", "the only one")
@@ -155,7 +164,7 @@ def remove(session: Session, name: Name, user: UserFile = False) -> Outcome:
     config.remove_context(path, name, dry_run=True)
     if not session.dry_run:
         session.confirm(f"Remove context {name} from {path}?", changes=f"Removing context {name}")
-        config.remove_context(path, name)
+        config.remove_context(path, name, trust=_book(session, path))
     word = "would remove" if session.dry_run else "removed"
     data = {"name": name, "file": str(path)}
     return Outcome(kind="context.remove", data=data, summary=f"{word} {name} from {path}", names=[name])
@@ -196,10 +205,44 @@ def _file(session: Session, user: bool) -> Path:
     return session.config.project_file or Path.cwd() / PROJECT_FILE
 
 
+def _book(session: Session, path: Path) -> TrustBook | None:
+    """Return where trust is written down for a file that is found later; the user's file and a named one need none."""
+    from difyops.config import PROJECT_FILE
+    from difyops.trust import TrustBook
+
+    is_found = path.name == PROJECT_FILE and path != session.config.user_file and session.config.is_found(path)
+    return TrustBook(state=session.config.state) if is_found else None
+
+
+def _check_together(email: str | None, password: str | None, admin_key: str | None, workspace_id: str | None) -> None:
+    """Refuse what cannot connect: half of a login, an admin key for no workspace, a workspace that is none."""
+    if admin_key is not None and not workspace_id:
+        raise UsageError(
+            "--admin-key needs --workspace-id: an admin key is for a workspace, not an account.",
+            hint="Its id is in the web page's address bar and in GET /console/api/workspaces.",
+        )
+    if workspace_id is not None and not _UUID.fullmatch(workspace_id):
+        raise UsageError(f"--workspace-id {workspace_id!r} is not a UUID.", hint="Example: 3c5b1a5e-2f0e-4a52-9d56-...")
+    if password is not None and not email:
+        raise UsageError("--password needs --email: whose password is it?")
+
+
+def _check_ca(path: Path) -> None:
+    import ssl
+
+    try:
+        ssl.create_default_context(cafile=str(path))
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"--ca-file {path} holds no certificate that can be used.", hint="PEM is expected.") from error
+
+
 def _check_reference(option: str, reference: str | None) -> None:
     from difyops.credentials import KINDS
 
-    if reference is not None and reference.partition(":")[0] not in KINDS:
+    kind, _, rest = (reference or "").partition(":")
+    if kind in KINDS and (not rest.strip() or (kind == "keyring" and not all(rest.partition("/")[::2]))):
+        raise ConfigError(f"{option} {reference}: the reference names nothing.", hint="Example: keyring:SERVICE/NAME")
+    if reference is not None and kind not in KINDS:
         raise ConfigError(
             f"{option} takes a reference, never the secret itself (it would stay in the shell's history).",
             hint="Use keyring:SERVICE/NAME, env:NAME, file:PATH or cmd:COMMAND.",

@@ -44,6 +44,11 @@ def _format(text: str | None, more: tuple[str, ...] = ()) -> str | None:
 _COMMON: tuple[tuple[str, Any, Any], ...] = (
     ("output", Annotated[str | None, typer.Option("-o", "--output", metavar="FORMAT", help=", ".join(FORMATS))], None),
     ("contexts", Annotated[list[str] | None, typer.Option("-c", "--context", help="Which instance.")], None),
+    (
+        "config_file",
+        Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Configuration (DIFYOPS_CONFIG).")],
+        None,
+    ),
     ("store", Annotated[Path | None, typer.Option("--store", help="The snapshot store (DIFYOPS_STORE).")], None),
     ("yes", Annotated[bool, typer.Option("-y", "--yes", help="Agree beforehand to the changes.")], False),
     ("dry_run", Annotated[bool, typer.Option("--dry-run", help="Show what would be done, change nothing.")], False),
@@ -105,6 +110,7 @@ def _session(common: dict[str, Any], formats: tuple[str, ...]) -> Session:
             output=_format(common["output"], formats),
             contexts=tuple(common["contexts"] or ()),
             store=common["store"],
+            config_file=common["config_file"],
             yes=common["yes"],
             dry_run=common["dry_run"],
             quiet=common["quiet"],

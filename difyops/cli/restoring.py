@@ -51,7 +51,7 @@ def restore(
 
     options = RestoreOptions(
         name=name,
-        mapping=_translation(map_file, secret),
+        mapping=_translation(map_file, secret, dry_run=session.dry_run),
         api=api,
         site=site,
         triggers=triggers,
@@ -65,14 +65,12 @@ def restore(
     return views.restore_planned(done) if session.dry_run else views.restored(done)  # type: ignore[arg-type]
 
 
-def given_secrets(pairs: list[str] | None) -> dict[str, SecretText]:
-    """Return the values that ``--secret KEY=REF`` names, resolved.
+def given_secrets(pairs: list[str] | None, *, dry_run: bool = False) -> dict[str, SecretText]:
+    """Return the values that ``--secret KEY=REF`` names, resolved; a dry run runs no program for one.
 
     Raises:
         UsageError: a pair without a reference. CredentialError: one that cannot be resolved.
     """
-    from difyops.credentials import resolve
-
     given = {}
     for pair in pairs or ():
         key, _, reference = pair.partition("=")
@@ -80,8 +78,17 @@ def given_secrets(pairs: list[str] | None) -> dict[str, SecretText]:
             raise UsageError(
                 f"--secret {key!r} has no reference.", hint="Example: --secret env:API_TOKEN=file:token.txt"
             )
-        given[key] = resolve(reference)
+        given[key] = _value(reference, dry_run=dry_run)
     return given
+
+
+def _value(reference: str, *, dry_run: bool) -> SecretText:
+    from difyops.credentials import resolve
+    from difyops.secret_text import SecretText
+
+    if dry_run and reference.startswith("cmd:"):
+        return SecretText("(what the command would print)")
+    return resolve(reference)
 
 
 async def _restore(
@@ -102,15 +109,14 @@ async def _restore(
         return await bring_back(session.workspace(instance, store=store), kept, to, options)
 
 
-def _translation(path: Path | None, pairs: list[str] | None) -> Any:
+def _translation(path: Path | None, pairs: list[str] | None, *, dry_run: bool) -> Any:
     from difyops.cli.values import yaml_mapping
-    from difyops.credentials import resolve
     from difyops.snapshot.restore import Translation
 
     body = yaml_mapping(path, {"datasets", "credentials", "secrets"}) if path else {}
-    secrets = {key: resolve(str(reference)) for key, reference in (body.get("secrets") or {}).items()}
+    secrets = {key: _value(str(reference), dry_run=dry_run) for key, reference in (body.get("secrets") or {}).items()}
     return Translation(
         datasets=body.get("datasets") or {},
         credentials=body.get("credentials") or {},
-        secrets={**secrets, **given_secrets(pairs)},
+        secrets={**secrets, **given_secrets(pairs, dry_run=dry_run)},
     )

@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any
@@ -24,6 +25,7 @@ from difyops.outcome import Outcome
 
 GROUPS: dict[str, tuple[str, str]] = {
     "context": ("difyops.cli.context", "Instances and how to reach them."),
+    "trust": ("difyops.cli.trust", "Say that a project file, or a runbook, may do what it says."),
     "doctor": ("difyops.cli.doctor", "Can this machine do its job against this instance?"),
     "app": ("difyops.cli.app", "Look at apps, switch their API on and off."),
     "snapshot": ("difyops.cli.snapshot", "Keep workflows in git, see what changed, go back."),
@@ -123,6 +125,8 @@ def _end(outcome: Outcome, arguments: list[str]) -> int:
     from difyops.cli.session import current
     from difyops.render import show
 
+    if said := current().warnings:
+        outcome = replace(outcome, warnings=(*said, *outcome.warnings))
     try:
         show(outcome, current().look(arguments))
     except BrokenPipeError:

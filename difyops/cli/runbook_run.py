@@ -21,8 +21,7 @@ from difyops.runbook.engine import RunOptions
 from difyops.runbook.engine import run as go
 from difyops.runbook.history import run as past
 from difyops.runbook.history import runs
-from difyops.runbook.library import find, is_own
-from difyops.runbook.load import load
+from difyops.runbook.library import choose
 from difyops.runbook.model import Runbook
 from difyops.runbook.parameters import Mismatch, from_text
 from difyops.runbook.record import INTERRUPTED, RunRecord, StepRecord
@@ -86,8 +85,8 @@ def _chosen(session: Session, wanted: Wanted) -> _Chosen:
             raise NotFound(f"There is no run {wanted.undo!r}; no runbook was run here yet.", status=404)
         runbook, trusted = _taken_back(session, wanted.undo), True
     else:
-        path = find(session.config, str(wanted.runbook))
-        runbook, trusted = load(path), is_own(path)
+        found = choose(session.config, str(wanted.runbook), ask=session.ask, remembers=not session.dry_run)
+        runbook, trusted = found.runbook, found.may_act
     unknown = sorted(set(wanted.approve) - {"all", *(step.id for step in runbook.steps)})
     if unknown:
         raise UsageError(f"--approve {unknown[0]!r}: {runbook.name} has no such step.")

@@ -14,7 +14,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from difyops.config import Config
     from difyops.git_store import GitStore
     from difyops.ledger import Ledger
+    from difyops.trust import Ask
     from difyops.workspace import Workspace
 
 T = TypeVar("T")
@@ -42,6 +43,7 @@ class Session:
     output: str | None = None
     contexts: tuple[str, ...] = ()
     store: Path | None = None
+    config_file: Path | None = None
     yes: bool = False
     dry_run: bool = False
     deadline: float | None = None
@@ -62,8 +64,33 @@ class Session:
         if self._config is None:
             from difyops import config
 
-            self._config = config.load(store=self.store)
+            looking = config.Looking(
+                file=self.config_file,
+                ask=self.ask,
+                remembers=not self.dry_run,
+            )
+            self._config = config.load(store=self.store, looking=looking)
         return self._config
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return what a person should know about the configuration that was read; nothing where none was."""
+        return self._config.warnings if self._config else ()
+
+    @property
+    def ask(self) -> Ask | None:
+        """Return how a person is asked whether a found file is trusted; ``None`` where nobody is there."""
+        there = sys.stdin is not None and sys.stdin.isatty() and sys.stderr is not None and sys.stderr.isatty()
+        return self._trusts if there else None
+
+    def _trusts(self, file: str, would: list[str]) -> bool:
+        """Show what a found file would do, and ask. ``--yes`` does not count: it was said about something else."""
+        self.show_lines([f"{file} came with this folder. It would:", *(f"  - {line}" for line in would)])
+        return _asked("Do you trust that?", None).strip().lower() in ("y", "yes")
+
+    def show_lines(self, lines: Sequence[str]) -> None:
+        """Show lines on stderr before a question, each free of control characters."""
+        _show("".join(f"{one_line(line)}\n" for line in lines))
 
     @property
     def ledger(self) -> Ledger:

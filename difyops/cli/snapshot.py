@@ -28,6 +28,7 @@ def open_store(session: Session, *, create: bool = False) -> GitStore:
     """Return the store of this run."""
     from difyops.git_store import GitStore
 
+    session.config.require("store", f"use the store {session.config.store}")
     return GitStore.open(session.config.store, create=create)
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from difyops.errors import UsageError
+from difyops.errors import Refused, UsageError
 
 _EXAMPLE = """'{"text": "hello"}'"""
 
@@ -37,18 +37,23 @@ def json_object(text: str, option: str) -> dict[str, Any]:
 
 
 def yaml_mapping(path: Path, known: set[str]) -> dict[str, Any]:
-    """Return a YAML file that is a mapping of mappings with known keys.
+    """Return a YAML file that is a mapping of mappings with known keys. It may name programs, so only we may write it.
 
     Raises:
         UsageError: it cannot be read, or has another shape; names file, line and field.
+        Refused: it belongs to another user, or others can write it.
     """
     from difyops.dsl.load import load_yaml_with_lines
     from difyops.dsl.model import DslError
+    from difyops.file_owner import open_once
 
     try:
-        body, lines = load_yaml_with_lines(path.read_bytes())
+        opened = open_once(path)
+        if complaint := opened.complaint(strict=True):
+            raise Refused(f"{path} says where secrets come from, but {complaint[0]}; refused.", hint=complaint[1])
+        body, lines = load_yaml_with_lines(opened.content)
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
     except DslError as error:
         raise UsageError(f"{path}: {error.message}") from error
     if not isinstance(body, dict):

@@ -27,7 +27,7 @@ def listed(entries: Sequence[Entry]) -> Outcome:
             item.runbook.title if item.runbook else None,
             len(item.runbook.steps) if item.runbook else None,
             "yes" if item.runbook and item.runbook.acts else "no",
-            f"{item.origin}{' (instead of the shipped one)' if item.hides else ''}" if not all_shipped else None,
+            f"{item.origin}{', hides shipped' if item.hides else ''}" if not all_shipped else None,
             counted(len(item.problems), "problem") if item.problems else None,
         )
         for item in entries

@@ -18,6 +18,7 @@ from difyops import credentials
 from difyops.errors import CredentialError, StoreError, UsageError
 from difyops.rotation.hands import Hands
 from difyops.secret_text import SecretText
+from difyops.trust import require_of
 
 _WRITABLE = ("keyring", "file", "cmd")
 
@@ -58,8 +59,10 @@ def check_commands(references: Sequence[str]) -> None:
 def anchored(reference: str) -> str:
     """Return a reference that means the same from any folder and for any ``$HOME``: cron may finish what begins here.
 
+    Raises ``Refused`` for one of a found file that nobody trusted: from here on it is only a text in the journal.
     The path of ``file:`` and a command named by a relative path are made absolute; a command's other words are its own.
     """
+    require_of(reference, f"use {shown(reference)}")
     kind, _, rest = reference.partition(":")
     if kind == "file" and rest.strip():
         return f"file:{_absolute(rest)}"

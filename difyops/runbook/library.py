@@ -1,22 +1,31 @@
-"""Where runbooks are: a file, the project's folder, or those that come with difyops. The first of a name wins."""
+"""Where runbooks are: a file, the project's folder, or those that come with difyops. The first of a name is meant.
+
+A runbook that was named as a path is its caller's. One that is found by its name in a project's folder came with that
+folder: it runs programs, reads references and stands in for a shipped one of its name only when its owner trusted it,
+by its own hash. ``shipped:NAME`` always means the one that comes with difyops.
+"""
 
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from difyops.config import Config
 from difyops.errors import ConfigError, SelectorError
+from difyops.file_owner import Opened, open_once
 from difyops.runbook.fields import Problem
-from difyops.runbook.load import lint
+from difyops.runbook.load import RunbookError, checked, lint
 from difyops.runbook.model import Runbook
+from difyops.trust import Ask, Trust, TrustBook, is_reference
 
 _ENDINGS = (".yaml", ".yml")
+_SHIPPED = "shipped:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +52,12 @@ def folders(config: Config) -> list[tuple[str, Path]]:
 
     Raises:
         ConfigError: ``runbooks:`` is neither a folder nor a list of folders.
+        Refused: it stands in a found file that nobody trusted.
     """
     base = config.project_file.parent if config.project_file else Path.cwd()
     named = config.sections.get("runbooks")
+    if named is not None:
+        config.require("runbooks", f"read the runbooks in {named}")
     if isinstance(named, str):
         named = [named]
     if named is not None and (not isinstance(named, list) or any(not isinstance(item, str) for item in named)):
@@ -81,8 +93,10 @@ def find(config: Config, wanted: str) -> Path:
         if path.is_file():
             return path
         raise SelectorError(f"There is no file {wanted}.", hint="difyops runbook list")
+    only_shipped = wanted.startswith(_SHIPPED)
+    wanted = wanted.removeprefix(_SHIPPED)
     names: list[str] = []
-    for _, folder in folders(config):
+    for _, folder in [("shipped", shipped_folder())] if only_shipped else folders(config):
         for path in _files(folder):
             if path.stem == wanted:
                 return path
@@ -92,16 +106,103 @@ def find(config: Config, wanted: str) -> Path:
     raise SelectorError(f"There is no runbook {wanted!r}.", hint=hint)
 
 
-def is_own(path: Path) -> bool:
-    """Say whether only we (or root) can write a file and its folder: what may name programs to run."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """A runbook to run, read once. ``may_act``: it may run programs and read references."""
+
+    runbook: Runbook
+    may_act: bool
+
+
+def choose(config: Config, wanted: str, *, ask: Ask | None = None, remembers: bool = True) -> Chosen:
+    """Find, read and judge a runbook to run.
+
+    Raises:
+        SelectorError: there is none. RunbookError: it has problems.
+        Refused: it came with a folder and nobody trusted it, and it runs programs, reads references or hides a shipped
+            one.
+    """
+    path = find(config, wanted)
     try:
-        found = [path.stat(), path.resolve().parent.stat()]
-    except OSError:
-        return False
-    mine = all(item.st_uid in (os.geteuid(), 0) for item in found)
-    sticky = bool(found[1].st_mode & stat.S_ISVTX)
-    closed = not found[0].st_mode & 0o022 and (sticky or not found[1].st_mode & 0o022)
-    return mine and closed
+        opened = open_once(path)
+    except OSError as error:
+        raise RunbookError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    runbook = checked(opened.content, path)
+    if _is_shipped(path):
+        return Chosen(runbook=runbook, may_act=True)
+    own = opened.complaint(strict=True) is None and _is_closed(path)
+    if wanted.endswith(_ENDINGS) or os.sep in wanted:
+        return Chosen(runbook=runbook, may_act=own)
+    trust = trust_in(config, opened, runbook, hides=hides_shipped(path), ask=ask, remembers=remembers)
+    if trust.would:
+        trust.require(trust.would[0])
+    return Chosen(runbook=runbook, may_act=own and trust.is_given)
+
+
+def trust_in(
+    config: Config, opened: Opened, runbook: Runbook, *, hides: bool, ask: Ask | None = None, remembers: bool = True
+) -> Trust:
+    """Return the standing of a runbook in a project's folder: by the hash of the whole file."""
+    would = ([f"stand in for the shipped runbook {runbook.name}"] if hides else []) + deeds(runbook)
+    return Trust(
+        path=opened.path,
+        digest=hashlib.sha256(opened.content).hexdigest(),
+        would=tuple(would),
+        hint=f" (the shipped one: difyops runbook run {_SHIPPED}{runbook.name})" if hides else "",
+        book=TrustBook(state=config.state),
+        ask=ask,
+        remembers=remembers,
+    )
+
+
+def hides_shipped(path: Path) -> bool:
+    """Say whether a file has the name of a runbook that comes with difyops."""
+    return any(file.stem == path.stem for file in _files(shipped_folder()))
+
+
+def project_files(config: Config) -> list[Path]:
+    """Return the files of the project's own runbooks. Raises as ``folders``."""
+    return [path for origin, folder in folders(config) if origin == "project" for path in _files(folder)]
+
+
+def deeds(runbook: Runbook) -> list[str]:
+    """Say which programs a runbook would run and which references it would read."""
+    found = [_deed(runbook.ping, "ping")] if runbook.ping and is_reference(runbook.ping) else []
+    for name, entry in runbook.inputs.items():
+        found += [_deed(text, f"input {name}") for text in _texts(entry.default) if is_reference(text)]
+    for step in runbook.steps:
+        if step.tool.name == "command":
+            found.append(f"run {' '.join(map(str, _texts(step.parameters.get('argv'))))} (step {step.id})")
+        found += [_deed(text, f"step {step.id}") for text in _texts(step.parameters) if is_reference(text)]
+    return found
+
+
+def _deed(reference: str, place: str) -> str:
+    kind, _, rest = reference.partition(":")
+    return f"run {rest} ({place})" if kind == "cmd" else f"read {reference} ({place})"
+
+
+def _texts(value: object) -> Iterator[str]:
+    match value:
+        case Mapping():
+            for item in value.values():
+                yield from _texts(item)
+        case list() | tuple():
+            for item in value:
+                yield from _texts(item)
+        case str():
+            yield value
+
+
+def _is_shipped(path: Path) -> bool:
+    return path.resolve().parent == shipped_folder().resolve()
+
+
+def _is_closed(path: Path) -> bool:
+    """Say whether nobody else can put another file in a file's place."""
+    folder = path.resolve().parent.stat()
+    sticky = bool(folder.st_mode & stat.S_ISVTX)
+    return folder.st_uid in (os.geteuid(), 0) and (sticky or not folder.st_mode & 0o022)
 
 
 def _files(folder: Path) -> Iterable[Path]:

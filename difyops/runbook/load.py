@@ -43,7 +43,15 @@ def load(path: Path) -> Runbook:
     Raises:
         RunbookError: it cannot be read, or has problems (``lint`` lists them all).
     """
-    runbook, problems = lint(path)
+    return _sound(*lint(path), path)
+
+
+def checked(content: bytes, path: Path) -> Runbook:
+    """Check a runbook that was read already. Raises as ``load``."""
+    return _sound(*parse(content, path), path)
+
+
+def _sound(runbook: Runbook | None, problems: list[Problem], path: Path) -> Runbook:
     if runbook is None or problems:
         first = problems[0].text_with_place
         more = f" ({len(problems) - 1} more)" if len(problems) > 1 else ""

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 
 from difyops.runbook.scene import Scene
-from difyops.secret_text import scrub
+from difyops.secret_text import remember, scrub
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER")
 _MOST = 64 * 1024
@@ -29,8 +29,16 @@ async def run_program(scene: Scene, argv: list[str], env: list[str], patience: f
     if not argv:
         return "no program is named"
     if not scene.trusts_commands:
-        return "the runbook can be written by other users of this machine, so it may not run programs (chmod go-w)"
+        return (
+            "the runbook can be written by other users of this machine (chmod go-w) or came with this folder "
+            "(difyops trust FILE), so it may not run programs"
+        )
+    if scene.dry_run:
+        return "a dry run runs no programs"
     environment = {name: os.environ[name] for name in (*_PASSED_ON, *env) if name in os.environ}
+    for name in env:  # before anything it says is read: it may repeat what it was handed
+        if name not in _PASSED_ON and name in environment:
+            remember(environment[name])
     began = time.monotonic()
     try:
         process = await asyncio.create_subprocess_exec(

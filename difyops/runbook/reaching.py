@@ -13,8 +13,10 @@ async def setup_page(scene: Scene, context: Context, patience: float) -> Any:
     """Return the answer to ``GET /console/api/setup``, asked once.
 
     Raises:
-        Unreachable, TimedOut: nobody answers. ServerFault: 5xx. DifyopsError: another refusal.
+        Unreachable, TimedOut: nobody answers. ServerFault: 5xx. Refused: nobody trusted the file that names the context.
+        DifyopsError: another refusal.
     """
+    context.require_trust()
     options = TransportOptions(connect=min(patience, 10.0), read=patience, tries=1, ca_file=context.ca_file)
     transport = Transport(context.url, options, clock=scene.clock)
     try:

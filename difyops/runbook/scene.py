@@ -142,10 +142,15 @@ class Scene:
         """Return what a reference points at.
 
         Raises:
-            CredentialError: it cannot be resolved, or would run a program for a runbook that others can write.
+            CredentialError: it cannot be resolved, the runbook is not trusted to read it, or a dry run would run a
+                program.
         """
-        if reference.startswith("cmd:") and not self.trusts_commands:
-            raise CredentialError("The runbook can be written by other users, so its cmd: references are not run.")
+        if not self.trusts_commands:
+            raise CredentialError(
+                "The runbook can be written by other users, or came with this folder: its references are not read."
+            )
+        if self.dry_run and reference.startswith("cmd:"):
+            raise CredentialError("A dry run runs no programs, and this is behind a cmd: reference.")
         return await resolve_async(reference)
 
     def remember(self, kind: str, subject: str, data: Mapping[str, object]) -> None:

@@ -184,6 +184,8 @@ def test_several_contexts_are_asked_at_once_and_a_dead_one_does_not_stop_the_oth
             for name, (url, where) in places.items()
         }
         (own_place / "difyops.yaml").write_text(json.dumps({"contexts": contexts}))
+        assert cli("broadcast", "hello", "--to", "chat-basic", "-c", "one").code == 8
+        assert cli("trust", "--yes").code == 0
         both = cli("broadcast", "hello", "--to", "chat-basic", "-c", "one", "-c", "two", "-o", "json")
         assert both.code == 0, both.err
         assert [item["context"] for item in both.json["data"]["answers"]] == ["one", "two"]

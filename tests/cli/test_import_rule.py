@@ -26,6 +26,7 @@ TRUNK = {
     "config_file",
     "credentials",
     "statistics",
+    "trust",
     "history",
     "changes",
     "publishing",

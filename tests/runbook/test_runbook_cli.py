@@ -143,7 +143,10 @@ def test_shipped_runbooks_are_listed_shown_and_hidden_by_ones_of_the_same_name(c
     (tmp_path / "difyops.yaml").write_text("runbooks: books\n")
     (tmp_path / "books").mkdir()
     (tmp_path / "books" / "stuck-runs.yaml").write_text(HEAD.replace("trial\n", "stuck-runs\n", 1) + GOOD)
+    assert cli("runbook", "list").code == 8  # the file was found, and says which folder to read
+    assert cli("trust", "--yes").code == 0
     rows = {row["name"]: row for row in cli("runbook", "list", "-o", "json").json["data"]}
+    assert "project, hides shipped" in cli("runbook", "list").out
     assert rows["stuck-runs"]["origin"] == "project"
     assert len(rows) == 16
 

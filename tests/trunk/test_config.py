@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from difyops import config
-from difyops.config import Config, Context, clean_url, load, save_context
+from difyops.config import Config, Context, Looking, clean_url, load, save_context
 from difyops.errors import ConfigError
 
 ONE = """
@@ -100,15 +100,38 @@ def test_the_nearest_file_wins(project: Path) -> None:
 
 
 class TestPrecedence:
-    """Flag over environment over project over user over default."""
+    """Flag over environment over project over user over default; but a found file hides nothing of the user's."""
 
-    def test_the_project_wins_over_the_user_and_both_are_known(self, project: Path) -> None:
+    def test_the_users_context_wins_over_one_that_is_found_and_it_is_said(self, project: Path) -> None:
         user_file(project, "contexts: {prod: {url: 'http://user.example'}, mine: {url: 'http://mine.example'}}")
-        written(project, ONE)
+        path = written(project, ONE)
         settings = loaded(project)
         assert set(settings.contexts) == {"prod", "test", "mine"}
-        assert settings.context("prod").url == "https://prod.example.com"
+        assert settings.context("prod").url == "http://user.example"
         assert "user file" in settings.context("mine").source
+        assert len(settings.warnings) == 1
+        assert str(path) in settings.warnings[0]
+        assert "'prod'" in settings.warnings[0]
+
+    def test_a_named_file_wins_over_the_users(self, project: Path) -> None:
+        user_file(project, "contexts: {prod: {url: 'http://user.example'}}")
+        path = written(project, ONE)
+        for settings in (
+            loaded(project, DIFYOPS_CONFIG=str(path)),
+            load(environment={"XDG_CONFIG_HOME": str(project / "nobody")}, looking=Looking(file=path)),
+        ):
+            assert settings.context("prod").url == "https://prod.example.com"
+            assert settings.warnings == ()
+            assert settings.store == project / "snapshots"
+
+    def test_two_that_say_the_same_are_no_news(self, project: Path) -> None:
+        user_file(project, "contexts: {prod: {url: 'http://user.example'}}")
+        written(project, "contexts: {prod: {url: 'http://user.example'}}")
+        assert loaded(project).warnings == ()
+
+    def test_a_named_file_that_is_not_there_is_told(self, project: Path) -> None:
+        with pytest.raises(ConfigError, match=r"DIFYOPS_CONFIG: there is no file /nowhere\.yaml"):
+            loaded(project, DIFYOPS_CONFIG="/nowhere.yaml")
 
     def test_the_environment_wins_over_the_files(self, project: Path) -> None:
         written(project, ONE)
@@ -258,9 +281,18 @@ class TestCommandsInFiles:
         path.chmod(0o644)
         assert loaded(project).context().password == "cmd:pass show dify"
 
-    def test_without_commands_the_mode_does_not_matter(self, project: Path) -> None:
-        written(project, ONE).chmod(0o666)
-        assert loaded(project).contexts
+    @pytest.mark.parametrize(("mode", "uid", "fine"), [(0o664, 0, False), (0o664, 1, True), (0o666, 1, False)])
+    def test_without_commands_a_group_of_ones_own_may_write_but_not_for_root(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch, mode: int, uid: int, fine: bool
+    ) -> None:
+        path = written(project, ONE)
+        path.chmod(mode)
+        monkeypatch.setattr(os, "geteuid", lambda: 4242 * uid)  # a file of root's is never a stranger's
+        if fine:
+            assert loaded(project).contexts
+            return
+        with pytest.raises(ConfigError, match="others can write it"):
+            loaded(project)
 
 
 class TestPathsInFiles:
@@ -406,7 +438,8 @@ def test_a_working_directory_that_is_gone_is_one_sentence(project: Path, monkeyp
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 def test_a_file_of_another_user_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.chown(written(project, ONE), 12345, 12345)
-    assert loaded(project).contexts  # root reads anybody's
+    with pytest.raises(ConfigError, match="belongs to another user"):  # root, too, does not take a stranger's word
+        loaded(project)
     monkeypatch.setattr(os, "geteuid", lambda: 4242)
     with pytest.raises(ConfigError, match="belongs to another user"):
         loaded(project)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from difyops.runbook.parameters import Duration
 from difyops.runbook.programs import Ran, run_program
-from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
+from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Skipped, Value, Warn
 from difyops.runbook.scene import Scene
 
 
@@ -24,6 +24,8 @@ async def check(
     PATH, HOME, LANG and the names in ``env``, so that credentials do not reach it by accident. A program that is not
     there, or does not end in time, is inconclusive. A runbook that others can write may not run programs.
     """
+    if scene.dry_run:
+        return Skipped(text=f"dry run: {argv[0] if argv else 'no program'} is not run")
     ran = await run_program(scene, argv, env or [], patience)
     if not isinstance(ran, Ran):
         return Inconclusive(text=ran)
