@@ -71,7 +71,20 @@ def create(
             with progress("reading apps", quiet=session.quiet) as moved:
                 return await take(instance, store, options, progress=moved)
 
-    return views.taken(session.run(work()), dry_run=session.dry_run)
+    taken = session.run(work())
+    if store is not None and not session.dry_run:
+        _anchor_ledger(session, store)
+    return views.taken(taken, dry_run=session.dry_run)
+
+
+def _anchor_ledger(session: Session, store: GitStore) -> None:
+    """Keep in the store how long the ledger is, where there is one: the store is pushed to other places."""
+    from difyops.ledger.anchor import name_of
+
+    path = session.config.state / "ledger.sqlite3"
+    if path.exists():
+        kept = session.ledger
+        store.keep_anchor(_context(session), name_of(path), kept.anchor.as_bytes().strip())
 
 
 @command(noun, "list")

@@ -13,6 +13,7 @@ from difyops.git_store.plumbing import Git
 HEADS = "refs/heads/"
 TAGS = "refs/tags/"
 CHECKED = "refs/difyops/checked/"
+LEDGER = "refs/difyops/ledger/"
 
 # A transaction holds its locks for milliseconds. A lock file that stays longer has no owner: its git was killed.
 _DEAD_AFTER = 5.0

@@ -101,10 +101,9 @@ def _call(git: Git, target: _Target, branch: str, *options: str) -> Answer:
     if receiver is not None:
         options = (*options, f"--receive-pack={receiver[0]}")
     specs = [f"{refs.HEADS}{branch}:{refs.HEADS}{branch}", f"{refs.TAGS}{branch}/*:{refs.TAGS}{branch}/*"]
-    checked = refs.CHECKED + branch
-    if checked in refs.read(git, checked):
+    for record in refs.read(git, refs.CHECKED + branch, refs.LEDGER + branch):
         # A record, not history: a blob has no "fast-forward", and the last writer wins here as it does at home.
-        specs.append(f"+{checked}:{checked}")
+        specs.append(f"+{record}:{record}")
     return git.run(
         "push",
         "--porcelain",

@@ -166,6 +166,28 @@ class GitStore:
         blob = refs.read(self._git, ref).get(ref)
         return tree.blobs(self._git, [blob])[blob] if blob else None
 
+    def anchors(self, branch: str) -> dict[str, bytes]:
+        """Return how long each ledger that took snapshots of this context was, by the ledger's name."""
+        ref = refs.LEDGER + names.branch(branch)
+        blob = refs.read(self._git, ref).get(ref)
+        lines = tree.blobs(self._git, [blob])[blob].splitlines() if blob else []
+        return {name.decode(errors="replace"): content for name, _, content in (line.partition(b" ") for line in lines)}
+
+    def keep_anchor(self, branch: str, name: str, content: bytes) -> None:
+        """Keep how long the ledger ``name`` is, on one line; those of other machines stay.
+
+        Raises:
+            StoreError: as in ``commit``.
+        """
+        ref = refs.LEDGER + names.branch(branch)
+        with self._writing():
+            kept = self.anchors(branch)
+            if kept.get(name) == content:
+                return
+            lines = [each.encode() + b" " + line for each, line in sorted({**kept, name: content}.items())]
+            blob = incoming.write_blob(self._git, b"\n".join([*lines, b""]))
+            refs.move(self._git, [refs.Move(ref=ref, new=blob, from_anywhere=True)], reason="difyops: ledger")
+
     def check(self) -> list[str]:
         """Read every object and every link between them; return one line per problem, none for a sound store."""
         answer = self._git.run(

@@ -7,6 +7,7 @@ somebody who can write the file and knows this module can forge the whole chain.
 that matters.) Every string passes ``secret_text.scrub`` on its way in. What an event means is not known here.
 
     records   events, audit entries, and what they look like as text
+    anchor    how long it was, kept beside it and in the store
     database  the file: making it, opening it, its tables, its errors
     book      ``Ledger``
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import threading
@@ -13,10 +14,15 @@ from types import TracebackType
 from typing import Any
 
 from difyops.errors import StoreError
+from difyops.ledger import anchor
+from difyops.ledger.anchor import Anchor
 from difyops.ledger.database import connect, faults, immediate, one_view
 from difyops.ledger.records import GENESIS, AuditEntry, Event, as_json, link, moment, plain, stamp
 
 _REPAIR = "Somebody edited the file by hand: move it away with its -wal and -shm; the next run starts a new one."
+
+
+_EVENTS_APART = 256  # events between two anchors: one costs two flushes of the disk
 
 
 class Ledger:
@@ -30,6 +36,7 @@ class Ledger:
         self.path = path
         self._connection = connection
         self._turn = threading.Lock()
+        self._anchored = 0  # the number of events at which the anchor was last moved
 
     @classmethod
     def open(cls, path: Path) -> Ledger:
@@ -49,7 +56,11 @@ class Ledger:
         rows = [(stamp(e.when), plain(e.kind), plain(e.subject), plain(e.context), as_json(e.data)) for e in events]
         statement = 'INSERT INTO event ("when", kind, subject, context, data) VALUES (?, ?, ?, ?, ?)'
         with self._transaction() as connection:
-            return [connection.execute(statement, row).lastrowid or 0 for row in rows]
+            numbers = [connection.execute(statement, row).lastrowid or 0 for row in rows]
+        if numbers and numbers[-1] >= self._anchored + (_EVENTS_APART if self._anchored else 0):
+            self._anchored = numbers[-1]
+            self._move_anchor()
+        return numbers
 
     def events(
         self,
@@ -89,6 +100,7 @@ class Ledger:
             own = link(number, row, before)
             connection.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [number, *row, before, own])
             connection.execute("UPDATE chain SET length = ?, hash = ?", [number, own])
+        self._move_anchor()
         return int(number)
 
     def audit_trail(
@@ -135,12 +147,51 @@ class Ledger:
             problems.append(f"The audit trail ends with line {last}; {written} lines were written.")
         return problems
 
+    @property
+    def anchor(self) -> Anchor:
+        """Return how long the ledger is now."""
+        with self._turn, faults(self.path), one_view(self._connection):
+            length, own = self._connection.execute("SELECT length, hash FROM chain").fetchone() or (0, "")
+            events = self._connection.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()[0]
+        return Anchor(length=length, hash=own if length else "", events=events)
+
+    def missing(self, kept: Anchor, where: str) -> list[str]:
+        """Return one sentence when the ledger does not hold what was anchored ``where``, none when it does."""
+        now = self.anchor
+        with self._turn, faults(self.path):
+            line = self._connection.execute("SELECT hash FROM audit WHERE id = ?", [kept.length]).fetchone()
+            there = self._connection.execute("SELECT count(*) FROM event WHERE id <= ?", [kept.events]).fetchone()[0]
+        if kept.length and (line is None or line[0] != kept.hash):
+            return [
+                f"The audit trail has {now.length} lines; {where}, line {kept.length} was kept, and it is not there: "
+                "the ledger was shortened or replaced."
+            ]
+        if there < kept.events:
+            return [f"Of the first {kept.events} events, kept {where}, the ledger holds {there}: it was shortened."]
+        return []
+
+    def _holds(self, kept: Anchor) -> bool:
+        with self._turn, faults(self.path):
+            line = self._connection.execute("SELECT hash FROM audit WHERE id = ?", [kept.length]).fetchone()
+            first = self._connection.execute("SELECT coalesce(min(id), 1) FROM event").fetchone()[0]
+        return (not kept.length or (line is not None and line[0] == kept.hash)) and first == 1
+
+    def _move_anchor(self) -> None:
+        """Anchor how long the ledger is, unless it is not the one that was anchored before."""
+        with contextlib.suppress(StoreError):
+            before = anchor.read(self.path)
+            now = self.anchor
+            if before is None or (now != before and now.events >= before.events and self._holds(before)):
+                anchor.write(self.path, now)
+
     def check(self) -> list[str]:
         """Check the whole file (SQLite's own check) and the audit trail; return one sentence per problem."""
         try:
             with self._turn, faults(self.path):
                 said = [str(row[0]) for row in self._connection.execute("PRAGMA integrity_check(20)")]
-            return [f"{self.path}: {line}" for line in said if line != "ok"] + self.verify_chain()
+            kept = anchor.read(self.path)
+            lost = self.missing(kept, f"in {anchor.path_of(self.path)}") if kept else []
+            return [f"{self.path}: {line}" for line in said if line != "ok"] + self.verify_chain() + lost
         except StoreError as error:
             return [error.message]
 

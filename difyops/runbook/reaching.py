@@ -13,7 +13,7 @@ async def setup_page(scene: Scene, context: Context, patience: float) -> Any:
     """Return the answer to ``GET /console/api/setup``, asked once.
 
     Raises:
-        Unreachable, TimedOut: nobody answers. ServerFault: 5xx. Refused: nobody trusted the file that names the context.
+        Unreachable, TimedOut: nobody answers. ServerFault: 5xx. Refused: the context is of a file nobody trusted.
         DifyopsError: another refusal.
     """
     context.require_trust()

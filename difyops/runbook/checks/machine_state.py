@@ -6,6 +6,7 @@ import errno
 import os
 from pathlib import Path
 
+from difyops.atomic_file import make_private_folder
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result
 from difyops.runbook.scene import Scene
 from difyops.runbook.threads import apart
@@ -23,7 +24,7 @@ async def check(scene: Scene, *, path: str | None = None) -> Result:
 def _looked(folder: Path, *, make: bool) -> Result:
     try:
         if make:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_folder(folder)
         usable = os.access(folder, os.W_OK | os.X_OK)
     except OSError as error:
         text = f"{folder}: {error.strerror}"
