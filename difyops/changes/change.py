@@ -76,8 +76,12 @@ class Change:
 
     def set_aside(self, name: str, title: str) -> None:
         """Move a held document to where it outlives the change, and note its name and place."""
-        place = self.journal.kept_place(self.id, name)
-        if self.journal.files(self.id).move(name, place):
+        place, files = self.journal.kept_place(self.id, name), self.journal.files(self.id)
+        held = files.read(name)
+        if held is not None:
+            app_id = self.record.facts.get("app_id") or self.memo("app_id")
+            files.keep(name, {**held, "title": title, "app_id": app_id})
+        if files.move(name, place):
             entry = {"name": place.stem, "title": title, "place": str(place)}
             self.note(set_aside=[*(self.memo("set_aside") or []), entry])
 

@@ -73,6 +73,38 @@ def undo(session: Session, which: Which = None) -> Outcome:
     return _end(session, which, "undo")
 
 
+@command(noun, "draft")
+def draft(
+    session: Session,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="A kept draft, or the beginning of its name.")
+    ] = None,
+    put_back: Annotated[bool, typer.Option("--put-back", help="Write it into the app's draft again.")] = False,
+) -> Outcome:
+    """List the drafts that were kept because a newer one was saved meanwhile; show one, or put it back."""
+    from difyops.errors import UsageError
+    from difyops.publishing.kept_drafts import kept_draft, kept_drafts, put_kept_back
+    from difyops.render import changes as views
+
+    state = session.config.state
+    if name is None:
+        if put_back:
+            raise UsageError("--put-back needs the name of a kept draft.", hint="difyops changes draft")
+        return views.kept(kept_drafts(state))
+    chosen = kept_draft(state, name)
+    if not put_back:
+        return views.kept_in_full(chosen)
+
+    async def work() -> None:
+        async with session.instance() as instance:
+            session.confirm("Put it back?", changes=f"Putting {chosen.name} back into the draft")
+            await put_kept_back(session.workspace(instance), chosen)
+
+    if not session.dry_run:
+        session.run(work())
+    return views.kept([chosen], done=not session.dry_run)
+
+
 @command(noun, "log")
 def log(
     session: Session,

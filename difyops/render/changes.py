@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 from difyops.changes.listing import Told
 from difyops.clock import iso
+from difyops.dsl.load import dump_yaml
+from difyops.dsl.secrets import redact
 from difyops.errors import DifyopsError, PartialFailure, Refused
 from difyops.ledger import AuditEntry
 from difyops.outcome import Block, Facts, Lines, Outcome, Table
+from difyops.publishing.kept_drafts import KeptDraft
 
 
 def told(found: Sequence[Told], *, title: str = "") -> Outcome:
@@ -72,6 +75,31 @@ def log(entries: Sequence[AuditEntry]) -> Outcome:
         blocks=[Table(columns=columns, rows=rows, empty="Nothing was changed.")],
         names=[str(entry.id) for entry in entries],
         summary=f"{len(entries)} lines",
+    )
+
+
+def kept(found: Sequence[KeptDraft], *, done: bool = False) -> Outcome:
+    """Show drafts that are kept, without what they hold."""
+    rows = [(item.name, item.title, item.kept_at, item.app_id, item.place) for item in found]
+    columns = ("name", "what", "kept", "app", "place")
+    data = [{key: getattr(item, key) for key in ("name", "title", "app_id", "kept_at", "place")} for item in found]
+    return Outcome(
+        kind="changes.draft",
+        data=data,
+        blocks=[Table(columns=columns, rows=rows, empty="No draft is kept.")],
+        names=[item.name for item in found],
+        summary="put back; the file is gone" if done else None,
+    )
+
+
+def kept_in_full(item: KeptDraft) -> Outcome:
+    """Show one kept draft as YAML, its secrets replaced by markers; the file holds them."""
+    document = redact(item.document).document
+    return Outcome(
+        kind="changes.draft.document",
+        data={"name": item.name, "app_id": item.app_id, "place": item.place, "document": document},
+        raw=dump_yaml(document).encode(),
+        names=[item.name],
     )
 
 

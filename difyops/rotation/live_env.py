@@ -73,6 +73,9 @@ class RotationKeeper:
 
     def set_aside(self, name: str, title: str) -> None:
         """Move a held document to where it outlives the rotation."""
+        held = self.kept(name)
+        if held is not None:
+            self.keep(name, {**held, "title": title, "app_id": self.hands.target("app_id")})
         place = self.hands.vault.set_aside(name)
         if place is not None:
             entry = {"name": place.stem, "title": title, "place": str(place)}
@@ -187,7 +190,8 @@ def put_kept_right(hands: Hands, value: SecretText, rejected: SecretText) -> Non
         if place.exists():
             content = Content.read(json.loads(atomic_file.read_private(place)))
             if content.value(hands.target("name")) == rejected:
-                right = content.with_value(hands.target("name"), value).as_kept()
+                body = json.loads(atomic_file.read_private(place))
+                right = {**body, **content.with_value(hands.target("name"), value).as_kept()}
                 atomic_file.write(place, json.dumps(right).encode(), mode=atomic_file.PRIVATE)
 
 

@@ -1,0 +1,107 @@
+"""Drafts that could not be put back because somebody had saved a newer one: listing them, and putting one back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from difyops import atomic_file
+from difyops.changes import Change
+from difyops.clock import iso
+from difyops.errors import SelectorError, StoreError, UnpublishedEdits
+from difyops.publishing.content import Content, draft_content, version_content
+from difyops.workspace import Workspace
+
+KIND = "draft.put_back"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptDraft:
+    """A draft that is kept in a private file: its name, whose app, since when. ``document`` may hold secrets."""
+
+    name: str
+    title: str
+    app_id: str
+    kept_at: str
+    place: str
+    document: dict[str, Any] = field(repr=False)
+
+
+def kept_drafts(state: Path) -> list[KeptDraft]:
+    """Return the drafts that are kept, oldest first.
+
+    Raises:
+        StoreError: a file cannot be read.
+    """
+    found = [_read(path) for path in sorted((state / "kept").glob("*.json"))]
+    return sorted(found, key=lambda item: (item.kept_at, item.name))
+
+
+def kept_draft(state: Path, name: str) -> KeptDraft:
+    """Return one kept draft by name, or by the beginning of its name where only one begins so.
+
+    Raises:
+        SelectorError: there is none, or several begin so.
+    """
+    every = kept_drafts(state)
+    found = [item for item in every if item.name == name] or [item for item in every if item.name.startswith(name)]
+    if len(found) != 1:
+        known = ", ".join(item.name for item in every) or "none"
+        raise SelectorError(f"No one kept draft is called {name!r} (there are: {known}).", hint="difyops changes draft")
+    return found[0]
+
+
+async def put_kept_back(workspace: Workspace, kept: KeptDraft) -> None:
+    """Write a kept draft into its app's draft, and let go of the file.
+
+    Raises:
+        UnpublishedEdits: the draft holds edits that are not live; they are not overwritten. Conflict: somebody saved a
+        moment ago. NotFound: the app is gone.
+    """
+    instance, journal, subject = workspace.instance, workspace.journal, f"app/{kept.app_id}"
+    console = instance.console
+    app = await console.app(kept.app_id)
+    with journal.lock(subject, holding=f"a change of {app.name!r}"):
+        journal.refuse_open(subject)
+        live, draft = await console.published(app.id), await draft_content(console, app.id)
+        is_live = draft is None or (live is not None and draft.is_same(await version_content(console, app.id, live)))
+        if not is_live:
+            raise UnpublishedEdits(
+                f"The draft of {app.name!r} holds edits that are not live; they are not overwritten.",
+                hint="Publish or discard them in the web page first.",
+            )
+        change = Change.begin(
+            journal, KIND, subject=subject, label=app.name, url=instance.context.url, facts={"app_id": app.id}
+        )
+        expected = draft.hash if draft else None
+        try:
+            await change.effect(
+                "write draft",
+                lambda: console.sync_draft(app.id, kept.document, expected_hash=expected),
+                audited=False,
+            )
+        except BaseException:
+            now = await draft_content(console, app.id)
+            change.close("done" if now is not None and now.is_same(Content(document=kept.document)) else "failed")
+            raise
+        change.close("done", kept=kept.name)
+    atomic_file.remove(Path(kept.place))
+
+
+def _read(path: Path) -> KeptDraft:
+    try:
+        body = json.loads(atomic_file.read_private(path))
+        document = dict(body["document"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"The kept draft {path} is damaged.", hint="Look at it.") from error
+    return KeptDraft(
+        name=path.stem,
+        title=str(body.get("title") or ""),
+        app_id=str(body.get("app_id") or ""),
+        kept_at=iso(datetime.fromtimestamp(path.stat().st_mtime, UTC)),
+        place=str(path),
+        document=document,
+    )

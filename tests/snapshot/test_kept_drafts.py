@@ -1,0 +1,28 @@
+"""A draft kept because a newer one was saved: listed, shown without secrets, put back where nobody else's is."""
+
+from __future__ import annotations
+
+from tests.conftest import Cli
+from tests.snapshot.colleague import Colleague, node
+from tests.snapshot.test_faults import roll_back_with, spoiled
+from tests.snapshot.test_races import once, title, unpublished
+
+
+def test_a_kept_draft_is_found_and_put_back(cli: Cli, v1: str, colleague: Colleague) -> None:
+    app = spoiled(colleague)
+    unpublished(colleague, app)
+    done = roll_back_with("after write draft", once(lambda: colleague.edit(app, title("newer"))))
+    assert "difyops changes draft" in done.warnings[0]
+    (kept,) = cli("changes", "draft", "-o", "json").json["data"]
+    assert kept["app_id"] == app
+    shown = cli("changes", "draft", kept["name"])
+    assert "half done" in shown.out
+    assert "draft-canary" not in shown.out + shown.err
+    refused = cli("changes", "draft", kept["name"], "--put-back", "--yes")
+    assert refused.code == 8, refused.err  # the newer draft is somebody's
+    colleague.publish(app)
+    back = cli("changes", "draft", kept["name"], "--put-back", "--yes")
+    assert back.code == 0, back.err
+    assert node(colleague.draft(app), "start")["title"] == "half done"
+    assert colleague.clear(app)["API_TOKEN"] == "draft-canary"
+    assert cli("changes", "draft", "-o", "json").json["data"] == []
