@@ -19,7 +19,7 @@ from difyops.history.gaps import Gap
 from difyops.history.pace import Pace, together
 
 MOST_ROWS = 1000
-_WANTED = 960  # a little below: the next window is a guess
+_WANTED = 940  # a little below: the next window is a guess
 _SWEEPS = 3
 _SMALLEST = 1.0  # seconds: bounds are whole ones
 
@@ -54,7 +54,7 @@ class LogReader:
             total = first.total or 0
             span = high - low
             if total > MOST_ROWS and span > _SMALLEST:
-                width = min(span / 2, span * _WANTED / total)
+                width = span * _WANTED / total * 0.97
                 continue
             window = await self._rest(first, low, high)
             if not window.whole and span > _SMALLEST:

@@ -57,7 +57,7 @@ def full(count: int, **options) -> tuple[Emulator, float]:
         for share, start, hours in ((0.8, 8, 10), (0.2, 18, 14)):
             since = now - (7 - day) * DAY + start * 3600 - 8 * 3600
             until = min(since + hours * 3600, now - 300)
-            plan = Past(count=int(count / 7 * share), since=since, until=until, seed=day * 2 + start)
+            plan = Past(count=int(count / 7 * share), since=since, until=until, seed=day * 100 + start)
             load_past(emulator.instance, app, plan)
     return emulator, now
 
