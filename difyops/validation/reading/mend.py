@@ -78,7 +78,9 @@ def _whole(mended: Mended) -> Mended:
         mended.code = "not_json"
         return mended
     mended.ways = [[change] for change in token_edits(tokens)]
-    if not mended.ways:
+    if not mended.ways and mended.unfinished:
+        mended.code = "truncated"  # several containers are open: which of them a member belongs to is not told
+    elif not mended.ways:
         _search(mended, tokens)
     return mended
 
