@@ -51,6 +51,8 @@ def test_the_secrets_of_a_login_stay_where_they_belong(place: Path, how: str) ->
         (place / "difyops.yaml").chmod(0o600)
         emulator.control.mood("flaky")
         for words in (
+            ["context", "check", "-vv"],  # refused: the file was found
+            ["trust", "--yes"],
             ["context", "check", "-vv"],
             ["context", "show", "-o", "json"],
             ["app", "list", "-vv", "--log-format", "json"],

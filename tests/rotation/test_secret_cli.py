@@ -279,6 +279,10 @@ def test_a_policy_in_the_configuration_says_where_a_key_goes_and_what_is_probed(
         "  rules:\n    - {match: 'app-key/wf-echo', grace: 300ms}\n"
         f"deliver:\n  'app-key/*': 'file:{place}'\n"
     )
+    assert cli("secret", "list").code == 0  # nothing is handed out
+    refused = cli("secret", "rotate", "app-key", "wf-echo", "--yes")
+    assert (refused.code, place.exists()) == (8, False), "the file was found, and says where a key goes"
+    assert cli("trust", "--yes").code == 0
     ran = cli("secret", "rotate", "app-key", "wf-echo", "--yes", "-o", "json")
     assert ran.code == 0, ran.out + ran.err
     assert place.read_text().strip() == value_in_use(emulator, "app-key")
