@@ -6,6 +6,8 @@ whatever the server sends; callers that ask for clear ones say so in the method'
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,15 +15,18 @@ from typing import Any
 
 import httpx
 
-from difyops.api import faults, pages
+from difyops.api import answers, faults, pages
 from difyops.api.capabilities import Capabilities
 from difyops.api.model import App, Import, Trigger, Workflow
+from difyops.api.paths import part
+from difyops.api.shapes import Shape, anything, fit, rows, some_object
 from difyops.api.sse import Event, events
 from difyops.api.transport import Transport, json_of
-from difyops.errors import NotFound, NotSupported, RequestRejected, ServerFault
+from difyops.errors import NotFound, NotSupported, RequestRejected, UnreadableAnswer
 
 BASE = "/console/api"
 HIDDEN = "[__HIDDEN__]"
+HASH_RULE = "content_hash"
 
 
 @dataclass(slots=True)
@@ -32,35 +37,52 @@ class Console:
     auth: httpx.Auth
     capabilities: Capabilities
 
-    async def get(self, path: str, *, doing: str, **params: Any) -> Any:
-        """GET a console path and return its JSON body."""
-        response = await self.transport.request("GET", BASE + path, doing=doing, auth=self.auth, params=params)
-        return json_of(response, doing=doing)
+    async def get(self, path: str, *, doing: str, shape: Shape = anything, **params: Any) -> Any:
+        """GET a console path and return its JSON body, which has ``shape``; what has not is read once more.
 
-    async def mapping(self, path: str, *, doing: str, **params: Any) -> dict[str, Any]:
+        Raises:
+            UnreadableAnswer: twice the answer was not JSON or had another shape.
+        """
+        try:
+            return await self._got(path, doing, shape, params)
+        except UnreadableAnswer:
+            return await self._got(path, doing, shape, params)
+
+    async def mapping(self, path: str, *, doing: str, shape: Shape = some_object, **params: Any) -> dict[str, Any]:
         """GET a console path whose answer is a JSON object.
 
         Raises:
-            ServerFault: it is something else.
+            UnreadableAnswer: it is something else, twice.
         """
-        body = await self.get(path, doing=doing, **params)
-        if not isinstance(body, dict):
-            raise ServerFault(f"{doing}: an object was expected and something else came.")
+        body: dict[str, Any] = await self.get(path, doing=doing, shape=shape, **params)
         return body
 
-    async def send(self, method: str, path: str, body: Any, *, doing: str) -> Any:
-        """Send a change and return its JSON body (``None`` for 204). Never repeated."""
+    async def send(self, method: str, path: str, body: Any, *, doing: str, shape: Shape = anything) -> Any:
+        """Send a change and return its JSON body (``None`` for 204). Never repeated.
+
+        Raises:
+            UnreadableAnswer: the answer has not ``shape``; what was asked for may have been done.
+        """
         response = await self.transport.request(
             method, BASE + path, doing=doing, auth=self.auth, json=body, repeatable=False
         )
-        return json_of(response, doing=doing) if response.content else None
+        try:
+            answer = json_of(response, doing=doing) if response.content else None
+            return fit(answer, shape, doing=doing, endpoint=path)
+        except UnreadableAnswer as error:
+            error.retryable = False  # it may have been done
+            raise
+
+    async def _got(self, path: str, doing: str, shape: Shape, params: Mapping[str, Any]) -> Any:
+        response = await self.transport.request("GET", BASE + path, doing=doing, auth=self.auth, params=dict(params))
+        return fit(json_of(response, doing=doing), shape, doing=doing, endpoint=path)
 
     async def apps(self, *, name: str | None = None) -> AsyncIterator[App]:
         """Yield all apps of the workspace, each once (``name`` is a substring match done by the server)."""
         query = {"name": name} if name else {}
 
         async def fetch(params: Mapping[str, Any]) -> Any:
-            return await self.get("/apps", doing="list apps", **params, **query)
+            return await self.get("/apps", doing="list apps", shape=answers.APPS, **params, **query)
 
         async for row in pages.by_number(fetch):
             yield App.of(row)
@@ -71,12 +93,14 @@ class Console:
         Raises:
             NotFound: no such app in this workspace.
         """
-        return App.of(await self.mapping(f"/apps/{app_id}", doing="read the app"))
+        path = f"/apps/{part(app_id)}"
+        return App.of(await self.mapping(path, doing="read the app", shape=answers.app(app_id)))
 
     async def draft(self, app_id: str) -> Workflow | None:
         """Return the draft, ``None`` when the app has none yet."""
         try:
-            return Workflow.of(await self.get(f"/apps/{app_id}/workflows/draft", doing="read the draft"))
+            path = f"/apps/{part(app_id)}/workflows/draft"
+            return Workflow.of(await self.get(path, doing="read the draft", shape=self.checked_workflow))
         except NotFound as error:
             if error.server_code == "draft_workflow_not_exist":
                 return None
@@ -84,28 +108,36 @@ class Console:
 
     async def published(self, app_id: str) -> Workflow | None:
         """Return the live version, ``None`` when nothing was ever published."""
-        return Workflow.of(await self.get(f"/apps/{app_id}/workflows/publish", doing="read the live version"))
+        path = f"/apps/{part(app_id)}/workflows/publish"
+        return Workflow.of(await self.get(path, doing="read the live version", shape=self._checked_published))
 
     async def live_and_draft(self, app_id: str, live_id: str | None) -> tuple[Workflow | None, Workflow | None]:
         """Return live version and draft, in one call where the version list has both, else in two.
 
         The list starts with the draft and the newest version (which is the live one) and carries whole graphs.
+
+        Raises:
+            UnreadableAnswer: neither the list nor the call for it has the live version that ``live_id`` names.
         """
-        body = await self.get(f"/apps/{app_id}/workflows", doing="read the versions", page=1, limit=2)
-        rows = [Workflow.of(row) for row in pages.rows_of(body, "items")]
-        draft = next((row for row in rows if row is not None and row.is_draft), None)
-        live = next((row for row in rows if row is not None and row.id == live_id), None)
+        path = f"/apps/{part(app_id)}/workflows"
+        body = await self.get(path, doing="read the versions", shape=self._checked_versions, page=1, limit=2)
+        found = [row for item in body["items"] if (row := Workflow.of(item)) is not None]
+        draft = next((row for row in found if row.is_draft), None)
+        live = next((row for row in found if row.id == live_id), None)
         if draft is None:
             draft = await self.draft(app_id)
         if live is None and live_id is not None:
             live = await self.published(app_id)
+            if live is None:
+                raise UnreadableAnswer("read the versions: the live version that the app names is not there.")
         return live, draft
 
     async def versions(self, app_id: str) -> AsyncIterator[Workflow]:
         """Yield the published versions, newest first, each with its whole graph; the draft is left out."""
 
         async def fetch(params: Mapping[str, Any]) -> Any:
-            return await self.get(f"/apps/{app_id}/workflows", doing="list versions", **params)
+            path = f"/apps/{part(app_id)}/workflows"
+            return await self.get(path, doing="list versions", shape=self._checked_versions, **params)
 
         async for row in pages.by_number(fetch, limit=10, rows_in="items"):
             workflow = Workflow.of(row)
@@ -129,17 +161,16 @@ class Console:
         }
         if expected_hash is not None:
             body["hash"] = expected_hash
-        answer = await self.send("POST", f"/apps/{app_id}/workflows/draft", body, doing="write the draft")
-        return str(answer.get("hash", "")) if isinstance(answer, dict) else ""
+        path = f"/apps/{part(app_id)}/workflows/draft"
+        answer = await self.send("POST", path, body, doing="write the draft", shape=answers.SYNCED)
+        return str(answer["hash"])
 
     async def clear_environment(self, app_id: str) -> dict[str, Any]:
         """Return the draft's environment variables by name with secrets IN CLEAR (any editor may)."""
         self.capabilities.require("draft_environment_variables", "Reading environment variables")
-        body = await self.get(f"/apps/{app_id}/workflows/draft/environment-variables", doing="read the variables")
-        items = body.get("items") if isinstance(body, dict) else None
-        if not isinstance(items, list):
-            raise ServerFault("read the variables: a list was expected and something else came.")
-        return {str(item.get("name")): item.get("value") for item in items if isinstance(item, dict)}
+        path = f"/apps/{part(app_id)}/workflows/draft/environment-variables"
+        body = await self.get(path, doing="read the variables", shape=answers.ENVIRONMENT)
+        return {item["name"]: item.get("value") for item in body["items"]}
 
     async def publish(self, app_id: str, *, name: str = "", comment: str = "") -> None:
         """Make the draft the live version. Its id is not in the answer: read ``published``.
@@ -147,7 +178,7 @@ class Console:
         ``name`` holds at most 20 characters, ``comment`` 100; longer ones are cut.
         """
         body = {"marked_name": name[:20], "marked_comment": comment[:100]}
-        await self.send("POST", f"/apps/{app_id}/workflows/publish", body, doing="publish")
+        await self.send("POST", f"/apps/{part(app_id)}/workflows/publish", body, doing="publish")
 
     async def export(self, app_id: str, *, version_id: str | None = None, clear_secrets: bool = False) -> str:
         """Return the DSL text of a version (default: the draft; chat modes: what is live).
@@ -159,11 +190,9 @@ class Console:
         if version_id is not None:
             self.capabilities.require("export_version", "Exporting a published version")
             params["workflow_id"] = version_id
-        body = await self.get(f"/apps/{app_id}/export", doing="export the app", **params)
-        text = body.get("data") if isinstance(body, dict) else None
-        if not isinstance(text, str):
-            raise ServerFault("export the app: the answer holds no DSL.")
-        return text
+        path = f"/apps/{part(app_id)}/export"
+        body = await self.get(path, doing="export the app", shape=answers.EXPORT, **params)
+        return str(body["data"])
 
     async def import_dsl(self, text: str, *, app_id: str | None = None, **fields: str) -> Import:
         """Import DSL text as a new app (or over ``app_id``'s draft); failure comes back as an ``Import`` too.
@@ -177,34 +206,39 @@ class Console:
 
     async def confirm_import(self, import_id: str) -> Import:
         """Carry out a pending import (a DSL newer than the server); works once, within ten minutes."""
-        return await self._imported(f"/apps/imports/{import_id}/confirm", {})
+        return await self._imported(f"/apps/imports/{part(import_id)}/confirm", {})
 
     async def missing_dependencies(self, app_id: str) -> list[str]:
         """Return plugin identifiers that the last import found missing. Empty may mean unknown."""
-        body = await self.get(f"/apps/imports/{app_id}/check-dependencies", doing="check dependencies")
-        values = [row.get("value") or {} for row in pages.rows_of(body, "leaked_dependencies")]
+        path = f"/apps/imports/{part(app_id)}/check-dependencies"
+        body = await self.get(path, doing="check dependencies", shape=answers.DEPENDENCIES)
+        values = [row["value"] or {} for row in body["leaked_dependencies"]]
         known = "marketplace_plugin_unique_identifier"
         return [str((value.get(known) if isinstance(value, dict) else None) or value) for value in values]
 
     async def set_api(self, app_id: str, *, enabled: bool) -> None:
         """Switch the app's service API on or off."""
-        await self.send("POST", f"/apps/{app_id}/api-enable", {"enable_api": enabled}, doing="switch the app's API")
+        await self.send(
+            "POST", f"/apps/{part(app_id)}/api-enable", {"enable_api": enabled}, doing="switch the app's API"
+        )
 
     async def set_site(self, app_id: str, *, enabled: bool) -> None:
         """Switch the app's web page on or off."""
-        await self.send("POST", f"/apps/{app_id}/site-enable", {"enable_site": enabled}, doing="switch the app's site")
+        await self.send(
+            "POST", f"/apps/{part(app_id)}/site-enable", {"enable_site": enabled}, doing="switch the app's site"
+        )
 
     async def set_model_config(self, app_id: str, config: Mapping[str, Any]) -> None:
         """Replace the model config of a chat, agent or completion app; live at once, no draft, no way back."""
-        await self.send("POST", f"/apps/{app_id}/model-config", dict(config), doing="write the model config")
+        await self.send("POST", f"/apps/{part(app_id)}/model-config", dict(config), doing="write the model config")
 
     async def update_app(self, app_id: str, body: Mapping[str, Any]) -> None:
         """Set name, description and icon. The call also sets ``max_active_requests``: hand in the current one."""
-        await self.send("PUT", f"/apps/{app_id}", dict(body), doing="write the app's name")
+        await self.send("PUT", f"/apps/{part(app_id)}", dict(body), doing="write the app's name")
 
     async def delete_app(self, app_id: str) -> None:
         """Delete an app for good."""
-        await self.send("DELETE", f"/apps/{app_id}", None, doing="delete the app")
+        await self.send("DELETE", f"/apps/{part(app_id)}", None, doing="delete the app")
 
     async def triggers(self, app_id: str) -> list[Trigger]:
         """Return the triggers of the published workflow; ``[]`` for other modes and on servers without triggers.
@@ -215,7 +249,8 @@ class Console:
         if not self.capabilities.can("triggers"):
             return []
         try:
-            body = await self.get(f"/apps/{app_id}/triggers", doing="list triggers")
+            path = f"/apps/{part(app_id)}/triggers"
+            body = await self.get(path, doing="list triggers", shape=answers.TRIGGERS)
         except NotFound as error:
             if "not in the supported list" in error.message:  # a chatflow; the code is that of a missing app (1.13.0)
                 return []
@@ -223,13 +258,13 @@ class Console:
                 raise
             self.capabilities.learn("triggers", False)
             return []
-        return [Trigger.of(row) for row in pages.rows_of(body, "data")]
+        return [Trigger.of(row) for row in body["data"]]
 
     async def set_trigger(self, app_id: str, trigger_id: str, *, enabled: bool) -> None:
         """Switch a trigger. Some servers answer 400 though the change was made: judged by reading back (1.15 §0)."""
         body = {"trigger_id": trigger_id, "enable_trigger": enabled}
         try:
-            await self.send("POST", f"/apps/{app_id}/trigger-enable", body, doing="switch the trigger")
+            await self.send("POST", f"/apps/{part(app_id)}/trigger-enable", body, doing="switch the trigger")
         except RequestRejected:
             wanted = "enabled" if enabled else "disabled"
             if not any(item.id == trigger_id and item.status == wanted for item in await self.triggers(app_id)):
@@ -242,7 +277,7 @@ class Console:
             NotSupported: the server has no such call (before 1.13.3).
         """
         self.capabilities.require("restore_version", "Restoring a version on the server")
-        path = f"/apps/{app_id}/workflows/{version_id}/restore"
+        path = f"/apps/{part(app_id)}/workflows/{part(version_id)}/restore"
         try:
             await self.send("POST", path, {}, doing="restore the version")
         except NotFound as error:
@@ -257,7 +292,7 @@ class Console:
     ) -> AsyncIterator[AsyncIterator[Event]]:
         """Run the draft and hand out its events."""
         chatflow = app.mode == "advanced-chat"
-        path = f"/apps/{app.id}/{'advanced-chat/' if chatflow else ''}workflows/draft/run"
+        path = f"/apps/{part(app.id)}/{'advanced-chat/' if chatflow else ''}workflows/draft/run"
         body = {"inputs": dict(inputs), "files": [], **({"query": query} if chatflow else {})}
         async with self.transport.stream(
             "POST", BASE + path, doing="run the draft", auth=self.auth, json=body
@@ -281,6 +316,30 @@ class Console:
             if not isinstance(error.body, dict) or "imported_dsl_version" not in error.body:
                 raise
             answer = error.body
-        if not isinstance(answer, dict) or "status" not in answer:
-            raise ServerFault("import the app: the answer is not an Import object.")
-        return Import.of(answer)
+        return Import.of(fit(answer, answers.IMPORT, doing="import the app", endpoint=path))
+
+    # The hash of a version is made of its graph and features, so that it tells whether they came as the server has
+    # them. Whether this server makes it as we know it shows at the first version that fits.
+
+    def checked_workflow(self, value: Any) -> str | None:
+        """Take a workflow whose graph and features are those that its own hash was made of."""
+        if (complaint := answers.WORKFLOW(value)) is not None:
+            return complaint
+        if content_hash(value["graph"], value["features"]) == value["hash"]:
+            self.capabilities.learn(HASH_RULE, True)
+            return None
+        return ".graph: its own hash is of another one" if self.capabilities.learned.get(HASH_RULE) else None
+
+    def _checked_published(self, value: Any) -> str | None:
+        complaint = answers.published(value)
+        return complaint if complaint is not None or not Workflow.of(value) else self.checked_workflow(value)
+
+    def _checked_versions(self, value: Any) -> str | None:
+        complaint = answers.VERSIONS(value)
+        return complaint if complaint is not None else rows(self.checked_workflow)(value["items"])
+
+
+def content_hash(graph: Any, features: Any) -> str:
+    """Return the hash that the platform gives a workflow of this graph and these features (1.0 to 1.16)."""
+    text = json.dumps({"graph": graph, "features": features}, sort_keys=True)
+    return hashlib.sha256(f"{text}None".encode()).hexdigest()

@@ -13,7 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from difyops.api import answers, shapes
 from difyops.api.console import HIDDEN, Console
+from difyops.api.paths import part
+from difyops.api.shapes import fit
 from difyops.errors import NotFound, Refused, RequestRejected, SelectorError
 from difyops.secret_text import SecretText
 
@@ -95,8 +98,10 @@ class ProviderCredentials:
     async def read(self, credential_id: str | None) -> dict[str, str]:
         """Return a credential, masked; ``None``: what is used."""
         params = {"credential_id": credential_id} if credential_id else {}
-        body = await self.console.get(f"{self._path}/credentials", doing="read the credential", **params)
-        return _texts(body.get("credentials") if isinstance(body, dict) else None)
+        body = await self.console.get(
+            f"{self._path}/credentials", doing="read the credential", shape=answers.CREDENTIAL, **params
+        )
+        return _texts(body["credentials"])
 
     async def validate(self, values: Values) -> str | None:
         """Let the provider try the values."""
@@ -126,7 +131,7 @@ class ProviderCredentials:
 
     @property
     def _path(self) -> str:
-        return f"{_BASE}/model-providers/{self.provider}"
+        return f"{_BASE}/model-providers/{part(self.provider, slashes=True)}"
 
 
 @dataclass(slots=True)
@@ -155,8 +160,10 @@ class ModelCredentials:
         params = {**self._which, "config_from": "custom-model"}
         if credential_id:
             params["credential_id"] = credential_id
-        body = await self.console.get(self._path, doing="read the model's credential", **params)
-        return _texts(body.get("credentials") if isinstance(body, dict) else None)
+        body = await self.console.get(
+            self._path, doing="read the model's credential", shape=answers.CREDENTIAL, **params
+        )
+        return _texts(body["credentials"])
 
     async def validate(self, values: Values) -> str | None:
         """Return ``None``: the server tries the values itself when they are added."""
@@ -189,7 +196,7 @@ class ModelCredentials:
 
     @property
     def _path(self) -> str:
-        return f"{_BASE}/model-providers/{self.provider}/models/credentials"
+        return f"{_BASE}/model-providers/{part(self.provider, slashes=True)}/models/credentials"
 
     @property
     def _which(self) -> dict[str, str]:
@@ -210,11 +217,12 @@ class ToolCredentials:
             NotFound: there is no such tool provider.
         """
         try:
-            body = await self.console.get(f"{self._path}/credentials", doing="list tool credentials")
+            body = await self.console.get(
+                f"{self._path}/credentials", doing="list tool credentials", shape=answers.TOOL_CREDENTIALS
+            )
         except RequestRejected as error:
             raise NotFound(error.message, status=error.status, server_code=error.server_code) from error
-        rows = [row for row in body if isinstance(row, dict)] if isinstance(body, list) else []
-        return sorted(rows, key=lambda row: not row.get("is_default"))
+        return sorted(body, key=lambda row: not row.get("is_default"))
 
     async def list(self) -> tuple[Credential, ...]:
         """Return the credentials. The first is the one in use, also where two accounts have set a default each."""
@@ -225,9 +233,9 @@ class ToolCredentials:
 
     async def secret_fields(self) -> tuple[str, ...]:
         """Return the secret fields of an API key of this provider."""
-        body = await self.console.get(f"{self._path}/credential/schema/api-key", doing="read the tool's schema")
-        rows = body if isinstance(body, list) else []
-        return tuple(str(row.get("name")) for row in rows if isinstance(row, dict) and _is_secret(row))
+        path = f"{self._path}/credential/schema/api-key"
+        body = await self.console.get(path, doing="read the tool's schema", shape=answers.TOOL_SCHEMA)
+        return tuple(str(row["name"]) for row in body if _is_secret(row))
 
     async def read(self, credential_id: str | None) -> dict[str, str]:
         """Return a credential, masked; ``None``: the default one."""
@@ -278,7 +286,7 @@ class ToolCredentials:
 
     @property
     def _path(self) -> str:
-        return f"{_BASE}/tool-provider/builtin/{self.provider}"
+        return f"{_BASE}/tool-provider/builtin/{part(self.provider, slashes=True)}"
 
 
 def _plugin_complaint(message: str) -> str | None:
@@ -296,12 +304,12 @@ async def provider_row(console: Console, provider: str) -> dict[str, Any]:
     Raises:
         SelectorError: there is none of that name; lists what there is.
     """
-    body = await console.get(f"{_BASE}/model-providers", doing="list model providers")
-    rows = [row for row in body.get("data") or () if isinstance(row, dict)] if isinstance(body, dict) else []
+    body = await console.mapping(f"{_BASE}/model-providers", doing="list model providers", shape=answers.PROVIDERS)
+    rows: list[dict[str, Any]] = body["data"]
     for row in rows:
-        if row.get("provider") == provider:
+        if row["provider"] == provider:
             return row
-    known = ", ".join(sorted(str(row.get("provider")) for row in rows)) or "none"
+    known = ", ".join(sorted(str(row["provider"]) for row in rows)) or "none"
     raise SelectorError(f"There is no model provider {provider!r}.", hint=f"There are: {known}.")
 
 
@@ -309,7 +317,7 @@ def custom_models(row: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the models of a provider's row that have credentials of their own."""
     configuration = row.get("custom_configuration")
     rows = configuration.get("custom_models") if isinstance(configuration, dict) else None
-    return [item for item in rows or () if isinstance(item, dict)]
+    return _objects(rows, "custom_models")
 
 
 def credentials_in(configuration: object, inside: str) -> tuple[Credential, ...]:
@@ -321,8 +329,7 @@ def credentials_in(configuration: object, inside: str) -> tuple[Credential, ...]
             name=str(row.get("credential_name")),
             is_current=row.get("credential_id") == body.get("current_credential_id"),
         )
-        for row in body.get(inside) or ()
-        if isinstance(row, dict)
+        for row in _objects(body.get(inside), inside)
     )
 
 
@@ -337,7 +344,13 @@ async def _delete(console: Console, method: str, path: str, body: Mapping[str, s
 
 def _secret_fields(schema: object) -> tuple[str, ...]:
     rows = schema.get("credential_form_schemas") if isinstance(schema, dict) else None
-    return tuple(str(row.get("variable")) for row in rows or () if isinstance(row, dict) and _is_secret(row))
+    return tuple(str(row.get("variable")) for row in _objects(rows, "credential_form_schemas") if _is_secret(row))
+
+
+def _objects(value: object, name: str) -> list[dict[str, Any]]:
+    """Return the objects of an inner list, ``[]`` when the server left it out; a list of anything else is refused."""
+    found: list[dict[str, Any]] = [] if value is None else fit(value, shapes.rows(), doing=f"read {name}")
+    return found
 
 
 def _is_secret(row: Mapping[str, Any]) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from difyops.api.run_faults import BAD_INPUT, RunFailed
+from difyops.api.shapes import whole
 
 TEXT_KINDS = frozenset({"text-input", "paragraph"})
 FILE_KINDS = frozenset({"file", "file-list"})
@@ -42,7 +43,8 @@ class InputField:
 def form_of(body: Any) -> tuple[InputField, ...]:
     """Read the answer of ``GET /v1/parameters``; unknown rows are left out."""
     rows = body.get("user_input_form") if isinstance(body, dict) else None
-    return tuple(_field(row) for row in rows or () if isinstance(row, dict) and row)
+    found = rows if isinstance(rows, list) else []
+    return tuple(_field(row) for row in found if isinstance(row, dict) and row)
 
 
 def check_inputs(form: tuple[InputField, ...], inputs: Mapping[str, Any]) -> None:
@@ -73,12 +75,13 @@ def check_inputs(form: tuple[InputField, ...], inputs: Mapping[str, Any]) -> Non
 def _field(row: Mapping[str, Any]) -> InputField:
     kind, body = next(iter(row.items()))
     body = body if isinstance(body, dict) else {}
+    options = body.get("options")
     return InputField(
         name=str(body.get("variable") or ""),
         kind=str(body.get("type") or kind),
         required=bool(body.get("required")),
-        options=tuple(str(item) for item in body.get("options") or ()),
-        max_length=body.get("max_length") if isinstance(body.get("max_length"), int) else None,
+        options=tuple(str(item) for item in options) if isinstance(options, list) else (),
+        max_length=whole(body.get("max_length")),
         default=body.get("default"),
     )
 

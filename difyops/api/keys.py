@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from difyops.api import answers
 from difyops.api.console import Console
-from difyops.errors import NotFound, ServerFault
+from difyops.api.paths import part
+from difyops.api.shapes import number
+from difyops.errors import NotFound
 from difyops.secret_text import SecretText
 
 MOST_KEYS = 10
@@ -37,7 +40,7 @@ class Keys:
     @classmethod
     def of_app(cls, console: Console, app_id: str) -> Keys:
         """Return the keys of an app (listing: any role; creating: editor; deleting: admin)."""
-        return cls(console, f"/apps/{app_id}/api-keys")
+        return cls(console, f"/apps/{part(app_id)}/api-keys")
 
     @classmethod
     def of_datasets(cls, console: Console) -> Keys:
@@ -46,11 +49,8 @@ class Keys:
 
     async def list(self) -> tuple[Key, ...]:
         """Return all keys with their tokens."""
-        body = await self.console.get(self.path, doing="list the keys")
-        rows = body.get("data") if isinstance(body, dict) else None
-        if not isinstance(rows, list):
-            raise ServerFault("list the keys: a list was expected and something else came.")
-        return tuple(_key(row) for row in rows if isinstance(row, dict))
+        body = await self.console.get(self.path, doing="list the keys", shape=answers.KEYS)
+        return tuple(_key(row) for row in body["data"])
 
     async def create(self) -> Key:
         """Create a key; never repeated.
@@ -58,15 +58,12 @@ class Keys:
         Raises:
             RequestRejected: with ``server_code`` ``FULL`` when there are ten already.
         """
-        body = await self.console.send("POST", self.path, {}, doing="create a key")
-        if not isinstance(body, dict) or not body.get("token"):
-            raise ServerFault("create a key: the answer holds no key.")
-        return _key(body)
+        return _key(await self.console.send("POST", self.path, {}, doing="create a key", shape=answers.KEY))
 
     async def delete(self, key_id: str) -> bool:
         """Delete a key and say whether it was there. Callers may go on being served for up to ten minutes."""
         try:
-            await self.console.send("DELETE", f"{self.path}/{key_id}", None, doing="delete the key")
+            await self.console.send("DELETE", f"{self.path}/{part(key_id)}", None, doing="delete the key")
         except NotFound:
             return False
         return True
@@ -76,10 +73,6 @@ def _key(row: dict[str, object]) -> Key:
     return Key(
         id=str(row.get("id", "")),
         token=SecretText(str(row.get("token") or "")),
-        created_at=_seconds(row.get("created_at")),
-        last_used_at=_seconds(row.get("last_used_at")),
+        created_at=number(row.get("created_at")),
+        last_used_at=number(row.get("last_used_at")),
     )
-
-
-def _seconds(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from difyops.api import pages
+from difyops.api import answers, pages
 from difyops.api.auth import ServiceKey
 from difyops.api.console import Console
+from difyops.api.paths import part
+from difyops.api.shapes import Shape, fit, number
 from difyops.api.transport import Transport, json_of
 from difyops.errors import CredentialError
 from difyops.secret_text import SecretText
@@ -35,7 +37,9 @@ class Knowledge:
         """Yield the datasets that the key sees."""
 
         async def fetch(params: Mapping[str, Any]) -> Any:
-            return await self._call("GET", "/v1/datasets", doing="list datasets", params=dict(params))
+            return await self._call(
+                "GET", "/v1/datasets", doing="list datasets", shape=answers.DATASETS, params=dict(params)
+            )
 
         async for row in pages.by_number(fetch):
             yield row
@@ -44,8 +48,8 @@ class Knowledge:
         """Yield the documents of a dataset: id, name, indexing_status, error, enabled, created_at."""
 
         async def fetch(params: Mapping[str, Any]) -> Any:
-            path = f"/v1/datasets/{dataset_id}/documents"
-            return await self._call("GET", path, doing="list documents", params=dict(params))
+            path = f"/v1/datasets/{part(dataset_id)}/documents"
+            return await self._call("GET", path, doing="list documents", shape=answers.DOCUMENTS, params=dict(params))
 
         async for row in pages.by_number(fetch):
             yield row
@@ -56,15 +60,15 @@ class Knowledge:
         if keyword:
             model = {"search_method": "keyword_search", "reranking_enable": False, "top_k": top_k}
             body["retrieval_model"] = {**model, "score_threshold_enabled": False}
-        path = f"/v1/datasets/{dataset_id}/retrieve"
-        answer = await self._call("POST", path, doing="ask the dataset", json=body)
-        return [_hit(row) for row in pages.rows_of(answer, "records")]
+        path = f"/v1/datasets/{part(dataset_id)}/retrieve"
+        answer = await self._call("POST", path, doing="ask the dataset", shape=answers.HITS, json=body)
+        return [_hit(row) for row in answer["records"]]
 
-    async def _call(self, method: str, path: str, *, doing: str, **content: Any) -> Any:
+    async def _call(self, method: str, path: str, *, doing: str, shape: Shape, **content: Any) -> Any:
         response = await self.transport.request(
             method, path, doing=doing, auth=ServiceKey(self.key), repeatable=True, **content
         )
-        return json_of(response, doing=doing)
+        return fit(json_of(response, doing=doing), shape, doing=doing, endpoint=path)
 
 
 async def dataset_key(console: Console) -> SecretText:
@@ -73,19 +77,19 @@ async def dataset_key(console: Console) -> SecretText:
     Raises:
         CredentialError: there is none (keys are not created as a side effect).
     """
-    body = await console.get("/datasets/api-keys", doing="read the dataset keys")
-    tokens = [str(row["token"]) for row in pages.rows_of(body, "data") if row.get("token")]
+    body = await console.get("/datasets/api-keys", doing="read the dataset keys", shape=answers.KEYS)
+    tokens = [row["token"] for row in body["data"]]
     if not tokens:
         raise CredentialError("The workspace has no dataset key.", hint="Create one in the web page.")
     return SecretText(tokens[0])
 
 
 def _hit(row: Mapping[str, Any]) -> Hit:
-    segment = row.get("segment") or {}
+    segment = row["segment"]
     document = segment.get("document") or {}
     return Hit(
         document_id=str(segment.get("document_id") or ""),
         document_name=str(document.get("name") or ""),
         text=str(segment.get("content") or ""),
-        score=float(row.get("score") or 0.0),
+        score=number(row.get("score")) or 0.0,
     )

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-WORKFLOW_MODES = frozenset({"workflow", "advanced-chat"})
-CHAT_MODES = frozenset({"chat", "agent-chat", "completion"})
+from difyops.api.answers import CHAT_MODES, WORKFLOW_MODES
+from difyops.api.shapes import number
+
+__all__ = ["CHAT_MODES", "WORKFLOW_MODES", "App", "Import", "ServerInfo", "Trigger", "Wire", "Workflow"]
 
 Wire = Mapping[str, Any]
 
@@ -38,18 +40,19 @@ class App:
         """Read a list row or a detail (``GET /apps``, ``GET /apps/<id>``)."""
         workflow = wire.get("workflow")
         config = wire.get("model_config")
+        tags = wire.get("tags")
         return cls(
             id=str(wire.get("id", "")),
             name=str(wire.get("name", "")),
             mode=str(wire.get("mode", "")),
             description=str(wire.get("description") or ""),
             live_version=str(workflow["id"]) if isinstance(workflow, dict) and workflow.get("id") else None,
-            tags=tuple(sorted(str(tag.get("name")) for tag in wire.get("tags") or () if isinstance(tag, dict))),
-            created_at=_number(wire.get("created_at")),
-            updated_at=_number(wire.get("updated_at")),
-            author=wire.get("author_name"),
-            enable_api=wire.get("enable_api"),
-            enable_site=wire.get("enable_site"),
+            tags=tuple(sorted(str(tag.get("name")) for tag in _objects(tags))),
+            created_at=number(wire.get("created_at")),
+            updated_at=number(wire.get("updated_at")),
+            author=_text(wire.get("author_name")),
+            enable_api=_flag(wire.get("enable_api")),
+            enable_site=_flag(wire.get("enable_site")),
             model_config=config if isinstance(config, dict) else None,
             raw=wire,
         )
@@ -87,17 +90,17 @@ class Workflow:
         return cls(
             id=str(wire["id"]),
             version=str(wire.get("version") or ""),
-            graph=wire.get("graph") or {},
-            features=wire.get("features") or {},
-            hash=wire.get("hash"),
-            environment_variables=tuple(wire.get("environment_variables") or ()),
-            conversation_variables=tuple(wire.get("conversation_variables") or ()),
+            graph=_object(wire.get("graph")),
+            features=_object(wire.get("features")),
+            hash=_text(wire.get("hash")),
+            environment_variables=_objects(wire.get("environment_variables")),
+            conversation_variables=_objects(wire.get("conversation_variables")),
             marked_name=str(wire.get("marked_name") or ""),
             marked_comment=str(wire.get("marked_comment") or ""),
             created_by=_person(wire.get("created_by")),
-            created_at=_number(wire.get("created_at")),
+            created_at=number(wire.get("created_at")),
             updated_by=_person(wire.get("updated_by")),
-            updated_at=_number(wire.get("updated_at")),
+            updated_at=number(wire.get("updated_at")),
             raw=wire,
         )
 
@@ -134,7 +137,7 @@ class Import:
         return cls(
             id=str(wire.get("id", "")),
             status=str(wire.get("status", "")),
-            app_id=wire.get("app_id"),
+            app_id=_text(wire.get("app_id")),
             current_dsl_version=str(wire.get("current_dsl_version") or ""),
             imported_dsl_version=str(wire.get("imported_dsl_version") or ""),
             error=str(wire.get("error") or ""),
@@ -176,8 +179,20 @@ class ServerInfo:
     timezone: str
 
 
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(value: Any) -> tuple[dict[str, Any], ...]:
+    return tuple(item for item in value if isinstance(item, dict)) if isinstance(value, list) else ()
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _flag(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
 
 
 def _person(value: Any) -> str | None:

@@ -19,9 +19,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from difyops.api import pages
+from difyops.api import answers, pages
 from difyops.api.instance import Instance
 from difyops.api.model import App
+from difyops.api.paths import part
+from difyops.api.shapes import number
 from difyops.errors import RequestRejected, UsageError
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 
@@ -174,7 +176,7 @@ def _feed(instance: Instance, app: App, since: datetime, until: datetime, timezo
 
 
 async def _workflow_logs(instance: Instance, app: App, since: datetime, until: datetime) -> AsyncIterator[Run]:
-    path = f"/apps/{app.id}/workflow-app-logs"
+    path = f"/apps/{part(app.id)}/workflow-app-logs"
     # The log row is written a moment after the run begins; the run's own time decides below.
     dates = {
         "created_at__after": (since - timedelta(seconds=2)).isoformat(),
@@ -182,7 +184,7 @@ async def _workflow_logs(instance: Instance, app: App, since: datetime, until: d
     }
 
     async def fetch(params: Mapping[str, Any]) -> Any:
-        return await instance.console.get(path, doing="list runs", **params, **dates)
+        return await instance.console.get(path, doing="list runs", shape=answers.WORKFLOW_LOGS, **params, **dates)
 
     async for row in pages.by_number(fetch):
         inner = row.get("workflow_run")
@@ -194,10 +196,11 @@ async def _workflow_logs(instance: Instance, app: App, since: datetime, until: d
 
 
 async def _chatflow_runs(instance: Instance, app: App, since: datetime) -> AsyncIterator[Run]:
-    path = f"/apps/{app.id}/advanced-chat/workflow-runs"
+    path = f"/apps/{part(app.id)}/advanced-chat/workflow-runs"
 
     async def fetch(params: Mapping[str, Any]) -> Any:
-        return await instance.console.get(path, doing="list runs", triggered_from="app-run", **params)
+        shape = answers.CHATFLOW_RUNS
+        return await instance.console.get(path, doing="list runs", shape=shape, triggered_from="app-run", **params)
 
     async for row in pages.by_last_id(fetch):
         if _number(row.get("created_at")) < since.timestamp():
@@ -223,8 +226,10 @@ async def _messages(instance: Instance, app: App, since: datetime) -> AsyncItera
 
 async def _conversations(instance: Instance, app: App, since: datetime) -> AsyncIterator[dict[str, Any]]:
     async def fetch(params: Mapping[str, Any]) -> Any:
-        path = f"/apps/{app.id}/chat-conversations"
-        return await instance.console.get(path, doing="list conversations", sort_by="-updated_at", **params)
+        path = f"/apps/{part(app.id)}/chat-conversations"
+        return await instance.console.get(
+            path, doing="list conversations", shape=answers.CONVERSATIONS, sort_by="-updated_at", **params
+        )
 
     async for row in pages.by_number(fetch):
         changed = max(_number(row.get("updated_at")), _number(row.get("created_at")))
@@ -236,13 +241,13 @@ async def _conversations(instance: Instance, app: App, since: datetime) -> Async
 async def _messages_of(instance: Instance, app: App, conversation: str, since: datetime) -> list[Run]:
     found: list[Run] = []
     params: dict[str, Any] = {"conversation_id": conversation, "limit": 100}
-    path = f"/apps/{app.id}/chat-messages"
+    path = f"/apps/{part(app.id)}/chat-messages"
     for _ in range(_MOST_RUNS // 100):
-        body = await instance.console.get(path, doing="list messages", **params)
-        rows = [row for row in body.get("data") or () if isinstance(row, dict)] if isinstance(body, dict) else []
+        body = await instance.console.get(path, doing="list messages", shape=answers.MESSAGES, **params)
+        rows: list[dict[str, Any]] = body["data"]
         found += [_message_of(row) for row in rows]
         oldest = min(rows, key=lambda row: _number(row.get("created_at")), default=None)
-        if oldest is None or not body.get("has_more") or _number(oldest.get("created_at")) < since.timestamp():
+        if oldest is None or not body["has_more"] or _number(oldest.get("created_at")) < since.timestamp():
             break
         params["first_id"] = oldest.get("id")
     return list({run.id: run for run in found}.values())
@@ -251,22 +256,22 @@ async def _messages_of(instance: Instance, app: App, conversation: str, since: d
 async def _completions(
     instance: Instance, app: App, since: datetime, until: datetime, timezone: str
 ) -> AsyncIterator[Run]:
-    path = f"/apps/{app.id}/completion-conversations"
+    path = f"/apps/{part(app.id)}/completion-conversations"
     start, end = minute_texts(since, until + timedelta(minutes=1), timezone)
     dates: dict[str, str] = {"start": start, "end": end}
 
     async def fetch(params: Mapping[str, Any]) -> Any:
-        return await instance.console.get(path, doing="list answers", **params, **dates)
+        return await instance.console.get(path, doing="list answers", shape=answers.CONVERSATIONS, **params, **dates)
 
     rows = [row async for row in pages.by_number(fetch)]
 
     async def read(row: Mapping[str, Any]) -> Run:
-        detail_path = f"{path}/{row.get('id')}"
+        detail_path = f"{path}/{part(str(row['id']))}"
         try:
-            detail = await instance.console.get(detail_path, doing="read an answer")
+            detail = await instance.console.get(detail_path, doing="read an answer", shape=answers.COMPLETION)
         except RequestRejected:
             return _bare_completion(row)  # the list has no time, tokens or error, but it has the answer
-        message = detail.get("message") if isinstance(detail, dict) else None
+        message = detail.get("message")
         return _message_of(message) if isinstance(message, dict) else _bare_completion(row)
 
     async for result in fan_out(rows, read, FanoutOptions(limit=instance.context.max_in_flight)):
@@ -279,12 +284,12 @@ async def _completions(
 
 def _run_of(row: Mapping[str, Any], source: str, outer: Mapping[str, Any]) -> Run:
     status = str(row.get("status") or RUNNING)
-    elapsed = row.get("elapsed_time")
+    elapsed = number(row.get("elapsed_time"))
     return Run(
         id=str(row.get("id")),
         status=status,
         started=_number(row.get("created_at")) or _number(outer.get("created_at")),
-        seconds=float(elapsed) if isinstance(elapsed, int | float) and status != RUNNING else None,
+        seconds=elapsed if status != RUNNING else None,
         source=source,
         version=str(row.get("version") or ""),
         tokens=int(_number(row.get("total_tokens"))),
@@ -329,4 +334,4 @@ def _alive_or_dead(run: Run, now: float, dead_after: float) -> Run:
 
 
 def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
+    return number(value) or 0.0

@@ -16,12 +16,14 @@ from typing import Any, NoReturn
 
 import httpx
 
-from difyops.api import pages
+from difyops.api import answers
 from difyops.api.auth import ServiceKey
 from difyops.api.console import Console
 from difyops.api.event_stream import lines
 from difyops.api.input_form import InputField, check_inputs, form_of
+from difyops.api.paths import part
 from difyops.api.run_faults import CUT_OFF, RunFailed, run_failure, told_apart
+from difyops.api.shapes import Shape, fit, whole
 from difyops.api.sse import SILENCE, Event, parse_line
 from difyops.api.transport import Transport, json_of
 from difyops.clock import Clock, SystemClock
@@ -36,6 +38,7 @@ _STOPS = {"workflow": "/v1/workflows/tasks/{}/stop", "completion": "/v1/completi
 _ENDS = {"workflow": "workflow_finished", "advanced-chat": "workflow_finished"}
 _DELTAS = frozenset({"message", "agent_message", "text_chunk"})
 
+_HIGHEST_PRICE = Decimal(10) ** 15
 _LARGEST_ANSWER = 64 * 1024 * 1024
 
 OnDelta = Callable[[str], None]
@@ -82,8 +85,8 @@ class Service:
 
     async def info(self) -> dict[str, Any]:
         """Return name, description and mode of the key's app: the cheapest proof that a key works."""
-        body = await self._get("/v1/info", doing="read the app's info")
-        return body if isinstance(body, dict) else {}
+        body: dict[str, Any] = await self._get("/v1/info", doing="read the app's info", shape=answers.INFO)
+        return body
 
     async def form(self) -> tuple[InputField, ...]:
         """Return the input form of the key's app.
@@ -92,7 +95,7 @@ class Service:
             RunFailed: the app cannot be run, as it stands (unpublished).
         """
         try:
-            body = await self._get("/v1/parameters", doing="read the app's inputs")
+            body = await self._get("/v1/parameters", doing="read the app's inputs", shape=answers.PARAMETERS)
         except DifyopsError as error:
             _raise_told_apart(error)
         return form_of(body)
@@ -146,14 +149,11 @@ class Service:
             files={"file": (name, content, kind)},
             data={"user": user},
         )
-        body = json_of(response, doing=doing)
-        if not isinstance(body, dict) or not body.get("id"):
-            raise ServerFault(f"{doing}: the answer holds no file id.")
-        return str(body["id"])
+        return str(fit(json_of(response, doing=doing), answers.FILE, doing=doing, endpoint="/v1/files/upload")["id"])
 
     async def stop(self, task_id: str, user: str) -> None:
         """Ask the server to stop a run; it always says success."""
-        path = _STOPS.get(self.mode, _CHAT + "/{}/stop").format(task_id)
+        path = _STOPS.get(self.mode, _CHAT + "/{}/stop").format(part(task_id))
         await self.transport.request(
             "POST", path, doing="stop the run", auth=self._auth(), json={"user": user}, repeatable=False
         )
@@ -174,9 +174,9 @@ class Service:
             body["conversation_id"] = question.conversation_id
         return body
 
-    async def _get(self, path: str, *, doing: str) -> Any:
+    async def _get(self, path: str, *, doing: str, shape: Shape) -> Any:
         response = await self.transport.request("GET", path, doing=doing, auth=self._auth())
-        return json_of(response, doing=doing)
+        return fit(json_of(response, doing=doing), shape, doing=doing, endpoint=path)
 
     def _auth(self) -> ServiceKey:
         return ServiceKey(self.key)
@@ -188,8 +188,9 @@ async def app_key(console: Console, app_id: str) -> SecretText:
     Raises:
         CredentialError: the app has none (keys are not created as a side effect).
     """
-    body = await console.get(f"/apps/{app_id}/api-keys", doing="read the app's keys")
-    tokens = [str(row["token"]) for row in pages.rows_of(body, "data") if row.get("token")]
+    path = f"/apps/{part(app_id)}/api-keys"
+    body = await console.get(path, doing="read the app's keys", shape=answers.KEYS)
+    tokens = [row["token"] for row in body["data"]]
     if not tokens:
         raise CredentialError("The app has no API key.", hint="Create one in the web page (API access, API key).")
     return SecretText(tokens[0])
@@ -224,8 +225,9 @@ class _Gathered:
         elif event.name == "message_replace":
             self.parts = [str(event.body.get("answer") or "")]
         elif event.name == "message_end":
-            metadata = event.body.get("metadata") or {}
-            self.usage = metadata.get("usage") or {}
+            metadata = event.body.get("metadata")
+            usage = metadata.get("usage") if isinstance(metadata, dict) else None
+            self.usage = usage if isinstance(usage, dict) else {}
         elif event.name == "workflow_finished":
             self.finished = event.data
         elif event.name == "error":
@@ -239,7 +241,7 @@ class _Gathered:
         status = str(self.finished.get("status") or "succeeded")
         if status not in ("succeeded", "partial-succeeded"):
             raise run_failure("", str(self.finished.get("error") or f"The run ended as {status}."))
-        outputs = self.finished.get("outputs") or {}
+        outputs = self._outputs()
         tokens = self.usage.get("total_tokens", self.finished.get("total_tokens"))
         text = "".join(self.parts) if self.mode != "workflow" or not outputs else text_of(outputs)
         return Answer(
@@ -250,12 +252,18 @@ class _Gathered:
             message_id=self.ids.get("message_id"),
             run_id=self.ids.get("workflow_run_id"),
             task_id=self.ids.get("task_id"),
-            tokens=int(tokens) if isinstance(tokens, (int, float)) else None,
+            tokens=whole(tokens),
             price=_price(self.usage.get("total_price")),
-            currency=self.usage.get("currency"),
+            currency=currency if isinstance(currency := self.usage.get("currency"), str) else None,
             first_token=self.first_token,
             seconds=seconds,
         )
+
+    def _outputs(self) -> dict[str, Any]:
+        outputs = self.finished.get("outputs") or {}
+        if not isinstance(outputs, dict):
+            raise ServerFault("run the app: the outputs of the run are no object.")
+        return outputs
 
     def _remember(self, event: Event, on_task: OnTask | None) -> None:
         for name in ("task_id", "conversation_id", "message_id", "workflow_run_id"):
@@ -293,6 +301,7 @@ def text_of(outputs: Mapping[str, Any]) -> str:
 
 def _price(text: Any) -> Decimal | None:
     try:
-        return Decimal(str(text)) if text is not None else None
+        price = Decimal(str(text)) if isinstance(text, str | int | float) and not isinstance(text, bool) else None
     except InvalidOperation:
         return None
+    return price if price is not None and price.is_finite() and abs(price) < _HIGHEST_PRICE else None

@@ -79,16 +79,16 @@ def assemble(scene: Scene, base: Base, gathered: Gathered) -> tuple[Files, Manif
     files: Files = {}
     sums: dict[str, str] = {}
     entries: dict[str, Entry] = {}
-    listed = {app.id: app for app in scene.apps}
+    named = _named(scene, base)
     for app_id, reading in gathered.readings.items():
         entries[app_id] = Entry(name=reading.record.name, mode=reading.record.mode)
         _put_app(reading, old, known, files, sums)
     for app_id, error in gathered.failed.items():
-        app = listed[app_id]
-        entries[app_id] = Entry(name=app.name, mode=app.mode, state="failed", error=f"{error.code}: {error.message}")
+        name, mode = named[app_id]
+        entries[app_id] = Entry(name=name, mode=mode, state="failed", error=f"{error.code}: {error.message}")
         sums.update({path: old[path] for path in app_files(old, app_id)})
     for app_id, before in base.apps.items():
-        if app_id in entries or (scene.whole and app_id not in listed) or app_id in gathered.gone:
+        if app_id in entries or app_id in gathered.gone:
             continue
         entries[app_id] = Entry(name=before.record.name, mode=before.record.mode, state="carried")
         sums.update({path: old[path] for path in app_files(old, app_id)})
@@ -100,7 +100,7 @@ def assemble(scene: Scene, base: Base, gathered: Gathered) -> tuple[Files, Manif
 def _manifest(
     scene: Scene, base: Base, gathered: Gathered, entries: Mapping[str, Entry], sums: Mapping[str, str]
 ) -> Manifest:
-    failed = _failures(gathered, scene)
+    failed = _failures(gathered, scene, base)
     return Manifest(
         context=scene.instance.name,
         instance=scene.instance.context.url,
@@ -147,10 +147,16 @@ def _put(path: str, content: bytes, known: Mapping[str, str], files: Files, sums
         files[path] = content
 
 
-def _failures(gathered: Gathered, scene: Scene) -> tuple[Mapping[str, str], ...]:
-    listed = {app.id: app.name for app in scene.apps}
+def _named(scene: Scene, base: Base) -> dict[str, tuple[str, str]]:
+    """Return name and mode of every app that is listed now or stands in the last snapshot."""
+    kept = {app_id: (before.record.name, before.record.mode) for app_id, before in base.apps.items()}
+    return kept | {app.id: (app.name, app.mode) for app in scene.apps}
+
+
+def _failures(gathered: Gathered, scene: Scene, base: Base) -> tuple[Mapping[str, str], ...]:
+    named = _named(scene, base)
     apps = [
-        {"id": app_id, "name": listed[app_id], "code": error.code, "message": error.message}
+        {"id": app_id, "name": named[app_id][0], "code": error.code, "message": error.message}
         for app_id, error in sorted(gathered.failed.items())
     ]
     inventory = [

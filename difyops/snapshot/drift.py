@@ -16,6 +16,7 @@ from difyops.dsl.secrets import redact
 from difyops.errors import AnswerIsNo, DifyopsError, NotFound, PartialFailure
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.git_store import GitStore
+from difyops.snapshot.agreement import check_never_published, is_gone, left_out, merged
 from difyops.snapshot.history import Kept, apps_of, checked_at, load_app
 from difyops.snapshot.layout import Manifest, app_file, read_manifest
 from difyops.snapshot.reading import config_of
@@ -76,6 +77,8 @@ async def drift(instance: Instance, store: GitStore, selectors: Sequence[str], *
 
     async def work(app: App) -> list[AppDrift]:
         if app.id not in now:
+            if not await is_gone(instance.console, app.id):
+                raise left_out()
             return [AppDrift(id=app.id, name=app.name, kind="deleted", what="deleted on the instance")]
         if app_file(app.id, "app.json") not in manifest.files:
             return [_new(app)] if _is_new(app, manifest) else [_unread(app, manifest)]
@@ -86,7 +89,7 @@ async def drift(instance: Instance, store: GitStore, selectors: Sequence[str], *
         match result:
             case Done(value=drifts):
                 found += drifts
-            case Failed(item=app, error=NotFound()):
+            case Failed(item=app, error=NotFound()) if await _is_gone_now(instance, app):
                 found.append(AppDrift(id=app.id, name=app.name, kind="deleted", what="deleted a moment ago"))
             case Failed(item=app, error=error):
                 found.append(AppDrift(id=app.id, name=app.name, kind="unreadable", what=error.message))
@@ -100,8 +103,18 @@ async def drift(instance: Instance, store: GitStore, selectors: Sequence[str], *
     )
 
 
+async def _is_gone_now(instance: Instance, row: App) -> bool:
+    """Say whether an app that was not found is gone: a new list lacks it as well."""
+    try:
+        return row.id not in {app.id async for app in instance.console.apps()}
+    except DifyopsError:
+        return False
+
+
 async def _drifts(instance: Instance, row: App, kept: Kept, manifest: Manifest) -> list[AppDrift]:
-    app = await instance.console.app(row.id)
+    app = merged(row, await instance.console.app(row.id))
+    if app.has_workflow and app.live_version is None:
+        await check_never_published(instance.console, row, kept.record.live_version)
     found = [_flags(app, kept)] if _flags_moved(app, kept) else []
     if not app.has_workflow:
         changes = diff(kept.live or {}, redact(config_of(app)).document)

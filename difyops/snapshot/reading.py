@@ -14,9 +14,17 @@ from typing import Any
 from difyops.api.instance import Instance
 from difyops.api.model import App, Trigger, Workflow
 from difyops.dsl.canonical import canonical
-from difyops.dsl.model import trigger_nodes
+from difyops.dsl.model import as_dict, trigger_nodes
 from difyops.dsl.scan import Finding, scan
 from difyops.dsl.secrets import redact, redact_dsl_text
+from difyops.snapshot.agreement import (
+    check_config_export,
+    check_id,
+    check_never_published,
+    check_triggers,
+    check_workflow_export,
+    merged,
+)
 from difyops.snapshot.layout import Record, digest
 
 _SITE_KEPT = (
@@ -57,16 +65,19 @@ async def read_app(instance: Instance, row: App, before: Before | None, options:
     """Read one app. ``row`` is its row of the app list.
 
     Raises:
-        NotFound: it was deleted since it was listed. DifyopsError: any call failed.
+        NotFound: it was deleted since it was listed. UnreadableAnswer: what was answered contradicts itself or the
+        list. DifyopsError: any call failed.
     """
+    check_id(row.id)
     known = None if options.full else before
     if known and options.live_only and _same_live(row, known):
         return Reading(record=_renamed(known.record, row), kept=tuple(_names(known)))
-    app = await instance.console.app(row.id)
-    merged = replace(app, tags=app.tags or row.tags)
+    app = merged(row, await instance.console.app(row.id))
     if app.has_workflow:
-        return await _read_workflow(instance, merged, known, options)
-    return await _read_config(instance, merged, known)
+        if app.live_version is None:
+            await check_never_published(instance.console, row, before.record.live_version if before else None)
+        return await _read_workflow(instance, app, known, options)
+    return await _read_config(instance, app, known)
 
 
 def config_of(app: App) -> dict[str, Any]:
@@ -88,6 +99,7 @@ async def _read_workflow(instance: Instance, app: App, known: Before | None, opt
         findings = scan(redacted.document)
         if console.capabilities.can("export_version"):
             text = await console.export(app.id, version_id=live.id)
+            check_workflow_export(text, live.document)
             files["live.dsl.yml"] = redact_dsl_text(text, list(redacted.secrets.values())).encode()
     if draft is not None and (live is None or draft.document != live.document):
         files["draft.json"] = canonical(redact(draft.document).document)
@@ -95,6 +107,8 @@ async def _read_workflow(instance: Instance, app: App, known: Before | None, opt
             del files["draft.json"]
     has_triggers = live is not None and bool(trigger_nodes(live.document))
     triggers = await console.triggers(app.id) if has_triggers else []
+    if live is not None and app.mode == "workflow" and console.capabilities.can("triggers"):
+        check_triggers(live.document, triggers)
     return Reading(record=_record(app, live, draft, triggers), files=files, findings=tuple(findings))
 
 
@@ -118,6 +132,7 @@ async def _read_config(instance: Instance, app: App, known: Before | None) -> Re
     if known and digest(content) == known.files.get("live.json") and "live.dsl.yml" in known.files:
         return Reading(record=record, kept=("live.json", "live.dsl.yml"))
     text = await instance.console.export(app.id)
+    check_config_export(text, app.model_config or {})
     dsl = redact_dsl_text(text, list(redacted.secrets.values())).encode()
     return Reading(
         record=record,
@@ -132,7 +147,7 @@ def _draft_bytes(draft: Workflow | None) -> bytes | None:
 
 def _record(app: App, live: Workflow | None, draft: Workflow | None, triggers: list[Trigger] | tuple[()]) -> Record:
     raw = app.raw
-    site: dict[str, Any] = raw.get("site") or {}
+    site = as_dict(raw.get("site"))
     return Record(
         id=app.id,
         name=app.name,
@@ -172,7 +187,14 @@ def _same_live(row: App, known: Before) -> bool:
 
 
 def _renamed(record: Record, row: App) -> Record:
-    return replace(record, name=row.name, description=row.description, tags=row.tags, updated_at=row.updated_at)
+    """Take over what the list says of an app that is not looked at; what the list leaves out stays as it was."""
+    return replace(
+        record,
+        name=row.name or record.name,
+        description=row.description or record.description,
+        tags=row.tags or record.tags,
+        updated_at=row.updated_at,
+    )
 
 
 def _names(known: Before) -> list[str]:

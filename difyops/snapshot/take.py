@@ -10,19 +10,21 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.clock import Clock, SystemClock, iso
-from difyops.errors import DifyopsError, NotFound, PartialFailure, StoreError
+from difyops.errors import DifyopsError, PartialFailure, StoreError
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.git_store import GitStore, StoreMoved
+from difyops.snapshot.agreement import is_gone, left_out
 from difyops.snapshot.assembly import Base, Files, Gathered, Scene, assemble, read_base
 from difyops.snapshot.changelog import changelog
-from difyops.snapshot.inventory import read_inventory
+from difyops.snapshot.inventory import confirmed, read_inventory
 from difyops.snapshot.layout import MANIFEST, Manifest
 from difyops.snapshot.reading import Reading, ReadOptions, read_app
+from difyops.snapshot.second_pass import may_pass_later, second_pass
 from difyops.snapshot.steps import Checkpoint, no_checkpoint
 from difyops.targets import select
 
@@ -125,7 +127,10 @@ async def take(
     )
     for _ in range(_TRIES):
         base = read_base(store, instance.name)
-        gathered = await _gather(instance, chosen, base, options, progress)
+        gathered = await _gather(instance, chosen, base, options, progress, clock)
+        if whole:
+            await _look_for_missing(instance, apps, base, gathered, options.limit)
+            scene = replace(scene, **await confirmed(instance, store, base, scene.inventory, scene.inventory_failed))
         files, manifest = assemble(scene, base, gathered)
         changes = changelog(store, base.commit, base.manifest, files, manifest)
         findings = _findings(gathered)
@@ -142,7 +147,12 @@ async def take(
 
 
 async def _gather(
-    instance: Instance, chosen: Sequence[App], base: Base, options: TakeOptions, progress: Progress | None
+    instance: Instance,
+    chosen: Sequence[App],
+    base: Base,
+    options: TakeOptions,
+    progress: Progress | None,
+    clock: Clock,
 ) -> Gathered:
     gathered = Gathered()
     how = ReadOptions(live_only=options.live_only, full=options.full)
@@ -155,15 +165,39 @@ async def _gather(
         match result:
             case Done(item=app, value=reading):
                 gathered.readings[app.id] = reading
-            case Failed(item=app, error=NotFound()):
-                gathered.gone.add(app.id)
             case Failed(item=app, error=error):
                 gathered.failed[app.id] = error
         options.checkpoint("app read")
         if progress:
-            done = len(gathered.readings) + len(gathered.failed) + len(gathered.gone)
-            progress(done, len(chosen), app.name)
+            progress(len(gathered.readings) + len(gathered.failed), len(chosen), app.name)
+    again = {app_id: error for app_id, error in gathered.failed.items() if may_pass_later(error)}
+    if again:
+        log.info("%d apps could not be read; reading them again, slowly", len(again))
+        read_now, still, gone = await second_pass(instance, again, work, clock)
+        gathered.readings.update(read_now)
+        gathered.failed = {key: error for key, error in gathered.failed.items() if key not in again} | still
+        gathered.gone |= gone
     return gathered
+
+
+async def _look_for_missing(
+    instance: Instance, apps: Sequence[App], base: Base, gathered: Gathered, limit: int
+) -> None:
+    """Believe that an app of the last snapshot is gone only when its detail says what the list says."""
+    listed = {app.id for app in apps}
+    missing = [app_id for app_id in base.apps if app_id not in listed and app_id not in gathered.gone]
+
+    async def look(app_id: str) -> bool:
+        return await is_gone(instance.console, app_id)
+
+    async for result in fan_out(missing, look, FanoutOptions(limit=limit)):
+        match result:
+            case Done(item=app_id, value=True):
+                gathered.gone.add(app_id)
+            case Done(item=app_id):
+                gathered.failed[app_id] = left_out()
+            case Failed(item=app_id, error=error):
+                gathered.failed[app_id] = error
 
 
 def _write(

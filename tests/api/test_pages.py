@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from difyops.api.pages import by_last_id, by_number
-from difyops.errors import ServerFault
+from difyops.errors import ServerFault, UnreadableAnswer
 
 Row = dict[str, Any]
 
@@ -85,8 +85,9 @@ async def test_a_server_that_ignores_the_page_number_is_not_asked_for_ever() -> 
         calls += 1
         return {"data": [{"id": "a"}, {"id": "b"}], "has_more": True}
 
-    assert [row["id"] async for row in by_number(same)] == ["a", "b"]
-    assert calls < 10
+    with pytest.raises(UnreadableAnswer, match="more rows, and 2 came"):
+        _ = [row async for row in by_number(same)]
+    assert calls < 15
 
 
 async def test_a_total_that_is_never_reached_does_not_lead_round_in_circles() -> None:
@@ -98,8 +99,39 @@ async def test_a_total_that_is_never_reached_does_not_lead_round_in_circles() ->
         rows = [{"id": f"{params['page']}"}] if params["page"] < 3 else []
         return {"data": rows, "has_more": params["page"] < 3, "total": 40}
 
-    assert [row["id"] async for row in by_number(fewer)] == ["1", "2"]
+    with pytest.raises(UnreadableAnswer, match="40 rows, and 2 came"):
+        _ = [row async for row in by_number(fewer)]
     assert calls <= 9
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": [], "total": 8, "has_more": False},
+        {"data": [{"id": "a"}, {"id": "a"}], "total": 2, "has_more": False},
+        {"data": [{"id": "a"}, None], "total": 1, "has_more": False},
+        {"data": [{"id": "a"}], "total": "1", "has_more": False},
+        {"data": [{"id": "a"}], "total": -1, "has_more": False},
+        {"data": [{"id": "a"}], "has_more": "false"},
+        {"data": [{"id": "a"}]},
+        {"data": [], "has_more": True},
+    ],
+)
+async def test_a_page_that_contradicts_itself_is_unreadable_never_short(body: Any) -> None:
+    async def page(params: Mapping[str, Any]) -> Any:
+        return body
+
+    with pytest.raises(UnreadableAnswer):
+        _ = [row async for row in by_number(page)]
+
+
+async def test_a_page_that_was_short_once_is_read_again() -> None:
+    answers = iter([[], [{"id": "a"}]])
+
+    async def page(params: Mapping[str, Any]) -> Any:
+        return {"data": next(answers), "total": 1, "has_more": False}
+
+    assert [row async for row in by_number(page)] == [{"id": "a"}]
 
 
 async def test_rows_without_an_id_are_all_kept() -> None:
@@ -119,7 +151,8 @@ async def test_a_server_that_ignores_the_last_id_is_not_asked_for_ever() -> None
     async def same(params: Mapping[str, Any]) -> Any:
         return {"data": [{"id": "a"}], "has_more": True}
 
-    assert len([row async for row in by_last_id(same)]) == 1
+    with pytest.raises(UnreadableAnswer, match="nothing new came"):
+        _ = [row async for row in by_last_id(same)]
 
 
 @pytest.mark.parametrize("body", [None, [], "text", 7, {}, {"data": None}, {"data": {"a": 1}}])
@@ -128,5 +161,5 @@ async def test_something_else_than_a_list_is_a_server_fault(body: Any) -> None:
         return body
 
     for pages in (by_number, by_last_id):
-        with pytest.raises(ServerFault, match="list was expected"):
+        with pytest.raises(ServerFault, match=r"list was expected|object was expected|is missing"):
             _ = [row async for row in pages(other)]

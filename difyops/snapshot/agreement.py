@@ -1,0 +1,165 @@
+"""Do the answers about one app agree? Less is believed only when a second answer of the same run says it too.
+
+The app list, an app's detail, its version, its portable DSL and its triggers each tell part of the same thing. Where
+one of them has lost what another still names, the app counts as unreadable: its last content is kept, and it is said.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from difyops.api import faults
+from difyops.api.console import Console
+from difyops.api.model import App, Trigger
+from difyops.dsl.load import load_dsl
+from difyops.dsl.model import DslError, as_dict, as_list, text_of, trigger_nodes
+from difyops.errors import NotFound, UnreadableAnswer
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_VARIABLES = ("environment_variables", "conversation_variables")
+_ICON = ("icon", "icon_type", "icon_background", "use_icon_as_answer_icon", "max_active_requests")
+
+
+def check_id(app_id: str) -> None:
+    """Refuse an app whose id cannot name a folder of the store.
+
+    Raises:
+        UnreadableAnswer: that is so.
+    """
+    if not _NAME.fullmatch(app_id) or ".." in app_id or app_id.endswith((".", ".lock")):
+        raise UnreadableAnswer(f"The id {app_id[:60]!r} cannot be the name of a folder.")
+
+
+async def is_gone(console: Console, app_id: str) -> bool:
+    """Say whether an app that a list leaves out is really gone: its detail says so as well.
+
+    Raises:
+        DifyopsError: that cannot be told.
+    """
+    try:
+        check_id(app_id)
+        await console.app(app_id)
+    except NotFound as error:
+        if error.server_code == faults.NO_ROUTE:
+            raise UnreadableAnswer(
+                "Whether the app is gone cannot be told: what answered is not the instance."
+            ) from error
+        return True
+    return False
+
+
+def left_out() -> UnreadableAnswer:
+    """Return the error for an app that the list leaves out while its detail is there."""
+    return UnreadableAnswer("list apps: the list leaves this app out, and the app is there.")
+
+
+def merged(row: App, detail: App) -> App:
+    """Return an app's detail with what only its row in the list still names.
+
+    Raises:
+        UnreadableAnswer: the two are not about the same app, or the detail has lost its live version.
+    """
+    if row.mode != detail.mode:
+        raise UnreadableAnswer(f"read the app: it is of mode {detail.mode!r}, in the list of mode {row.mode!r}.")
+    raw = dict(detail.raw)
+    raw.update({key: row.raw[key] for key in _ICON if raw.get(key) is None and row.raw.get(key) is not None})
+    return replace(
+        detail,
+        name=detail.name or row.name,
+        description=detail.description or row.description,
+        tags=detail.tags or row.tags,
+        raw=raw,
+    )
+
+
+async def check_never_published(console: Console, row: App, known_live: str | None) -> None:
+    """Believe a detail without a live version only when nothing else names one.
+
+    Raises:
+        UnreadableAnswer: the list or the instance itself names one.
+    """
+    if row.live_version is not None:
+        raise UnreadableAnswer("read the app: it names no live version, and the list names one.")
+    if known_live is not None and await console.published(row.id) is not None:
+        raise UnreadableAnswer("read the app: it names no live version, and there is one.")
+
+
+def check_triggers(document: Mapping[str, Any], triggers: Sequence[Trigger]) -> None:
+    """Refuse a trigger list that has lost triggers of the graph.
+
+    Raises:
+        UnreadableAnswer: names the first that is missing.
+    """
+    listed = {item.node_id for item in triggers}
+    for node in trigger_nodes(document):
+        if node.id not in listed:
+            raise UnreadableAnswer(f"list triggers: the trigger {node.name!r} of the live version is not in the list.")
+
+
+def check_workflow_export(text: str, document: Mapping[str, Any]) -> None:
+    """Refuse a version and a DSL of it that do not hold the same nodes and variables.
+
+    Looks for ids and counts lines: a fleet has thousands. Only where that finds a difference the DSL is parsed.
+
+    Raises:
+        UnreadableAnswer: one of them has lost something, or the DSL is none.
+    """
+    nodes = as_list(as_dict(document.get("graph")).get("nodes"))
+    held = {name: len(as_list(document.get(name))) for name in _VARIABLES} | {"nodes": len(nodes)}
+    same = all(_items_under(text, name) == number for name, number in held.items())
+    if same and all(str(as_dict(node).get("id")) in text for node in nodes):
+        return
+    try:
+        exported = as_dict(load_dsl(text).get("workflow"))
+    except DslError as error:
+        raise UnreadableAnswer(f"export the app: {error.message}") from error
+    graph = as_dict(exported.get("graph"))
+    if {_id_of(node) for node in as_list(graph.get("nodes"))} != {_id_of(node) for node in nodes}:
+        raise UnreadableAnswer("export the app: the DSL and the version do not have the same nodes.")
+    for name in _VARIABLES:
+        if name in exported and len(as_list(exported[name])) != held[name]:
+            raise UnreadableAnswer(f"export the app: the DSL and the version do not have the same {name}.")
+
+
+def _id_of(node: object) -> str:
+    return str(as_dict(node).get("id"))
+
+
+def _items_under(text: str, name: str) -> int | None:
+    """Count the items of a list in a DSL as the platform writes it, ``None`` if it is not there."""
+    margin = "    " if name == "nodes" else "  "
+    start = text.find(f"\n{margin}{name}:", max(0, text.find("\nworkflow:")))
+    if start < 0:
+        return None
+    first, _, rest = text[start + 1 :].partition("\n")
+    if first.endswith("[]"):
+        return 0
+    found = 0
+    for line in rest.split("\n"):
+        if line.startswith(f"{margin}- "):
+            found += 1
+        elif line and not line.startswith(f"{margin} "):
+            break
+    return found
+
+
+def check_config_export(text: str, config: Mapping[str, Any]) -> None:
+    """Refuse a model config that has lost what its DSL still holds.
+
+    Raises:
+        UnreadableAnswer: one of them has lost something, or the DSL is none.
+    """
+    try:
+        exported = as_dict(load_dsl(text).get("model_config"))
+    except DslError as error:
+        raise UnreadableAnswer(f"export the app: {error.message}") from error
+    if not exported:
+        raise UnreadableAnswer("export the app: the DSL lacks the model config.")
+    for key, value in exported.items():
+        if value and not config.get(key):
+            raise UnreadableAnswer(f"read the app: its model config lacks {key!r}, which its DSL holds.")
+    if text_of(as_dict(config.get("model")).get("name")) not in text:
+        raise UnreadableAnswer("export the app: the DSL lacks the model of the app.")
