@@ -51,5 +51,8 @@ def iso(moment: datetime) -> str:
 
 
 def from_unix(seconds: float | None) -> datetime | None:
-    """Turn the platform's unix seconds into a UTC datetime; ``None`` stays ``None``."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    """Turn the platform's unix seconds into a UTC datetime; ``None`` stays ``None``, and what is no time becomes it."""
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError, TypeError):  # 1e30, NaN, a text
+        return None

@@ -19,8 +19,10 @@ _LONGEST_LINE = 32 * 1024 * 1024
 _LOOKS = 4
 
 
-async def lines(response: httpx.Response, *, silence: float) -> AsyncGenerator[str, None]:
-    """Yield the non-empty lines of a streaming answer, decoded, without their ends.
+async def lines(response: httpx.Response, *, silence: float, whole: bool = False) -> AsyncGenerator[str, None]:
+    """Yield the non-empty lines of a streaming answer, decoded, without their ends: the one reader of streams.
+
+    A last line that was cut off is left out; with ``whole`` it is an error.
 
     Raises:
         TimedOut: nothing for ``silence`` seconds (pings come every 10). Unreachable: it broke in the middle.
@@ -41,7 +43,9 @@ async def lines(response: httpx.Response, *, silence: float) -> AsyncGenerator[s
                     continue
                 for line in (b"".join(kept), *rest[:-1]):
                     if line.strip():
+                        watch.at_work = True  # the reader's own time is not the server's silence
                         yield line.decode("utf-8", "replace").rstrip("\r")
+                        watch.at_work = False
                 kept, size = [rest[-1]], len(rest[-1])
     except TimeoutError as error:
         raise TimedOut(f"The stream fell silent for {silence:g} s; the run may go on.") from error
@@ -51,6 +55,10 @@ async def lines(response: httpx.Response, *, silence: float) -> AsyncGenerator[s
         raise Unreachable("The stream broke off in the middle; the run may go on.") from error
     tail = b"".join(kept).strip()
     if tail.endswith(b"}"):  # a line that was cut off says nothing: its stream has no end
+        yield tail.decode("utf-8", "replace")
+    elif tail.startswith(b"data:") and whole:
+        raise Unreachable("The stream broke off in the middle of a line; the run may go on.")
+    elif whole and tail:
         yield tail.decode("utf-8", "replace")
 
 
@@ -72,6 +80,7 @@ class _Watch:
         self._timeout = asyncio.timeout(None)
         self._timer: asyncio.TimerHandle | None = None
         self.heard = False
+        self.at_work = False
 
     async def __aenter__(self) -> _Watch:
         await self._timeout.__aenter__()
@@ -88,7 +97,7 @@ class _Watch:
 
     def _look(self, quiet: int) -> None:
         loop = asyncio.get_running_loop()
-        quiet = 0 if self.heard else quiet + 1
+        quiet = 0 if self.heard or self.at_work else quiet + 1
         self.heard = False
         if quiet >= _LOOKS:
             self._timeout.reschedule(loop.time())

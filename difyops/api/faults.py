@@ -33,8 +33,9 @@ from difyops.secret_text import scrub
 
 NO_ROUTE = "no_route"
 _LONGEST = 400
+_READ = 100_000  # of a message, before it is cleaned
 _NOT_IN = "difyops context check (with an admin key, an unknown workspace_id looks the same)"
-_SUGGESTIONS = re.compile(r"\s*You have requested this URI .*", re.DOTALL)
+_SUGGESTIONS = "You have requested this URI "
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
@@ -115,7 +116,7 @@ def retry_after(response: httpx.Response) -> float | None:
 
 def clean(message: object) -> str:
     """Return one line without control characters, suggested addresses or secrets, at most 400 characters."""
-    text = _SUGGESTIONS.sub("", str(message or ""))
+    text = str(message or "")[:_READ].partition(_SUGGESTIONS)[0]
     return scrub(_CONTROL.sub(" ", text).strip())[:_LONGEST]
 
 

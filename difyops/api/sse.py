@@ -6,18 +6,18 @@ ends on silence: no line for ``silence`` seconds means that nobody works on the 
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
-from difyops.errors import ServerFault, TimedOut, Unreachable
+from difyops.api.event_stream import lines
+from difyops.errors import ServerFault
 
 SILENCE = 30.0
-_LONGEST_LINE = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,39 +40,12 @@ async def events(response: httpx.Response, *, silence: float = SILENCE) -> Async
     Raises:
         TimedOut: no line for ``silence`` seconds.
         Unreachable: the connection broke in the middle.
-        ServerFault: a ``data:`` line that is not JSON, or longer than 16 MiB.
+        ServerFault: a ``data:`` line that is not JSON, or longer than 32 MiB.
     """
-    kept = b""
-    async for chunk in _chunks(response, silence):
-        *lines, kept = (kept + chunk).split(b"\n")
-        if len(kept) > _LONGEST_LINE:
-            raise ServerFault(f"The stream sent a line longer than {_LONGEST_LINE} bytes.")
-        for line in lines:
-            event = parse_line(line.decode("utf-8", "replace"))
-            if event is not None:
+    async with aclosing(lines(response, silence=silence, whole=True)) as arriving:
+        async for line in arriving:
+            if (event := parse_line(line)) is not None:
                 yield event
-    try:
-        last = parse_line(kept.decode("utf-8", "replace"))
-    except ServerFault as error:
-        raise Unreachable("The stream broke off in the middle of a line; the run may go on.") from error
-    if last is not None:
-        yield last
-
-
-async def _chunks(response: httpx.Response, silence: float) -> AsyncIterator[bytes]:
-    """Yield the bytes as they come. Lines are cut by the caller at line feeds only: answers may hold U+2028."""
-    chunks = response.aiter_bytes().__aiter__()
-    while True:
-        try:
-            yield await asyncio.wait_for(anext(chunks), silence)
-        except StopAsyncIteration:
-            return
-        except TimeoutError as error:
-            raise TimedOut(f"The stream fell silent for {silence:g} s; the run may go on.") from error
-        except httpx.TimeoutException as error:
-            raise TimedOut("The stream fell silent; the run may go on.") from error
-        except httpx.RequestError as error:
-            raise Unreachable("The stream broke off in the middle; the run may go on.") from error
 
 
 def parse_line(line: str) -> Event | None:
@@ -89,7 +62,7 @@ def parse_line(line: str) -> Event | None:
     if not text:
         return None
     try:
-        body = json.loads(text) if len(text) <= _LONGEST_LINE else None
+        body = json.loads(text)
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):

@@ -12,6 +12,9 @@ from collections.abc import Sequence
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run difyops and leave the process with its exit code."""
+    from difyops.cli.standard_streams import complete_standard_streams
+
+    complete_standard_streams()
     from difyops.cli.root import run
 
     sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))

@@ -22,7 +22,9 @@ _ASSIGNED = re.compile(r"""[=:]>?\s{0,20}["']([^"'\s{}]{8,200})["']""")
 _SECRET_BEFORE = re.compile(
     r"(?i)(?:passw(?:or)?d|passphrase|secret|token|(?:api|access|secret|private|auth)[_-]?key)\w{0,20}[\"']?\s{0,20}:?$"
 )
-_PLACEHOLDER = re.compile(r"(?i)your|example|changeme|change_me|placeholder|xxxx|<.*>|\.\.\.|dummy|sample|\$\(|%\(")
+_PLACEHOLDER = re.compile(
+    r"(?i)your|example|changeme|change_me|placeholder|xxxx|<[^<\n]*>|\.\.\.|dummy|sample|\$\(|%\("
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -22,7 +22,7 @@ from difyops.emulator.store import App, Workflow
 
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_EMOJI = re.compile(r'^(\s*\w+: )"((?:\\U[0-9A-F]{8})+)"$', re.MULTILINE)
+_EMOJI = re.compile(r'^([ \t]*\w+: )"((?:\\U[0-9A-F]{8})+)"$', re.MULTILINE)
 _SCHEDULE: JsonDict = {
     "frequency": "daily",
     "mode": "visual",

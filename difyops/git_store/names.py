@@ -189,7 +189,7 @@ def is_local(text: str) -> bool:
 
 def without_userinfo(text: str) -> str:
     """Return ``text`` with ``user:password@`` removed from every address in it."""
-    return re.sub(r"(?i)([a-z][a-z0-9+.-]*://)[^/\s'\"]*@", r"\1", text)
+    return re.sub(r"(?i)([a-z][a-z0-9+.-]{0,30}://)[^/\s'\"]*@", r"\1", text)
 
 
 def shown(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The verbs run against damaged answers, and what must hold of each: the suite samples it, ``make bench`` runs it whole.
+"""The verbs run against damaged answers, and what must hold of each: a sample in the suite, all in ``make bench``.
 
 A loss counts when it is *contradicted*: the damaged answer itself, or another answer of the same run, still names what
 is gone. What no answer can contradict is listed in docs/answers.md and in ``MAY_DIFFER``.

@@ -1,0 +1,165 @@
+"""Every regular expression of the package, found in its syntax trees, and the texts that each of them likes least."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from re import _constants as words  # type: ignore[attr-defined]
+from re import _parser as parser  # type: ignore[attr-defined]
+
+PACKAGE = Path(__file__).parents[2] / "difyops"
+_CALLS = frozenset({"compile", "search", "match", "fullmatch", "sub", "subn", "split", "findall", "finditer"})
+_FLAGS = {"IGNORECASE": re.I, "I": re.I, "DOTALL": re.S, "S": re.S, "MULTILINE": re.M, "M": re.M, "VERBOSE": re.X,
+          "X": re.X, "ASCII": re.A, "A": re.A}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One pattern: where it stands, its text, its flags, the call."""
+
+    place: str
+    text: str
+    flags: int
+    call: str
+
+
+def patterns() -> Iterator[Found]:
+    """Yield the patterns that stand as texts in calls of ``re``, parts of other constants put in."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path.relative_to(PACKAGE).parts[0] == "validation":
+            continue  # bounds its texts and its steps itself (tests/validation)
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        known = _constants(tree)
+        for node in ast.walk(tree):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
+                continue
+            owner = node.func.value
+            if node.func.attr in _CALLS and isinstance(owner, ast.Name) and owner.id == "re":
+                text = _text(node.args[0], known)
+                if text:
+                    flags = sum({_FLAGS[name] for name in _names(node) if name in _FLAGS})
+                    for call in _calls(node, tree):
+                        yield Found(f"{path.relative_to(PACKAGE)}:{node.lineno}", text, flags, call)
+        if path.name == "run_faults.py":
+            yield from _table(tree, path.name)
+
+
+def _table(tree: ast.Module, name: str) -> Iterator[Found]:
+    """Yield the patterns of a table of (pattern, kind)."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Tuple) and len(node.elts) == 2:
+            first = node.elts[0]
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                yield Found(f"{name}:{node.lineno}", first.value, 0, "search")
+
+
+def _calls(node: ast.Call, tree: ast.Module) -> set[str]:
+    """Return how a pattern is used: the call itself, or the methods of the name that it is compiled to."""
+    assert isinstance(node.func, ast.Attribute)
+    if node.func.attr != "compile":
+        return {node.func.attr}
+    names: set[str] = set()
+    for part in tree.body:
+        if isinstance(part, ast.Assign) and part.value is node and isinstance(part.targets[0], ast.Name):
+            names.add(part.targets[0].id)
+    methods = (part.func for part in ast.walk(tree) if isinstance(part, ast.Call))
+    used = {
+        method.attr
+        for method in methods
+        if isinstance(method, ast.Attribute) and isinstance(method.value, ast.Name) and method.value.id in names
+    }
+    return used & _CALLS or {"search"}
+
+
+def _constants(tree: ast.Module) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for node in tree.body:
+        if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
+            continue
+        if text := _text(node.value, found):
+            found[node.targets[0].id] = text
+    return found
+
+
+def _text(node: ast.expr, known: dict[str, str]) -> str:
+    """Return the text of an expression; parts that are not known here become a word."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.Constant(value=bytes(content)):
+            return content.decode("latin-1")
+        case ast.Name(id=name):
+            return known.get(name, "")
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            one, two = _text(left, known), _text(right, known)
+            return one + two if one and two else ""
+        case ast.JoinedStr(values=values):
+            return "".join(_part(value, known) for value in values)
+    return ""
+
+
+def _part(node: ast.expr, known: dict[str, str]) -> str:
+    if isinstance(node, ast.FormattedValue):
+        return _text(node.value, known) or "word"
+    return _text(node, known)
+
+
+def _names(node: ast.Call) -> Iterator[str]:
+    for part in [*node.args[1:], *(keyword.value for keyword in node.keywords)]:
+        for inner in ast.walk(part):
+            if isinstance(inner, ast.Attribute):
+                yield inner.attr
+
+
+def starts(text: str, flags: int) -> list[str]:
+    """Return what must be repeated to hurt a pattern: its own characters, one by one and in pairs, its beginnings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = parser.parse(text, flags)
+    letters = sorted(set(_letters(tree)))[:12]
+    singles = [*letters, "a", " ", "\n", "0"]
+    opening = _opening(tree)
+    pairs = [one + two for one in letters[:4] for two in ("a", " ", letters[0])]
+    return list(dict.fromkeys([*singles, *pairs, opening, opening[:1], opening + "a", opening + " "]))
+
+
+def _opening(tree: object) -> str:
+    """Return a short text that the beginning of a pattern matches."""
+    out = ""
+    for code, value in tree:  # type: ignore[attr-defined]
+        piece = "".join(list(_letters([(code, value)]))[:1])
+        out += piece
+        if len(out) > 12:
+            break
+    return out
+
+
+def _letters(tree: object) -> Iterator[str]:
+    for code, value in tree:  # type: ignore[attr-defined]
+        if code in (words.LITERAL, words.NOT_LITERAL):
+            yield chr(value)
+        elif code is words.IN:
+            for kind, inner in value:
+                if kind is words.LITERAL:
+                    yield chr(inner)
+                elif kind is words.RANGE:
+                    yield chr(inner[0])
+                elif kind is words.CATEGORY:
+                    yield {"CATEGORY_DIGIT": "0", "CATEGORY_SPACE": " ", "CATEGORY_WORD": "a"}.get(str(inner), "-")
+        elif code is words.ANY:
+            yield "x"
+        elif code in (words.MAX_REPEAT, words.MIN_REPEAT) or str(code) == "POSSESSIVE_REPEAT":
+            yield from _letters(value[2])
+        elif code is words.SUBPATTERN:
+            yield from _letters(value[3])
+        elif code is words.BRANCH:
+            for branch in value[1]:
+                yield from _letters(branch)
+        elif str(code) == "ATOMIC_GROUP":
+            yield from _letters(value)
+        elif code in (words.ASSERT, words.ASSERT_NOT):
+            yield from _letters(value[1])
