@@ -50,6 +50,7 @@ _ALIASES = {
     "url": ("DIFYOPS_URL", "DIFYOPS_BASE_URL", "DIFY_BASE_URL", "DIFY_API_URL"),
     "email": ("DIFYOPS_EMAIL", "DIFY_EMAIL"),
     "password": ("DIFYOPS_PASSWORD", "DIFY_PASSWORD"),
+    "api_url": ("DIFYOPS_API_URL",),
     "workspace_id": ("DIFYOPS_WORKSPACE_ID", "DIFY_WORKSPACE_ID"),
     "admin_key": ("DIFYOPS_ADMIN_KEY", "DIFY_ADMIN_API_KEY", "DIFY_ADMIN_KEY"),
     "ca_file": ("DIFYOPS_CA_FILE", "SSL_CERT_FILE"),
@@ -244,6 +245,8 @@ def environment_context(env: Mapping[str, str]) -> Context | None:
         return None
     values: dict[str, Any] = {key: f"env:{name}" if key in SECRET_FIELDS else env[name] for key, name in found.items()}
     values["url"] = clean_url(values["url"], where=f"environment variable {found['url']}")
+    if "api_url" in found:
+        values["api_url"] = clean_url(values["api_url"], where=f"environment variable {found['api_url']}")
     return Context(name=ENVIRONMENT_CONTEXT, source="environment", given=frozenset(values), **values)
 
 

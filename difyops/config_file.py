@@ -31,10 +31,11 @@ _SECTIONS = frozenset({"default_context", "contexts", "store", "panels", "secret
 class Context:
     """One instance and one workspace on it.
 
-    ``url`` is the base without ``/console/api`` or ``/v1``; ``password`` and ``admin_key`` are references
-    (``keyring:``, ``env:``, ``file:``, ``cmd:``). ``timeout`` is seconds without a byte; ``max_in_flight`` bounds
-    management calls at the same time; ``source`` says where the context was defined, ``given`` which fields stand
-    there, and ``trust`` whether what stands there may be used: whoever connects asks it first.
+    ``url`` is the base without ``/console/api`` or ``/v1``, ``api_url`` that of ``/v1`` where another host serves it;
+    ``password`` and ``admin_key`` are references (``keyring:``, ``env:``, ``file:``, ``cmd:``). ``timeout`` is seconds
+    without a byte; ``max_in_flight`` bounds management calls at the same time; ``source`` says where the context was
+    defined, ``given`` which fields stand there, and ``trust`` whether what stands there may be used: whoever connects
+    asks it first.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Context:
     password: str | None = None
     admin_key: str | None = None
     workspace_id: str | None = None
+    api_url: str | None = None
     ca_file: str | None = None
     timeout: float = 30.0
     max_in_flight: int = 4
@@ -57,6 +59,11 @@ class Context:
             Refused: as ``Trust.require``.
         """
         self.trust.require(f"connect to {self.url}")
+
+    @property
+    def service_url(self) -> str:
+        """Return the base address of the service API: keys of apps go there and nowhere else."""
+        return self.api_url or self.url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +241,9 @@ def _context(path: Path, lines: Any, name: str, body: Any, source: str) -> Conte
     if not body.get("url"):
         _fail(path, lines, where, f"context {name!r} has no url")
     url = clean_url(body["url"], where=f"{path}:{lines.at((*where, 'url'))}: contexts.{name}.url")
+    if body.get("api_url"):
+        place = lines.at((*where, "api_url"))
+        body = {**body, "api_url": clean_url(body["api_url"], where=f"{path}:{place}: contexts.{name}.api_url")}
     beside = {
         key: _beside(path, value) for key, value in body.items() if key == "ca_file" or str(value).startswith("file:")
     }

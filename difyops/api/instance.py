@@ -37,6 +37,16 @@ class Instance:
     console: Console
     workspace: Workspace
     capabilities: Capabilities
+    _service: Transport | None = None
+
+    @property
+    def service_transport(self) -> Transport:
+        """Return what carries calls with the keys of apps and datasets: to the host that the context names for them."""
+        if self.context.api_url is None:
+            return self.transport
+        if self._service is None:
+            self._service = Transport(self.context.api_url, self.transport.options, clock=self.transport.clock)
+        return self._service
 
     @property
     def name(self) -> str:
@@ -46,6 +56,8 @@ class Instance:
     async def close(self) -> None:
         """Close the connections."""
         await self.transport.close()
+        if self._service is not None:
+            await self._service.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

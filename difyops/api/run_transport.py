@@ -138,10 +138,10 @@ def run_transport(context: Context, *, limit: int, silence: float = 30.0, clock:
     """
     context.require_trust()
     return RunTransport(
-        context.url,
+        context.service_url,
         TransportOptions(read=silence + 5.0, max_in_flight=limit, ca_file=context.ca_file),
         clock=clock or SystemClock(),
-        carrier=Carrier(context.ca_file if context.url.startswith("https") else None, context.url),
+        carrier=Carrier(context.ca_file if context.service_url.startswith("https") else None, context.service_url),
         budget=RetryBudget(tokens=0.0),
     )
 

@@ -20,14 +20,17 @@ from difyops.api import answers
 from difyops.api.auth import ServiceKey
 from difyops.api.console import Console
 from difyops.api.event_stream import lines
+from difyops.api.faults import NO_ROUTE
 from difyops.api.input_form import InputField, check_inputs, form_of
+from difyops.api.instance import Instance
 from difyops.api.paths import part
 from difyops.api.run_faults import CUT_OFF, RunFailed, run_failure, told_apart
 from difyops.api.shapes import Shape, fit, whole
 from difyops.api.sse import SILENCE, Event, parse_line
 from difyops.api.transport import Transport, json_of
 from difyops.clock import Clock, SystemClock
-from difyops.errors import CredentialError, DifyopsError, ServerFault
+from difyops.config import Context, clean_url
+from difyops.errors import CredentialError, DifyopsError, NotFound, ServerFault
 from difyops.secret_text import SecretText
 
 __all__ = ["Answer", "InputField", "Question", "Service", "app_key", "check_inputs", "text_of"]
@@ -85,7 +88,10 @@ class Service:
 
     async def info(self) -> dict[str, Any]:
         """Return name, description and mode of the key's app: the cheapest proof that a key works."""
-        body: dict[str, Any] = await self._get("/v1/info", doing="read the app's info", shape=answers.INFO)
+        try:
+            body: dict[str, Any] = await self._get("/v1/info", doing="read the app's info", shape=answers.INFO)
+        except NotFound as error:
+            _raise_told_apart(error)
         return body
 
     async def form(self) -> tuple[InputField, ...]:
@@ -182,6 +188,31 @@ class Service:
         return ServiceKey(self.key)
 
 
+async def other_service_url(instance: Instance) -> str | None:
+    """Return the address that the apps name for their service API when the context sends keys to another one.
+
+    Only offered, never used unasked: keys go to no host that the context does not name.
+    """
+    try:
+        first = await anext(aiter(instance.console.apps()), None)
+        detail = await instance.console.app(first.id) if first else None
+        named = clean_url(str(detail.raw.get("api_base_url") or "") if detail else "", where="api_base_url")
+    except DifyopsError:  # it is an offer: what is in the way of it is told by other calls
+        return None
+    return None if _is_same_place(named, instance.context) else named
+
+
+def _is_same_place(named: str, context: Context) -> bool:
+    """Say whether keys go there already; an address of the server's own machine says nothing about ours."""
+    url = httpx.URL(named)
+    known = [httpx.URL(item) for item in (context.url, context.service_url)]
+    return (
+        named in (context.url, context.service_url)
+        or url.host in ("localhost", "127.0.0.1", "::1")
+        or (context.api_url is None and any(url.host == item.host and url.path == item.path for item in known))
+    )
+
+
 async def app_key(console: Console, app_id: str) -> SecretText:
     """Return a service key of an app, found through the console.
 
@@ -275,6 +306,13 @@ class _Gathered:
 
 
 def _raise_told_apart(error: DifyopsError) -> NoReturn:
+    if isinstance(error, NotFound) and error.server_code == NO_ROUTE:
+        raise NotFound(
+            f"{error.message.removesuffix('.')}: there is no service API (/v1) at this address.",
+            status=error.status,
+            server_code=NO_ROUTE,
+            hint="If another host serves /v1, set api_url in the context: difyops context check.",
+        ) from error
     apart = told_apart(error)
     if apart is error:
         raise error

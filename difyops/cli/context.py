@@ -37,6 +37,9 @@ def add(
         str | None, typer.Option("--admin-key", metavar="REF", help="Reference to the server's ADMIN_API_KEY.")
     ] = None,
     workspace_id: Annotated[str | None, typer.Option("--workspace-id", help="Needed with --admin-key.")] = None,
+    api_url: Annotated[
+        str | None, typer.Option("--api-url", help="Base address of /v1 where it is on another host.")
+    ] = None,
     ca_file: Annotated[str | None, typer.Option("--ca-file", help="CA that signed the certificate.")] = None,
     timeout: Annotated[str | None, typer.Option("--timeout", metavar="TIME", help="Without a byte, e.g. 30s.")] = None,
     max_in_flight: Annotated[
@@ -69,6 +72,7 @@ def add(
         password=_absolute(password),
         admin_key=_absolute(admin_key),
         workspace_id=workspace_id,
+        api_url=config.clean_url(api_url, where="--api-url") if api_url else None,
         ca_file=str(Path(ca_file).absolute()) if ca_file else None,
         **extra,
     )
@@ -124,6 +128,7 @@ def show(session: Session, name: Annotated[str | None, typer.Argument(metavar="[
         "password": _reference(context.password),
         "admin_key": _reference(context.admin_key),
         "workspace_id": context.workspace_id,
+        "api_url": context.api_url,
         "ca_file": context.ca_file,
         "timeout": context.timeout,
         "max_in_flight": context.max_in_flight,
@@ -181,11 +186,13 @@ def check(
     """Connect, log in, say who and where we are. Exit 4 when the instance does not let us in."""
     from difyops.api.model import ServerInfo
 
-    async def work() -> ServerInfo:
-        async with session.instance(name, login_again=try_again) as instance:
-            return await instance.workspace.identify()
+    async def work() -> tuple[ServerInfo, str | None]:
+        from difyops.api.service import other_service_url
 
-    info = session.run(work())
+        async with session.instance(name, login_again=try_again) as instance:
+            return await instance.workspace.identify(), await other_service_url(instance)
+
+    info, other = session.run(work())
     pairs: list[tuple[str, object]] = [
         ("url", info.url),
         ("server", info.version),
@@ -194,7 +201,15 @@ def check(
         ("workspace", f"{info.workspace_name} ({info.workspace_id})"),
         ("timezone", info.timezone),
     ]
-    return Outcome(kind="context.check", data=info, blocks=[Facts(pairs=pairs)], summary="connected", names=[info.url])
+    offered = f"the apps name {other} as their service API: set api_url in the context if that is so"
+    return Outcome(
+        kind="context.check",
+        data=info,
+        blocks=[Facts(pairs=pairs)],
+        summary="connected",
+        warnings=[offered] if other else [],
+        names=[info.url],
+    )
 
 
 def _file(session: Session, user: bool) -> Path:

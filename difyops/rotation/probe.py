@@ -72,7 +72,7 @@ async def _run(hands: Hands, spec: ProbeSpec, key: SecretText | None) -> Answer:
     instance = hands.instance
     app = await instance.console.app(spec.app)
     token = key or await app_key(instance.console, spec.app)
-    service = Service(instance.transport, token, app.mode, hands.bench.clock)
+    service = Service(instance.service_transport, token, app.mode, hands.bench.clock)
     inputs = await _inputs(service, spec)
     return await service.run(Question(inputs=inputs, query=spec.query, user="difyops-probe"))
 
@@ -129,7 +129,7 @@ async def probe_draft(hands: Hands, spec: ProbeSpec) -> Probed:
     try:
         async with asyncio.timeout(LONGEST):
             key = await app_key(instance.console, spec.app)
-            inputs = await _inputs(Service(instance.transport, key, app.mode, hands.bench.clock), spec)
+            inputs = await _inputs(Service(instance.service_transport, key, app.mode, hands.bench.clock), spec)
             async with instance.console.draft_run(app, inputs, spec.query) as running:
                 text, final = await _last_of(running)
     except (DifyopsError, TimeoutError) as error:

@@ -31,7 +31,7 @@ async def ask(scene: Scene, app: App, what: Ask) -> Answer:
         CredentialError: the app has no key. RunFailed, TimedOut, Forbidden, NotAuthenticated: see ``Service.run``.
     """
     instance = await scene.instance()
-    service = Service(instance.transport, await app_key(instance.console, app.id), app.mode)
+    service = Service(instance.service_transport, await app_key(instance.console, app.id), app.mode)
     form = await service.form()
     inputs = completed(form, what.inputs, what.query)
     # A stream with inputs that do not fit stays silent for minutes on older servers: they are looked at first.

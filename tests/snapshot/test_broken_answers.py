@@ -8,7 +8,12 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import httpx
+
+from difyops.snapshot.take import TakeOptions, take
+from tests.api.frozen import FrozenClock
 from tests.snapshot.broken_answers import Bench, Found
+from tests.snapshot.damage import Damaged
 
 SEED, SAMPLE = 20261126, 60
 
@@ -22,3 +27,25 @@ async def test_damaged_answers_lose_nothing_that_is_contradicted(tmp_path: Path)
         await bench.check(case, verb, found)
     assert found.wrong == []
     assert found.tried > SAMPLE // 2
+
+
+class Flaky(Damaged):
+    """Every third answer is 502."""
+
+    calls = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Pass two of three on."""
+        Flaky.calls += 1
+        if Flaky.calls % 3 == 0:
+            return httpx.Response(502, content=b"<html>bad gateway</html>", headers={"content-type": "text/html"})
+        return await super().handle_async_request(request)
+
+
+async def test_a_flaky_server_gets_a_slower_second_pass(tmp_path: Path) -> None:
+    bench = await Bench.made(tmp_path)
+    instance = await bench.open(Flaky(bench.emulator, None))
+    taken = await take(instance, None, TakeOptions(), clock=FrozenClock())
+    assert taken.failed == ()
+    assert taken.complete
+    await instance.close()

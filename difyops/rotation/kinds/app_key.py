@@ -28,7 +28,7 @@ class Rotator(ServiceKeyRotator):
 
     async def try_key(self, hands: Hands, key: SecretText) -> None:
         """Ask the key's app for its name."""
-        await Service(hands.instance.transport, key, hands.target("mode"), hands.bench.clock).info()
+        await Service(hands.instance.service_transport, key, hands.target("mode"), hands.bench.clock).info()
 
     async def plan(self, instance: Instance, reading: Reading, wanted: Wanted) -> Planned:
         """Find the app and the key to replace."""

@@ -28,7 +28,7 @@ class Rotator(ServiceKeyRotator):
 
     async def try_key(self, hands: Hands, key: SecretText) -> None:
         """List the datasets; the first row is enough."""
-        async for _ in Knowledge(hands.instance.transport, key).datasets():
+        async for _ in Knowledge(hands.instance.service_transport, key).datasets():
             return
 
     async def plan(self, instance: Instance, reading: Reading, wanted: Wanted) -> Planned:

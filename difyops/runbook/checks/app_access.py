@@ -118,7 +118,7 @@ async def _problem(instance: Instance, app: App, *, keys: bool) -> tuple[str, st
     if not keys:
         return None
     try:
-        await Service(instance.transport, await app_key(instance.console, app.id), app.mode).info()
+        await Service(instance.service_transport, await app_key(instance.console, app.id), app.mode).info()
     except CredentialError:
         return ("keyless", "it has no API key")
     except NotAuthenticated as error:

@@ -35,7 +35,7 @@ async def check(
     if len(rows) != 1:
         return Inconclusive(text=f"{dataset!r} means {len(rows)} datasets; a question is asked of one")
     row = rows[0]
-    knowledge = Knowledge(instance.transport, await dataset_key(instance.console))
+    knowledge = Knowledge(instance.service_transport, await dataset_key(instance.console))
     began = time.monotonic()
     try:
         hits = await knowledge.retrieve(str(row.get("id")), question, keyword=keyword, top_k=top_k)
