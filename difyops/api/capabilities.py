@@ -58,6 +58,7 @@ _NODE_TYPES: tuple[tuple[Version, frozenset[str]], ...] = (
     ((1, 13, 0), frozenset({"human-input"})),
 )
 _DSL_VERSIONS: tuple[tuple[Version, str], ...] = (
+    ((1, 16, 0), "0.7.0"),
     ((1, 13, 0), "0.6.0"),
     ((1, 10, 0), "0.5.0"),
     ((1, 8, 0), "0.4.0"),

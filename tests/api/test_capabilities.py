@@ -76,7 +76,8 @@ def test_node_types_from_the_future_are_unknown_to_an_old_server_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "dsl"), [("1.9.1", "0.4.0"), ("1.11.2", "0.5.0"), ("1.15.0", "0.6.0"), ("0.15", "0.1.5")]
+    ("version", "dsl"),
+    [("1.9.1", "0.4.0"), ("1.11.2", "0.5.0"), ("1.15.0", "0.6.0"), ("1.16.1", "0.7.0"), ("0.15", "0.1.5")],
 )
 def test_the_dsl_version_follows_the_server(version: str, dsl: str) -> None:
     assert Capabilities(version).dsl_version == dsl
