@@ -211,10 +211,9 @@ def _fill_workflow(instance: Instance, account: Account, app: App, workflow: obj
     if half and app.draft is None:
         raise shapes.internal_error()
     graph = imported_graph(instance, workflow.get("graph") or {})
-    for node in graph.get("nodes") or []:
-        kind = node.get("data", {}).get("type")
-        if instance.release.rejects_unknown_node_types and kind not in publishing.NODE_TYPES:
-            raise ImportFailed(f"'{kind}' is not a valid NodeType")
+    kind = publishing.unknown_node_type(graph)
+    if kind is not None and instance.release.rejects_unknown_node_types:
+        raise ImportFailed(f"'{kind}' is not a valid NodeType")
     env = [] if half else workflow.get("environment_variables") or []
     conversation = [] if half else workflow.get("conversation_variables") or []
     publishing.save_draft(

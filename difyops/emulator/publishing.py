@@ -74,10 +74,18 @@ def check_nodes(instance: Instance, graph: JsonDict) -> None:
     """
     if not instance.release.rejects_unknown_node_types:
         return
-    for node in graph.get("nodes", []):
-        kind = node.get("data", {}).get("type")
+    kind = unknown_node_type(graph)
+    if kind is not None:
+        raise shapes.invalid_param(f"'{kind}' is not a valid NodeType")
+
+
+def unknown_node_type(graph: JsonDict) -> str | None:
+    """Return the first node type that nobody knows, or None. Sticky notes have an empty type and are no nodes."""
+    for node in graph.get("nodes") or []:
+        kind = (node.get("data") or {}).get("type")
         if node.get("type") != "custom-note" and kind not in NODE_TYPES:
-            raise shapes.invalid_param(f"'{kind}' is not a valid NodeType")
+            return str(kind)
+    return None
 
 
 def save_draft(
