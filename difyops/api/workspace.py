@@ -15,6 +15,7 @@ from difyops.api.model import ServerInfo
 from difyops.api.paths import part
 from difyops.errors import NotFound, RequestRejected
 
+_CURRENT = "/workspaces/current"
 MODEL_TYPES = ("llm", "text-embedding", "rerank", "speech2text", "tts")
 
 
@@ -25,15 +26,22 @@ class Workspace:
     console: Console
 
     async def current(self) -> dict[str, Any]:
-        """Return the workspace we act in: id, name, role, ... (GET until 1.9, POST since; the other on 404/405)."""
-        doing = "read the workspace"
+        """Return the workspace we act in: id, name, role, ...
+
+        GET until 1.9, POST from then on, ``/summary`` on builds after 1.16.1 that have neither; each on 404 or 405.
+        """
+        doing, shape = "read the workspace", answers.WORKSPACE
         try:
-            body = await self.console.send("POST", "/workspaces/current", {}, doing=doing, shape=answers.WORKSPACE)
+            return dict(await self.console.send("POST", _CURRENT, {}, doing=doing, shape=shape))
         except NotFound as error:
             if error.server_code != faults.NO_ROUTE:
                 raise
-            body = await self.console.get("/workspaces/current", doing=doing, shape=answers.WORKSPACE)
-        return dict(body)
+        try:
+            return dict(await self.console.get(_CURRENT, doing=doing, shape=shape))
+        except NotFound as error:
+            if error.server_code != faults.NO_ROUTE:
+                raise
+        return dict(await self.console.get(f"{_CURRENT}/summary", doing=doing, shape=shape))
 
     async def identify(self) -> ServerInfo:
         """Return who we are and where: the proof that credentials, workspace and address are right."""
