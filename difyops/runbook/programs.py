@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from difyops.runbook.scene import Scene
 from difyops.secret_text import remember, scrub
@@ -17,11 +17,14 @@ _MOST = 64 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:
-    """How a program ended. ``output`` is the end of stdout and stderr together, secrets removed."""
+    """How a program ended. ``output`` is the end of stdout and stderr together, secrets removed; ``said`` is more,
+    as it came: to be searched and never shown.
+    """
 
     code: int
     output: str
     seconds: float
+    said: str = field(repr=False)
 
 
 async def run_program(scene: Scene, argv: list[str], env: list[str], patience: float) -> Ran | str:
@@ -59,7 +62,8 @@ async def run_program(scene: Scene, argv: list[str], env: list[str], patience: f
         return f"{argv[0]} did not end within {patience:g} s and was stopped"
     finally:
         await _stopped(process)
-    return Ran(code=code, output=scrub(output)[-2000:].strip(), seconds=round(time.monotonic() - began, 3))
+    seconds = round(time.monotonic() - began, 3)
+    return Ran(code=code, output=scrub(output)[-2000:].strip(), seconds=seconds, said=output)
 
 
 async def _tail(process: asyncio.subprocess.Process) -> str:

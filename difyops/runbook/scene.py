@@ -147,7 +147,8 @@ class Scene:
         """
         if not self.trusts_commands:
             raise CredentialError(
-                "The runbook can be written by other users, or came with this folder: its references are not read."
+                "The runbook can be written by other users, or came with this folder: "
+                "its references (env:, file:, cmd: ...) are not read."
             )
         if self.dry_run and reference.startswith("cmd:"):
             raise CredentialError("A dry run runs no programs, and this is behind a cmd: reference.")

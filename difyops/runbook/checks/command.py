@@ -35,6 +35,6 @@ async def check(
         return Warn(text=text, values=values, excerpt=ran.output)
     if str(ran.code) not in (good or ["0"]):
         return Fail(text=text, values=values, excerpt=ran.output)
-    if expect is not None and expect not in ran.output:
+    if expect is not None and expect not in ran.said:
         return Fail(text=f"{text}, and its output does not hold {expect!r}", values=values, excerpt=ran.output)
     return Pass(text=text, values=values, excerpt=ran.output[:200])
