@@ -46,8 +46,17 @@ class Content:
 
     def value(self, name: str) -> SecretText | None:
         """Return an environment variable's value, ``None`` when there is no such variable."""
+        text = self.text(name)
+        return SecretText(text) if text is not None else None
+
+    def text(self, name: str) -> str | None:
+        """Return an environment variable's value as it is, not yet known as a secret; ``None``: no such variable."""
         found = [item for item in self.document["environment_variables"] if item.get("name") == name]
-        return SecretText(str(found[0].get("value"))) if found else None
+        return str(found[0].get("value")) if found else None
+
+    def holds(self, name: str, value: SecretText | None) -> bool:
+        """Say whether an environment variable has this value."""
+        return value is not None and self.text(name) == value.reveal()
 
     def with_value(self, name: str, value: SecretText) -> Content:
         """Return the same with the value of one environment variable changed."""

@@ -95,7 +95,7 @@ class Publication:
             keeper.drop(name)
         keeper.note(
             live_before=version.id if version else None,
-            live_before_at=version.created_at if version else None,
+            live_before_at=version.version if version else None,
             published=[],
             judged={},
             slipped=[],
@@ -373,7 +373,7 @@ class Publication:
         before, at = self.keeper.memo("live_before"), self.keeper.memo("live_before_at")
         newer: list[Workflow] = []
         async for version in self.instance.console.versions(self.app_id):
-            is_older = at is not None and version.created_at is not None and version.created_at < at
+            is_older = isinstance(at, str) and version.version <= at  # the time of its publication, to the microsecond
             if version.id == before or is_older or len(newer) >= _MOST_VERSIONS:
                 break
             newer.append(version)

@@ -170,7 +170,7 @@ async def put_draft_right(hands: Hands, value: SecretText, rejected: SecretText)
     console, app_id, name = hands.instance.console, hands.target("app_id"), hands.target("name")
     for left in reversed(range(_TRIES)):
         draft = await draft_content(console, app_id)
-        if draft is None or draft.value(name) != rejected:
+        if draft is None or not draft.holds(name, rejected):
             return
         right = draft.with_value(name, value)
         try:
@@ -189,7 +189,7 @@ def put_kept_right(hands: Hands, value: SecretText, rejected: SecretText) -> Non
         place = Path(item["place"])
         if place.exists():
             content = Content.read(json.loads(atomic_file.read_private(place)))
-            if content.value(hands.target("name")) == rejected:
+            if content.holds(hands.target("name"), rejected):
                 body = json.loads(atomic_file.read_private(place))
                 right = {**body, **content.with_value(hands.target("name"), value).as_kept()}
                 atomic_file.write(place, json.dumps(right).encode(), mode=atomic_file.PRIVATE)
@@ -227,5 +227,5 @@ def exchange_held(hands: Hands, value: SecretText, other: SecretText | None) -> 
     if parked is None or other is None:
         return
     content = Content.read(parked)
-    if content.value(hands.target("name")) == other:
+    if content.holds(hands.target("name"), other):
         keeper.keep(PARKED, content.with_value(hands.target("name"), value).as_kept())

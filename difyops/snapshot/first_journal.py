@@ -147,7 +147,7 @@ async def _workflow(workspace: Workspace, entry: Entry, change: Change) -> None:
     newer = versions[: versions.index(former)] if former in versions else []
     change.note(
         live_before=entry.live_before,
-        live_before_at=former.created_at if former else None,
+        live_before_at=former.version if former else None,
         published=[item.id for item in reversed(newer) if _is_ours(item, entry)],
     )
 

@@ -109,7 +109,9 @@ def test_every_change_is_in_the_audit_log_without_secrets(
     cli: Cli, emulator: Emulator, connected: str, own_place: Path
 ) -> None:
     cli("app", "disable", "wf-echo", "wf-llm", "--yes")
-    lines = [line for line in audit_lines(own_place) if "app.disable" in line]
+    lines = [
+        line for line in audit_lines(own_place) if line.startswith('INSERT INTO "audit"') and "app.disable" in line
+    ]
     assert len(lines) == 2
     assert {emulator.app_named(name).id for name in ("wf-echo", "wf-llm")} <= {
         word for line in lines for word in line.replace("'", '"').split('"')

@@ -123,7 +123,7 @@ class Rotator:
         new, old = await self._new(hands), await self.old_value(hands)
         version, live = await read_live(hands)
         made = publication(hands)
-        if live.value(hands.target("name")) == new and hands.memo("publication") is None:
+        if live.holds(hands.target("name"), new) and hands.memo("publication") is None:
             hands.found_done("publish", version=version.id)
             hands.note(published=[version.id] if made.is_ours(version) else [])
             await made.restore_triggers()
@@ -142,7 +142,7 @@ class Rotator:
             StalePlan: somebody published a version with another value after the switch.
         """
         _, live = await read_live(hands)
-        if live.value(hands.target("name")) == await self._new(hands):
+        if live.holds(hands.target("name"), await self._new(hands)):
             return Used.NEW
         raise StalePlan(f"Somebody published a version with another value of {hands.target('name')} meanwhile.")
 
@@ -176,7 +176,7 @@ class Rotator:
             exchange_held(hands, old, new)
             await made.take_back()
         _, live = await read_live(hands)
-        if live.value(hands.target("name")) == new:
+        if live.holds(hands.target("name"), new):
             await publish_with(hands, BACK, old, new)
         elif hands.memo("publication") != FORWARD:
             await give_draft_back(hands, made, old, new)
@@ -221,8 +221,8 @@ def _check_can_be_hidden(hands: Hands, live: Content) -> None:
         NewValueRefused: hiding it would make the journal unreadable.
     """
     name = hands.target("name")
-    shown = live.value(name)
-    if hands.bench.journal.is_word(hands.rotation, shown.reveal() if shown else ""):
+    shown = live.text(name)
+    if hands.bench.journal.is_word(hands.rotation, shown or ""):
         raise NewValueRefused(
             f"The present value of {name} is an ordinary word that also stands in the plan (a placeholder?), and "
             "cannot be kept secret; set the variable in the web page once",
