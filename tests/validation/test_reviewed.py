@@ -190,3 +190,12 @@ def test_a_constant_tells_which_branch_was_meant() -> None:
 @pytest.mark.parametrize("thing", [b"{}", None, 7, bytearray(b"1")])
 def test_what_is_no_text_gets_an_error_of_our_own(thing: Any) -> None:
     assert enforce(thing, A).error == "not_text"
+
+
+@pytest.mark.parametrize("wanted", ["date", "uri", "email"])
+def test_a_text_is_opened_only_where_members_are_wanted(wanted: str) -> None:
+    """A schema that names a format alone says nothing of objects: the text fails the format, and stays a text."""
+    verdict = enforce('"{}"', compile_schema({"format": wanted}))
+    assert (verdict.ok, verdict.error) == (False, "violates")
+    opened = enforce('"{\\"a\\": 1}"', compile_schema({"type": "object"}))
+    assert opened.value == {"a": 1}

@@ -34,7 +34,7 @@ from difyops.validation.reading.model import (
 )
 from difyops.validation.reading.outline import Outline, Piece, outline
 from difyops.validation.reading.places import paths_at, starts
-from difyops.validation.reading.shape import declared, nodes_at
+from difyops.validation.reading.shape import declared, holds_members, nodes_at
 from difyops.validation.reading.single import Change
 
 _NOTHING = "\ufeff\u200b \t\r\n"
@@ -155,7 +155,7 @@ class Reader:
         if layers <= 0:
             return Found(failing=[Failing(value, (), locate)])
         if isinstance(value, str):
-            if value.lstrip()[:1] in ("{", "[", '"') and value.strip():
+            if value.lstrip()[:1] in ("{", "[", '"') and value.strip() and holds_members(document):
                 inner = self.read_any(value, layers - 1)
                 if inner.valid and not any(_left_out(option) for option in inner.valid):
                     return _noted(inner, Edit("", shown(value), "", "encoded twice"))

@@ -17,6 +17,9 @@ Node = Mapping[str, Any]
 _MOST_NODES = 300  # a schema whose branches multiply is not followed for ever
 _BRANCHES = ("allOf", "anyOf", "oneOf")
 _SINGLE = ("then", "else")
+_MEMBER_KEYWORDS = frozenset(
+    ("properties", "required", "additionalProperties", "patternProperties", "items", "prefixItems", "contains")
+)
 
 
 def nodes_at(document: object, path: Path) -> tuple[Node, ...]:
@@ -59,6 +62,15 @@ def types(nodes: Iterable[Node]) -> frozenset[str]:
         wanted = node.get("type")
         found.update([wanted] if isinstance(wanted, str) else _list(wanted))
     return frozenset(found)
+
+
+def holds_members(document: object) -> bool:
+    """Return whether the schema wants an object or a list: only then a text that holds JSON may stand for its value."""
+    nodes = nodes_at(document, ())
+    wanted = types(nodes)
+    return bool(wanted & {"object", "array"}) or (
+        not wanted and any(not _MEMBER_KEYWORDS.isdisjoint(node) for node in nodes)
+    )
 
 
 def choices(nodes: Iterable[Node]) -> list[Any]:
