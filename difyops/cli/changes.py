@@ -26,6 +26,7 @@ Which = Annotated[
 def kinds() -> Kinds:
     """Return the recovery of every kind of change."""
     from difyops import switching
+    from difyops.publishing import kept_drafts
     from difyops.publishing.document_change import DocumentChanges
     from difyops.snapshot import making, rollback
 
@@ -34,6 +35,7 @@ def kinds() -> Kinds:
         rollback.KIND: rollback.Rollbacks(),
         making.KIND: making.Restores(),
         "app.switch_model": DocumentChanges(),
+        kept_drafts.KIND: kept_drafts.PutBacks(),
         **switches,
     }
 

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from difyops import atomic_file
-from difyops.changes import Change
+from difyops.api.console import Console
+from difyops.api.instance import Instance
+from difyops.changes import Change, Ended
 from difyops.clock import iso
-from difyops.errors import SelectorError, StoreError, UnpublishedEdits
+from difyops.errors import DifyopsError, SelectorError, StoreError, UnpublishedEdits, Unreachable
 from difyops.publishing.content import Content, draft_content, version_content
 from difyops.workspace import Workspace
 
 KIND = "draft.put_back"
+WANTED = "wanted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +79,7 @@ async def put_kept_back(workspace: Workspace, kept: KeptDraft) -> None:
         change = Change.begin(
             journal, KIND, subject=subject, label=app.name, url=instance.context.url, facts={"app_id": app.id}
         )
+        change.keep(WANTED, {"document": kept.document})
         expected = draft.hash if draft else None
         try:
             await change.effect(
@@ -83,12 +87,37 @@ async def put_kept_back(workspace: Workspace, kept: KeptDraft) -> None:
                 lambda: console.sync_draft(app.id, kept.document, expected_hash=expected),
                 audited=False,
             )
-        except BaseException:
-            now = await draft_content(console, app.id)
-            change.close("done" if now is not None and now.is_same(Content(document=kept.document)) else "failed")
-            raise
+        except DifyopsError as error:
+            if isinstance(error, Unreachable) or not await _holds(console, app.id, kept.document):
+                if not isinstance(error, Unreachable):
+                    change.close("failed", error=error.code)
+                raise
         change.close("done", kept=kept.name)
     atomic_file.remove(Path(kept.place))
+
+
+class PutBacks:
+    """The recovery of a kept draft that was being put back: one write, so it is there or it is not."""
+
+    async def tell(self, instance: Instance, change: Change) -> str:
+        """Return one sentence on what the draft holds."""
+        held = change.kept(WANTED) or {}
+        is_there = await _holds(instance.console, change.record.facts["app_id"], held.get("document") or {})
+        return "the draft holds the kept one" if is_there else "the draft does not hold the kept one"
+
+    async def finish(self, instance: Instance, change: Change) -> Ended:
+        """Say what the draft holds, and close: the kept file is there until it was put back whole."""
+        told = await self.tell(instance, change)
+        return Ended(state="finished", text=f"{told}; difyops changes draft lists what is kept")
+
+    async def undo(self, instance: Instance, change: Change) -> Ended:
+        """Say what the draft holds, and close; the draft is left alone."""
+        return Ended(state="undone", text=f"{await self.tell(instance, change)}; the draft is left alone")
+
+
+async def _holds(console: Console, app_id: str, document: dict[str, Any]) -> bool:
+    draft = await draft_content(console, app_id)
+    return draft is not None and draft.is_same(Content(document=document))
 
 
 def _read(path: Path) -> KeptDraft:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from difyops.emulator import Emulator
 from tests.conftest import Cli
 from tests.snapshot.colleague import Colleague, node
 from tests.snapshot.test_faults import roll_back_with, spoiled
 from tests.snapshot.test_races import once, title, unpublished
 
 
-def test_a_kept_draft_is_found_and_put_back(cli: Cli, v1: str, colleague: Colleague) -> None:
+def test_a_kept_draft_is_found_and_put_back(cli: Cli, v1: str, colleague: Colleague, emulator: Emulator) -> None:
     app = spoiled(colleague)
     unpublished(colleague, app)
     done = roll_back_with("after write draft", once(lambda: colleague.edit(app, title("newer"))))
@@ -20,6 +21,10 @@ def test_a_kept_draft_is_found_and_put_back(cli: Cli, v1: str, colleague: Collea
     assert "draft-canary" not in shown.out + shown.err
     refused = cli("changes", "draft", kept["name"], "--put-back", "--yes")
     assert refused.code == 8, refused.err  # the newer draft is somebody's
+    colleague.publish(app)
+    emulator.control.fail(method="POST", path="workflows/draft", how="lost")
+    assert cli("changes", "draft", kept["name"], "--put-back", "--yes").code == 1
+    assert cli("changes", "finish", app, "--yes").code == 0  # an answer that was lost does not block the app for ever
     colleague.publish(app)
     back = cli("changes", "draft", kept["name"], "--put-back", "--yes")
     assert back.code == 0, back.err
