@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-com
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock newest demo test cover lint format test-live bench run clean
+.PHONY: help setup lock newest demo test test-long cover lint format test-live bench run clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ demo: $(BASE) ## Snapshot a fleet, break a workflow, see the drift, roll back, w
 
 test: $(STAMP) ## Run the tests, no server and no network (T=tests/cli: a part; ARGS='-k name --seed 7': pytest's own)
 	$(BIN)/python -m pytest $(if $(T),$(T),-n 5 --dist worksteal) $(ARGS)
+
+test-long: $(STAMP) ## The exhaustive rounds, whose smaller ones are part of "make test" (once a week in CI)
+	$(BIN)/python -m pytest -m long -n 5 --dist worksteal $(ARGS)
 
 cover: $(STAMP) ## Run the tests (or T=...) and print which lines none of them reached
 	$(BIN)/coverage erase

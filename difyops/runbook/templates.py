@@ -8,14 +8,14 @@ from typing import Any
 
 from difyops.runbook.expression import look_up
 
-_PLACE = re.compile(r"\$\{\s*([^{}]*?)\s*\}")
+_PLACE = re.compile(r"\$\{([^{}]*)\}")  # spaces inside are taken off afterwards: skipping them here takes cubic time
 _NAME = re.compile(r"inputs\.[a-z]\w*|steps\.[a-z]\w*\.(?:status|values\.\w+)|run\.(?:id|runbook|context)")
 
 
 def names_in(value: Any) -> Iterator[str]:
     """Yield what stands between ``${`` and ``}`` anywhere in a value."""
     if isinstance(value, str):
-        yield from _PLACE.findall(value)
+        yield from (name.strip() for name in _PLACE.findall(value))
     elif isinstance(value, Mapping):
         for item in value.values():
             yield from names_in(item)
@@ -37,7 +37,7 @@ def is_name(name: str) -> bool:
 def whole_name(value: Any) -> str | None:
     """Return the name when the value is nothing but one reference."""
     match = _PLACE.fullmatch(value.strip()) if isinstance(value, str) else None
-    return match[1] if match else None
+    return match[1].strip() if match else None
 
 
 def has_names(value: Any) -> bool:
@@ -51,7 +51,7 @@ def filled(value: Any, scope: Mapping[str, Any]) -> Any:
         name = whole_name(value)
         if name is not None:
             return look_up(tuple(name.split(".")), scope)
-        return _PLACE.sub(lambda match: _text(look_up(tuple(match[1].split(".")), scope)), value)
+        return _PLACE.sub(lambda match: _text(look_up(tuple(match[1].strip().split(".")), scope)), value)
     if isinstance(value, Mapping):
         return {key: filled(item, scope) for key, item in value.items()}
     if isinstance(value, list | tuple):

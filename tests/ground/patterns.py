@@ -115,16 +115,21 @@ def _names(node: ast.Call) -> Iterator[str]:
                 yield inner.attr
 
 
-def starts(text: str, flags: int) -> list[str]:
-    """Return what must be repeated to hurt a pattern: its own characters, one by one and in pairs, its beginnings."""
+def starts(text: str, flags: int) -> list[tuple[str, str]]:
+    """Return what hurts a pattern: how the text begins, and what it then repeats.
+
+    Repeated are its own characters, one by one and in pairs, and its beginning; also after its first characters.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tree = parser.parse(text, flags)
-    letters = sorted(set(_letters(tree)))[:12]
+    letters = list(dict.fromkeys(_letters(tree)))[:12]
     singles = [*letters, "a", " ", "\n", "0"]
     opening = _opening(tree)
     pairs = [one + two for one in letters[:4] for two in ("a", " ", letters[0])]
-    return list(dict.fromkeys([*singles, *pairs, opening, opening[:1], opening + "a", opening + " "]))
+    alone = [*singles, *pairs, opening, opening[:1], opening + "a", opening + " "]
+    after = [(opening[:length], again) for length in (1, 2) for again in singles if opening[:length]]
+    return list(dict.fromkeys([*(("", again) for again in alone if again), *after]))
 
 
 def _opening(tree: object) -> str:
