@@ -24,6 +24,7 @@ from difyops.api.shapes import (
 
 CHAT_MODES = frozenset({"chat", "agent-chat", "completion"})
 WORKFLOW_MODES = frozenset({"workflow", "advanced-chat"})
+AGENT_MODE = "agent"  # the agent apps of 1.15 and newer; older agents are of mode agent-chat
 
 _TAG = obj({"name": text})
 _VERSION_OF_APP = obj({"id": filled})
@@ -57,11 +58,16 @@ _WORKFLOW_APP = obj({**_SWITCHES, "workflow": maybe(_VERSION_OF_APP)})
 _CHAT_APP = obj({**_SWITCHES, "model_config": obj({"model": obj({"name": text, "provider": text})})})
 
 
+_AGENT_APP = obj({**_SWITCHES, "bound_agent_id": filled})
+
+
 def _of_its_mode(value: Any) -> str | None:
     if value["mode"] in WORKFLOW_MODES:
         return _WORKFLOW_APP(value)
     if value["mode"] in CHAT_MODES:
         return _CHAT_APP(value)
+    if value["mode"] == AGENT_MODE:
+        return _AGENT_APP(value)
     return None
 
 

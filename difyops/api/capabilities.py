@@ -23,6 +23,7 @@ _SINCE: dict[str, Version] = {
     "runs_by_trigger": (1, 9, 2),
     "triggers": (1, 10, 0),
     "restore_version": (1, 13, 3),
+    "agent_apps": (1, 14, 2),
 }
 _NODE_TYPES: tuple[tuple[Version, frozenset[str]], ...] = (
     (

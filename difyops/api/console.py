@@ -78,14 +78,31 @@ class Console:
         return fit(json_of(response, doing=doing), shape, doing=doing, endpoint=path)
 
     async def apps(self, *, name: str | None = None) -> AsyncIterator[App]:
-        """Yield all apps of the workspace, each once (``name`` is a substring match done by the server)."""
-        query = {"name": name} if name else {}
+        """Yield all apps of the workspace, each once (``name`` is a substring match done by the server).
 
+        The list leaves agent apps out unless they are asked for by their mode (1.15 and newer, recorded of 1.16.1).
+        """
+        query = {"name": name} if name else {}
+        seen: set[str] = set()
+        async for row in self._listed(query):
+            seen.add(str(row["id"]))
+            yield App.of(row)
+        if not self.capabilities.can("agent_apps"):
+            return
+        try:
+            async for row in self._listed({**query, "mode": answers.AGENT_MODE}):
+                if row["id"] not in seen:
+                    yield App.of(row)
+        except RequestRejected as error:
+            if error.status not in (400, 422):
+                raise
+            self.capabilities.learn("agent_apps", False)  # a server that does not know this mode
+
+    def _listed(self, query: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
         async def fetch(params: Mapping[str, Any]) -> Any:
             return await self.get("/apps", doing="list apps", shape=answers.APPS, **params, **query)
 
-        async for row in pages.by_number(fetch):
-            yield App.of(row)
+        return pages.by_number(fetch)
 
     async def app(self, app_id: str) -> App:
         """Return one app with flags and, for chat modes, its model config.

@@ -20,6 +20,7 @@ STARS = "*" * 20
 HIDDEN = "[__HIDDEN__]"
 FLOW_MODES = ("workflow", "advanced-chat")
 CHAT_MODES = ("chat", "agent-chat", "completion")
+AGENT_MODE = "agent"  # an agent app: own routes and versions, a soul in place of graph or model config
 
 
 @dataclass(slots=True, kw_only=True)

@@ -114,7 +114,7 @@ def comparison(result: Comparison) -> Outcome:
         lines += _change_lines(app.changes)
         if app.error:
             lines.append(("!", app.error))
-    count = len(result.apps)
+    count = sum(app.state != "failed" for app in result.apps)
     return Outcome(
         kind="snapshot.diff",
         data=result,
@@ -122,6 +122,7 @@ def comparison(result: Comparison) -> Outcome:
         summary=f"{count} of {result.compared} apps differ between {result.left} and {result.right}",
         names=[app.name for app in result.apps],
         records=[_record(app) for app in result.apps],
+        error=result.error,
     )
 
 

@@ -10,8 +10,10 @@ from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.dsl.diff import Change, diff
 from difyops.dsl.secrets import redact
+from difyops.errors import DifyopsError, PartialFailure
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.git_store import GitStore
+from difyops.snapshot.agreement import check_mode, is_gone, left_out
 from difyops.snapshot.history import apps_of, load_app
 from difyops.snapshot.layout import Manifest, app_file, read_manifest
 from difyops.snapshot.reading import config_of
@@ -40,6 +42,12 @@ class Comparison:
     compared: int
     apps: tuple[AppDiff, ...]
 
+    @property
+    def error(self) -> DifyopsError | None:
+        """Return a partial failure when something could not be compared; differences are no failure."""
+        unread = sum(app.state == "failed" for app in self.apps)
+        return PartialFailure(f"{unread} of {self.compared} apps could not be compared.") if unread else None
+
 
 def between(store: GitStore, context: str, left: str, right: str, selectors: Sequence[str]) -> Comparison:
     """Compare two snapshots of a context."""
@@ -63,6 +71,8 @@ async def with_live(
 
     async def work(app: App) -> AppDiff:
         if app.id not in now:
+            if not await is_gone(instance.console, app.id):
+                raise left_out()
             return AppDiff(id=app.id, name=app.name, state="removed")
         if app_file(app.id, "app.json") not in manifest.files:
             return AppDiff(id=app.id, name=app.name, state="added")
@@ -91,7 +101,12 @@ async def draft_with_live(instance: Instance, selectors: Sequence[str], *, limit
 
 
 async def live_document(instance: Instance, app: App) -> JsonObject | None:
-    """Return what is live of an app, secrets as markers; ``None`` when nothing was ever published."""
+    """Return what is live of an app, secrets as markers; ``None`` when nothing was ever published.
+
+    Raises:
+        NotSupported: apps of this mode are not known.
+    """
+    check_mode(app)
     if app.has_workflow:
         workflow = await instance.console.published(app.id)
         return redact(workflow.document).document if workflow else None
@@ -99,7 +114,9 @@ async def live_document(instance: Instance, app: App) -> JsonObject | None:
 
 
 def _stored(store: GitStore, one: str, old: Manifest, other: str, new: Manifest, app: App) -> AppDiff:
-    path = app_file(app.id, "live.json")
+    path, record = app_file(app.id, "live.json"), app_file(app.id, "app.json")
+    if any(app.id in side.apps and record not in side.files for side in (old, new)):
+        return AppDiff(id=app.id, name=app.name, state="failed", error="a snapshot could not read it, and kept nothing")
     if old.files.get(path) == new.files.get(path) and (app.id in old.apps) == (app.id in new.apps):
         return AppDiff(id=app.id, name=app.name, state="same")
     if app.id not in old.apps:

@@ -16,7 +16,7 @@ from difyops.dsl.secrets import redact
 from difyops.errors import AnswerIsNo, DifyopsError, NotFound, PartialFailure
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.git_store import GitStore
-from difyops.snapshot.agreement import check_never_published, is_gone, left_out, merged
+from difyops.snapshot.agreement import check_mode, check_never_published, is_gone, left_out, merged
 from difyops.snapshot.history import Kept, apps_of, checked_at, load_app
 from difyops.snapshot.layout import Manifest, app_file, read_manifest
 from difyops.snapshot.reading import config_of
@@ -112,6 +112,7 @@ async def _is_gone_now(instance: Instance, row: App) -> bool:
 
 
 async def _drifts(instance: Instance, row: App, kept: Kept, manifest: Manifest) -> list[AppDrift]:
+    check_mode(row)
     app = merged(row, await instance.console.app(row.id))
     if app.has_workflow and app.live_version is None:
         await check_never_published(instance.console, row, kept.record.live_version)

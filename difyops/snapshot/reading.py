@@ -20,6 +20,7 @@ from difyops.dsl.secrets import redact, redact_dsl_text
 from difyops.snapshot.agreement import (
     check_config_export,
     check_id,
+    check_mode,
     check_never_published,
     check_triggers,
     check_workflow_export,
@@ -66,9 +67,10 @@ async def read_app(instance: Instance, row: App, before: Before | None, options:
 
     Raises:
         NotFound: it was deleted since it was listed. UnreadableAnswer: what was answered contradicts itself or the
-        list. DifyopsError: any call failed.
+        list. NotSupported: its mode is not known. DifyopsError: any call failed.
     """
     check_id(row.id)
+    check_mode(row)
     known = None if options.full else before
     if known and options.live_only and _same_live(row, known):
         return Reading(record=_renamed(known.record, row), kept=tuple(_names(known)))

@@ -11,7 +11,7 @@ from difyops.emulator.instance import Instance
 from difyops.emulator.providers import OPENAI
 from difyops.emulator.routing import Call, Route
 from difyops.emulator.shapes import JsonDict
-from difyops.emulator.store import CHAT_MODES, App
+from difyops.emulator.store import AGENT_MODE, CHAT_MODES, App
 
 API = "/console/api/apps"
 ONE = f"{API}/{{app_id:uuid}}"
@@ -31,7 +31,7 @@ def list_apps(call: Call) -> Response:
 
 def _filtered(call: Call) -> list[App]:
     mode, name, tags = call.query("mode"), call.query("name"), _tag_filter(call)
-    known = (*_MODES, "agent") if call.instance.release.bound_agent else _MODES
+    known = (*_MODES, AGENT_MODE) if call.instance.release.bound_agent else _MODES
     if mode and mode not in known:
         quoted = [f"'{item}'" for item in known]
         text = f"Input should be {', '.join(quoted[:-1])} or {quoted[-1]}"
@@ -39,6 +39,8 @@ def _filtered(call: Call) -> list[App]:
     found = call.instance.apps_newest_first()
     if mode and mode != "all":
         found = [app for app in found if app.mode == mode]
+    else:
+        found = [app for app in found if app.mode != AGENT_MODE]  # only asked for by name
     if name:
         found = [app for app in found if name.lower() in app.name.lower()]
     if tags is not None:
