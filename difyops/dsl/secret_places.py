@@ -7,6 +7,7 @@ what it sees in them. Names and formats are in ``suspicion``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
@@ -22,6 +23,12 @@ _PARAMETERS = word_set(
     " datasource_configurations agent_mode external_data_tools sensitive_word_avoidance"
 )
 _VALUE_KEYS = ("value", "default")
+_COMMANDS = word_set("command install_commands install_command install setup_command")
+_IN_COMMAND = re.compile(  # a header, an option with user and password, or a variable set in a shell command
+    r"(?i)(?:(?:authorization|key|token|secret)[ \t]{0,3}:[ \t]{0,3}(?:bearer[ ]|basic[ ]|token[ ])?"
+    r"|(?:-u|--user)[ =]['\"]?[^\s:'\"]{1,100}:|(?:key|token|secret|password|passwd)=['\"]?)([^\s'\"{}$]{4,400})"
+)
+_SOUL_TEXTS = word_set("prompt config_note app_features misc_legacy")
 
 
 def secret_spans(document: Mapping[str, Any], path: Path, text: str) -> list[Span]:
@@ -63,6 +70,18 @@ def _in_variable(document: Mapping[str, Any], path: Path, text: str) -> list[Spa
 def _in_part(document: Mapping[str, Any], path: Path, text: str) -> list[Span]:
     is_field = len(path) > 1 and isinstance(path[1], str)
     return _in_settings(document[str(path[0])], path[1:], text) if is_field else []
+
+
+def _in_soul(document: Mapping[str, Any], path: Path, text: str) -> list[Span]:
+    """Judge the soul of an agent app: values of secret references whole, wherever they stand; prompts as everywhere."""
+    if len(path) < 2 or path[1] in _SOUL_TEXTS:
+        return []
+    if len(path) > 3 and path[-1] in _VALUE_KEYS and path[-3] == "secret_refs":
+        return [(0, len(text))] if text else []
+    named = _in_settings(document["agent_soul"], path[1:], text)
+    if _COMMANDS & set(path):
+        named = [*named, *(match.span(1) for match in _IN_COMMAND.finditer(text))]
+    return merged([*named, *((start, end) for start, end, _ in credentials(text))])
 
 
 def _in_node(data: JsonObject, path: Path, text: str) -> list[Span]:
@@ -137,4 +156,5 @@ _JUDGES: Mapping[str | int, Callable[[Mapping[str, Any], Path, str], list[Span]]
     "conversation_variables": _in_variable,
     "features": _in_part,
     "model_config": _in_part,
+    "agent_soul": _in_soul,
 }
