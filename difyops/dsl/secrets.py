@@ -12,11 +12,11 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from difyops.dsl.http_texts import Span
 from difyops.dsl.load import dump_yaml, load_dsl
 from difyops.dsl.model import JsonObject, word_set
-from difyops.dsl.secret_places import is_secret_variable, merged, secret_spans
-from difyops.dsl.spots import MARKER, Addresses, Path, Spot, rewritten, strings
+from difyops.dsl.secret_places import Span, found_in, is_secret_variable, merged
+from difyops.dsl.secret_policy import DEFAULT, Policy
+from difyops.dsl.spots import MARKER, Addresses, Path, Spot, rewritten, strings, text_at
 from difyops.dsl.suspicion import is_clear
 from difyops.secret_text import SecretText
 
@@ -35,19 +35,19 @@ class Redacted:
     secrets: Mapping[Spot, SecretText] = field(repr=False)
 
 
-def redact(document: JsonObject, *, known: Collection[SecretText] = ()) -> Redacted:
+def redact(document: JsonObject, *, known: Collection[SecretText] = (), policy: Policy = DEFAULT) -> Redacted:
     """Return the document with every secret replaced by ``MARKER``, and the secrets.
 
-    Texts elsewhere (a prompt, say) that repeat one of them, or one of ``known``, lose it too. Doing it twice changes
-    nothing, and ``reinject(redacted, secrets)`` gives the document back when all its secrets were clear.
+    What is one is for ``secret_places``; ``policy`` adds and excepts. Texts elsewhere (a prompt, say) that repeat
+    one of them, or one of ``known``, lose it too. Doing it twice changes nothing, and ``reinject(redacted, secrets)``
+    gives the document back when all its secrets were clear.
     """
     cuts: dict[Path, tuple[str, list[Span]]] = {}
     found: set[str] = {secret.reveal() for secret in known}
-    for path, text in strings(document):
-        spans = [span for span in secret_spans(document, path, text) if MARKER not in text[slice(*span)]]
-        if spans:
-            cuts[path] = (text, spans)
-            found.update(text[start:end] for start, end in spans)
+    for path, hits in found_in(document, policy).items():
+        text = text_at(document, path)
+        cuts[path] = (text, [(hit.start, hit.end) for hit in hits])
+        found.update(text[hit.start : hit.end] for hit in hits)
     for path, text, spans in _repeated(document, found):
         cuts[path] = (text, merged([*cuts.get(path, (text, []))[1], *spans]))
     texts = {path: _cut(text, spans) for path, (text, spans) in cuts.items()}

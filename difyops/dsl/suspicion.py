@@ -1,8 +1,8 @@
-"""What looks like a secret: by the name of its field, or by its own shape.
+"""What looks like a secret: by the name of its field, or by its own shape. The words and formats are ``secret_rules``.
 
-Names come in two strengths. A *secret name* (``api_key``, ``clientSecret``) says it alone. A *suspicious name* is
-enough only where secrets are usual: HTTP headers, query parameters, form fields. Values are judged by known credential
-formats. Deciding where to look, and what to do about it, is for ``secrets`` and ``scan``.
+Names come in two strengths. A *strong* name (``api_key``, ``clientSecret``) says it alone; a *weak* one (``key``,
+``sig``) needs a value that looks generated. Values are placeholders, plain words, like a password, or random. Deciding
+where to look is for ``secret_places``.
 """
 
 from __future__ import annotations
@@ -11,34 +11,19 @@ import math
 import re
 from collections import Counter
 from functools import lru_cache
+from itertools import pairwise
 
+from difyops.dsl import secret_rules as rules
 from difyops.dsl.model import word_set
 
+NONE, WEAK, STRONG = 0, 1, 2
+HIDDEN = "[__HIDDEN__]"
+
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_SECRET_WORDS = word_set(
-    "token secret password passwd passphrase passcode pwd apikey apitoken apisecret appsecret accesskey accesstoken"
-    " secretkey privatekey clientsecret authtoken authkey refreshtoken bearertoken sessiontoken jwt bearer auth"
-    " authorization credential credentials cookie secrets passwords"
-)
-_KEY_OWNERS = word_set(
-    "api access secret private auth app subscription encryption encrypt signing service master account admin server"
-    " client license shared storage webhook hmac aes rsa ssh ssl user openai anthropic serper tavily google azure"
-    " consumer functions function ocp"
-)
-_NOT_TOKENS = word_set(
-    "max min per next prev previous page stop eos bos pad unk sep mask cls special separator continuation sync first"
-    " last start end total input output prompt completion image audio count csrf new delete id"
-)
-_NOT_KEYS = word_set(
-    "idempotency sort primary foreign partition cache object group row column index dict map routing lookup public"
-    " label field unique item parent order surrogate websocket file name data"
-)
-_TAILS = frozenset({"value", "values", "string", "str", "plaintext"})
-_CHINESE = re.compile("密码|密钥|秘钥|口令|令牌")
+_FOREIGN = re.compile(rules.FOREIGN_NAMES, re.I)
 _SUSPICIOUS = re.compile(
     r"token|secret|key|passw|passphrase|pwd|auth|credential|cookie|session|signature|\bsig\b|\bsign\b|\bcode\b", re.I
 )
-_WEAK = frozenset({"key", "sig", "sign", "signature", "session", "code", "keys"})
 _BENIGN = re.compile(
     r"keyword|author(?!iz)|authority|max.?tokens?|token.?(count|limit|type|usage)|key.?(id|name|type)$|auth.?type", re.I
 )
@@ -47,73 +32,95 @@ _NOT_VALUES = word_set(
     " custom no-auth noauth default required optional enabled disabled constant variable mixed text secret-input"
     " text-input select"
 )
-_TEMPLATE = re.compile(r"\{\{[^{}]*\}\}")
+_TEMPLATE = re.compile(r"\{\{[^{}]*\}\}|\x01+")
+_TO_VARIABLE = re.compile(r"\{\{[ \t]{0,4}#?[\w.\- ]{1,100}#?[ \t]{0,4}\}\}")
+_REFERENCE = re.compile(r"""\{\{[^{}]*\}\}|\{%[^{}%]*%\}|\$\{[^{}]*\}|\{[A-Za-z_][\w.\[\]()'"]*\}|%s|%\(\w{1,40}\)s""")
 _SCHEME = re.compile(r"(?i)(?:bearer|basic|token|apikey|api-key|bot|key)(?=\s|$|\{)")
 _MASKED = re.compile(r"\*{8}")
-HIDDEN = "[__HIDDEN__]"
-
-# Each credential format has a group name (the kind), and literals one of which any match contains.
-_FORMATS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("anthropic_key", r"\bsk-ant-[\w-]{16,}", ("sk-ant-",)),
-    ("openai_key", r"(?<![\w-])sk-(?=[\w-]*[0-9A-Z])[\w-]{20,}", ("sk-",)),
-    ("stripe_key", r"\b[sr]k_(?:live|test)_\w{16,}", ("k_live_", "k_test_")),
-    ("github_token", r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,})", ("gh", "github_pat_")),
-    ("gitlab_token", r"\bglpat-[\w-]{16,}", ("glpat-",)),
-    ("huggingface_token", r"\bhf_[A-Za-z0-9]{20,}", ("hf_",)),
-    ("slack_token", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}", ("xox",)),
-    ("slack_webhook", r"https://hooks\.slack\.com/(?:services|workflows)/[\w/-]{12,}", ("hooks.slack.com",)),
-    ("aws_key_id", r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b", ("AKIA", "ASIA")),
-    ("google_key", r"\bAIza[\w-]{30,}", ("AIza",)),
-    ("sendgrid_key", r"\bSG\.[\w-]{16,}\.[\w-]{16,}", ("SG.",)),
-    ("telegram_token", r"(?<!\d)\d{8,10}:AA[\w-]{30,}", (":AA",)),
-    ("groq_key", r"\bgsk_[A-Za-z0-9]{20,}", ("gsk_",)),
-    ("tavily_key", r"\btvly-[\w-]{16,}", ("tvly-",)),
-    ("npm_token", r"\bnpm_[A-Za-z0-9]{30,}", ("npm_",)),
-    ("dify_token", r"\bdfo[ae]_[\w-]{16,}", ("dfoa_", "dfoe_")),
-    ("dify_key", r"(?<![\w-])(?:app|dataset)-(?=\w*[0-9A-Z])[A-Za-z0-9]{24}(?![\w-])", ("app-", "dataset-")),
-    ("jwt", r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{4,}", ("eyJ",)),
-    (
-        "private_key",
-        r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----(?:[\w+/=\s\\]*-----END [A-Z ]{0,20}PRIVATE KEY-----|[\w+/=\s\\]*)",
-        ("PRIVATE KEY-----",),
-    ),
-    ("password_in_url", r"(?<=://)[^\s:/@{}\"']{0,100}:(?P<inner>[^\s:/@{}\"'<>]{1,200})@", ("://",)),
+_MARKED = re.compile(r"<difyops:(?:secret|sealed:[\w.:+/=-]{1,200})>")
+_PLACEHOLDER = re.compile(rules.PLACEHOLDER)
+_LETTERS = re.compile(r"[^\W\d_]+")
+_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+_GENERATED = re.compile(r"[\w\-+/=.~:%!@#$^*]+", re.ASCII)
+_HEX = re.compile(r"[0-9a-f]{16,}|[0-9A-F]{16,}")
+_NO_PASSWORD = re.compile(
+    r"(?i)[a-z][a-z0-9+.-]{1,20}://.*|\.{0,2}/.*|[a-z]:\\.*|[\w-]{1,40}\.(?:py|js|ts|json|ya?ml|txt|md|html?|csv|xlsx?|pdf|png|jpe?g)"
+    r"|v?\d+(?:\.\d+)+|\d+(?:[.,]\d+)?\s?[a-z%]{0,3}|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*|[\w.+-]+@[\w-]+\.[\w.]+"
+    r"|[a-z]{2,6}[-_ ]?\d{1,2}|[a-z_]\w*(?:\.[a-z_]\w*)+|#[0-9a-f]{3,8}"
 )
-CREDENTIAL = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern, _ in _FORMATS))
-LITERALS = tuple(sorted({literal for *_, literals in _FORMATS for literal in literals}))
+_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_CAP = 256  # of a value this much is looked at when it is judged
+
+_FORMAT = "|".join(f"(?P<{item.kind}>{item.pattern})" for item in rules.FORMATS)
+_RANDOM_ONLY = frozenset(item.kind for item in rules.FORMATS if item.random)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1)
+def _formats() -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w-])(?=[\w.:~/+$-]{{14}})(?:{_FORMAT})", re.ASCII)
+
+
+@lru_cache(maxsize=1)
+def _private_keys() -> re.Pattern[str]:
+    return re.compile(rules.PRIVATE_KEY)
+
+
+@lru_cache(maxsize=16384)
+def strength(name: str) -> int:
+    """Return how much a field's name says: ``STRONG`` for ``api_key``, ``WEAK`` for ``key``, else ``NONE``."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    while len(words) > 1 and (words[-1] in rules.NAME_TAILS or words[-1].isdigit()):
+        words.pop()
+    if _FOREIGN.search(name):
+        return STRONG
+    if not words or _is_public("_".join(words), name):
+        return NONE
+    last, before = words[-1], words[-2] if len(words) > 1 else ""
+    if last in ("token", "tokens"):
+        if before in rules.NOT_TOKENS:
+            return NONE
+        return STRONG if last == "token" or before in rules.KEY_OWNERS else WEAK
+    if last in ("key", "keys"):
+        if before in rules.KEY_OWNERS:
+            return STRONG
+        return NONE if before in rules.NOT_KEYS else WEAK
+    if last in rules.SECRET_WORDS or (last == "pass" and before) or (before == "access" and last == "code"):
+        return STRONG
+    if before == "auth" and last in ("code", "pass"):
+        return STRONG
+    if last.endswith(rules.SECRET_TAILS):
+        head = last.removesuffix("token")
+        return NONE if head in rules.NOT_TOKENS else STRONG
+    return WEAK if last in rules.WEAK_WORDS or last.endswith("key") else NONE
+
+
 def is_secret_name(name: str) -> bool:
     """Return whether a field of this name holds a secret: ``api_key`` and ``authToken``, not ``max_tokens``."""
-    words = [word.lower() for word in _WORD.findall(name)]
-    while len(words) > 1 and (words[-1] in _TAILS or words[-1].isdigit()):
-        words.pop()
-    if not words:
-        return bool(_CHINESE.search(name))
-    last, before = words[-1], words[-2] if len(words) > 1 else ""
-    if last == "token":
-        return before not in _NOT_TOKENS
-    if last in ("key", "keys"):
-        return before in _KEY_OWNERS
-    return last in _SECRET_WORDS or (last == "pass" and bool(before)) or bool(_CHINESE.search(name))
+    return strength(name) == STRONG
+
+
+def is_password_name(name: str) -> bool:
+    """Return whether a plain word is enough for a value of this name."""
+    words = [word.lower() for word in _WORD.findall(name)] or [""]
+    return words[-1] in rules.PASSWORD_WORDS or words[-1].endswith(("password", "passwd", "secret"))
 
 
 def is_suspicious(name: str, value: str) -> bool:
     """Return whether a header, parameter or form field holds a secret; weak names need a random-looking value."""
-    if is_secret_name(name):
-        return True
-    if not _SUSPICIOUS.search(name) or _BENIGN.search(name):
+    level = strength(name)
+    if level == STRONG or (level == NONE and _is_public(_joined(name), name)):
+        return level == STRONG
+    if level == WEAK:
+        return looks_random(value)
+    words = _joined(name).split("_")
+    if words[-1] in ("key", "keys") or not _SUSPICIOUS.search(name) or _BENIGN.search(name):
         return False
-    words = [word.lower() for word in _WORD.findall(name)] or [""]
-    if words[-1] in _WEAK or words[-1].endswith("tokens"):
-        return not (len(words) > 1 and words[-2] in _NOT_KEYS) and looks_random(value)
-    return not value.isdigit()
+    return looks_random(value)
 
 
 def is_literal(value: str) -> bool:
     """Return whether ``value`` is something somebody typed in: not blank, a template reference or a type word."""
-    rest = _TEMPLATE.sub("", value)
+    rest = _TEMPLATE.sub("", value) if "{{" in value or "\x01" in value else value
     if not rest.strip():
         return False
     if rest != value and not re.search(r"\w", _SCHEME.sub("", rest)):
@@ -121,35 +128,129 @@ def is_literal(value: str) -> bool:
     return value.strip().lower() not in _NOT_VALUES
 
 
+def is_placeholder(value: str) -> bool:
+    """Return whether ``value`` stands for a secret that is elsewhere: ``your-api-key``, ``{{#env.X#}}``, ``xxx``."""
+    value = value.strip()[:_CAP]
+    value = value.replace("\x01", "")
+    if "{" in value or "%" in value:
+        value = _REFERENCE.sub("", value).strip()
+    if not value or "\0" in value or _PLACEHOLDER.fullmatch(value):
+        return True
+    letters = _LETTERS.findall(value)
+    return bool(letters) and all(_is_word(part) for part in letters)
+
+
 def is_clear(value: str) -> bool:
     """Return whether ``value`` is the real thing, not blank and not a server's mask (stars, ``[__HIDDEN__]``)."""
     return bool(value.strip()) and value != HIDDEN and not _MASKED.search(value)
 
 
+def without_references(text: str) -> str:
+    """Return ``text``, as long as it is, with NUL for the markers of what is cut already, and with the control
+    character 1 for what refers to a variable.
+    """
+    if "<difyops:" in text:
+        text = _MARKED.sub(lambda found: "\0" * len(found.group()), text)
+    return _TO_VARIABLE.sub(lambda found: "\x01" * len(found.group()), text) if "{{" in text else text
+
+
 def credentials(value: str) -> list[tuple[int, int, str]]:
     """Return start, end and kind of everything in ``value`` that has the format of a known credential."""
-    if not any(literal in value for literal in LITERALS):
-        return []
     found = []
-    for match in CREDENTIAL.finditer(value):
-        kind = match.lastgroup if match.lastgroup != "inner" else "password_in_url"
-        start, end = match.span("inner") if match.group("inner") is not None else match.span()
-        found.append((start, end, str(kind)))
-    return found
+    if len(value) >= 14:
+        for match in _formats().finditer(value):
+            kind, text = str(match.lastgroup), match.group()
+            if not is_placeholder(text) and (kind not in _RANDOM_ONLY or looks_random(text)):
+                found.append((match.start(), match.end(), kind))
+    if "PRIVATE KEY" in value:
+        found += [(*match.span(), "private_key") for match in _private_keys().finditer(value)]
+    if "://" in value:
+        found += [
+            (*match.span(1), "password_in_url")
+            for match in _USERINFO.finditer(value)
+            if not is_placeholder(match.group(1))
+        ]
+    return sorted(found)
+
+
+_USERINFO = re.compile(r"(?<=://)[^\s:/@{}\"'<>\0]{0,100}:([^\s/{}\"'<>\0]{1,200})@(?=[\w\[])")
 
 
 def looks_random(value: str) -> bool:
-    """Return whether ``value`` looks generated: at least 12 characters, one word, letters and digits, mixed well."""
-    return (
-        len(value) >= 12
-        and bool(re.fullmatch(r"[\w\-+/=.~:%]+", value))
-        and any(char.isdigit() for char in value)
-        and any(char.isalpha() for char in value)
-        and entropy(value) >= 2.8
-    )
+    """Return whether ``value`` looks generated: at least 12 characters, one word, letters and digits mixed well."""
+    value = value[:_CAP]
+    if len(value) < 12 or not _GENERATED.fullmatch(value):
+        return False
+    if _UUID.fullmatch(value):
+        return True
+    plain = [char for char in value if char.isalnum()]
+    digits = sum(char.isdigit() for char in plain)
+    if not digits or digits == len(plain):
+        return _is_random_letters(value)
+    if any(_HEX.fullmatch(part) for part in re.split(r"[\W_]+", value) if not part.isdigit() and not part.isalpha()):
+        return True
+    steps = _changes(plain) / max(1, len(plain) - 1)
+    mixed = any(char.islower() for char in plain) and any(char.isupper() for char in plain)
+    return steps >= (0.4 if mixed else 0.28) and entropy(value) >= 2.8
+
+
+def is_uuid(value: str) -> bool:
+    """Return whether ``value`` is a UUID and nothing else."""
+    return bool(_UUID.fullmatch(value))
+
+
+def looks_like_password(value: str) -> bool:
+    """Return whether ``value`` is more than words, numbers, names and addresses: ``hunter2``, ``Wq7!zeta``."""
+    value = value.strip()[:_CAP]
+    if len(value) < 4 or " " in value or _CJK.search(value) or _NO_PASSWORD.fullmatch(value) or _is_expression(value):
+        return looks_random(value)
+    letters = any(char.isalpha() for char in value)
+    digits = any(char.isdigit() for char in value)
+    marks = any(char in "!@#$%^&*+=?~" for char in value)
+    return letters and (digits or (marks and len(value) >= 6))
+
+
+def _is_expression(value: str) -> bool:
+    """Return whether a value is a call or a subscript: ``get("token1")``, ``row[3]``."""
+    return ("(" in value and ")" in value) or ("[" in value and "]" in value)
+
+
+def is_plain_word(value: str) -> bool:
+    """Return whether ``value`` is one word, or several joined by ``-``, none of which is usual beside secrets."""
+    parts = re.split(r"[-_]", value[:_CAP])
+    return all(part.isalpha() and part.isascii() and not _is_word(part) for part in parts) and len(value) >= 6
 
 
 def entropy(value: str) -> float:
     """Return the Shannon entropy of ``value`` in bits per character; 0 for an empty one."""
     total = len(value)
     return -sum(count / total * math.log2(count / total) for count in Counter(value).values()) if total else 0.0
+
+
+def _is_word(part: str) -> bool:
+    return part.lower() in rules.PLACEHOLDER_WORDS or all(
+        word.lower() in rules.PLACEHOLDER_WORDS for word in _WORD.findall(part) or [part]
+    )
+
+
+def _joined(name: str) -> str:
+    return "_".join(word.lower() for word in _WORD.findall(name))
+
+
+def _is_public(joined: str, name: str) -> bool:
+    """Return whether a name is that of a public id; a header of the same words (``X-App-Token``) is not."""
+    return joined in rules.PUBLIC_NAMES and "-" not in name
+
+
+def _is_random_letters(value: str) -> bool:
+    """Return whether a long word without digits is none: no word is that long, or changes its case so often."""
+    if not value.isalpha():
+        return False
+    if value.islower() or value.isupper():
+        return len(value) >= 32
+    return len(value) >= 20 and _changes(list(value)) / len(value) >= 0.42
+
+
+def _changes(letters: list[str]) -> int:
+    kinds = [0 if char.isdigit() else 1 if char.islower() else 2 for char in letters]
+    return sum(one != two for one, two in pairwise(kinds))

@@ -1,4 +1,6 @@
-"""What the configuration asks for: ``secrets:`` and ``deliver:``, validated here: nobody else reads them.
+"""What the configuration asks for: ``secrets:`` and ``deliver:``, validated here.
+
+``add`` and ``except`` of ``secrets:`` are for ``dsl.secret_policy``.
 
     secrets:
       rotate_every: 90d                  # every secret, unless a rule says otherwise
@@ -22,6 +24,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from difyops.dsl.secret_policy import FIELDS as FINDING_FIELDS
 from difyops.errors import ConfigError, DifyopsError
 from difyops.rotation.deliver import check_references
 from difyops.rotation.record import ProbeSpec
@@ -70,7 +73,8 @@ def policy_of(sections: Mapping[str, Any], duration: Duration) -> Policy:
     Raises:
         ConfigError: a field is unknown or has the wrong type; names it.
     """
-    body = _mapping(sections.get("secrets") or {}, "secrets", {"rotate_every", "failures", "hold", "probes", "rules"})
+    fields = {"rotate_every", "failures", "hold", "probes", "rules", *FINDING_FIELDS}
+    body = _mapping(sections.get("secrets") or {}, "secrets", fields)
     hold = body.get("hold") or FILE
     if hold not in (FILE, KEYRING):
         raise ConfigError(f"secrets.hold: {hold!r} is neither file nor keyring.")

@@ -25,7 +25,6 @@ def prompt(text: str) -> dict[str, Any]:
         ("ghp_" + LETTERS, "github_token"),
         ("github_pat_" + LETTERS, "github_token"),
         ("xoxb-1234567890-" + LETTERS, "slack_token"),
-        ("https://hooks.slack.com/services/T0AAAAAAA/B0AAAAAAA/" + LETTERS, "slack_webhook"),
         ("AKIA" + "A2B3" * 4, "aws_key_id"),
         ("AIza" + LETTERS + "abc", "google_key"),
         ("glpat-" + LETTERS, "gitlab_token"),
@@ -47,7 +46,7 @@ def test_every_known_credential_format_is_found_in_a_prompt(secret: str, kind: s
 def test_the_password_of_a_database_address_is_found_alone() -> None:
     code = "import x\nx.connect('postgres://app:pw-77-secret@db:5432/main')\n"
     (finding,) = scan(workflow(node("c", "code", code=code)))
-    assert (finding.kind, finding.line, finding.preview) == ("password_in_url", 2, "pw-7********")
+    assert (finding.kind, finding.line, finding.preview) == ("url_userinfo", 2, "pw-7********")
 
 
 @pytest.mark.parametrize(
@@ -86,7 +85,7 @@ def test_a_plain_variable_with_a_secret_name_is_reported() -> None:
     variables = [env("API_KEY", "abcdef99", "string"), env("GREETING", "hello", "string"), env("SECRET", "zzzz-99")]
     (finding,) = scan(workflow(environment_variables=variables))
     assert finding == Finding(
-        place="env:API_KEY", line=1, kind="plain_variable", preview="ab********", label="environment variable API_KEY"
+        place="env:API_KEY", line=1, kind="named_variable", preview="ab********", label="environment variable API_KEY"
     )
 
 

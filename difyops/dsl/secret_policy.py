@@ -1,0 +1,87 @@
+"""What an operator adds to the rules for secrets and excepts from them: ``secrets:`` in ``difyops.yaml``.
+
+    secrets:
+      add: ["customer_pin", "X-Tenant-Seal", "node:*/tool_parameters.seed.value"]
+      except: ["app_token", "conversation:session_key", "node:llm/prompt_template.*"]
+
+An entry is the name of a field (``*`` and ``?`` match, upper and lower case are one), or, with a colon, a place as
+``snapshot`` shows it. A variable of type secret and the address of a webhook are never excepted.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from difyops.errors import ConfigError
+
+FIELDS = ("add", "except")
+_JOINTS = re.compile(r"[-_\s]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Names and places that are secret beside the rules, and those that are not although a rule says so."""
+
+    added: tuple[str, ...] = ()
+    excepted: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether the rules hold as they are."""
+        return not self.added and not self.excepted
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the added names that stand for one name each: they are looked for inside texts as well."""
+        return tuple(entry for entry in self.added if not set(":*?[") & set(entry))
+
+    def adds(self, name: str, place: str) -> bool:
+        """Return whether a field of this name, or the text at this place, is a secret by the policy."""
+        return _fits(self.added, name, place)
+
+    def excepts(self, name: str, place: str) -> bool:
+        """Return whether what was found by this name, or at this place, stays in clear."""
+        return _fits(self.excepted, name, place)
+
+
+DEFAULT = Policy()
+
+
+def policy_of(sections: Mapping[str, Any]) -> Policy:
+    """Read ``add`` and ``except`` of the section ``secrets``.
+
+    Raises:
+        ConfigError: one of them is no list of texts; names it.
+    """
+    body = sections.get("secrets") or {}
+    if not isinstance(body, Mapping):
+        raise ConfigError("secrets: a mapping is expected.")
+    return Policy(added=_entries(body, "add"), excepted=_entries(body, "except"))
+
+
+def _entries(body: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    given = body.get(name) or []
+    items = [given] if isinstance(given, str) else given
+    if not isinstance(items, list) or not all(isinstance(item, str) and item.strip() for item in items):
+        raise ConfigError(
+            f"secrets.{name}: a list of names or places is expected.", hint=f'Example: {name}: ["app_token"]'
+        )
+    return tuple(item.strip() for item in items)
+
+
+def _fits(entries: tuple[str, ...], name: str, place: str) -> bool:
+    plain = _plain(name)
+    return any(
+        fnmatch.fnmatchcase(place, entry) or fnmatch.fnmatchcase(place.partition("#")[0], entry)
+        if ":" in entry
+        else bool(plain) and fnmatch.fnmatchcase(plain, _plain(entry))
+        for entry in entries
+    )
+
+
+def _plain(name: str) -> str:
+    return _JOINTS.sub("_", name.strip().lower())
