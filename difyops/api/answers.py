@@ -110,6 +110,22 @@ def published(value: Any) -> str | None:
     return WORKFLOW(value)
 
 
+def composer(agent_id: str) -> Shape:
+    """Take the draft of exactly this agent, with the id of its active version."""
+    agent = obj({"id": _exactly(agent_id)}, active_config_snapshot_id=filled, role=text)
+    return obj({"agent": agent, "agent_soul": SOUL}, draft=some_object, active_config_is_published=flag)
+
+
+def agent_version(version_id: str) -> Shape:
+    """Take exactly this version of an agent, with its whole content."""
+    return obj({"id": _exactly(version_id), "config_snapshot": SOUL, "revisions": rows()}, version_note=text)
+
+
+# What every soul has, whatever is in it: the server writes it out.
+SOUL = obj({"prompt": some_object, "tools": some_object, "env": obj({"variables": rows(), "secret_refs": rows()})})
+AGENT_VERSIONS = obj({"data": rows(obj({"id": filled}, version_note=text))})
+AGENT_PUBLISHED = obj({"active_config_snapshot_id": filled})
+AGENT_CREATED = obj({"id": filled, "app_id": filled})
 VERSIONS = obj({"items": rows(WORKFLOW), "has_more": flag}, page=count)
 EXPORT = obj({"data": filled})
 IMPORT = obj({"id": filled, "status": filled}, app_id=filled)

@@ -9,10 +9,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from difyops.api.answers import CHAT_MODES, WORKFLOW_MODES
+from difyops.api.answers import AGENT_MODE, CHAT_MODES, WORKFLOW_MODES
 from difyops.api.shapes import number
 
-__all__ = ["CHAT_MODES", "WORKFLOW_MODES", "App", "Import", "ServerInfo", "Trigger", "Wire", "Workflow"]
+__all__ = [
+    "AGENT_MODE",
+    "CHAT_MODES",
+    "WORKFLOW_MODES",
+    "AgentVersion",
+    "App",
+    "Import",
+    "ServerInfo",
+    "Trigger",
+    "Wire",
+    "Workflow",
+]
 
 Wire = Mapping[str, Any]
 
@@ -33,6 +44,7 @@ class App:
     enable_api: bool | None = None
     enable_site: bool | None = None
     model_config: dict[str, Any] | None = field(default=None, repr=False)  # may hold what tools keep secret
+    agent_id: str | None = None
     raw: Wire = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -54,13 +66,19 @@ class App:
             enable_api=_flag(wire.get("enable_api")),
             enable_site=_flag(wire.get("enable_site")),
             model_config=config if isinstance(config, dict) else None,
+            agent_id=_text(wire.get("bound_agent_id")),
             raw=wire,
         )
 
     @property
     def has_workflow(self) -> bool:
-        """Say whether drafts and versions exist for this mode."""
+        """Say whether the app is a graph with drafts and versions."""
         return self.mode in WORKFLOW_MODES
+
+    @property
+    def is_agent(self) -> bool:
+        """Say whether it is an agent app: a soul with a draft and versions, reached by the id of its agent."""
+        return self.mode == AGENT_MODE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +136,44 @@ class Workflow:
             "environment_variables": list(self.environment_variables),
             "conversation_variables": list(self.conversation_variables),
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentVersion:
+    """The draft or a published version of an agent app. The server tells the ids of people only, no names.
+
+    ``soul`` holds secrets in clear; the list of versions leaves it out. ``operations``: how it came to be.
+    """
+
+    id: str
+    version: str
+    soul: dict[str, Any] = field(repr=False)
+    marked_name: str = ""
+    marked_comment: str = ""
+    created_by: str | None = None
+    created_at: float | None = None
+    updated_by: str | None = None
+    updated_at: float | None = None
+    hash: str | None = None
+    operations: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, wire: Wire) -> AgentVersion:
+        """Read a version, a row of the list of versions, or the draft."""
+        return cls(
+            id=str(wire.get("id") or ""),
+            version=str(wire.get("display_version") or wire.get("version") or ""),
+            soul=_object(wire.get("config_snapshot")),
+            marked_comment=str(wire.get("version_note") or ""),
+            created_at=number(wire.get("created_at")),
+            updated_at=number(wire.get("updated_at")),
+            operations=frozenset(str(item.get("operation")) for item in _objects(wire.get("revisions"))),
+        )
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Return the soul as a document."""
+        return {"agent_soul": self.soul}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

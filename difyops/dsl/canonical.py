@@ -152,6 +152,7 @@ _REDUCERS: Mapping[str, Callable[[object], Any]] = {
     "conversation_variables": _variables,
     "rag_pipeline_variables": _variables,
     "model_config": _settings,
+    "agent_soul": _settings,
     "dependencies": _dependencies,
 }
 

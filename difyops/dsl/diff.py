@@ -21,7 +21,8 @@ from difyops.dsl.secrets import Redacted, redact
 from difyops.dsl.spots import MARKER
 
 _PROMPTS = word_set(
-    "pre_prompt answer instruction instructions query_prompt_template template prompt form_content jinja2_text"
+    "pre_prompt answer instruction instructions query_prompt_template template prompt form_content"
+    " jinja2_text system_prompt"
 )
 _PROMPT_ROOTS = word_set("prompt_template chat_prompt_config completion_prompt_config")
 _META = word_set("title desc description")
@@ -207,6 +208,7 @@ _VARIABLES: Mapping[str, str] = {
 _SETTINGS: Mapping[str, tuple[str, Callable[[tuple[Step, ...]], str]]] = {
     "features": ("features", lambda path: "feature"),
     "model_config": ("model config", lambda path: _setting_kind(path, "config")),
+    "agent_soul": ("agent", lambda path: _setting_kind(path, "config")),
 }
 
 

@@ -1,9 +1,9 @@
 """The shape of a document and the questions others ask about it: which nodes, models, tools and datasets.
 
 A document is the JSON of one app as the instance returns it: ``graph``, ``features``, ``environment_variables`` and
-``conversation_variables`` for the workflow modes, ``model_config`` for the chat modes. It comes from a server, so every
-reader here takes what has the right shape and passes over what has not; none of them raises. Documents are never
-changed in place. No comparing and no secrets here.
+``conversation_variables`` for the workflow modes, ``model_config`` for the chat modes, ``agent_soul`` for agent apps.
+It comes from a server, so every reader here takes what has the right shape and passes over what has not; none of them
+raises. Documents are never changed in place. No comparing and no secrets here.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ JsonObject = dict[str, Any]
 
 WORKFLOW_MODES = frozenset({"workflow", "advanced-chat"})
 CHAT_MODES = frozenset({"chat", "agent-chat", "completion"})
+AGENT_MODE = "agent"
 NOTE_TYPE = "custom-note"
 
 ToolUse = tuple[str, str, str, str | None]
@@ -110,6 +111,7 @@ def tool_entries(document: Mapping[str, Any]) -> Iterator[JsonObject]:
     for item in _agent_tools(document):
         if "tool_name" in item:
             yield item
+    yield from _soul_tools(document)
 
 
 def as_dict(value: object) -> JsonObject:
@@ -133,16 +135,25 @@ def word_set(text: str) -> frozenset[str]:
 
 
 def _parts(document: Mapping[str, Any]) -> Iterator[JsonObject]:
-    """Yield what settings live in: the data of each node, the features, the model config."""
+    """Yield what settings live in: the data of each node, the features, the model config, the soul."""
     for node in iter_nodes(document):
         yield node.data
     yield as_dict(document.get("features"))
     yield as_dict(document.get("model_config"))
+    yield as_dict(document.get("agent_soul"))
 
 
 def _agent_tools(document: Mapping[str, Any]) -> list[JsonObject]:
     mode = as_dict(as_dict(document.get("model_config")).get("agent_mode"))
     return [item for item in as_list(mode.get("tools")) if isinstance(item, dict)]
+
+
+def _soul_tools(document: Mapping[str, Any]) -> Iterator[JsonObject]:
+    """Yield the tools of an agent app, with their credential where those of other modes have it."""
+    for item in as_list(as_dict(as_dict(document.get("agent_soul")).get("tools")).get("dify_tools")):
+        tool = as_dict(item)
+        credential = as_dict(tool.get("credential_ref")).get("id")
+        yield {**tool, "provider_id": tool.get("provider_id") or tool.get("provider"), "credential_id": credential}
 
 
 def _linked_datasets(document: Mapping[str, Any]) -> Iterator[JsonObject]:
@@ -152,6 +163,8 @@ def _linked_datasets(document: Mapping[str, Any]) -> Iterator[JsonObject]:
         yield as_dict(as_dict(item).get("dataset"))
     for tool in _agent_tools(document):
         yield as_dict(tool.get("dataset"))
+    for group in as_list(as_dict(as_dict(document.get("agent_soul")).get("knowledge")).get("sets")):
+        yield from (as_dict(item) for item in as_list(as_dict(group).get("datasets")))
 
 
 def _tool_use(entry: JsonObject) -> ToolUse:
@@ -180,6 +193,8 @@ def _model_pairs(value: JsonObject) -> Iterator[tuple[str, str]]:
             yield _pair(chosen, "provider", "name") if "name" in chosen else _pair(chosen, "provider", "model")
             yield _pair(chosen, "reranking_provider_name", "reranking_model_name")
     yield _pair(value, "embedding_provider_name", "embedding_model_name")
+    if "model_provider" in value:
+        yield _pair(value, "model_provider", "model")
 
 
 def _pair(value: JsonObject, provider: str, name: str) -> tuple[str, str]:

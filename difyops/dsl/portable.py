@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from difyops.dsl.model import CHAT_MODES, JsonObject, as_dict, as_list
+from difyops.dsl.model import AGENT_MODE, CHAT_MODES, JsonObject, as_dict, as_list
 from difyops.dsl.spots import ADDRESSES, Path, rewritten, strings
 
 _APP_FIELDS = ("name", "mode", "icon", "icon_type", "icon_background", "description", "use_icon_as_answer_icon")
@@ -34,6 +34,8 @@ def portable_dsl(
         config = as_dict(document.get("model_config"))
         dsl["model_config"] = {key: value for key, value in config.items() if key not in _STAMPS}
         return dsl
+    if app.get("mode") == AGENT_MODE:
+        return {**dsl, **_agent_package(app, as_dict(document.get("agent_soul")))}
     plain = _without_addresses(document)
     dsl["workflow"] = {
         "graph": as_dict(plain.get("graph")),
@@ -71,12 +73,45 @@ def _is_dataset_id(path: Path) -> bool:
             return True
         case ("model_config", "agent_mode", "tools", int(_), "dataset", "id"):
             return True
+        case ("agent_soul", "knowledge", "sets", int(_), "datasets", int(_), "id"):
+            return True
         case _:
             return False
 
 
 def _is_credential_id(path: Path) -> bool:
+    if path[0] == "agent_soul":
+        return path[-2:] == ("credential_ref", "id")
     return path[-1] == "credential_id" and path[0] in ("graph", "model_config")
+
+
+def _agent_package(app: Mapping[str, Any], soul: JsonObject) -> JsonObject:
+    """Return an agent app as an export has it: no secret reference has a value, files and skills are named as missing.
+
+    The platform itself only ever exports the draft of an agent; this is the version that the document is.
+    """
+    assets: list[JsonObject] = []
+    changed = _without_references(soul)
+    for kind, name in (("skill", "config_skills"), ("file", "config_files")):
+        for item in as_list(soul.get(name)):
+            about = {key: as_dict(item).get(key) for key in ("name", "size", "hash", "mime_type")}
+            assets.append({"kind": kind, **about})
+        changed[name] = [{**as_dict(item), "file_id": "", "is_missing": True} for item in as_list(soul.get(name))]
+    metadata = {key: app.get(key) or "" for key in ("name", "description", "role")}
+    metadata |= {key: app.get(key) for key in ("icon_type", "icon", "icon_background")}
+    package = {"metadata": metadata, "omitted_assets": assets, "schema_version": 1, "soul": changed}
+    return {"agent": {"package_ref": "agent_1"}, "agent_packages": {"agent_1": package}}
+
+
+def _without_references(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_references(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    changed = {key: _without_references(inner) for key, inner in value.items()}
+    if isinstance(value.get("secret_refs"), list):
+        changed["secret_refs"] = [{**as_dict(item), "value": None} for item in value["secret_refs"]]
+    return changed
 
 
 def _without_addresses(document: JsonObject) -> JsonObject:

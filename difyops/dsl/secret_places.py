@@ -7,6 +7,7 @@ mistake costs nothing but its being readable: so a doubt is decided for sealing,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -53,6 +54,12 @@ _NO_NAMES = word_set(
     "structured_output structured_output_schema paramSchemas schemas outputs output_schema retriever_resource"
 )
 _VALUE_KEYS = ("value", "default")
+_COMMANDS = word_set("command install_commands install_command install setup_command")
+_IN_COMMAND = re.compile(  # a header, an option with user and password, or a variable set in a shell command
+    r"(?i)(?:(?:authorization|key|token|secret)[ \t]{0,3}:[ \t]{0,3}(?:bearer[ ]|basic[ ]|token[ ])?"
+    r"|(?:-u|--user)[ =]['\"]?[^\s:'\"]{1,100}:|(?:key|token|secret|password|passwd)=['\"]?)([^\s'\"{}$]{4,400})"
+)
+_SOUL_TEXTS = word_set("prompt config_note app_features misc_legacy")
 _NAME_KEYS = ("name", "key", "variable")
 _OPEN = word_set(  # beside credentials these are no secrets
     "type id name url endpoint base_url api_base region host port user username email model version provider scope mode"
@@ -153,8 +160,10 @@ def _named(key: str, name: str, place: str) -> tuple[str, str]:
         return "", _UNNAMED
     if key == "code" and place != SETTING:
         return key, CODE
-    if place == PROSE and (key in _SETTINGS or key in _VARIABLES):
+    if place == PROSE and (key in _SETTINGS or key in _VARIABLES or key == "agent_soul"):
         place = SETTING
+    elif key in _SOUL_TEXTS and name == "agent_soul":
+        place = PROSE
     return (name if key in _VALUE_KEYS and name else key), place
 
 
@@ -179,9 +188,13 @@ def _hits(document: JsonObject, item: _Text) -> list[Hit]:
     reader = _http_reader(document, path)
     if reader:
         return reader(item, text)
+    if path[0] == "agent_soul" and path[-1] in _VALUE_KEYS and path[-3:-2] == ("secret_refs",):
+        return _all(text, "secret_reference")
     hits = texts.in_text(text, item.place if item.place in (CODE, SETTING) else PROSE)
     if item.place != _UNNAMED and len(text) <= _LONGEST:
         hits += _by_name(item, text)
+    if path[0] == "agent_soul" and not _COMMANDS.isdisjoint(path):
+        hits += [Hit(*match.span(1), "assigned_secret") for match in _IN_COMMAND.finditer(text) if "\0" not in match[1]]
     return hits
 
 

@@ -9,6 +9,7 @@ stable text for files and command lines:
     node:http1/headers#Authorization                  one header inside a text of several
     node:llm/prompt_template.0.text#~1                the first marker inside any other text
     config:agent_mode.tools.0.tool_parameters.key     the model config of a chat app
+    soul:env.secret_refs.0.value                      the soul of an agent app
     feature:..., document:...                         features; anything else
 
 A text holds ``MARKER`` where a secret was. Which texts are secret is decided in ``secrets``, not here.
@@ -29,10 +30,10 @@ ADDRESSES = frozenset({"webhook_url", "webhook_debug_url"})
 
 Path = tuple[str | int, ...]
 
-_KINDS = frozenset({"env", "conversation", "node", "feature", "config", "document"})
+_KINDS = frozenset({"env", "conversation", "node", "feature", "config", "soul", "document"})
 _WORDS = {"env": "environment variable", "conversation": "conversation variable", "document": "document"}
 _VARIABLES = {"environment_variables": "env", "conversation_variables": "conversation"}
-_SETTINGS = {"features": "feature", "model_config": "config"}
+_SETTINGS = {"features": "feature", "model_config": "config", "agent_soul": "soul"}
 _RESERVED = re.compile(r"[%./#\s\x00-\x1f\x7f]")
 _LINES_OF = {"headers": "header", "params": "parameter", "data": "body field"}
 _HEADER = re.compile(r"[\w\-. ]{1,100}")
@@ -113,7 +114,7 @@ class Addresses:
                 return "node", (self._nodes[index], *_texts(path[4:])), self._titles[index]
             case (("environment_variables" | "conversation_variables") as part, int(index), "value", *rest):
                 return _VARIABLES[part], (self._names[part][index], *_texts(rest)), ""
-            case (("features" | "model_config") as part, str(_), *_):
+            case (("features" | "model_config" | "agent_soul") as part, str(_), *_):
                 return _SETTINGS[part], _texts(path[1:]), ""
             case _:
                 return "document", _texts(path), ""

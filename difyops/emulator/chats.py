@@ -112,8 +112,8 @@ def new_talk(instance: Instance, app: App, payload: JsonDict, end_user: EndUser)
     Raises:
         Problem: 400 for inputs, an app without configuration, or a model that cannot be called; 404 conversation.
     """
-    config = app.model_config
-    if config is None:
+    config = _config(app)
+    if not config:
         raise shapes.problem("app_unavailable", "App unavailable, please check your app configurations.", 400)
     inputs = runs.checked_inputs(form_of(app), payload.get("inputs") or {})
     conversation = open_conversation(instance, app, payload, inputs, end_user)
@@ -124,6 +124,16 @@ def new_talk(instance: Instance, app: App, payload: JsonDict, end_user: EndUser)
     message.prompt = _shown(app, prompt)
     names = is_first and app.mode != "completion" and payload.get("auto_generate_name", True) is not False
     return Talk(app=app, conversation=conversation, message=message, prompt=prompt, names_conversation=names)
+
+
+def _config(app: App) -> JsonDict:
+    """Return what an app asks its model with: its configuration, or what is live of an agent's soul."""
+    if app.agent is None:
+        return app.model_config or {}
+    soul = app.agent.live.soul
+    model = soul["model"] or {}
+    named = {"provider": model.get("model_provider"), "name": model.get("model")}
+    return {"model": named, "pre_prompt": soul["prompt"]["system_prompt"]}
 
 
 def refusal(instance: Instance, talk: Talk) -> ModelFault | None:
@@ -140,7 +150,7 @@ def as_problem(error: ModelFault) -> Problem:
 
 
 def _messages(app: App, conversation: Conversation, message: Message) -> list[JsonDict]:
-    config = app.model_config or {}
+    config = _config(app)
     template = str(config.get("pre_prompt") or "")
     opening = _SLOT.sub(lambda found: str(message.inputs.get(found.group(1)) or ""), template) + "\n"
     if app.mode == "completion":

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from difyops.emulator import shapes
+from difyops.emulator.agents import Agent, without_secrets
 from difyops.emulator.instance import Instance
 from difyops.emulator.providers import OPENAI, PLUGIN
 from difyops.emulator.shapes import JsonDict
@@ -42,7 +43,7 @@ def export(instance: Instance, app: App, workflow: Workflow | None, *, secrets: 
         raise shapes.invalid_param(MISSING_DRAFT)
     place = workflow.cache if app.is_flow and workflow else app.cache
     slot = f"dsl:{secrets and _has_secrets(workflow)}:{app.name}:{app.description}:{app.icon}"
-    if slot not in place:
+    if slot not in place or app.agent is not None:
         twin = _twin(app, workflow, slot)
         place[slot] = twin or shapes.dumps({"data": yaml_text(instance, app, workflow, secrets=secrets)})
     return place[slot]
@@ -81,12 +82,23 @@ def yaml_text(instance: Instance, app: App, workflow: Workflow | None, *, secret
     if app.is_flow and workflow is not None:
         document["workflow"] = _workflow(instance, workflow, secrets)
         document["dependencies"] = _dependencies(workflow.graph_text)
+    elif app.agent is not None:
+        document |= _agent_package(app, app.agent)
+        document["dependencies"] = _dependencies(json.dumps(app.agent.soul))
     else:
         config = _without_credentials(app.model_config or {})
         document["model_config"] = config
         document["dependencies"] = _dependencies(json.dumps(config))
     text: str = yaml.dump(document, Dumper=_DUMPER, allow_unicode=True)
     return _EMOJI.sub(_unescaped, text)
+
+
+def _agent_package(app: App, agent: Agent) -> JsonDict:
+    """Return the draft of an agent, which is all that is ever exported of one; secrets have no value."""
+    names = ("name", "description", "icon_type", "icon", "icon_background")
+    metadata = {**{name: getattr(app, name) for name in names}, "role": agent.role}
+    package = {"metadata": metadata, "omitted_assets": [], "schema_version": 1, "soul": without_secrets(agent.soul)}
+    return {"agent": {"package_ref": "agent_1"}, "agent_packages": {"agent_1": package}}
 
 
 def _unescaped(found: re.Match[str]) -> str:

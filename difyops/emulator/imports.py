@@ -12,12 +12,12 @@ from functools import lru_cache
 
 import yaml
 
-from difyops.emulator import publishing, shapes
+from difyops.emulator import agents, publishing, shapes
 from difyops.emulator.dsl_text import imported_graph
 from difyops.emulator.instance import Instance, PendingImport
 from difyops.emulator.providers import PLUGIN
 from difyops.emulator.shapes import JsonDict
-from difyops.emulator.store import CHAT_MODES, FLOW_MODES, Account, App
+from difyops.emulator.store import AGENT_MODE, CHAT_MODES, FLOW_MODES, Account, App
 
 PENDING_SECONDS = 600.0
 REDIS_GONE = "Error 111 connecting to 127.0.0.1:16379. Connection refused."
@@ -105,6 +105,8 @@ def _checked(instance: Instance, account: Account, payload: JsonDict, import_id:
     if not content.get("app"):
         raise ImportFailed("Missing app data in YAML content")
     target = _target(instance, payload.get("app_id"))
+    if instance.release.agents and content["app"].get("mode") == AGENT_MODE and target is None and status != "failed":
+        return _agent(instance, account, content, payload, import_id, status)
     if status == "pending":
         instance.pending[import_id] = PendingImport(
             content=content, wishes=payload, app_id=payload.get("app_id"), version=version,
@@ -115,9 +117,24 @@ def _checked(instance: Instance, account: Account, payload: JsonDict, import_id:
     if not content.get("dependencies") and status == "failed":
         raise ImportFailed(f"Invalid version: '{version}'")
     app = _write(instance, account, content, payload, target)
-    if status == "failed" and target is None and not instance.release.failed_imports_leave_orphans:
+    leaves = instance.release.failed_imports_leave_orphans or instance.release.garbage_version_leaves_app
+    if status == "failed" and target is None and not leaves:
         instance.apps.pop(app.id)
     return _done(instance, import_id, status, app, version)
+
+
+def _agent(
+    instance: Instance, account: Account, content: JsonDict, wishes: JsonDict, import_id: str, status: str
+) -> Outcome:
+    reference = (content.get("agent") or {}).get("package_ref")
+    package = (content.get("agent_packages") or {}).get(reference)
+    if package is None:
+        raise ImportFailed("Missing Agent package data")
+    app, warnings = agents.imported(instance, account, package, **_identity(content["app"], wishes))
+    outcome = _done(instance, import_id, status, app, str(content["version"]))
+    if warnings:
+        outcome.body.update(status="completed-with-warnings", warnings=warnings)
+    return outcome
 
 
 def _parsed(payload: JsonDict) -> JsonDict:
@@ -244,6 +261,7 @@ def _body(instance: Instance, import_id: str, status: str, **more: object) -> Js
         "current_dsl_version": instance.release.dsl,
         "imported_dsl_version": more.get("version", ""),
         "error": more.get("error", ""),
+        **({"permission_keys": [], "warnings": []} if instance.release.permission_keys else {}),
     }
 
 

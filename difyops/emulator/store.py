@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from difyops.emulator.shapes import JsonDict
 
 if TYPE_CHECKING:
+    from difyops.emulator.agents import Agent
     from difyops.emulator.records import Conversation, Run
 
 STARS = "*" * 20
@@ -195,6 +196,7 @@ class App:
     versions: list[Workflow] = field(default_factory=list)
     live: Workflow | None = None
     model_config: JsonDict | None = None
+    agent: Agent | None = None
     config_times: tuple[int, int] = (0, 0)
     site: JsonDict = field(default_factory=dict)
     tracing: JsonDict | None = None

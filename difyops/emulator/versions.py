@@ -1,12 +1,12 @@
 """What differs between the Dify versions the emulator can be. One table, read by the routes; no behaviour here.
 
-``1.13.0``, ``1.13.3`` and ``1.15`` are held to recorded exchanges; ``1.9.1`` and ``1.11.2`` follow the server's code
-and documentation. A build may report another version than it is: ``reported`` is only the default for ``X-Version``.
+``1.13.0``, ``1.13.3``, ``1.15`` and ``1.16.1`` are held to recorded exchanges; the others follow the server's code and
+documentation. A build may report another version than it is: ``reported`` is only the default for ``X-Version``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from difyops.errors import UsageError
 
@@ -72,7 +72,75 @@ class Release:
     daemon_chat_stream_is_400: bool = True
     providers_are_cached: bool = False
     """The list of model providers still comes while the plugin daemon is away (>= 1.15)."""
+    agents: bool = False
+    """Agent apps (mode ``agent``) with routes of their own; the list of apps leaves them out."""
+    repeated_tag_ids: bool = False
+    """``tag_ids`` may be repeated; the indexed and bracketed forms are ignored: the whole list comes back."""
+    permission_keys: bool = False
+    """Apps carry ``permission_keys``, ``maintainer``, ``app_id``; imports ``permission_keys`` and ``warnings``."""
+    garbage_version_leaves_app: bool = False
+    """A new app whose DSL has an unreadable version and dependencies stays, although the import failed."""
+    nothing_to_export_is_500: bool = False
+    missing_draft_fields_are_400: bool = False
+    workspace_summary: bool = False
+    """There is only ``GET /workspaces/current/summary`` (builds after 1.16.1)."""
 
+
+_FIFTEEN = Release(
+    name="1.15",
+    reported="1.15.0",
+    sys_in_start=False,
+    node_type_in_inputs=True,
+    model_in_llm_inputs=True,
+    restore=True,
+    stars_keep_secret=True,
+    draft_variable_posts=True,
+    rejects_unknown_node_types=False,
+    graph_errors_are_400=True,
+    error_event_on_bad_run=True,
+    rows_survive_stop=False,
+    unpublished_is_null=True,
+    unknown_run_is_404=True,
+    service_unknown_run_is_404=True,
+    unknown_version_export_is_500=True,
+    empty_patch_is_message=True,
+    failed_imports_leave_orphans=False,
+    icon_type_in_dsl=True,
+    indexed_tag_ids=True,
+    tag_bindings_moved=True,
+    string_binding_counts=True,
+    trigger_enable_is_400=True,
+    dsl_version_route=True,
+    run_events_route=True,
+    model_in_conversations=True,
+    null_status_count=True,
+    bound_agent=True,
+    provider_name=True,
+    file_reference=True,
+    empty_doc_metadata=True,
+    vector_space_feature=False,
+    collaboration_features=True,
+    empty_413_message=True,
+    vary_everywhere=True,
+    redis_wait=22.5,
+    daemon_error="Request to Plugin Daemon Service failed-500",
+    daemon_chat_stream_is_400=False,
+    providers_are_cached=True,
+)
+_SIXTEEN = replace(
+    _FIFTEEN,
+    name="1.16.1",
+    reported="1.16.1",
+    dsl="0.7.0",
+    agents=True,
+    indexed_tag_ids=False,
+    repeated_tag_ids=True,
+    permission_keys=True,
+    trigger_enable_is_400=False,
+    garbage_version_leaves_app=True,
+    nothing_to_export_is_500=True,
+    missing_draft_fields_are_400=True,
+)
 
 _RELEASES = (
     Release(
@@ -98,47 +166,10 @@ _RELEASES = (
         service_unknown_run_is_404=True,
         icon_type_in_dsl=True,
     ),
-    Release(
-        name="1.15",
-        reported="1.15.0",
-        sys_in_start=False,
-        node_type_in_inputs=True,
-        model_in_llm_inputs=True,
-        restore=True,
-        stars_keep_secret=True,
-        draft_variable_posts=True,
-        rejects_unknown_node_types=False,
-        graph_errors_are_400=True,
-        error_event_on_bad_run=True,
-        rows_survive_stop=False,
-        unpublished_is_null=True,
-        unknown_run_is_404=True,
-        service_unknown_run_is_404=True,
-        unknown_version_export_is_500=True,
-        empty_patch_is_message=True,
-        failed_imports_leave_orphans=False,
-        icon_type_in_dsl=True,
-        indexed_tag_ids=True,
-        tag_bindings_moved=True,
-        string_binding_counts=True,
-        trigger_enable_is_400=True,
-        dsl_version_route=True,
-        run_events_route=True,
-        model_in_conversations=True,
-        null_status_count=True,
-        bound_agent=True,
-        provider_name=True,
-        file_reference=True,
-        empty_doc_metadata=True,
-        vector_space_feature=False,
-        collaboration_features=True,
-        empty_413_message=True,
-        vary_everywhere=True,
-        redis_wait=22.5,
-        daemon_error="Request to Plugin Daemon Service failed-500",
-        daemon_chat_stream_is_400=False,
-        providers_are_cached=True,
-    ),
+    _FIFTEEN,
+    _SIXTEEN,
+    # 1.17 is the release after 1.16.1 as far as its differences are known: from the code of builds on the way to it.
+    replace(_SIXTEEN, name="1.17", reported="1.17.0", workspace_summary=True),
 )
 
 VERSIONS = tuple(release.name for release in _RELEASES)

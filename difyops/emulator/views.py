@@ -12,6 +12,22 @@ _CONFIG_KEYS = (
     "model", "user_input_form", "dataset_query_variable", "pre_prompt", "agent_mode", "prompt_type",
     "chat_prompt_config", "completion_prompt_config", "dataset_configs", "file_upload",
 )  # fmt: skip
+_OFF = {"enabled": False}
+_NO_CONFIG: JsonDict = {
+    **dict.fromkeys(_CONFIG_KEYS, _OFF), "opening_statement": None, "suggested_questions": [],
+    "sensitive_word_avoidance": {**_OFF, "type": "", "config": {}}, "external_data_tools": [], "model": {},
+    "user_input_form": [], "dataset_query_variable": None, "pre_prompt": None, "prompt_type": "simple",
+    "agent_mode": {**_OFF, "strategy": None, "tools": [], "prompt": None}, "chat_prompt_config": {},
+    "completion_prompt_config": {}, "dataset_configs": {"retrieval_model": "multiple"},
+    "file_upload": {
+        "image": {**_OFF, "number_limits": 3, "detail": "high", "transfer_methods": ["remote_url", "local_file"]},
+    },
+}  # fmt: skip
+_PERMISSIONS = (
+    "app.acl.preview", "app.acl.view_layout", "app.acl.test_and_run", "app.acl.edit", "app.acl.import_export_dsl",
+    "app.acl.delete", "app.acl.release_and_version", "app.acl.monitor", "app.acl.access_config",
+    "app.acl.tracing_config", "app.acl.log_and_annotation",
+)  # fmt: skip
 EMPTY_WORKFLOW: JsonDict = {
     "id": None, "graph": None, "features": None, "hash": None, "version": None, "marked_name": None,
     "marked_comment": None, "created_by": {"id": None, "name": None, "email": None}, "created_at": None,
@@ -47,7 +63,9 @@ def workflow_body(workflow: Workflow) -> bytes:
 
 
 def model_config(app: App) -> JsonDict | None:
-    """Return the configuration of a chat, agent or completion app, as in the app's detail."""
+    """Return the configuration of a chat, agent or completion app, as in the app's detail; nothing of agent apps."""
+    if app.agent is not None:
+        return {**_NO_CONFIG, **_times(app, app.created_at, app.updated_at)}
     if app.model_config is None:
         return None
     config: JsonDict = {key: app.model_config.get(key) for key in _CONFIG_KEYS}
@@ -137,6 +155,8 @@ def _published(app: App) -> JsonDict | None:
 
 def _row(instance: Instance, app: App) -> JsonDict:
     config = None
+    if app.agent is not None:
+        config = {"model": {}, "pre_prompt": None, **_times(app, app.created_at, app.updated_at)}
     if app.model_config is not None:
         config = {
             "model": app.model_config.get("model"),
@@ -153,6 +173,8 @@ def _row(instance: Instance, app: App) -> JsonDict:
     }  # fmt: skip
     if instance.release.triggers:
         row["has_draft_trigger"] = bool(app.draft and '"trigger-' in app.draft.graph_text)
+    if instance.release.permission_keys:
+        row |= {**_sixteen(app), "is_starred": False, "bound_agent_id": app.agent.id if app.agent else None}
     row["icon_url"] = None
     return row
 
@@ -164,8 +186,17 @@ def _brief(instance: Instance, app: App) -> JsonDict:
         "icon_background": app.icon_background, "enable_site": app.enable_site, "enable_api": app.enable_api,
         "model_config": model_config(app), "workflow": _published(app), "tracing": tracing,
         "use_icon_as_answer_icon": app.use_icon_as_answer_icon, **_times(app, app.created_at, app.updated_at),
-        "access_mode": None, "tags": tag_rows(app.tags),
+        "access_mode": None, "tags": tag_rows(app.tags), **(_rights(app) if instance.release.permission_keys else {}),
+        **({"permission_keys": []} if app.agent is not None else {}),
     }  # fmt: skip
+
+
+def _rights(app: App) -> JsonDict:
+    return {"permission_keys": list(_PERMISSIONS), "maintainer": app.created_by.id}
+
+
+def _sixteen(app: App) -> JsonDict:
+    return {**_rights(app), "app_id": None}
 
 
 def _detail(instance: Instance, app: App) -> JsonDict:
@@ -173,7 +204,10 @@ def _detail(instance: Instance, app: App) -> JsonDict:
         "icon_type": app.icon_type, "api_base_url": f"{instance.base_url}/v1",
         "max_active_requests": app.max_active_requests, "deleted_tools": [], "site": app.site, "icon_url": None,
     }  # fmt: skip
-    return {**_brief(instance, app), **more, **({"bound_agent_id": None} if instance.release.bound_agent else {})}
+    if instance.release.permission_keys:
+        more |= {**_sixteen(app), "site": {**app.site, "input_placeholder": None}}
+    bound = {"bound_agent_id": app.agent.id if app.agent else None} if instance.release.bound_agent else {}
+    return {**_brief(instance, app), **more, **bound}
 
 
 def _workflow_bytes(workflow: Workflow) -> bytes:

@@ -13,12 +13,12 @@ from typing import Any
 
 from difyops.api import faults
 from difyops.api.console import Console
-from difyops.api.model import CHAT_MODES, WORKFLOW_MODES, App, Trigger
+from difyops.api.model import AGENT_MODE, CHAT_MODES, WORKFLOW_MODES, App, Trigger
 from difyops.dsl.load import load_dsl
 from difyops.dsl.model import DslError, as_dict, as_list, text_of, trigger_nodes
 from difyops.errors import NotFound, NotSupported, UnreadableAnswer
 
-READABLE_MODES = WORKFLOW_MODES | CHAT_MODES
+READABLE_MODES = WORKFLOW_MODES | CHAT_MODES | {AGENT_MODE}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _VARIABLES = ("environment_variables", "conversation_variables")
 _ICON = ("icon", "icon_type", "icon_background", "use_icon_as_answer_icon", "max_active_requests")

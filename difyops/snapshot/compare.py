@@ -13,6 +13,7 @@ from difyops.dsl.secrets import redact
 from difyops.errors import DifyopsError, PartialFailure
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.git_store import GitStore
+from difyops.snapshot.agent_apps import agent_now
 from difyops.snapshot.agreement import check_mode, is_gone, left_out
 from difyops.snapshot.history import apps_of, load_app
 from difyops.snapshot.layout import Manifest, app_file, read_manifest
@@ -87,9 +88,13 @@ async def with_live(
 async def draft_with_live(instance: Instance, selectors: Sequence[str], *, limit: int = 4) -> Comparison:
     """Compare drafts with what is live: the edits that nobody published."""
     apps = [app async for app in instance.console.apps()]
-    chosen = [app for app in select(apps, selectors, may_be_empty=True) if app.has_workflow]
+    chosen = [app for app in select(apps, selectors, may_be_empty=True) if app.has_workflow or app.is_agent]
 
     async def work(app: App) -> AppDiff:
+        if app.is_agent:
+            now = await agent_now(instance, app)
+            before = redact(now.live.document).document if now.live else None
+            return _judged(app, before, redact(now.state.draft.document).document)
         live, draft = await instance.console.live_and_draft(app.id, app.live_version)
         before = redact(live.document).document if live else None
         after = redact(draft.document).document if draft else None
@@ -110,6 +115,9 @@ async def live_document(instance: Instance, app: App) -> JsonObject | None:
     if app.has_workflow:
         workflow = await instance.console.published(app.id)
         return redact(workflow.document).document if workflow else None
+    if app.is_agent:
+        now = await agent_now(instance, app)
+        return redact(now.live.document).document if now.live else None
     return redact(config_of(await instance.console.app(app.id))).document
 
 

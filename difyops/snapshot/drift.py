@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from difyops.api.instance import Instance
-from difyops.api.model import App, Workflow
+from difyops.api.model import AgentVersion, App, Workflow
 from difyops.clock import from_unix, iso
 from difyops.dsl.diff import Change, diff
 from difyops.dsl.secrets import redact
 from difyops.errors import AnswerIsNo, DifyopsError, NotFound, PartialFailure
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.git_store import GitStore
+from difyops.snapshot.agent_apps import agent_now
 from difyops.snapshot.agreement import check_mode, check_never_published, is_gone, left_out, merged
 from difyops.snapshot.history import Kept, apps_of, checked_at, load_app
 from difyops.snapshot.layout import Manifest, app_file, read_manifest
@@ -117,6 +118,8 @@ async def _drifts(instance: Instance, row: App, kept: Kept, manifest: Manifest) 
     if app.has_workflow and app.live_version is None:
         await check_never_published(instance.console, row, kept.record.live_version)
     found = [_flags(app, kept)] if _flags_moved(app, kept) else []
+    if app.is_agent:
+        return found + await _agent_drifts(instance, app, kept, manifest)
     if not app.has_workflow:
         changes = diff(kept.live or {}, redact(config_of(app)).document)
         if changes:
@@ -139,13 +142,24 @@ async def _drifts(instance: Instance, row: App, kept: Kept, manifest: Manifest) 
     return found
 
 
-def _now_live(kept: Kept, live: Workflow | None) -> Kept:
+async def _agent_drifts(instance: Instance, app: App, kept: Kept, manifest: Manifest) -> list[AppDrift]:
+    now = await agent_now(instance, app, kept.record.live_version)
+    found: list[AppDrift] = []
+    if not now.is_known:
+        changes = diff(kept.live or {}, redact(now.live.document).document if now.live else {})
+        if changes:
+            found.append(_live(app, changes, None, _when(now.live.created_at if now.live else None)))
+        kept = _now_live(kept, now.live)
+    return found if manifest.live_only else [*found, *_draft(app, kept, now.state.draft)]
+
+
+def _now_live(kept: Kept, live: Workflow | AgentVersion | None) -> Kept:
     """A draft that equals the new live version was published, not edited."""
     document = redact(live.document).document if live else None
     return Kept(commit=kept.commit, record=kept.record, live=document, draft=kept.draft, dsl=None)
 
 
-def _draft(app: App, kept: Kept, draft: Workflow | None) -> list[AppDrift]:
+def _draft(app: App, kept: Kept, draft: Workflow | AgentVersion | None) -> list[AppDrift]:
     if draft is None:
         return []
     document = redact(draft.document).document

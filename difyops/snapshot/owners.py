@@ -53,6 +53,8 @@ def _root(document: Mapping[str, Any], spot: Spot) -> tuple[int, Any]:
     match spot.kind:
         case "config":
             return 0, document.get("model_config")
+        case "soul":
+            return 0, document.get("agent_soul")
         case "feature":
             return 0, document.get("features")
         case "node":

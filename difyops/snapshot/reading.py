@@ -12,11 +12,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from difyops.api.instance import Instance
-from difyops.api.model import App, Trigger, Workflow
+from difyops.api.model import AgentVersion, App, Trigger, Workflow
 from difyops.dsl.canonical import canonical
+from difyops.dsl.load import dump_yaml
 from difyops.dsl.model import as_dict, trigger_nodes
+from difyops.dsl.portable import portable_dsl
 from difyops.dsl.scan import Finding, scan
 from difyops.dsl.secrets import redact, redact_dsl_text
+from difyops.snapshot.agent_apps import agent_now
 from difyops.snapshot.agreement import (
     check_config_export,
     check_id,
@@ -33,6 +36,7 @@ _SITE_KEPT = (
     "privacy_policy", "custom_disclaimer", "show_workflow_steps", "use_icon_as_answer_icon", "prompt_public",
     "customize_token_strategy", "icon", "icon_type", "icon_background",
 )  # fmt: skip
+_ICON = ("icon", "icon_type", "icon_background", "use_icon_as_answer_icon")
 _CONFIG_DROPPED = frozenset({"created_by", "created_at", "updated_by", "updated_at", "id", "app_id"})
 
 
@@ -79,6 +83,8 @@ async def read_app(instance: Instance, row: App, before: Before | None, options:
         if app.live_version is None:
             await check_never_published(instance.console, row, before.record.live_version if before else None)
         return await _read_workflow(instance, app, known, options)
+    if app.is_agent:
+        return await _read_agent(instance, app, known, options)
     return await _read_config(instance, app, known)
 
 
@@ -114,7 +120,9 @@ async def _read_workflow(instance: Instance, app: App, known: Before | None, opt
     return Reading(record=_record(app, live, draft, triggers), files=files, findings=tuple(findings))
 
 
-def _with_draft_of_unchanged(app: App, known: Before, draft: Workflow | None, options: ReadOptions) -> Reading:
+def _with_draft_of_unchanged(
+    app: App, known: Before, draft: Workflow | AgentVersion | None, options: ReadOptions
+) -> Reading:
     """The live version is the one we have: keep its files, look at flags and draft only."""
     kept = [name for name in ("live.json", "live.dsl.yml") if name in known.files]
     record = replace(_record(app, None, draft, ()), live=known.record.live, triggers=known.record.triggers)
@@ -125,6 +133,29 @@ def _with_draft_of_unchanged(app: App, known: Before, draft: Workflow | None, op
     if draft_bytes is None or digest(draft_bytes) == known.files.get("live.json"):
         return Reading(record=record, kept=tuple(kept))
     return Reading(record=record, kept=tuple(kept), files={"draft.json": draft_bytes})
+
+
+async def _read_agent(instance: Instance, app: App, known: Before | None, options: ReadOptions) -> Reading:
+    """Read an agent app. Its draft comes with the id of what is live; the portable DSL is made here of what is live,
+    for the platform exports drafts only.
+    """
+    now = await agent_now(instance, app, known.record.live_version if known else None)
+    app, live, draft = now.app, now.live, None if options.live_only else now.state.draft
+    if known and now.is_known:
+        return _with_draft_of_unchanged(app, known, draft, options)
+    files: dict[str, bytes] = {}
+    findings: list[Finding] = []
+    if live is not None:
+        redacted = redact(live.document)
+        files["live.json"] = canonical(redacted.document)
+        findings = scan(redacted.document)
+        version = instance.capabilities.dsl_version
+        dsl = portable_dsl(app.raw, redacted.document, dsl_version=version, dependencies=())
+        files["live.dsl.yml"] = dump_yaml(dsl).encode()
+    content = _draft_bytes(draft)
+    if content is not None and content != files.get("live.json"):
+        files["draft.json"] = content
+    return Reading(record=_record(app, live, draft, ()), files=files, findings=tuple(findings))
 
 
 async def _read_config(instance: Instance, app: App, known: Before | None) -> Reading:
@@ -143,11 +174,16 @@ async def _read_config(instance: Instance, app: App, known: Before | None) -> Re
     )
 
 
-def _draft_bytes(draft: Workflow | None) -> bytes | None:
+def _draft_bytes(draft: Workflow | AgentVersion | None) -> bytes | None:
     return None if draft is None else canonical(redact(draft.document).document)
 
 
-def _record(app: App, live: Workflow | None, draft: Workflow | None, triggers: list[Trigger] | tuple[()]) -> Record:
+def _record(
+    app: App,
+    live: Workflow | AgentVersion | None,
+    draft: Workflow | AgentVersion | None,
+    triggers: list[Trigger] | tuple[()],
+) -> Record:
     raw = app.raw
     site = as_dict(raw.get("site"))
     return Record(
@@ -155,7 +191,7 @@ def _record(app: App, live: Workflow | None, draft: Workflow | None, triggers: l
         name=app.name,
         mode=app.mode,
         description=app.description,
-        icon={key: raw.get(key) for key in ("icon", "icon_type", "icon_background", "use_icon_as_answer_icon")},
+        icon={key: raw.get(key) for key in shown_fields(app)},
         tags=app.tags,
         enable_api=app.enable_api,
         enable_site=app.enable_site,
@@ -171,7 +207,7 @@ def _record(app: App, live: Workflow | None, draft: Workflow | None, triggers: l
     )
 
 
-def _version(workflow: Workflow) -> dict[str, Any]:
+def _version(workflow: Workflow | AgentVersion) -> dict[str, Any]:
     return {
         "id": workflow.id,
         "version": workflow.version,
@@ -182,7 +218,14 @@ def _version(workflow: Workflow) -> dict[str, Any]:
     }
 
 
+def shown_fields(app: App) -> tuple[str, ...]:
+    """Return what people see of an app beside name and description: its icon, and the role of an agent."""
+    return (*_ICON, "role") if app.is_agent else _ICON
+
+
 def _same_live(row: App, known: Before) -> bool:
+    if row.is_agent:
+        return False  # its row does not say what is live
     if row.has_workflow:
         return row.live_version == known.record.live_version
     return row.updated_at == known.record.updated_at

@@ -160,7 +160,7 @@ async def test_a_version_is_restored_on_the_server_or_said_to_be_impossible(
     async with opened(url, tmp_path) as instance:
         live = await instance.console.published(app_id)
         assert live is not None
-        if emulator.version in ("1.13.3", "1.15"):
+        if emulator.instance.release.restore:
             await instance.console.restore_version(app_id, live.id)
         else:
             with pytest.raises(NotSupported):

@@ -7,10 +7,15 @@ import inspect
 import pytest
 
 from difyops.emulator import events
-from tests.emulator import scenarios_1_13_0, scenarios_1_13_0_runs, scenarios_later, test_stops
+from tests.emulator import scenarios_1_13_0, scenarios_1_13_0_runs, scenarios_1_16_1, scenarios_later, test_stops
 from tests.emulator.replay import RECORDINGS, Case, Replay, Scenario
 
-SCENARIOS = (*scenarios_1_13_0.SCENARIOS, *scenarios_1_13_0_runs.SCENARIOS, *scenarios_later.SCENARIOS)
+SCENARIOS = (
+    *scenarios_1_13_0.SCENARIOS,
+    *scenarios_1_13_0_runs.SCENARIOS,
+    *scenarios_later.SCENARIOS,
+    *scenarios_1_16_1.SCENARIOS,
+)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda item: f"{item.folder}/{item.name}")

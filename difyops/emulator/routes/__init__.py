@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from difyops.emulator.routes import (
     console_account,
+    console_agents,
     console_apps,
     console_datasets,
     console_imports,
@@ -27,7 +28,7 @@ from difyops.emulator.routing import Route
 def all_routes() -> tuple[Route, ...]:
     """Return every route of every release."""
     modules = (
-        console_account, console_apps, console_tags, console_imports, console_workflows, console_keys,
+        console_account, console_agents, console_apps, console_tags, console_imports, console_workflows, console_keys,
         console_providers, console_models, console_tools, console_datasets, console_logs, console_statistics, triggers,
         service_workflows, service_chats, service_misc, service_datasets,
     )  # fmt: skip

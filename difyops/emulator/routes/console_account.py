@@ -12,6 +12,7 @@ from difyops.emulator.auth import Sessions, Tokens
 from difyops.emulator.routing import Call, Route
 from difyops.emulator.shapes import JsonDict
 from difyops.emulator.store import Account
+from difyops.emulator.versions import Release
 
 API = "/console/api"
 _WRONG = "Invalid email or password."
@@ -247,6 +248,10 @@ def dsl_version(call: Call) -> Response:
     return shapes.answer({"app_dsl_version": call.instance.release.dsl})
 
 
+def _posts_workspace(release: Release) -> bool:
+    return not release.workspace_by_get and not release.workspace_summary
+
+
 ROUTES = (
     Route("GET", "/health", health, "public"),
     Route("GET", f"{API}/setup", setup_status, "unset", html_405=True),
@@ -264,8 +269,11 @@ ROUTES = (
     Route("GET", f"{API}/workspaces", workspaces),
     Route("GET", f"{API}/all-workspaces", all_workspaces, role="admin"),
     Route("GET", f"{API}/workspaces/current", current_workspace, when=lambda release: release.workspace_by_get),
-    Route("POST", f"{API}/workspaces/current", current_workspace, when=lambda release: not release.workspace_by_get),
-    Route("POST", f"{API}/info", current_workspace),
+    Route(
+        "GET", f"{API}/workspaces/current/summary", current_workspace, when=lambda release: release.workspace_summary
+    ),
+    Route("POST", f"{API}/workspaces/current", current_workspace, when=_posts_workspace),
+    Route("POST", f"{API}/info", current_workspace, when=lambda release: not release.workspace_summary),
     Route("POST", f"{API}/workspaces/switch", switch_workspace),
     Route("GET", f"{API}/workspaces/current/members", members),
     Route("POST", f"{API}/workspaces/current/members/invite-email", invite, role="admin"),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from starlette.responses import Response
 
-from difyops.emulator import publishing, shapes, views
+from difyops.emulator import agents, publishing, shapes, views
 from difyops.emulator.instance import Instance
 from difyops.emulator.providers import OPENAI
 from difyops.emulator.routing import Call, Route
@@ -53,6 +53,11 @@ def _filtered(call: Call) -> list[App]:
 
 
 def _tag_filter(call: Call) -> set[str] | None:
+    if call.instance.release.repeated_tag_ids:
+        given = call.request.query_params.getlist("tag_ids")
+        if any("," in item for item in given):
+            raise shapes.validation("AppListQuery", "tag_ids", "Invalid UUID format in tag_ids.", "value_error", given)
+        return set(given) or None
     if not call.instance.release.indexed_tag_ids:
         text = call.query("tag_ids")
         return set(text.split(",")) if text else None
@@ -75,12 +80,16 @@ def create(call: Call) -> Response:
     payload = call.json()
     name = str(call.require(payload, "name", "CreateAppPayload"))
     mode = str(call.require(payload, "mode", "CreateAppPayload"))
+    if mode == AGENT_MODE:
+        text = "Input should be 'chat', 'agent-chat', 'advanced-chat', 'workflow' or 'completion'"
+        raise shapes.validation("CreateAppPayload", "mode", text, "literal_error", mode)
     more = {key: payload.get(key) for key in ("description", "icon", "icon_type", "icon_background")}
     app = publishing.new_app(call.instance, call.actor, name=name, mode=mode, **more)
     if mode in CHAT_MODES:
         app.model_config = _default_config(mode)
         app.config_times = (app.created_at, app.created_at)
-    return shapes.raw(views.app_brief(call.instance, app), 201)
+    view = views.app_detail if call.instance.release.permission_keys else views.app_brief
+    return shapes.raw(view(call.instance, app), 201)
 
 
 def _default_config(mode: str) -> JsonDict:
@@ -98,8 +107,8 @@ def update(call: Call) -> Response:
     for name in ("icon_type", "icon", "icon_background"):
         setattr(app, name, payload.get(name) or getattr(app, name))
     app.use_icon_as_answer_icon = bool(payload.get("use_icon_as_answer_icon"))
-    if "max_active_requests" in payload:
-        app.max_active_requests = payload["max_active_requests"]
+    if "max_active_requests" in payload or call.instance.release.permission_keys:  # 1.16: left out means none
+        app.max_active_requests = payload.get("max_active_requests", 0)
     return _touched(call, views.app_detail)
 
 
@@ -130,6 +139,9 @@ def _touched(call: Call, view: Callable[[Instance, App], bytes]) -> Response:
 def copy(call: Call) -> Response:
     """Copy an app, secrets included; the copy is not published and has no keys."""
     source, payload = call.app, call.json_or_empty()
+    if source.agent is not None:
+        copied = agents.copied(call.instance, call.actor, source, name=payload.get("name"), **_given(payload))
+        return shapes.raw(views.app_detail(call.instance, copied), 201)
     more = {"description": source.description, "icon": source.icon, "icon_background": source.icon_background}
     name = payload.get("name") or source.name
     app = publishing.new_app(call.instance, call.actor, name=name, mode=source.mode, **{**more, **_given(payload)})
@@ -158,6 +170,9 @@ def delete(call: Call) -> Response:
 
 def set_model_config(call: Call) -> Response:
     """Replace the configuration of a chat, agent or completion app: live at once, without a version."""
+    if call.app.agent is not None:
+        text = "App mode is not in the supported list: {'chat', 'completion', 'agent-chat'}."
+        raise shapes.not_found_with_help(call.path, text, "app_not_found")
     payload = call.json()
     model = payload.get("model")
     if not model:

@@ -24,8 +24,10 @@ def export(call: Call) -> Response:
         except ValueError:
             raise shapes.internal_error() from None
         workflow = app.version_by_id(wanted)
-        if workflow is None and instance.release.unknown_version_export_is_500:
+        if workflow is None and app.agent is None and instance.release.unknown_version_export_is_500:
             raise shapes.internal_error()
+    if workflow is None and app.is_flow and instance.release.nothing_to_export_is_500:
+        raise shapes.internal_error()
     body = dsl_text.export(instance, app, workflow, secrets=call.flag("include_secret"))
     if instance.control.has("daemon_down") and instance.release.redis_wait and b"langgenius/" in body:
         raise shapes.invalid_param(instance.tenant_text(_DAEMON))

@@ -18,7 +18,7 @@ from difyops.emulator.routes.console_workflows import flow_app
 from difyops.emulator.routes.service_workflows import broken_stream, refuse_without_redis, run_payload, stop
 from difyops.emulator.routing import Call, Route
 from difyops.emulator.shapes import JsonDict, Problem
-from difyops.emulator.store import App, Workflow
+from difyops.emulator.store import AGENT_MODE, App, Workflow
 
 API = "/v1"
 _MODEL = "ChatRequestPayload"
@@ -29,7 +29,7 @@ _UNAVAILABLE = "App unavailable, please check your app configurations."
 async def chat(call: Call) -> Response:
     """Ask a chat app, an agent (streaming only) or a chatflow."""
     mode = call.app.mode
-    if mode not in ("chat", "agent-chat", "advanced-chat"):
+    if mode not in ("chat", "agent-chat", "advanced-chat", AGENT_MODE):
         raise shapes.problem("not_chat_app", _WRONG_MODE, 400)
     payload = call.json()
     call.require(payload, "query", _MODEL)
@@ -39,7 +39,22 @@ async def chat(call: Call) -> Response:
         return await _flow(call, payload)
     if mode == "agent-chat" and payload["response_mode"] == "blocking":
         raise shapes.invalid_param("Agent Chat App does not support blocking mode")
+    if mode == AGENT_MODE:
+        _refuse_agent(call.app, payload)
     return await _talk(call, payload)
+
+
+def _refuse_agent(app: App, payload: JsonDict) -> None:
+    """Refuse blocking calls of agent apps, and imported agents whose draft is not what is live.
+
+    Raises:
+        Problem: 400.
+    """
+    if payload["response_mode"] == "blocking":
+        raise shapes.problem("bad_request", "Agent App only supports streaming response mode.", 400)
+    if app.agent is not None and app.agent.source == "imported" and not app.agent.is_published:
+        text = "Agent has not been published. Please publish the Agent before using the API."
+        raise shapes.problem("agent_not_published", text, 400)
 
 
 async def complete(call: Call) -> Response:

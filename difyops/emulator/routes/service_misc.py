@@ -41,6 +41,12 @@ def parameters(call: Call) -> Response:
         if app.live is None:
             raise shapes.problem("app_unavailable", "App unavailable, please check your app configurations.", 400)
         config, form = app.live.features, [{item["type"]: item} for item in runs.start_form(app.live)]
+    elif app.agent is not None:
+        features = {name: value for name, value in app.agent.live.soul["app_features"].items() if value is not None}
+        off = {"enabled": False}
+        config = {**dict.fromkeys(_SHOWN, off), "opening_statement": None, "suggested_questions": [], **features}
+        config["text_to_speech"] = {**off, "voice": "", "language": ""}
+        form = []
     else:
         config = app.model_config or {}
         form = config.get("user_input_form") or []
