@@ -14,11 +14,13 @@ from typing import Any
 from difyops.api.model import Wire
 
 _REFERENCE = re.compile(r"\{\{#([^.#{}]+)\.[^#{}]*#\}\}")
+_PAGES = ("web-app", "installed-app", "explore")
 _KINDS = (
+    ("platform", ("plugin daemon", "sandbox service")),
     ("rate_limit", ("rate limit", "429", "too many requests", "quota")),
     ("auth", ("api key", "credential", "unauthorized", "401", "forbidden")),
     ("timeout", ("timeout", "timed out", "time out")),
-    ("unavailable", ("503", "502", "unavailable", "connection", "connect")),
+    ("unavailable", ("503", "502", "504", "unavailable", "overloaded", "connection", "connect")),
     ("invalid", ("invalid", "validation", "400", "bad request", "context_length")),
     ("stopped", ("aborted", "stopped")),
 )
@@ -50,7 +52,9 @@ class RunRecord:
         inner = row.get("workflow_run")
         if not isinstance(inner, dict):
             return None
-        return cls.of_run(inner, str(inner.get("triggered_from") or "app-run"), row)
+        source = str(inner.get("triggered_from") or "app-run")
+        by_page = source == "app-run" and row.get("created_from") in _PAGES
+        return cls.of_run(inner, "web-app" if by_page else source, row)
 
     @classmethod
     def of_run(cls, row: Wire, source: str, outer: Wire | None = None) -> RunRecord:

@@ -17,6 +17,7 @@ from difyops.outcome import Outcome
 if TYPE_CHECKING:
     from difyops.history.store import History
     from difyops.perf.facts import Scope
+    from difyops.perf.report import Budget
 
 noun = group("What is slow, what changed, what it would bring: from the history, with n and intervals.")
 
@@ -139,7 +140,9 @@ def report(
     from difyops.render import perf as views
 
     with open_history(session) as history:
-        found = make(history, scope_of(session, history, app, since), session.ledger, now=SystemClock().now())
+        scope = scope_of(session, history, app, since)
+        found = make(history, scope, session.ledger, now=SystemClock().now())
+    found = replace(found, budgets=_budgets(session, scope.app))
     shown = views.report(found)
     if session.output != "html":
         return shown
@@ -198,6 +201,23 @@ def dismiss(
     if session.dry_run:
         return views.dismissed(advice, Dismissal(reason=reason, until=until, at=now))
     return views.dismissed(advice, write_down(session.ledger, scope, advice, reason=reason, now=now, until=until))
+
+
+def _budgets(session: Session, app: str) -> tuple[Budget, ...]:
+    """Return the budgets of the goals that the app is part of; none where there is no file of goals."""
+    from difyops.cli.slo import goals_file, look
+    from difyops.perf.report import Budget
+
+    if not goals_file(session).is_file():
+        return ()
+    return tuple(
+        Budget(
+            goal=goal.goal, verdict=goal.verdict, percent=goal.percent, days=goal.days, left=goal.left,
+            series=tuple((day.at, day.left) for day in goal.series),
+        )
+        for goal in look(session, None, None).goals
+        if any(part.app == app for part in goal.apps)
+    )  # fmt: skip
 
 
 def scope_of(session: Session, history: History, app: str, since: str, version: str | None = None) -> Scope:

@@ -35,6 +35,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "runbook": ("difyops.cli.runbook", "Runbooks that run: checks and actions for on-call, cron and CI."),
     "history": ("difyops.cli.history", "Runs and node executions, kept here: complete, polite, sampled."),
     "perf": ("difyops.cli.perf", "What is slow, what changed, what it would bring."),
+    "slo": ("difyops.cli.slo", "Goals and error budgets: what burns, since when, after what."),
     "changes": ("difyops.cli.changes", "What was changed, what was cut off; finish it or take it back."),
     "emulator": ("difyops.cli.emulator", "A small Dify-compatible instance on this machine."),
 }

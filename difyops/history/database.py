@@ -26,7 +26,7 @@ _APPS = "SELECT id::text, name, mode FROM apps"
 _RUNS = (
     "SELECT r.id::text AS id, r.app_id::text AS app_id, r.triggered_from, r.version, r.status, r.error,"
     " r.elapsed_time, r.total_tokens, r.total_steps, r.exceptions_count, r.created_by::text AS created_by,"
-    " r.created_at, r.finished_at, l.created_at AS logged_at FROM workflow_runs r"
+    " r.created_at, r.finished_at, l.created_at AS logged_at, l.created_from FROM workflow_runs r"
     " LEFT JOIN workflow_app_logs l ON l.workflow_run_id = r.id WHERE r.created_at >= %s"
 )
 _NODES = (
@@ -132,7 +132,9 @@ def _copied(
 def _run(row: Mapping[str, Any]) -> RunRecord:
     times = _timed(row)
     outer = {"created_at": times["logged_at"] or times["created_at"], "created_by_end_user": {"id": row["created_by"]}}
-    return RunRecord.of_run(times, str(row["triggered_from"]), outer)
+    found = RunRecord.of_log({"workflow_run": times, "created_from": row["created_from"], **outer})
+    assert found is not None  # noqa: S101  (there is a run in it)
+    return found
 
 
 def _node(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from difyops.history.store import History
 
 TIMED = ("succeeded", "partial-succeeded", "failed")
 ENDED = (*TIMED, "stopped")
-PRODUCTION = ("app-run", "webhook", "schedule", "plugin", "chat")
+PRODUCTION = ("app-run", "web-app", "webhook", "schedule", "plugin", "chat")
 _MOST_TIMELINES = 2000
 _RUN = "id, source, status, started, elapsed, version, tokens, exceptions, error_kind, user"
 _NODE = (
@@ -176,6 +176,18 @@ def node_rows(history: History, scope: Scope, columns: str, *, test: str = "1 = 
     wanted = {run.id for run in runs(history, scope)}
     found = _both(history, scope, "node", f"run, {columns}", inside, given)
     return [(*row, chances[row[0]]) for row in found if row[0] in chances and row[0] in wanted]
+
+
+def failing_nodes(history: History, scope: Scope) -> dict[str, tuple[str, str]]:
+    """Return type and kind of trouble of the node that failed, by run: the innermost one where a container failed."""
+    inside = "app = ? AND started >= ? AND started < ? AND attempt = 0 AND status IN ('failed', 'exception')"
+    given = [scope.app, scope.since - 1, scope.until + 86400]
+    columns = "run, type, error_kind, container, idx"
+    found: dict[str, tuple[bool, bool, int, str, str]] = {}
+    for run, kind, error, container, index in _both(history, scope, "node", columns, inside, given):
+        rank = (kind in ("iteration", "loop"), not container, -index, kind, error)
+        found[run] = min(found.get(run, rank), rank)
+    return {run: (rank[3], rank[4]) for run, rank in found.items()}
 
 
 def shapes(history: History, scope: Scope) -> dict[str, dict[str, Any]]:

@@ -16,8 +16,20 @@ from difyops.perf.trend import Trend, trend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """The error budget of a goal that the app is part of: what is left now, and at the end of each day."""
+
+    goal: str
+    verdict: str
+    percent: float
+    days: int
+    left: float | None
+    series: tuple[tuple[datetime, float], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Summary, series with changes, nodes, advice, and the waterfall of a run near the 95th percentile."""
+    """Summary, series with changes, nodes, advice, the waterfall of a run near the 95th percentile, error budgets."""
 
     context: str
     made: datetime
@@ -26,6 +38,7 @@ class Report:
     profile: Profile
     advised: Advised
     example: Timeline | None
+    budgets: tuple[Budget, ...] = ()
 
 
 def report(history: History, scope: Scope, ledger: Ledger | None, *, now: datetime) -> Report:

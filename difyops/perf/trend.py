@@ -111,6 +111,11 @@ def trend(history: History, scope: Scope, ledger: Ledger | None, *, max_p: float
     )  # fmt: skip
 
 
+def cause_before(found: Sequence[RunFact], scope: Scope, ledger: Ledger | None, at: float) -> Cause | None:
+    """Return the last thing before a moment that could be its cause; a moment that is exact to a few minutes."""
+    return _cause(at, _Known(versions=publications(found), lines=_audit(ledger, scope), blur=300.0))
+
+
 def _groups(timed: Sequence[RunFact], since: float, width: float) -> list[tuple[float, list[RunFact]]]:
     found: dict[int, list[RunFact]] = {}
     for run in timed:

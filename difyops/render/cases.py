@@ -34,7 +34,7 @@ def drift_suite(found: Drift) -> Suite:
         Measure(name="compared", value=found.compared, unit="apps"),
     )
     said = f"{drifted} of {found.compared} apps drifted from snapshot {found.commit[:10]}"
-    return _suite("drift", found.context, said, cases, values)
+    return suite_of("drift", found.context, said, cases, values)
 
 
 def verify_suite(checked: Checked) -> Suite:
@@ -49,7 +49,7 @@ def verify_suite(checked: Checked) -> Suite:
         Measure(name="snapshots", value=checked.snapshots, unit="snapshots"),
     )
     said = f"{checked.files} files of {checked.snapshots} snapshots were read again, {len(checked.problems)} problems"
-    return _suite("verify", checked.context, said, cases, values)
+    return suite_of("verify", checked.context, said, cases, values)
 
 
 def secret_suite(found: Inventory, context: str, kinds: Sequence[str] = ()) -> Suite:
@@ -81,10 +81,10 @@ def secret_suite(found: Inventory, context: str, kinds: Sequence[str] = ()) -> S
         Measure(name="secrets", value=len(chosen), unit="secrets"),
         Measure(name="in_clear", value=len(found.in_clear), unit="secrets", warn=0),
     )
-    return _suite("secrets", context, f"{overdue} of {len(chosen)} secrets are overdue", cases, values)
+    return suite_of("secrets", context, f"{overdue} of {len(chosen)} secrets are overdue", cases, values)
 
 
-def _suite(kind: str, context: str, said: str, cases: Sequence[Case], values: tuple[Measure, ...]) -> Suite:
+def suite_of(kind: str, context: str, said: str, cases: Sequence[Case], values: tuple[Measure, ...]) -> Suite:
     """Put a case for the look itself in front: it passes, for it was carried out, and carries the figures."""
     now = datetime.now(UTC)
     verdict = worst(cases)

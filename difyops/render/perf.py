@@ -9,7 +9,7 @@ from difyops.outcome import Block, Facts, Lines, Outcome, Table
 from difyops.perf.advise import Advice, Advised, Dismissal
 from difyops.perf.compare import Compared, Side
 from difyops.perf.nodes import NodeProfile, Profile
-from difyops.perf.report import Report
+from difyops.perf.report import Budget, Report
 from difyops.perf.summary import Period, Rate, Summary
 from difyops.perf.timeline import Timeline
 from difyops.perf.trend import Change, Trend
@@ -316,11 +316,26 @@ def dismissed(finding: str, result: Dismissal) -> Outcome:
     )  # fmt: skip
 
 
+def budgets_table(found: Sequence[Budget]) -> Table:
+    """Return the error budgets over time."""
+    rows = [
+        (
+            item.goal, item.verdict, f"{item.percent:g} % over {item.days} d",
+            None if item.left is None else f"{100 * item.left:.1f} %",
+            sparkline([max(0.0, left) for _, left in item.series]) if item.series else None,
+        )
+        for item in found
+    ]  # fmt: skip
+    return Table(columns=("error budget", "state", "target", "left", "by day"), rows=rows)
+
+
 def report(result: Report) -> Outcome:
     """Show everything, one block after the other."""
     blocks: list[Block] = [
         *summary_blocks(result.summary), *trend(result.trend).blocks, nodes_table(result.profile.nodes),
     ]  # fmt: skip
+    if result.budgets:
+        blocks.append(budgets_table(result.budgets))
     if result.example is not None:
         blocks += path(result.summary.name, result.example).blocks
     blocks += advised(result.advised).blocks

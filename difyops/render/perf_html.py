@@ -62,6 +62,8 @@ def page(result: Report) -> str:
             f" hatched: beside it. {views.seconds(example.unattributed)} belong to no node.</p>",
             *_twice(lambda width: waterfall(example, width=width)),
         ]
+    if result.budgets:
+        body += ["<h2>Error budgets</h2>", _table(views.budgets_table(result.budgets))]
     body += ["<h2>Nodes</h2>", _table(views.nodes_table(result.profile.nodes))]
     body += ["<h2>Advice</h2>", *_advice(result.advised.advice)]
     head = (

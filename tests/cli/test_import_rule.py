@@ -33,8 +33,8 @@ TRUNK = {
     "switching",
     "workspace",
 }
-ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf"}
-CONDUCTORS = {"runbook"}  # it runs the other rooms
+ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf", "slo", "drill", "evaluation"}
+CONDUCTORS = {"runbook", "slo", "drill", "evaluation"}  # they join what other rooms can do
 MAY = (
     dict.fromkeys(GROUND | {"emulator"}, GROUND)
     | dict.fromkeys(TRUNK | ROOMS - CONDUCTORS, GROUND | TRUNK)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from difyops.runbook.result import Fail, Inconclusive, Pass, Warn
+from difyops.clock import SystemClock
+from difyops.history.store import History
+from difyops.runbook.result import Fail, Inconclusive, Pass, Skipped, Warn
 from tests.runbook.runbook_tools import Stage, add_run, check
+from tests.slo.kept import App as Kept
 
 
 async def test_runs_left_behind_are_found_and_live_ones_are_not(stage: Stage) -> None:
@@ -102,3 +106,32 @@ async def test_a_limit_that_is_broken_now_fails_though_the_window_before_cannot_
         found = await check(scene, "runs.latency", **asked, max_p95="2s")
         stage.emulator.control.reset_counts()
     assert isinstance(found, Fail), found
+
+
+async def test_goals_are_judged_from_the_history(stage: Stage, tmp_path: Path) -> None:
+    now = SystemClock().now().timestamp()
+    file = tmp_path / "goals.yaml"
+    file.write_text("goals:\n  - name: works\n    apps: [wf-echo]\n    target: 99\n    period: 7d\n")
+    async with stage.scene() as scene:
+        nothing = await check(scene, "slo.goals", goals=str(file))
+        with History.open(scene.config.state) as history:
+            app = Kept(history, id=stage.emulator.app_named("wf-echo").id, name="wf-echo", context=scene.context_name)
+            app.run(now - 3600)
+            app.write(upto=now - 60)
+            few = await check(scene, "slo.goals", goals=str(file))
+            required = await check(scene, "slo.goals", goals=str(file), require_events=True)
+            app.spread(300, now - 5 * 86400, now - 3600)
+            app.write(upto=now - 60)
+            passed = await check(scene, "slo.goals", goals=str(file))
+            app.spread(40, now - 3000, now - 100, "failed", kind="other", node=("code", "other"))
+            app.write(upto=now - 60)
+            burns = await check(scene, "slo.goals", goals=str(file))
+        skipped = await check(scene, "slo.goals", goals=str(file), only=["other"])
+    assert isinstance(nothing, Inconclusive)
+    assert isinstance(few, Warn), few
+    assert isinstance(required, Inconclusive)
+    assert isinstance(passed, Pass), passed
+    assert isinstance(burns, Fail), burns
+    assert "wf-echo: 40 of 341 bad" in burns.excerpt
+    assert "since 20" in burns.excerpt
+    assert isinstance(skipped, Skipped)

@@ -12,12 +12,14 @@ import pytest
 from difyops.emulator.providers import SECRET_FIELD, Credential
 from difyops.emulator.routes.console_keys import new_key
 from difyops.emulator.routes.service_datasets import new_dataset, new_document
+from difyops.history.store import History
 from difyops.runbook.library import shipped_folder
 from difyops.runbook.load import load
 from difyops.runbook.scene import Scene
 from difyops.runbook.undoing import undoing
 from difyops.snapshot.take import TakeOptions, take
 from tests.runbook.runbook_tools import Stage, add_run, carried, change_live, consent, results
+from tests.slo.kept import App as Kept
 
 Prepare = Callable[[Stage], None]
 SCHEMA = str(Path(__file__).parent / "answer.schema.json")
@@ -105,6 +107,19 @@ def old_key(stage: Stage) -> None:
 
 def broken_app(stage: Stage) -> None:
     change_live(stage, "wf-llm", lambda graph: graph["edges"].clear())
+
+
+def goals(stage: Stage, *, failing: int = 0) -> None:
+    """Keep a week of an app's runs, of which the newest failed, and a goal for them."""
+    now = stage.emulator.instance.clock.now().timestamp()
+    Path("slo.yaml").write_text("goals:\n  - name: echo-works\n    apps: [wf-echo]\n    target: 99\n    period: 7d\n")
+    with History.open(stage.folder / "state") as history:
+        app = Kept(history, id=stage.emulator.app_named("wf-echo").id, name="wf-echo", context="emu")
+        app.spread(300, now - 6 * 86400, now - 3600)
+        app.spread(
+            30, now - 3600, now - 200, "failed" if failing else "succeeded", kind="other", node=("code", "other")
+        )
+        app.write(since=now - 8 * 86400, upto=now - 120)
 
 
 @dataclass(frozen=True)
@@ -204,6 +219,12 @@ CASES = [
     Case(
         "auth-failures", "API switched off", "repaired", switched_off, {"enable": "wf-echo"},
         {"health": "pass", "access": "fail", "changed": "warn", "open": "pass", "after": "pass"}, act=True,
+    ),
+    Case("slo-burn", "healthy", "pass", before=goals),
+    Case("slo-burn", "nothing kept", "inconclusive", steps={"burn": "inconclusive", "health": "pass"}),
+    Case(
+        "slo-burn", "a budget burns", "fail", spike, steps={"burn": "fail", "health": "pass", "changed": "warn"},
+        before=lambda stage: goals(stage, failing=30),
     ),
     Case("secret-expiry", "healthy", "pass"),
     Case("secret-expiry", "an old key", "fail", old_key, {}, {"age": "fail", "provider": "pass", "access": "pass"}),
