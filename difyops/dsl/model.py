@@ -95,6 +95,13 @@ def tools(document: Mapping[str, Any]) -> set[ToolUse]:
     return {use for use in uses if use[0] or use[2]}
 
 
+def agent_assets(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return ``(kind, name)`` of the files and skills of an agent app: a document names them and does not hold them."""
+    soul = as_dict(document.get("agent_soul"))
+    named = (("skill", "config_skills"), ("file", "config_files"))
+    return [(kind, text_of(as_dict(item).get("name"))) for kind, part in named for item in as_list(soul.get(part))]
+
+
 def models(document: Mapping[str, Any]) -> set[tuple[str, str]]:
     """Return ``(provider, model name)`` of every model named: chat, rerank and embedding models alike."""
     found = {pair for part in _parts(document) for value in _dicts(part) for pair in _model_pairs(value)}

@@ -12,7 +12,7 @@ from typing import Any
 from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.changes import Change, Ended
-from difyops.errors import DifyopsError, Refused, ServerFault, StalePlan, Unreachable
+from difyops.errors import DifyopsError, NotSupported, Refused, ServerFault, StalePlan, Unreachable
 from difyops.publishing.config import ConfigPublication
 from difyops.publishing.content import Content, draft_content, version_content
 from difyops.publishing.publication import PARKED, Overtaken, Publication, PublishSettings, TakenBack
@@ -56,6 +56,8 @@ async def change_document(workspace: Workspace, app: App, wanted: DocumentChange
         failed; the message says what is live.
     """
     instance, journal = workspace.instance, workspace.journal
+    if app.is_agent:
+        raise NotSupported(f"{app.name!r} is an agent app; only snapshot rollback changes what is live of these.")
     subject = f"app/{app.id}"
     with journal.lock(subject, holding=f"a change of {app.name!r}"):
         journal.refuse_open(subject)

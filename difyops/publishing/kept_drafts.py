@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from difyops import atomic_file
-from difyops.api.console import Console
+from difyops.api.agents import Agents
 from difyops.api.instance import Instance
+from difyops.api.model import App
 from difyops.changes import Change, Ended
 from difyops.clock import iso
 from difyops.errors import DifyopsError, SelectorError, StoreError, UnpublishedEdits, Unreachable
+from difyops.publishing.agent import means
 from difyops.publishing.content import Content, draft_content, version_content
 from difyops.workspace import Workspace
 
@@ -69,9 +71,8 @@ async def put_kept_back(workspace: Workspace, kept: KeptDraft) -> None:
     app = await console.app(kept.app_id)
     with journal.lock(subject, holding=f"a change of {app.name!r}"):
         journal.refuse_open(subject)
-        live, draft = await console.published(app.id), await draft_content(console, app.id)
-        is_live = draft is None or (live is not None and draft.is_same(await version_content(console, app.id, live)))
-        if not is_live:
+        draft = None if app.is_agent else await draft_content(console, app.id)
+        if not await _is_live(instance, app, draft):
             raise UnpublishedEdits(
                 f"The draft of {app.name!r} holds edits that are not live; they are not overwritten.",
                 hint="Publish or discard them in the web page first.",
@@ -84,11 +85,11 @@ async def put_kept_back(workspace: Workspace, kept: KeptDraft) -> None:
         try:
             await change.effect(
                 "write draft",
-                lambda: console.sync_draft(app.id, kept.document, expected_hash=expected),
+                lambda: _write(instance, app, kept.document, expected),
                 audited=False,
             )
         except DifyopsError as error:
-            if isinstance(error, Unreachable) or not await _holds(console, app.id, kept.document):
+            if isinstance(error, Unreachable) or not await _holds(instance, app, kept.document):
                 if not isinstance(error, Unreachable):
                     change.close("failed", error=error.code)
                 raise
@@ -102,7 +103,8 @@ class PutBacks:
     async def tell(self, instance: Instance, change: Change) -> str:
         """Return one sentence on what the draft holds."""
         held = change.kept(WANTED) or {}
-        is_there = await _holds(instance.console, change.record.facts["app_id"], held.get("document") or {})
+        app = await instance.console.app(change.record.facts["app_id"])
+        is_there = await _holds(instance, app, held.get("document") or {})
         return "the draft holds the kept one" if is_there else "the draft does not hold the kept one"
 
     async def finish(self, instance: Instance, change: Change) -> Ended:
@@ -115,8 +117,30 @@ class PutBacks:
         return Ended(state="undone", text=f"{await self.tell(instance, change)}; the draft is left alone")
 
 
-async def _holds(console: Console, app_id: str, document: dict[str, Any]) -> bool:
-    draft = await draft_content(console, app_id)
+async def _is_live(instance: Instance, app: App, draft: Content | None) -> bool:
+    """Say whether the draft of an app holds nothing but what is live."""
+    if app.is_agent:
+        agents = Agents(instance.console)
+        state = await agents.state(app)
+        version = await agents.live(app, state.active)
+        return version is not None and means(version.soul, state.draft.soul)
+    if draft is None:
+        return True
+    live = await instance.console.published(app.id)
+    return live is not None and draft.is_same(await version_content(instance.console, app.id, live))
+
+
+async def _write(instance: Instance, app: App, document: dict[str, Any], expected: str | None) -> None:
+    if app.is_agent:
+        await Agents(instance.console).write_draft(app, document["agent_soul"])
+    else:
+        await instance.console.sync_draft(app.id, document, expected_hash=expected)
+
+
+async def _holds(instance: Instance, app: App, document: dict[str, Any]) -> bool:
+    if app.is_agent:
+        return means((await Agents(instance.console).state(app)).draft.soul, document.get("agent_soul") or {})
+    draft = await draft_content(instance.console, app.id)
     return draft is not None and draft.is_same(Content(document=document))
 
 

@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from difyops.api.agents import Agents
 from difyops.api.console import Console
-from difyops.api.model import Workflow
+from difyops.api.instance import Instance
+from difyops.api.model import App, Workflow
 from difyops.dsl.load import load_dsl
 from difyops.dsl.secrets import MARKER, Spot, redact, reinject, spots
 from difyops.errors import DifyopsError, NotFound, RequestRejected, ServerFault
@@ -67,6 +69,17 @@ async def old_secrets_of(console: Console, app_id: str, version_id: str | None) 
         return await secrets_of(console, app_id, version_id)
     except DifyopsError:
         return {}
+
+
+async def old_soul_secrets(instance: Instance, app: App, version_id: str | None) -> dict[Spot, SecretText]:
+    """Return the secrets of an old version of an agent app where the server still has it, else nothing."""
+    if version_id is None:
+        return {}
+    try:
+        document = (await Agents(instance.console).version(app, version_id)).document
+    except DifyopsError:
+        return {}
+    return owned(document, redact(document).secrets)
 
 
 def fill(document: JsonObject, pools: Sequence[Pool]) -> Filled:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from difyops.api.agents import Agents
 from difyops.api.instance import Instance
-from difyops.api.model import App, Import
+from difyops.api.model import AGENT_MODE, AgentVersion, App, Import, Workflow
 from difyops.api.runs import runs_in
 from difyops.changes import Change, Ended
 from difyops.clock import iso
@@ -20,8 +21,10 @@ from difyops.dsl.portable import portable_dsl
 from difyops.dsl.secrets import redact
 from difyops.errors import DifyopsError, NotFound, Refused, ServerFault, Unreachable
 from difyops.publishing import Content, Publication, PublishSettings
+from difyops.publishing.agent import AgentPublication
 from difyops.publishing.content import draft_content, version_content
 from difyops.publishing.publication import FORMER
+from difyops.snapshot.agent_apps import agent_now
 from difyops.snapshot.carry import aligned
 from difyops.snapshot.proof import Proof
 from difyops.snapshot.reading import config_of
@@ -29,6 +32,7 @@ from difyops.snapshot.reading import config_of
 JsonObject = dict[str, Any]
 KIND = "snapshot.restore"
 WORK = "work"
+_AGENT_FIELDS = ("description", "role", "icon_type", "icon", "icon_background")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +67,8 @@ class Making:
         Raises:
             Refused: the DSL is newer than the server. DifyopsError: a call or the proof failed.
         """
-        app = await self._app() or await self._imported()
+        is_agent = (self.change.kept(WORK) or {})["identity"]["mode"] == AGENT_MODE
+        app = await self._app() or await (self._created() if is_agent else self._imported())
         facts = self.change.record.facts
         await self._switch(app, api=False, site=False)
         warnings = list(self.change.memo("import_warnings") or [])
@@ -73,6 +78,8 @@ class Making:
         if app.has_workflow:
             await self._publish(app)
             warnings += await self._triggers(app)
+        if app.is_agent:
+            await self._publish_agent(app)
         await self._tag(app)
         await self._switch(app, api=facts["api"], site=facts["site"])
         self.change.checkpoint("before proof")
@@ -132,6 +139,35 @@ class Making:
             return None
         self.change.note(app_id=found[0])
         return await console.app(found[0])
+
+    async def _created(self) -> App:
+        """Create an agent app. An imported one would stop answering whenever somebody edits its draft (1.16.1)."""
+        identity = (self.change.kept(WORK) or {})["identity"]
+        body = {key: identity.get(key) for key in _AGENT_FIELDS if identity.get(key) is not None}
+        agents = Agents(self.instance.console)
+        app = await self.change.effect("create agent", lambda: agents.create({"name": self.name, **body}))
+        self.change.note(app_id=app.id)
+        return app
+
+    async def _publish_agent(self, app: App) -> None:
+        publication = self._agent_publication(app)
+        if self.change.memo("published") is None:
+            soul = (self.change.kept(WORK) or {})["document"]["agent_soul"]
+            draft = (await publication.agents.state(app)).draft.soul
+            publication.begin(target=soul, live=None, draft=draft)
+            publication.own(draft)
+        await publication.put_live()
+
+    def _agent_publication(self, app: App) -> AgentPublication:
+        target = self.change.record.facts["target"]
+        return AgentPublication(
+            instance=self.instance,
+            app_id=app.id,
+            app_name=self.change.record.label,
+            keeper=self.change,
+            text=f"restored from {target}",
+            clock=self.change.journal.clock,
+        )
 
     async def _imported(self) -> App:
         console, held = self.instance.console, self.change.kept(WORK) or {}
@@ -236,8 +272,13 @@ class Making:
     async def _prove(self, app: App) -> tuple[list[Proof], str | None]:
         console, facts = self.instance.console, self.change.record.facts
         now = await console.app(app.id)
-        live = await console.published(app.id) if app.has_workflow else None
-        document = (await version_content(console, app.id, live)).document if live else config_of(now)
+        live: Workflow | AgentVersion | None = await console.published(app.id) if app.has_workflow else None
+        if app.is_agent:
+            live = (await agent_now(self.instance, now)).live
+        if isinstance(live, AgentVersion):
+            document = live.document
+        else:
+            document = (await version_content(console, app.id, live)).document if live else config_of(now)
         target = (self.change.kept(WORK) or {})["document"]
         left = diff(redact(document).document, redact(target).document)
         switches = (now.enable_api, now.enable_site) == (facts["api"], facts["site"])
@@ -256,13 +297,22 @@ class Making:
             "description": now.description,
             **{key: now.raw.get(key) for key in shown},
         }
-        if now.name != body["name"]:
+        if now.name == body["name"]:
+            return
+        if now.is_agent:
+            body["role"] = (self.change.kept(WORK) or {})["identity"].get("role") or ""
+            await self.change.effect("name", lambda: Agents(self.instance.console).update(now, body), app=app.id)
+        else:
             await self.change.effect("name", lambda: self.instance.console.update_app(app.id, body), app=app.id)
 
     async def _is_as_made(self, app: App) -> bool:
         """Say whether nobody but this change worked on the app: its name, its versions, its draft."""
         if app.name not in (self.name, self.change.record.facts["app_name"]):
             return False
+        if app.is_agent and self.change.memo("published") is not None:
+            made = self._agent_publication(app)
+            draft = (await made.agents.state(app)).draft.soul
+            return made.is_known(draft) and all(made.is_ours(version) for version in await made.newer(app))
         if not app.has_workflow or self.change.kept(FORMER) is None:
             return app.name == self.name
         publication = self._publication(app)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from difyops.api.instance import Instance
-from difyops.api.model import App, Trigger, Workflow
+from difyops.api.model import AgentVersion, App, Trigger, Workflow
 from difyops.dsl.canonical import canonical
 from difyops.dsl.diff import Change, diff
 from difyops.dsl.model import datasets, iter_nodes, models, node_types, tools, trigger_nodes
@@ -21,7 +21,8 @@ from difyops.dsl.secrets import Spot, redact, spots
 from difyops.errors import NotSupported, Refused
 from difyops.publishing.content import Content, draft_values, version_content
 from difyops.secret_text import SecretText
-from difyops.snapshot.carry import Filled, Pool, Secrets, aligned, fill, fill_config, old_secrets_of
+from difyops.snapshot.agent_apps import agent_now
+from difyops.snapshot.carry import Filled, Pool, Secrets, aligned, fill, fill_config, old_secrets_of, old_soul_secrets
 from difyops.snapshot.history import Kept
 from difyops.snapshot.missing import lost_credentials
 from difyops.snapshot.owners import owned, owner
@@ -39,11 +40,12 @@ class Situation:
 
     app: App
     target: JsonObject
-    live: Workflow | None
+    live: Workflow | AgentVersion | None
     live_document: JsonObject
     live_content: Content | None = field(default=None, repr=False)
     draft_content: Content | None = field(default=None, repr=False)
     draft_by: str | None = None
+    agent_draft: JsonObject | None = field(default=None, repr=False)
     live_config: JsonObject = field(default_factory=dict, repr=False)
     triggers: tuple[Trigger, ...] = ()
     live_secrets: Secrets = field(repr=False)
@@ -52,6 +54,8 @@ class Situation:
     @property
     def unpublished(self) -> bool:
         """Say whether the draft holds anything that is not live: an edit, a secret, a sticky note, the layout."""
+        if isinstance(self.live, AgentVersion):
+            return self.agent_draft != self.live.soul
         if self.draft_content is None or self.live_content is None:
             return self.draft_content is not None
         return not self.draft_content.is_same(self.live_content)
@@ -116,7 +120,7 @@ async def make_plan(instance: Instance, kept: Kept, word: str, options: PlanOpti
         )
     if kept.live is None:
         raise Refused(f"{app.name!r} was never published in {word}; there is no live version to go back to.")
-    read = _read_workflow if app.has_workflow else _read_config
+    read = _read_workflow if app.has_workflow else _read_agent if app.is_agent else _read_config
     situation = await read(instance, app, kept, options)
     problems = await _problems(instance, situation)
     plan = Plan(
@@ -189,6 +193,33 @@ async def _read_config(instance: Instance, app: App, kept: Kept, options: PlanOp
         live_config=dict(app.model_config or {}),
         live_secrets=now.secrets,
         filled=fill_config(target, current, _given(options), now),
+    )
+
+
+async def _read_agent(instance: Instance, app: App, kept: Kept, options: PlanOptions) -> Situation:
+    now = await agent_now(instance, app)
+    live, draft = now.live, now.state.draft
+    if live is None:
+        raise Refused(f"{app.name!r} has no live version; publish once, or use: difyops snapshot restore")
+    redacted, drafted = redact(live.document), redact(draft.document)
+    secrets = owned(live.document, redacted.secrets)
+    old = Pool(name="the old version", secrets=await old_soul_secrets(instance, app, kept.record.live_version))
+    if options.with_old_secrets and not old.secrets and secrets:
+        raise NotSupported("The server does not have the old version's secrets any more.")
+    current = [
+        Pool(name="live now", secrets=secrets),
+        Pool(name="the draft", secrets=owned(draft.document, drafted.secrets)),
+    ]
+    pools = [_given(options), *([old, *current] if options.with_old_secrets else [*current, old])]
+    target = kept.live or {}
+    return Situation(
+        app=now.app,
+        target=target,
+        live=live,
+        live_document=redacted.document,
+        agent_draft=draft.soul,
+        live_secrets=secrets,
+        filled=fill(target, pools),
     )
 
 
@@ -270,7 +301,7 @@ def _notes(situation: Situation, options: PlanOptions) -> tuple[str, ...]:
     }
     notes += [f"trigger {titles[item]!r} goes away with this version" for item in sorted(had - has)]
     notes += [f"trigger {titles[item]!r} comes back, with a new address" for item in sorted(has - had)]
-    if not situation.app.has_workflow:
+    if not situation.app.has_workflow and not situation.app.is_agent:
         notes.append("live at once: this mode has no draft")
     return tuple(notes)
 

@@ -13,6 +13,7 @@ from difyops.dsl.diff import describe, diff
 from difyops.dsl.secrets import Spot, redact
 from difyops.publishing.content import version_content
 from difyops.secret_text import SecretText
+from difyops.snapshot.agent_apps import agent_now
 from difyops.snapshot.carry import Secrets
 from difyops.snapshot.owners import owned
 from difyops.snapshot.reading import config_of
@@ -37,6 +38,8 @@ async def prove(instance: Instance, change: Change, target: JsonObject) -> list[
     left = diff(found_now.document, wanted.document)
     found = describe(left[0]) if left else "no difference"
     proofs = [Proof(what="live means the target", ok=not left, found=found), _flags(app, change.record.facts)]
+    if app.is_agent:
+        return [*proofs, _secrets(owned(now, found_now.secrets), owned(target, wanted.secrets))]
     if app.has_workflow:
         proofs.append(_secrets(owned(now, found_now.secrets), owned(target, wanted.secrets)))
         return proofs + await _triggers(instance, change, app)
@@ -44,6 +47,9 @@ async def prove(instance: Instance, change: Change, target: JsonObject) -> list[
 
 
 async def _now(instance: Instance, app: App) -> JsonObject:
+    if app.is_agent:
+        found = (await agent_now(instance, app)).live
+        return found.document if found else {}
     if not app.has_workflow:
         return config_of(app)
     live = await instance.console.published(app.id)

@@ -14,7 +14,7 @@ from difyops.api.instance import Instance
 from difyops.changes import Change
 from difyops.changes.change import Checkpoint, no_checkpoint
 from difyops.dsl.load import load_dsl
-from difyops.dsl.model import datasets, models, node_types, tools
+from difyops.dsl.model import agent_assets, datasets, models, node_types, tools
 from difyops.dsl.portable import map_credentials, map_datasets
 from difyops.dsl.secrets import Spot
 from difyops.errors import DifyopsError, Refused
@@ -179,6 +179,7 @@ async def _unresolved(instance: Instance, document: JsonObject, lost_sets: set[s
         found += [f"tool provider {item} is not installed here" for item in sorted(missing)]
         for _, item in await lost_credentials(instance, [use for use in wanted_tools if use[3] in unmapped]):
             found.append(f"tool credential {item} does not exist here")
+    found += [f"{kind} {name!r} of the agent is not in the snapshot" for kind, name in agent_assets(document)]
     wanted_models = {provider for provider, _ in models(document)}
     if wanted_models:
         providers = {str(row.get("provider")) for row in await instance.workspace.model_providers()}

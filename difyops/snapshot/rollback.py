@@ -10,19 +10,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from difyops.api.agents import Agents
 from difyops.api.instance import Instance
-from difyops.api.model import App
+from difyops.api.model import AGENT_MODE, AgentVersion, App
 from difyops.changes import Change, Ended
 from difyops.changes.change import Checkpoint, no_checkpoint
 from difyops.errors import DifyopsError, NotFound, PartialFailure, Refused, StalePlan, Unreachable
 from difyops.publishing import Content, Overtaken, Publication, PublishSettings
+from difyops.publishing.agent import AgentPublication
 from difyops.publishing.config import ConfigPublication
 from difyops.publishing.publication import PARKED, TARGET, TakenBack
+from difyops.snapshot.agent_apps import agent_now
 from difyops.snapshot.first_journal import take_over
 from difyops.snapshot.history import Kept
 from difyops.snapshot.keeping import keep_config
 from difyops.snapshot.plan import Plan, PlanOptions, Situation, make_plan
 from difyops.snapshot.proof import Proof, prove
+from difyops.snapshot.reading import shown_fields
 from difyops.snapshot.smoke import Smoke, run_smoke
 from difyops.workspace import Workspace
 
@@ -103,7 +107,11 @@ async def roll_back(workspace: Workspace, kept: Kept, word: str, options: Rollba
             raise Refused(f"{plan.app_name!r}: {plan.problems[0]}.", hint="--allow-missing goes on all the same.")
         if plan.nothing_to_do and not (options.plan.with_name and identity_of(situation.app) != _identity(kept)):
             return RolledBack(plan=plan, state="nothing to do", live_after=plan.live_before)
-        kept_as = None if situation.app.has_workflow else await keep_config(workspace, situation.app)
+        kept_as = (
+            None
+            if situation.app.has_workflow or situation.app.is_agent
+            else await keep_config(workspace, situation.app)
+        )
         change = Change.begin(
             journal,
             KIND,
@@ -121,7 +129,7 @@ async def roll_back(workspace: Workspace, kept: Kept, word: str, options: Rollba
         except DifyopsError as error:
             raise await work.undone(error) from error
         missed = await work.missed_slots()
-        live_after = (await instance.console.app(plan.app_id)).live_version
+        live_after = await work.live_version()
         change.close("done", to=plan.target_commit, before=plan.live_before, after=live_after)
     return RolledBack(
         plan=plan,
@@ -140,7 +148,7 @@ async def roll_back(workspace: Workspace, kept: Kept, word: str, options: Rollba
 
 def identity_of(app: App) -> JsonObject:
     """Return what people see of an app: name, description, icon."""
-    shown = {key: app.raw.get(key) for key in ("icon", "icon_type", "icon_background", "use_icon_as_answer_icon")}
+    shown = {key: app.raw.get(key) for key in shown_fields(app)}
     return {"name": app.name, "description": app.description, **shown}
 
 
@@ -202,6 +210,10 @@ class _Work:
         return self.facts["mode"] in ("workflow", "advanced-chat")
 
     @property
+    def is_agent(self) -> bool:
+        return bool(self.facts["mode"] == AGENT_MODE)
+
+    @property
     def publication(self) -> Publication:
         facts = self.facts
         return Publication(
@@ -218,6 +230,18 @@ class _Work:
         )
 
     @property
+    def agent(self) -> AgentPublication:
+        facts = self.facts
+        return AgentPublication(
+            instance=self.instance,
+            app_id=facts["app_id"],
+            app_name=facts["app_name"],
+            keeper=self.change,
+            text=facts["publish_comment"],
+            clock=self.change.journal.clock,
+        )
+
+    @property
     def config(self) -> ConfigPublication:
         facts = self.facts
         return ConfigPublication(
@@ -228,7 +252,10 @@ class _Work:
         """Write down all that finishing or undoing will need: nothing is asked of a person again."""
         if smoke is not None:
             self.change.keep("smoke", {"inputs": dict(smoke.inputs), "query": smoke.query, "expect": smoke.expect})
-        if situation.app.has_workflow:
+        if isinstance(situation.live, AgentVersion):
+            soul = situation.filled.document["agent_soul"]
+            self.agent.begin(target=soul, live=situation.live, draft=situation.agent_draft or {})
+        elif situation.app.has_workflow:
             self.publication.begin(
                 target=Content(document=situation.filled.document),
                 live=situation.live_content,
@@ -252,6 +279,12 @@ class _Work:
             had_draft = had_draft or self.change.kept(PARKED) is not None
             await publication.put_draft_back()
             self.draft_told = publication.draft_told() if had_draft else None
+        elif self.is_agent:
+            had_draft = self.change.kept(PARKED) is not None
+            await self.agent.put_live()
+            had_draft = had_draft or self.change.kept(PARKED) is not None
+            await self.agent.put_draft_back()
+            self.draft_told = self.agent.draft_told() if had_draft else None
         else:
             await self.config.put_live()
         await self._write_identity(self.facts.get("identity"))
@@ -274,7 +307,14 @@ class _Work:
             DifyopsError: a call failed; the journal stays, and this can be done again.
         """
         await self._write_identity(self.facts.get("former_identity"), only_over=self.facts.get("identity"))
+        if self.is_agent:
+            return await self.agent.take_back()
         return await (self.publication.take_back() if self.is_workflow else self.config.take_back())
+
+    async def live_version(self) -> str | None:
+        """Return the id of the version that is live now."""
+        app = await self.instance.console.app(self.facts["app_id"])
+        return (await Agents(self.instance.console).state(app)).active if self.is_agent else app.live_version
 
     async def missed_slots(self) -> list[str]:
         """Return the scheduled runs that the publication skipped."""
@@ -322,6 +362,8 @@ class _Work:
         return DifyopsError(message, hint=error.hint)
 
     async def tell(self) -> str:
+        if self.is_agent:
+            return "the target is live" if await self.agent.is_target_live() else "another version is live"
         if not self.is_workflow:
             taken = "live is the target; only the proof is missing"
             return taken if await self.config.is_target_live() else "the former model config, or another one, is live"
@@ -338,7 +380,7 @@ class _Work:
 
     def _target(self) -> JsonObject:
         held = self.change.kept(TARGET) or {}
-        return dict(held["document"]) if self.is_workflow else {"model_config": held}
+        return dict(held["document"]) if self.is_workflow or self.is_agent else {"model_config": held}
 
     async def _tested(self) -> None:
         held = self.change.kept("smoke") or {}
@@ -346,6 +388,8 @@ class _Work:
         self.answer = await run_smoke(self.instance, self.facts["app_id"], smoke)
 
     async def _was_overtaken(self) -> bool:
+        if self.is_agent:
+            return not await self.agent.is_live_ours()
         if not self.is_workflow:
             return not await self.config.is_target_live()
         seen = await self.publication.look()
@@ -357,11 +401,16 @@ class _Work:
             return
         console, app_id = self.instance.console, self.facts["app_id"]
         app = await console.app(app_id)
+        if self.is_agent:
+            app = (await agent_now(self.instance, app)).app
         now = identity_of(app)
         if now == identity or (only_over is not None and now != only_over):
             return
         body = {**identity, "max_active_requests": app.raw.get("max_active_requests")}
-        await self.change.effect("write name", lambda: console.update_app(app_id, body))
+        if self.is_agent:
+            await self.change.effect("write name", lambda: Agents(console).update(app, body))
+        else:
+            await self.change.effect("write name", lambda: console.update_app(app_id, body))
 
     async def _is_gone(self) -> bool:
         """Say whether the app itself was deleted; something of it that is not found is another matter."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from difyops.changes import Change
 from difyops.emulator import Emulator
 from tests.conftest import Cli
 from tests.snapshot.agent_author import AgentAuthor
@@ -95,3 +97,118 @@ def test_an_agent_that_was_never_published_has_a_draft_only(
     record = next(app for app in cli("snapshot", "show", "-o", "json").json["data"]["apps"] if app["name"] == "fresh")
     assert record["live"] is None
     assert _kinds(cli) == []
+
+
+def test_an_agent_app_goes_back_with_the_secrets_that_are_alive(cli: Cli, helper: AgentAuthor, connected: str) -> None:
+    assert cli("snapshot", "create", "--tag", "v1").code == 0
+    good = helper.live_id()
+
+    def change(soul: dict[str, Any]) -> None:
+        soul["prompt"]["system_prompt"] = "You are evil."
+        soul["env"]["secret_refs"][0]["value"] = "agent-canary-token-9"
+
+    helper.edit(change)
+    helper.publish()
+    helper.say("A draft that nobody published.")
+    planned = cli("snapshot", "rollback", "helper", "--to", "v1", "--dry-run", "-o", "json")
+    assert planned.code == 0, planned.err
+    done = cli("snapshot", "rollback", "helper", "--to", "v1", "--yes", "-o", "json")
+    assert done.code == 0, done.err
+    live = helper.live()
+    assert live["prompt"]["system_prompt"] == "You are a helper."
+    assert live["env"]["secret_refs"][0]["value"] == "agent-canary-token-9"
+    assert live["tools"]["cli_tools"][0]["env"]["secret_refs"][0]["value"] == "agent-canary-cli-2"
+    assert "cli-canary-0123456789abcdef" in live["tools"]["cli_tools"][0]["command"]
+    assert helper.soul()["prompt"]["system_prompt"] == "A draft that nobody published."
+    assert helper.live_id() not in (good, "")
+    assert helper.notes()[0].startswith("difyops ")
+    assert _kinds(cli) == [("helper", "draft edited")]
+    again = cli("snapshot", "rollback", "helper", "--to", "v1", "--yes", "-o", "json")
+    assert "nothing to do" in again.out
+    with_name = cli("snapshot", "rollback", "helper", "--to", "v1", "--yes", "--with-name")
+    assert with_name.code == 0, with_name.err
+
+
+def test_a_role_and_a_name_come_back_when_asked_for(cli: Cli, helper: AgentAuthor, connected: str) -> None:
+    assert cli("snapshot", "create", "--tag", "v1").code == 0
+    helper.call("PUT", f"/agent/{helper.agent_id}", {"name": "renamed", "description": "d", "role": "boss"})
+    ran = cli("snapshot", "rollback", helper.app_id, "--to", "v1", "--yes", "--with-name")
+    assert ran.code == 0, ran.err
+    now = helper.call("GET", f"/agent/{helper.agent_id}")
+    assert (now["name"], now["description"], now["role"]) == ("helper", "helps", "clerk")
+
+
+@pytest.mark.parametrize("moment", ["write draft", "publish"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_rollback_of_an_agent_that_was_cut_off_ends_as_wanted(
+    cli: Cli, helper: AgentAuthor, connected: str, moment: str, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli("snapshot", "create", "--tag", "v1").code == 0
+    helper.say("You are evil.")
+    helper.publish()
+    helper.say("Somebody's draft.")
+
+    effect = Change.effect
+
+    async def killed(self: Change, name: str, work: Any, **facts: Any) -> Any:
+        if (name, when) == (moment, "before"):
+            raise KeyboardInterrupt
+        result = await effect(self, name, work, **facts)
+        if name == moment:
+            raise KeyboardInterrupt
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Change, "effect", killed)
+        assert cli("snapshot", "rollback", "helper", "--to", "v1", "--yes").code == 130
+    listed = cli("changes", "list", "-o", "json").json["data"]
+    change = listed[0]["id"]
+    how = "undo" if moment == "write draft" else "finish"
+    ended = cli("changes", how, change, "--yes", "-o", "json")
+    assert ended.code == 0, ended.err
+    wanted = "You are evil." if how == "undo" else "You are a helper."
+    assert helper.live()["prompt"]["system_prompt"] == wanted
+    assert helper.soul()["prompt"]["system_prompt"] == "Somebody's draft."
+
+
+def test_what_others_do_to_an_agent_meanwhile_is_never_lost(cli: Cli, helper: AgentAuthor, connected: str) -> None:
+    assert cli("snapshot", "create", "--tag", "v1").code == 0
+    helper.say("You are evil.")
+    helper.publish()
+    effect = Change.effect
+    done: list[str] = []
+
+    async def overtaken(self: Change, name: str, work: Any, **facts: Any) -> Any:
+        result = await effect(self, name, work, **facts)
+        if name == "write draft" and not done:
+            done.append(name)
+            helper.say("Saved meanwhile.")
+        return result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Change, "effect", overtaken)
+        ran = cli("snapshot", "rollback", "helper", "--to", "v1", "--yes", "-o", "json")
+    assert ran.code == 0, ran.err
+    assert helper.live()["prompt"]["system_prompt"] == "You are a helper."
+    assert helper.soul()["prompt"]["system_prompt"] == "Saved meanwhile."
+
+
+def test_a_deleted_agent_app_comes_back_switched_off_and_published(
+    cli: Cli, helper: AgentAuthor, colleague: Colleague, connected: str
+) -> None:
+    assert cli("snapshot", "create", "--tag", "v1").code == 0
+    helper.call("DELETE", f"/agent/{helper.agent_id}")
+    planned = cli("snapshot", "restore", "helper", "--to", "v1", "--dry-run", "-o", "json")
+    assert any("soul:" in line for line in planned.json["data"]["unresolved"])
+    assert cli("snapshot", "restore", "helper", "--to", "v1", "--yes").code == 8
+    done = cli("snapshot", "restore", "helper", "--to", "v1", "--yes", "--allow-missing", "-o", "json")
+    assert done.code == 0, done.err
+    app = colleague.call("GET", f"/apps/{done.json['data']['app_id']}")
+    assert (app["name"], app["mode"], app["enable_api"], app["enable_site"]) == ("helper", "agent", False, False)
+    agent_id = app["bound_agent_id"]
+    agent = colleague.call("GET", f"/agent/{agent_id}")
+    assert (agent["role"], agent["description"]) == ("clerk", "helps")
+    state = colleague.call("GET", f"/agent/{agent_id}/composer")
+    assert state["active_config_is_published"]
+    assert state["agent_soul"]["prompt"]["system_prompt"] == "You are a helper."
+    assert "<difyops" not in str(state)
