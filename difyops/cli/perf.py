@@ -135,21 +135,24 @@ def report(
     since: Since = "7d",
 ) -> Outcome:
     """Everything about an app; -o html is one self-contained page: difyops perf report APP -o html > page.html."""
+    from difyops.cli.cost import spending
     from difyops.clock import SystemClock
     from difyops.perf.report import report as make
     from difyops.render import perf as views
+    from difyops.render.cost import summary_blocks
 
     with open_history(session) as history:
         scope = scope_of(session, history, app, since)
         found = make(history, scope, session.ledger, now=SystemClock().now())
+        cost = spending(session, history, [scope.app], since=since, by="model")
     found = replace(found, budgets=_budgets(session, scope.app))
-    shown = views.report(found)
+    shown = views.report(found, cost, summary_blocks(cost, title="What it cost"))
     if session.output != "html":
         return shown
     from difyops.render.perf_html import page
 
     session.output = "table"  # the page takes the place of the blocks
-    return replace(shown, raw=page(found).encode("utf-8", errors="backslashreplace"))
+    return replace(shown, raw=page(found, summary_blocks(cost)).encode("utf-8", errors="backslashreplace"))
 
 
 @command(noun, "advise")
@@ -223,7 +226,8 @@ def _budgets(session: Session, app: str) -> tuple[Budget, ...]:
 def scope_of(session: Session, history: History, app: str, since: str, version: str | None = None) -> Scope:
     """Return the runs that the options mean, up to now."""
     from difyops.clock import SystemClock
-    from difyops.perf.facts import Scope, find_app
+    from difyops.history.apps import find_app
+    from difyops.perf.facts import Scope
 
     context = context_name(session)
     app_id, name = find_app(history, context, app)

@@ -36,6 +36,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "history": ("difyops.cli.history", "Runs and node executions, kept here: complete, polite, sampled."),
     "perf": ("difyops.cli.perf", "What is slow, what changed, what it would bring."),
     "slo": ("difyops.cli.slo", "Goals and error budgets: what burns, since when, after what."),
+    "cost": ("difyops.cli.cost", "What it really costs, who spends it, when it runs out."),
     "changes": ("difyops.cli.changes", "What was changed, what was cut off; finish it or take it back."),
     "emulator": ("difyops.cli.emulator", "A small Dify-compatible instance on this machine."),
 }

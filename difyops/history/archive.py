@@ -49,6 +49,16 @@ class Imported:
     rows: dict[str, int]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where packed rows may lie: of one app of a context, between two moments."""
+
+    context: str
+    app: str
+    since: float
+    until: float
+
+
 def duckdb_or_sentence() -> Any:
     """Return the module.
 
@@ -133,7 +143,8 @@ def import_parquet(history: History, folder: Path) -> Imported:
     duckdb = duckdb_or_sentence()
     rows: dict[str, int] = {}
     with duckdb.connect() as connection:
-        for table, names in COLUMNS.items():
+        # runs last: they say that the nodes of a run are here, so a reader never takes a half of them for all
+        for table, names in reversed(COLUMNS.items()):
             files = sorted((folder / table).rglob("*.parquet")) if (folder / table).is_dir() else []
             if not files:
                 continue
@@ -153,6 +164,23 @@ def parquet(files: Sequence[Path]) -> str:
     listed = ", ".join(_quoted(str(file)) for file in files)
     types = "hive_types={'context': VARCHAR, 'app': VARCHAR, 'month': VARCHAR}"
     return f"read_parquet([{listed}], hive_partitioning=true, union_by_name=true, {types})"
+
+
+def both(
+    history: History, table: str, columns: str, test: str, given: Sequence[Any], place: Place
+) -> Iterator[Any]:  # fmt: skip
+    """Yield the rows of a table that pass a test: those of SQLite, then those of packed months.
+
+    Raises:
+        NotSupported: months are packed, and DuckDB is not installed.
+    """
+    yield from history.each(f"SELECT {columns} FROM {table} WHERE {test}", given)
+    files = packed_files(history, table, place.context, place.app, place.since, place.until)
+    if files:
+        with duckdb_or_sentence().connect() as connection:
+            cursor = connection.execute(f"SELECT {columns} FROM {parquet(files)} WHERE {test}", given)
+            while rows := cursor.fetchmany(5000):
+                yield from rows
 
 
 def packed_files(history: History, table: str, context: str, app: str, since: float, until: float) -> list[Path]:

@@ -77,9 +77,14 @@ class RowMaker:
         return self._hash(text), len(text)
 
     def _hash(self, text: str) -> str:
-        if not text:
-            return ""
-        return hashlib.blake2b(text.encode(errors="surrogatepass"), key=self.salt, digest_size=12).hexdigest()
+        return hash_of(text, self.salt)
+
+
+def hash_of(text: str, salt: bytes) -> str:
+    """Return the salted hash under which a text is kept, blank for none."""
+    if not text:
+        return ""
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), key=salt, digest_size=12).hexdigest()
 
 
 def _text(value: Any) -> str:

@@ -60,7 +60,7 @@ def _runs(history: History, context: str, app: str, since: float) -> list[_Run]:
         "SELECT run.id, version, status, coalesce(elapsed, 0), exceptions, reason FROM run"
         " LEFT JOIN sample ON sample.context = run.context AND sample.app = run.app AND sample.run = run.id"
         f" WHERE run.context = ? AND run.app = ? AND started >= ? AND status NOT IN {OPEN!r}"
-        " AND source IN ('app-run', 'webhook', 'schedule') ORDER BY started DESC, run.id"
+        " AND source NOT IN ('chat', 'debugging') ORDER BY started DESC, run.id"
     )
     salt = history.salt
     return [

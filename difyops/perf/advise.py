@@ -8,10 +8,11 @@ from datetime import datetime
 
 from difyops.clock import iso
 from difyops.errors import UsageError
+from difyops.history.apps import TIMED
 from difyops.history.store import History
 from difyops.ledger import Event, Ledger
 from difyops.perf.advice import CATEGORIES, SEVERITIES, Case, Finding, Gain, rules
-from difyops.perf.facts import TIMED, Scope, runs, sampled, shapes
+from difyops.perf.facts import Scope, runs, sampled, shapes
 from difyops.perf.timeline import plan, timeline
 
 _DISMISSED = "perf.dismissed"

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from difyops.errors import AnswerIsNo, DifyopsError
+from difyops.history.apps import TIMED
 from difyops.history.store import History
-from difyops.perf.facts import TIMED, Read, RunFact, Scope, runs, sampled
+from difyops.perf.facts import Read, RunFact, Scope, runs, sampled
 from difyops.perf.summary import Rate
 from difyops.statistics import Comparison, Quantile, mann_whitney, quantiles
 

@@ -9,13 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from difyops.errors import UsageError
 from difyops.history import archive
+from difyops.history.apps import ENDED, PRODUCTION
 from difyops.history.store import History
 
-TIMED = ("succeeded", "partial-succeeded", "failed")
-ENDED = (*TIMED, "stopped")
-PRODUCTION = ("app-run", "web-app", "webhook", "schedule", "plugin", "chat")
 _MOST_TIMELINES = 2000
 _RUN = "id, source, status, started, elapsed, version, tokens, exceptions, error_kind, user"
 _NODE = (
@@ -95,27 +92,6 @@ class Read:
     reason: str
     chance: float
     nodes: tuple[NodeFact, ...]
-
-
-def find_app(history: History, context: str, wanted: str) -> tuple[str, str]:
-    """Return id and name of the app that ``wanted`` (id, its beginning, or the exact name) means.
-
-    Raises:
-        UsageError: it means none, or several.
-    """
-    rows = history.all("SELECT id, name FROM app WHERE context = ? ORDER BY name", [context])
-    for found in (
-        [row for row in rows if row[0] == wanted],
-        [row for row in rows if row[1] == wanted],
-        [row for row in rows if len(wanted) >= 8 and row[0].startswith(wanted)],
-    ):
-        if len(found) == 1:
-            return str(found[0][0]), str(found[0][1])
-        if found:
-            raise UsageError(f"{wanted!r} means {len(found)} apps; use the id.", hint=", ".join(r[0] for r in found))
-    names = ", ".join(row[1] for row in rows[:12])
-    hint = f"There are: {names}." if rows else "difyops history sync"
-    raise UsageError(f"{wanted!r} is no app of the history of {context}.", hint=hint)
 
 
 def runs(history: History, scope: Scope, *, sources: Sequence[str] = PRODUCTION) -> list[RunFact]:
@@ -220,16 +196,9 @@ def _both(
     history: History, scope: Scope, table: str, columns: str, test: str, given: Sequence[Any]
 ) -> Iterator[Any]:  # fmt: skip
     """Yield rows of SQLite, then those of packed months."""
-    query = f"SELECT {columns} FROM {table} WHERE context = ? AND {test}"
-    yield from history.each(query, [scope.context, *given])
-    files = archive.packed_files(history, table, scope.context, scope.app, scope.since, scope.until)
-    if files:
-        duckdb = archive.duckdb_or_sentence()
-        with duckdb.connect() as connection:
-            packed = f"SELECT {columns} FROM {archive.parquet(files)} WHERE context = ? AND {test}"
-            cursor = connection.execute(packed, [scope.context, *given])
-            while rows := cursor.fetchmany(5000):
-                yield from rows
+    test = f"context = ? AND {test}"
+    place = archive.Place(context=scope.context, app=scope.app, since=scope.since, until=scope.until)
+    yield from archive.both(history, table, columns, test, [scope.context, *given], place)
 
 
 def _listed(words: Sequence[str]) -> str:

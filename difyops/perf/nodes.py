@@ -8,8 +8,9 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from difyops.history.apps import TIMED
 from difyops.history.store import History
-from difyops.perf.facts import TIMED, Read, Scope, sampled, shapes
+from difyops.perf.facts import Read, Scope, sampled, shapes
 from difyops.perf.quick import Timing, timings
 from difyops.perf.summary import Rate
 from difyops.perf.timeline import Bar, Timeline, plan, timeline

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from difyops.errors import UsageError
+from difyops.history.apps import ENDED
 from difyops.history.store import History
-from difyops.perf.facts import ENDED, Read, Scope, nodes_of, runs, sampled, shapes
+from difyops.perf.facts import Read, Scope, nodes_of, runs, sampled, shapes
 from difyops.perf.timeline import Timeline, plan, timeline
 
 

@@ -10,8 +10,9 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
 from difyops.clock import from_unix
+from difyops.history.apps import ENDED, TIMED
 from difyops.history.store import History
-from difyops.perf.facts import ENDED, TIMED, Read, RunFact, Scope, runs, sampled, shapes
+from difyops.perf.facts import Read, RunFact, Scope, runs, sampled, shapes
 from difyops.perf.timeline import plan, timeline
 from difyops.statistics import (
     Drawn,

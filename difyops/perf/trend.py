@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from difyops.clock import from_unix
+from difyops.history.apps import TIMED
 from difyops.history.store import History
 from difyops.ledger import AuditEntry, Ledger
-from difyops.perf.facts import TIMED, RunFact, Scope, runs
+from difyops.perf.facts import RunFact, Scope, runs
 from difyops.statistics import ChangePoint, Quantile, change_points, quantiles
 
 _STRETCHES = (300, 900, 3600, 6 * 3600, 86400)

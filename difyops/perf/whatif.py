@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from difyops.errors import UsageError
+from difyops.history.apps import TIMED
 from difyops.history.store import History
-from difyops.perf.facts import TIMED, NodeFact, Scope, sampled, shapes
+from difyops.perf.facts import NodeFact, Scope, sampled, shapes
 from difyops.perf.timeline import plan
 from difyops.statistics import Interval, Quantile, weighted_quantile
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 from difyops.clock import iso
 from difyops.outcome import Block, Facts, Lines, Outcome, Table
@@ -329,8 +330,8 @@ def budgets_table(found: Sequence[Budget]) -> Table:
     return Table(columns=("error budget", "state", "target", "left", "by day"), rows=rows)
 
 
-def report(result: Report) -> Outcome:
-    """Show everything, one block after the other."""
+def report(result: Report, cost: object = None, cost_blocks: Sequence[Block] = ()) -> Outcome:
+    """Show everything, one block after the other; ``cost`` is another room's result, with how it looks."""
     blocks: list[Block] = [
         *summary_blocks(result.summary), *trend(result.trend).blocks, nodes_table(result.profile.nodes),
     ]  # fmt: skip
@@ -338,8 +339,9 @@ def report(result: Report) -> Outcome:
         blocks.append(budgets_table(result.budgets))
     if result.example is not None:
         blocks += path(result.summary.name, result.example).blocks
-    blocks += advised(result.advised).blocks
+    blocks += [*cost_blocks, *advised(result.advised).blocks]
+    parts = {field.name: getattr(result, field.name) for field in fields(result)}
     return Outcome(
-        kind="perf.report", data=result, blocks=blocks, names=[result.summary.name],
+        kind="perf.report", data={**parts, "cost": cost}, blocks=blocks, names=[result.summary.name],
         summary=f"{result.summary.period.runs} runs, {len(result.advised.advice)} pieces of advice",
     )  # fmt: skip

@@ -42,8 +42,8 @@ rect.critical{fill:var(--b);stroke:var(--ink)}rect.beside{stroke:var(--soft)}.ha
 """
 
 
-def page(result: Report) -> str:
-    """Return the page."""
+def page(result: Report, cost: Sequence[Block] = ()) -> str:
+    """Return the page; ``cost`` is a table and what it stands on."""
     found = result.summary
     facts, sources = views.summary_blocks(found)
     body = [
@@ -65,6 +65,8 @@ def page(result: Report) -> str:
     if result.budgets:
         body += ["<h2>Error budgets</h2>", _table(views.budgets_table(result.budgets))]
     body += ["<h2>Nodes</h2>", _table(views.nodes_table(result.profile.nodes))]
+    if cost:
+        body += ["<h2>Cost</h2>", *(_table(block) if isinstance(block, Table) else _facts(block) for block in cost)]
     body += ["<h2>Advice</h2>", *_advice(result.advised.advice)]
     head = (
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'

@@ -16,9 +16,10 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from difyops.errors import ConfigError
+from difyops.history.apps import PRODUCTION
 from difyops.history.failures import ASKS_MODELS, GOOD, OURS, Failed, by_status, whose
 from difyops.history.store import History
-from difyops.perf.facts import PRODUCTION, RunFact, Scope, failing_nodes, runs, sampled, shapes
+from difyops.perf.facts import RunFact, Scope, failing_nodes, runs, sampled, shapes
 from difyops.perf.summary import price_of
 from difyops.slo.goals_file import ENDPOINTS
 from difyops.slo.model import Event, Goal

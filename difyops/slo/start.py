@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from difyops.history.apps import TIMED
 from difyops.history.store import History
-from difyops.perf.facts import TIMED, RunFact, Scope, runs
+from difyops.perf.facts import RunFact, Scope, runs
 from difyops.slo.status import kept_apps
 from difyops.statistics import quantile
 from difyops.targets import slug

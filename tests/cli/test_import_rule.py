@@ -33,7 +33,7 @@ TRUNK = {
     "switching",
     "workspace",
 }
-ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf", "slo", "drill", "evaluation"}
+ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf", "cost", "slo", "drill", "evaluation"}
 CONDUCTORS = {"runbook", "slo", "drill", "evaluation"}  # they join what other rooms can do
 MAY = (
     dict.fromkeys(GROUND | {"emulator"}, GROUND)

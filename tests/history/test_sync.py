@@ -177,3 +177,12 @@ async def test_no_text_of_anybody_is_kept_unless_asked_for(emulator: Emulator, h
     history.forget("emu", None)
     await synced("wf-echo", content=True)
     assert history.one("SELECT count(*) FROM content WHERE kind = 'node'") > 0
+
+
+async def test_runs_of_every_way_in_have_their_nodes_read(emulator: Emulator, history: History, synced: Sync) -> None:
+    load(emulator, "wf-echo", past(30, sources=("app-run", "webhook", "schedule")))
+    await synced("wf-echo", share=0.0, nodes=False)
+    with history.changing() as connection:  # a log says so of runs that a page began
+        connection.execute("UPDATE run SET source = 'web-app' WHERE source = 'webhook'")
+    await synced("wf-echo", share=1.0)
+    assert history.one("SELECT count(*) FROM sample") == 30

@@ -1,0 +1,122 @@
+"""``difyops cost`` as a pipe sees it, over a history that was synced from an emulator."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from difyops.emulator import Emulator
+from difyops.emulator.fleet_runs import Past, load_past
+from difyops.emulator.records import Run
+from tests.conftest import Cli
+from tests.history.conftest import DAY, now
+
+
+@pytest.fixture
+def runs(emulator: Emulator, connected: str, cli: Cli) -> list[Run]:
+    """Runs with retries and an iteration, all read."""
+    plan = Past(count=60, since=now() - 2 * DAY, until=now() - 300, retrying=0.3)
+    made = load_past(emulator.instance, emulator.app_named("wf-echo"), plan)
+    assert cli("history", "sync", "wf-echo", "--nodes", "100%").code == 0
+    return made
+
+
+def truth(runs: list[Run]) -> Decimal:
+    """Return what the nodes say: every model call once."""
+    rows = [row for run in runs for row in (run.make_nodes() if run.make_nodes else run.nodes)]
+    priced = [row for row in rows if row.status != "retry" and row.node_type != "iteration"]
+    return sum((Decimal((row.metadata or {}).get("total_price", "0")) for row in priced), Decimal(0))
+
+
+def test_the_sum_is_what_the_nodes_say_in_every_grouping_and_format(cli: Cli, runs: list[Run]) -> None:
+    wanted = truth(runs)
+    for by in ("app", "node", "model", "user", "version", "day", "source"):
+        found = cli("cost", "summary", "wf-echo", "--by", by, "-o", "json")
+        assert found.code == 0, found.err
+        data = found.json["data"]
+        assert found.json["kind"] == "cost.summary"
+        assert Decimal(data["total"]["said"][0]["amount"]) == wanted
+        assert sum(Decimal(line["said"][0]["amount"]) for line in data["lines"]) == wanted
+        assert data["total"]["exact"] is True
+    for form in ("table", "markdown", "ndjson", "yaml", "name"):
+        shown = cli("cost", "summary", "-o", form)
+        assert shown.code == 0, (form, shown.err)
+        assert shown.out
+    assert "USD" in cli("cost", "summary", "-o", "markdown").out
+
+
+def test_no_call_is_made(cli: Cli, runs: list[Run], emulator: Emulator) -> None:
+    emulator.control.reset_counts()
+    assert cli("cost", "summary").code == 0
+    assert cli("cost", "prices", "check").code in (0, 5)
+    assert emulator.control.counts()["total"] == 0
+
+
+def test_what_the_command_line_refuses(cli: Cli, runs: list[Run], tmp_path: Path) -> None:
+    bad = tmp_path / "rates.yaml"
+    bad.write_text("currency: USD\nrates: {CNY: free}\n")
+    for words, said in (
+        (("summary", "no-such-app"), "no app"), (("summary", "--by", "colour"), "--by"),
+        (("summary", "--since", "soon"), "duration"), (("summary", "--rates", str(bad)), "rates.CNY"),
+        (("summary", "--rates", "nowhere.yaml"), "cannot be read"), (("prices", "list", "--on", "soon"), "no day"),
+        (("prices", "set", "openai", "x"), "--input-price"),
+            (("prices", "set", "openai", "x", "--remove"), "no own price"),
+        (("prices", "set", "openai", "x", "--input-price", "-1", "--output-price", "0"), "amounts"),
+        (("prices", "check", "--plugins", str(tmp_path)), "no model plugin"),
+    ):  # fmt: skip
+        found = cli("cost", *words)
+        assert found.code == 2, (words, found)
+        assert said in found.err, (words, found.err)
+        assert "hint: " in found.err
+
+
+def test_a_price_of_your_own_goes_before_the_list(cli: Cli, runs: list[Run], own_place: Path) -> None:
+    words = (
+        "cost",
+        "prices",
+        "set",
+        "langgenius/openai/openai",
+        "gpt-4o-*",
+        "--input-price",
+        "1",
+        "--output-price",
+        "1",
+    )
+    assert cli(*words, "--dry-run").code == 0
+    file = own_place / "config" / "difyops" / "prices.json"
+    assert not file.exists()
+    assert cli(*words, "--note", "our contract").code == 0
+    assert json.loads(file.read_text())["prices"][0]["provider"] == "openai"
+    total = cli("cost", "summary", "-o", "json").json["data"]["total"]
+    assert Decimal(total["listed"][0]["amount"]) == Decimal(total["tokens"]) / 1_000_000
+    assert "you, " in cli("cost", "prices", "list", "gpt-4o").out
+    assert cli(*words[:5], "--remove").code == 0
+    assert json.loads(file.read_text()) == {"prices": []}
+    file.write_text("{")
+    broken = cli("cost", "summary")
+    assert broken.code == 2
+    assert "prices.json cannot be read" in broken.err
+
+
+def test_where_dify_reckons_otherwise_is_exit_5(cli: Cli, runs: list[Run]) -> None:
+    used = cli("cost", "prices", "check", "-o", "json")
+    assert [(item["model"], item["status"]) for item in used.json["data"]["models"]] == [("gpt-4o-mini", "agrees")]
+    assert used.code == 0
+    every = cli("cost", "prices", "check", "--all", "-o", "json")
+    assert every.code == 5
+    data = every.json["data"]
+    assert sum(data["counts"].values()) == len(data["models"]) > 1200
+    assert data["models"][0]["model"] == "anthropic/claude-haiku-4.5"
+    assert data["models"][0]["factor"] == 1000
+
+
+def test_the_cost_stands_in_the_report_of_performance(cli: Cli, runs: list[Run]) -> None:
+    found = cli("perf", "report", "wf-echo", "-o", "json")
+    assert found.code == 0, found.err
+    assert Decimal(found.json["data"]["cost"]["total"]["said"][0]["amount"]) == truth(runs)
+    assert "list price" in cli("perf", "report", "wf-echo", "-o", "markdown").out
+    page = cli("perf", "report", "wf-echo", "-o", "html")
+    assert "list price" in page.out
