@@ -20,6 +20,7 @@ from difyops import secret_text
 from difyops.cli.root import run
 from difyops.cli.session import Session, begin
 from difyops.emulator import Emulator
+from tests import processes
 
 pytest_plugins = ["tests.order"]
 
@@ -32,6 +33,10 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 _OURS = ("DIFY", "XDG_", "NO_COLOR", "CI", "COLUMNS")
+
+
+def pytest_sessionfinish() -> None:
+    processes.end()
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from difyops.errors import (
     Refused,
     ServerFault,
 )
+from tests.processes import Process, run
 
 LOGIN, REFRESH = "POST /console/api/login", "POST /console/api/refresh-token"
 WORKSPACE = "00000000-0000-4000-8000-000000000001"
@@ -191,11 +192,11 @@ def test_two_processes_at_once_never_log_each_other_out(tmp_path: Path) -> None:
             "DIFYOPS_STATE": str(tmp_path / "shared"),
         }
         words = [sys.executable, "-m", "difyops", "app", "list", "-o", "name"]
-        subprocess.run(words, env=environment, check=True, capture_output=True)
+        run(words, env=environment, check=True, capture_output=True)
         for _ in range(2):
             emulator.control.reset_counts()
             emulator.control.mood("expired_session")
-            children = [subprocess.Popen(words, env=environment, stdout=subprocess.PIPE) for _ in range(6)]
+            children = [Process(words, env=environment, stdout=subprocess.PIPE) for _ in range(6)]
             outputs = {child.communicate(timeout=60)[0] for child in children}
             assert [child.returncode for child in children] == [0] * 6
             assert len(outputs) == 1

@@ -16,6 +16,7 @@ from difyops.broadcast import saving
 from difyops.emulator import Emulator
 from tests.broadcast.agents import NASTY
 from tests.conftest import Cli
+from tests.processes import Process
 from tests.waiting import wait_until
 
 ALL_MODES = ("wf-llm", "flow-chat", "chat-basic", "agent", "completion-basic")
@@ -226,7 +227,7 @@ def test_ctrl_c_ends_with_130_and_a_file_that_can_be_resumed(tmp_path: Path, req
     with emulator.listening() as url:
         login = {"DIFY_BASE_URL": url, "DIFY_EMAIL": emulator.email, "DIFY_PASSWORD": emulator.password}
         words = ["broadcast", "x [[delay=20]]", *to("wf-llm", "wf-echo", "chat-basic"), "--save", str(file)]
-        process = subprocess.Popen(
+        process = Process(
             [sys.executable, "-m", "difyops", *words, "-o", "ndjson"],
             env={**os.environ, **login},
             stdout=subprocess.PIPE,
@@ -247,7 +248,7 @@ def test_ctrl_c_while_the_judge_thinks_keeps_the_answers(tmp_path: Path) -> None
     with emulator.listening() as url:
         login = {"DIFY_BASE_URL": url, "DIFY_EMAIL": emulator.email, "DIFY_PASSWORD": emulator.password}
         words = ["broadcast", "x [[delay=20]]", *to("wf-echo"), "--aggregate", "judge:wf-llm", "-o", "json"]
-        process = subprocess.Popen(
+        process = Process(
             [sys.executable, "-m", "difyops", *words], env={**os.environ, **login}, stdout=subprocess.PIPE
         )
         wait_until(lambda: emulator.app_named("wf-llm").runs)

@@ -15,6 +15,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tests.processes import Process, run
+
 WORDS = (sys.executable, "-m", "difyops")
 
 
@@ -30,7 +32,7 @@ def piped(
     *words: str, environment: Mapping[str, str] | None = None, text: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run with both outputs as pipes and no terminal."""
-    return subprocess.run(
+    return run(
         [*WORDS, *words],
         env={**os.environ, **(environment or {})},
         input=text,
@@ -51,7 +53,7 @@ def on_terminal(
     """
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    child = subprocess.Popen(
+    child = Process(
         [*WORDS, *words],
         stdin=slave,
         stdout=slave,

@@ -11,6 +11,7 @@ import pytest
 
 from difyops.emulator import Emulator
 from tests.cli.processes import WORDS
+from tests.processes import run
 
 PASSWORD, ADMIN = "canary-passw0rd-31337", "canary-adm1n-key-31337"
 WORKSPACE = "00000000-0000-4000-8000-000000000001"
@@ -62,7 +63,7 @@ def test_the_secrets_of_a_login_stay_where_they_belong(place: Path, how: str) ->
             ["app", "list", "--nope"],
             ["app", "list", "-c", "nope"],
         ):
-            done = subprocess.run([*WORDS, *words], env={**environment, **own}, cwd=place, capture_output=True)
+            done = run([*WORDS, *words], env={**environment, **own}, cwd=place, capture_output=True)
             said += done.stdout + done.stderr
         assert b"wf-echo" in said
     for name in ("pw", "difyops.yaml"):
@@ -89,7 +90,7 @@ def test_an_answer_that_echoes_the_secret_does_not_spread_it(place: Path) -> Non
             "DIFY_WORKSPACE_ID": WORKSPACE,
         }
         for form in ("table", "json", "yaml"):
-            done = subprocess.run([*WORDS, "app", "list", "-vv", "-o", form], env=environment, capture_output=True)
+            done = run([*WORDS, "app", "list", "-vv", "-o", form], env=environment, capture_output=True)
             assert ADMIN.encode() not in done.stdout + done.stderr
             assert b"bad login" in done.stdout + done.stderr
 
@@ -106,6 +107,6 @@ def test_a_traceback_of_ours_holds_no_secret(place: Path) -> None:
             **os.environ, "DIFY_BASE_URL": url, "DIFY_EMAIL": emulator.email, "DIFY_PASSWORD": PASSWORD,
             "DIFYOPS_DEBUG": "1",
         }  # fmt: skip
-        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+        done = run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert "ZeroDivisionError" in done.stderr
     assert PASSWORD not in done.stdout + done.stderr

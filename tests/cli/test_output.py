@@ -19,6 +19,7 @@ from difyops.render.look import Look, look_for
 from difyops.render.safe import cell, one_line, text
 from tests.cli.processes import WORDS, on_terminal, piped
 from tests.conftest import Cli
+from tests.processes import Process
 
 HOSTILE = {
     "escape codes": "a\x1b[31mred\x1b]0;title\x07b",
@@ -135,7 +136,7 @@ def test_a_cell_says_nothing_yes_and_no(value: object, shown: str) -> None:
 def test_a_reader_that_leaves_early_is_no_crash(emulator: Emulator, connected: str) -> None:
     for _ in range(5):
         for words in (["app", "list", "-o", "json"], ["app", "list"]):
-            producer = subprocess.Popen([*WORDS, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            producer = Process([*WORDS, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             assert producer.stdout
             assert producer.stderr
             producer.stdout.close()

@@ -19,6 +19,7 @@ from difyops.emulator import Emulator
 from difyops.errors import UsageError
 from tests.cli.processes import WORDS, on_terminal, piped
 from tests.conftest import Cli
+from tests.processes import Process
 from tests.waiting import wait_until
 
 
@@ -54,7 +55,7 @@ def test_an_interrupted_command_says_so_and_ends_with_130(
     emulator: Emulator, connected: str, number: signal.Signals
 ) -> None:
     emulator.control.fail(path="/console/api/apps", how="hang")
-    child = subprocess.Popen([*WORDS, "app", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = Process([*WORDS, "app", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_until(lambda: emulator.control.in_flight)
     child.send_signal(number)
     out, err = child.communicate(timeout=60)

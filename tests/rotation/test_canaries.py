@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from difyops.emulator import Emulator
+from tests.processes import run
 from tests.rotation.rig import CASES, Case, Console, furnish, value_in_use
 
 EVERY = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -52,9 +52,9 @@ class Place:
 
     def run(self, *words: str) -> bytes:
         """Run difyops; all that it says, and fail when it failed."""
-        done = subprocess.run([*QUICKLY, *words], env=self.environment, cwd=self.folder, capture_output=True)
+        done = run([*QUICKLY, *words], env=self.environment, cwd=self.folder, capture_output=True)
         assert done.returncode == 0, done.stderr.decode()
-        return done.stdout + done.stderr
+        return bytes(done.stdout + done.stderr)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -140,7 +140,7 @@ def test_an_exception_nobody_thought_of_shows_no_secret_and_leaves_a_rotation_th
     )
     old = value_in_use(place.emulator, case.kind)
     words = [sys.executable, "-c", NAPS + code + END, *rotate(place, case)]
-    done = subprocess.run(words, env=place.environment, cwd=place.folder, capture_output=True)
+    done = run(words, env=place.environment, cwd=place.folder, capture_output=True)
     assert done.returncode == 1
     assert b"ZeroDivisionError" in done.stderr
     taken = (place.folder / "taken").read_text()

@@ -21,6 +21,7 @@ from difyops.clock import SystemClock
 from difyops.emulator import Emulator
 from difyops.ledger import Ledger
 from tests.conftest import Cli
+from tests.processes import Process
 from tests.rotation.rig import CASES, PROVIDER, Console, count_of, value_in_use
 
 NEW = CASES["provider"].new
@@ -338,7 +339,7 @@ def test_a_terminal_that_closes_in_the_grace_period_loses_nothing(at: str, cli: 
 @pytest.mark.slow
 def test_a_rotation_that_another_terminal_takes_back_did_not_succeed(at: str, cli: Cli, emulator: Emulator) -> None:
     words = ["--value-from", "env:NEW_KEY", "--grace", "1h", "--yes", "--no-probe", "-o", "json"]
-    process = subprocess.Popen(
+    process = Process(
         [sys.executable, "-m", "difyops", "secret", "rotate", "provider", PROVIDER, *words],
         cwd=Path(__file__).parents[2],
         stdout=subprocess.PIPE,

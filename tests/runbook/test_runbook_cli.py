@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -17,6 +16,7 @@ from difyops.runbook.library import shipped_folder
 from difyops.runbook.load import load
 from tests.cli.processes import on_terminal
 from tests.conftest import Cli
+from tests.processes import Process
 from tests.runbook.runbook_tools import Stage
 from tests.waiting import wait_until
 
@@ -269,10 +269,10 @@ steps:
 """
 
 
-def _start(tmp_path: Path, trial: Path) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
+def _start(tmp_path: Path, trial: Path) -> Process:
+    process = Process(
         [sys.executable, "-m", "difyops", "runbook", "run", str(trial), "--act", "--yes"],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        cwd=tmp_path,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     wait_until(lambda: (tmp_path / "begun").exists() or process.poll() is not None)

@@ -13,6 +13,7 @@ import pytest
 
 from difyops.emulator import Emulator
 from tests.conftest import Cli
+from tests.processes import run
 from tests.snapshot.colleague import Colleague, break_prompt, node, set_secret
 
 ENV = "canary-environment-41f7"
@@ -126,7 +127,7 @@ def test_no_canary_in_arguments_or_children(
     colleague.publish(colleague.app_id("wf-llm"))
     environment = {**os.environ, "PATH": f"{shim.parent}:{os.environ['PATH']}"}
     command = [sys.executable, "-m", "difyops", "snapshot", "create", "-vv"]
-    ran = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
+    ran = run(command, capture_output=True, text=True, env=environment)
     assert ran.returncode == 0, ran.stderr
     seen = log.read_text() + ran.stdout + ran.stderr
     assert "fast-import" in seen

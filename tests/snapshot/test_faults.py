@@ -26,6 +26,7 @@ from difyops.snapshot.history import kept_app
 from difyops.snapshot.rollback import RollbackOptions, RolledBack, roll_back
 from difyops.workspace import Workspace
 from tests.conftest import Cli
+from tests.processes import Process
 from tests.snapshot.colleague import Colleague, break_prompt, node
 from tests.waiting import wait_until
 
@@ -227,8 +228,7 @@ def test_a_session_that_expires_in_the_middle_of_a_fleet(
 def test_two_writers_at_once_both_get_in(cli: Cli, v1: str, colleague: Colleague) -> None:
     spoiled(colleague)
     command = [sys.executable, "-m", "difyops", "snapshot", "create", "-q", "--tag"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    children = [subprocess.Popen([*command, f"w{number}"], env=environment) for number in range(3)]
+    children = [Process([*command, f"w{number}"]) for number in range(3)]
     assert [child.wait(60) for child in children] == [0, 0, 0]
     tags = {tag for row in cli("snapshot", "list", "-o", "json").json["data"] for tag in row["tags"]}
     assert tags == {"v1", "w0", "w1", "w2"}

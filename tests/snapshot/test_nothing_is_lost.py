@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +15,9 @@ from difyops import config
 from difyops.emulator import Emulator
 from difyops.errors import DifyopsError
 from tests.conftest import Cli
+from tests.processes import Process
 from tests.snapshot.colleague import Colleague, node, set_secret
-from tests.snapshot.test_faults import ROOT, cut_off, open_changes, roll_back_with, spoiled
+from tests.snapshot.test_faults import cut_off, open_changes, roll_back_with, spoiled
 from tests.snapshot.test_killed import child, spoil
 from tests.waiting import wait_until
 
@@ -185,8 +184,7 @@ def test_a_rollback_that_is_interrupted_says_what_it_leaves(
     emulator.control.fail(method="POST", path="workflows/publish", how="hang")
     command = [sys.executable, "-m", "difyops", "snapshot", "rollback", "wf-llm", "--to", v1, "--yes"]
     command += ["--deadline", "3s"] if how == "deadline" else []
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, env=environment, stdout=-1, stderr=-1, text=True) as process:
+    with Process(command, stdout=-1, stderr=-1, text=True) as process:
         if how == "sigint":
             wait_until(lambda: any(change.effect == "publish" for change in open_changes()))
             process.send_signal(signal.SIGINT)

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import difyops
 from difyops.git_store import GitStore
+from tests.processes import Process
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 CHILD = Path(__file__).with_name("store_child.py")
@@ -44,12 +44,12 @@ def tree(store: GitStore, rev: str) -> dict[str, bytes]:
     return store.read_many(rev, list(store.blob_ids(rev)))
 
 
-def start_child(*arguments: str, path_first: Path | None = None) -> subprocess.Popen[str]:
+def start_child(*arguments: str, path_first: Path | None = None) -> Process:
     """Start a writer in a process group of its own. ``path_first`` is looked in for programs before all others."""
-    environment = dict(os.environ, PYTHONPATH=str(Path(difyops.__file__).parent.parent))
+    environment = dict(os.environ)
     if path_first:
         environment["PATH"] = f"{path_first}:{environment['PATH']}"
-    return subprocess.Popen(
+    return Process(
         [sys.executable, str(CHILD), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -13,6 +13,7 @@ import pytest
 from difyops.cli import root
 from difyops.emulator import Emulator
 from tests.conftest import Cli
+from tests.processes import Process, run
 
 SCHEMA = """type: object
 properties:
@@ -156,8 +157,8 @@ def test_standard_input_is_read_and_a_value_is_never_altered(own_place: Path) ->
         "sys.exit(root.run(sys.argv[1:]))"
     )
     words = [sys.executable, "-c", program, "validate", "-", "--schema", "s.yaml"]
-    place = {"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": "/usr/bin:/bin"}
-    ran = subprocess.run(words, input=text, capture_output=True, text=True, check=False, env=place, cwd=own_place)
+    place = {"PATH": "/usr/bin:/bin"}
+    ran = run(words, input=text, capture_output=True, text=True, env=place, cwd=own_place)
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout) == json.loads(text)
     assert "stars" in ran.stderr
@@ -166,8 +167,8 @@ def test_standard_input_is_read_and_a_value_is_never_altered(own_place: Path) ->
 def test_a_reader_that_goes_away_is_not_taken_for_an_unreadable_file(own_place: Path) -> None:
     name = answer('"{\\"b\\": 1}"\n' * 20_000, "b.ndjson")
     words = [sys.executable, "-m", "difyops", "validate", name, "--ndjson", "--schema", "s.yaml"]
-    place = {"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": "/usr/bin:/bin"}
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=place, cwd=own_place) as running:
+    place = {"PATH": "/usr/bin:/bin"}
+    with Process(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=place, cwd=own_place) as running:
         assert running.stdout is not None
         assert running.stderr is not None
         assert json.loads(running.stdout.readline())["value"] == {"b": 1}
