@@ -1,11 +1,14 @@
 """The order of the tests, another one in every run: modules are shuffled, and the tests inside each.
 
 The seed is told at the end; ``make test ARGS='--seed 12345'`` repeats a run's order, ``--seed 0`` keeps the files'.
+It also says which part of an exhaustive round a run takes: of tests marked ``exhaustive(3)`` (every step of a change
+killed, say) each run does one in three, another third with another seed, and ``make test-long`` does all.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
@@ -43,7 +46,24 @@ def shuffled(items: list[pytest.Item], seed: int) -> list[pytest.Item]:
     return [item for module in modules for item in module]
 
 
+def set_apart(items: list[pytest.Item], seed: int) -> None:
+    """Mark as ``long`` what this run leaves out of its exhaustive rounds."""
+    for _, same in groupby(items, key=lambda item: item.nodeid.partition("[")[0]):
+        for number, item in enumerate(same):
+            if (mark := item.get_closest_marker("exhaustive")) and (number + seed) % mark.args[0]:
+                item.add_marker("long")
+
+
+@pytest.fixture(params=[3, pytest.param(1, marks=pytest.mark.long)], ids=["a third", "all"])
+def points(request: pytest.FixtureRequest) -> Iterable[int]:
+    """Return the numbers of the steps to try, from 1: one in three, others in another run; or all."""
+    each: int = request.param
+    return range(1 + request.config.getoption("--seed") % each, 100, each)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    set_apart(items, config.option.seed)
     if config.option.seed:
         items[:] = shuffled(items, config.option.seed)
 

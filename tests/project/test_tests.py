@@ -14,6 +14,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -146,13 +147,14 @@ RULES: dict[str, Callable[[ast.Module], Iterator[Finding]]] = {
 }
 
 
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_no_test_bets_on_the_machine(rule: str) -> None:
-    found = [
-        f"{path.relative_to(TESTS)}:{line}: {what}"
-        for path in FILES
-        for line, what in RULES[rule](ast.parse(path.read_text()))
-    ]
+    found = [f"{path.relative_to(TESTS)}:{line}: {what}" for path in FILES for line, what in RULES[rule](_tree(path))]
     assert found == [], "see the docstring of this file for what to write instead"
 
 

@@ -1,7 +1,6 @@
 """A process that rotates, and is killed with SIGKILL at a chosen checkpoint.
 
-It reads one job a line from standard input and forks for each, so that the libraries load once; it answers with the
-exit status of the fork: ``-9`` killed, ``0`` ended by itself, anything else is a failure whose text is on stderr.
+It gets one job as its argument, in JSON; it ends with ``-9`` when it was killed, ``0`` when it came to its end.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import json
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,21 +47,5 @@ async def work(job: dict[str, Any]) -> None:
             await rig.resume(checkpoint=checkpoint)
 
 
-def main() -> None:
-    for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            try:
-                asyncio.run(work(json.loads(line)))
-            except BaseException:  # the fork must end here, whatever happened, and say what
-                traceback.print_exc()
-                sys.stderr.flush()
-                os._exit(1)
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
-        sys.stdout.flush()
-
-
 if __name__ == "__main__":
-    main()
+    asyncio.run(work(json.loads(sys.argv[1])))

@@ -6,9 +6,8 @@ The points are not random: a first run counts them, then every one of them is tr
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 
 from difyops.emulator import Emulator
 from difyops.rotation.machine import State
+from tests.processes import run
 from tests.rotation.rig import CASES, Case, Console, Rig, count_of, furnish, value_in_use
 
 ROOT = Path(__file__).parents[2]
@@ -25,38 +25,10 @@ KILLED = -9
 MOST = 60
 
 
-class Children:
-    """The process that forks the victims."""
-
-    def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.rotation.kill_child"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-        )
-
-    def run(self, **job: Any) -> int:
-        assert self.process.stdin
-        assert self.process.stdout
-        self.process.stdin.write(json.dumps(job) + "\n")
-        self.process.stdin.flush()
-        return int(self.process.stdout.readline())
-
-    def close(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait(timeout=60)
-        if self.process.stdout:
-            self.process.stdout.close()
-
-
-@pytest.fixture
-def children(console: Console) -> Iterator[Children]:
-    children = Children()
-    yield children
-    children.close()
+def killed(**job: Any) -> int:
+    """Do a job in a process of its own; return how it ended."""
+    words = [sys.executable, "-m", "tests.rotation.kill_child", json.dumps(job)]
+    return run(words, cwd=ROOT).returncode
 
 
 @pytest.fixture
@@ -89,19 +61,19 @@ async def test_killed_at_every_point_a_resumed_rotation_ends_done(
     case: Case,
     emulator: Emulator,
     console: Console,
-    children: Children,
     job: dict[str, Any],
     tmp_path: Path,
     rig: Rig,
+    points: Iterable[int],
 ) -> None:
     place = tmp_path / "reader.key"
-    for point in range(1, MOST):
+    for point in points:
         job["place"] = anew(emulator, console, place, case) if case.kind in ("app-key", "dataset-key") else ""
         if not job["place"]:
             anew(emulator, console, place, case)
         here = Rig(url=rig.url, workspace_id=rig.workspace_id, state=tmp_path / f"state{point}")
         before = value_in_use(emulator, case.kind)
-        code = children.run(**job, job="rotate", kind=case.kind, state=str(here.state), point=point)
+        code = killed(**job, job="rotate", kind=case.kind, state=str(here.state), point=point)
         assert code in (KILLED, 0)
         driven = await here.resume()
         assert driven is None or driven.rotation.state is State.DONE, (point, driven)
@@ -121,20 +93,20 @@ async def test_killed_at_every_point_of_the_way_back_a_resumed_rotation_ends_rol
     case: Case,
     emulator: Emulator,
     console: Console,
-    children: Children,
     job: dict[str, Any],
     tmp_path: Path,
     rig: Rig,
+    points: Iterable[int],
 ) -> None:
     place = tmp_path / "reader.key"
     job["place"] = str(place) if case.kind in ("app-key", "dataset-key") else ""
-    for point in range(1, MOST):
+    for point in points:
         anew(emulator, console, place, case)
         here = Rig(url=rig.url, workspace_id=rig.workspace_id, state=tmp_path / f"state{point}")
         before = value_in_use(emulator, case.kind)
         await_grace = {**job, "grace": 3600.0, "wait": False}
-        assert children.run(**await_grace, job="rotate", kind=case.kind, state=str(here.state), point=0) == 0
-        code = children.run(**job, job="revert", kind=case.kind, state=str(here.state), point=point)
+        assert killed(**await_grace, job="rotate", kind=case.kind, state=str(here.state), point=0) == 0
+        code = killed(**job, job="revert", kind=case.kind, state=str(here.state), point=point)
         assert code in (KILLED, 0)
         driven = await here.resume()
         assert driven is None or driven.rotation.state is State.ROLLED_BACK, (point, driven)
@@ -153,15 +125,15 @@ async def test_killed_at_every_point_of_the_way_back_a_resumed_rotation_ends_rol
 
 @pytest.mark.parametrize("case", [CASES[kind] for kind in ("app-key", "env", "provider")], ids=lambda case: case.kind)
 async def test_a_resume_that_is_killed_again_and_again_still_ends(
-    case: Case, emulator: Emulator, console: Console, children: Children, job: dict[str, Any], rig: Rig
+    case: Case, emulator: Emulator, console: Console, job: dict[str, Any], rig: Rig
 ) -> None:
     before = value_in_use(emulator, case.kind)
     common = {**job, "kind": case.kind, "state": str(rig.state)}
-    code = children.run(**common, job="rotate", point=1)
+    code = killed(**common, job="rotate", point=1)
     kills = 0
     while code == KILLED and kills < MOST:
         kills += 1
-        code = children.run(**common, job="resume", point=3)
+        code = killed(**common, job="resume", point=3)
     assert code == 0
     assert await rig.resume() is None
     check_end(emulator, case, rig, before)

@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from difyops.ledger import Ledger
 from tests.conftest import Cli
 from tests.processes import Process
 from tests.rotation.rig import CASES, PROVIDER, Console, count_of, value_in_use
+from tests.waiting import wait_until
 
 NEW = CASES["provider"].new
 RULES = "failures: 4, rules: [{match: 'provider/*', failures: 3}]"
@@ -312,24 +312,28 @@ def test_a_mistake_in_the_policy_is_a_usage_error_that_names_the_field(text: str
     assert "secrets" in ran.err or "deliver" in ran.err
 
 
+def in_grace(cli: Cli) -> bool:
+    return [row["state"] for row in cli("secret", "status", "-o", "json").json["data"]] == ["grace"]
+
+
 @pytest.mark.slow
-def test_a_terminal_that_closes_in_the_grace_period_loses_nothing(at: str, cli: Cli, emulator: Emulator) -> None:
-    words = ["--value-from", "env:NEW_KEY", "--grace", "2s", "--yes", "--no-probe"]
+def test_a_terminal_that_closes_in_the_grace_period_loses_nothing(
+    at: str, cli: Cli, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["--value-from", "env:NEW_KEY", "--grace", "1h", "--yes", "--no-probe"]
     process = subprocess.Popen(
         [sys.executable, "-m", "difyops", "secret", "rotate", "provider", PROVIDER, *words],
         cwd=Path(__file__).parents[2],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    for _ in range(200):
-        if [row["state"] for row in cli("secret", "status", "-o", "json").json["data"]] == ["grace"]:
-            break
-        time.sleep(0.1)
+    wait_until(lambda: in_grace(cli), "the grace period")
     line = Path(f"/proc/{process.pid}/cmdline").read_bytes()
     process.send_signal(signal.SIGHUP)
     process.wait(timeout=60)
     assert NEW.encode() not in line
     assert count_of(emulator, "provider") == 2
+    monkeypatch.setattr(SystemClock, "now", lambda clock: datetime.now(UTC) + timedelta(hours=2))
     ran = cli("secret", "resume", "-o", "json")
     assert ran.code == 0, ran.err
     assert ran.json["data"]["state"] == "done"
@@ -345,10 +349,7 @@ def test_a_rotation_that_another_terminal_takes_back_did_not_succeed(at: str, cl
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
-    for _ in range(200):
-        if [row["state"] for row in cli("secret", "status", "-o", "json").json["data"]] == ["grace"]:
-            break
-        time.sleep(0.1)
+    wait_until(lambda: in_grace(cli), "the grace period")
     assert cli("secret", "revert", "--yes").code == 0
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 5

@@ -1,21 +1,14 @@
 """Child processes that do one operation and kill themselves (SIGKILL) at numbered step K. ``K = -1`` counts the steps.
 
-    rollback APP TAG K          create TAG K          finish|undo APP K
-
-``python -m tests.snapshot.killed`` reads one job a line (words, environment, folder, file for the output) and forks for
-each, so that the libraries load once; it answers with the exit status of the fork, ``-9`` for one that was killed.
-With words it does that one operation itself.
+rollback APP TAG K          create TAG K          finish|undo APP K
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import sys
-import traceback
-from typing import Any
 
 from difyops import config
 from difyops.api.instance import ConnectOptions, Instance, connect
@@ -71,35 +64,5 @@ async def operate(words: list[str], fatal: int) -> None:
     print("\n".join(steps.names), flush=True)
 
 
-def victim(job: dict[str, Any]) -> None:
-    """Do the job of this fork, and end it."""
-    output = os.open(job["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.chdir(job["folder"])
-    os.environ.clear()
-    os.environ.update(job["environment"])
-    *words, fatal = job["words"]
-    try:
-        asyncio.run(operate(words, int(fatal)))
-    except BaseException:  # the fork must end here, whatever happened, and say what
-        traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(1)
-    os._exit(0)
-
-
-def main() -> None:
-    if len(sys.argv) > 1:
-        asyncio.run(operate(sys.argv[1:-1], int(sys.argv[-1])))
-        return
-    for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            victim(json.loads(line))
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    asyncio.run(operate(sys.argv[1:-1], int(sys.argv[-1])))

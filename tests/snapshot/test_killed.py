@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import atexit
-import json
 import os
 import subprocess
 import sys
-import tempfile
-from functools import lru_cache
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Cli
+from tests.processes import run
 from tests.snapshot.colleague import Colleague, break_prompt, node, set_secret
 
 ROOT = Path(__file__).parents[2]
@@ -24,27 +21,10 @@ WORKFLOW_STEPS = (
 CHAT_STEPS = ("journal written", "before write config", "after write config", "before proof")
 
 
-@lru_cache(maxsize=1)
-def forker() -> subprocess.Popen[str]:
-    """Start the process that forks the victims, once."""
-    command = [sys.executable, "-m", "tests.snapshot.killed"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    atexit.register(process.kill)
-    return process
-
-
 def child(*words: object) -> subprocess.CompletedProcess[str]:
     """Run the operation in a process of its own."""
-    process = forker()
-    assert process.stdin
-    assert process.stdout
-    with tempfile.NamedTemporaryFile("r") as output:
-        given = [str(word) for word in words]
-        job = {"words": given, "environment": dict(os.environ), "folder": str(Path.cwd()), "output": output.name}
-        process.stdin.write(json.dumps(job) + "\n")
-        process.stdin.flush()
-        code = int(process.stdout.readline())
-        return subprocess.CompletedProcess(given, code, output.read())
+    command = [sys.executable, str(Path(__file__).with_name("killed.py")), *map(str, words)]
+    return run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def spoil(colleague: Colleague, name: str) -> str:
@@ -77,6 +57,7 @@ def test_the_steps_are_the_ones_that_are_killed(cli: Cli, v1: str, colleague: Co
     assert tuple(child("rollback", "chat-basic", v1, -1).stdout.split("\n")[:-1]) == CHAT_STEPS
 
 
+@pytest.mark.exhaustive(2)
 @pytest.mark.parametrize("step", range(len(WORKFLOW_STEPS)), ids=WORKFLOW_STEPS)
 @pytest.mark.parametrize("way", ["--finish", "--undo"])
 def test_a_killed_rollback_is_finished_or_undone(cli: Cli, v1: str, colleague: Colleague, step: int, way: str) -> None:
@@ -117,6 +98,7 @@ def test_a_killed_rollback_of_a_chat_app(cli: Cli, v1: str, colleague: Colleague
     assert cli("snapshot", "doctor", "-o", "json").json["data"] == []
 
 
+@pytest.mark.exhaustive(3)
 @pytest.mark.parametrize("step", range(7))
 @pytest.mark.parametrize("way", ["finish", "undo"])
 @pytest.mark.parametrize("killed_at", [1, 5], ids=["before draft", "before draft back"])
