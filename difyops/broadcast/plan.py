@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from difyops.api.model import CHAT_MODES, WORKFLOW_MODES, App
+from difyops.api.model import AGENT_MODE, CHAT_MODES, WORKFLOW_MODES, App
 from difyops.api.run_faults import UNPUBLISHED, WRONG_MODE, RunFailed
 from difyops.errors import OutOfBudget, SelectorError, UsageError
 from difyops.targets import select
 
-RUNNABLE = WORKFLOW_MODES | CHAT_MODES
+RUNNABLE = WORKFLOW_MODES | CHAT_MODES | {AGENT_MODE}
 _CHARACTERS_PER_TOKEN = 4
 
 

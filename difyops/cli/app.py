@@ -15,7 +15,7 @@ from difyops.render.safe import text
 
 if TYPE_CHECKING:
     from difyops.api.instance import Instance
-    from difyops.api.model import App, Trigger, Workflow
+    from difyops.api.model import AgentVersion, App, Trigger, Workflow
 
 noun = group("Look at apps, switch their API on and off.")
 
@@ -107,28 +107,43 @@ async def _shown(instance: Instance, selector: str) -> Outcome:
 
     row = pick([item async for item in instance.console.apps()], selector)
     detail = await instance.console.app(row.id)
-    live: Workflow | None = None
-    draft: Workflow | None = None
+    live: Workflow | AgentVersion | None = None
+    draft: Workflow | AgentVersion | None = None
     triggers: list[Trigger] = []
+    edited = False
     if detail.has_workflow:
         live, draft = await instance.console.live_and_draft(row.id, detail.live_version)
         triggers = await instance.console.triggers(row.id)
-    return _detail_outcome(detail, live, draft, triggers)
+        edited = bool(draft and live and draft.hash != live.hash)
+    if detail.is_agent:
+        from difyops.api.agents import Agents
+
+        state = await Agents(instance.console).state(detail)
+        live, draft = await Agents(instance.console).live(detail, state.active), state.draft
+        edited = bool(live and live.soul != draft.soul)
+    return _detail_outcome(detail, live, draft, triggers, edited=edited)
 
 
-def _detail_outcome(app: App, live: Workflow | None, draft: Workflow | None, triggers: list[Trigger]) -> Outcome:
+def _detail_outcome(
+    app: App,
+    live: Workflow | AgentVersion | None,
+    draft: Workflow | AgentVersion | None,
+    triggers: list[Trigger],
+    *,
+    edited: bool,
+) -> Outcome:
     from difyops.dsl.model import datasets, models, node_types, tools
     from difyops.dsl.secrets import redact
     from difyops.snapshot.reading import config_of
 
-    document = redact(live.document if live else config_of(app)).document
+    content = live or (draft if app.is_agent else None)
+    document = redact(content.document if content else config_of(app)).document
     uses = {
         "node types": sorted(node_types(document)),
         "models": sorted("/".join(item) for item in models(document)),
         "tools": sorted(str(tool or provider) for provider, _, tool, _ in tools(document)),
         "datasets": sorted(datasets(document)),
     }
-    edited = bool(draft and live and draft.hash != live.hash)
     facts: list[tuple[str, object]] = [
         ("name", app.name),
         ("id", app.id),
@@ -138,7 +153,7 @@ def _detail_outcome(app: App, live: Workflow | None, draft: Workflow | None, tri
         ("API", app.enable_api),
         ("site", app.enable_site),
         ("live version", f"{live.id} {live.marked_name}".strip() if live else None),
-        ("published", f"{_when(live.created_at)} by {live.created_by}" if live else None),
+        ("published", _published(live) if live else None),
         ("draft", "edited, not published" if edited else "as live" if draft else None),
         *((label, ", ".join(values)) for label, values in uses.items()),
         *(("trigger", f"{item.title} ({item.kind}): {item.status}") for item in triggers),
@@ -237,7 +252,13 @@ async def _switch_all(
     return moved, {item.item.id: item.error for item in results if isinstance(item, Failed)}
 
 
+def _published(live: Workflow | AgentVersion) -> str:
+    return f"{_when(live.created_at)} by {live.created_by}" if live.created_by else str(_when(live.created_at))
+
+
 def _live(app: App) -> str | None:
+    if app.is_agent:
+        return None  # the list does not say
     if not app.has_workflow:
         return "always"
     return app.live_version[:8] if app.live_version else None

@@ -212,3 +212,23 @@ def test_a_deleted_agent_app_comes_back_switched_off_and_published(
     assert state["active_config_is_published"]
     assert state["agent_soul"]["prompt"]["system_prompt"] == "You are a helper."
     assert "<difyops" not in str(state)
+
+
+def test_an_agent_app_is_asked_shown_and_keyed_like_the_others(
+    cli: Cli, helper: AgentAuthor, connected: str, own_place: Path
+) -> None:
+    old = helper.call("POST", f"/apps/{helper.app_id}/api-keys")["token"]
+    assert cli("broadcast", "hello", "--to", "helper").code == 0
+    shown = cli("app", "show", "helper", "-o", "json").json["data"]
+    assert (shown["live"]["id"], shown["draft_edited"]) == (helper.live_id(), False)
+    assert shown["uses"]["models"] == ["langgenius/openai/openai/gpt-4o-mini"]
+    assert "agent-canary" not in str(shown)
+    assert cli("history", "sync").code == 0
+    place = own_place / "key"
+    rotated = cli(
+        "secret", "rotate", "app-key", "helper", "--yes", "--deliver", f"file:{place}", "--grace", "1s", "--force"
+    )
+    assert rotated.code == 0, rotated.err
+    assert place.read_text().strip() not in ("", old)
+    tokens = [row["token"] for row in helper.call("GET", f"/agent/{helper.agent_id}/api-keys")["data"]]
+    assert tokens == [place.read_text().strip()]

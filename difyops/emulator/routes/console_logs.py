@@ -15,7 +15,7 @@ from difyops.emulator.records import Conversation, Run, Task
 from difyops.emulator.routes.console_workflows import flow_app
 from difyops.emulator.routing import Call, Route
 from difyops.emulator.shapes import JsonDict
-from difyops.emulator.store import App
+from difyops.emulator.store import AGENT_MODE, App
 
 
 def _new_york() -> tzinfo:
@@ -199,7 +199,7 @@ def _conversations(call: Call) -> list[Conversation]:
 
 def chat_conversations(call: Call) -> Response:
     """List conversations of a chat app or chatflow."""
-    flow_app(call, ("chat", "agent-chat", "advanced-chat"))
+    flow_app(call, ("chat", "agent-chat", "advanced-chat", AGENT_MODE))
     return _conversation_page(call, record_views.conversation_row)
 
 
