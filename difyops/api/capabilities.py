@@ -1,7 +1,8 @@
 """What a server version can do: one table, keyed by the parsed ``X-Version``, corrected by what calls show.
 
 A build can lie about its version (main builds, forks), so a capability learned from an answer (a route that is there,
-or an HTML 404) wins over the table. Source: the surface sheet, 1.0 to 1.17.
+or an HTML 404) wins over the table. Source: the code of releases from 1.0 to 1.16.1 (tests/api/routes), release notes
+to 1.19. docs/versions.md tells people what that means.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from difyops.errors import NotSupported
 
 Version = tuple[int, int, int]
+NEWEST = (1, 19)  # the newest release line that this version of difyops knows anything of
 
 _SINCE: dict[str, Version] = {
     "publish_name": (1, 0, 1),
@@ -24,6 +26,7 @@ _SINCE: dict[str, Version] = {
     "triggers": (1, 10, 0),
     "restore_version": (1, 13, 3),
     "agent_apps": (1, 14, 2),
+    "openapi_catalog": (1, 18, 0),
 }
 _NODE_TYPES: tuple[tuple[Version, frozenset[str]], ...] = (
     (
@@ -81,6 +84,11 @@ class Capabilities:
     def version(self) -> Version | None:
         """Return the parsed version, ``None`` when the server does not say."""
         return parse(self.text)
+
+    @property
+    def is_newer_than_known(self) -> bool:
+        """Say whether the server is of a release line that this version has never seen."""
+        return self.version is not None and self.version[:2] > NEWEST
 
     def can(self, name: str) -> bool:
         """Say whether the server has ``name``. An unknown version is taken for a new one: calls will tell."""

@@ -6,6 +6,7 @@ which version it says it is; everything else is found when it is needed.
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import httpx
 
 from difyops.api.auth import AdminKey, Login
-from difyops.api.capabilities import Capabilities, parse
+from difyops.api.capabilities import NEWEST, Capabilities, parse
 from difyops.api.console import BASE, Console
 from difyops.api.session import SessionFile
 from difyops.api.transport import Transport, TransportOptions, json_of
@@ -24,6 +25,7 @@ from difyops.config import Context
 from difyops.credentials import resolve
 from difyops.errors import ConfigError, NotAuthenticated, NotFound, NotSupported, Refused, ServerFault
 
+log = logging.getLogger("difyops.api")
 WHOLE = 10  # a whole answer may take so many times the silence limit
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -113,6 +115,12 @@ async def _opened(context: Context, options: ConnectOptions, transport: Transpor
     if answer.get("step") == "not_started":
         raise NotAuthenticated(f"{transport.host} is not set up yet.", hint=f"Open {context.url}/install first.")
     capabilities = Capabilities(transport.server_version)
+    if capabilities.is_newer_than_known:
+        known = ".".join(map(str, NEWEST))
+        log.warning(
+            "%s is version %s; this difyops knows releases up to %s. What it cannot read it names.",
+            transport.host, capabilities.text, known,
+        )  # fmt: skip
     console = Console(transport, _auth(context, options, capabilities), capabilities)
     instance = Instance(context, transport, console, Workspace(console), capabilities)
     if isinstance(console.auth, Login) and context.workspace_id:

@@ -13,7 +13,7 @@ from difyops.api import answers, faults, pages
 from difyops.api.console import Console
 from difyops.api.model import ServerInfo
 from difyops.api.paths import part
-from difyops.errors import NotFound, RequestRejected
+from difyops.errors import DifyopsError, Forbidden, NotAuthenticated, NotFound, RequestRejected
 
 _CURRENT = "/workspaces/current"
 MODEL_TYPES = ("llm", "text-embedding", "rerank", "speech2text", "tts")
@@ -61,6 +61,23 @@ class Workspace:
         """Return the workspaces of the account; ``current`` marks the one in use."""
         body = await self.console.get("/workspaces", doing="list workspaces", shape=answers.WORKSPACES)
         return list(body["workspaces"])
+
+    async def openapi_catalog(self) -> bool | None:
+        """Say whether the server describes its commands at ``/openapi/v1/_catalog`` (1.18 and newer).
+
+        ``None`` where that cannot be told. It is off in the stock settings, and asked without credentials.
+        """
+        if not self.console.capabilities.can("openapi_catalog"):
+            return False
+        try:
+            await self.console.transport.request("GET", "/openapi/v1/_catalog", doing="look for the catalog")
+        except NotFound:
+            return False
+        except (Forbidden, NotAuthenticated):
+            return True  # it is there, and wants a token of its own
+        except DifyopsError:
+            return None
+        return True
 
     async def tags(self) -> list[dict[str, Any]]:
         """Return the app tags: id, name."""

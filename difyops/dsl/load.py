@@ -77,12 +77,20 @@ def load_yaml_with_lines(text: str | bytes, *, what: str = "the file") -> tuple[
     return builder.build(text), Lines(builder.lines or {})
 
 
+_PACKAGE = b"PK\x03\x04"  # an app package is an archive
+
+
 def load_dsl(text: str | bytes, *, what: str = "the DSL", limits: Limits = DEFAULT_LIMITS) -> JsonObject:
     """Return the mapping that a DSL export holds.
 
     Raises:
         DslError: as ``load_yaml``, or the text is not a mapping.
     """
+    if (text.encode("utf-8", "replace") if isinstance(text, str) else text).startswith(_PACKAGE):
+        raise DslError(
+            f"{what}: this is an app package (.ifpkg, the export of Dify 1.18 and newer), not a DSL.",
+            hint="Export the app as YAML: the API still does, in the web page it is the other kind of export.",
+        )
     value = _Builder(what=what, limits=limits, resolve=_yaml_1_1).build(text)
     if not isinstance(value, dict):
         raise DslError(f"{what}: line 1, column 1: expected a mapping with app and workflow or model_config.")

@@ -77,7 +77,7 @@ def _app(history: History, context: str, app: str, name: str, mode: str, gone: f
     packed = history.all("SELECT DISTINCT month FROM pack WHERE context = ? AND app = ? ORDER BY month", given)
     return AppStatus(
         id=app, name=name, mode=mode, runs=sum(sources.values()), sources=sources, running=running,
-        nodes=history.one("SELECT count(*) FROM node WHERE context = ? AND app = ?", given),
+        nodes=history.one("SELECT count(*) FROM node WHERE context = ? AND app = ? AND attempt = 0", given),
         sampled=round(read / ended, 4) if ended > 0 else 0.0,
         messages=history.one("SELECT count(*) FROM message WHERE context = ? AND app = ?", given),
         covered=tuple(_covered(history, context, app, feed) for feed in feeds),

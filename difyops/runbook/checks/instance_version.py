@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from difyops.api.capabilities import parse
+from difyops.api.capabilities import NEWEST, parse
 from difyops.api.instance import Instance
 from difyops.errors import DifyopsError
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
@@ -32,7 +32,10 @@ async def check(
         version = answer.headers.get("x-version", "")
         seen[version] = seen.get(version, 0) + 1
     versions = sorted(seen)
-    values = (Value(name="version", value=", ".join(versions)), Value(name="replicas_differ", value=len(versions) > 1))
+    values: tuple[Value, ...] = (
+        Value(name="version", value=", ".join(versions)),
+        Value(name="replicas_differ", value=len(versions) > 1),
+    )
     if versions == [""]:
         return Inconclusive(text="the server does not say its version (is a proxy removing X-Version?)")
     if len(versions) > 1:
@@ -42,6 +45,12 @@ async def check(
     wrong = _wrong(version, expected, at_least, below)
     if wrong:
         return Fail(text=wrong, values=values)
+    if instance.capabilities.can("openapi_catalog"):
+        values = (*values, Value(name="openapi_catalog", value=bool(await instance.workspace.openapi_catalog())))
+    if instance.capabilities.is_newer_than_known:
+        known = ".".join(map(str, NEWEST))
+        text = f"{version} answers, which is newer than the releases that this difyops knows (up to {known})"
+        return Warn(text=text, values=values)
     odd = await _oddity(scene, instance)
     if odd:
         return Warn(text=f"{version} answers, but {odd}", values=values)
