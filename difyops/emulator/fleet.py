@@ -32,7 +32,7 @@ def load_basics(instance: Instance) -> None:
     instance.provider.use(item)
     folder = resources.files("difyops.emulator") / "known_apps"
     for name in BASICS:
-        text = (folder / f"{name}.yml").read_text(encoding="utf-8").replace("version: 0.6.0", "version: 0.4.0", 1)
+        text = (folder / f"{name}.yml").read_text(encoding="utf-8").replace("version: 0.6.0", "version: 0.3.0", 1)
         outcome = imports.start(instance, instance.owner, {"mode": "yaml-content", "yaml_content": text})
         app = instance.apps[outcome.body["app_id"]]
         if app.is_flow:

@@ -164,7 +164,8 @@ class Router:
     def __init__(self, routes: Iterable[Route], release: Release) -> None:
         self._root = _Node()
         for route in routes:
-            if route.when is None or route.when(release):
+            is_later = any(re.search(pattern, route.path) for pattern in release.lacks)
+            if not is_later and (route.when is None or route.when(release)):
                 self._add(route)
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:

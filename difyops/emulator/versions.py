@@ -82,6 +82,10 @@ class Release:
     """A new app whose DSL has an unreadable version and dependencies stays, although the import failed."""
     nothing_to_export_is_500: bool = False
     missing_draft_fields_are_400: bool = False
+    exports_drafts_only: bool = False
+    """``workflow_id`` is ignored in exports, and nothing but an export tells a secret of the draft (< 1.5, < 1.8.1)."""
+    lacks: tuple[str, ...] = ()
+    """Patterns of routes that came later."""
     workspace_summary: bool = False
     """There is only ``GET /workspaces/current/summary`` (builds after 1.16.1)."""
 
@@ -143,6 +147,25 @@ _SIXTEEN = replace(
 )
 
 _RELEASES = (
+    Release(
+        name="1.4.3",
+        reported="1.4.3",
+        dsl="0.3.0",
+        body_tokens=True,
+        base64_password=False,
+        workspace_by_get=True,
+        triggers=False,
+        run_filters=False,
+        worker_streams=False,
+        exports_drafts_only=True,
+        lacks=(
+            r"/draft/([a-z]+-)?variables$",
+            r"/last-run$",
+            r"/credentials/switch$",
+            r"/tool-provider/builtin/.*/(add|default-credential|credentials|credential/(info|schema/[^/]+))$",
+            r"^/v1/workflows/\{[^}]*\}/run$",
+        ),
+    ),
     Release(
         name="1.9.1",
         reported="1.9.1",

@@ -16,7 +16,7 @@ _DAEMON = "Failed to request plugin daemon, url: plugin/{tenant}/management/inst
 def export(call: Call) -> Response:
     """Export the draft, or the version named by ``workflow_id``; secrets blank unless ``include_secret``."""
     instance, app = call.instance, call.app
-    wanted = call.query("workflow_id")
+    wanted = "" if instance.release.exports_drafts_only else call.query("workflow_id")
     workflow = app.draft
     if wanted:
         try:
