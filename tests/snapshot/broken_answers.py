@@ -15,11 +15,13 @@ from typing import Any
 from difyops.api.instance import ConnectOptions, Instance, connect
 from difyops.api.keys import Keys
 from difyops.config import Context
-from difyops.emulator import Emulator
+from difyops.dsl.canonical import same_meaning
+from difyops.emulator import Emulator, agents
 from difyops.errors import DifyopsError
 from difyops.git_store import GitStore
 from difyops.snapshot import take as taking
 from difyops.snapshot.assembly import assemble
+from difyops.snapshot.compare import with_live
 from difyops.snapshot.drift import drift
 from difyops.snapshot.layout import Manifest, read_manifest
 from difyops.snapshot.take import TakeOptions, take
@@ -28,6 +30,15 @@ from tests.snapshot.damage import Case, Damaged, cases
 
 # Nothing but the answer itself says these: another value of the same kind is believed.
 MAY_DIFFER = frozenset({"updated_at", "icon", "site", "enable_api", "enable_site", "max_active_requests"})
+SOUL: dict[str, Any] = {
+    "prompt": {"system_prompt": "You are a helper."},
+    "model": {"plugin_id": "langgenius/openai", "model_provider": "langgenius/openai/openai", "model": "gpt-4o-mini"},
+    "env": {
+        "variables": [{"name": "TONE", "value": "plain"}],
+        "secret_refs": [{"name": "A", "value": "agent-canary-1"}],
+    },
+}
+DSL_PARTS = (b"workflow:", b"model_config:", b"agent_packages:")
 APPS = ("wf-llm", "wf-cron", "flow-chat", "chat-basic")
 
 
@@ -73,9 +84,9 @@ class Bench:
     routes: dict[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
-    async def made(cls, folder: Path) -> Bench:
+    async def made(cls, folder: Path, version: str = "1.13.0") -> Bench:
         """Take the true snapshot and keep one answer of each route."""
-        emulator = Emulator()
+        emulator = Emulator(version)
         store = GitStore.open(folder / "store", create=True)
         watching = Damaged(emulator)
         bench = cls(emulator, folder / "state", store, None, "", watching.seen)  # type: ignore[arg-type]
@@ -83,6 +94,10 @@ class Bench:
         async for app in instance.console.apps():
             if app.name not in APPS:
                 await instance.console.delete_app(app.id)
+        if emulator.instance.release.agents:
+            helper = agents.new_agent(emulator.instance, emulator.instance.owner, name="helper", role="clerk")
+            agents.save(emulator.instance, helper, SOUL)
+            agents.publish(emulator.instance, helper, emulator.instance.owner, "first")
         watching.seen.clear()
         instance = await bench.open(watching)
         taken = await take(instance, store, TakeOptions(), clock=FrozenClock())
@@ -184,11 +199,13 @@ def _differs(bench: Bench, path: str, content: bytes | None) -> str | None:
     if content is None:
         return "changed without content"
     if path.endswith(".yml"):
-        return None if b"workflow:" in content or b"model_config:" in content else "no DSL any more"
+        return None if any(word in content for word in DSL_PARTS) else "no DSL any more"
     was, now = json.loads(before), json.loads(content)
     if path.endswith("app.json"):
         lost = [key for key, value in was.items() if value and not now.get(key) and key not in MAY_DIFFER]
         return f"lost {lost}" if lost else None
+    if "agent_soul" in was and not same_meaning(was, now):
+        return "another soul"
     for part in ("graph", "features"):
         if was.get(part) != now.get(part):
             return f"another {part}"
@@ -218,6 +235,12 @@ async def _drift(bench: Bench, instance: Instance) -> str | None:
     return f"{gone} called deleted" if gone else None
 
 
+async def _diff(bench: Bench, instance: Instance) -> str | None:
+    result = await with_live(instance, bench.store, bench.commit, ["all"])
+    gone = [item.name for item in result.apps if item.state == "removed"]
+    return f"{gone} called removed" if gone else None
+
+
 async def _list(bench: Bench, instance: Instance) -> str | None:
     listed = [app async for app in instance.console.apps()]
     short = len(listed) < len(bench.manifest.apps)
@@ -244,6 +267,7 @@ VERBS: dict[str, Verb] = {
     "again": _again,
     "full": _full,
     "drift": _drift,
+    "diff": _diff,
     "list": _list,
     "look": _look,
 }

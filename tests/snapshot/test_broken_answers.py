@@ -9,6 +9,7 @@ import random
 from pathlib import Path
 
 import httpx
+import pytest
 
 from difyops.snapshot.take import TakeOptions, take
 from tests.api.frozen import FrozenClock
@@ -18,10 +19,12 @@ from tests.snapshot.damage import Damaged
 SEED, SAMPLE = 20261126, 60
 
 
-async def test_damaged_answers_lose_nothing_that_is_contradicted(tmp_path: Path) -> None:
-    bench = await Bench.made(tmp_path)
+@pytest.mark.parametrize(("version", "route"), [("1.13.0", ""), ("1.16.1", "/agent")])
+async def test_damaged_answers_lose_nothing_that_is_contradicted(tmp_path: Path, version: str, route: str) -> None:
+    bench = await Bench.made(tmp_path, version)
     every = bench.pairs()
     assert len(every) > 5_000
+    every = [pair for pair in every if route in pair[0].route]
     found = Found()
     for case, verb in random.Random(SEED).sample(every, SAMPLE):
         await bench.check(case, verb, found)
