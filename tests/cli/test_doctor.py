@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from difyops.emulator import VERSIONS, Emulator
+from difyops.emulator.routes import all_routes
+from difyops.emulator.routing import Router
 from tests import faults
 from tests.conftest import Cli
 
@@ -36,6 +39,15 @@ def test_every_version_is_examined(cli: Cli, version: str, monkeypatch: pytest.M
         code, checks = verdicts(cli)
     assert code == 0, checks
     assert "owner" in checks["login"]["found"]
+
+
+def test_a_console_without_the_service_api_is_told(cli: Cli, emulator: Emulator, connected: str) -> None:
+    without = replace(emulator.instance.release, lacks=("^/v1/",))
+    emulator._application.router = Router(all_routes(), without)
+    code, checks = verdicts(cli)
+    assert (code, checks["instance"]["verdict"], checks["login"]["verdict"]) == (0, "warn", "pass")
+    assert "no service API (/v1)" in checks["instance"]["found"]
+    assert "api_url" in checks["instance"]["hint"]
 
 
 def test_without_an_instance_the_rest_is_examined(cli: Cli) -> None:
