@@ -15,6 +15,7 @@ from difyops.api.shapes import whole
 
 TEXT_KINDS = frozenset({"text-input", "paragraph"})
 FILE_KINDS = frozenset({"file", "file-list"})
+_FILLERS: Mapping[str, Any] = {"number": 1, "checkbox": False}
 _SWITCH_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "1", "0"})
 
 
@@ -70,6 +71,18 @@ def check_inputs(form: tuple[InputField, ...], inputs: Mapping[str, Any]) -> Non
     if unknown:
         known = ", ".join(item.name for item in form) or "none"
         raise RunFailed(f"The app has no input {unknown[0]!r} (it has: {known}).", kind=BAD_INPUT)
+
+
+def completed(form: tuple[InputField, ...], given: Mapping[str, Any], text: str) -> dict[str, Any]:
+    """Return ``given`` with a value for every required field of the form that has none; files are not made up."""
+    found = dict(given)
+    for item in form:
+        if not item.required or found.get(item.name) not in (None, "") or item.kind.startswith("file"):
+            continue
+        default = item.default if item.default not in (None, "") else _FILLERS.get(item.kind, text or "ping")
+        filler = item.options[0] if item.options else default
+        found[item.name] = filler[: item.max_length] if isinstance(filler, str) and item.max_length else filler
+    return found
 
 
 def _field(row: Mapping[str, Any]) -> InputField:

@@ -26,6 +26,8 @@ Which = Annotated[
 def kinds() -> Kinds:
     """Return the recovery of every kind of change."""
     from difyops import switching
+    from difyops.drill import scratch
+    from difyops.drill.model import KIND as DRILL
     from difyops.publishing import kept_drafts
     from difyops.publishing.document_change import DocumentChanges
     from difyops.snapshot import making, rollback
@@ -34,6 +36,7 @@ def kinds() -> Kinds:
     return {
         rollback.KIND: rollback.Rollbacks(),
         making.KIND: making.Restores(),
+        DRILL: scratch.Drills(),
         "app.switch_model": DocumentChanges(),
         kept_drafts.KIND: kept_drafts.PutBacks(),
         **switches,

@@ -37,6 +37,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "perf": ("difyops.cli.perf", "What is slow, what changed, what it would bring."),
     "slo": ("difyops.cli.slo", "Goals and error budgets: what burns, since when, after what."),
     "cost": ("difyops.cli.cost", "What it really costs, who spends it, when it runs out."),
+    "drill": ("difyops.cli.drill", "Restore drills: is the way back real?"),
     "changes": ("difyops.cli.changes", "What was changed, what was cut off; finish it or take it back."),
     "emulator": ("difyops.cli.emulator", "A small Dify-compatible instance on this machine."),
 }

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from difyops.api.input_form import completed
 from difyops.api.model import App
-from difyops.api.service import Answer, InputField, Question, Service, app_key, check_inputs
+from difyops.api.service import Answer, Question, Service, app_key, check_inputs
 from difyops.runbook.scene import Scene
-
-_FILLERS: Mapping[str, Any] = {"number": 1, "checkbox": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,15 +37,3 @@ async def ask(scene: Scene, app: App, what: Ask) -> Answer:
     check_inputs(form, inputs)
     question = Question(inputs=inputs, query=what.query, user=what.user)
     return await service.run(question, silence=what.silence)
-
-
-def completed(form: tuple[InputField, ...], given: Mapping[str, Any], text: str) -> dict[str, Any]:
-    """Return ``given`` with a value for every required field of the form that has none; files are not made up."""
-    found = dict(given)
-    for item in form:
-        if not item.required or found.get(item.name) not in (None, "") or item.kind.startswith("file"):
-            continue
-        default = item.default if item.default not in (None, "") else _FILLERS.get(item.kind, text or "ping")
-        filler = item.options[0] if item.options else default
-        found[item.name] = filler[: item.max_length] if isinstance(filler, str) and item.max_length else filler
-    return found

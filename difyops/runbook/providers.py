@@ -6,15 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from difyops.api.console import HIDDEN
+from difyops.requirements import same_provider
 
 __all__ = ["HIDDEN", "credential_path", "credentials_of", "is_mask", "provider_named", "same_provider"]
 
 _STARS = 6
-
-
-def same_provider(known: str, wanted: str) -> bool:
-    """Say whether two names mean the same provider: old documents say ``openai``, servers say ``org/plugin/openai``."""
-    return known == wanted or known.rpartition("/")[2] == wanted or wanted.rpartition("/")[2] == known
 
 
 def provider_named(rows: Iterable[dict[str, Any]], wanted: str) -> dict[str, Any] | None:

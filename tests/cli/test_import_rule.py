@@ -32,6 +32,7 @@ TRUNK = {
     "publishing",
     "switching",
     "workspace",
+    "requirements",
 }
 ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf", "cost", "slo", "drill", "evaluation"}
 CONDUCTORS = {"runbook", "slo", "drill", "evaluation"}  # they join what other rooms can do

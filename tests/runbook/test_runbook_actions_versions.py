@@ -10,11 +10,13 @@ import pytest
 from difyops.changes.recovery import Recovery
 from difyops.cli.changes import kinds
 from difyops.errors import DifyopsError, NotFound, ServerFault, StalePlan
+from difyops.runbook.result import Fail, Pass
 from difyops.snapshot.take import TakeOptions, take
 from tests.runbook.runbook_tools import (
     Stage,
     applied,
     change_live,
+    check,
     planned,
     undone,
 )
@@ -201,3 +203,18 @@ async def test_taking_a_snapshot_of_an_instance_that_cannot_be_read_fails_the_st
         change_live(stage, "wf-llm", lambda graph: graph["nodes"][0]["data"].update(title="x"))
         with pytest.raises(DifyopsError, match="could not be read"):
             await applied(await planned(scene, "snapshot.create"))
+
+
+async def test_a_drill_leaves_nothing_and_its_age_is_held(stage: Stage) -> None:
+    before = set(stage.emulator.instance.apps)
+    async with stage.scene() as scene:
+        never = await check(scene, "drill.age")
+        await applied(await planned(scene, "snapshot.create"))
+        acted = await applied(await planned(scene, "drill.run", apps=["wf-echo"]))
+        young = await check(scene, "drill.age")
+        old = await check(scene, "drill.age", max_age="1ms")
+    assert acted == "1 of 1 apps restored, proven and removed"
+    assert set(stage.emulator.instance.apps) == before
+    assert isinstance(never, Fail)
+    assert isinstance(young, Pass)
+    assert isinstance(old, Fail)

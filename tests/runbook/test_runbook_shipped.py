@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from difyops.clock import SystemClock, iso
 from difyops.emulator.providers import SECRET_FIELD, Credential
 from difyops.emulator.routes.console_keys import new_key
 from difyops.emulator.routes.service_datasets import new_dataset, new_document
 from difyops.history.store import History
+from difyops.ledger import Event, Ledger
 from difyops.runbook.library import shipped_folder
 from difyops.runbook.load import load
 from difyops.runbook.scene import Scene
@@ -122,6 +126,22 @@ def goals(stage: Stage, *, failing: int = 0) -> None:
         app.write(since=now - 8 * 86400, upto=now - 120)
 
 
+def drilled(stage: Stage) -> None:
+    """Let a drill have passed a day ago."""
+    yesterday = SystemClock().now() - timedelta(days=1)
+    data = {"id": "d", "ended": iso(yesterday), "verdict": "pass", "apps": [], "rto": 1.0, "findings": []}
+    with contextlib.closing(Ledger.open(stage.folder / "state" / "ledger.sqlite3")) as ledger:
+        ledger.append(Event(kind="drill.ended", subject="emu", when=yesterday, context="emu", data=data))
+
+
+def few_apps(stage: Stage) -> None:
+    """Leave two apps, so that the drill is short."""
+    instance = stage.emulator.instance
+    for app in list(instance.apps.values()):
+        if app.name not in ("wf-echo", "chat-basic"):
+            del instance.apps[app.id]
+
+
 @dataclass(frozen=True)
 class Case:
     """A runbook in one state of the instance, and what it must say."""
@@ -219,6 +239,11 @@ CASES = [
     Case(
         "auth-failures", "API switched off", "repaired", switched_off, {"enable": "wf-echo"},
         {"health": "pass", "access": "fail", "changed": "warn", "open": "pass", "after": "pass"}, act=True,
+    ),
+    Case("recovery-drill", "healthy", "pass", before=drilled, steps={"age": "pass", "drill": "skipped"}),
+    Case(
+        "recovery-drill", "no drill yet", "repaired", nothing, steps={"age": "fail", "drill": "pass", "after": "pass"},
+        act=True, before=few_apps,
     ),
     Case("slo-burn", "healthy", "pass", before=goals),
     Case("slo-burn", "nothing kept", "inconclusive", steps={"burn": "inconclusive", "health": "pass"}),

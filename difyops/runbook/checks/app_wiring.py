@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from dataclasses import dataclass
 from typing import Any
 
 from difyops.api.instance import Instance
 from difyops.api.model import App
-from difyops.dsl.model import datasets, iter_nodes, models, node_types, tools
-from difyops.errors import DifyopsError
+from difyops.dsl.model import iter_nodes, node_types, tools
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
-from difyops.runbook.providers import same_provider
+from difyops.requirements import Stock, missing, stock_of
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
 from difyops.runbook.scene import Scene
 from difyops.snapshot.missing import lost_credentials
@@ -28,7 +25,7 @@ async def check(
     """
     chosen = await scene.chosen(apps)
     instance = await scene.instance()
-    stock = await _stock(instance)
+    stock = await stock_of(instance)
 
     async def look(app: App) -> list[str]:
         return await _problems(instance, app, stock, draft=draft, dependencies=dependencies)
@@ -55,32 +52,7 @@ async def check(
     return Pass(text=f"{len(chosen)} apps refer to nothing that is gone", values=values)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Stock:
-    """What the workspace has."""
-
-    datasets: frozenset[str]
-    providers: frozenset[str]
-    models: frozenset[tuple[str, str]]
-    tool_providers: frozenset[str]
-
-
-async def _stock(instance: Instance) -> _Stock:
-    workspace = instance.workspace
-    usable = await workspace.models("llm")
-    for kind in ("text-embedding", "rerank"):
-        with contextlib.suppress(DifyopsError):  # kinds that no plugin offers answer with errors on some versions
-            usable |= await workspace.models(kind)
-    tool_rows = await workspace.tool_providers()
-    return _Stock(
-        datasets=frozenset([str(row.get("id")) async for row in workspace.datasets()]),
-        providers=frozenset(str(row.get("provider")) for row in await workspace.model_providers()),
-        models=frozenset(usable),
-        tool_providers=frozenset(str(row.get(key)) for row in tool_rows for key in ("id", "name")),
-    )
-
-
-async def _problems(instance: Instance, app: App, stock: _Stock, *, draft: bool, dependencies: bool) -> list[str]:
+async def _problems(instance: Instance, app: App, stock: Stock, *, draft: bool, dependencies: bool) -> list[str]:
     detail = await instance.console.app(app.id)
     found = [
         f"the tool {item.get('tool_name') or item.get('provider_id')!r} was deleted"
@@ -89,7 +61,7 @@ async def _problems(instance: Instance, app: App, stock: _Stock, *, draft: bool,
     ]
     document = await _document(instance, detail, draft=draft)
     if document is not None:
-        found += _missing(document, stock) + _lonely(document)
+        found += missing(document, stock) + _lonely(document)
         for provider, item in await lost_credentials(instance, tools(document)):
             found.append(f"the credential {item} of the tool provider {provider} was deleted")
         unknown = instance.capabilities.unknown_node_types(node_types(document))
@@ -107,21 +79,6 @@ async def _document(instance: Instance, app: App, *, draft: bool) -> dict[str, A
     else:
         found = await instance.console.published(app.id) if app.live_version else None
     return found.document if found else None
-
-
-def _missing(document: dict[str, Any], stock: _Stock) -> list[str]:
-    found = [f"the dataset {item} is gone" for item in sorted(datasets(document) - stock.datasets)]
-    for provider, name in sorted(models(document)):
-        if provider and not _has(stock.providers, provider):
-            found.append(f"the model provider {provider!r} is gone")
-        elif provider and not any(
-            model == name and same_provider(offered, provider) for offered, model in stock.models
-        ):
-            found.append(f"the model {name!r} of {provider} cannot be used")
-    for provider, kind, name, _ in sorted(tools(document), key=str):
-        if kind in ("builtin", "api", "workflow", "mcp") and not _has(stock.tool_providers, provider):
-            found.append(f"the provider of the tool {name!r} is gone ({provider})")
-    return found
 
 
 def _lonely(document: dict[str, Any]) -> list[str]:
@@ -142,7 +99,3 @@ def _lonely(document: dict[str, Any]) -> list[str]:
         and node.id not in reached
         and node.id not in inside
     ]
-
-
-def _has(known: frozenset[str], wanted: str) -> bool:
-    return any(same_provider(item, wanted) for item in known)

@@ -1,0 +1,52 @@
+"""What an app would do outside when it is run, and inputs for a run that nobody thought of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from difyops.api.input_form import InputField, completed, form_of
+from difyops.dsl.model import iter_nodes, tool_entries
+from difyops.snapshot.smoke import Smoke
+
+_READS = {"get", "head", "options"}
+_ACTS = {"tool", "agent", "datasource", "knowledge-index"}
+_TEXT = "difyops restore drill"
+
+
+def effects_of(document: Mapping[str, Any]) -> list[str]:
+    """Name the nodes that may write somewhere: tools, agents, requests other than reading ones, tools of an agent."""
+    found = []
+    for node in iter_nodes(document):
+        method = str(node.data.get("method") or "get").lower()
+        if node.type in _ACTS or (node.type == "http-request" and method not in _READS):
+            found.append(f"{node.name} ({node.type}{' ' + method.upper() if node.type == 'http-request' else ''})")
+    if not found and any(item.get("enabled") is not False for item in tool_entries(document)):
+        found.append("tools of the agent")
+    return found
+
+
+def cannot_run(document: Mapping[str, Any]) -> str:
+    """Say why a run of its own makes no sense, blank when it does."""
+    types = {node.type for node in iter_nodes(document)}
+    if any(kind.startswith("trigger-") for kind in types) and "start" not in types:
+        return "it begins with a trigger"
+    return "it waits for a person" if "human-input" in types else ""
+
+
+def smoke_of(document: Mapping[str, Any], given: Smoke | None) -> Smoke | None:
+    """Return the smoke run: what is given, completed; ``None`` when a file is required that nobody gave."""
+    form = _form(document)
+    wanted = given or Smoke(query=_TEXT)
+    inputs = completed(form, wanted.inputs, _TEXT)
+    if any(item.required and item.is_file and not inputs.get(item.name) for item in form):
+        return None
+    return Smoke(inputs=inputs, query=wanted.query, expect=wanted.expect)
+
+
+def _form(document: Mapping[str, Any]) -> tuple[InputField, ...]:
+    config = document.get("model_config")
+    if isinstance(config, Mapping):
+        return form_of(config)
+    rows = [row for node in iter_nodes(document) if node.type == "start" for row in node.data.get("variables") or ()]
+    return form_of({"user_input_form": [{str(row.get("type")): row} for row in rows if isinstance(row, dict)]})

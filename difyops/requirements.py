@@ -1,0 +1,63 @@
+"""What a document needs and an instance lacks: datasets, model providers, models, providers of tools."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from difyops.api.instance import Instance
+from difyops.dsl.model import datasets, models, tools
+from difyops.errors import DifyopsError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stock:
+    """What the workspace has."""
+
+    datasets: frozenset[str]
+    providers: frozenset[str]
+    models: frozenset[tuple[str, str]]
+    tool_providers: frozenset[str]
+
+
+async def stock_of(instance: Instance) -> Stock:
+    """Read what the workspace has."""
+    workspace = instance.workspace
+    usable = await workspace.models("llm")
+    for kind in ("text-embedding", "rerank"):
+        with contextlib.suppress(DifyopsError):  # kinds that no plugin offers answer with errors on some versions
+            usable |= await workspace.models(kind)
+    tool_rows = await workspace.tool_providers()
+    return Stock(
+        datasets=frozenset([str(row.get("id")) async for row in workspace.datasets()]),
+        providers=frozenset(str(row.get("provider")) for row in await workspace.model_providers()),
+        models=frozenset(usable),
+        tool_providers=frozenset(str(row.get(key)) for row in tool_rows for key in ("id", "name")),
+    )
+
+
+def missing(document: Mapping[str, Any], stock: Stock) -> list[str]:
+    """Return one sentence for each thing that a document names and the workspace has not."""
+    found = [f"the dataset {item} is gone" for item in sorted(datasets(document) - stock.datasets)]
+    for provider, name in sorted(models(document)):
+        if provider and not _has(stock.providers, provider):
+            found.append(f"the model provider {provider!r} is gone")
+        elif provider and not any(
+            model == name and same_provider(offered, provider) for offered, model in stock.models
+        ):
+            found.append(f"the model {name!r} of {provider} cannot be used")
+    for provider, kind, name, _ in sorted(tools(document), key=str):
+        if kind in ("builtin", "api", "workflow", "mcp") and not _has(stock.tool_providers, provider):
+            found.append(f"the provider of the tool {name!r} is gone ({provider})")
+    return found
+
+
+def same_provider(known: str, wanted: str) -> bool:
+    """Say whether two names mean the same provider: old documents say ``openai``, servers say ``org/plugin/openai``."""
+    return known == wanted or known.rpartition("/")[2] == wanted or wanted.rpartition("/")[2] == known
+
+
+def _has(known: frozenset[str], wanted: str) -> bool:
+    return any(same_provider(item, wanted) for item in known)

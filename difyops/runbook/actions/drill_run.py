@@ -1,0 +1,38 @@
+"""``drill.run``: restore the newest snapshot into scratch apps, prove it, and take them away."""
+
+from __future__ import annotations
+
+from difyops.drill.model import DrillRequest
+from difyops.drill.run import run
+from difyops.runbook.result import Acted, Planned, Value
+from difyops.runbook.scene import Scene
+
+
+async def plan(
+    scene: Scene, *, apps: list[str] | None = None, smoke: bool = True, allow_effects: bool = False
+) -> Planned:
+    """Drill the apps of the newest snapshot (all without ``apps``) on this instance, under names of the drill's own.
+
+    Nothing of it stays, also of a drill that was killed before. A finding that is a failure fails the step. Apps whose
+    nodes write somewhere are run only with ``allow_effects``. RPO, RTO and findings go into the ledger: drill report.
+    """
+    instance = await scene.instance()
+
+    async def apply() -> Acted:
+        workspace = await scene.workspace()
+        request = DrillRequest(
+            source=scene.context_name, selectors=tuple(apps or ("all",)), smoke=smoke, allow_effects=allow_effects
+        )
+        found = await run(workspace, scene.open_store(), request)
+        if found.error is not None:
+            raise found.error
+        proven = sum(app.proven for app in found.apps)
+        values = (
+            Value(name="rto", value=found.rto, unit="s"),
+            Value(name="rpo", value=found.rpo, unit="s"),
+            Value(name="proven", value=proven, unit="apps"),
+        )
+        return Acted(text=f"{proven} of {len(found.apps)} apps restored, proven and removed", values=values)
+
+    what = ", ".join(apps) if apps else "every app of the newest snapshot"
+    return Planned(text=f"restore {what} into scratch apps on {instance.name} and remove them", apply=apply)
