@@ -7,7 +7,7 @@ import sys
 
 from tests.bench.table import Figure, table
 
-MODULES = ("snapshot", "broadcast", "validation", "runbook", "history", "damaged")
+MODULES = ("snapshot", "broadcast", "validation", "runbook", "history", "damaged", "drill")
 
 
 def main() -> int:
