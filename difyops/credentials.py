@@ -53,7 +53,7 @@ def resolve(
     readers: dict[str, Callable[[str], str]] = {
         "keyring": _from_keyring,
         "env": lambda name: _from_environment(name, env),
-        "file": _from_file,
+        "file": read_file,
         "cmd": lambda command: _run(command, withheld=withheld),
     }
     if kind not in readers or not rest:
@@ -136,7 +136,12 @@ def _from_environment(name: str, env: Mapping[str, str]) -> str:
     return env[name]
 
 
-def _from_file(path: str) -> str:
+def read_file(path: str) -> str:
+    """Return the text of a file that only its owner may read (``~`` is the home folder).
+
+    Raises:
+        CredentialError: it is missing, readable by others, too large or not UTF-8.
+    """
     content = atomic_file.read_private(_path(path))
     if len(content) > _LARGEST:
         raise CredentialError(f"{path} is larger than a secret can be ({len(content)} bytes).")

@@ -10,6 +10,7 @@ from difyops.api.instance import Instance
 from difyops.changes.journal import Journal
 from difyops.clock import Clock, SystemClock
 from difyops.ledger import Ledger
+from difyops.sealing.access import Access
 
 if TYPE_CHECKING:
     from difyops.git_store import GitStore
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """The open instance, the state folder, the ledger, who is at work, the clock; the store where there is one."""
+    """The open instance, the state folder, the ledger, who is at work, the clock; the store where there is one.
+
+    ``access``: what this machine has for the sealed values of a store.
+    """
 
     instance: Instance
     state: Path
@@ -25,6 +29,7 @@ class Workspace:
     actor: str
     clock: Clock = field(default_factory=SystemClock)
     store: GitStore | None = None
+    access: Access = field(default_factory=Access)
 
     @property
     def journal(self) -> Journal:

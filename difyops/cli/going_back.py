@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -62,7 +63,12 @@ def rollback(
     from difyops.snapshot.rollback import RollbackOptions
 
     options = RollbackOptions(
-        plan=PlanOptions(with_old_secrets=with_old_secrets, with_name=with_name, given=given_secrets(secret)),
+        plan=PlanOptions(
+            with_old_secrets=with_old_secrets,
+            with_name=with_name,
+            given=given_secrets(secret),
+            otherwise=allow_missing,
+        ),
         expected_plan=plan_id,
         allow_missing=allow_missing,
         comment=message,
@@ -95,11 +101,16 @@ def doctor(
 async def _rollback(session: Session, selector: str, to: str, options: RollbackOptions) -> Outcome:
     from difyops.cli.snapshot import open_store
     from difyops.render import snapshot as views
+    from difyops.sealing.store import seal_to_compare
     from difyops.snapshot.history import kept_apps
 
     store = open_store(session)
     async with session.instance() as instance:
         commit = store.resolve(to, branch=instance.name)
+        seal = seal_to_compare(store, instance.name, session.access)
+        for warning in seal.warnings:
+            log.warning("%s", warning)
+        options = replace(options, plan=replace(options.plan, seal=seal, access=session.access))
         if _means_one(selector):
             live = [row async for row in instance.console.apps()]
             chosen = [_live_or_gone(live, selector, store, commit, to)]
@@ -176,8 +187,6 @@ def _label(chosen: Sequence[App], name: str, app_id: str) -> str:
 async def _one(
     session: Session, instance: Instance, store: GitStore, commit: str, to: str, plan: Plan, options: RollbackOptions
 ) -> RolledBack:
-    from dataclasses import replace
-
     from difyops.snapshot.rollback import roll_back
 
     exact = replace(options, expected_plan=options.expected_plan or plan.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,6 +45,9 @@ def restore(
     confirm_newer: Annotated[
         bool, typer.Option("--confirm-newer", help="Import a DSL that is newer than the server.")
     ] = False,
+    with_secrets: Annotated[
+        bool, typer.Option("--with-secrets", help="Take sealed values along into another instance.")
+    ] = False,
 ) -> Outcome:
     """Bring back a deleted app, or put an app into another context, as a new app with API and site off."""
     from difyops.render import snapshot as views
@@ -57,6 +61,7 @@ def restore(
         triggers=triggers,
         allow_missing=allow_missing,
         confirm_newer=confirm_newer,
+        with_secrets=with_secrets,
     )
     try:
         done = session.run(_restore(session, app, to, source, options))
@@ -95,6 +100,7 @@ async def _restore(
     session: Session, selector: str, to: str, source: str | None, options: RestoreOptions
 ) -> Restored | RestorePlan:
     from difyops.cli.snapshot import open_store
+    from difyops.sealing.store import seal_to_compare
     from difyops.snapshot.history import kept_app
     from difyops.snapshot.restore import plan_restore
     from difyops.snapshot.restore import restore as bring_back
@@ -103,6 +109,7 @@ async def _restore(
     async with session.instance() as instance:
         branch = session.config.context(source).name if source else instance.name
         kept = kept_app(store, store.resolve(to, branch=branch), selector)
+        options = replace(options, access=session.access, seal=seal_to_compare(store, branch, session.access))
         if session.dry_run:
             return await plan_restore(instance, kept, to, options)
         session.confirm("Create it?", changes=f"Restoring {kept.record.name!r} into {instance.name}")

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from difyops.errors import Interrupted, NeedsConfirmation, StoreError, TimedOut, UsageError
+from difyops.errors import Interrupted, NeedsConfirmation, Refused, StoreError, TimedOut, UsageError
 from difyops.render.look import Look, look_for
 from difyops.render.safe import one_line
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from difyops.config import Config
     from difyops.git_store import GitStore
     from difyops.ledger import Ledger
+    from difyops.sealing.access import Access
     from difyops.trust import Ask
     from difyops.workspace import Workspace
 
@@ -138,7 +139,26 @@ class Session:
         """Return what a room is handed: the open instance with state folder, ledger, actor and store."""
         from difyops.workspace import Workspace
 
-        return Workspace(instance=instance, state=self.config.state, ledger=self.ledger, actor=_actor(), store=store)
+        return Workspace(
+            instance=instance,
+            state=self.config.state,
+            ledger=self.ledger,
+            actor=_actor(),
+            store=store,
+            access=self.access,
+        )
+
+    @property
+    def access(self) -> Access:
+        """Return what this machine has for the sealed values of a store.
+
+        Raises:
+            Refused: the references stand in a found file that nobody trusted.
+        """
+        from difyops.sealing.access import access_of
+
+        self.config.require("seal", "read the store key and the identity that it names")
+        return access_of(self.config.sections, self.config.state)
 
     def confirm(self, question: str, *, changes: str, withdrawn: Callable[[], bool] | None = None) -> None:
         """Let the person agree to ``changes``; ``--yes`` agrees beforehand.
@@ -157,6 +177,20 @@ class Session:
             )
         if _asked(question, withdrawn).strip().lower() not in ("y", "yes"):
             raise NeedsConfirmation("Not confirmed; nothing was changed.")
+
+    def answer(self, question: str) -> str:
+        """Ask the person at the terminal for a line of text; ``--yes`` answers nothing here.
+
+        Raises:
+            Refused: there is no terminal. Interrupted: Ctrl-C.
+        """
+        if not sys.stdin.isatty() or not sys.stderr.isatty():
+            raise Refused("This is asked of a person, and there is no terminal.", hint="Run it on a terminal.")
+        _show(f"{one_line(question)} ")
+        try:
+            return sys.stdin.readline().strip()
+        except KeyboardInterrupt:
+            raise Interrupted("Interrupted; nothing was changed.") from None
 
     def audit(self, action: str, subject: str, context: str, *, outcome: str = "done", **facts: object) -> None:
         """Write one line about a change to an instance into the audit log; no secrets."""

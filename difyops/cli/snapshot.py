@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from difyops.cli import going_back
+from difyops.cli import going_back, sealing
 from difyops.cli.door import command, group
 from difyops.cli.reporting import As, formats_of, reported, unknown
 from difyops.cli.session import Session
@@ -67,6 +67,7 @@ def create(
                 full=full,
                 dry_run=session.dry_run,
                 limit=max_in_flight or instance.context.max_in_flight,
+                access=session.access,
             )
             with progress("reading apps", quiet=session.quiet) as moved:
                 return await take(instance, store, options, progress=moved)
@@ -134,7 +135,8 @@ def diff(
         async with session.instance(many_calls=True) as instance:
             if draft:
                 return await draft_with_live(instance, chosen)
-            return await with_live(instance, open_store(session), given[0] if given else "latest", chosen)
+            revision = given[0] if given else "latest"
+            return await with_live(instance, open_store(session), revision, chosen, access=session.access)
 
     return views.comparison(session.run(work()))
 
@@ -149,7 +151,8 @@ def drift(session: Session, selectors: Selectors = None, as_: As = None) -> Outc
 
     async def work() -> Drift:
         async with session.instance(many_calls=True) as instance:
-            return await look_for_drift(instance, open_store(session), tuple(selectors or ("all",)))
+            chosen = tuple(selectors or ("all",))
+            return await look_for_drift(instance, open_store(session), chosen, access=session.access)
 
     formats = formats_of(as_)
     try:
@@ -208,3 +211,4 @@ def _context(session: Session) -> str:
 
 
 going_back.register(noun)
+noun.add_typer(sealing.noun, name="seal")

@@ -13,8 +13,9 @@ from typing import Any
 
 import orjson
 
+from difyops.dsl.marks import MARKER, is_sealed
 from difyops.dsl.model import NOTE_TYPE, JsonObject, as_dict, as_list, text_of, word_set
-from difyops.dsl.spots import MARKER, unique
+from difyops.dsl.spots import unique
 
 _LAYOUT = word_set(
     "position positionAbsolute width height selected dragging zIndex sourcePosition targetPosition style extent type"
@@ -73,8 +74,8 @@ def normalized(document: Mapping[str, Any]) -> JsonObject:
     """Return what decides how the app behaves, in one fixed order; for comparing only.
 
     Dropped: layout, sticky notes, order of nodes, edges and variables, redundant labels, webhook addresses, stamps,
-    empty values and known defaults. Values of secret variables all become the marker. Nodes are keyed by id,
-    variables by name, edges are ``[source, sourceHandle, target, targetHandle]``.
+    empty values and known defaults. Values of secret variables become a mark where they are none yet. Nodes are
+    keyed by id, variables by name, edges are ``[source, sourceHandle, target, targetHandle]``.
     """
     reduced = {part: reduce(document.get(part)) for part, reduce in _REDUCERS.items()}
     return {part: value for part, value in reduced.items() if value}
@@ -126,7 +127,7 @@ def _variable(item: JsonObject) -> JsonObject:
     kept = as_dict(_pruned({key: inner for key, inner in item.items() if key not in ("id", "name", "selector")}))
     if kept.get("value_type") in ("integer", "float"):  # how an export spells the API's number
         kept["value_type"] = "number"
-    if kept.get("value_type") == "secret":
+    if kept.get("value_type") == "secret" and not is_sealed(text_of(kept.get("value"))):
         kept["value"] = MARKER
     return kept
 

@@ -15,10 +15,10 @@ from typing import Any
 from difyops.dsl.canonical import canonical, normalized
 from difyops.dsl.diff_text import Budget, Line, line_diff
 from difyops.dsl.diff_values import MISSING, Step, compare, without_credentials
+from difyops.dsl.marks import MARKER
 from difyops.dsl.matching import aligned_ids
 from difyops.dsl.model import JsonObject, as_dict, as_list, text_of, word_set
 from difyops.dsl.secrets import Redacted, redact
-from difyops.dsl.spots import MARKER
 
 _PROMPTS = word_set(
     "pre_prompt answer instruction instructions query_prompt_template template prompt form_content"
@@ -51,7 +51,8 @@ class Change:
 def diff(before: JsonObject, after: JsonObject) -> tuple[Change, ...]:
     """Return what changed, in a fixed order: nodes, edges, variables, features, model config, dependencies, secrets.
 
-    A secret that is clear on both sides and differs is one change whose both values are the marker.
+    A secret that is clear on both sides and differs is one change whose both values are the marker. A sealed value
+    that changed shows as ``<sealed>`` on both sides; what a mark does not tell counts as equal (``marks.agree``).
     """
     old_redacted, new_redacted = _redacted_pair(before, after)
     old, new = aligned_ids(normalized(old_redacted.document), normalized(new_redacted.document))
@@ -87,17 +88,19 @@ def _summary(change: Change) -> str:
     if change.action == "changed":
         if change.before == change.after == MARKER:
             return ": the value of the secret"
+        if change.before == change.after:
+            return ": a sealed value changed"
         return f": {_short(change.before)} -> {_short(change.after)}"
     value = change.after if change.action == "added" else change.before
     return f": {_short(value)}" if change.field else ""
 
 
 def _redacted_pair(before: JsonObject, after: JsonObject) -> tuple[Redacted, Redacted]:
-    """Redact both, and hide on each side what the other side shows to be a secret."""
-    old, new = redact(before), redact(after)
+    """Redact both, and hide on each side what the other side shows to be a secret. Marks that are there stay."""
+    old, new = redact(before, is_marked=True), redact(after, is_marked=True)
     if old.secrets or new.secrets:
         known = {*old.secrets.values(), *new.secrets.values()}
-        return redact(before, known=known), redact(after, known=known)
+        return redact(before, known=known, is_marked=True), redact(after, known=known, is_marked=True)
     return old, new
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from difyops.dsl.marks import agree, shown
 from difyops.dsl.suspicion import credentials
 from difyops.secret_text import STARS
 
@@ -25,16 +26,18 @@ def compare(old: Any, new: Any, path: tuple[Step, ...] = ()) -> Iterator[Differe
             yield from _compare_field(old.get(key, MISSING), new.get(key, MISSING), (*path, key))
     elif isinstance(old, list) and isinstance(new, list):
         yield from _compare_lists(old, new, path)
-    elif old != new or isinstance(old, bool) != isinstance(new, bool):
+    elif not agree(old, new) or isinstance(old, bool) != isinstance(new, bool):
         yield path, old, new
 
 
 def without_credentials(value: Any) -> Any:
-    """Return ``value`` for display: texts lose what has a credential's format; ``MISSING`` becomes ``None``."""
+    """Return ``value`` for display: texts lose what has a credential's format, marks their digits; ``MISSING`` becomes
+    ``None``.
+    """
     if isinstance(value, str):
         for start, end, _ in reversed(credentials(value)):
             value = value[:start] + STARS + value[end:]
-        return value
+        return shown(value)
     if isinstance(value, dict):
         return {key: without_credentials(inner) for key, inner in value.items()}
     if isinstance(value, list):

@@ -2,7 +2,8 @@
 
 ``redact`` gives a document that may be stored and shown, and the secrets it held, each at its spot; ``reinject`` puts
 them back. Where a text holds several (headers, an address), only the secrets are cut out and the rest stays readable.
-Where secrets are is in ``secret_places``, what they look like in ``suspicion``, how they are addressed in ``spots``.
+Where secrets are is in ``secret_places``, what they look like in ``suspicion``, how they are addressed in ``spots``,
+what stands in their place in ``marks``.
 """
 
 from __future__ import annotations
@@ -12,19 +13,18 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from difyops.dsl.load import dump_yaml, load_dsl
+from difyops.dsl.marks import MARK, MARKER, Mark, escaped, is_sealed, marks, overlaps_mark, unescaped, unknown
 from difyops.dsl.model import JsonObject, word_set
 from difyops.dsl.secret_places import Span, found_in, is_secret_variable, merged
 from difyops.dsl.secret_policy import DEFAULT, Policy
-from difyops.dsl.spots import MARKER, Addresses, Path, Spot, rewritten, strings, text_at
+from difyops.dsl.spots import Addresses, Path, Spot, rewritten, strings, text_at
 from difyops.dsl.suspicion import is_clear
 from difyops.secret_text import SecretText
 
-__all__ = ["MARKER", "Redacted", "Spot", "redact", "redact_dsl_text", "reinject", "spots"]
+__all__ = ["MARKER", "Redacted", "Spot", "marks_of", "plain", "redact", "reinject", "spots"]
 
-_MIN_KNOWN = 8  # a shorter secret is not searched for elsewhere: it would match ordinary words
+MIN_KNOWN = 8  # a shorter secret is not searched for elsewhere: it would match ordinary words
 _STRUCTURE = word_set("id source target sourceHandle targetHandle type name variable key value_type")
-_UNBROKEN = re.compile(r"[\w\-+/=.:@~$^()]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,22 +35,35 @@ class Redacted:
     secrets: Mapping[Spot, SecretText] = field(repr=False)
 
 
-def redact(document: JsonObject, *, known: Collection[SecretText] = (), policy: Policy = DEFAULT) -> Redacted:
-    """Return the document with every secret replaced by ``MARKER``, and the secrets.
+def redact(
+    document: JsonObject,
+    *,
+    known: Collection[SecretText] = (),
+    mark: Mark = unknown,
+    is_marked: bool = False,
+    policy: Policy = DEFAULT,
+) -> Redacted:
+    """Return the document with a mark in place of every secret, and the secrets.
 
-    What is one is for ``secret_places``; ``policy`` adds and excepts. Texts elsewhere (a prompt, say) that repeat
-    one of them, or one of ``known``, lose it too. Doing it twice changes nothing, and ``reinject(redacted, secrets)``
-    gives the document back when all its secrets were clear.
+    What is one is for ``secret_places``; ``policy`` adds and excepts. ``mark`` makes the mark of a clear secret; what
+    is masked or blank gets ``MARKER``. Texts elsewhere (a prompt, say) that repeat one of the secrets, or one of
+    ``known``, lose it too. What looks like a mark already is escaped, unless the document ``is_marked``: then it stays,
+    and doing it twice changes nothing. ``plain`` of what ``reinject`` gives is the document again when all its secrets
+    were clear.
     """
+    if not is_marked:
+        document = _escaped(document)
     cuts: dict[Path, tuple[str, list[Span]]] = {}
     found: set[str] = {secret.reveal() for secret in known}
     for path, hits in found_in(document, policy).items():
         text = text_at(document, path)
-        cuts[path] = (text, [(hit.start, hit.end) for hit in hits])
-        found.update(text[hit.start : hit.end] for hit in hits)
+        spans = [(hit.start, hit.end) for hit in hits if not overlaps_mark(text, hit.start, hit.end)]
+        if spans:
+            cuts[path] = (text, spans)
+            found.update(text[start:end] for start, end in spans)
     for path, text, spans in _repeated(document, found):
         cuts[path] = (text, merged([*cuts.get(path, (text, []))[1], *spans]))
-    texts = {path: _cut(text, spans) for path, (text, spans) in cuts.items()}
+    texts = {path: _cut(text, spans, mark) for path, (text, spans) in cuts.items()}
     addresses = Addresses(document)
     secrets: dict[Spot, SecretText] = {}
     for path, (text, spans) in cuts.items():
@@ -67,92 +80,89 @@ def reinject(document: JsonObject, values: Mapping[Spot, SecretText]) -> tuple[J
     texts: dict[Path, str] = {}
     missing: list[Spot] = []
     for path, text in _marked(document):
-        pieces = text.split(MARKER)
-        filled = pieces[0]
-        for spot, piece in zip(addresses.spots_in(path, text), pieces[1:], strict=True):
+        filled, last = "", 0
+        for spot, found in zip(addresses.spots_in(path, text), marks(text), strict=True):
             value = values.get(spot)
             if value is None and not spot.is_generated:
                 missing.append(spot)
-            filled += (value.reveal() if value is not None else "" if spot.is_generated else MARKER) + piece
-        texts[path] = filled
+            filled += text[last : found.start()]
+            filled += value.reveal() if value is not None else "" if spot.is_generated else found.group()
+            last = found.end()
+        texts[path] = filled + text[last:]
     return rewritten(document, texts), missing
 
 
+def plain(document: JsonObject) -> JsonObject:
+    """Return a document that goes to an instance: texts that only looked like marks are as they were."""
+    return rewritten(
+        document, {path: unescaped(text) for path, text in strings(document) if "<difyops:literal:" in text}
+    )
+
+
 def spots(document: Mapping[str, Any]) -> list[Spot]:
-    """Return the spot of every ``MARKER`` in the document, in document order."""
+    """Return the spot of every mark in the document, in document order."""
+    return [spot for spot, _ in marks_of(document)]
+
+
+def marks_of(document: Mapping[str, Any]) -> list[tuple[Spot, str]]:
+    """Return every mark of the document with its spot, in document order."""
     addresses = Addresses(document)
-    return [spot for path, text in _marked(document) for spot in addresses.spots_in(path, text)]
+    return [
+        (spot, found.group())
+        for path, text in _marked(document)
+        for spot, found in zip(addresses.spots_in(path, text), marks(text), strict=True)
+    ]
 
 
-def redact_dsl_text(text: str, known: Collection[SecretText]) -> str:
-    """Return a portable export (``include_secret=false``) without the secrets that its app keeps outside variables.
-
-    ``known`` is what ``redact`` found in the document of the same app and version. When the text holds none of it, it
-    comes back byte for byte: an export differs from its document only by having fewer secrets. Secrets that YAML never
-    escapes or folds are cut out of the text; it is parsed and written anew only for others. Secret variables stay
-    blank, as the platform exports them.
-
-    Raises:
-        DslError: the text has to be parsed and is not a DSL.
-    """
-    held = [secret.reveal() for secret in known if _may_hold(text, secret.reveal())]
-    if all(_UNBROKEN.fullmatch(value) and len(value) >= _MIN_KNOWN for value in held):
-        for value in sorted(held, key=len, reverse=True):
-            text = text.replace(value, MARKER)
-        return text
-    dsl = load_dsl(text)
-    for part, inner in (("workflow", dsl.get("workflow")), ("model_config", {"model_config": dsl.get("model_config")})):
-        if isinstance(inner, dict) and part in dsl:
-            document = redact(inner, known=known).document
-            dsl[part] = _masked_variables(document, "") if part == "workflow" else document["model_config"]
-    return dump_yaml(dsl)
+def _escaped(document: JsonObject) -> JsonObject:
+    looking_alike = {path: escaped(text) for path, text in strings(document) if "<difyops:" in text}
+    return rewritten(document, looking_alike) if looking_alike else document
 
 
 def _repeated(document: JsonObject, found: Collection[str]) -> Iterator[tuple[Path, str, list[Span]]]:
     """Yield where texts repeat a secret found elsewhere. What holds the graph together (ids, names) is left alone."""
-    sought = {value for value in found if len(value) >= _MIN_KNOWN and is_clear(value) and value not in MARKER}
+    sought = {value for value in found if len(value) >= MIN_KNOWN and is_clear(value) and "difyops:" not in value}
     values = sorted(sought, key=lambda value: (-len(value), value))
     if not values:
         return
     pattern = re.compile("|".join(map(re.escape, values)))
     for path, text in strings(document):
         if path[-1] not in _STRUCTURE:
-            spans = [match.span() for match in pattern.finditer(text)]
+            spans = [match.span() for match in pattern.finditer(text) if not overlaps_mark(text, *match.span())]
             if spans:
                 yield path, text, spans
 
 
-def _cut(text: str, spans: list[Span]) -> str:
+def _cut(text: str, spans: list[Span], mark: Mark) -> str:
     pieces, last = [], 0
     for start, end in spans:
-        pieces += [text[last:start], MARKER]
+        secret = text[start:end]
+        pieces += [text[last:start], mark(secret) if is_clear(secret) else MARKER]
         last = end
     return "".join([*pieces, text[last:]])
 
 
 def _collected(places: list[Spot], text: str, spans: list[Span]) -> Iterator[tuple[Spot, SecretText]]:
-    """Yield the clear secrets cut out of ``text``; ``places`` also counts markers that were there before."""
+    """Yield the clear secrets cut out of ``text``; ``places`` also counts marks that were there before."""
     index = last = 0
     for start, end in spans:
-        index += text.count(MARKER, last, start)
+        index += sum(1 for _ in MARK.finditer(text, last, start))
         if is_clear(text[start:end]):
             yield places[index], SecretText(text[start:end])
         index, last = index + 1, end
 
 
 def _marked(document: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
-    return ((path, text) for path, text in strings(document) if MARKER in text)
+    return ((path, text) for path, text in strings(document) if MARK.search(text))
 
 
 def _masked_variables(document: JsonObject, value: str = MARKER) -> JsonObject:
-    """Return the document with ``value`` in every secret variable, whatever was there: blank, a mask, a number."""
+    """Return the document with ``value`` in every secret variable without a fingerprint: blank, a mask, a number."""
     variables = document.get("environment_variables")
     if not isinstance(variables, list) or not any(map(is_secret_variable, variables)):
         return document
-    masked = [{**item, "value": value} if is_secret_variable(item) else item for item in variables]
+    masked = [
+        {**item, "value": value} if is_secret_variable(item) and not is_sealed(str(item.get("value"))) else item
+        for item in variables
+    ]
     return {**document, "environment_variables": masked}
-
-
-def _may_hold(text: str, secret: str) -> bool:
-    """Return whether YAML ``text`` may hold ``secret``; only unbroken words are never escaped or folded by YAML."""
-    return not _UNBROKEN.fullmatch(secret) or secret in text

@@ -12,7 +12,7 @@ stable text for files and command lines:
     soul:env.secret_refs.0.value                      the soul of an agent app
     feature:..., document:...                         features; anything else
 
-A text holds ``MARKER`` where a secret was. Which texts are secret is decided in ``secrets``, not here.
+A text holds a mark (``marks``) where a secret was. Which texts are secret is decided in ``secrets``, not here.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
+from difyops.dsl.marks import MARK, marks
 from difyops.dsl.model import DslError, JsonObject, as_dict, as_list, text_of
 
-MARKER = "<difyops:secret>"
 ADDRESSES = frozenset({"webhook_url", "webhook_debug_url"})
 
 Path = tuple[str | int, ...]
@@ -102,11 +102,11 @@ class Addresses:
         return Spot(kind=kind, place=place, part=part, label=_label(kind, place, part, title))
 
     def spots_in(self, path: Path, text: str) -> list[Spot]:
-        """Return one spot for each ``MARKER`` in ``text``, in their order; no two are equal."""
-        if text == MARKER:
+        """Return one spot for each mark in ``text``, in their order; no two are equal."""
+        if MARK.fullmatch(text):
             return [self.spot(path)]
         seen: set[str] = set()
-        return [self.spot(path, _fresh(_part_name(path, text, start), seen)) for start in markers(text)]
+        return [self.spot(path, _fresh(_part_name(path, text, *found.span()), seen)) for found in marks(text)]
 
     def _logical(self, path: Path) -> tuple[str, tuple[str, ...], str]:
         match path:
@@ -167,14 +167,6 @@ def unique(names: list[str]) -> list[str]:
     return [_fresh(name, seen) for name in names]
 
 
-def markers(text: str) -> Iterator[int]:
-    """Yield the offset of every ``MARKER`` in ``text``."""
-    start = text.find(MARKER)
-    while start >= 0:
-        yield start
-        start = text.find(MARKER, start + len(MARKER))
-
-
 def _grafted(value: Any, tree: Any) -> Any:
     if isinstance(tree, str):
         return tree
@@ -184,7 +176,7 @@ def _grafted(value: Any, tree: Any) -> Any:
     return copy
 
 
-def _part_name(path: Path, text: str, start: int) -> str:
+def _part_name(path: Path, text: str, start: int, end: int) -> str:
     """Return the name that the text itself gives to what stands at ``start``: its header or its parameter."""
     if path[-1] in _LINES_OF:
         name, colon, _ = text[text.rfind("\n", 0, start) + 1 : start].partition(":")
@@ -193,7 +185,7 @@ def _part_name(path: Path, text: str, start: int) -> str:
         named = _QUERY.search(text, 0, start)
         if named:
             return named.group(1)
-        return "userinfo" if text.startswith("@", start + len(MARKER)) else ""
+        return "userinfo" if text.startswith("@", end) else ""
     return ""
 
 

@@ -42,6 +42,10 @@ class GitStore:
         """Return the folder of the repository (absolute)."""
         return self._git.path
 
+    def private_file(self, name: str) -> Path:
+        """Return the path of a file beside the objects: it is in no commit and is never pushed or cloned."""
+        return self._git.folder / name
+
     def head(self, branch: str) -> str | None:
         """Return the newest commit of a branch, ``None`` when there is none yet.
 

@@ -91,7 +91,7 @@ async def draft_values(console: Console, app_id: str, draft: Workflow) -> dict[s
         return {}
     if console.capabilities.can("draft_environment_variables"):
         return await console.clear_environment(app_id)
-    return _exported(await console.export(app_id, clear_secrets=True))
+    return exported_values(await console.export(app_id, clear_secrets=True))
 
 
 async def version_content(console: Console, app_id: str, version: Workflow) -> Content:
@@ -105,10 +105,11 @@ async def version_content(console: Console, app_id: str, version: Workflow) -> C
     if not any(item.get("value_type") == "secret" for item in version.environment_variables):
         return Content.of(version, {})
     of = version.id if console.capabilities.can("export_version") else None
-    return Content.of(version, _exported(await console.export(app_id, version_id=of, clear_secrets=True)))
+    return Content.of(version, exported_values(await console.export(app_id, version_id=of, clear_secrets=True)))
 
 
-def _exported(text: str) -> dict[str, Any]:
+def exported_values(text: str) -> dict[str, Any]:
+    """Return the environment of an export by name; in clear, if it was exported so."""
     variables = env_variables(as_dict(load_dsl(text).get("workflow")))
     return {str(item.get("name")): item.get("value") for item in variables}
 

@@ -51,7 +51,7 @@ def taken(result: Taken, *, dry_run: bool) -> Outcome:
         data=result,
         blocks=blocks,
         summary=f"{did} {commit}: {read}, {counts['failed']} failed, {state}, {result.seconds:.1f} s",
-        warnings=warnings,
+        warnings=[*result.warnings, *warnings],
         names=[result.commit or ""],
         error=result.error,
     )
@@ -119,6 +119,7 @@ def comparison(result: Comparison) -> Outcome:
         kind="snapshot.diff",
         data=result,
         blocks=[Lines(lines=lines or [("", "No difference in meaning.")])],
+        warnings=list(result.warnings),
         summary=f"{count} of {result.compared} apps differ between {result.left} and {result.right}",
         names=[app.name for app in result.apps],
         records=[_record(app) for app in result.apps],
@@ -139,6 +140,7 @@ def drift(result: Drift) -> Outcome:
         kind="snapshot.drift",
         data=result,
         blocks=blocks,
+        warnings=list(result.warnings),
         summary=(
             f"{len({item.id for item in result.apps if item.kind != 'unreadable'})} of {result.compared} apps drifted, "
             f"{sum(item.kind == 'unreadable' for item in result.apps)} unreadable, against {result.commit[:10]} "

@@ -25,7 +25,8 @@ async def keep(scene: Scene, app_id: str, tag: str) -> None:
     Raises:
         PartialFailure: the app cannot be read. StoreError: the store cannot be written.
     """
-    wanted = TakeOptions(selectors=(app_id,), tag=tag, message="kept by a runbook before it changed the app")
+    message = "kept by a runbook before it changed the app"
+    wanted = TakeOptions(selectors=(app_id,), tag=tag, message=message, access=scene.access)
     taken = await take(await scene.instance(), scene.make_store(), wanted, clock=scene.clock)
     if taken.error is not None:
         raise taken.error

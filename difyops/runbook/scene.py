@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from difyops.api.instance import Instance
     from difyops.api.model import App
     from difyops.git_store import GitStore
+    from difyops.sealing.access import Access
     from difyops.workspace import Workspace
 
 _FAILURE_STAYS = 10.0
@@ -97,7 +98,16 @@ class Scene:
             actor=self.actor,
             clock=self.clock,
             store=store,
+            access=self.access,
         )
+
+    @property
+    def access(self) -> Access:
+        """Return what this machine has for the sealed values of the store."""
+        from difyops.sealing.access import access_of
+
+        self.config.require("seal", "read the store key and the identity that it names")
+        return access_of(self.config.sections, self.config.state)
 
     async def apps(self) -> list[App]:
         """Return the apps of the workspace, listed once per run."""

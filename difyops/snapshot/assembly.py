@@ -11,10 +11,13 @@ from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.errors import DifyopsError
 from difyops.git_store import GitStore
+from difyops.sealing.store import FILES as SEAL_FILES
+from difyops.sealing.store import Seal
+from difyops.sealing.values import Found, encrypted, summarized, summary
 from difyops.snapshot.layout import PARTS, Entry, Manifest, app_file, app_files, digest, read_manifest, record_of
 from difyops.snapshot.reading import Before, Reading
 
-_SHORT = ("app.json", "live.json", "live.dsl.yml", "draft.json")
+_SHORT = ("app.json", "live.json", "live.dsl.yml", "draft.json", "sealed.json", "sealed.age")
 Files = dict[str, bytes | None]
 
 
@@ -49,6 +52,7 @@ class Scene:
     live_only: bool
     full: bool
     taken_at: str
+    seal: Seal
 
     @property
     def whole(self) -> bool:
@@ -62,39 +66,68 @@ def read_base(store: GitStore | None, branch: str) -> Base:
     if store is None or commit is None:
         return Base(commit=None, manifest=None, apps={})
     manifest = read_manifest(store, commit)
-    records = store.read_many(commit, [path for path in manifest.files if path.endswith("/app.json")])
+    wanted = [path for path in manifest.files if path.endswith(("/app.json", "/sealed.json"))]
+    held = store.read_many(commit, wanted)
     apps: dict[str, Before] = {}
-    for path, content in records.items():
-        record = record_of(content)
+    for path in (path for path in wanted if path.endswith("/app.json")):
+        record = record_of(held[path])
         start = path.removesuffix("app.json")
         own = {name: manifest.files[start + name] for name in _SHORT if start + name in manifest.files}
-        apps[record.id] = Before(record=record, files=own)
+        sealed = summarized(held[start + "sealed.json"]) if "sealed.json" in own else Found()
+        seal = manifest.apps[record.id].seal if record.id in manifest.apps else ""
+        apps[record.id] = Before(record=record, files=own, sealed=sealed, seal=seal)
     return Base(commit=commit, manifest=manifest, apps=apps)
+
+
+@dataclass(slots=True)
+class _Tree:
+    """The new tree while it is put together: checksums of all its files, and content of those to write."""
+
+    old: Mapping[str, str]
+    rewrites: bool
+    files: Files = field(default_factory=dict)
+    sums: dict[str, str] = field(default_factory=dict)
+
+    def put(self, path: str, content: bytes) -> None:
+        """Have ``content`` at ``path``; what the manifest says is there already is not written, unless all is."""
+        self.sums[path] = digest(content)
+        if self.rewrites or self.old.get(path) != self.sums[path]:
+            self.files[path] = content
+
+    def keep(self, path: str) -> None:
+        """Leave a file as it is."""
+        self.sums[path] = self.old[path]
 
 
 def assemble(scene: Scene, base: Base, gathered: Gathered) -> tuple[Files, Manifest]:
     """Return the files to write (``None`` deletes) and the manifest of the whole new tree."""
-    old = dict(base.manifest.files) if base.manifest else {}
-    known = {} if scene.full else old
-    files: Files = {}
-    sums: dict[str, str] = {}
+    tree = _Tree(old=dict(base.manifest.files) if base.manifest else {}, rewrites=scene.full)
     entries: dict[str, Entry] = {}
     named = _named(scene, base)
     for app_id, reading in gathered.readings.items():
-        entries[app_id] = Entry(name=reading.record.name, mode=reading.record.mode)
-        _put_app(reading, old, known, files, sums)
+        entries[app_id] = Entry(name=reading.record.name, mode=reading.record.mode, seal=scene.seal.state)
+        _put_app(reading, tree)
+        _put_sealed(reading, base.apps.get(app_id), scene.seal, tree)
     for app_id, error in gathered.failed.items():
         name, mode = named[app_id]
-        entries[app_id] = Entry(name=name, mode=mode, state="failed", error=f"{error.code}: {error.message}")
-        sums.update({path: old[path] for path in app_files(old, app_id)})
+        seal = base.apps[app_id].seal if app_id in base.apps else ""
+        told = f"{error.code}: {error.message}"
+        entries[app_id] = Entry(name=name, mode=mode, state="failed", error=told, seal=seal)
+        for path in app_files(tree.old, app_id):
+            tree.keep(path)
     for app_id, before in base.apps.items():
         if app_id in entries or app_id in gathered.gone:
             continue
-        entries[app_id] = Entry(name=before.record.name, mode=before.record.mode, state="carried")
-        sums.update({path: old[path] for path in app_files(old, app_id)})
-    _put_inventory(scene.inventory, old, known, files, sums)
-    files.update({path: None for path in old if path not in sums})
-    return files, _manifest(scene, base, gathered, entries, sums)
+        name, mode = before.record.name, before.record.mode
+        entries[app_id] = Entry(name=name, mode=mode, state="carried", seal=before.seal)
+        for path in app_files(tree.old, app_id):
+            tree.keep(path)
+    _put_inventory(scene.inventory, tree)
+    for path in SEAL_FILES:
+        if path in scene.seal.files:
+            tree.put(path, scene.seal.files[path])
+    tree.files.update({path: None for path in tree.old if path not in tree.sums})
+    return tree.files, _manifest(scene, base, gathered, entries, tree.sums)
 
 
 def _manifest(
@@ -119,32 +152,37 @@ def _manifest(
     )
 
 
-def _put_app(
-    reading: Reading, old: Mapping[str, str], known: Mapping[str, str], files: Files, sums: dict[str, str]
-) -> None:
+def _put_app(reading: Reading, tree: _Tree) -> None:
     app_id = reading.record.id
     for name in reading.kept:
-        path = app_file(app_id, name)
-        sums[path] = old[path]
+        tree.keep(app_file(app_id, name))
     for name, content in {**reading.files, "app.json": reading.record.encoded()}.items():
-        _put(app_file(app_id, name), content, known, files, sums)
+        tree.put(app_file(app_id, name), content)
 
 
-def _put_inventory(
-    parts: Mapping[str, bytes], old: Mapping[str, str], known: Mapping[str, str], files: Files, sums: dict[str, str]
-) -> None:
+def _put_inventory(parts: Mapping[str, bytes], tree: _Tree) -> None:
     for part in PARTS:
         path = f"workspace/{part}.json"
         if part in parts:
-            _put(path, parts[part], known, files, sums)
-        elif path in old:
-            sums[path] = old[path]
+            tree.put(path, parts[part])
+        elif path in tree.old:
+            tree.keep(path)
 
 
-def _put(path: str, content: bytes, known: Mapping[str, str], files: Files, sums: dict[str, str]) -> None:
-    sums[path] = digest(content)
-    if known.get(path) != sums[path]:
-        files[path] = content
+def _put_sealed(reading: Reading, before: Before | None, seal: Seal, tree: _Tree) -> None:
+    """Write the marks of an app and, for recipients, their values; an unchanged set is not encrypted anew."""
+    app_id, found = reading.record.id, reading.sealed
+    if not found.places and not found.draft:
+        return
+    tree.put(app_file(app_id, "sealed.json"), summary(found))
+    if not seal.recipients or not found.places:
+        return
+    path, marks = app_file(app_id, "sealed.age"), set(found.places.values())
+    is_there = before is not None and before.seal == seal.state and path in tree.old
+    if is_there and before and (found.places == before.sealed.places or not marks <= found.values.keys()):
+        tree.keep(path)
+    else:
+        tree.put(path, encrypted(app_id, found, seal.recipients))
 
 
 def _named(scene: Scene, base: Base) -> dict[str, tuple[str, str]]:

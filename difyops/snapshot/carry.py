@@ -1,8 +1,9 @@
-"""Secrets that are alive, carried into a document that has only markers.
+"""Values for the marks of a document: where they come from, and how they get back.
 
-A snapshot holds no secret, so what goes back needs values from somewhere: what is live now comes first (after a
-rotation the old secret must not come back), then the draft, then the old version on the server, then what the operator
-gives. They stay in memory; ``SecretText`` keeps them out of everything that is printed.
+A sealed mark says which value stood there: it is looked for by its fingerprint in what is live now, in the draft, in
+the old version on the server, last in the age file of the snapshot. Secret variables, and marks that say nothing, take
+what stands at their place now: after a rotation the old secret must not come back. Values stay in memory;
+``SecretText`` keeps them out of everything that is printed.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from difyops.api.console import Console
 from difyops.api.instance import Instance
 from difyops.api.model import App, Workflow
 from difyops.dsl.load import load_dsl
-from difyops.dsl.secrets import MARKER, Spot, redact, reinject, spots
+from difyops.dsl.marks import MARKER, Mark, is_sealed, key_of, unknown
+from difyops.dsl.secrets import Spot, marks_of, plain, redact, reinject
 from difyops.errors import DifyopsError, NotFound, RequestRejected, ServerFault
 from difyops.secret_text import SecretText
 from difyops.snapshot.owners import owned, owner, owners
 
 JsonObject = dict[str, Any]
 Secrets = Mapping[Spot, SecretText]
+GIVEN, SEALED = "given", "the snapshot"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,41 +85,83 @@ async def old_soul_secrets(instance: Instance, app: App, version_id: str | None)
     return owned(document, redact(document).secrets)
 
 
-def fill(document: JsonObject, pools: Sequence[Pool]) -> Filled:
-    """Put a value at every marker of ``document``; earlier pools win. Spots without a value become blank."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filling:
+    """How marks are filled. ``key_id`` and ``mark``: the store key that is here; without one places decide.
+
+    ``sealed``: values of the age file, by exact spot. ``otherwise``: where no value has the fingerprint, the one that
+    stands at the place now is taken all the same.
+    """
+
+    key_id: str | None = None
+    mark: Mark = unknown
+    sealed: Secrets = field(default_factory=dict, repr=False)
+    otherwise: bool = False
+
+    def tells(self, mark: str) -> bool:
+        """Say whether a mark can be asked whether a value is the one."""
+        return self.key_id is not None and key_of(mark) == self.key_id
+
+
+def fill(document: JsonObject, pools: Sequence[Pool], how: Filling | None = None) -> Filled:
+    """Put a value at every mark of ``document``; earlier pools win. Spots without a value become blank."""
+    how = how or Filling()
+    marked = marks_of(document)
+    at_place = {spot: _at_place(document, spot, pools) for spot, _ in marked}
+    by_mark = {how.mark(value.reveal()): (pool.name, value) for pool in pools[::-1] for value in pool.secrets.values()}
+    by_mark |= {mark: found for spot, mark in marked[::-1] for found in at_place[spot] if found[0] == GIVEN}
     sources: dict[Spot, str] = {}
     values: dict[Spot, SecretText] = {}
-    for spot in spots(document):
-        known = (spot, owner(document, spot))
-        found = [(pool.name, pool.secrets[key]) for pool in pools for key in known if key in pool.secrets]
+    for spot, mark in marked:
+        found = at_place[spot]
+        if how.tells(mark):
+            same = [by_mark[mark]] if mark in by_mark else []
+            given = [item for item in found if item[0] == GIVEN]
+            sealed = [(SEALED, how.sealed[spot])] if spot in how.sealed else []
+            rest = found if how.otherwise else []
+            found = [*found, *same, *sealed] if spot.kind == "env" else [*given, *same, *sealed, *rest]
+        elif spot in how.sealed:
+            found = [*found, (SEALED, how.sealed[spot])]
         if found:
             sources[spot], values[spot] = found[0]
     filled, missing = reinject(document, values)
     filled, _ = reinject(filled, dict.fromkeys(missing, SecretText("")))
-    return Filled(document=filled, sources=sources, missing=tuple(missing))
+    return Filled(document=plain(filled), sources=sources, missing=tuple(missing))
 
 
-def fill_config(target: JsonObject, current: JsonObject, given: Pool, *others: Pool) -> Filled:
-    """Fill a model config: ``given`` first, then what ``current`` shows at the same place, then the other pools."""
-    places = {spot: owner(target, spot) for spot in spots(target)}
+def _at_place(document: JsonObject, spot: Spot, pools: Sequence[Pool]) -> list[tuple[str, SecretText]]:
+    known = (spot, owner(document, spot))
+    return [(pool.name, pool.secrets[key]) for pool in pools for key in known if key in pool.secrets]
+
+
+def fill_config(
+    target: JsonObject, current: JsonObject, given: Pool, *others: Pool, how: Filling | None = None
+) -> Filled:
+    """Fill a model config: ``given`` first, then what ``current`` shows at the same place, then the other pools.
+
+    A mark that tells its value takes only that one.
+    """
+    how = how or Filling()
+    places = {spot: owner(target, spot) for spot, _ in marks_of(target)}
     keys = {spot: spot if spot in given.secrets else place for spot, place in places.items()}
     first = {spot: given.secrets[key] for spot, key in keys.items() if key in given.secrets}
-    filled = fill(borrowed(reinject(target, first)[0], current), others)
+    filled = fill(borrowed(reinject(target, first)[0], current, how), others, how)
     return replace(filled, sources={**filled.sources, **dict.fromkeys(first, given.name)})
 
 
-def borrowed(target: Any, current: Any) -> Any:
-    """Return ``target`` with each marker replaced by what ``current`` shows at the same place, masked or not.
+def borrowed(target: Any, current: Any, how: Filling | None = None) -> Any:
+    """Return ``target`` with each mark that tells nothing replaced by what ``current`` shows there, masked or not.
 
     For the chat modes: the server keeps a secret whose mask is sent back to it. Tools are found by name, not by number.
     """
-    if target == MARKER:
+    how = how or Filling()
+    if target == MARKER or (isinstance(target, str) and is_sealed(target) and not how.tells(target)):
         return current if isinstance(current, str) and current else target
     if isinstance(target, dict) and isinstance(current, dict):
-        return {key: borrowed(item, current.get(key)) for key, item in target.items()}
+        return {key: borrowed(item, current.get(key), how) for key, item in target.items()}
     if isinstance(target, list) and isinstance(current, list):
         named = dict(zip(owners(current), current, strict=True))
-        return [borrowed(item, named.get(name)) for name, item in zip(owners(target), target, strict=True)]
+        return [borrowed(item, named.get(name), how) for name, item in zip(owners(target), target, strict=True)]
     return target
 
 

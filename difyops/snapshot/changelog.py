@@ -32,7 +32,7 @@ def changelog(
             lines.append(f"{after.apps[app_id].name}: {', '.join(changes)}")
     lines += [f"workspace {path.split('/')[1].removesuffix('.json')} changed" for path in files if path[:4] == "work"]
     lines += [f"not read: {item['name']} ({item['code']})" for item in after.failed]
-    return lines or ["no change"]
+    return lines or (["values sealed anew"] if any("seal" in path for path in files) else ["no change"])
 
 
 def _own(app_id: str) -> list[str]:

@@ -13,9 +13,12 @@ from difyops.dsl.secrets import redact
 from difyops.errors import DifyopsError, PartialFailure
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.git_store import GitStore
+from difyops.sealing.access import Access
+from difyops.sealing.store import Seal, seal_to_compare
 from difyops.snapshot.agent_apps import agent_now
 from difyops.snapshot.agreement import check_mode, is_gone, left_out
 from difyops.snapshot.history import apps_of, load_app
+from difyops.snapshot.in_clear import read_clear
 from difyops.snapshot.layout import Manifest, app_file, read_manifest
 from difyops.snapshot.reading import config_of
 from difyops.targets import select
@@ -42,6 +45,7 @@ class Comparison:
     right: str
     compared: int
     apps: tuple[AppDiff, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def error(self) -> DifyopsError | None:
@@ -61,9 +65,16 @@ def between(store: GitStore, context: str, left: str, right: str, selectors: Seq
 
 
 async def with_live(
-    instance: Instance, store: GitStore, revision: str, selectors: Sequence[str], *, limit: int = 4
+    instance: Instance,
+    store: GitStore,
+    revision: str,
+    selectors: Sequence[str],
+    *,
+    access: Access | None = None,
+    limit: int = 4,
 ) -> Comparison:
-    """Compare a snapshot with what is live now; secrets are compared as markers, never as values."""
+    """Compare a snapshot with what is live now; secrets are compared by their fingerprints."""
+    seal = seal_to_compare(store, instance.name, access or Access())
     commit = store.resolve(revision, branch=instance.name)
     manifest = read_manifest(store, commit)
     now = {app.id: app async for app in instance.console.apps()}
@@ -78,10 +89,14 @@ async def with_live(
         if app_file(app.id, "app.json") not in manifest.files:
             return AppDiff(id=app.id, name=app.name, state="added")
         kept = load_app(store, commit, manifest, app.id)
-        return _judged(app, kept.live, await live_document(instance, app))
+        return _judged(app, kept.live, await live_document(instance, app, seal))
 
     return Comparison(
-        left=revision, right="live", compared=len(chosen), apps=_differing(await _all(chosen, work, limit))
+        left=revision,
+        right="live",
+        compared=len(chosen),
+        apps=_differing(await _all(chosen, work, limit)),
+        warnings=seal.warnings,
     )
 
 
@@ -105,20 +120,23 @@ async def draft_with_live(instance: Instance, selectors: Sequence[str], *, limit
     )
 
 
-async def live_document(instance: Instance, app: App) -> JsonObject | None:
-    """Return what is live of an app, secrets as markers; ``None`` when nothing was ever published.
+async def live_document(instance: Instance, app: App, seal: Seal) -> JsonObject | None:
+    """Return what is live of an app, secrets as marks; ``None`` when nothing was ever published.
 
     Raises:
         NotSupported: apps of this mode are not known.
     """
     check_mode(app)
-    if app.has_workflow:
-        workflow = await instance.console.published(app.id)
-        return redact(workflow.document).document if workflow else None
     if app.is_agent:
-        now = await agent_now(instance, app)
-        return redact(now.live.document).document if now.live else None
-    return redact(config_of(await instance.console.app(app.id))).document
+        agent = await agent_now(instance, app)
+        return redact(agent.live.document, mark=seal.mark).document if agent.live else None
+    if not app.has_workflow:
+        return redact(config_of(await instance.console.app(app.id)), mark=seal.mark).document
+    workflow = await instance.console.published(app.id)
+    if workflow is None:
+        return None
+    clear = await read_clear(instance.console, app.id, workflow, exports=False)
+    return redact(clear.document, mark=seal.mark).document
 
 
 def _stored(store: GitStore, one: str, old: Manifest, other: str, new: Manifest, app: App) -> AppDiff:

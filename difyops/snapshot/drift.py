@@ -5,8 +5,9 @@ At most two calls per app: an unchanged live version id needs no look at the gra
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from difyops.api.instance import Instance
 from difyops.api.model import AgentVersion, App, Workflow
@@ -16,9 +17,12 @@ from difyops.dsl.secrets import redact
 from difyops.errors import AnswerIsNo, DifyopsError, NotFound, PartialFailure
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.git_store import GitStore
+from difyops.sealing.access import Access
+from difyops.sealing.store import Seal, seal_to_compare
 from difyops.snapshot.agent_apps import agent_now
 from difyops.snapshot.agreement import check_mode, check_never_published, is_gone, left_out, merged
 from difyops.snapshot.history import Kept, apps_of, checked_at, load_app
+from difyops.snapshot.in_clear import read_clear, sealed_draft
 from difyops.snapshot.layout import Manifest, app_file, read_manifest
 from difyops.snapshot.reading import config_of
 from difyops.targets import select
@@ -47,6 +51,7 @@ class Drift:
     checked_at: str | None
     compared: int
     apps: tuple[AppDrift, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def error(self) -> DifyopsError | None:
@@ -64,7 +69,14 @@ class Drift:
         return None
 
 
-async def drift(instance: Instance, store: GitStore, selectors: Sequence[str], *, limit: int = 4) -> Drift:
+async def drift(
+    instance: Instance,
+    store: GitStore,
+    selectors: Sequence[str],
+    *,
+    access: Access | None = None,
+    limit: int = 4,
+) -> Drift:
     """Compare the instance with the newest snapshot of its context.
 
     Raises:
@@ -72,6 +84,7 @@ async def drift(instance: Instance, store: GitStore, selectors: Sequence[str], *
     """
     commit = store.resolve("latest", branch=instance.name)
     manifest = read_manifest(store, commit)
+    seal = seal_to_compare(store, instance.name, access or Access())
     now = {app.id: app async for app in instance.console.apps()}
     kept = {app.id: app for app in apps_of(manifest)}
     chosen = select(list({**kept, **now}.values()), selectors, may_be_empty=True)
@@ -83,7 +96,7 @@ async def drift(instance: Instance, store: GitStore, selectors: Sequence[str], *
             return [AppDrift(id=app.id, name=app.name, kind="deleted", what="deleted on the instance")]
         if app_file(app.id, "app.json") not in manifest.files:
             return [_new(app)] if _is_new(app, manifest) else [_unread(app, manifest)]
-        return await _drifts(instance, app, load_app(store, commit, manifest, app.id), manifest)
+        return await _drifts(instance, app, load_app(store, commit, manifest, app.id), manifest, seal)
 
     found: list[AppDrift] = []
     async for result in fan_out(chosen, work, FanoutOptions(limit=limit)):
@@ -101,6 +114,7 @@ async def drift(instance: Instance, store: GitStore, selectors: Sequence[str], *
         checked_at=checked_at(store, instance.name),
         compared=len(chosen),
         apps=tuple(sorted(found, key=lambda item: (item.name, item.id, item.kind))),
+        warnings=seal.warnings,
     )
 
 
@@ -112,16 +126,16 @@ async def _is_gone_now(instance: Instance, row: App) -> bool:
         return False
 
 
-async def _drifts(instance: Instance, row: App, kept: Kept, manifest: Manifest) -> list[AppDrift]:
+async def _drifts(instance: Instance, row: App, kept: Kept, manifest: Manifest, seal: Seal) -> list[AppDrift]:
     check_mode(row)
     app = merged(row, await instance.console.app(row.id))
     if app.has_workflow and app.live_version is None:
         await check_never_published(instance.console, row, kept.record.live_version)
     found = [_flags(app, kept)] if _flags_moved(app, kept) else []
     if app.is_agent:
-        return found + await _agent_drifts(instance, app, kept, manifest)
+        return found + await _agent_drifts(instance, app, kept, manifest, seal)
     if not app.has_workflow:
-        changes = diff(kept.live or {}, redact(config_of(app)).document)
+        changes = diff(kept.live or {}, redact(config_of(app), mark=seal.mark).document)
         if changes:
             config = app.raw.get("model_config") or {}
             when = _when(config.get("updated_at") or app.updated_at)
@@ -131,39 +145,41 @@ async def _drifts(instance: Instance, row: App, kept: Kept, manifest: Manifest) 
         draft = await instance.console.draft(app.id)
     else:
         live, draft = await instance.console.live_and_draft(app.id, app.live_version)
-        changes = diff(kept.live or {}, redact(live.document).document if live else {})
+        clear = (await read_clear(instance.console, app.id, live, exports=False)).document if live else {}
+        document = redact(clear, mark=seal.mark).document
+        changes = diff(kept.live or {}, document)
         if changes:
             found.append(
                 _live(app, changes, live.created_by if live else None, _when(live.created_at if live else None))
             )
-        kept = _now_live(kept, live)
+        kept = replace(kept, live=document if live else None, dsl=None)  # such a draft was published, not edited
     if not manifest.live_only:
-        found += _draft(app, kept, draft)
+        found += await _draft(instance, app, kept, draft, seal)
     return found
 
 
-async def _agent_drifts(instance: Instance, app: App, kept: Kept, manifest: Manifest) -> list[AppDrift]:
+async def _agent_drifts(instance: Instance, app: App, kept: Kept, manifest: Manifest, seal: Seal) -> list[AppDrift]:
     now = await agent_now(instance, app, kept.record.live_version)
     found: list[AppDrift] = []
     if not now.is_known:
-        changes = diff(kept.live or {}, redact(now.live.document).document if now.live else {})
+        document = redact(now.live.document, mark=seal.mark).document if now.live else None
+        changes = diff(kept.live or {}, document or {})
         if changes:
             found.append(_live(app, changes, None, _when(now.live.created_at if now.live else None)))
-        kept = _now_live(kept, now.live)
-    return found if manifest.live_only else [*found, *_draft(app, kept, now.state.draft)]
+        kept = replace(kept, live=document, dsl=None)
+    return found if manifest.live_only else [*found, *await _draft(instance, app, kept, now.state.draft, seal)]
 
 
-def _now_live(kept: Kept, live: Workflow | AgentVersion | None) -> Kept:
-    """A draft that equals the new live version was published, not edited."""
-    document = redact(live.document).document if live else None
-    return Kept(commit=kept.commit, record=kept.record, live=document, draft=kept.draft, dsl=None)
-
-
-def _draft(app: App, kept: Kept, draft: Workflow | AgentVersion | None) -> list[AppDrift]:
+async def _draft(
+    instance: Instance, app: App, kept: Kept, draft: Workflow | AgentVersion | None, seal: Seal
+) -> list[AppDrift]:
     if draft is None:
         return []
-    document = redact(draft.document).document
+    document = redact(draft.document, mark=seal.mark).document
     known = kept.draft if kept.draft is not None else kept.live
+    if not diff(known or {}, document) or not diff(kept.live or {}, document):
+        return []
+    document = json.loads((await sealed_draft(instance.console, app.id, draft, seal))[0])  # with its variables in clear
     changes = diff(known or {}, document)
     if not changes or not diff(kept.live or {}, document):
         return []

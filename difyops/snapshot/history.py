@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -49,13 +49,19 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """One app as a snapshot holds it: record, live document, draft document, portable DSL."""
+    """One app as a snapshot holds it: record, live document, draft document, portable DSL, its sealed values.
+
+    ``instance`` and ``workspace_id`` say where it was taken.
+    """
 
     commit: str
     record: Record
     live: dict[str, Any] | None
     draft: dict[str, Any] | None
     dsl: str | None
+    age: bytes | None = field(default=None, repr=False)
+    instance: str = ""
+    workspace_id: str = ""
 
 
 def history(store: GitStore, context: str, *, limit: int = 20) -> History:
@@ -148,11 +154,14 @@ def load_app(store: GitStore, commit: str, manifest: Manifest, app_id: str) -> K
         place = app_file(app_id, name)
         return read_json(store, commit, place) if place in files else None
 
-    dsl = app_file(app_id, "live.dsl.yml")
+    dsl, age = app_file(app_id, "live.dsl.yml"), app_file(app_id, "sealed.age")
     return Kept(
         commit=commit,
         record=record_of(store.read(commit, path)),
         live=document("live.json"),
         draft=document("draft.json"),
         dsl=store.read(commit, dsl).decode() if dsl in files else None,
+        age=store.read(commit, age) if age in files else None,
+        instance=manifest.instance,
+        workspace_id=manifest.workspace_id,
     )

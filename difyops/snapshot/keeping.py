@@ -8,6 +8,7 @@ from difyops.api.model import App
 from difyops.dsl.canonical import canonical
 from difyops.dsl.secrets import redact
 from difyops.errors import StoreError
+from difyops.sealing.store import seal_to_compare
 from difyops.snapshot.history import load_app
 from difyops.snapshot.layout import read_manifest
 from difyops.snapshot.reading import config_of
@@ -26,13 +27,15 @@ async def keep_config(workspace: Workspace, app: App) -> str | None:
     store = workspace.store
     if store is None:
         raise StoreError(f"There is no store to keep the live config of {app.name!r} in; nothing was changed.")
-    now = canonical(redact(config_of(app)).document)
+    seal = seal_to_compare(store, workspace.instance.name, workspace.access)
+    now = canonical(redact(config_of(app), mark=seal.mark).document)
     for info in store.log(workspace.instance.name, limit=_LOOK_BACK):
         manifest = read_manifest(store, info.id)
         if app.id in manifest.apps and canonical(load_app(store, info.id, manifest, app.id).live) == now:
             return None
     tag = f"before-rollback-{workspace.clock.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    options = TakeOptions(selectors=(app.id,), tag=tag, aside=True, message=f"kept before a rollback of {app.name}")
+    message = f"kept before a rollback of {app.name}"
+    options = TakeOptions(selectors=(app.id,), tag=tag, aside=True, message=message, access=workspace.access)
     taken = await take(workspace.instance, store, options, clock=workspace.clock)
     if taken.error is not None:
         raise taken.error

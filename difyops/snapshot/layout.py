@@ -6,8 +6,11 @@
     apps/<app id>/live.json         the live version exactly: graph, features, variables (or the model config)
     apps/<app id>/live.dsl.yml      the portable DSL of the live version
     apps/<app id>/draft.json        the draft, where it differs from the live version
+    apps/<app id>/sealed.json       the marks in them and where they stand        (where there are any)
+    apps/<app id>/sealed.age        the values of these marks, encrypted          (where the store has recipients)
+    seal/…                          the store's key, encrypted, and its recipients (``sealing.store``)
 
-Secrets are markers in all of it. Ids name the folders because names change and are not unique.
+Secrets are marks in all of it. Ids name the folders because names change and are not unique.
 """
 
 from __future__ import annotations
@@ -22,19 +25,24 @@ from difyops.dsl.canonical import canonical
 from difyops.errors import StoreError
 from difyops.git_store import GitStore
 
-FORMAT = "difyops-snapshot/1"
+FORMAT = "difyops-snapshot/2"
+_READABLE = (FORMAT, "difyops-snapshot/1")  # 1: without sealed values
 MANIFEST = "manifest.json"
 PARTS = ("plugins", "models", "tools", "datasets")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One app in a manifest. ``state``: ok (as it was at ``taken_at``), failed (older content carried), carried."""
+    """One app in a manifest. ``state``: ok (as it was at ``taken_at``), failed (older content carried), carried.
+
+    ``seal``: the state of the store's seal that its content was written with.
+    """
 
     name: str
     mode: str
     state: str = "ok"
     error: str | None = None
+    seal: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +86,7 @@ class Manifest:
         return self._content() == other._content()
 
     def _content(self) -> tuple[object, ...]:
-        names = {app_id: (entry.name, entry.mode) for app_id, entry in self.apps.items()}
+        names = {app_id: (entry.name, entry.mode, entry.seal) for app_id, entry in self.apps.items()}
         where = (self.instance, self.workspace_id, self.server_version)
         return (where, names, dict(self.files), [dict(item) for item in self.failed])
 
@@ -136,7 +144,7 @@ def read_manifest(store: GitStore, revision: str) -> Manifest:
     """
     try:
         body = json.loads(store.read(revision, MANIFEST))
-        if body.get("format") != FORMAT:
+        if body.get("format") not in _READABLE:
             raise StoreError(
                 f"Snapshot {revision[:10]} has format {body.get('format')!r}, this version reads {FORMAT!r}.",
                 hint="Upgrade difyops.",

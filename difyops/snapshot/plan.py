@@ -8,8 +8,8 @@ that somebody saves meanwhile does not change the plan: it is kept and put back 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from difyops.api.instance import Instance
@@ -20,13 +20,27 @@ from difyops.dsl.model import datasets, iter_nodes, models, node_types, tools, t
 from difyops.dsl.secrets import Spot, redact, spots
 from difyops.errors import NotSupported, Refused
 from difyops.publishing.content import Content, draft_values, version_content
+from difyops.sealing.access import Access
+from difyops.sealing.store import Seal
 from difyops.secret_text import SecretText
 from difyops.snapshot.agent_apps import agent_now
-from difyops.snapshot.carry import Filled, Pool, Secrets, aligned, fill, fill_config, old_secrets_of, old_soul_secrets
+from difyops.snapshot.carry import (
+    GIVEN,
+    Filled,
+    Filling,
+    Pool,
+    Secrets,
+    aligned,
+    fill,
+    fill_config,
+    old_secrets_of,
+    old_soul_secrets,
+)
 from difyops.snapshot.history import Kept
 from difyops.snapshot.missing import lost_credentials
 from difyops.snapshot.owners import owned, owner
 from difyops.snapshot.reading import config_of
+from difyops.snapshot.unsealing import opened_values
 
 JsonObject = dict[str, Any]
 
@@ -50,6 +64,14 @@ class Situation:
     triggers: tuple[Trigger, ...] = ()
     live_secrets: Secrets = field(repr=False)
     filled: Filled = field(repr=False)
+    seal: Seal = field(default_factory=lambda: Seal(store_id=""))
+
+    @property
+    def sent(self) -> JsonObject:
+        """Return what would be sent, with marks; the target itself while values of it are missing."""
+        if self.filled.missing:
+            return self.target
+        return redact(self.filled.document, mark=self.seal.mark).document
 
     @property
     def unpublished(self) -> bool:
@@ -99,11 +121,18 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOptions:
-    """``with_old_secrets``, ``with_name``: bring these back too; ``given``: values for places nobody else has."""
+    """``with_old_secrets``, ``with_name``: bring these back too; ``given``: values for places nobody else has.
+
+    ``otherwise``: a sealed value that nobody has any more stays as it is live. ``seal`` and ``access``: the store's
+    key, and what this machine has to open sealed values.
+    """
 
     with_old_secrets: bool = False
     with_name: bool = False
     given: Mapping[str, SecretText] = field(default_factory=dict, repr=False)
+    otherwise: bool = False
+    seal: Seal = field(default_factory=lambda: Seal(store_id=""))
+    access: Access = field(default_factory=Access)
 
 
 async def make_plan(instance: Instance, kept: Kept, word: str, options: PlanOptions) -> tuple[Plan, Situation]:
@@ -132,7 +161,7 @@ async def make_plan(instance: Instance, kept: Kept, word: str, options: PlanOpti
         target=word,
         target_commit=kept.commit,
         live_before=situation.live.id if situation.live else None,
-        changes=diff(situation.live_document, situation.target),
+        changes=diff(situation.live_document, situation.sent),
         keeps=_keeps(situation, options),
         notes=_notes(situation, options),
         problems=tuple(problems),
@@ -149,8 +178,8 @@ async def _read_workflow(instance: Instance, app: App, kept: Kept, options: Plan
     live_content = await version_content(console, app.id, live)
     values = await draft_values(console, app.id, draft) if draft else {}
     draft_content = Content.of(draft, values) if draft else None
-    live_document, live_secrets = _split(live_content)
-    _, draft_secrets = _split(draft_content) if draft_content else ({}, {})
+    live_document, live_secrets = _split(live_content, options)
+    _, draft_secrets = _split(draft_content, options) if draft_content else ({}, {})
     old = Pool(name="the old version", secrets=await old_secrets_of(console, app.id, kept.record.live_version))
     now = [Pool(name="live now", secrets=live_secrets), Pool(name="the draft", secrets=draft_secrets)]
     if options.with_old_secrets and not old.secrets and live_secrets:
@@ -167,13 +196,25 @@ async def _read_workflow(instance: Instance, app: App, kept: Kept, options: Plan
         draft_by=(draft.updated_by or draft.created_by) if draft else None,
         triggers=tuple(await console.triggers(app.id)) if trigger_nodes(live.document) else (),
         live_secrets=live_secrets,
-        filled=fill(aligned(target, draft), pools),
+        seal=options.seal,
+        filled=_filled(kept, options, lambda how: fill(aligned(target, draft), pools, how)),
     )
 
 
-def _split(content: Content) -> tuple[JsonObject, Secrets]:
-    """Return a document with markers, and its secrets by owner."""
-    redacted = redact(content.document)
+def _filled(kept: Kept, options: PlanOptions, work: Callable[[Filling], Filled]) -> Filled:
+    """Fill the marks of a kept app; only where values are missing the sealed ones are opened, if that is possible."""
+    seal = options.seal
+    how = Filling(key_id=seal.key.id if seal.key else None, mark=seal.mark)
+    filled = work(how)
+    if not filled.missing:
+        return filled
+    sealed = opened_values(kept, seal, options.access)
+    return work(replace(how, sealed=sealed, otherwise=options.otherwise))
+
+
+def _split(content: Content, options: PlanOptions) -> tuple[JsonObject, Secrets]:
+    """Return a document with marks, and its secrets by owner."""
+    redacted = redact(content.document, mark=options.seal.mark)
     return redacted.document, owned(content.document, redacted.secrets)
 
 
@@ -182,7 +223,7 @@ async def _read_config(instance: Instance, app: App, kept: Kept, options: PlanOp
     if options.with_old_secrets:
         raise NotSupported(f"Old secrets of a {app.mode} app cannot be had: the server keeps no versions of this mode.")
     current = config_of(app)
-    redacted = redact(current)
+    redacted = redact(current, mark=options.seal.mark)
     now = Pool(name="live now", secrets=owned(current, redacted.secrets))
     target = kept.live or {}
     return Situation(
@@ -192,7 +233,8 @@ async def _read_config(instance: Instance, app: App, kept: Kept, options: PlanOp
         live_document=redacted.document,
         live_config=dict(app.model_config or {}),
         live_secrets=now.secrets,
-        filled=fill_config(target, current, _given(options), now),
+        seal=options.seal,
+        filled=_filled(kept, options, lambda how: fill_config(target, current, _given(options), now, how=how)),
     )
 
 
@@ -201,7 +243,8 @@ async def _read_agent(instance: Instance, app: App, kept: Kept, options: PlanOpt
     live, draft = now.live, now.state.draft
     if live is None:
         raise Refused(f"{app.name!r} has no live version; publish once, or use: difyops snapshot restore")
-    redacted, drafted = redact(live.document), redact(draft.document)
+    mark = options.seal.mark
+    redacted, drafted = redact(live.document, mark=mark), redact(draft.document, mark=mark)
     secrets = owned(live.document, redacted.secrets)
     old = Pool(name="the old version", secrets=await old_soul_secrets(instance, app, kept.record.live_version))
     if options.with_old_secrets and not old.secrets and secrets:
@@ -219,17 +262,18 @@ async def _read_agent(instance: Instance, app: App, kept: Kept, options: PlanOpt
         live_document=redacted.document,
         agent_draft=draft.soul,
         live_secrets=secrets,
-        filled=fill(target, pools),
+        seal=options.seal,
+        filled=_filled(kept, options, lambda how: fill(target, pools, how)),
     )
 
 
 def _given(options: PlanOptions) -> Pool:
-    return Pool(name="given", secrets={Spot.parse(key): value for key, value in options.given.items()})
+    return Pool(name=GIVEN, secrets={Spot.parse(key): value for key, value in options.given.items()})
 
 
 async def _problems(instance: Instance, situation: Situation) -> list[str]:
     target = situation.target
-    found = [f"no value is known for {spot.label} ({spot.key})" for spot in situation.filled.missing]
+    found = [f"the value of {spot.label} is known nowhere any more ({spot.key})" for spot in situation.filled.missing]
     unknown = instance.capabilities.unknown_node_types(node_types(target))
     found += [f"this server does not know node type {kind!r}" for kind in sorted(unknown)]
     found += await _missing_tools(instance, situation)

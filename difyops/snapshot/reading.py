@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from difyops.api.console import Console
 from difyops.api.instance import Instance
 from difyops.api.model import AgentVersion, App, Trigger, Workflow
 from difyops.dsl.canonical import canonical
@@ -18,7 +19,9 @@ from difyops.dsl.load import dump_yaml
 from difyops.dsl.model import as_dict, trigger_nodes
 from difyops.dsl.portable import portable_dsl
 from difyops.dsl.scan import Finding, scan
-from difyops.dsl.secrets import redact, redact_dsl_text
+from difyops.dsl.secrets import redact
+from difyops.sealing.store import Seal
+from difyops.sealing.values import Found, found_in
 from difyops.snapshot.agent_apps import agent_now
 from difyops.snapshot.agreement import (
     check_config_export,
@@ -29,6 +32,7 @@ from difyops.snapshot.agreement import (
     check_workflow_export,
     merged,
 )
+from difyops.snapshot.in_clear import draft_print, read_clear, sealed_draft, sealed_export
 from difyops.snapshot.layout import Record, digest
 
 _SITE_KEPT = (
@@ -42,10 +46,15 @@ _CONFIG_DROPPED = frozenset({"created_by", "created_at", "updated_by", "updated_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Before:
-    """What the last snapshot holds of an app: its record and the SHA-256 of its files by short name."""
+    """What the last snapshot holds of an app: its record, the SHA-256 of its files by short name, its sealed places.
+
+    ``seal`` is the state of the store's seal that it was written with.
+    """
 
     record: Record
     files: Mapping[str, str]
+    sealed: Found = field(default_factory=Found)
+    seal: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +65,7 @@ class Reading:
     files: Mapping[str, bytes] = field(default_factory=dict)
     kept: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    sealed: Found = field(default_factory=Found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +74,7 @@ class ReadOptions:
 
     live_only: bool = False
     full: bool = False
+    seal: Seal = field(default_factory=lambda: Seal(store_id=""))
 
 
 async def read_app(instance: Instance, row: App, before: Before | None, options: ReadOptions) -> Reading:
@@ -75,9 +86,9 @@ async def read_app(instance: Instance, row: App, before: Before | None, options:
     """
     check_id(row.id)
     check_mode(row)
-    known = None if options.full else before
+    known = None if options.full or before is None or before.seal != options.seal.state else before
     if known and options.live_only and _same_live(row, known):
-        return Reading(record=_renamed(known.record, row), kept=tuple(_names(known)))
+        return Reading(record=_renamed(known.record, row), kept=tuple(_names(known)), sealed=known.sealed)
     app = merged(row, await instance.console.app(row.id))
     if app.has_workflow:
         if app.live_version is None:
@@ -85,7 +96,7 @@ async def read_app(instance: Instance, row: App, before: Before | None, options:
         return await _read_workflow(instance, app, known, options)
     if app.is_agent:
         return await _read_agent(instance, app, known, options)
-    return await _read_config(instance, app, known)
+    return await _read_config(instance, app, known, options)
 
 
 def config_of(app: App) -> dict[str, Any]:
@@ -97,42 +108,62 @@ async def _read_workflow(instance: Instance, app: App, known: Before | None, opt
     console = instance.console
     if known and app.live_version == known.record.live_version and app.live_version is not None:
         draft = None if options.live_only else await console.draft(app.id)
-        return _with_draft_of_unchanged(app, known, draft, options)
+        reading = await _with_draft_of_unchanged(console, app, known, draft, options)
+        if reading is not None:
+            return reading
     live, draft = await console.live_and_draft(app.id, app.live_version)
     files: dict[str, bytes] = {}
-    findings: list[Finding] = []
+    found, seen = Found(), list[Finding]()
     if live is not None:
-        redacted = redact(live.document)
+        clear = await read_clear(console, app.id, live)
+        redacted = redact(clear.document, mark=options.seal.mark)
         files["live.json"] = canonical(redacted.document)
-        findings = scan(redacted.document)
-        if console.capabilities.can("export_version"):
-            text = await console.export(app.id, version_id=live.id)
-            check_workflow_export(text, live.document)
-            files["live.dsl.yml"] = redact_dsl_text(text, list(redacted.secrets.values())).encode()
+        seen = scan(redacted.document)
+        found = found_in("live", redacted)
+        if clear.export is not None:
+            check_workflow_export(clear.export, live.document)
+            files["live.dsl.yml"], more = sealed_export(clear.export, redacted, options.seal)
+            found = found.joined(more)
+    shown = draft_print(draft, options.seal) if draft is not None else ""
+    if live is None and known and shown and known.sealed.draft == shown:
+        return Reading(record=_record(app, None, draft, []), kept=("draft.json",), sealed=known.sealed)
     if draft is not None and (live is None or draft.document != live.document):
-        files["draft.json"] = canonical(redact(draft.document).document)
-        if files["draft.json"] == files.get("live.json"):
-            del files["draft.json"]
+        content, more = await sealed_draft(console, app.id, draft, options.seal)
+        if content != files.get("live.json"):
+            files["draft.json"], found = content, found.joined(more)
+    found = replace(found, draft=shown)
     has_triggers = live is not None and bool(trigger_nodes(live.document))
     triggers = await console.triggers(app.id) if has_triggers else []
     if live is not None and app.mode == "workflow" and console.capabilities.can("triggers"):
         check_triggers(live.document, triggers)
-    return Reading(record=_record(app, live, draft, triggers), files=files, findings=tuple(findings))
+    return Reading(record=_record(app, live, draft, triggers), files=files, findings=tuple(seen), sealed=found)
 
 
-def _with_draft_of_unchanged(
-    app: App, known: Before, draft: Workflow | AgentVersion | None, options: ReadOptions
-) -> Reading:
-    """The live version is the one we have: keep its files, look at flags and draft only."""
+async def _with_draft_of_unchanged(
+    console: Console, app: App, known: Before, draft: Workflow | AgentVersion | None, options: ReadOptions
+) -> Reading | None:
+    """Return what is new of an app whose live version is the one we have: flags and draft.
+
+    ``None``: its sealed values have to be encrypted anew, and those of the live version are not at hand.
+    """
     kept = [name for name in ("live.json", "live.dsl.yml") if name in known.files]
     record = replace(_record(app, None, draft, ()), live=known.record.live, triggers=known.record.triggers)
     if options.live_only:
         kept += [name for name in ("draft.json",) if name in known.files]
-        return Reading(record=replace(record, draft=known.record.draft), kept=tuple(kept))
-    draft_bytes = _draft_bytes(draft)
-    if draft_bytes is None or digest(draft_bytes) == known.files.get("live.json"):
-        return Reading(record=record, kept=tuple(kept))
-    return Reading(record=record, kept=tuple(kept), files={"draft.json": draft_bytes})
+        return Reading(record=replace(record, draft=known.record.draft), kept=tuple(kept), sealed=known.sealed)
+    if draft is None:
+        return Reading(record=record, kept=tuple(kept), sealed=known.sealed.only("live", "export"))
+    if known.sealed.draft and known.sealed.draft == draft_print(draft, options.seal):
+        kept += [name for name in ("draft.json",) if name in known.files]
+        return Reading(record=record, kept=tuple(kept), sealed=known.sealed)
+    content, found = await sealed_draft(console, app.id, draft, options.seal)
+    sealed = known.sealed.only("live", "export").joined(Found(draft=draft_print(draft, options.seal)))
+    if digest(content) == known.files.get("live.json"):
+        return Reading(record=record, kept=tuple(kept), sealed=sealed)
+    sealed = sealed.joined(found)
+    if options.seal.recipients and set(found.places.values()) and sealed.places != known.sealed.places:
+        return None
+    return Reading(record=record, kept=tuple(kept), files={"draft.json": content}, sealed=sealed)
 
 
 async def _read_agent(instance: Instance, app: App, known: Before | None, options: ReadOptions) -> Reading:
@@ -140,37 +171,43 @@ async def _read_agent(instance: Instance, app: App, known: Before | None, option
     for the platform exports drafts only.
     """
     now = await agent_now(instance, app, known.record.live_version if known else None)
-    app, live, draft = now.app, now.live, None if options.live_only else now.state.draft
     if known and now.is_known:
-        return _with_draft_of_unchanged(app, known, draft, options)
+        draft = None if options.live_only else now.state.draft
+        reading = await _with_draft_of_unchanged(instance.console, now.app, known, draft, options)
+        if reading is not None:
+            return reading
+        now = await agent_now(instance, app)
+    app, live, draft = now.app, now.live, None if options.live_only else now.state.draft
     files: dict[str, bytes] = {}
-    findings: list[Finding] = []
+    found, seen = Found(), list[Finding]()
     if live is not None:
-        redacted = redact(live.document)
-        files["live.json"] = canonical(redacted.document)
-        findings = scan(redacted.document)
+        redacted = redact(live.document, mark=options.seal.mark)
+        files["live.json"], found = canonical(redacted.document), found_in("live", redacted)
+        seen = scan(redacted.document)
         version = instance.capabilities.dsl_version
         dsl = portable_dsl(app.raw, redacted.document, dsl_version=version, dependencies=())
         files["live.dsl.yml"] = dump_yaml(dsl).encode()
-    content = _draft_bytes(draft)
-    if content is not None and content != files.get("live.json"):
-        files["draft.json"] = content
-    return Reading(record=_record(app, live, draft, ()), files=files, findings=tuple(findings))
+    if draft is not None:
+        content, more = await sealed_draft(instance.console, app.id, draft, options.seal)
+        if content != files.get("live.json"):
+            files["draft.json"], found = content, found.joined(more)
+    return Reading(record=_record(app, live, draft, ()), files=files, findings=tuple(seen), sealed=found)
 
 
-async def _read_config(instance: Instance, app: App, known: Before | None) -> Reading:
-    redacted = redact(config_of(app))
+async def _read_config(instance: Instance, app: App, known: Before | None, options: ReadOptions) -> Reading:
+    redacted = redact(config_of(app), mark=options.seal.mark)
     content = canonical(redacted.document)
     record = _record(app, None, None, ())
     if known and digest(content) == known.files.get("live.json") and "live.dsl.yml" in known.files:
-        return Reading(record=record, kept=("live.json", "live.dsl.yml"))
+        return Reading(record=record, kept=("live.json", "live.dsl.yml"), sealed=known.sealed)
     text = await instance.console.export(app.id)
     check_config_export(text, app.model_config or {})
-    dsl = redact_dsl_text(text, list(redacted.secrets.values())).encode()
+    dsl, more = sealed_export(text, redacted, options.seal)
     return Reading(
         record=record,
         files={"live.json": content, "live.dsl.yml": dsl},
         findings=tuple(scan(redacted.document)),
+        sealed=found_in("live", redacted).joined(more),
     )
 
 
@@ -243,4 +280,4 @@ def _renamed(record: Record, row: App) -> Record:
 
 
 def _names(known: Before) -> list[str]:
-    return [name for name in known.files if name != "app.json"]
+    return [name for name in known.files if name in ("live.json", "live.dsl.yml", "draft.json")]

@@ -18,12 +18,15 @@ from difyops.dsl.model import agent_assets, datasets, models, node_types, tools
 from difyops.dsl.portable import map_credentials, map_datasets
 from difyops.dsl.secrets import Spot
 from difyops.errors import DifyopsError, Refused
+from difyops.sealing.access import Access
+from difyops.sealing.store import Seal
 from difyops.secret_text import SecretText
-from difyops.snapshot.carry import Filled, Pool, fill
+from difyops.snapshot.carry import GIVEN, Filled, Filling, Pool, fill
 from difyops.snapshot.history import Kept
 from difyops.snapshot.making import KIND, WORK, Making
 from difyops.snapshot.missing import lost_credentials
 from difyops.snapshot.proof import Proof
+from difyops.snapshot.unsealing import opened_values
 from difyops.workspace import Workspace
 
 JsonObject = dict[str, Any]
@@ -41,7 +44,8 @@ class Translation:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreOptions:
     """How to restore. ``api`` and ``site``: switch on; ``triggers``: switch those on that the snapshot holds as on;
-    ``confirm_newer``: import a DSL newer than the server.
+    ``confirm_newer``: import a DSL newer than the server. ``seal`` and ``access``: the store's key, and what this
+    machine has to open sealed values; they go to another instance only ``with_secrets``.
     """
 
     name: str | None = None
@@ -51,6 +55,9 @@ class RestoreOptions:
     triggers: bool = False
     allow_missing: bool = False
     confirm_newer: bool = False
+    with_secrets: bool = False
+    seal: Seal = field(default_factory=lambda: Seal(store_id=""))
+    access: Access = field(default_factory=Access)
     checkpoint: Checkpoint = no_checkpoint
 
 
@@ -150,8 +157,16 @@ async def _prepare(instance: Instance, kept: Kept, word: str, options: RestoreOp
     document, lost_sets = map_datasets(kept.live, dict(options.mapping.datasets))
     document, unmapped = map_credentials(document, dict(options.mapping.credentials))
     given = {Spot.parse(key): value for key, value in options.mapping.secrets.items()}
-    filled = fill(document, [Pool(name="given", secrets=given)])
-    unresolved = [f"secret {spot.label} has no value ({spot.key})" for spot in filled.missing]
+    is_same = await _is_same_instance(instance, kept)
+    seal = options.seal
+    how = Filling(
+        key_id=seal.key.id if seal.key else None,
+        mark=seal.mark,
+        sealed=opened_values(kept, seal, options.access) if is_same or options.with_secrets else {},
+    )
+    filled = fill(document, [Pool(name=GIVEN, secrets=given)], how)
+    withheld = "; --with-secrets takes it along" if kept.age is not None and not is_same else ""
+    unresolved = [f"secret {spot.label} has no value ({spot.key}{withheld})" for spot in filled.missing]
     unresolved += await _unresolved(instance, document, lost_sets, unmapped)
     plan = RestorePlan(
         context=instance.name,
@@ -163,6 +178,13 @@ async def _prepare(instance: Instance, kept: Kept, word: str, options: RestoreOp
         notes=_notes(kept, options),
     )
     return _Prepared(plan=plan, filled=filled)
+
+
+async def _is_same_instance(instance: Instance, kept: Kept) -> bool:
+    """Say whether the app was kept from this very workspace: its secrets go back where they came from."""
+    if kept.instance.rstrip("/") != instance.context.url.rstrip("/"):
+        return False
+    return str((await instance.workspace.current()).get("id", "")) == kept.workspace_id
 
 
 async def _unresolved(instance: Instance, document: JsonObject, lost_sets: set[str], unmapped: set[str]) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from difyops.api.instance import Instance
 from difyops.api.model import App
@@ -18,6 +18,8 @@ from difyops.clock import Clock, SystemClock, iso
 from difyops.errors import DifyopsError, PartialFailure, StoreError
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.git_store import GitStore, StoreMoved
+from difyops.sealing.access import Access
+from difyops.sealing.store import Seal, seal_to_compare, seal_to_write
 from difyops.snapshot.agreement import is_gone, left_out
 from difyops.snapshot.assembly import Base, Files, Gathered, Scene, assemble, read_base
 from difyops.snapshot.changelog import changelog
@@ -39,7 +41,8 @@ Progress = Callable[[int, int, str], None]
 class TakeOptions:
     """What to take: selectors, a tag with its text, live versions only, everything anew, calls at once.
 
-    ``aside``: kept under its tag only; the context's newest snapshot stays the one that it was.
+    ``aside``: kept under its tag only; the context's newest snapshot stays the one that it was. ``access``: what this
+    machine has for sealed values.
     """
 
     selectors: tuple[str, ...] = ("all",)
@@ -50,6 +53,7 @@ class TakeOptions:
     dry_run: bool = False
     aside: bool = False
     limit: int = 4
+    access: Access = field(default_factory=Access)
     checkpoint: Checkpoint = no_checkpoint
 
 
@@ -78,6 +82,7 @@ class Taken:
     changes: tuple[str, ...]
     plaintext_secrets: tuple[PlaintextSecret, ...]
     seconds: float
+    warnings: tuple[str, ...] = ()
 
     @property
     def error(self) -> DifyopsError | None:
@@ -114,6 +119,8 @@ async def take(
     chosen = select(apps, options.selectors, may_be_empty=True)
     whole = "all" in options.selectors
     inventory, inventory_failed = await read_inventory(instance) if whole else ({}, {})
+    writes = store is not None and not options.dry_run
+    seal = (seal_to_write if writes else seal_to_compare)(store, instance.name, options.access)  # type: ignore[arg-type]
     scene = Scene(
         instance=instance,
         apps=apps,
@@ -124,10 +131,11 @@ async def take(
         live_only=options.live_only,
         full=options.full,
         taken_at=iso(clock.now()),
+        seal=seal,
     )
     for _ in range(_TRIES):
         base = read_base(store, instance.name)
-        gathered = await _gather(instance, chosen, base, options, progress, clock)
+        gathered = await _gather(instance, chosen, base, options, seal, progress, clock)
         if whole:
             await _look_for_missing(instance, apps, base, gathered, options.limit)
             scene = replace(scene, **await confirmed(instance, store, base, scene.inventory, scene.inventory_failed))
@@ -142,7 +150,8 @@ async def take(
         except StoreMoved:
             log.info("another snapshot was written meanwhile; reading again on top of it")
             continue
-        return _taken(instance, commit, manifest, base, changes, findings, seconds, options.tag)
+        taken = _taken(instance, commit, manifest, base, changes, findings, seconds, options.tag)
+        return replace(taken, warnings=seal.warnings)
     raise StoreError("Other writers kept changing the store; gave up.", hint="Run this again.", retryable=True)
 
 
@@ -151,11 +160,12 @@ async def _gather(
     chosen: Sequence[App],
     base: Base,
     options: TakeOptions,
+    seal: Seal,
     progress: Progress | None,
     clock: Clock,
 ) -> Gathered:
     gathered = Gathered()
-    how = ReadOptions(live_only=options.live_only, full=options.full)
+    how = ReadOptions(live_only=options.live_only, full=options.full, seal=seal)
 
     async def work(app: App) -> Reading:
         return await read_app(instance, app, base.apps.get(app.id), how)
@@ -217,7 +227,7 @@ def _write(
     if same and note is not None and tag is None and base.commit is not None and not options.full:
         store.note(branch, note)
         return base.commit
-    if not same or options.full:
+    if not same:
         files = {**files, MANIFEST: manifest.encoded()}
     options.checkpoint("before commit")
     commit = store.commit(

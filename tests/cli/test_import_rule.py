@@ -33,6 +33,7 @@ TRUNK = {
     "switching",
     "workspace",
     "requirements",
+    "sealing",
 }
 ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf", "cost", "slo", "drill", "evaluation"}
 CONDUCTORS = {"runbook", "slo", "drill", "evaluation"}  # they join what other rooms can do
@@ -49,7 +50,7 @@ HOMES = {
     "keyring": {"credentials"}, "jsonschema": {"validation"}, "jsonschema_rs": {"validation"},
     "json_repair": {"validation"}, "referencing": {"validation"}, "starlette": {"emulator"}, "uvicorn": {"emulator"},
     "platformdirs": {"config"}, "orjson": {"dsl", "validation"}, "redis": {"runbook"}, "kombu": {"runbook"},
-    "psycopg": {"runbook", "history"}, "duckdb": {"history"}, "cronsim": {"publishing"},
+    "psycopg": {"runbook", "history"}, "duckdb": {"history"}, "cronsim": {"publishing"}, "pyrage": {"sealing"},
 }  # fmt: skip
 OURS_OR_STANDARD = {"difyops", *sys.stdlib_module_names}
 

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from difyops.dsl.canonical import canonical
+from difyops.dsl.exports import redact_export
 from difyops.dsl.load import load_dsl
 from difyops.dsl.model import DslError
-from difyops.dsl.secrets import MARKER, Spot, redact, redact_dsl_text, reinject, spots
+from difyops.dsl.secrets import MARKER, Spot, redact, reinject, spots
 from difyops.secret_text import SecretText
 from tests.dsl import dsl_samples
 from tests.dsl.dsl_samples import env, http, node, workflow
@@ -254,15 +255,15 @@ def test_a_text_that_is_no_spot_is_refused(key: str) -> None:
 
 def test_an_export_without_secrets_comes_back_byte_for_byte() -> None:
     text = dsl_samples.text("export.yml")
-    assert redact_dsl_text(text, []) is text
-    assert redact_dsl_text(text, [SecretText("not-in-this-text-1")]) is text
+    assert redact_export(text).text is text
+    assert redact_export(text, known=[SecretText("not-in-this-text-1")]).text is text
 
 
 def test_an_export_with_an_http_key_loses_it_and_stays_importable() -> None:
     dsl = load_dsl(dsl_samples.text("export.yml"))
     dsl["workflow"]["graph"]["nodes"].append(node("h", "http-request", headers=f"X-Api-Key:{CANARY} with blanks"))
     text = canonical(dsl).decode()
-    cleaned = redact_dsl_text(text, [SecretText(f"{CANARY} with blanks")])
+    cleaned = redact_export(text).text
     assert CANARY not in cleaned
     read = load_dsl(cleaned)
     assert read["workflow"]["graph"]["nodes"][-1]["data"]["headers"] == f"X-Api-Key:{MARKER}"
@@ -273,6 +274,6 @@ def test_an_export_with_an_http_key_loses_it_and_stays_importable() -> None:
 def test_an_export_of_an_agent_app_loses_its_tool_keys() -> None:
     dsl = load_dsl(dsl_samples.text("agent.yml"))
     dsl["model_config"]["agent_mode"]["tools"] = [{"tool_name": "t", "tool_parameters": {"api_key": CANARY}}]
-    cleaned = redact_dsl_text(canonical(dsl).decode(), [SecretText(CANARY)])
+    cleaned = redact_export(canonical(dsl).decode()).text
     assert CANARY not in cleaned
     assert load_dsl(cleaned)["model_config"]["agent_mode"]["tools"][0]["tool_parameters"] == {"api_key": MARKER}

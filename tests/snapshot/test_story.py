@@ -241,7 +241,7 @@ def http_node(key: str) -> dict:
     }
 
 
-def test_keys_of_http_nodes_stay_as_they_are_now(cli: Cli, connected: str, colleague: Colleague) -> None:
+def test_a_key_in_an_http_node_goes_back_with_its_version(cli: Cli, connected: str, colleague: Colleague) -> None:
     app = colleague.app_id("wf-llm")
     colleague.edit(app, lambda document: document["graph"]["nodes"].append(http_node("old-http-key-1")))
     colleague.publish(app)
@@ -255,8 +255,8 @@ def test_keys_of_http_nodes_stay_as_they_are_now(cli: Cli, connected: str, colle
     colleague.publish(app)
     assert cli("snapshot", "rollback", "wf-llm", "--to", "v1", "--yes").code == 0
     live = node(colleague.live(app), "http-request")
-    assert live["headers"] == "X-Api-Key:new-http-key-2"
-    assert live["authorization"]["config"]["api_key"] == "new-http-key-2"
+    assert live["headers"] == "X-Api-Key:old-http-key-1"
+    assert live["authorization"]["config"]["api_key"] == "old-http-key-1"
 
 
 def test_a_key_whose_node_is_gone_comes_from_the_old_version(cli: Cli, connected: str, colleague: Colleague) -> None:

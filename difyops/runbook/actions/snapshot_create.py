@@ -16,7 +16,11 @@ async def plan(
     """
     instance = await scene.instance()
     options = TakeOptions(
-        selectors=tuple(apps or ("all",)), tag=tag, message=message, limit=instance.context.max_in_flight
+        selectors=tuple(apps or ("all",)),
+        tag=tag,
+        message=message,
+        limit=instance.context.max_in_flight,
+        access=scene.access,
     )
 
     async def apply() -> Acted:

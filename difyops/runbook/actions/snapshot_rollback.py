@@ -7,6 +7,7 @@ from dataclasses import replace
 from difyops.runbook.keeping import keep, tag_before, way_back
 from difyops.runbook.result import Acted, Planned, Value
 from difyops.runbook.scene import Scene
+from difyops.sealing.store import seal_to_compare
 from difyops.snapshot.history import kept_app
 from difyops.snapshot.plan import make_plan
 from difyops.snapshot.rollback import RollbackOptions, roll_back
@@ -24,7 +25,15 @@ async def plan(
     commit = store.resolve(to, branch=instance.name)
     kept = kept_app(store, commit, (await scene.app(app)).id)
     options = RollbackOptions(allow_missing=allow_missing)
-    options = replace(options, plan=replace(options.plan, with_old_secrets=with_old_secrets))
+    seal = seal_to_compare(store, instance.name, scene.access)
+    wanted = replace(
+        options.plan,
+        with_old_secrets=with_old_secrets,
+        otherwise=allow_missing,
+        seal=seal,
+        access=scene.access,
+    )
+    options = replace(options, plan=wanted)
     found, _ = await make_plan(instance, kept, to, options.plan)
     if found.nothing_to_do:
         return Planned(text=f"{found.app_name} is what {to} holds already")

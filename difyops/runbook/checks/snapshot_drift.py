@@ -17,7 +17,7 @@ async def check(scene: Scene, *, apps: list[str] | None = None, drafts: bool = F
     """
     instance = await scene.instance()
     limit = instance.context.max_in_flight
-    found = await drift(instance, scene.open_store(), tuple(apps or ("all",)), limit=limit)
+    found = await drift(instance, scene.open_store(), tuple(apps or ("all",)), access=scene.access, limit=limit)
     loud = [item for item in found.apps if item.kind not in _QUIET or (drafts and item.kind != "unreadable")]
     quiet = [item for item in found.apps if item not in loud and item.kind != "unreadable"]
     unread = [item for item in found.apps if item.kind == "unreadable"]

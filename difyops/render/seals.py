@@ -1,0 +1,60 @@
+"""How the seal of a store looks: who can open, what is sealed, what is lost."""
+
+from __future__ import annotations
+
+from difyops.outcome import Facts, Lines, Outcome
+from difyops.snapshot.seals import Changed, Status
+
+
+def status(result: Status) -> Outcome:
+    """Show who can open the sealed values."""
+    opens = {True: "yes, tried now", False: "no", None: "nothing to open"}[result.opens]
+    pairs: list[tuple[str, object]] = [
+        ("context", result.context),
+        ("snapshot", result.commit[:10]),
+        ("sealed", f"{result.values} values in {result.apps} apps"),
+        ("opened here", opens if result.opens or not result.opened_at else f"{opens} (last {result.opened_at})"),
+        ("store key", "here" if result.key_here else "not on this machine"),
+    ]
+    lines = [("", text) for text in result.recipients]
+    warnings = []
+    if not result.recipients:
+        warnings.append(
+            f"nobody can open: {result.lost} values have fingerprints only and are lost with the instance"
+            " (difyops snapshot seal init)"
+        )
+    elif result.lost:
+        warnings.append(f"{result.lost} values are not sealed for the recipients yet (difyops snapshot create)")
+    if not result.is_agreed:
+        warnings.append("the recipients are not those that this machine agreed to (--agree)")
+    return Outcome(
+        kind="snapshot.seal.status",
+        data=result,
+        blocks=[Facts(pairs=pairs), Lines(title="Recipients", lines=lines or [("", "none")])],
+        warnings=warnings,
+        summary=f"{result.values} sealed values, {len(result.recipients)} recipients, {result.lost} lost",
+        names=list(result.recipients),
+    )
+
+
+def changed(result: Changed, verb: str) -> Outcome:
+    """Show the recipients after a change."""
+    count = len(result.recipients)
+    warnings = []
+    if result.waiting:
+        warnings.append(
+            f"{result.waiting} values wait for the next snapshot, which seals them (difyops snapshot create)"
+        )
+    if count == 1:
+        warnings.append("only one can open: when that identity is lost, so are the values")
+    return Outcome(
+        kind=f"snapshot.seal.{verb}",
+        data=result,
+        blocks=[
+            Lines(title="Recipients", lines=[("", text) for text in result.recipients]),
+            *([Lines(lines=[("", note) for note in result.notes])] if result.notes else []),
+        ],
+        warnings=warnings,
+        summary=f"{count} recipient{'s' * (count != 1)}, {result.values} values encrypted anew",
+        names=list(result.recipients),
+    )

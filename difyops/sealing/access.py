@@ -1,0 +1,142 @@
+"""What this machine has for a sealed store: references to the store key and to an identity, and what it agreed to.
+
+The recipients of a store stand in the store. So that nobody adds one unseen, each machine keeps the list that a person
+here agreed to (``seals.json`` in the state folder); another list is refused until somebody agrees again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from difyops import atomic_file, credentials
+from difyops.errors import ConfigError, CredentialError, StoreError
+from difyops.sealing.age import Identity, read_identities
+from difyops.sealing.key import StoreKey
+
+_FIELDS = frozenset({"key", "identity"})
+_FILE = "seals.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreed:
+    """What a machine knows of one store: recipients agreed to, a reference to its identity, when it last opened."""
+
+    recipients: tuple[str, ...] | None = None
+    identity: str | None = None
+    opened_at: str | None = None
+    opened_commit: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """References to the store key and the identity, and the state folder; each may be missing."""
+
+    key: str | None = None
+    identity: str | None = None
+    state: Path | None = None
+
+    def agreed(self, store_id: str) -> Agreed:
+        """Return what this machine knows of a store."""
+        body = self._read().get(store_id, {})
+        recipients = body.get("recipients")
+        return Agreed(
+            recipients=tuple(recipients) if isinstance(recipients, list) else None,
+            identity=body.get("identity"),
+            opened_at=body.get("opened_at"),
+            opened_commit=body.get("opened_commit"),
+        )
+
+    def agree(self, store_id: str, agreed: Agreed) -> None:
+        """Keep what this machine knows of a store.
+
+        Raises:
+            StoreError: the state folder cannot be written.
+        """
+        if self.state is None:
+            return
+        path = self.state / _FILE
+        with atomic_file.lock(path.with_suffix(".lock"), wait=10, holding=str(path)):
+            body = self._read()
+            body[store_id] = {
+                "recipients": list(agreed.recipients) if agreed.recipients is not None else None,
+                "identity": agreed.identity,
+                "opened_at": agreed.opened_at,
+                "opened_commit": agreed.opened_commit,
+            }
+            atomic_file.write(path, json.dumps(body, indent=1).encode() + b"\n", mode=atomic_file.PRIVATE)
+
+    def store_key(self) -> StoreKey | None:
+        """Return the key that a reference gives, ``None`` where there is none.
+
+        Raises:
+            CredentialError: the reference cannot be resolved, or holds something else.
+        """
+        return StoreKey.read(credentials.resolve(self.key).reveal()) if self.key else None
+
+    def identities(self, store_id: str) -> list[Identity]:
+        """Return the identities at hand: of the reference, else of what ``seal init`` kept; none is normal.
+
+        Raises:
+            CredentialError: the reference cannot be resolved, or holds something else.
+        """
+        reference = self.identity or self.agreed(store_id).identity
+        return read_reference(reference) if reference else []
+
+    def opened(self, store_id: str, commit: str, when: str) -> None:
+        """Keep that an identity here opened the sealed values of ``commit``."""
+        self.agree(store_id, replace(self.agreed(store_id), opened_at=when, opened_commit=commit))
+
+    def _read(self) -> dict[str, Any]:
+        path = self.state / _FILE if self.state else None
+        if path is None or not path.exists():
+            return {}
+        try:
+            body = json.loads(atomic_file.read_private(path))
+        except (ValueError, CredentialError) as error:
+            raise StoreError(f"{path} cannot be read; it holds which recipients were agreed to.") from error
+        return body if isinstance(body, dict) else {}
+
+
+def access_of(sections: Mapping[str, Any], state: Path, environment: Mapping[str, str] | None = None) -> Access:
+    """Return the access that the configuration and the environment describe.
+
+    ``DIFYOPS_SEAL_KEY`` and ``DIFYOPS_SEAL_IDENTITY`` hold the thing itself, as a CI keeps it; the section ``seal``
+    holds references.
+
+    Raises:
+        ConfigError: the section ``seal`` has another form.
+    """
+    env = os.environ if environment is None else environment
+    body = sections.get("seal") or {}
+    if not isinstance(body, dict) or set(body) - _FIELDS or not all(isinstance(item, str) for item in body.values()):
+        raise ConfigError(
+            "seal: expected key and identity, each a reference such as file:PATH or keyring:SERVICE/NAME."
+        )
+    found = dict(body)
+    found.update(
+        {name: f"env:DIFYOPS_SEAL_{name.upper()}" for name in _FIELDS if env.get(f"DIFYOPS_SEAL_{name.upper()}")}
+    )
+    return Access(key=found.get("key"), identity=found.get("identity"), state=state)
+
+
+def read_reference(reference: str) -> list[Identity]:
+    """Return the identities behind a reference; a file may hold several lines.
+
+    Raises:
+        CredentialError: it cannot be resolved, or holds something else.
+    """
+    kind, _, rest = reference.partition(":")
+    if kind != "file":
+        return read_identities(credentials.resolve(reference).reveal())
+    content = credentials.read_file(rest)
+    return read_identities(content)
+
+
+def shown(recipients: Sequence[str]) -> str:
+    """Return recipients for people, each shortened."""
+    return ", ".join(text if len(text) <= 24 else f"{text[:20]}…{text[-4:]}" for text in recipients)

@@ -1,0 +1,117 @@
+"""The sealed values of one app: which marks there are and where, in clear; the values themselves, in an age file.
+
+    apps/<app id>/sealed.json   {"values": {mark: [place, ...]}, "draft": fingerprint}
+    apps/<app id>/sealed.age    {"app": id, "values": {mark: {"value": text, "places": [place, ...]}}}, encrypted
+
+``draft`` is the fingerprint of the draft as the server shows it, its secret variables masked: an unchanged one need not
+be read in clear again. A place is ``live:`` or ``draft:`` and the key of a spot, ``export:`` and a number, or
+``export`` for the whole text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from difyops.dsl.canonical import canonical
+from difyops.dsl.secrets import Redacted, Spot, marks_of
+from difyops.errors import StoreError
+from difyops.sealing.age import Identity, seal, unseal
+from difyops.secret_text import SecretText
+
+Places = Mapping[str, str]  # place -> mark
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What one reading of an app found: the mark at each place, and the value of each mark where it is known.
+
+    ``draft``: the fingerprint of the draft as it was shown, where it has secret variables.
+    """
+
+    places: Places = field(default_factory=dict)
+    values: Mapping[str, SecretText] = field(default_factory=dict, repr=False)
+    draft: str = ""
+
+    def joined(self, other: Found) -> Found:
+        """Return both together."""
+        return Found(
+            places={**self.places, **other.places},
+            values={**self.values, **other.values},
+            draft=other.draft or self.draft,
+        )
+
+    def only(self, *parts: str) -> Found:
+        """Return what stands in some parts: live, draft, export."""
+        places = {place: mark for place, mark in self.places.items() if place.partition(":")[0] in parts}
+        kept = set(places.values())
+        return Found(places=places, values={mark: value for mark, value in self.values.items() if mark in kept})
+
+
+def found_in(part: str, redacted: Redacted) -> Found:
+    """Return the sealed values of a document; ``part`` is live or draft."""
+    marked = [(spot, mark) for spot, mark in marks_of(redacted.document) if spot in redacted.secrets]
+    return Found(
+        places={f"{part}:{spot.key}": mark for spot, mark in marked},
+        values={mark: redacted.secrets[spot] for spot, mark in marked},
+    )
+
+
+def summary(found: Found) -> bytes:
+    """Return the bytes of ``sealed.json``."""
+    by_mark: dict[str, list[str]] = {}
+    for place, mark in sorted(found.places.items()):
+        by_mark.setdefault(mark, []).append(place)
+    return canonical({"values": by_mark, "draft": found.draft})
+
+
+def summarized(content: bytes) -> Found:
+    """Return what a ``sealed.json`` names: places and marks, no values.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    try:
+        body = json.loads(content)
+        places = {place: mark for mark, named in body["values"].items() for place in named}
+        return Found(places=places, draft=str(body["draft"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError("A sealed.json in the store is damaged.", hint="difyops snapshot verify") from error
+
+
+def encrypted(app_id: str, found: Found, recipients: Sequence[str]) -> bytes:
+    """Return the bytes of ``sealed.age``."""
+    values = {
+        mark: {"value": value.reveal(), "places": sorted(place for place, one in found.places.items() if one == mark)}
+        for mark, value in found.values.items()
+    }
+    return seal(canonical({"app": app_id, "values": values}), recipients)
+
+
+def opened(app_id: str, content: bytes, identities: Sequence[Identity]) -> Found:
+    """Return what a ``sealed.age`` holds.
+
+    Raises:
+        CannotOpen: no identity opens it. StoreError: it belongs to another app, or is damaged inside.
+    """
+    try:
+        body: dict[str, Any] = json.loads(unseal(content, identities))
+        if body["app"] != app_id:
+            raise StoreError(f"The sealed values of app {app_id} are those of another app; they are not used.")
+        values = {mark: SecretText(item["value"]) for mark, item in body["values"].items()}
+        places = {place: mark for mark, item in body["values"].items() for place in item["places"]}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"The sealed values of app {app_id} are damaged.", hint="difyops snapshot verify") from error
+    return Found(places=places, values=values)
+
+
+def at_spots(document: Mapping[str, Any], part: str, found: Found) -> dict[Spot, SecretText]:
+    """Return the value of each mark in a document, where the age file names that very place."""
+    marked: Iterable[tuple[Spot, str]] = marks_of(document)
+    return {
+        spot: found.values[mark]
+        for spot, mark in marked
+        if found.places.get(f"{part}:{spot.key}") == mark and mark in found.values
+    }
