@@ -119,7 +119,7 @@ def fill(document: JsonObject, pools: Sequence[Pool], how: Filling | None = None
             given = [item for item in found if item[0] == GIVEN]
             sealed = [(SEALED, how.sealed[spot])] if spot in how.sealed else []
             rest = found if how.otherwise else []
-            found = [*found, *same, *sealed] if spot.kind == "env" else [*given, *same, *sealed, *rest]
+            found = [*found, *same, *sealed] if is_variable(spot) else [*given, *same, *sealed, *rest]
         elif spot in how.sealed:
             found = [*found, (SEALED, how.sealed[spot])]
         if found:
@@ -127,6 +127,11 @@ def fill(document: JsonObject, pools: Sequence[Pool], how: Filling | None = None
     filled, missing = reinject(document, values)
     filled, _ = reinject(filled, dict.fromkeys(missing, SecretText("")))
     return Filled(document=plain(filled), sources=sources, missing=tuple(missing))
+
+
+def is_variable(spot: Spot) -> bool:
+    """Say whether a secret is a variable: of a workflow, or a secret reference of an agent. It is kept as it is now."""
+    return spot.kind == "env" or "secret_refs" in spot.place
 
 
 def _at_place(document: JsonObject, spot: Spot, pools: Sequence[Pool]) -> list[tuple[str, SecretText]]:

@@ -57,7 +57,7 @@ def test_what_changes_of_an_agent_app_is_seen(cli: Cli, helper: AgentAuthor, con
     assert cli("snapshot", "create", "--tag", "v1").code == 0
     assert _kinds(cli) == []
     helper.say("You are evil.")
-    assert _kinds(cli) == [("helper", "draft edited")]
+    assert sorted(_kinds(cli)) == [("helper", "draft edited"), ("helper", "live changed")], "its secret is another one"
     drafts = cli("snapshot", "diff", "--draft", "-o", "json").json["data"]["apps"]
     assert [app["name"] for app in drafts] == ["helper"]
     assert cli("snapshot", "create", "-o", "json").json["data"]["changes"] == ["helper: draft edited"]
