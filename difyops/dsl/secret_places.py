@@ -10,16 +10,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from difyops.dsl import secret_texts as texts
 from difyops.dsl.model import JsonObject, as_dict, text_of, word_set
 from difyops.dsl.secret_policy import DEFAULT, Policy
-from difyops.dsl.secret_texts import CODE, PROSE, SETTING, Hit
 from difyops.dsl.spots import ADDRESSES, Addresses, Path
 from difyops.dsl.suspicion import (
+    CODE,
     NONE,
+    PROSE,
+    SETTING,
     STRONG,
+    Hit,
     is_literal,
     is_placeholder,
     is_suspicious,
@@ -31,16 +34,33 @@ from difyops.dsl.suspicion import (
 
 Span = tuple[int, int]
 
-# Below these fields stand values that were given, not texts that speak of them.
-_SETTINGS = word_set(
-    "tool_parameters tool_configurations agent_parameters event_parameters datasource_parameters"
-    " datasource_configurations plugin_trigger_parameters agent_mode external_data_tools sensitive_word_avoidance"
-    " completion_params credentials authorization headers params url body extra_headers default_headers settings"
-    " config mcp_servers env"
-)
+# Further ways of reading a text, beside those of ``suspicion``.
+_HEADERS: Final = "headers"  # a setting: the name of a header, and its value
+_CREDENTIALS: Final = "credentials"  # a setting: whatever looks like a password is one
+_COMMAND: Final = "command"  # a setting: a line for a shell
+_UNNAMED: Final = "unnamed"  # names are those of a schema, not of values
+_SETTINGS = frozenset({SETTING, _HEADERS, _CREDENTIALS, _COMMAND})
+
+# Below these fields texts are read in another way.
+_AREAS: Mapping[str, str] = {
+    word: area
+    for area, words in (
+        (
+            SETTING,
+            "tool_parameters tool_configurations agent_parameters event_parameters datasource_parameters agent_mode"
+            " datasource_configurations external_data_tools sensitive_word_avoidance completion_params authorization"
+            " params url body settings config mcp_servers env environment_variables conversation_variables"
+            " rag_pipeline_variables agent_soul",
+        ),
+        (_HEADERS, "headers extra_headers default_headers http_headers extra_query cookies"),
+        (_CREDENTIALS, "credentials credential secrets"),
+        (_COMMAND, "command install_commands install_command install setup_command"),
+        (_UNNAMED, "structured_output structured_output_schema paramSchemas schemas outputs output_schema"),
+    )
+    for word in words.split()
+}
 _VARIABLES = word_set("environment_variables conversation_variables rag_pipeline_variables")
-_HEADERS = word_set("headers extra_headers default_headers http_headers extra_query cookies")
-_CONTAINERS = word_set("credentials credential secrets")
+_SOUL_TEXTS = word_set("prompt config_note app_features misc_legacy")
 # Fields that hold the graph together, or name what is used: never a secret, and never to be cut.
 _STRUCTURE = word_set(
     "id source target sourceHandle targetHandle type value_type var_type parentId start_node_id iteration_id loop_id"
@@ -50,20 +70,16 @@ _STRUCTURE = word_set(
     " comparison_operator role edition_type operation input_type write_mode method"
 )
 _SKIPPED = word_set("value_selector variable_selector output_selector selector edges viewport dependencies dataset_ids")
-_NO_NAMES = word_set(
-    "structured_output structured_output_schema paramSchemas schemas outputs output_schema retriever_resource"
-)
 _VALUE_KEYS = ("value", "default")
-_COMMANDS = word_set("command install_commands install_command install setup_command")
-_IN_COMMAND = re.compile(  # a header, an option with user and password, or a variable set in a shell command
-    r"(?i)(?:(?:authorization|key|token|secret)[ \t]{0,3}:[ \t]{0,3}(?:bearer[ ]|basic[ ]|token[ ])?"
-    r"|(?:-u|--user)[ =]['\"]?[^\s:'\"]{1,100}:|(?:key|token|secret|password|passwd)=['\"]?)([^\s'\"{}$]{4,400})"
-)
-_SOUL_TEXTS = word_set("prompt config_note app_features misc_legacy")
 _NAME_KEYS = ("name", "key", "variable")
 _OPEN = word_set(  # beside credentials these are no secrets
     "type id name url endpoint base_url api_base region host port user username email model version provider scope mode"
 )
+_IN_COMMAND = re.compile(  # a header, an option with user and password, or a variable set in a shell command
+    r"(?i)(?:(?:authorization|key|token|secret)[ \t]{0,3}:[ \t]{0,3}(?:bearer[ ]|basic[ ]|token[ ])?"
+    r"|(?:-u|--user)[ =]['\"]?[^\s:'\"]{1,100}:|(?:key|token|secret|password|passwd)=['\"]?)([^\s'\"{}$\0]{4,400})"
+)
+_LONGEST = 4096  # a longer text is no secret by its name alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +92,17 @@ class Found:
 
 
 class _Text(NamedTuple):
-    """One text of the document: its path, what names it, how it is read, and the mapping it stands in."""
+    """One text of the document: its path, what names it, how it is read, and the mapping it stands in.
+
+    ``reader`` is how a field of an HTTP request node is read.
+    """
 
     path: Path
-    text: str
+    text: Any
     name: str
     place: str
     owner: Mapping[str, Any]
+    reader: Callable[[_Text, str], list[Hit]] | None
 
 
 def found_in(document: JsonObject, policy: Policy = DEFAULT) -> dict[Path, list[Found]]:
@@ -93,12 +113,17 @@ def found_in(document: JsonObject, policy: Policy = DEFAULT) -> dict[Path, list[
     keys = None if policy.is_empty else Addresses(document)
     found: dict[Path, list[Found]] = {}
     for item in _texts(document):
-        hits = _hits(document, item)
+        hits = _hits(item)
         if keys is not None:
             hits = _by_policy(hits, item, policy, keys)
         if hits:
             found[item.path] = _apart(hits)
     return found
+
+
+def found_in_text(text: str) -> list[Found]:
+    """Return the secrets of a text that stands in no document: a description, a title, a line of a log."""
+    return _apart(texts.in_text(without_references(text)))
 
 
 def is_secret_variable(variable: object) -> bool:
@@ -117,6 +142,9 @@ def merged(spans: Collection[Span]) -> list[Span]:
     return done
 
 
+_VAGUE = ("assigned_secret", "named_field", "generic_key", "password_in_url")
+
+
 def _apart(hits: list[Hit]) -> list[Found]:
     """Return the hits in order, overlapping ones made one; the kind that says more counts."""
     done: list[Found] = []
@@ -129,76 +157,83 @@ def _apart(hits: list[Hit]) -> list[Found]:
     return done
 
 
-_VAGUE = ("assigned_secret", "named_field", "generic_key", "password_in_url")
-
-
 def _texts(document: JsonObject) -> Iterator[_Text]:
     """Yield every text that may hold a secret, in document order, with what names it."""
-    stack: list[tuple[Path, Any, str, str, Mapping[str, Any]]] = [((), document, "", PROSE, document)]
+    stack = [_Text((), document, "", PROSE, document, None)]
     while stack:
-        path, value, name, place, owner = stack.pop()
+        item = stack.pop()
+        value = item.text
         if isinstance(value, str):
-            if value:
-                yield _Text(path, value, name, place, owner)
+            yield item
         elif isinstance(value, dict):
-            stack += [
-                ((*path, key), value[key], *_named(str(key), name, place), value)
-                for key in reversed(value)
-                if isinstance(value[key], (str, dict, list)) and not _is_skipped(str(key), value[key], place, value)
-            ]
-        elif isinstance(value, list):
-            stack += [
-                ((*path, index), value[index], name, place, owner)
-                for index in range(len(value) - 1, -1, -1)
-                if isinstance(value[index], (str, dict, list))
-            ]
+            stack += _members(item, value)
+        else:
+            path, name, place, owner, reader = item.path, item.name, item.place, item.owner, item.reader
+            for index in range(len(value) - 1, -1, -1):
+                inner = value[index]
+                if inner and isinstance(inner, (str, dict, list)):
+                    stack.append(_Text((*path, index), inner, name, place, owner, reader))
 
 
-def _named(key: str, name: str, place: str) -> tuple[str, str]:
-    """Return the name and the way of reading that hold below ``key``."""
-    if key in _NO_NAMES:
-        return "", _UNNAMED
-    if key == "code" and place != SETTING:
-        return key, CODE
-    if place == PROSE and (key in _SETTINGS or key in _VARIABLES or key == "agent_soul"):
-        place = SETTING
-    elif key in _SOUL_TEXTS and name == "agent_soul":
-        place = PROSE
-    return (name if key in _VALUE_KEYS and name else key), place
+def _members(item: _Text, value: JsonObject) -> Iterator[_Text]:
+    """Yield the members of a mapping, the last one first, with the names and the way of reading that hold for them."""
+    path, outer = item.path, item.place
+    is_setting = outer in _SETTINGS
+    is_http = value.get("type") == "http-request"
+    is_reference = value.get("type") == "variable"
+    for key in reversed(value):
+        inner = value[key]
+        if not inner or not isinstance(inner, (str, dict, list)):
+            continue
+        if key in _SKIPPED or (is_reference and key == "value" and isinstance(inner, list)):
+            continue
+        if not is_setting and key in _STRUCTURE and not isinstance(inner, dict):
+            continue
+        place = _place(key, item.name, outer)
+        name = item.name if key in _VALUE_KEYS and item.name and outer != _UNNAMED else str(key)
+        reader = _HTTP.get(key) if is_http else item.reader
+        yield _Text((*path, key), inner, name, place, value, reader)
 
 
-_UNNAMED = "unnamed"
+def _place(key: str, name: str, outer: str) -> str:
+    """Return the way of reading that holds below ``key``."""
+    if outer == PROSE:
+        return CODE if key == "code" else _AREAS.get(key, PROSE)
+    if outer == SETTING:
+        if key in _SOUL_TEXTS and name == "agent_soul":
+            return PROSE
+        return _AREAS.get(key, SETTING)
+    return outer
 
 
-def _is_skipped(key: str, value: Any, place: str, owner: Mapping[str, Any]) -> bool:
-    if key in _SKIPPED:
-        return True
-    if key == "value" and owner.get("type") == "variable" and isinstance(value, list):
-        return True
-    return place != SETTING and key in _STRUCTURE and not isinstance(value, dict)
-
-
-def _hits(document: JsonObject, item: _Text) -> list[Hit]:
+def _hits(item: _Text) -> list[Hit]:
+    path, place = item.path, item.place
     text = without_references(item.text)
-    path = item.path
     if path[-1] in ADDRESSES:
         return _all(text, "webhook_address")
-    if path[0] in _VARIABLES and path[2:3] == ("value",) and is_secret_variable(item.owner):
+    if _is_whole_secret(item):
         return _all(text, "secret_variable")
-    reader = _http_reader(document, path)
-    if reader:
-        return reader(item, text)
-    if path[0] == "agent_soul" and path[-1] in _VALUE_KEYS and path[-3:-2] == ("secret_refs",):
-        return _all(text, "secret_reference")
-    hits = texts.in_text(text, item.place if item.place in (CODE, SETTING) else PROSE)
-    if item.place != _UNNAMED and len(text) <= _LONGEST:
+    if item.reader:
+        return item.reader(item, text)
+    if place in _SETTINGS:
+        hits = texts.in_text(text, SETTING)
+        if place == _COMMAND:
+            hits += [Hit(*match.span(1), "assigned_secret") for match in _IN_COMMAND.finditer(text)]
+    else:
+        hits = texts.in_text(text, CODE if place == CODE else PROSE)
+    if place != _UNNAMED and len(text) <= _LONGEST:
         hits += _by_name(item, text)
-    if path[0] == "agent_soul" and not _COMMANDS.isdisjoint(path):
-        hits += [Hit(*match.span(1), "assigned_secret") for match in _IN_COMMAND.finditer(text) if "\0" not in match[1]]
     return hits
 
 
-_LONGEST = 4096  # a longer text is no secret by its name alone
+def _is_whole_secret(item: _Text) -> bool:
+    """Return whether the text is the value of a secret variable, or of a secret reference of an agent app."""
+    path = item.path
+    if len(path) < 3:
+        return False
+    if path[-1] == "value" and item.owner.get("value_type") == "secret" and path[-3] in _VARIABLES:
+        return True
+    return path[-1] in _VALUE_KEYS and path[-3] == "secret_refs"
 
 
 def _all(text: str, kind: str) -> list[Hit]:
@@ -207,27 +242,35 @@ def _all(text: str, kind: str) -> list[Hit]:
 
 def _by_name(item: _Text, text: str) -> list[Hit]:
     """Judge a text as a whole by the name of its field, then by the name that stands beside it."""
-    path, name = item.path, item.name
+    path, name, place = item.path, item.name, item.place
     leaf = path[-2] if isinstance(path[-1], int) and len(path) > 1 else path[-1]  # items of a list are named as it is
-    if _is_in(path, _HEADERS) and isinstance(leaf, str) and is_suspicious(leaf, text.strip()):
+    if place == _HEADERS and isinstance(leaf, str) and is_suspicious(leaf, text.strip()):
         return texts.whole(text, "header", leaf)
-    if leaf in _VALUE_KEYS or leaf == name:
-        level = strength(name)
-        if level == STRONG and not _is_selector(item) and _is_value(item, text):
-            return texts.whole(text, "named_field", name)
-        if level != NONE and item.place == SETTING and leaf != "key" and looks_random(text.strip()):
-            return texts.whole(text, "named_field", name)
-    if leaf in _VALUE_KEYS:
+    is_value = leaf in _VALUE_KEYS
+    if is_value or leaf == name:
+        found = _named(item, text, name, "named_field")
+        if found:
+            return found
+    if is_value:
+        kind = "named_variable" if len(path) > 2 and path[-3] in _VARIABLES else "named_field"
         for beside in _names_beside(item.owner):
-            if strength(beside) == STRONG and _is_value(item, text):
-                kind = "named_variable" if path[0] in _VARIABLES else "named_field"
-                return texts.whole(text, kind, beside)
-            if strength(beside) != NONE and item.place == SETTING and looks_random(text.strip()):
-                return texts.whole(text, "named_field", beside)
+            found = _named(item, text, beside, kind)
+            if found:
+                return found
         if any(strength(beside) == STRONG for beside in _names_around(item.owner)) and looks_like_password(text):
             return texts.whole(text, "named_field", "compared")
-    if _is_in(path, _CONTAINERS) and isinstance(leaf, str) and leaf not in _OPEN and looks_like_password(text):
+    if place == _CREDENTIALS and isinstance(leaf, str) and leaf not in _OPEN and looks_like_password(text):
         return texts.whole(text, "named_field", leaf)
+    return []
+
+
+def _named(item: _Text, text: str, name: str, kind: str) -> list[Hit]:
+    """Return the text as a secret of this name: the name says so, or hints at it and the text is random."""
+    level = strength(name)
+    if level == STRONG and _is_value(item, text):
+        return texts.whole(text, kind, name)
+    if level != NONE and item.place in _SETTINGS and looks_random(text.strip()):
+        return texts.whole(text, kind, name)
     return []
 
 
@@ -236,14 +279,11 @@ def _is_value(item: _Text, text: str) -> bool:
     value = text.strip()
     if "://" in value[:30] or value.count(" ") > 6 or value.count("\n") > 3:
         return False
-    if isinstance(item.path[-1], int) or "completion_params" in item.path:
+    if isinstance(item.path[-1], int):
+        return item.place in _SETTINGS and (looks_like_password(value) or looks_random(value))
+    if "completion_params" in item.path:
         return looks_like_password(value) or looks_random(value)
     return True
-
-
-def _is_selector(item: _Text) -> bool:
-    """Return whether the text is a part of a list that points to a variable."""
-    return isinstance(item.path[-1], int) and item.place != SETTING
 
 
 def _names_beside(owner: Mapping[str, Any]) -> Iterator[str]:
@@ -261,20 +301,6 @@ def _names_around(owner: Mapping[str, Any]) -> Iterator[str]:
         yield selector[-1]
 
 
-def _is_in(path: Path, names: frozenset[str]) -> bool:
-    return any(step in names for step in path[:-1] if isinstance(step, str))
-
-
-def _http_reader(document: JsonObject, path: Path) -> Callable[[_Text, str], list[Hit]] | None:
-    """Return how a text of an HTTP request node is read; nothing for any other text."""
-    match path:
-        case ("graph", "nodes", int(index), "data", str(field), *_) if field in _HTTP:
-            is_http = document["graph"]["nodes"][index]["data"].get("type") == "http-request"
-            return _HTTP[field] if is_http else None
-        case _:
-            return None
-
-
 def _in_authorization(item: _Text, text: str) -> list[Hit]:
     if item.path[-1] == "api_key":
         span = texts.bare(text)
@@ -286,9 +312,8 @@ def _in_body(item: _Text, text: str) -> list[Hit]:
     """Judge a body: JSON or raw text is one text, a form is a list of fields (or, in older DSL, lines)."""
     hits = texts.in_text(text, SETTING)
     if item.path[-1] == "data":
-        return hits + (
-            texts.in_lines(text, "body_field") if ":" in text and "{" not in text[:20] else texts.in_json(text)
-        )
+        is_form = ":" in text and "{" not in text[:20]
+        return hits + (texts.in_lines(text, "body_field") if is_form else texts.in_json(text))
     if item.path[-1] == "value":
         name = text_of(item.owner.get("key"))
         if name and is_suspicious(name, text):
@@ -297,7 +322,7 @@ def _in_body(item: _Text, text: str) -> list[Hit]:
     return hits if item.path[-1] not in ("key", "type", "id") else []
 
 
-_HTTP: Mapping[str | int, Callable[[_Text, str], list[Hit]]] = {
+_HTTP: Mapping[str, Callable[[_Text, str], list[Hit]]] = {
     "authorization": _in_authorization,
     "headers": lambda item, text: texts.in_lines(text, "header"),
     "params": lambda item, text: texts.in_lines(text, "query_parameter"),
@@ -308,9 +333,9 @@ _HTTP: Mapping[str | int, Callable[[_Text, str], list[Hit]]] = {
 
 def _by_policy(hits: list[Hit], item: _Text, policy: Policy, keys: Addresses) -> list[Hit]:
     """Return the hits without what the policy excepts, and with what it adds."""
-    place = keys.spot(item.path).key
     if hits and hits[0].kind in ("secret_variable", "webhook_address"):
         return hits
+    place = keys.spot(item.path).key
     kept = [hit for hit in hits if not policy.excepts(hit.name, f"{place}#{hit.name}" if hit.name else place)]
     names = [item.name, *(_names_beside(item.owner) if item.path[-1] in _VALUE_KEYS else ())]
     text = without_references(item.text)

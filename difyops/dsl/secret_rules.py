@@ -18,10 +18,14 @@ SECRET_WORDS = word_set(
     "token secret password passwd passphrase passcode passkey pwd apikey apitoken apisecret appsecret appkey accesskey"
     " accesstoken secretkey privatekey clientsecret corpsecret authtoken authkey authcode refreshtoken bearertoken"
     " bottoken sessiontoken usertoken jwt bearer auth authorization credential credentials cookie cookies secrets"
-    " passwords sessdata userpass pat psk apipass sas"
+    " passwords sessdata userpass pat psk apipass sas pass pw psw pswd"
 )
 # The end of a name written as one word: hapikey, usertoken, dbpassword.
-SECRET_TAILS = ("apikey", "token", "secret", "password", "passwd", "passphrase", "secretkey", "accesskey", "privatekey")
+SECRET_TAILS = (
+    "apikey", "token", "secret", "password", "passwd", "passphrase", "secretkey", "accesskey", "privatekey",
+    "pass", "pw",
+)  # fmt: skip
+NOT_SECRETS = word_set("bypass compass trespass surpass encompass overpass underpass")
 # ``key`` and ``keys`` are secrets when this word stands before.
 KEY_OWNERS = word_set(
     "api access secret private auth app subscription encryption encrypt signing sign service master account admin"
@@ -46,7 +50,7 @@ NOT_KEYS = word_set(
 # Names that need a value that looks generated.
 WEAK_WORDS = word_set(
     "key keys sig sign signature session sessionid code ak sk sid ticket appid pass pw licence license hash digest"
-    " hook webhook nonce pin otp sessid phpsessid jsessionid tokens st identifier_key skey wskey access login"
+    " hook webhook nonce pin otp sessid phpsessid jsessionid tokens st identifier_key skey wskey access login salt"
 )
 # Names of ids that are public by kind: they stand in the address bar of Feishu and Lark, Notion, Google.
 PUBLIC_NAMES = word_set(
@@ -58,14 +62,16 @@ PUBLIC_NAMES = word_set(
     " aws_access_key_id secret_id accesskeyid api_key_id key_id"
 )
 # Words after a name's end that say nothing: api_key_value, token2.
-NAME_TAILS = word_set("value values string str plaintext default prod test dev")
+NAME_TAILS = word_set("value values string str plaintext default prod test dev data b64 base64 hex raw plain header")
 # Names of secrets in other languages; found anywhere in a name or a sentence.
 FOREIGN_NAMES = (
     "密码|密碼|密钥|秘钥|金鑰|密匙|口令|令牌|授权码|passwort|kennwort|mot de passe|contraseña|contrasena|senha|пароль"
     "|パスワード|비밀번호|wachtwoord|hasło"
 )
+# Words after which a user and a password stand.
+FOREIGN_LOGINS = "zugangsdaten|identifiants|credenciales|credenciais|账号|帐号|账户|用户名密码|учетные данные"
 # Names whose value is a secret even when it is a plain word.
-PASSWORD_WORDS = word_set("password passwd passphrase passcode pwd userpass secret")
+PASSWORD_WORDS = word_set("password passwd passphrase passcode pwd userpass secret pass pw psw")
 
 # --- Values ---------------------------------------------------------------------------------------------------------
 
@@ -212,7 +218,7 @@ FORMATS: tuple[Format, ...] = (
 
 PRIVATE_KEY = (
     r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
-    r"(?:[\w+/=\s\\:,.-]{0,20000}?-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----|[\w+/=\s\\]*)"
+    r"(?:[\w+/=\s\\:,.]|-(?!-))*(?:-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----)?"
 )
 
 # --- Addresses ------------------------------------------------------------------------------------------------------
@@ -234,5 +240,5 @@ HOOK_HOSTS = (
 HOOK_PARTS = word_set(
     "hook hooks webhook webhooks webhookb2 webhook-test webhook-debug webhook-waiting incomingwebhook incoming-webhook"
     " incoming heartbeat heartbeats push key apikey api-key token secret mcp sse invoke catch ping trigger triggers"
-    " callback endpoint robot bot"
+    " callback endpoint robot bot e"
 )

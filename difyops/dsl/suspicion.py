@@ -12,11 +12,15 @@ import re
 from collections import Counter
 from functools import lru_cache
 from itertools import pairwise
+from typing import Final, NamedTuple
 
 from difyops.dsl import secret_rules as rules
 from difyops.dsl.model import word_set
 
 NONE, WEAK, STRONG = 0, 1, 2
+SETTING: Final = "setting"
+CODE: Final = "code"
+PROSE: Final = "prose"
 HIDDEN = "[__HIDDEN__]"
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
@@ -37,7 +41,7 @@ _TO_VARIABLE = re.compile(r"\{\{[ \t]{0,4}#?[\w.\- ]{1,100}#?[ \t]{0,4}\}\}")
 _REFERENCE = re.compile(r"""\{\{[^{}]*\}\}|\{%[^{}%]*%\}|\$\{[^{}]*\}|\{[A-Za-z_][\w.\[\]()'"]*\}|%s|%\(\w{1,40}\)s""")
 _SCHEME = re.compile(r"(?i)(?:bearer|basic|token|apikey|api-key|bot|key)(?=\s|$|\{)")
 _MASKED = re.compile(r"\*{8}")
-_MARKED = re.compile(r"<difyops:(?:secret|sealed:[\w.:+/=-]{1,200})>")
+_MARKED = re.compile(r"<difyops:(?:secret|sealed:[0-9a-f]{8}:[0-9a-f]{32})>")
 _PLACEHOLDER = re.compile(rules.PLACEHOLDER)
 _LETTERS = re.compile(r"[^\W\d_]+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
@@ -49,15 +53,29 @@ _NO_PASSWORD = re.compile(
     r"|[a-z]{2,6}[-_ ]?\d{1,2}|[a-z_]\w*(?:\.[a-z_]\w*)+|#[0-9a-f]{3,8}"
 )
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_LONGEST_PIECE = 3  # characters on average between changes of case or to a digit; words are longer
+_LONG_WORD = re.compile(r"[\w.:~/+$=-]{14,}", re.ASCII)  # no format is shorter, or has another character
+_MARKS = re.compile(r"[!@#$%^&*+=?~]")
+_DIGIT = re.compile(r"[0-9]")
+_AWS_SECRET = re.compile(r"(?<![A-Za-z0-9/+=])([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+])")
 _CAP = 256  # of a value this much is looked at when it is judged
 
 _FORMAT = "|".join(f"(?P<{item.kind}>{item.pattern})" for item in rules.FORMATS)
 _RANDOM_ONLY = frozenset(item.kind for item in rules.FORMATS if item.random)
 
 
+class Hit(NamedTuple):
+    """One secret inside a text; ``name`` is what named it, if anything did."""
+
+    start: int
+    end: int
+    kind: str
+    name: str = ""
+
+
 @lru_cache(maxsize=1)
 def _formats() -> re.Pattern[str]:
-    return re.compile(rf"(?<![\w-])(?=[\w.:~/+$-]{{14}})(?:{_FORMAT})", re.ASCII)
+    return re.compile(rf"(?<![\w-])(?=[A-Za-z0-9])(?:{_FORMAT})", re.ASCII)
 
 
 @lru_cache(maxsize=1)
@@ -88,7 +106,7 @@ def strength(name: str) -> int:
         return STRONG
     if before == "auth" and last in ("code", "pass"):
         return STRONG
-    if last.endswith(rules.SECRET_TAILS):
+    if last.endswith(rules.SECRET_TAILS) and last not in rules.NOT_SECRETS:
         head = last.removesuffix("token")
         return NONE if head in rules.NOT_TOKENS else STRONG
     return WEAK if last in rules.WEAK_WORDS or last.endswith("key") else NONE
@@ -157,11 +175,17 @@ def without_references(text: str) -> str:
 def credentials(value: str) -> list[tuple[int, int, str]]:
     """Return start, end and kind of everything in ``value`` that has the format of a known credential."""
     found = []
-    if len(value) >= 14:
-        for match in _formats().finditer(value):
+    for word in _LONG_WORD.finditer(value) if len(value) >= 14 else ():
+        start, end = word.span()
+        if end - start < 40 and not _DIGIT.search(value, start, end):
+            continue
+        for match in _formats().finditer(value, start, end):
             kind, text = str(match.lastgroup), match.group()
             if not is_placeholder(text) and (kind not in _RANDOM_ONLY or looks_random(text)):
                 found.append((match.start(), match.end(), kind))
+                if kind == "aws_key_id":
+                    secret = _AWS_SECRET.search(value, match.end(), match.end() + 100)
+                    found += [(*secret.span(1), "aws_secret")] if secret else []
     if "PRIVATE KEY" in value:
         found += [(*match.span(), "private_key") for match in _private_keys().finditer(value)]
     if "://" in value:
@@ -183,15 +207,12 @@ def looks_random(value: str) -> bool:
         return False
     if _UUID.fullmatch(value):
         return True
-    plain = [char for char in value if char.isalnum()]
-    digits = sum(char.isdigit() for char in plain)
-    if not digits or digits == len(plain):
+    plain = "".join(char for char in value if char.isalnum())
+    if not has_both(plain):
         return _is_random_letters(value)
-    if any(_HEX.fullmatch(part) for part in re.split(r"[\W_]+", value) if not part.isdigit() and not part.isalpha()):
+    if any(_HEX.fullmatch(part) for part in re.split(r"[\W_]+", value) if has_both(part)):
         return True
-    steps = _changes(plain) / max(1, len(plain) - 1)
-    mixed = any(char.islower() for char in plain) and any(char.isupper() for char in plain)
-    return steps >= (0.4 if mixed else 0.28) and entropy(value) >= 2.8
+    return len(plain) <= _LONGEST_PIECE * len(_WORD.findall(plain)) and entropy(value) >= 2.8
 
 
 def is_uuid(value: str) -> bool:
@@ -204,15 +225,19 @@ def looks_like_password(value: str) -> bool:
     value = value.strip()[:_CAP]
     if len(value) < 4 or " " in value or _CJK.search(value) or _NO_PASSWORD.fullmatch(value) or _is_expression(value):
         return looks_random(value)
-    letters = any(char.isalpha() for char in value)
-    digits = any(char.isdigit() for char in value)
-    marks = any(char in "!@#$%^&*+=?~" for char in value)
-    return letters and (digits or (marks and len(value) >= 6))
+    if not _LETTERS.search(value):
+        return False
+    return bool(_DIGIT.search(value)) or (len(value) >= 6 and bool(_MARKS.search(value)))
 
 
 def _is_expression(value: str) -> bool:
     """Return whether a value is a call or a subscript: ``get("token1")``, ``row[3]``."""
     return ("(" in value and ")" in value) or ("[" in value and "]" in value)
+
+
+def has_both(value: str) -> bool:
+    """Return whether ``value`` has a letter and a digit."""
+    return bool(_DIGIT.search(value) and _LETTERS.search(value))
 
 
 def is_plain_word(value: str) -> bool:

@@ -7,7 +7,7 @@ import sys
 
 from tests.bench.table import Figure, table
 
-MODULES = ("snapshot", "broadcast", "validation", "runbook", "history", "damaged", "drill")
+MODULES = ("snapshot", "broadcast", "validation", "runbook", "history", "damaged", "drill", "finding")
 
 
 def main() -> int:

@@ -16,6 +16,7 @@ from difyops.dsl.secret_places import found_in
 from tests.dsl.canaries import ALL, OPAQUE, PROVIDERS
 from tests.dsl.dsl_samples import env, http, node, workflow
 from tests.dsl.placements_by_hand import LINES
+from tests.dsl.placements_unusual import LINES as UNUSUAL
 
 Document = dict[str, Any]
 Path = tuple[str | int, ...]
@@ -203,10 +204,19 @@ def generated() -> Iterator[Placement]:
 
 
 def by_hand(times: int = 2) -> Iterator[Placement]:
-    """Put invented secrets into the lines."""
+    """Put invented secrets into lines as people write them."""
+    return _filled(LINES, times)
+
+
+def unusual(times: int = 2) -> Iterator[Placement]:
+    """Put invented secrets into lines as they are seldom written."""
+    return _filled(UNUSUAL, times)
+
+
+def _filled(lines: tuple[tuple[str, str], ...], times: int) -> Iterator[Placement]:
     draw = random.Random("lines")
     for _ in range(times):
-        for place, line in LINES:
+        for place, line in lines:
             secrets: list[str] = []
 
             def made(slot: re.Match[str], secrets: list[str] = secrets) -> str:

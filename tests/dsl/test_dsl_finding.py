@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from difyops.dsl import secret_rules
-from difyops.dsl.secret_places import Found, found_in
+from difyops.dsl.secret_places import Found, found_in, found_in_text
 from difyops.dsl.secret_policy import DEFAULT, Policy, policy_of
 from difyops.dsl.secrets import redact, reinject
 from difyops.errors import ConfigError
@@ -34,7 +34,7 @@ def kinds(document: dict[str, Any], policy: Policy = DEFAULT) -> list[str]:
     return [hit.kind for hits in found_in(document, policy).values() for hit in hits]
 
 
-@pytest.mark.parametrize("table", [placements.generated, placements.by_hand])
+@pytest.mark.parametrize("table", [placements.generated, placements.by_hand, placements.unusual])
 def test_secrets_are_found_in_every_place_and_format(table: Any) -> None:
     items = list(table())
     missed = [f"{item.name}: {secret}" for item in items for secret in placements.missed(item)]
@@ -82,6 +82,19 @@ def test_a_header_of_the_same_words_is_no_public_id() -> None:
 def test_what_is_public_or_only_spoken_of_stays(text: str) -> None:
     assert found_in(prompt(text)) == {}
     assert found_in(workflow(node("c", "code", code=text))) == {}
+
+
+def test_the_place_is_found_however_deep_it_stands() -> None:
+    export = {"kind": "app", "workflow": http(headers=f"X-Api-Key:{KEY}"), "app": {"description": f"token={KEY}"}}
+    assert [path[0] for path in found_in(export)] == ["workflow", "app"]
+    assert [hit.kind for hit in found_in_text(f"the password is {KEY}")] == ["assigned_secret"]
+
+
+def test_a_marker_is_no_secret_and_hides_none() -> None:
+    sealed = f"<difyops:sealed:0a1b2c3d:{KEY}{KEY}>"
+    assert found_in(http(headers=f"X-Token:{sealed}\nX-Key:<difyops:secret>")) == {}
+    assert found_in_text(f"password: {sealed}, token=<difyops:secret>") == []
+    assert [hit.kind for hit in found_in_text(f"<difyops:sealed:sk-{KEY * 3}>")] == ["openai_key"]
 
 
 def test_found_spans_are_sorted_and_apart() -> None:

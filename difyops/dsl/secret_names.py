@@ -1,0 +1,357 @@
+"""What a secret's name inside a text names: the value after it, the content of its element, the argument of its call.
+
+``API_KEY = "…"``, ``password: …``, ``the token is …``, ``<apiKey>…</apiKey>``, ``auth=("bob", "…")``, ``Bearer …``. A
+value is taken for the secret when it looks like one; how much it must look like one depends on how it is joined to the
+name, on the name, and on the place: code speaks of names all the time, a setting gives values.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from difyops.dsl import secret_rules as rules
+from difyops.dsl.suspicion import (
+    CODE,
+    NONE,
+    PROSE,
+    SETTING,
+    STRONG,
+    WEAK,
+    Hit,
+    has_both,
+    is_literal,
+    is_password_name,
+    is_placeholder,
+    is_plain_word,
+    is_uuid,
+    looks_like_password,
+    looks_random,
+    strength,
+)
+
+SCHEME = re.compile(
+    r"(?i)(?:bearer|basic|token|apikey|api-key|bot|key|digest|oauth|[a-z][\w-]{1,30}-key|ssws)[ \t]{1,8}"
+)
+_KEYWORD = re.compile(  # by first letters: one branch for each letter is tried fastest
+    r"token|s(?:ecret|essdata|ession|ignature|alt)|p(?:ass(?!wort)|wd|sw)|key|a(?:uth|es\.new)|c(?:ookie|redential|ipher)"
+    rf"|b(?:earer|asic|64encode|toa)|jwt|login|hmac|fernet|identified by|{rules.FOREIGN_NAMES}|{rules.FOREIGN_LOGINS}"
+)
+_SHORT_KEYWORD = re.compile(r"(?<![a-z0-9])(?:pw|pin|pat|[as]k)(?![a-z0-9])")
+_SHORT = ("pw", "pin", "pat", "ak", "sk")
+_FOREIGN = re.compile(rules.FOREIGN_NAMES)
+_FOREIGN_LOGIN = re.compile(rules.FOREIGN_LOGINS)
+_TAIL = re.compile(r"[\w-]{0,64}", re.ASCII)
+_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-$")
+_ALONE = frozenset({"key", "keys", "code", "pass"})  # judged with the word before: API key, access code
+_SEPARATOR = re.compile(
+    r"""(?:\\{0,3}["'`”’」»]|[\])*_}]){0,4}[ \t]{0,4}(?:[(（][^()（）\n]{0,40}[)）])?"""
+    r"""(?:(?P<beside>[ \t]{0,4},?\s{0,8}\\{0,3}["']?\b(?:value|val|content|default)\\{0,3}["']?\s{0,4}[:=])"""
+    r"""|(?P<pair>[ \t]{0,4},)"""
+    r"""|[ \t]{0,8}(?P<other>\|\||\?\?|\bor\b|\|)"""
+    r"""|(?P<assigned>(?:[ \t]{0,4}[:：][ \t]{0,4}[A-Za-z][\w.]{0,20}(?:\[[^\]\n]{0,20}\])?[ \t]{0,4})?"""
+    r"""[ \t]{0,8}(?:!?={1,3}>?|:=|[:：＝]|->|→))"""
+    r"""|(?P<spoken>(?:[ \t]{1,4}(?:for|of|to|in|on|at|used|here|now|below)\b[^\n.:=;]{0,40}?)?[ \t]{0,4}"""
+    r"""(?:\b(?:is|are|was|equals|lautet|ist|es|est|é)\b(?:[ \t]{1,4}set[ \t]{1,4}to\b)?|['’]s\b|为|為|是|は|는|은)"""
+    r"""[ \t]{0,4}[:：]?)"""
+    r"""|(?P<blank>[ \t]{1,4}))[ \t*_]{0,8}(?:\n[ \t]{0,16}(?=["']))?"""
+)
+_OPENING = re.compile(r"""(?:[bBrRfFuU]{1,2}(?=["']))?(\\{0,3}(?:\"{3}|'{3}|["'`])|[“‘「『«])""")
+_CLOSING = {"“": "”", "‘": "’", "「": "」", "『": "』", "«": "»"}
+_TO_BLANK = re.compile(r"[!#-%&(-;=?-\[\]-_a-~]{1,400}")
+_TO_JOINT = re.compile(r"[!#-%(-:=?-\[\]-_a-z~]{1,400}")
+_TO_END = re.compile(r"[^\n\r\"'`\0]{1,2000}")
+_ELEMENT = re.compile(r"(?:[\"']?\s?[^<>]{0,200})?>\s{0,8}(?:<!\[CDATA\[)?([^<\]\0]{1,2000})")
+_NEXT_ITEM = re.compile(r"""["'`]\s{0,4},\s{0,4}b?["'`]([\w\-.~+/=]{12,200})["'`]""", re.ASCII)
+_AFTER_SCHEME = re.compile(
+    r"""(?:[ \t]{1,4}|%20|[ \t]?["']\s{0,2}[+.]\s{0,2}b?)["'`“]?([\w\-.~+/=:]{6,2000})""", re.ASCII
+)
+_LOGIN = re.compile(
+    r"""\s{0,4}[=:]?\s{0,4}[(\[]\s{0,4}b?["'][^"'\n\0]{0,100}["']\s{0,4},\s{0,4}b?["']([^"'\n\0]{1,200})["']"""
+)
+_ENCODED = re.compile(r"""\w{0,12}\(\s{0,4}b?["']([^"'\n\0:]{0,100}):([^"'\n\0]{1,200})["']""")
+_LOGGED_IN = re.compile(
+    r"""s?(?:[ \t]{1,3}(?:are|is))?[ \t]{0,3}[:：]?[ \t]{0,3}[^\s/:：]{1,64}[ \t]{0,2}[/:：][ \t]{0,2}([!-~]{4,200})"""
+)
+_NEAR = re.compile(r"[A-Za-z0-9][\w\-+/=.~]{15,400}", re.ASCII)
+_REACH = 100  # so many characters after its name a value that looks generated is taken for the secret
+_WORDS = re.compile(r"[a-z]{1,12}|[A-Z_]+(?:=[A-Z_]+)?")  # of an option: what the next sentence says, a metavariable
+_STOPS = ".,;:!?)]}*_、"
+
+
+def in_names(text: str, place: str) -> list[Hit]:
+    """Return what the secret names in ``text`` name."""
+    lowered = text.lower()
+    if len(lowered) != len(text):  # a letter that has two in lower case
+        lowered = "".join(char if len(char.lower()) > 1 else char.lower() for char in text)
+    hits: list[Hit] = []
+    last = 0
+    for match in _KEYWORD.finditer(lowered):
+        if match.start() >= last:
+            last, found = _at_keyword(text, match, place)
+            hits += found
+    if any(word in lowered for word in _SHORT):
+        last = 0
+        for match in _SHORT_KEYWORD.finditer(lowered):
+            if match.start() >= last:
+                last, found = _at_keyword(text, match, place)
+                hits += found
+    return hits
+
+
+def after_name(text: str, end: int, name: str, place: str, level: int = STRONG) -> list[Hit]:
+    """Return the value that is joined to the name which ends at ``end``, when it looks like a secret."""
+    separator = _SEPARATOR.match(text, end)
+    how = separator.lastgroup or "" if separator else ""
+    first = separator.end() if separator else end
+    if separator is None and not _FOREIGN.fullmatch(name.lower()):
+        return []
+    opening = _OPENING.match(text, first)
+    span = _quoted(text, opening) if opening else _unquoted(text, first, how, name)
+    if span is None:
+        return []
+    scheme = SCHEME.match(text, *span)
+    if scheme and scheme.end() == span[1] and not opening:
+        return []
+    if scheme and scheme.end() < span[1]:
+        span = (scheme.end(), span[1])
+    value = text[slice(*span)]
+    if is_placeholder(value) or value.lower() == name.lower():
+        return []
+    is_option = text[end - len(name) - 2 : end - len(name)] == "--"
+    judged = _Judged(value=value, name=name, level=level, how=how, is_quoted=opening is not None, is_option=is_option)
+    if not _is_accepted(judged, PROSE if place == CODE and _is_in_text(text, end) else place):
+        return []
+    hits = [Hit(*span, "assigned_secret", name)]
+    if opening:
+        hits += _next_items(text, span[1])
+    return hits
+
+
+def _at_keyword(text: str, match: re.Match[str], place: str) -> tuple[int, list[Hit]]:
+    """Return where to go on, and what the name at a keyword names."""
+    start, end = match.span()
+    word = match.group()
+    if _FOREIGN.fullmatch(word):
+        return end, [*after_name(text, end, text[start:end], place), *_logged_in(text, end)]
+    if _FOREIGN_LOGIN.fullmatch(word):
+        return end, list(_logged_in(text, end))
+    while start and match.start() - start < 64 and text[start - 1] in _NAME:
+        start -= 1
+    end = _tail(text, end)
+    name = text[start:end].lstrip("-$")
+    if word in ("bearer", "basic") and len(name) == len(word):
+        return end, _after_scheme(text, end, word)
+    hits = list(_of_call(text, name.lower(), end))
+    if word in ("credential", "login"):
+        hits += _logged_in(text, match.end())
+    level = STRONG if word == "identified by" else NONE if word == "pin" else strength(name)
+    if level == WEAK and name.lower() in _ALONE and text[start - 1 : start] == " ":
+        level, name = _with_word_before(text, start, name, level)
+    if level == NONE and word not in ("pin", "hmac", "fernet", "cipher", "aes.new"):
+        return end, hits
+    if level == STRONG and _is_element(text, start):
+        hits += _of_element(text, end, name)
+    found = after_name(text, end, text[start:end].lstrip("-$") if level == NONE else name, place, level)
+    return end, hits + (found or list(_near(text, end, level, place)))
+
+
+def _tail(text: str, end: int) -> int:
+    found = _TAIL.match(text, end)
+    return found.end() if found else end
+
+
+def _with_word_before(text: str, start: int, name: str, level: int) -> tuple[int, str]:
+    """Judge ``key`` in ``API key`` and ``code`` in ``access code`` with the word before."""
+    first = start - 1
+    while first and start - first < 24 and text[first - 1] in _NAME:
+        first -= 1
+    both = f"{text[first : start - 1]}_{name}"
+    found = strength(both)
+    return (found, both) if found > level else (level, name)
+
+
+class _Judged(NamedTuple):
+    value: str
+    name: str
+    level: int
+    how: str
+    is_quoted: bool
+    is_option: bool
+
+
+def _is_accepted(it: _Judged, place: str) -> bool:
+    value = it.value
+    if it.level == NONE:  # a PIN, or an argument of a cipher
+        return value.isdigit() and 4 <= len(value) <= 12 if it.name.lower() == "pin" else False
+    if it.level == WEAK:
+        if not looks_random(value) or is_uuid(value) or it.how in ("spoken", "blank", "other"):
+            return False
+        return it.is_quoted or (place != CODE and len(value) >= 20)
+    if it.is_option and (it.how in ("blank", "assigned") or (it.how == "pair" and it.is_quoted)):
+        return not value.startswith(("-", "{", "<", "[")) and not _WORDS.fullmatch(value)
+    if it.is_quoted:
+        return _is_quoted_accepted(it, place)
+    if it.how in ("pair", "other"):
+        return it.how == "other" and looks_random(value)
+    if it.how == "blank":
+        return place != CODE and len(value) >= 6 and looks_like_password(value) and has_both(value)
+    if place == CODE:
+        is_expression = "(" in value or "[" in value or "{" in value
+        return looks_random(value) or (looks_like_password(value) and not (is_expression or value.isidentifier()))
+    if value[0] in "{[(" and "." in value:
+        return False
+    if value.isdigit():
+        return is_password_name(it.name) and len(value) >= 4
+    return looks_like_password(value) or looks_random(value) or (value.count("-") >= 3 and is_plain_word(value))
+
+
+def _is_quoted_accepted(it: _Judged, place: str) -> bool:
+    value = it.value
+    if it.how == "pair":
+        return looks_random(value) or (len(value) >= 8 and looks_like_password(value))
+    if place == SETTING and it.how in ("assigned", "beside") and " " not in value:
+        return is_literal(value) and not re.match(r"\w{2,20}://", value)
+    if looks_like_password(value) or looks_random(value):
+        return True
+    if value.isdigit():
+        return len(value) >= 6
+    return is_password_name(it.name) and is_plain_word(value)
+
+
+def _is_in_text(text: str, at: int) -> bool:
+    """Return whether a place in code is inside a quoted text, as far as its line says."""
+    line = text[max(text.rfind("\n", 0, at) + 1, at - 300) : at]
+    return line.count('"') % 2 == 1 or line.count("'") % 2 == 1 or line.count("`") % 2 == 1
+
+
+def _quoted(text: str, opening: re.Match[str]) -> tuple[int, int] | None:
+    """Return where the quoted value is; the closing quote is escaped as often as the opening one."""
+    quote = opening.group(1)
+    closing = _CLOSING.get(quote, quote)
+    start = opening.end()
+    limit = min(len(text), start + 1000)
+    end = text.find(closing, start, limit)
+    while end > start and "\\" not in closing and text[end - 1] == "\\" and closing != "`":
+        end = text.find(closing, end + 1, limit)
+    if end < 0:
+        found = _TO_BLANK.match(text, start)
+        return found.span() if found else None
+    value = text[start:end]
+    return (start, end) if value and "\0" not in value and "\n" not in value else None
+
+
+def _unquoted(text: str, start: int, how: str, name: str) -> tuple[int, int] | None:
+    if how == "assigned" and name.lower() in ("cookie", "cookies", "set-cookie"):
+        pattern = _TO_END
+    else:
+        pattern = _TO_JOINT if how == "assigned" and "=" in text[start - 2 : start] else _TO_BLANK
+    found = pattern.match(text, start)
+    if found is None:
+        return None
+    value = found.group().rstrip()
+    return (start, start + len(value.rstrip(_STOPS))) if value.rstrip(_STOPS) else None
+
+
+def _next_items(text: str, end: int) -> Iterator[Hit]:
+    """Yield what follows a secret in the same list, when it looks like another."""
+    found = _NEXT_ITEM.match(text, end)
+    while found:
+        if looks_random(found[1]) and not is_placeholder(found[1]):
+            yield Hit(*found.span(1), "assigned_secret")
+        found = _NEXT_ITEM.match(text, found.end(1))
+
+
+def _near(text: str, end: int, level: int, place: str) -> Iterator[Hit]:
+    """Yield the values that look generated and stand close after a strong name, though nothing joins them to it."""
+    reach = end + _REACH
+    line = text.find("\n\n", end, reach)
+    line = line if line < 0 else text.find("\n", line + 2, reach)
+    for found in _NEAR.finditer(text, end, reach if line < 0 else line):
+        after = _NEAR.match(text, found.start())  # past the reach, when it began before it
+        start, last = after.span() if after else found.span()
+        value = text[start:last].rstrip(_STOPS)
+        is_part = (
+            text[start - 1] in "/@#" or text[last : last + 1] in ("(", "/", "@") or "://" in text[start - 12 : start]
+        )
+        if is_part or is_uuid(value) or is_placeholder(value) or not looks_random(value) or "/" in value[:1]:
+            continue
+        is_quoted = text[start - 1] in "\"'`" and text[last : last + 1] == text[start - 1]
+        if level == STRONG or (len(value) >= 20 and (is_quoted or place != CODE)):
+            yield Hit(start, start + len(value), "assigned_secret", "near")
+
+
+def _after_scheme(text: str, end: int, scheme: str) -> list[Hit]:
+    """Return what stands after Bearer or Basic: a token, or a user and password in base64."""
+    found = _AFTER_SCHEME.match(text, end)
+    if found is None:
+        return []
+    value = found.group(1).rstrip(".:")
+    start = found.start(1)
+    if is_placeholder(value):
+        return []
+    if scheme == "basic":
+        good = _is_user_and_password(value) or looks_random(value)
+    else:
+        good = looks_random(value) or (len(value) >= 8 and looks_like_password(value))
+    kind = "bearer" if scheme == "bearer" else "basic_auth"
+    return [Hit(start, start + len(value), kind, "authorization")] if good else []
+
+
+def _is_user_and_password(value: str) -> bool:
+    try:
+        plain = base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return len(plain) >= 3 and b":" in plain and plain.isascii() and plain.decode().isprintable()
+
+
+def _of_call(text: str, name: str, end: int) -> Iterator[Hit]:
+    """Yield the password that is handed over: ``auth=("bob", "…")``, ``login("bob", "…")``, ``b64encode(b"bob:…")``."""
+    if text[end : end + 1] not in ("(", "=", ":", " "):
+        return
+    if any(word in name for word in ("auth", "login", "credential", "signin")):
+        found = _LOGIN.match(text, end)
+        if found and not is_placeholder(found[1]) and " " not in found[1]:
+            yield Hit(*found.span(1), "basic_auth")
+    elif name.endswith(("b64encode", "btoa")):
+        found = _ENCODED.match(text, end)
+        if found and not is_placeholder(found[2]) and looks_like_password(found[2]):
+            yield Hit(found.start(1), found.end(2), "basic_auth")
+
+
+def _logged_in(text: str, end: int) -> Iterator[Hit]:
+    """Yield the password of ``credentials: admin / …``."""
+    found = _LOGGED_IN.match(text, end)
+    if found:
+        value = found[1].rstrip(_STOPS)
+        if looks_like_password(value) and not is_placeholder(value):
+            yield Hit(found.start(1), found.start(1) + len(value), "assigned_secret", "credentials")
+
+
+def _is_element(text: str, start: int) -> bool:
+    """Return whether a name is that of an XML element (``<``, ``<ns:``), or stands in an attribute of one."""
+    before = text[start - 1 : start]
+    if before == ":":
+        return re.search(r"</?\w{1,40}:$", text[max(0, start - 44) : start]) is not None
+    return before == "<" or (before in ('"', "'") and "<" in text[max(0, start - 100) : start])
+
+
+def _of_element(text: str, end: int, name: str) -> Iterator[Hit]:
+    """Yield the content of an XML element with a secret's name, or with an attribute that says it."""
+    found = _ELEMENT.match(text, end)
+    if found:
+        value = found[1].strip()
+        start = found.start(1) + len(found[1]) - len(found[1].lstrip())
+        is_attribute = text[end : end + 1] in ('"', "'")
+        if (
+            " " in value
+            or is_placeholder(value)
+            or not (looks_like_password(value) if is_attribute else is_literal(value))
+        ):
+            return
+        if value:
+            yield Hit(start, start + len(value), "element", name)
