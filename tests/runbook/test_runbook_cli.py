@@ -148,7 +148,7 @@ def test_shipped_runbooks_are_listed_shown_and_hidden_by_ones_of_the_same_name(c
     rows = {row["name"]: row for row in cli("runbook", "list", "-o", "json").json["data"]}
     assert "project, hides shipped" in cli("runbook", "list").out
     assert rows["stuck-runs"]["origin"] == "project"
-    assert len(rows) == 16
+    assert len(rows) == 18
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(shipped_folder().glob("*.yaml"))])

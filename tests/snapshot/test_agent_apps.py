@@ -57,7 +57,7 @@ def test_what_changes_of_an_agent_app_is_seen(cli: Cli, helper: AgentAuthor, con
     assert cli("snapshot", "create", "--tag", "v1").code == 0
     assert _kinds(cli) == []
     helper.say("You are evil.")
-    assert sorted(_kinds(cli)) == [("helper", "draft edited"), ("helper", "live changed")], "its secret is another one"
+    assert _kinds(cli) == [("helper", "draft edited")]
     drafts = cli("snapshot", "diff", "--draft", "-o", "json").json["data"]["apps"]
     assert [app["name"] for app in drafts] == ["helper"]
     assert cli("snapshot", "create", "-o", "json").json["data"]["changes"] == ["helper: draft edited"]
@@ -122,7 +122,7 @@ def test_an_agent_app_goes_back_with_the_secrets_that_are_alive(cli: Cli, helper
     assert helper.soul()["prompt"]["system_prompt"] == "A draft that nobody published."
     assert helper.live_id() not in (good, "")
     assert helper.notes()[0].startswith("difyops ")
-    assert _kinds(cli) == [("helper", "draft edited")]
+    assert sorted(_kinds(cli)) == [("helper", "draft edited"), ("helper", "live changed")], "its secret is another one"
     again = cli("snapshot", "rollback", "helper", "--to", "v1", "--yes", "-o", "json")
     assert "nothing to do" in again.out
     with_name = cli("snapshot", "rollback", "helper", "--to", "v1", "--yes", "--with-name")
