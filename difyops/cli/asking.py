@@ -36,6 +36,7 @@ from difyops.broadcast.engine import (
 from difyops.broadcast.plan import Member, Plan, Target, Wishes, make_plan
 from difyops.broadcast.result import Broadcast, tally, unused_inputs
 from difyops.broadcast.runner import Reach
+from difyops.cli.cost import holding
 from difyops.cli.session import Session
 from difyops.errors import DifyopsError, OutOfBudget, SelectorError, StoreError, TimedOut
 from difyops.fanout import Halt
@@ -97,8 +98,21 @@ async def carry_out(session: Session, wanted: Wanted) -> Broadcast:
         reaches = _reaches(wanted, opened, stack)
         left = None if deadline is None else max(0.0, deadline - (time.monotonic() - began))
         asking = _Asking(wanted, plan, reaches, replace(wanted.options, deadline=left), quiet=session.quiet)
-        result = await until_halted(asking.result(judge, opened.failed), asking.stop)
+        asked = [(target.context, target.app.id) for target in plan.targets]
+        with holding(session, asked, what="the broadcast") as settle:
+            result = await until_halted(asking.result(judge, opened.failed), asking.stop)
+            settle(_used(plan, result))
     return replace(result, seconds=time.monotonic() - began)
+
+
+def _used(plan: Plan, result: Broadcast) -> dict[tuple[str, str], int]:
+    """Return the tokens of the answers, by context and app."""
+    apps = {target.id: (target.context, target.app.id) for target in plan.targets}
+    found: dict[tuple[str, str], int] = {}
+    for answer in result.answers:
+        if answer.target in apps:
+            found[apps[answer.target]] = found.get(apps[answer.target], 0) + (answer.tokens or 0)
+    return found
 
 
 @dataclass(slots=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +19,7 @@ from difyops.errors import UsageError
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
+    from difyops.cost.budget import BudgetStates
     from difyops.cost.prices import Prices
     from difyops.cost.runs import Question
     from difyops.cost.summary import Spending
@@ -23,7 +27,9 @@ if TYPE_CHECKING:
 
 noun = group("What the apps really cost, who spends it, when it runs out: from the history and a dated price list.")
 prices_noun = group("The dated list of prices: show it, set your own, see where Dify reckons otherwise.")
+budget_noun = group("Budgets: what a period may cost, how it stands, when it runs out.")
 noun.add_typer(prices_noun, name="prices")
+noun.add_typer(budget_noun, name="budget")
 
 Apps = Annotated[
     list[str] | None,
@@ -205,3 +211,205 @@ def _day(text: str | None) -> int:
         return day_of(text)
     except ValueError as error:
         raise UsageError(f"{text!r} is no day.", hint="Example: 2026-11-01") from error
+
+
+@command(noun, "forecast")
+def forecast(
+    session: Session,
+    apps: Apps = None,
+    days: Annotated[int, typer.Option("--days", min=1, max=366, help="How many days to come.")] = 14,
+    back: Annotated[str, typer.Option("--back", metavar="TIME", help="How much of the past to look at.")] = "84d",
+    currency: Annotated[str, typer.Option("--currency", help="Of which currency.")] = "USD",
+    price: Annotated[str, typer.Option("--price", help="list, or dify: which column.")] = "list",
+    rates: RatesFile = None,
+) -> Outcome:
+    """The days to come: the same weekday before, the drift between weeks, bands from past errors.
+
+    Below two whole weeks there is none (exit 3), only what the days were.
+    """
+    from difyops.cost.forecast import forecast as look_ahead
+    from difyops.cost.money import currency_of
+    from difyops.render import cost as views
+
+    _one_of("--price", price, ("list", "dify"))
+    with open_history(session) as history:
+        found = spending(session, history, apps, since=back, by="day", rates=rates)
+        first, last = _whole_days(found)
+    result = look_ahead(found, steps=days, currency=currency_of(currency), price=price, first=first, last=last)
+    return views.forecast(result)
+
+
+def _whole_days(found: Spending) -> tuple[date, date]:
+    """Return the first and the last day of which everything was read; nothing before the first run counts."""
+    upto = found.upto or found.until
+    last = upto.date() - timedelta(days=1)
+    first = max(
+        found.since.date() + timedelta(days=1),
+        date.fromisoformat(min((line.id for line in found.lines), default="9999-01-01")),
+    )
+    for gap in found.gaps:
+        if gap.until.date() >= first:
+            first = gap.until.date() + timedelta(days=1)
+    return first, last
+
+
+@command(budget_noun, "set")
+def budget_set(
+    session: Session,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the budget is called.")],
+    apps: Annotated[
+        list[str] | None, typer.Argument(metavar="[APP]...", help="Apps of it (default: the workspace).")
+    ] = None,
+    hard: Annotated[str | None, typer.Option("--hard", metavar="AMOUNT", help="What may be spent in a period.")] = None,
+    soft: Annotated[str, typer.Option("--soft", metavar="AMOUNT|SHARE", help="Where people are told.")] = "80%",
+    period: Annotated[str, typer.Option("--period", help="day, week (from Monday) or month, in UTC.")] = "month",
+    currency: Annotated[str, typer.Option("--currency", help="USD, CNY, EUR, ...")] = "USD",
+    price: Annotated[str, typer.Option("--price", help="list, or dify: which column counts.")] = "list",
+    user: Annotated[str, typer.Option("--user", metavar="ID", help="Only runs of this end user (Dify's id).")] = "",
+    key: Annotated[str | None, typer.Option("--key", hidden=True)] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Take the budget away.")] = False,
+) -> Outcome:
+    """Set a budget of some apps, of an end user, or of the whole workspace.
+
+    Dify does not tell which key a run was made with, so there is no budget per key.
+    Example: difyops cost budget set support 'support-*' --hard 500 --period month
+    """
+    from difyops.cost.budgets_file import PERIODS, PRICES, Budget, read_budgets, soft_of, write_budgets
+    from difyops.cost.money import amount_of, currency_of
+    from difyops.errors import NotSupported
+    from difyops.history.apps import find_apps
+    from difyops.render import cost as views
+
+    if key is not None:
+        raise NotSupported(
+            "Dify does not tell which key a run was made with, so no budget can be kept per key.",
+            hint="--user ID, or the apps that the key is of.",
+        )
+    context, file = context_name(session), _budgets(session)
+    _one_of("--period", period, PERIODS)
+    _one_of("--price", price, PRICES)
+    had = read_budgets(file)
+    others = [item for item in had if (item.name, item.context) != (name, context)]
+    amount = amount_of(hard)
+    if remove:
+        if len(others) == len(had):
+            raise UsageError(f"There is no budget {name!r} of {context}.", hint="difyops cost budget status")
+        amount = next(item.hard for item in had if (item.name, item.context) == (name, context))
+    if amount is None or amount == 0:
+        raise UsageError("A budget wants --hard, an amount above 0.", hint="--hard 500 --soft 80%")
+    made = Budget(
+        name=name, context=context, hard=amount, soft=soft_of(soft, amount), currency=currency_of(currency),
+        period=period, apps=tuple(apps or ("all",)), user=user, price=price,
+    )  # fmt: skip
+    if not remove:
+        with open_history(session) as history:
+            find_apps(history, context, made.apps)
+    if not session.dry_run:
+        write_budgets(file, others if remove else [*others, made])
+    return views.budget_set(made, removed=remove, dry_run=session.dry_run)
+
+
+@command(budget_noun, "status")
+def budget_status(
+    session: Session,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which budgets (default all).")] = None,
+    rates: RatesFile = None,
+) -> Outcome:
+    """How each budget stands: spent, reserved, projected end of the period, and when it runs out."""
+    from difyops.render import cost as views
+
+    return views.budgets(budget_states(session, names, rates=rates), error=None)
+
+
+@command(budget_noun, "check")
+def budget_check(
+    session: Session,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which budgets (default all).")] = None,
+    rates: RatesFile = None,
+    fail_on: Annotated[
+        str, typer.Option("--fail-on", help="over, soft, or heading: from what on the answer is no.")
+    ] = "over",
+    max_age: Annotated[
+        str | None, typer.Option("--max-age", metavar="TIME", help="A sync that is older judges nothing (exit 3).")
+    ] = None,
+) -> Outcome:
+    """For cron: 0 kept, 5 over (or as --fail-on says), 3 not known: time, runs or prices are missing.
+
+    What to do about it is a runbook, with approval and undo: difyops runbook run runaway-cost --act
+    """
+    from difyops.cost.budget import HEADING, OVER, SOFT
+    from difyops.render import cost as views
+
+    words = {"over": OVER, "soft": SOFT, "heading": HEADING}
+    _one_of("--fail-on", fail_on, tuple(words))
+    found = budget_states(session, names, rates=rates, max_age=seconds(max_age) if max_age else None)
+    return views.budgets(found, error=found.error(fail_on=words[fail_on]))
+
+
+def budget_states(
+    session: Session, names: list[str] | None, *, rates: Path | None = None, max_age: float | None = None
+) -> BudgetStates:  # fmt: skip
+    """Return how the budgets of the context stand now."""
+    from difyops.cost.budget import Books, judge
+    from difyops.cost.budgets_file import named_budgets, read_budgets
+    from difyops.cost.leaves import Leaves
+    from difyops.cost.money import UNMIXED, read_rates
+    from difyops.cost.reserving import reservations
+
+    context, now, prices = context_name(session), _now(), open_prices(session)
+    budgets = named_budgets(read_budgets(_budgets(session)), names or (), context)
+    worth = read_rates(rates) if rates else UNMIXED
+    with open_history(session) as history, Leaves(history, prices) as leaves:
+        books = Books(history=history, leaves=leaves, prices=prices, rates=worth)
+        return judge(books, budgets, reservations(session.ledger, context, now=now), now=now, oldest=max_age)
+
+
+def _budgets(session: Session) -> Path:
+    from difyops.cost.budgets_file import FILE
+
+    return session.config.user_file.with_name(FILE)
+
+
+def _one_of(option: str, given: str, known: tuple[str, ...]) -> None:
+    if given not in known:
+        raise UsageError(f"{option} {given!r} is none of {', '.join(known)}.", hint=f"{option} {known[0]}")
+
+
+@contextmanager
+def holding(
+    session: Session, asked: Sequence[tuple[str, str]], *, what: str
+) -> Iterator[Callable[[Mapping[tuple[str, str], int]], None]]:  # fmt: skip
+    """Hold what runs of apps (context, app id; one entry a run) will take in the budgets, if there are any.
+
+    Yields what is to be told the tokens that were really used, by app; without that, what was held is given back.
+
+    Raises:
+        OutOfBudget: a budget has less left.
+    """
+    file = _budgets(session)
+    if not file.exists():
+        yield lambda used: None
+        return
+    from difyops.cost.budget import Books
+    from difyops.cost.budgets_file import read_budgets
+    from difyops.cost.holding import Held, hold, left
+    from difyops.cost.leaves import Leaves
+    from difyops.cost.reserving import Reserving
+
+    now, prices, held, used = _now(), open_prices(session), list[Held](), dict[tuple[str, str], int]()
+    budgets = read_budgets(file)
+    with open_history(session) as history, Leaves(history, prices) as leaves:
+        books = Books(history=history, leaves=leaves, prices=prices)
+        reserving = Reserving(
+            ledger=session.ledger, state=session.config.state, left=lambda one, taken: left(books, one, taken, now=now)
+        )
+        for context in sorted({name for name, _ in asked}):
+            runs = Counter(app for name, app in asked if name == context)
+            mine = [item for item in budgets if item.context == context]
+            held += hold(books, reserving, mine, runs, what=what, now=now)
+    try:
+        yield used.update
+    finally:
+        for item in held:
+            tokens = {app: count for (context, app), count in used.items() if context == item.budget.context}
+            reserving.settle(item.taken, item.cost(tokens), now=_now())

@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from difyops.clock import iso
+from difyops.cost.budget import BudgetState, BudgetStates
+from difyops.cost.budgets_file import Budget
+from difyops.cost.forecast import Band, Forecast
 from difyops.cost.own_prices import OwnPrice
 from difyops.cost.price_check import PriceCheck
 from difyops.cost.prices import Listed, Rate
 from difyops.cost.summary import Amount, Line, Spending
+from difyops.errors import DifyopsError, PartialFailure
 from difyops.outcome import Block, Facts, Outcome, Table
 
 _MILLION = Decimal(1_000_000)
@@ -195,3 +199,74 @@ def _row_of(item: object) -> dict[str, object]:
 
 def _pair(one: Decimal | None, two: Decimal | None) -> str | None:
     return None if one is None else f"{_money(one)} / {_money(two or Decimal(0))}"
+
+
+def forecast(result: Forecast) -> Outcome:
+    """Show the days to come, or what the days were."""
+    rows = [(item.day, decimal(item.amount), *(_band(band) for band in item.bands)) for item in result.ahead]
+    if result.total is not None:
+        rows.append(("all of them", decimal(result.total), *(_band(band) for band in result.total_bands)))
+    error = None
+    if result.refused:
+        error = PartialFailure(
+            f"There is no forecast: {result.refused}; a day was {decimal(result.lowest)} to {decimal(result.highest)}"
+            f" {result.currency}.", hint="difyops history sync --since 60d",
+        )  # fmt: skip
+    said = "" if result.total is None else f", {decimal(result.total)} {result.currency} in {len(result.ahead)} days"
+    return Outcome(
+        kind="cost.forecast", data=result, error=error, names=[item.day for item in result.ahead],
+        blocks=[Table(columns=("day", result.currency, "50 %", "80 %", "95 %"), rows=rows, empty="No forecast.")],
+        summary=f"from {result.days} whole days ({'list price' if result.price == 'list' else 'Dify'}){said}",
+    )  # fmt: skip
+
+
+def _band(band: Band) -> str:
+    return f"{decimal(Decimal(repr(band.low)))} to {decimal(Decimal(repr(band.high)))}"
+
+
+def budget_set(item: Budget, *, removed: bool, dry_run: bool) -> Outcome:
+    """Show a budget that was set or removed."""
+    word = ("would be " if dry_run else "is ") + ("removed" if removed else "set")
+    pairs: list[tuple[str, object]] = [
+        ("name", item.name), ("hard", f"{item.hard} {item.currency}"), ("soft", f"{item.soft} {item.currency}"),
+        ("period", item.period), ("apps", ", ".join(item.apps)), ("user", item.user or None), ("price", item.price),
+    ]  # fmt: skip
+    return Outcome(
+        kind="cost.budget.set", data={"budget": item, "removed": removed, "dry_run": dry_run},
+        blocks=[Facts(pairs=pairs[:1] if removed else pairs)], names=[item.name],
+        summary=f"the budget {item.name} {word}",
+    )  # fmt: skip
+
+
+def budgets(result: BudgetStates, *, error: DifyopsError | None) -> Outcome:
+    """Show how budgets stand, the worst first."""
+    rows = [
+        (
+            item.name, item.state, _spent(item), _some(item.reserved), f"{decimal(item.hard)} {item.currency}",
+            None if item.share is None else f"{100 * item.share:.1f} %", _some(item.projected),
+            iso(item.exhausted) if item.exhausted else None, iso(item.until), iso(item.upto) if item.upto else None,
+        )
+        for item in result.budgets
+    ]  # fmt: skip
+    columns = (
+        "budget", "state", "spent", "reserved", "hard", "used", "projected", "runs out", "period ends", "read up to",
+    )  # fmt: skip
+    return Outcome(
+        kind="cost.budget", data=result, blocks=[Table(columns=columns, rows=rows)], error=error,
+        names=[item.name for item in result.budgets],
+        warnings=[f"{item.name}: {text}" for item in result.budgets for text in _said(item)],
+        summary=", ".join(f"{item.name} {item.state}" for item in result.budgets),
+    )  # fmt: skip
+
+
+def _said(item: BudgetState) -> list[str]:
+    missing = [f"{item.unpriced} tokens are unpriced and in no figure"] if item.unpriced else []
+    return [*item.why, *(missing if not any("unpriced" in text for text in item.why) else [])]
+
+
+def _spent(item: BudgetState) -> str:
+    return amount(Amount(currency=item.currency, amount=item.spent, low=item.low, high=item.high))
+
+
+def _some(value: Decimal | None) -> str | None:
+    return decimal(value) if value else None

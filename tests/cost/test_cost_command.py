@@ -120,3 +120,59 @@ def test_the_cost_stands_in_the_report_of_performance(cli: Cli, runs: list[Run])
     assert "list price" in cli("perf", "report", "wf-echo", "-o", "markdown").out
     page = cli("perf", "report", "wf-echo", "-o", "html")
     assert "list price" in page.out
+
+
+def test_a_budget_from_the_command_line(cli: Cli, runs: list[Run]) -> None:
+    assert cli("cost", "budget", "status").code == 2
+    assert cli("cost", "budget", "set", "echo", "wf-echo", "--hard", "1000000", "--dry-run").code == 0
+    assert cli("cost", "budget", "status").code == 2  # nothing was written
+    assert cli("cost", "budget", "set", "echo", "wf-echo", "--hard", "1000000", "--period", "month").code == 0
+    shown = cli("cost", "budget", "check", "-o", "json")
+    assert shown.code == 0, shown.err
+    assert shown.json["data"]["budgets"][0]["state"] == "kept"
+    assert cli("cost", "budget", "set", "tiny", "--hard", "0.000001", "--soft", "50%").code == 0
+    over = cli("cost", "budget", "check")
+    assert over.code == 5
+    assert "tiny" in over.err
+    assert cli("cost", "budget", "status", "tiny").code == 0
+    assert cli("cost", "budget", "check", "echo").code == 0
+    assert cli("cost", "budget", "check", "echo", "--max-age", "1s").code == 3
+    assert cli("cost", "budget", "set", "tiny", "--remove").code == 0
+    assert cli("cost", "budget", "check").code == 0
+
+
+def test_what_a_budget_refuses(cli: Cli, runs: list[Run]) -> None:
+    for words, code in (
+        (("set", "x"), 2), (("set", "x", "--hard", "-1"), 2), (("set", "x", "--hard", "1", "--soft", "2"), 2),
+        (("set", "x", "--hard", "1", "--period", "year"), 2), (("set", "x", "no-such-app", "--hard", "1"), 2),
+        (("set", "x", "--remove"), 2), (("status", "x"), 2), (("set", "x", "--hard", "1", "--key", "app-1"), 6),
+    ):  # fmt: skip
+        found = cli("cost", "budget", *words)
+        assert found.code == code, (words, found)
+        assert "hint: " in found.err
+
+
+def test_a_broadcast_holds_and_settles(cli: Cli, runs: list[Run]) -> None:
+    assert cli("cost", "budget", "set", "echo", "wf-echo", "--hard", "1000", "--period", "month").code == 0
+    assert cli("broadcast", "hello", "--to", "wf-echo").code == 0
+    assert cli("cost", "budget", "set", "echo", "wf-echo", "--hard", "0.000001", "--soft", "1%").code == 0
+    refused = cli("broadcast", "hello", "--to", "wf-echo")
+    assert refused.code == 7
+    assert "echo has 0 left" in refused.err
+
+
+def test_a_forecast_wants_two_weeks(cli: Cli, runs: list[Run]) -> None:
+    found = cli("cost", "forecast", "-o", "json")
+    assert found.code == 3
+    assert "14 whole days are needed" in found.json["data"]["refused"]
+
+
+def test_repeats_from_the_command_line(cli: Cli, runs: list[Run]) -> None:
+    found = cli("cache", "stats", "-o", "json")
+    assert found.code == 0, found.err
+    (row,) = [row for row in found.json["data"]["rows"] if row["type"] == "llm"]
+    assert 0 < row["repeats"] < row["calls"]
+    for words in (("stats",), ("top", "-n", "2"), ("stats", "--lifetime", "llm=1s")):
+        for form in ("table", "markdown", "ndjson", "yaml", "name"):
+            assert cli("cache", *words, "-o", form).code == 0
+    assert cli("cache", "stats", "--lifetime", "tea=1h").code == 2

@@ -1,0 +1,119 @@
+"""What goes on now is counted before it is in the history: reserved when it begins, settled at its end.
+
+A reservation is taken under a lock, so two that begin at once cannot both have the last of a budget. One that was never
+settled (the process was killed) ends by itself after its time. What was settled counts until the history has been read
+up to that moment; then the runs themselves are there.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from difyops import atomic_file
+from difyops.clock import iso
+from difyops.cost.budgets_file import Budget
+from difyops.cost.money import amount_of
+from difyops.errors import OutOfBudget
+from difyops.ledger import Event, Ledger
+
+RESERVED, SETTLED = "cost.reserved", "cost.settled"
+_LOCK = "cost-reserving.lock"
+_LONGEST = timedelta(hours=6)
+_MOST = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserved:
+    """An amount held for something that goes on; ``settled`` when it ended, ``amount`` then what it really took."""
+
+    id: str
+    budget: str
+    context: str
+    amount: Decimal
+    what: str
+    since: datetime
+    until: datetime
+    settled: datetime | None = None
+
+    def counts(self, budget: Budget, upto: datetime | None) -> Decimal:
+        """Return what of it counts for a budget beside the history, which was read up to a moment."""
+        mine = self.budget == budget.name and self.context == budget.context
+        known = self.settled is not None and upto is not None and self.settled <= upto
+        return self.amount if mine and not known else Decimal(0)
+
+
+def reservations(ledger: Ledger | None, context: str, *, now: datetime) -> list[Reserved]:
+    """Return what is reserved in a context, and what was settled in the last day."""
+    if ledger is None:
+        return []
+    begun = ledger.events(RESERVED, context=context, limit=_MOST)
+    ended = {event.data.get("id"): event for event in ledger.events(SETTLED, context=context, limit=_MOST)}
+    found = []
+    for event in begun:
+        until = datetime.fromisoformat(str(event.data.get("until")))
+        end = ended.get(event.data.get("id"))
+        if end is None and until < now:
+            continue
+        if end is not None and end.when < now - timedelta(days=1):
+            continue
+        amount = amount_of((end or event).data.get("amount")) or Decimal(0)
+        found.append(
+            Reserved(
+                id=str(event.data.get("id")),
+                budget=event.subject,
+                context=context,
+                amount=amount,
+                what=str(event.data.get("what")),
+                since=event.when,
+                until=until,
+                settled=end.when if end else None,
+            )
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserving:
+    """Takes and settles reservations. ``left`` says what a budget still has, given what is reserved."""
+
+    ledger: Ledger
+    state: Path
+    left: Callable[[Budget, Sequence[Reserved]], Decimal]
+
+    def take(self, budgets: Sequence[Budget], amount: Decimal, *, what: str, now: datetime) -> list[Reserved]:
+        """Hold an amount in every budget, or in none.
+
+        Raises:
+            OutOfBudget: one has less left. LockHeld: another reservation takes too long.
+        """
+        with atomic_file.lock(self.state / _LOCK, wait=30.0, holding="a reservation"):
+            held = reservations(self.ledger, budgets[0].context, now=now) if budgets else []
+            for budget in budgets:
+                left = self.left(budget, held)
+                if amount > left:
+                    has = f"{max(left, Decimal(0)):f} left"
+                    raise OutOfBudget(
+                        f"{what} may take {amount:f} {budget.currency}; {budget.name} has {has}.",
+                        hint=f"difyops cost budget status {budget.name}",
+                    )
+            return [self._write(budget, amount, what, now) for budget in budgets]
+
+    def _write(self, budget: Budget, amount: Decimal, what: str, now: datetime) -> Reserved:
+        made = Reserved(
+            id=secrets.token_hex(8), budget=budget.name, context=budget.context, amount=amount, what=what, since=now,
+            until=now + _LONGEST,
+        )  # fmt: skip
+        data = {"id": made.id, "amount": format(amount, "f"), "what": what, "until": iso(made.until)}
+        self.ledger.append(Event(kind=RESERVED, subject=budget.name, when=now, context=budget.context, data=data))
+        return made
+
+    def settle(self, taken: Sequence[Reserved], amount: Decimal, *, now: datetime) -> None:
+        """Write what something really took; what it did not take is free again."""
+        for item in taken:
+            data = {"id": item.id, "amount": format(amount, "f")}
+            self.ledger.append(Event(kind=SETTLED, subject=item.budget, when=now, context=item.context, data=data))
