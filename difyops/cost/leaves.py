@@ -39,7 +39,9 @@ _LAYOUT = Layout(
         "CREATE TABLE title (app INTEGER, node TEXT, title TEXT, PRIMARY KEY (app, node)) WITHOUT ROWID",
         "CREATE TABLE read (id INTEGER PRIMARY KEY, app INTEGER, run TEXT, read_at REAL, chance REAL, started REAL,"
         " tokens INTEGER, version TEXT, source TEXT, user TEXT, UNIQUE (app, run))",
-        "CREATE INDEX read_started ON read (app, started)",
+        # with all that counting needs, and the few that are drawn by themselves: neither reads the rows
+        "CREATE INDEX read_started ON read (app, started, chance, version, source, tokens)",
+        "CREATE INDEX read_drawn ON read (app, started) WHERE chance > 0 AND chance < 1",
         "CREATE TABLE leaf (app INTEGER, day INTEGER, kind INTEGER, slot INTEGER, run INTEGER, began REAL, ended REAL,"
         " calls INTEGER, tokens INTEGER, prompt INTEGER, completion INTEGER, unsplit INTEGER, silent INTEGER,"
         " price INTEGER, PRIMARY KEY (app, day, kind, slot, run)) WITHOUT ROWID",
@@ -141,15 +143,22 @@ class Leaves:
             given = [app, low // DAY, high // DAY, low, high, TOOL]
             yield from (Leaf(*row) for row in self._each(query, given))
 
-    def single(self, app: int, since: float, until: float, *, drawn: bool) -> Iterator[Leaf]:
-        """Yield leaves run by run, tools left out: those of drawn runs, or of all."""
+    def drawn(self, app: int, since: float, until: float) -> Iterator[Leaf]:
+        """Yield the leaves of drawn runs, tools left out, run by run."""
         query = (
             f"SELECT leaf.kind, leaf.day, leaf.slot, {_ONES}, leaf.run FROM read CROSS JOIN leaf INDEXED BY leaf_run"
             " ON leaf.app = read.app AND leaf.run = read.id CROSS JOIN kind ON kind.id = leaf.kind WHERE read.app = ?"
-            f" AND read.started >= ? AND read.started < ? AND read.chance > 0 AND kind.type <> '{TOOL}'"
-            f"{' AND read.chance < 1' if drawn else ''}"
+            f" AND read.started >= ? AND read.started < ? AND chance > 0 AND chance < 1 AND kind.type <> '{TOOL}'"
         )
         yield from (Leaf(*row) for row in self._each(query, [app, since, until]))
+
+    def every(self, app: int, since: float, until: float) -> Iterator[Leaf]:
+        """Yield all leaves of the days of a time, tools left out, run by run: also of runs outside of it."""
+        tools = {row[0] for row in self._all("SELECT id FROM kind WHERE app = ? AND type = ?", [app, TOOL])}
+        query = f"SELECT kind, day, slot, {_SUMS}, run FROM leaf WHERE app = ? AND day >= ? AND day <= ?"
+        for row in self._each(query, [app, since // DAY, until // DAY]):
+            if row[0] not in tools:
+                yield Leaf(*row)
 
     def tools(self, app: int, since: float, until: float) -> Iterator[Leaf]:
         """Yield the calls of tools that used tokens, each by itself."""

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from operator import add
 
 from difyops.clock import from_unix
 from difyops.cost.estimates import Estimated, Estimator, Measure, Stratum
@@ -237,15 +238,30 @@ class _AppReader:
         """Add the leaves of the app, and its messages."""
         since, until = self.question.since, self.question.until
         if self.tally.by == "user":
-            for leaf in self.leaves.single(self.number, since, until, drawn=False):
-                self._add_single(leaf)
+            self._add_by_user()
         else:
             for leaf in self.leaves.certain(self.number, since, until):
                 self._add(leaf, "", 0)
-            for leaf in self.leaves.single(self.number, since, until, drawn=True):
+            for leaf in self.leaves.drawn(self.number, since, until):
                 self._add_single(leaf)
         for item in answered(self.history, self.question, self.app):
             self._add_message(item)
+
+    def _add_by_user(self) -> None:
+        """Add up what each user's certain runs cost before it is priced; drawn runs stay by themselves."""
+        sums: dict[tuple[int, int, int, str], list[int]] = {}
+        for leaf in self.leaves.every(self.number, self.question.since, self.question.until):
+            run = self.runs.get(leaf.run)
+            if run is None:
+                continue
+            if run.chance < 1:
+                self._add_single(leaf)
+                continue
+            total = sums.setdefault((leaf.kind, leaf.day, leaf.slot, run.user), [0] * 7)
+            row = (leaf.calls, leaf.tokens, leaf.prompt, leaf.completion, leaf.unsplit, leaf.silent, leaf.price)
+            total[:] = map(add, total, row)
+        for (kind, day, slot, user), total in sums.items():
+            self._add(Leaf(kind, day, slot, *total), user, 0)
 
     def add_tool(self, leaf: Leaf) -> None:
         """Add the call of a tool that is no run of ours."""

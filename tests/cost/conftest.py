@@ -49,9 +49,10 @@ class Book:
     history: History
     prices: Prices
     numbers: Iterator[int] = field(default_factory=itertools.count)
+    context: str = CONTEXT
 
     def app(self, name: str, mode: str = "workflow", gone: float | None = None) -> None:
-        self.history.note_app(CONTEXT, name, name=name, mode=mode, gone=gone)
+        self.history.note_app(self.context, name, name=name, mode=mode, gone=gone)
 
     def run(self, app: str, *nodes: dict[str, Any], at: float = NOON, chance: float | None = 1.0, **fields: Any) -> str:
         """Write a run; ``chance=None`` leaves its nodes unread."""
@@ -61,9 +62,9 @@ class Book:
         rows = [self._node(app, run, at, number, item) for number, item in enumerate(nodes)]
         with self.history.changing():
             read = {"node": rows} if chance is not None else {}
-            self.history.write_into(CONTEXT, app, "logs", Batch(rows={"run": [row], **read}))
+            self.history.write_into(self.context, app, "logs", Batch(rows={"run": [row], **read}))
             if chance is not None:
-                self.history.sample_into(CONTEXT, app, [(run, "drawn", chance, at)])
+                self.history.sample_into(self.context, app, [(run, "drawn", chance, at)])
         return run
 
     def _node(self, app: str, run: str, at: float, number: int, item: dict[str, Any]) -> Row:
@@ -71,15 +72,15 @@ class Book:
         return self._row(NODE, {**place, **item})
 
     def _row(self, columns: tuple[str, ...], values: dict[str, Any]) -> Row:
-        known = {**_EMPTY, "finished": values.get("started", NOON) + 1, **values}
+        known = {**_EMPTY, "context": self.context, "finished": values.get("started", NOON) + 1, **values}
         return tuple(known[name] for name in columns)
 
     def cover(self, app: str, since: float, until: float) -> None:
-        self.history.write(CONTEXT, app, "logs", Batch(rows={}, stretch=Stretch(t0=since, t1=until)))
+        self.history.write(self.context, app, "logs", Batch(rows={}, stretch=Stretch(t0=since, t1=until)))
 
     def question(self, *apps: str, since: float = NOON - DAY, until: float = NOON + DAY) -> Question:
-        found = tuple(find_apps(self.history, CONTEXT, apps or ("all",)))
-        return Question(context=CONTEXT, apps=found, since=since, until=until)
+        found = tuple(find_apps(self.history, self.context, apps or ("all",)))
+        return Question(context=self.context, apps=found, since=since, until=until)
 
     def cost(self, *apps: str, since: float = NOON - DAY, until: float = NOON + DAY, **fields: Any) -> Spending:
         with Leaves(self.history, self.prices) as leaves:

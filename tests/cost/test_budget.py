@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from difyops.cost.budget import HEADING, KEPT, OVER, SOFT, UNKNOWN, Books, Budge
 from difyops.cost.budgets_file import Budget
 from difyops.cost.holding import hold, left
 from difyops.cost.leaves import Leaves
-from difyops.cost.money import Rates
+from difyops.cost.money import UNMIXED, Rates
 from difyops.cost.reserving import Reserving, reservations
 from difyops.errors import AnswerIsNo, ConfigError, OutOfBudget, PartialFailure, UsageError
 from difyops.history.rows import hash_of
@@ -30,7 +31,7 @@ def spend(book: Book, amount: str, at: float = NOON - 3600, **fields) -> None:
     book.run("shop", node("draft", 100, 10, amount, **fields.pop("node", {})), at=at, **fields)
 
 
-def state(book: Book, budget: Budget = MONTH, reserved=(), rates: Rates = Rates(worth={}), **fields) -> BudgetState:
+def state(book: Book, budget: Budget = MONTH, reserved=(), rates: Rates = UNMIXED, **fields) -> BudgetState:
     with Leaves(book.history, book.prices) as leaves:
         books = Books(history=book.history, leaves=leaves, prices=book.prices, rates=rates)
         return judge(books, [budget], reserved, now=fields.pop("now", NOW), **fields).budgets[0]
@@ -191,10 +192,8 @@ def test_of_many_that_begin_at_once_no_more_than_fit_begin(book: Book, tmp_path:
             reserving = Reserving(
                 ledger=ledger, state=tmp_path / "state", left=lambda one, taken: left(books, one, taken, now=NOW)
             )
-            try:
+            with contextlib.suppress(OutOfBudget):
                 begun.append(reserving.take([MONTH], Decimal(30), what="a batch", now=NOW)[0].amount)
-            except OutOfBudget:
-                pass
 
     threads = [threading.Thread(target=begin) for _ in range(6)]
     for thread in threads:

@@ -6,12 +6,16 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from difyops.clock import SystemClock, iso
+from difyops.cost.budgets_file import FILE as BUDGETS
+from difyops.cost.budgets_file import Budget, write_budgets
+from difyops.cost.prices import load_prices
 from difyops.emulator.providers import SECRET_FIELD, Credential
 from difyops.emulator.routes.console_keys import new_key
 from difyops.emulator.routes.service_datasets import new_dataset, new_document
@@ -22,6 +26,7 @@ from difyops.runbook.load import load
 from difyops.runbook.scene import Scene
 from difyops.runbook.undoing import undoing
 from difyops.snapshot.take import TakeOptions, take
+from tests.cost.conftest import Book, node
 from tests.runbook.runbook_tools import Stage, add_run, carried, change_live, consent, results
 from tests.slo.kept import App as Kept
 
@@ -142,6 +147,22 @@ def few_apps(stage: Stage) -> None:
             del instance.apps[app.id]
 
 
+def over_budget(stage: Stage) -> None:
+    """Keep runs that cost more than a budget of today allows."""
+    costs(stage)
+    now = stage.emulator.instance.clock.now().timestamp()
+    app = stage.emulator.app_named("wf-echo").id
+    made = Budget(
+        name="echo", context="emu", hard=Decimal(5), soft=Decimal(4), period="day", apps=("wf-echo",), price="dify"
+    )
+    write_budgets(stage.folder / BUDGETS, [made])
+    with History.open(stage.folder / "state") as history:
+        book = Book(history, load_prices(), context="emu")
+        history.note_app("emu", app, name="wf-echo", mode="workflow")
+        book.run(app, node("draft", 100, 10, "9"), at=now - now % 86400)
+        book.cover(app, now - 40 * 86400, now - 120)
+
+
 @dataclass(frozen=True)
 class Case:
     """A runbook in one state of the instance, and what it must say."""
@@ -220,6 +241,11 @@ CASES = [
     Case(
         "runaway-cost", "ten times as much", "fail", nothing, {"window": "1h", "capped_app": "wf-echo"},
         {"tokens": "fail", "cap": "pass"}, act=True, before=lambda stage: costs(stage, 100_000),
+    ),
+    Case(
+        "runaway-cost", "a budget that is over", "fail", nothing,
+        {"window": "1h", "budget": "echo", "capped_app": "wf-echo"},
+        {"tokens": "pass", "budget": "fail", "cap": "pass"}, act=True, before=over_budget,
     ),
     Case("malformed-answers", "healthy", "pass", inputs={"app": "wf-llm", "schema": SCHEMA}),
     Case(
