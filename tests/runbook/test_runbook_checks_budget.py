@@ -9,6 +9,7 @@ from pathlib import Path
 
 from difyops.cost import budgets_file
 from difyops.cost.budgets_file import Budget
+from difyops.cost.prices import load_prices
 from difyops.history.store import History
 from difyops.runbook.result import Fail, Inconclusive, Pass, Warn
 from tests.cost.conftest import NOON, Book, node
@@ -28,12 +29,12 @@ class At:
         return None
 
 
-async def test_a_budget_in_a_runbook(tmp_path: Path, prices) -> None:
+async def test_a_budget_in_a_runbook(tmp_path: Path) -> None:
     made = Budget(name="shop", context="-", hard=Decimal(100), soft=Decimal(80), price="dify")
     async with scene_at(tmp_path, clock=At()) as scene:
         assert isinstance(await check(scene, "cost.budget"), Inconclusive)  # no history
         with History.open(scene.config.state) as history:
-            book = Book(history, prices, context="-")
+            book = Book(history, load_prices(), context="-")
             book.app("shop")
             assert isinstance(await check(scene, "cost.budget"), Inconclusive)  # no budget
             budgets_file.write_budgets(scene.config.user_file.with_name(budgets_file.FILE), [made])
