@@ -15,7 +15,7 @@ from typing import Any
 from difyops.dsl.canonical import canonical, normalized
 from difyops.dsl.diff_text import Budget, Line, line_diff
 from difyops.dsl.diff_values import MISSING, Step, compare, without_credentials
-from difyops.dsl.marks import MARKER
+from difyops.dsl.marks import MARKER, SEALED
 from difyops.dsl.matching import aligned_ids
 from difyops.dsl.model import JsonObject, as_dict, as_list, text_of, word_set
 from difyops.dsl.secrets import Redacted, redact
@@ -46,6 +46,12 @@ class Change:
     before: Any = None
     after: Any = None
     lines: tuple[Line, ...] = ()
+
+    @property
+    def is_secret_variable(self) -> bool:
+        """Return whether only the value of a secret variable changed, or of a secret reference of an agent."""
+        is_variable = self.kind == "variable" or "secret_refs" in (self.field or "")
+        return is_variable and self.action == "changed" and self.before == self.after == SEALED
 
 
 def diff(before: JsonObject, after: JsonObject) -> tuple[Change, ...]:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator
 
 MARKER = "<difyops:secret>"
+SEALED = "<sealed>"  # what people are shown of a sealed mark
 Mark = Callable[[str], str]
 
 _BODY = r"(?:secret|sealed:[0-9a-f]{8}:[0-9a-f]{32})>"
@@ -65,7 +66,7 @@ def unescaped(text: str) -> str:
 
 def shown(text: str) -> str:
     """Return ``text`` for people: sealed marks without their digits."""
-    return MARK.sub(lambda found: MARKER if found.group() == MARKER else "<sealed>", text) if _START in text else text
+    return MARK.sub(lambda found: MARKER if found.group() == MARKER else SEALED, text) if _START in text else text
 
 
 def agree(one: object, other: object) -> bool:

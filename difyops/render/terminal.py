@@ -22,7 +22,7 @@ _GAP = 3
 _WORDS = {
     "ok": "green", "pass": "green", "done": "green", "yes": "green", "complete": "green", "clean": "green",
     "failed": "bold red", "fail": "bold red", "partial": "yellow", "warn": "yellow", "live changed": "bold red",
-    "draft edited": "yellow", "missing": "bold red", "inconclusive": "magenta",
+    "secret changed": "yellow", "draft edited": "yellow", "missing": "bold red", "inconclusive": "magenta",
 }  # fmt: skip
 
 

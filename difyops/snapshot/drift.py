@@ -27,10 +27,22 @@ from difyops.snapshot.layout import Manifest, app_file, read_manifest
 from difyops.snapshot.reading import config_of
 from difyops.targets import select
 
+_KEEP = "Keep it: difyops snapshot create."
+_BACK = {
+    "live changed": "Undo it: difyops snapshot rollback APP --to latest",
+    "secret changed": "A rollback leaves secret variables as they are now: difyops secret list",
+    "flags changed": "Switch back: difyops app enable APP, or disable",
+    "deleted": "Bring it back: difyops snapshot restore APP",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppDrift:
-    """How one app drifted. ``kind``: live changed, draft edited, flags changed, new, deleted, unreadable."""
+    """How one app drifted.
+
+    ``kind``: live changed, secret changed (only the values of secret variables), draft edited, flags changed, new,
+    deleted, unreadable.
+    """
 
     id: str
     name: str
@@ -54,6 +66,12 @@ class Drift:
     warnings: tuple[str, ...] = ()
 
     @property
+    def hint(self) -> str:
+        """Return what can be done about the kinds of drift that were found."""
+        kinds = {app.kind for app in self.apps}
+        return " ".join([_KEEP, *(text for kind, text in _BACK.items() if kind in kinds)])
+
+    @property
     def error(self) -> DifyopsError | None:
         """Return the "no" when anything drifted (5), a partial failure when something could not be read (3)."""
         unreadable = sum(app.kind == "unreadable" for app in self.apps)
@@ -62,7 +80,7 @@ class Drift:
             more = f" {unreadable} could not be compared." if unreadable else ""
             return AnswerIsNo(
                 f"{drifted} of {self.compared} apps drifted from snapshot {self.commit[:10]}.{more}",
-                hint="Keep it: difyops snapshot create. Undo it: difyops snapshot rollback APP --to latest",
+                hint=self.hint,
             )
         if unreadable:
             return PartialFailure(f"{unreadable} of {self.compared} apps could not be compared.", retryable=True)
@@ -189,8 +207,10 @@ async def _draft(
 
 
 def _live(app: App, changes: tuple[Change, ...], who: str | None, when: str | None) -> AppDrift:
-    what = f"{len(changes)} change{'s' * (len(changes) != 1)}"
-    return AppDrift(id=app.id, name=app.name, kind="live changed", who=who, when=when, what=what, changes=changes)
+    kind, what = "live changed", f"{len(changes)} change{'s' * (len(changes) != 1)}"
+    if all(change.is_secret_variable for change in changes):
+        kind, what = "secret changed", f"{what} of a sealed value"
+    return AppDrift(id=app.id, name=app.name, kind=kind, who=who, when=when, what=what, changes=changes)
 
 
 def _flags_moved(app: App, kept: Kept) -> bool:

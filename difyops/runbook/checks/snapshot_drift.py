@@ -28,8 +28,7 @@ async def check(scene: Scene, *, apps: list[str] | None = None, drafts: bool = F
     )
     excerpt = "; ".join(_line(item) for item in [*loud, *quiet][:10])
     if loud:
-        hint = "Keep it: difyops snapshot create. Undo it: difyops snapshot rollback APP --to latest"
-        return Fail(text=_text(found, loud), values=values, excerpt=excerpt, hint=hint)
+        return Fail(text=_text(found, loud), values=values, excerpt=excerpt, hint=found.hint)
     if unread:
         text = f"{len(unread)} of {found.compared} apps could not be compared: {unread[0].what}"
         return Inconclusive(text=text, values=values)
