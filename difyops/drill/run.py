@@ -26,6 +26,7 @@ from difyops.fanout import Done, Failed, FanoutOptions, Skipped, fan_out
 from difyops.git_store import GitStore
 from difyops.ledger import Event
 from difyops.requirements import Stock, missing, stock_of
+from difyops.sealing.store import Seal, seal_to_compare
 from difyops.snapshot.check import verify
 from difyops.snapshot.history import Kept, checked_at, kept_apps, load_app
 from difyops.snapshot.layout import Manifest, read_manifest
@@ -54,6 +55,7 @@ class _Drill:
     change: Change
     commit: str
     manifest: Manifest
+    seal: Seal
     stock: Stock
     findings: list[Finding] = field(default_factory=list)
 
@@ -100,7 +102,8 @@ class _Drill:
         record = dataclasses.replace(kept.record, tags=())
         kept = dataclasses.replace(kept, record=record)
         options = RestoreOptions(
-            name=scratch, allow_missing=True, confirm_newer=True, checkpoint=self.request.checkpoint
+            name=scratch, allow_missing=True, confirm_newer=True, checkpoint=self.request.checkpoint,
+            seal=self.seal, access=self.workspace.access,
         )  # fmt: skip
         plan = await plan_restore(instance, kept, self.request.to, options)
         for text in plan.unresolved:
@@ -185,7 +188,8 @@ async def run(workspace: Workspace, store: GitStore, request: DrillRequest) -> D
             return _ended(workspace, store, request, change, began, [], findings, swept, files)
         drill = _Drill(
             workspace=workspace, store=store, request=request, change=change, commit=commit, manifest=manifest,
-            stock=await stock_of(instance), findings=findings,
+            seal=seal_to_compare(store, request.source, workspace.access), stock=await stock_of(instance),
+            findings=findings,
         )  # fmt: skip
         apps = await _every(drill)
         rest = await drill.scratches.sweep()

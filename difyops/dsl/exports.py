@@ -10,6 +10,7 @@ from typing import Any
 from difyops.dsl.load import dump_yaml, load_dsl
 from difyops.dsl.marks import MARKER, Mark, unknown
 from difyops.dsl.model import DslError, JsonObject
+from difyops.dsl.secret_policy import DEFAULT, Policy
 from difyops.dsl.secrets import MIN_KNOWN, redact
 from difyops.secret_text import SecretText
 
@@ -25,7 +26,9 @@ class RedactedExport:
     is_whole: bool = False
 
 
-def redact_export(text: str, *, known: Collection[SecretText] = (), mark: Mark = unknown) -> RedactedExport:
+def redact_export(
+    text: str, *, known: Collection[SecretText] = (), mark: Mark = unknown, policy: Policy = DEFAULT
+) -> RedactedExport:
     """Return an export with a mark in place of every secret.
 
     ``known`` are secrets of the same app, found elsewhere. A text without any comes back byte for byte; else it is
@@ -36,7 +39,7 @@ def redact_export(text: str, *, known: Collection[SecretText] = (), mark: Mark =
         dsl = load_dsl(text)
     except DslError:
         return RedactedExport(text=mark(text), secrets=(SecretText(text),), is_whole=True)
-    cleaned, found = _cleaned(dsl, known, mark)
+    cleaned, found = _cleaned(dsl, known, mark, policy)
     if not found:
         return RedactedExport(text=text)
     cut = text
@@ -54,10 +57,12 @@ def _means(text: str, dsl: JsonObject) -> bool:
         return False
 
 
-def _cleaned(dsl: JsonObject, known: Collection[SecretText], mark: Mark) -> tuple[JsonObject, tuple[SecretText, ...]]:
+def _cleaned(
+    dsl: JsonObject, known: Collection[SecretText], mark: Mark, policy: Policy
+) -> tuple[JsonObject, tuple[SecretText, ...]]:
     cleaned, found = dict(dsl), dict.fromkeys(known)
     for part, document in _documents(dsl).items():
-        redacted = redact(document, known=known, mark=mark)
+        redacted = redact(document, known=known, mark=mark, policy=policy)
         found.update(dict.fromkeys(redacted.secrets.values()))
         inner = redacted.document
         cleaned[part] = _blank_again(inner, document) if part == "workflow" else inner[part]

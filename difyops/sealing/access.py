@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from difyops import atomic_file, credentials
+from difyops.dsl.secret_policy import DEFAULT, Policy, policy_of
 from difyops.errors import ConfigError, CredentialError, StoreError
 from difyops.sealing.age import Identity, read_identities
 from difyops.sealing.key import StoreKey
@@ -34,11 +35,15 @@ class Agreed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """References to the store key and the identity, and the state folder; each may be missing."""
+    """References to the store key and the identity, and the state folder; each may be missing.
+
+    ``policy``: what the configuration adds to the rules of what is sealed, and excepts from them.
+    """
 
     key: str | None = None
     identity: str | None = None
     state: Path | None = None
+    policy: Policy = DEFAULT
 
     def agreed(self, store_id: str) -> Agreed:
         """Return what this machine knows of a store."""
@@ -121,7 +126,7 @@ def access_of(sections: Mapping[str, Any], state: Path, environment: Mapping[str
     found.update(
         {name: f"env:DIFYOPS_SEAL_{name.upper()}" for name in _FIELDS if env.get(f"DIFYOPS_SEAL_{name.upper()}")}
     )
-    return Access(key=found.get("key"), identity=found.get("identity"), state=state)
+    return Access(key=found.get("key"), identity=found.get("identity"), state=state, policy=policy_of(sections))
 
 
 def read_reference(reference: str) -> list[Identity]:

@@ -14,12 +14,15 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from difyops import atomic_file
 from difyops.dsl.canonical import canonical
 from difyops.dsl.marks import MARKER
+from difyops.dsl.model import JsonObject
+from difyops.dsl.secret_policy import DEFAULT, Policy
+from difyops.dsl.secrets import Redacted, redact
 from difyops.errors import CredentialError, DifyopsError, Refused, StoreError
 from difyops.git_store import GitStore
 from difyops.sealing.access import Access, shown
@@ -43,6 +46,11 @@ class Seal:
     recipients: tuple[str, ...] = ()
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     warnings: tuple[str, ...] = ()
+    policy: Policy = DEFAULT
+
+    def redact(self, document: JsonObject) -> Redacted:
+        """Return a document of an instance with marks in place of its secrets, and the secrets."""
+        return redact(document, mark=self.mark, policy=self.policy)
 
     def mark(self, value: str) -> str:
         """Return the mark of a secret."""
@@ -50,13 +58,19 @@ class Seal:
 
     @property
     def state(self) -> str:
-        """Return what an app's sealed values depend on besides the app: key, recipients, rules."""
-        return f"{self.key_id}.{recipients_id(self.recipients)}.{_RULES}"
+        """Return what an app's sealed values depend on besides the app: key, recipients, rules and their policy."""
+        entries = [*self.policy.added, "", *self.policy.excepted]
+        rules = _RULES if self.policy.is_empty else f"{_RULES}-{_short(entries)}"
+        return f"{self.key_id}.{recipients_id(self.recipients)}.{rules}"
 
 
 def recipients_id(recipients: tuple[str, ...]) -> str:
     """Return a short name of a list of recipients, ``0`` for none."""
-    return hashlib.sha256("\n".join(sorted(recipients)).encode()).hexdigest()[:12] if recipients else "0"
+    return _short(sorted(recipients)) if recipients else "0"
+
+
+def _short(texts: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
 
 
 def seal_to_compare(store: GitStore | None, branch: str, access: Access) -> Seal:
@@ -67,8 +81,8 @@ def seal_to_compare(store: GitStore | None, branch: str, access: Access) -> Seal
     """
     files = _files(store, branch)
     if store is None or not files:
-        return Seal(store_id="", key=None if store else StoreKey.new())
-    found = _parsed(files)
+        return Seal(store_id="", key=None if store else StoreKey.new(), policy=access.policy)
+    found = replace(_parsed(files), policy=access.policy)
     key = _key(store, found, access)
     if key is None:
         said = "This machine has no store key: changes of sealed values cannot be seen."
@@ -85,8 +99,8 @@ def seal_to_write(store: GitStore, branch: str, access: Access) -> Seal:
     """
     files = _files(store, branch)
     if not files:
-        return _born(store)
-    found = _parsed(files)
+        return replace(_born(store), policy=access.policy)
+    found = replace(_parsed(files), policy=access.policy)
     check_agreed(found, access)
     key = _key(store, found, access)
     if key is not None:
@@ -99,7 +113,7 @@ def seal_to_write(store: GitStore, branch: str, access: Access) -> Seal:
     said = (
         "The store key is not here (a clone has none): sealed values get new marks, and a change of one cannot be seen."
     )
-    return replace(_born(store, found.store_id), warnings=(said,))
+    return replace(_born(store, found.store_id), warnings=(said,), policy=access.policy)
 
 
 def check_agreed(found: Seal, access: Access) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from difyops.api.model import App
 from difyops.errors import SelectorError
+from difyops.history import apps
 from difyops.history.feeds import LOGS, MESSAGES, RUNS
 from difyops.history.store import History
 from difyops.ledger import Ledger
@@ -47,8 +48,7 @@ class _One:
 
 def kept_apps(history: History, context: str) -> tuple[App, ...]:
     """Return the apps of the history; their tags are not kept."""
-    rows = history.all("SELECT id, name, mode FROM app WHERE context = ? ORDER BY name, id", [context])
-    return tuple(App(id=row[0], name=row[1], mode=row[2]) for row in rows)
+    return tuple(App(id=app.id, name=app.name, mode=app.mode) for app in apps.kept_apps(history, context))
 
 
 def report(history: History, asked: Asked, ledger: Ledger | None) -> Report:

@@ -18,6 +18,7 @@ from difyops.api.instance import Instance
 from difyops.api.model import App, Workflow
 from difyops.dsl.load import load_dsl
 from difyops.dsl.marks import MARKER, Mark, is_sealed, key_of, unknown
+from difyops.dsl.secret_policy import DEFAULT, Policy
 from difyops.dsl.secrets import Spot, marks_of, plain, redact, reinject
 from difyops.errors import DifyopsError, NotFound, RequestRejected, ServerFault
 from difyops.secret_text import SecretText
@@ -45,7 +46,9 @@ class Filled:
     missing: tuple[Spot, ...]
 
 
-async def secrets_of(console: Console, app_id: str, version_id: str | None) -> dict[Spot, SecretText]:
+async def secrets_of(
+    console: Console, app_id: str, version_id: str | None, policy: Policy = DEFAULT
+) -> dict[Spot, SecretText]:
     """Return the clear secrets of a published version (``None``: of the draft), read from an export.
 
     Raises:
@@ -61,20 +64,24 @@ async def secrets_of(console: Console, app_id: str, version_id: str | None) -> d
     body = load_dsl(text)
     workflow = body.get("workflow")
     document = workflow if isinstance(workflow, dict) else {"model_config": body.get("model_config") or {}}
-    return owned(document, redact(document).secrets)
+    return owned(document, redact(document, policy=policy).secrets)
 
 
-async def old_secrets_of(console: Console, app_id: str, version_id: str | None) -> dict[Spot, SecretText]:
+async def old_secrets_of(
+    console: Console, app_id: str, version_id: str | None, policy: Policy = DEFAULT
+) -> dict[Spot, SecretText]:
     """Return the secrets of an old version where the server still has it, else nothing."""
     if version_id is None:
         return {}
     try:
-        return await secrets_of(console, app_id, version_id)
+        return await secrets_of(console, app_id, version_id, policy)
     except DifyopsError:
         return {}
 
 
-async def old_soul_secrets(instance: Instance, app: App, version_id: str | None) -> dict[Spot, SecretText]:
+async def old_soul_secrets(
+    instance: Instance, app: App, version_id: str | None, policy: Policy = DEFAULT
+) -> dict[Spot, SecretText]:
     """Return the secrets of an old version of an agent app where the server still has it, else nothing."""
     if version_id is None:
         return {}
@@ -82,7 +89,7 @@ async def old_soul_secrets(instance: Instance, app: App, version_id: str | None)
         document = (await Agents(instance.console).version(app, version_id)).document
     except DifyopsError:
         return {}
-    return owned(document, redact(document).secrets)
+    return owned(document, redact(document, policy=policy).secrets)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

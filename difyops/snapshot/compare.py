@@ -129,14 +129,14 @@ async def live_document(instance: Instance, app: App, seal: Seal) -> JsonObject 
     check_mode(app)
     if app.is_agent:
         agent = await agent_now(instance, app)
-        return redact(agent.live.document, mark=seal.mark).document if agent.live else None
+        return seal.redact(agent.live.document).document if agent.live else None
     if not app.has_workflow:
-        return redact(config_of(await instance.console.app(app.id)), mark=seal.mark).document
+        return seal.redact(config_of(await instance.console.app(app.id))).document
     workflow = await instance.console.published(app.id)
     if workflow is None:
         return None
     clear = await read_clear(instance.console, app.id, workflow, exports=False)
-    return redact(clear.document, mark=seal.mark).document
+    return seal.redact(clear.document).document
 
 
 def _stored(store: GitStore, one: str, old: Manifest, other: str, new: Manifest, app: App) -> AppDiff:

@@ -13,7 +13,6 @@ from difyops.api.instance import Instance
 from difyops.api.model import AgentVersion, App, Workflow
 from difyops.clock import from_unix, iso
 from difyops.dsl.diff import Change, diff
-from difyops.dsl.secrets import redact
 from difyops.errors import AnswerIsNo, DifyopsError, NotFound, PartialFailure
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.git_store import GitStore
@@ -153,7 +152,7 @@ async def _drifts(instance: Instance, row: App, kept: Kept, manifest: Manifest, 
     if app.is_agent:
         return found + await _agent_drifts(instance, app, kept, manifest, seal)
     if not app.has_workflow:
-        changes = diff(kept.live or {}, redact(config_of(app), mark=seal.mark).document)
+        changes = diff(kept.live or {}, seal.redact(config_of(app)).document)
         if changes:
             config = app.raw.get("model_config") or {}
             when = _when(config.get("updated_at") or app.updated_at)
@@ -164,7 +163,7 @@ async def _drifts(instance: Instance, row: App, kept: Kept, manifest: Manifest, 
     else:
         live, draft = await instance.console.live_and_draft(app.id, app.live_version)
         clear = (await read_clear(instance.console, app.id, live, exports=False)).document if live else {}
-        document = redact(clear, mark=seal.mark).document
+        document = seal.redact(clear).document
         changes = diff(kept.live or {}, document)
         if changes:
             found.append(
@@ -180,7 +179,7 @@ async def _agent_drifts(instance: Instance, app: App, kept: Kept, manifest: Mani
     now = await agent_now(instance, app, kept.record.live_version)
     found: list[AppDrift] = []
     if not now.is_known:
-        document = redact(now.live.document, mark=seal.mark).document if now.live else None
+        document = seal.redact(now.live.document).document if now.live else None
         changes = diff(kept.live or {}, document or {})
         if changes:
             found.append(_live(app, changes, None, _when(now.live.created_at if now.live else None)))
@@ -193,7 +192,7 @@ async def _draft(
 ) -> list[AppDrift]:
     if draft is None:
         return []
-    document = redact(draft.document, mark=seal.mark).document
+    document = seal.redact(draft.document).document
     known = kept.draft if kept.draft is not None else kept.live
     if not diff(known or {}, document) or not diff(kept.live or {}, document):
         return []

@@ -11,7 +11,7 @@ from difyops.dsl.canonical import canonical
 from difyops.dsl.exports import redact_export
 from difyops.dsl.model import DslError, JsonObject
 from difyops.dsl.secret_places import is_secret_variable
-from difyops.dsl.secrets import Redacted, redact
+from difyops.dsl.secrets import Redacted
 from difyops.errors import Forbidden, NotSupported
 from difyops.publishing.content import Content, draft_values, exported_values
 from difyops.sealing.store import Seal
@@ -62,7 +62,7 @@ async def sealed_draft(
             document = Content.of(draft, await draft_values(console, app_id, draft)).document
         except (Forbidden, NotSupported, DslError):
             log.debug("%s: this role may not read the secret variables of the draft", app_id)
-    redacted = redact(document, mark=seal.mark)
+    redacted = seal.redact(document)
     return canonical(redacted.document), found_in("draft", redacted)
 
 
@@ -80,7 +80,8 @@ def has_secret_variables(workflow: Workflow) -> bool:
 
 def sealed_export(text: str, redacted: Redacted, seal: Seal) -> tuple[bytes, Found]:
     """Return an export as the store keeps it, and its sealed values; ``redacted`` is the document of the same app."""
-    export = redact_export(text, known=tuple(dict.fromkeys(redacted.secrets.values())), mark=seal.mark)
+    known = tuple(dict.fromkeys(redacted.secrets.values()))
+    export = redact_export(text, known=known, mark=seal.mark, policy=seal.policy)
     values = {seal.mark(secret.reveal()): secret for secret in export.secrets}
     if seal.key is None:
         return export.text.encode(), Found()

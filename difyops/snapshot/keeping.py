@@ -6,7 +6,6 @@ import secrets
 
 from difyops.api.model import App
 from difyops.dsl.canonical import canonical
-from difyops.dsl.secrets import redact
 from difyops.errors import StoreError
 from difyops.sealing.store import seal_to_compare
 from difyops.snapshot.history import load_app
@@ -28,7 +27,7 @@ async def keep_config(workspace: Workspace, app: App) -> str | None:
     if store is None:
         raise StoreError(f"There is no store to keep the live config of {app.name!r} in; nothing was changed.")
     seal = seal_to_compare(store, workspace.instance.name, workspace.access)
-    now = canonical(redact(config_of(app), mark=seal.mark).document)
+    now = canonical(seal.redact(config_of(app)).document)
     for info in store.log(workspace.instance.name, limit=_LOOK_BACK):
         manifest = read_manifest(store, info.id)
         if app.id in manifest.apps and canonical(load_app(store, info.id, manifest, app.id).live) == now:

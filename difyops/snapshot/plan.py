@@ -17,7 +17,7 @@ from difyops.api.model import AgentVersion, App, Trigger, Workflow
 from difyops.dsl.canonical import canonical
 from difyops.dsl.diff import Change, diff
 from difyops.dsl.model import datasets, iter_nodes, models, node_types, tools, trigger_nodes
-from difyops.dsl.secrets import Spot, redact, spots
+from difyops.dsl.secrets import Spot, spots
 from difyops.errors import NotSupported, Refused
 from difyops.publishing.content import Content, draft_values, version_content
 from difyops.sealing.access import Access
@@ -71,7 +71,7 @@ class Situation:
         """Return what would be sent, with marks; the target itself while values of it are missing."""
         if self.filled.missing:
             return self.target
-        return redact(self.filled.document, mark=self.seal.mark).document
+        return self.seal.redact(self.filled.document).document
 
     @property
     def unpublished(self) -> bool:
@@ -86,7 +86,7 @@ class Situation:
     def changed_secrets(self) -> tuple[str, ...]:
         """Return the labels of places that live has too and whose secret would be another one than now."""
         now = {owner(self.live_document, spot) for spot in spots(self.live_document)}
-        sent = redact(self.filled.document).secrets
+        sent = self.seal.redact(self.filled.document).secrets
         changed = []
         for spot in self.filled.sources:
             place = owner(self.target, spot)
@@ -180,7 +180,10 @@ async def _read_workflow(instance: Instance, app: App, kept: Kept, options: Plan
     draft_content = Content.of(draft, values) if draft else None
     live_document, live_secrets = _split(live_content, options)
     _, draft_secrets = _split(draft_content, options) if draft_content else ({}, {})
-    old = Pool(name="the old version", secrets=await old_secrets_of(console, app.id, kept.record.live_version))
+    old = Pool(
+        name="the old version",
+        secrets=await old_secrets_of(console, app.id, kept.record.live_version, options.seal.policy),
+    )
     now = [Pool(name="live now", secrets=live_secrets), Pool(name="the draft", secrets=draft_secrets)]
     if options.with_old_secrets and not old.secrets and live_secrets:
         raise NotSupported("The server does not have the old version's secrets any more.")
@@ -214,7 +217,7 @@ def _filled(kept: Kept, options: PlanOptions, work: Callable[[Filling], Filled])
 
 def _split(content: Content, options: PlanOptions) -> tuple[JsonObject, Secrets]:
     """Return a document with marks, and its secrets by owner."""
-    redacted = redact(content.document, mark=options.seal.mark)
+    redacted = options.seal.redact(content.document)
     return redacted.document, owned(content.document, redacted.secrets)
 
 
@@ -223,7 +226,7 @@ async def _read_config(instance: Instance, app: App, kept: Kept, options: PlanOp
     if options.with_old_secrets:
         raise NotSupported(f"Old secrets of a {app.mode} app cannot be had: the server keeps no versions of this mode.")
     current = config_of(app)
-    redacted = redact(current, mark=options.seal.mark)
+    redacted = options.seal.redact(current)
     now = Pool(name="live now", secrets=owned(current, redacted.secrets))
     target = kept.live or {}
     return Situation(
@@ -243,10 +246,12 @@ async def _read_agent(instance: Instance, app: App, kept: Kept, options: PlanOpt
     live, draft = now.live, now.state.draft
     if live is None:
         raise Refused(f"{app.name!r} has no live version; publish once, or use: difyops snapshot restore")
-    mark = options.seal.mark
-    redacted, drafted = redact(live.document, mark=mark), redact(draft.document, mark=mark)
+    redacted, drafted = options.seal.redact(live.document), options.seal.redact(draft.document)
     secrets = owned(live.document, redacted.secrets)
-    old = Pool(name="the old version", secrets=await old_soul_secrets(instance, app, kept.record.live_version))
+    old = Pool(
+        name="the old version",
+        secrets=await old_soul_secrets(instance, app, kept.record.live_version, options.seal.policy),
+    )
     if options.with_old_secrets and not old.secrets and secrets:
         raise NotSupported("The server does not have the old version's secrets any more.")
     current = [

@@ -19,7 +19,6 @@ from difyops.dsl.load import dump_yaml
 from difyops.dsl.model import as_dict, trigger_nodes
 from difyops.dsl.portable import portable_dsl
 from difyops.dsl.scan import Finding, scan
-from difyops.dsl.secrets import redact
 from difyops.sealing.store import Seal
 from difyops.sealing.values import Found, found_in
 from difyops.snapshot.agent_apps import agent_now
@@ -116,7 +115,7 @@ async def _read_workflow(instance: Instance, app: App, known: Before | None, opt
     found, seen = Found(), list[Finding]()
     if live is not None:
         clear = await read_clear(console, app.id, live)
-        redacted = redact(clear.document, mark=options.seal.mark)
+        redacted = options.seal.redact(clear.document)
         files["live.json"] = canonical(redacted.document)
         seen = scan(redacted.document)
         found = found_in("live", redacted)
@@ -181,7 +180,7 @@ async def _read_agent(instance: Instance, app: App, known: Before | None, option
     files: dict[str, bytes] = {}
     found, seen = Found(), list[Finding]()
     if live is not None:
-        redacted = redact(live.document, mark=options.seal.mark)
+        redacted = options.seal.redact(live.document)
         files["live.json"], found = canonical(redacted.document), found_in("live", redacted)
         seen = scan(redacted.document)
         version = instance.capabilities.dsl_version
@@ -195,7 +194,7 @@ async def _read_agent(instance: Instance, app: App, known: Before | None, option
 
 
 async def _read_config(instance: Instance, app: App, known: Before | None, options: ReadOptions) -> Reading:
-    redacted = redact(config_of(app), mark=options.seal.mark)
+    redacted = options.seal.redact(config_of(app))
     content = canonical(redacted.document)
     record = _record(app, None, None, ())
     if known and digest(content) == known.files.get("live.json") and "live.dsl.yml" in known.files:
@@ -209,10 +208,6 @@ async def _read_config(instance: Instance, app: App, known: Before | None, optio
         findings=tuple(scan(redacted.document)),
         sealed=found_in("live", redacted).joined(more),
     )
-
-
-def _draft_bytes(draft: Workflow | AgentVersion | None) -> bytes | None:
-    return None if draft is None else canonical(redact(draft.document).document)
 
 
 def _record(

@@ -35,8 +35,8 @@ TRUNK = {
     "requirements",
     "sealing",
 }
-ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf", "cost", "slo", "drill", "evaluation"}
-CONDUCTORS = {"runbook", "slo", "drill", "evaluation"}  # they join what other rooms can do
+ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf", "cost", "slo", "drill"}
+CONDUCTORS = {"runbook", "slo", "drill"}  # they join what other rooms can do
 MAY = (
     dict.fromkeys(GROUND | {"emulator"}, GROUND)
     | dict.fromkeys(TRUNK | ROOMS - CONDUCTORS, GROUND | TRUNK)

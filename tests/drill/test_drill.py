@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from difyops.drill.effects import effects_of
 from difyops.drill.model import DIFFERS, LACKS, SMOKE
 from difyops.drill.report import report
 from difyops.drill.run import subject_of
 from difyops.emulator import Emulator
 from difyops.errors import LockHeld
+from difyops.publishing.config import STAMPS
+from difyops.sealing.access import Access
+from difyops.sealing.age import new_identity
+from difyops.snapshot.seals import NewSeal, set_recipients
 from difyops.snapshot.smoke import Smoke
+from difyops.snapshot.take import TakeOptions, take
 from tests.conftest import Cli
 from tests.drill.broken_store import faults, is_found
 from tests.drill.conftest import MODES, Killed, Place, counting, killing
@@ -51,13 +58,33 @@ async def test_what_a_lost_instance_would_lack_is_listed(place: Place) -> None:
     assert found.verdict == "fail"
 
 
+@pytest.mark.parametrize(
+    ("data", "acts"),
+    [
+        ({"type": "http-request", "method": "POST", "title": "Book"}, "Book (http-request POST)"),
+        ({"type": "http-request", "method": "get", "title": "Look"}, None),
+        ({"type": "tool", "title": "Mail", "tool_name": "send"}, "Mail (tool)"),
+        ({"type": "agent", "title": "Helper"}, "Helper (agent)"),
+        ({"type": "llm", "title": "Answer"}, None),
+    ],
+)
+def test_what_acts_outside_is_named(data: dict[str, str], acts: str | None) -> None:
+    document = {"graph": {"nodes": [{"id": "n", "data": data}]}}
+    assert effects_of(document) == ([acts] if acts else [])
+
+
 async def test_nodes_with_effects_run_only_when_they_are_allowed(place: Place) -> None:
-    found = await place.drill("agent")
-    app = found.apps[0]
-    if app.smoke == "passed":
-        pytest.skip("this emulator's agent has no tool")
-    assert app.smoke.startswith("not run: it acts outside")
-    assert found.verdict == "pass"
+    instance = place.workspace.instance
+    app = next(app_id for app_id, name in place.apps().items() if name == "agent")
+    config = dict((await instance.console.app(app)).model_config or {})
+    tool = {"enabled": True, "provider_id": "time", "provider_type": "builtin", "tool_name": "current_time"}
+    config["agent_mode"] = {**config["agent_mode"], "enabled": True, "tools": [tool]}
+    await instance.console.set_model_config(app, {key: config[key] for key in config if key not in STAMPS})
+    await take(instance, place.store, TakeOptions())
+    held = await place.drill("agent")
+    assert held.apps[0].smoke.startswith("not run: it acts outside: tools of the agent")
+    allowed = await place.drill("agent", allow_effects=True)
+    assert not allowed.apps[0].smoke.startswith("not run")
 
 
 async def test_a_smoke_run_that_fails_is_a_failure_and_the_app_is_removed(place: Place) -> None:
@@ -196,3 +223,18 @@ def test_a_scratch_context_elsewhere(cli: Cli, connected: str, monkeypatch: pyte
     assert done.code == 0, done.err
     assert done.json["data"]["into"] == "scratch"
     assert other.instance.apps == {}
+
+
+async def test_a_lost_secret_is_back_where_the_identity_is(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    lacking = await place.drill("wf-llm", smoke=False)
+    assert any("API_TOKEN" in item.text for item in lacking.findings)
+    mine, other = new_identity(), new_identity()
+    monkeypatch.setenv("SEAL_IDENTITY", mine.secret.reveal())
+    access = Access(state=place.workspace.state, identity="env:SEAL_IDENTITY")
+    wanted = NewSeal(recipients=(str(mine.recipient), str(other.recipient)))
+    set_recipients(place.store, "emu", wanted, access, place.workspace.clock)
+    await take(place.workspace.instance, place.store, TakeOptions(access=access))
+    place.workspace = replace(place.workspace, access=access)
+    whole = await place.drill("wf-llm", smoke=False)
+    assert [item.text for item in whole.findings if "API_TOKEN" in item.text] == []
+    assert whole.apps[0].proven

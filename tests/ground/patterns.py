@@ -27,11 +27,14 @@ class Found:
     call: str
 
 
-def patterns() -> Iterator[Found]:
-    """Yield the patterns that stand as texts in calls of ``re``, parts of other constants put in."""
+def patterns(*, without: str = "validation") -> Iterator[Found]:
+    """Yield the patterns that stand as texts in calls of ``re``, parts of other constants put in.
+
+    ``without``: a room that is left out; validation bounds its texts and its steps itself (tests/validation).
+    """
     for path in sorted(PACKAGE.rglob("*.py")):
-        if path.relative_to(PACKAGE).parts[0] == "validation":
-            continue  # bounds its texts and its steps itself (tests/validation)
+        if path.relative_to(PACKAGE).parts[0] == without:
+            continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
         known = _constants(tree)
         for node in ast.walk(tree):
@@ -168,3 +171,20 @@ def _letters(tree: object) -> Iterator[str]:
             yield from _letters(value)
         elif code in (words.ASSERT, words.ASSERT_NOT):
             yield from _letters(value[1])
+
+
+def keeps_a_group(text: str, flags: int) -> bool:
+    """Say whether a pattern repeats a group without ever giving back, or holds an atomic group."""
+    stack: list[object] = [parser.parse(text, flags)]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, tuple) and item and item[0] is words.ATOMIC_GROUP:
+            return True
+        if isinstance(item, tuple) and item and item[0] is words.POSSESSIVE_REPEAT:
+            inner = item[1][2]
+            single = (words.IN, words.LITERAL, words.NOT_LITERAL, words.ANY)
+            if len(inner) != 1 or inner[0][0] not in single:
+                return True
+        if isinstance(item, tuple | list | parser.SubPattern):
+            stack.extend(item)
+    return False

@@ -236,3 +236,27 @@ def test_what_a_machine_agreed_to_is_kept_for_its_owner_only(tmp_path: Path) -> 
     access.agree("s", Agreed(recipients=("age1x",), identity="file:x"))
     assert access.agreed("s") == Agreed(recipients=("age1x",), identity="file:x")
     assert (tmp_path / "state" / "seals.json").stat().st_mode & 0o077 == 0
+
+
+def test_what_the_configuration_excepts_stays_in_clear_and_what_it_adds_is_sealed(
+    cli: Cli, keyed: str, colleague: Colleague, tmp_path: Path
+) -> None:
+    colleague.edit(
+        keyed, lambda document: node(document, "llm").update(customer_pin="4711-canary-0815", api_key=OTHER_KEY)
+    )
+    colleague.publish(keyed)
+    assert cli("snapshot", "create", "-q").code == 0
+    path = f"apps/{keyed}/live.json"
+    store = GitStore.open(store_at(tmp_path))
+    assert b"4711-canary-0815" in store.read("env", path)
+    config = tmp_path / "config" / "difyops" / "config.yaml"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text("secrets:\n  add: [customer_pin]\n")
+    assert cli("snapshot", "create", "-o", "json").json["data"]["changed"] is True
+    assert b"4711-canary-0815" not in store.read("env", path)
+    assert cli("snapshot", "drift").code == 0
+    config.write_text("secrets:\n  except: [api_key]\n")
+    warned = cli("snapshot", "create")
+    assert warned.code == 0
+    assert b"4711-canary-0815" in store.read("env", path)
+    assert "looks like a secret in plain text" in warned.err

@@ -7,8 +7,8 @@ import json
 import re
 
 _OPENS = re.compile(r"\s*(?:```\w*\s*)?[{\[]")
-_ESCAPED = re.compile(r'[{\[](?:[\s{\[]|\\[nrt])*+\\"')
-_PLAIN_QUOTE = re.compile(r'(?:[^"\\]|\\.)*+', re.DOTALL)
+_ESCAPED = re.compile(r'[{\[](?:[\s{\[]|\\[nrt])*\\"')
+_PLAIN_QUOTE = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*', re.DOTALL)
 _ENTITY = re.compile(r"&(?:quot|#34|#x22);")
 _CSV = re.compile(r'[{\[,:]\s*""[^",:}\]\s]')
 _MARKED = re.compile(r"(?m)^>.*$")

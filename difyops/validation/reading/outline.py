@@ -30,7 +30,7 @@ _HALF = re.compile(
 _GOES_ON = re.compile(r"""\s*(?:[,:"'}\]”=]|=>)""")
 _END_OF_CDATA = re.compile(r"\A\s*\]\]>")
 _LAST_COMMA = re.compile(r"\s*,\s*\Z")
-_TEXT_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"|[{}\[\]]', re.DOTALL)
+_TEXT_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*"|[{}\[\]]', re.DOTALL)
 _STARTS_LIKE_JSON = re.compile(
     r"""\s*(?:[{\[}\],:]|"[^"\n]{0,200}"\s*:|'[^'\n]{0,200}'\s*:|“[^”\n]{0,200}”\s*:|\(\s*["'(\d\-])"""
 )
