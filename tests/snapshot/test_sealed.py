@@ -255,7 +255,7 @@ def test_what_the_configuration_excepts_stays_in_clear_and_what_it_adds_is_seale
     assert cli("snapshot", "create", "-o", "json").json["data"]["changed"] is True
     assert b"4711-canary-0815" not in store.read("env", path)
     assert cli("snapshot", "drift").code == 0
-    config.write_text("secrets:\n  except: [api_key]\n")
+    config.write_text("secrets:\n  except: ['node:*/api_key']\n")
     warned = cli("snapshot", "create")
     assert warned.code == 0
     assert b"4711-canary-0815" in store.read("env", path)
