@@ -169,6 +169,7 @@ MESSAGES = page_of(obj({"id": filled}))
 COMPLETION = obj({"id": filled}, message=some_object)
 
 INFO = obj({"name": text})
+RUN_END = obj({"id": filled, "status": filled}, error=anything)
 PARAMETERS = obj({"user_input_form": rows(some_object)})
 FILE = obj({"id": filled})
 

@@ -25,6 +25,7 @@ _SINCE: dict[str, Version] = {
     "runs_by_trigger": (1, 9, 2),
     "triggers": (1, 10, 0),
     "restore_version": (1, 13, 3),
+    "run_events": (1, 14, 0),
     "agent_apps": (1, 14, 2),
     "openapi_catalog": (1, 18, 0),
 }

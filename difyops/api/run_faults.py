@@ -26,6 +26,7 @@ STOPPED = "stopped"
 APP_FAULT = "app_fault"
 RATE_LIMIT = "rate_limit"
 CUT_OFF = "cut_off"
+PAUSED = "paused"
 
 _RETRYABLE = frozenset({PROVIDER_RATE, PROVIDER_DOWN, PLUGIN_DOWN, CONCURRENCY, RATE_LIMIT})
 _NOT_BEGUN = frozenset({CONCURRENCY, RATE_LIMIT})
@@ -57,6 +58,7 @@ _HINTS = {
     PROVIDER_AUTH: "The provider refuses its key: difyops secret rotate provider ...",
     PROVIDER_MISSING: "No working credential or model is chosen for this provider.",
     UNPUBLISHED: "Publish the app first.",
+    PAUSED: "Somebody must fill in its form; then the run goes on.",
     CONCURRENCY: "The app's limit of concurrent requests is reached; a limit of 1 refuses every streaming run.",
 }
 

@@ -3,15 +3,16 @@
 All modes are run as streams: agents only stream, chatflows hang when blocking on 1.13.0, and only a stream tells
 the task id by which a run can be stopped. Inputs are checked against the app's own form first, because a stream with
 invalid ones stays silent for five minutes. A stream ends at ``workflow_finished`` for the workflow modes,
-``message_end`` for the others, ``error`` for all; the connection is closed then by us.
+``message_end`` for the others, ``error`` for all; the connection is closed then by us. The end of a workflow run whose
+stream broke is found again by the run's id (``run_ends``).
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 import httpx
@@ -24,13 +25,15 @@ from difyops.api.faults import NO_ROUTE
 from difyops.api.input_form import InputField, check_inputs, form_of
 from difyops.api.instance import Instance
 from difyops.api.paths import part
-from difyops.api.run_faults import CUT_OFF, RunFailed, run_failure, told_apart
-from difyops.api.shapes import Shape, fit, whole
-from difyops.api.sse import SILENCE, Event, parse_line
+from difyops.api.run_answer import Answer, Gathered, OnDelta, OnTask, text_of
+from difyops.api.run_ends import PATIENCE, RunEnds
+from difyops.api.run_faults import told_apart, was_not_sent
+from difyops.api.shapes import Shape, fit
+from difyops.api.sse import SILENCE, BrokenStream, Event, parse_line
 from difyops.api.transport import Transport, json_of
 from difyops.clock import Clock, SystemClock
 from difyops.config import Context, clean_url
-from difyops.errors import CredentialError, DifyopsError, NotFound, ServerFault
+from difyops.errors import CredentialError, DifyopsError, NotFound, ServerFault, Unreachable
 from difyops.secret_text import SecretText
 
 __all__ = ["Answer", "InputField", "Question", "Service", "app_key", "check_inputs", "text_of"]
@@ -38,14 +41,10 @@ __all__ = ["Answer", "InputField", "Question", "Service", "app_key", "check_inpu
 _PATHS = {"workflow": "/v1/workflows/run", "completion": "/v1/completion-messages"}
 _CHAT = "/v1/chat-messages"
 _STOPS = {"workflow": "/v1/workflows/tasks/{}/stop", "completion": "/v1/completion-messages/{}/stop"}
-_ENDS = {"workflow": "workflow_finished", "advanced-chat": "workflow_finished"}
-_DELTAS = frozenset({"message", "agent_message", "text_chunk"})
 
-_HIGHEST_PRICE = Decimal(10) ** 15
-_LARGEST_ANSWER = 64 * 1024 * 1024
+OnLine = Callable[[str, Event | None], None]
 
-OnDelta = Callable[[str], None]
-OnTask = Callable[[str], None]
+log = logging.getLogger("difyops.api")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,24 +58,6 @@ class Question:
     conversation_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What an app answered. ``outputs`` for workflows; times in seconds; ``tokens`` and ``price`` where known."""
-
-    text: str
-    outputs: Mapping[str, Any] = field(default_factory=dict)
-    status: str = "succeeded"
-    conversation_id: str | None = None
-    message_id: str | None = None
-    run_id: str | None = None
-    task_id: str | None = None
-    tokens: int | None = None
-    price: Decimal | None = None
-    currency: str | None = None
-    first_token: float | None = None
-    seconds: float = 0.0
-
-
 @dataclass(slots=True)
 class Service:
     """The service calls of one app."""
@@ -85,6 +66,7 @@ class Service:
     key: SecretText
     mode: str
     clock: Clock = field(default_factory=SystemClock)
+    version: str = ""
 
     async def info(self) -> dict[str, Any]:
         """Return name, description and mode of the key's app: the cheapest proof that a key works."""
@@ -112,32 +94,68 @@ class Service:
         *,
         on_delta: OnDelta | None = None,
         on_task: OnTask | None = None,
+        on_line: OnLine | None = None,
         silence: float = SILENCE,
+        patience: float = PATIENCE,
     ) -> Answer:
         """Run the app once and return its answer; never repeated. ``on_task`` gets the id that ``stop`` takes.
 
+        When the stream breaks, or no line comes for ``silence`` seconds, the end of the same run is looked for by its
+        id, for ``patience`` seconds; ``learned`` in the answer says so. ``on_line`` gets each line as it comes, with
+        the event that it is.
+
         Raises:
-            RunFailed: the app, its provider or its limits said no. NotAuthenticated, Forbidden: key or API switch.
-            TimedOut: no line for ``silence`` seconds. Unreachable: the connection broke; the run may go on.
+            RunFailed: the app, its provider or its limits said no; or no end was seen in time, and it may go on.
+            NotAuthenticated, Forbidden: key or API switch. TimedOut, Unreachable: lost before a run id was seen.
         """
-        body = self._body(question)
-        path = _PATHS.get(self.mode, _CHAT)
         started = self.clock.monotonic()
-        gathered = _Gathered(mode=self.mode)
+        gathered = Gathered(mode=self.mode)
+
+        def take(line: str) -> None:
+            event = parse_line(line)
+            if on_line:
+                on_line(line, event)
+            if event is not None and event.name != "ping":
+                gathered.take(event, self.clock.monotonic() - started, on_delta, on_task)
+
         try:
-            async with self.transport.stream("POST", path, doing="run the app", auth=self._auth(), json=body) as answer:
-                _check_is_stream(answer)
-                async with aclosing(lines(answer, silence=silence)) as arriving:
-                    async for line in arriving:
-                        event = parse_line(line)
-                        if event is None or event.name == "ping":
-                            continue
-                        gathered.take(event, self.clock.monotonic() - started, on_delta, on_task)
-                        if gathered.ended:
-                            break
+            await self._stream(question, gathered, take, silence)
+        except (Unreachable, BrokenStream) as error:
+            if gathered.run_id is None:
+                raise _unknown(error, gathered) from error
+            log.warning("%s The end of run %s is looked for by its id.", error.message, gathered.run_id)
         except DifyopsError as error:
             _raise_told_apart(error)
+        if gathered.run_id is not None and not (gathered.ended or gathered.paused):
+            gathered.end(*await self._ends().find(gathered.run_id, question.user, patience), on_delta)
         return gathered.answer(self.clock.monotonic() - started)
+
+    async def end_of(self, run_id: str, user: str, *, patience: float = PATIENCE) -> Answer:
+        """Return the answer of a workflow run that was begun earlier, for the ``user`` who began it.
+
+        Raises:
+            RunFailed: what the run says about itself; or no end was seen in ``patience`` seconds.
+        """
+        started = self.clock.monotonic()
+        gathered = Gathered(mode=self.mode, ids={"workflow_run_id": run_id})
+        gathered.end(*await self._ends().find(run_id, user, patience))
+        return gathered.answer(self.clock.monotonic() - started)
+
+    async def _stream(
+        self, question: Question, gathered: Gathered, take: Callable[[str], None], silence: float
+    ) -> None:
+        path, body = _PATHS.get(self.mode, _CHAT), self._body(question)
+        async with self.transport.stream("POST", path, doing="run the app", auth=self._auth(), json=body) as answer:
+            self.version = answer.headers.get("x-version") or self.version
+            _check_is_stream(answer)
+            async with aclosing(lines(answer, silence=silence)) as arriving:
+                async for line in arriving:
+                    take(line)
+                    if gathered.ended or gathered.paused:
+                        return
+
+    def _ends(self) -> RunEnds:
+        return RunEnds(transport=self.transport, auth=self._auth(), clock=self.clock, version=self.version)
 
     async def upload(self, name: str, content: bytes, kind: str, user: str) -> str:
         """Upload a file for ``user`` and return the id by which a question refers to it. ``kind`` is a media type.
@@ -227,84 +245,6 @@ async def app_key(console: Console, app_id: str) -> SecretText:
     return SecretText(tokens[0])
 
 
-@dataclass(slots=True)
-class _Gathered:
-    """The answer as it grows, event by event."""
-
-    mode: str
-    parts: list[str] = field(default_factory=list)
-    ids: dict[str, str] = field(default_factory=dict)
-    usage: dict[str, Any] = field(default_factory=dict)
-    finished: dict[str, Any] = field(default_factory=dict)
-    first_token: float | None = None
-    size: int = 0
-    ended: bool = False
-
-    def take(self, event: Event, elapsed: float, on_delta: OnDelta | None, on_task: OnTask | None) -> None:
-        """Take one event in; failures raise."""
-        self._remember(event, on_task)
-        if event.name in _DELTAS:
-            delta = str(event.body.get("answer") or event.data.get("text") or "")
-            if delta:
-                self.first_token = elapsed if self.first_token is None else self.first_token
-                self.parts.append(delta)
-                self.size += len(delta)
-                if self.size > _LARGEST_ANSWER:
-                    raise ServerFault(f"The answer is longer than {_LARGEST_ANSWER} characters.")
-                if on_delta:
-                    on_delta(delta)
-        elif event.name == "message_replace":
-            self.parts = [str(event.body.get("answer") or "")]
-        elif event.name == "message_end":
-            metadata = event.body.get("metadata")
-            usage = metadata.get("usage") if isinstance(metadata, dict) else None
-            self.usage = usage if isinstance(usage, dict) else {}
-        elif event.name == "workflow_finished":
-            self.finished = event.data
-        elif event.name == "error":
-            raise run_failure(str(event.body.get("code") or ""), str(event.body.get("message") or ""))
-        self.ended = event.name == _ENDS.get(self.mode, "message_end")
-
-    def answer(self, seconds: float) -> Answer:
-        """Return the answer, or raise what the run says about itself."""
-        if not self.ended:
-            raise RunFailed("The stream ended without a result; the run may go on.", kind=CUT_OFF)
-        status = str(self.finished.get("status") or "succeeded")
-        if status not in ("succeeded", "partial-succeeded"):
-            raise run_failure("", str(self.finished.get("error") or f"The run ended as {status}."))
-        outputs = self._outputs()
-        tokens = self.usage.get("total_tokens", self.finished.get("total_tokens"))
-        text = "".join(self.parts) if self.mode != "workflow" or not outputs else text_of(outputs)
-        return Answer(
-            text=text,
-            outputs=outputs if self.mode == "workflow" else {},
-            status=status,
-            conversation_id=self.ids.get("conversation_id"),
-            message_id=self.ids.get("message_id"),
-            run_id=self.ids.get("workflow_run_id"),
-            task_id=self.ids.get("task_id"),
-            tokens=whole(tokens),
-            price=_price(self.usage.get("total_price")),
-            currency=currency if isinstance(currency := self.usage.get("currency"), str) else None,
-            first_token=self.first_token,
-            seconds=seconds,
-        )
-
-    def _outputs(self) -> dict[str, Any]:
-        outputs = self.finished.get("outputs") or {}
-        if not isinstance(outputs, dict):
-            raise ServerFault("run the app: the outputs of the run are no object.")
-        return outputs
-
-    def _remember(self, event: Event, on_task: OnTask | None) -> None:
-        for name in ("task_id", "conversation_id", "message_id", "workflow_run_id"):
-            value = event.body.get(name)
-            if value:
-                if name == "task_id" and name not in self.ids and on_task:
-                    on_task(str(value))
-                self.ids[name] = str(value)
-
-
 def _raise_told_apart(error: DifyopsError) -> NoReturn:
     if isinstance(error, NotFound) and error.server_code == NO_ROUTE:
         raise NotFound(
@@ -319,6 +259,18 @@ def _raise_told_apart(error: DifyopsError) -> NoReturn:
     raise apart from error
 
 
+def _unknown(error: Unreachable | BrokenStream, gathered: Gathered) -> DifyopsError:
+    """Return the error of a stream that was lost before the id of a workflow run was seen: nothing can be found."""
+    if was_not_sent(error):
+        return error
+    begun = "message_id" in gathered.ids or "task_id" in gathered.ids
+    said = "The run began; its end is not known." if begun else "No run id was seen: it is unknown whether the app ran."
+    message = f"{error.message.removesuffix('; the run may go on.').removesuffix('.')}. {said}"
+    lost = type(error)(message, retryable=error.retryable)
+    lost.__cause__ = error.__cause__
+    return lost
+
+
 def _check_is_stream(answer: httpx.Response) -> None:
     kind = answer.headers.get("content-type", "")
     if "text/event-stream" not in kind:
@@ -326,20 +278,3 @@ def _check_is_stream(answer: httpx.Response) -> None:
             f"run the app: the answer is {kind.split(';')[0] or 'of no type'}, not a stream of events.",
             hint="difyops context check",
         )
-
-
-def text_of(outputs: Mapping[str, Any]) -> str:
-    """Return a workflow's outputs as text: the only text field as it is, several as ``name: value`` lines."""
-    filled = {key: value for key, value in outputs.items() if value not in (None, "")}
-    texts = [value for value in filled.values() if isinstance(value, str)]
-    if len(texts) == 1:
-        return texts[0]
-    return "\n".join(f"{key}: {value}" for key, value in filled.items())
-
-
-def _price(text: Any) -> Decimal | None:
-    try:
-        price = Decimal(str(text)) if isinstance(text, str | int | float) and not isinstance(text, bool) else None
-    except InvalidOperation:
-        return None
-    return price if price is not None and price.is_finite() and abs(price) < _HIGHEST_PRICE else None

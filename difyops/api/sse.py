@@ -20,6 +20,10 @@ from difyops.errors import ServerFault
 SILENCE = 30.0
 
 
+class BrokenStream(ServerFault):
+    """A line of a stream is no event: what came before it counts, what comes after it is not known."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One event: its name (``workflow_finished``, ``message``, ``ping`` ...) and its JSON body (``{}`` for pings)."""
@@ -52,7 +56,7 @@ def parse_line(line: str) -> Event | None:
     """Turn one line into an event, or ``None`` for blank lines, comments and fields that carry nothing.
 
     Raises:
-        ServerFault: a ``data:`` line that is not a JSON object.
+        BrokenStream: a ``data:`` line that is not a JSON object.
     """
     if line.startswith("event:"):
         return Event(name="ping") if line[6:].strip() == "ping" else None
@@ -66,5 +70,5 @@ def parse_line(line: str) -> Event | None:
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        raise ServerFault("The stream sent a line that is not a JSON object.")
+        raise BrokenStream("The stream sent a line that is not a JSON object.")
     return Event(name=str(body.get("event", "")), body=body)

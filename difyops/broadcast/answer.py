@@ -26,6 +26,7 @@ class AgentAnswer:
     ``status``: answered; failed (the run was called and went wrong); refused (it was not called: no key, unpublished,
     input does not fit); stopped (cancelled while running: quorum, deadline, budget, Ctrl-C; ``text`` is what came);
     skipped (not begun). ``error`` is one word for the class of a failure, ``message`` says it. Times in seconds.
+    ``learned``: where the end was read, in the run's ``stream``, its ``events`` once more, or ``polled``.
     """
 
     target: str
@@ -44,6 +45,7 @@ class AgentAnswer:
     conversation_id: str | None = None
     message_id: str | None = None
     run_id: str | None = None
+    learned: str = "stream"
     error: str | None = None
     message: str | None = None
     hint: str | None = None

@@ -231,6 +231,7 @@ def _answered(live: Live, answer: Answer) -> AgentAnswer:
         conversation_id=answer.conversation_id,
         message_id=answer.message_id,
         run_id=answer.run_id,
+        learned=answer.learned,
         attempts=live.attempts,
         hedged=live.hedged,
         unused_inputs=live.unused,

@@ -9,7 +9,7 @@ import typer
 from difyops.cli.changes import with_state
 from difyops.cli.door import command, group
 from difyops.cli.session import Session
-from difyops.errors import DifyopsError, Interrupted, PartialFailure, TimedOut
+from difyops.errors import DifyopsError, Interrupted, PartialFailure, TimedOut, UsageError
 from difyops.outcome import Facts, Outcome, Table
 from difyops.render.safe import text
 
@@ -74,18 +74,27 @@ def run(
     inputs: Annotated[
         list[str] | None, typer.Option("--input", metavar="K=V|@FILE", help="Inputs of the app (repeatable).")
     ] = None,
+    stream: Annotated[bool, typer.Option("--stream", help="Show the text as it comes, in a pipe too.")] = False,
 ) -> Outcome:
-    """Run one app once with its own key, and show the answer; a pipe gets the answer alone."""
+    """Run one app once with its own key, and show the answer; a pipe gets the answer alone.
+
+    When the stream breaks, the end of the same run is looked for by its id; it is never run twice.
+    """
     from difyops.cli.app_run import run_once
     from difyops.cli.values import inputs_of
+    from difyops.render.stream import TextStream
 
-    answer = session.run(run_once(session, app, query, inputs_of(inputs)))
+    if stream and session.output not in (None, "table"):
+        raise UsageError(f"--stream shows text, not {session.output}.", hint="Leave out --stream or -o.")
+    live = TextStream() if stream else None
+    answer = session.run(run_once(session, app, query, inputs_of(inputs), live.write if live else None))
     spent = f"{answer.tokens} tokens, " if answer.tokens is not None else ""
+    again = {"events": "; the end was read once more", "polled": "; the end was asked for"}.get(answer.learned, "")
     return Outcome(
         kind="app.run",
         data=answer,
-        raw=(text(answer.text) + "\n").encode(),
-        summary=f"{answer.status}: {spent}{answer.seconds:.1f} s",
+        raw=live.end(answer.text) if live else (text(answer.text) + "\n").encode(),
+        summary=f"{answer.status}: {spent}{answer.seconds:.1f} s{again}",
         names=[str(answer.run_id or answer.message_id)],
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from difyops.api.run_answer import OnDelta
 from difyops.api.run_transport import run_transport
 from difyops.api.service import Answer, Question, Service, app_key, check_inputs
 from difyops.cli.session import Session
@@ -12,7 +13,9 @@ from difyops.cli.values import as_given
 from difyops.targets import pick
 
 
-async def run_once(session: Session, selector: str, query: str, inputs: Mapping[str, Any]) -> Answer:
+async def run_once(
+    session: Session, selector: str, query: str, inputs: Mapping[str, Any], on_delta: OnDelta | None = None
+) -> Answer:
     """Run the app named by ``selector`` and return its answer; its inputs are checked before the call.
 
     Raises:
@@ -28,6 +31,6 @@ async def run_once(session: Session, selector: str, query: str, inputs: Mapping[
             form = await service.form()
             with as_given(app.name):
                 check_inputs(form, inputs)
-            return await service.run(Question(inputs=inputs, query=query))
+            return await service.run(Question(inputs=inputs, query=query), on_delta=on_delta)
         finally:
             await transport.close()

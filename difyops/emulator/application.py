@@ -95,7 +95,7 @@ class Application:
             await self.instance.pause(_SLOW_SECONDS)
 
     async def _misbehave(self, how: str | None, scope: Scope, receive: Receive, wire: _Wire) -> bool:
-        if how is None or how in ("lost", "cut", "slow"):
+        if how is None or how in ("lost", "cut", "slow") or how.startswith("after:"):
             return False
         if how == "hang":
             await self.instance.pause(_HANG_SECONDS)
@@ -150,6 +150,7 @@ class _Wire:
         self._send = send
         self._how = how
         self._instance = instance
+        self._left = int(how[6:]) if how and how.startswith("after:") else None
         self.status = 500
 
     async def __call__(self, message: Message) -> None:
@@ -161,6 +162,11 @@ class _Wire:
             body = message.get("body", b"")
             await self._send({**message, "body": body[: len(body) // 2], "more_body": True})
             self.drop()
+        elif self._left is not None and message["type"] == "http.response.body":
+            await self._send({**message, "more_body": True})
+            self._left -= 1
+            if self._left == 0:
+                self.drop()
         elif self._how == "slow" and message["type"] == "http.response.body":
             await self._dribble(message)
         else:

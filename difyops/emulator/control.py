@@ -33,6 +33,7 @@ MOODS: dict[str, str] = {
 
 _ABOUT_APP = re.compile(r"/console/api/apps/([0-9a-f]{8}-[0-9a-f-]{27})(?:[/?]|$)")
 _HOWS = ("reset", "lost", "hang", "cut", "garbage", "slow")
+_NUMBERED = re.compile(r"status:[1-5]\d\d|after:[1-9]\d*")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -128,13 +129,14 @@ class Control:
 
         ``how``: ``status:NNN`` answers that status before anything is done; ``reset`` drops the connection before;
         ``lost`` does the work and drops the connection after; ``hang`` never answers; ``cut`` sends half the body;
-        ``garbage`` answers 200 with something that is not JSON; ``slow`` does the work and dribbles the answer.
+        ``garbage`` answers 200 with something that is not JSON; ``slow`` does the work and dribbles the answer;
+        ``after:N`` sends N pieces of the body (a stream's pings and events) and drops the connection.
 
         Raises:
             UsageError: ``how`` or ``path`` makes no sense.
         """
-        if how not in _HOWS and not re.fullmatch(r"status:[1-5]\d\d", how):
-            raise UsageError(f"A call cannot fail as {how!r}; it can as status:NNN, {', '.join(_HOWS)}.")
+        if how not in _HOWS and not _NUMBERED.fullmatch(how):
+            raise UsageError(f"A call cannot fail as {how!r}; it can as status:NNN, after:N, {', '.join(_HOWS)}.")
         try:
             pattern = re.compile(path)
         except re.error as error:
