@@ -26,7 +26,7 @@ Which = Annotated[
 def kinds() -> Kinds:
     """Return the recovery of every kind of change."""
     from difyops import switching
-    from difyops.drill import scratch
+    from difyops.drill import recovery as drills
     from difyops.drill.model import KIND as DRILL
     from difyops.publishing import kept_drafts
     from difyops.publishing.document_change import DocumentChanges
@@ -36,7 +36,7 @@ def kinds() -> Kinds:
     return {
         rollback.KIND: rollback.Rollbacks(),
         making.KIND: making.Restores(),
-        DRILL: scratch.Drills(),
+        DRILL: drills.Drills(),
         "app.switch_model": DocumentChanges(),
         kept_drafts.KIND: kept_drafts.PutBacks(),
         **switches,

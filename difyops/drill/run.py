@@ -18,14 +18,16 @@ from difyops.changes import Change
 from difyops.clock import iso
 from difyops.drill import model
 from difyops.drill.asking import ask
-from difyops.drill.effects import cannot_run, effects_of, smoke_of
+from difyops.drill.inputs import smoke_of
 from difyops.drill.model import KIND, AppDrill, Drilled, DrillRequest, Finding, Word
-from difyops.drill.scratch import Scratches, unreachable
+from difyops.drill.recovery import scratches, unreachable
 from difyops.errors import DifyopsError, Refused, StoreError
 from difyops.fanout import Done, Failed, FanoutOptions, Skipped, fan_out
 from difyops.git_store import GitStore
 from difyops.ledger import Event
 from difyops.requirements import Stock, missing, stock_of
+from difyops.scratch import Scratches
+from difyops.scratch.effects import cannot_run, effects_of
 from difyops.sealing.store import Seal, seal_to_compare
 from difyops.snapshot.check import verify
 from difyops.snapshot.history import Kept, checked_at, kept_apps, load_app
@@ -62,7 +64,7 @@ class _Drill:
     @property
     def scratches(self) -> Scratches:
         """Return the scratch apps of this drill."""
-        return Scratches(self.workspace.instance, self.change)
+        return scratches(self.workspace.instance, self.change)
 
     def add(self, word: Word, kind: str, app: str, text: str) -> None:
         """Note a finding."""
@@ -225,7 +227,7 @@ async def _swept(workspace: Workspace, subject: str) -> tuple[str, ...]:
     for record in workspace.journal.open(everywhere=True):
         if record.kind == KIND and record.subject == subject:
             change = Change(workspace.journal, record)
-            found = await Scratches(workspace.instance, change).sweep()
+            found = await scratches(workspace.instance, change).sweep()
             change.close("finished", removed=len(found.removed))
             said += [f"drill {record.id} was cut off: {text} removed" for text in found.removed]
             said += [f"drill {record.id} was cut off: {text}" for text in found.left]

@@ -114,6 +114,26 @@ def exported_values(text: str) -> dict[str, Any]:
     return {str(item.get("name")): item.get("value") for item in variables}
 
 
+def aligned(document: JsonObject, draft: Workflow | None) -> JsonObject:
+    """Give variables the ids that the draft has for the same names: the server tells variables apart by id."""
+    if draft is None:
+        return document
+    ids = {
+        (part, item.get("name")): item.get("id")
+        for part, items in (
+            ("environment_variables", draft.environment_variables),
+            ("conversation_variables", draft.conversation_variables),
+        )
+        for item in items
+    }
+    changed = dict(document)
+    for part in ("environment_variables", "conversation_variables"):
+        changed[part] = [
+            {**item, "id": ids.get((part, item.get("name"))) or item.get("id")} for item in document.get(part) or ()
+        ]
+    return changed
+
+
 def _in_clear(workflow: Workflow, values: Mapping[str, Any]) -> JsonObject:
     """Return the document with the clear value of each secret; plain variables are as the server lists them."""
     variables = [

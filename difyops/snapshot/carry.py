@@ -15,7 +15,7 @@ from typing import Any
 from difyops.api.agents import Agents
 from difyops.api.console import Console
 from difyops.api.instance import Instance
-from difyops.api.model import App, Workflow
+from difyops.api.model import App
 from difyops.dsl.load import load_dsl
 from difyops.dsl.marks import MARKER, Mark, is_sealed, key_of, unknown
 from difyops.dsl.secret_policy import DEFAULT, Policy
@@ -175,23 +175,3 @@ def borrowed(target: Any, current: Any, how: Filling | None = None) -> Any:
         named = dict(zip(owners(current), current, strict=True))
         return [borrowed(item, named.get(name), how) for name, item in zip(owners(target), target, strict=True)]
     return target
-
-
-def aligned(document: JsonObject, draft: Workflow | None) -> JsonObject:
-    """Give variables the ids that the draft has for the same names: the server tells variables apart by id."""
-    if draft is None:
-        return document
-    ids = {
-        (part, item.get("name")): item.get("id")
-        for part, items in (
-            ("environment_variables", draft.environment_variables),
-            ("conversation_variables", draft.conversation_variables),
-        )
-        for item in items
-    }
-    changed = dict(document)
-    for part in ("environment_variables", "conversation_variables"):
-        changed[part] = [
-            {**item, "id": ids.get((part, item.get("name"))) or item.get("id")} for item in document.get(part) or ()
-        ]
-    return changed

@@ -22,10 +22,9 @@ from difyops.dsl.secrets import redact
 from difyops.errors import DifyopsError, NotFound, Refused, ServerFault, Unreachable
 from difyops.publishing import Content, Publication, PublishSettings
 from difyops.publishing.agent import AgentPublication
-from difyops.publishing.content import draft_content, version_content
+from difyops.publishing.content import aligned, draft_content, version_content
 from difyops.publishing.publication import FORMER
 from difyops.snapshot.agent_apps import agent_now
-from difyops.snapshot.carry import aligned
 from difyops.snapshot.proof import Proof
 from difyops.snapshot.reading import config_of
 

@@ -19,7 +19,7 @@ from difyops.dsl.diff import Change, diff
 from difyops.dsl.model import datasets, iter_nodes, models, node_types, tools, trigger_nodes
 from difyops.dsl.secrets import Spot, spots
 from difyops.errors import NotSupported, Refused
-from difyops.publishing.content import Content, draft_values, version_content
+from difyops.publishing.content import Content, aligned, draft_values, version_content
 from difyops.sealing.access import Access
 from difyops.sealing.store import Seal
 from difyops.secret_text import SecretText
@@ -30,7 +30,6 @@ from difyops.snapshot.carry import (
     Filling,
     Pool,
     Secrets,
-    aligned,
     fill,
     fill_config,
     old_secrets_of,

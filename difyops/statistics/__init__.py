@@ -8,12 +8,14 @@ from difyops.statistics.proportions import Interval, clopper_pearson, wilson
 from difyops.statistics.quantiles import Quantile, quantile, quantiles, weighted_quantile
 from difyops.statistics.ranks import Comparison, cliffs_delta, hodges_lehmann, mann_whitney
 from difyops.statistics.ratio import Drawn, Estimate, estimate_total
+from difyops.statistics.sequential import FailureTest
 
 __all__ = [
     "ChangePoint",
     "Comparison",
     "Drawn",
     "Estimate",
+    "FailureTest",
     "Interval",
     "Quantile",
     "change_points",

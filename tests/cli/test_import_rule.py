@@ -34,6 +34,8 @@ TRUNK = {
     "workspace",
     "requirements",
     "sealing",
+    "replay",
+    "scratch",
 }
 ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf", "cost", "slo", "drill"}
 CONDUCTORS = {"runbook", "slo", "drill"}  # they join what other rooms can do

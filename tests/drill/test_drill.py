@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from difyops.drill.effects import effects_of
 from difyops.drill.model import DIFFERS, LACKS, SMOKE
 from difyops.drill.report import report
 from difyops.drill.run import subject_of
 from difyops.emulator import Emulator
 from difyops.errors import LockHeld
 from difyops.publishing.config import STAMPS
+from difyops.scratch.effects import effects_of
 from difyops.sealing.access import Access
 from difyops.sealing.age import new_identity
 from difyops.snapshot.seals import NewSeal, set_recipients

@@ -8,14 +8,13 @@ a name with another id is a copy that somebody made, and one that was renamed wa
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from difyops.api.instance import Instance
-from difyops.changes import Change, Ended
+from difyops.changes import Change
 from difyops.changes.journal import Record
-from difyops.changes.recovery import Recovery
-from difyops.errors import DifyopsError, NotFound
-from difyops.snapshot.making import KIND as RESTORE
-from difyops.snapshot.making import Restores
+from difyops.changes.recovery import Kinds, Recovery
+from difyops.errors import NotFound
 
 _PREFIX = "scratch:"
 _LONGEST = 60
@@ -31,21 +30,25 @@ class Swept:
 
 @dataclass(slots=True)
 class Scratches:
-    """The scratch apps of one drill."""
+    """The scratch apps of one change. ``word`` begins their names: what they are for.
+
+    ``makers``: the kinds of changes of their own by which apps of these names are made (restores).
+    """
 
     instance: Instance
     change: Change
-    left: list[str] = field(default_factory=list)
+    word: str = "drill"
+    makers: Kinds = field(default_factory=dict)
 
     @property
     def mark(self) -> str:
-        """Return how the names of this drill's apps begin."""
-        return f"drill {self.change.id} "
+        """Return how the names of these apps begin."""
+        return f"{self.word} {self.change.id} "
 
-    def announce(self, number: int, name: str) -> str:
-        """Note that an app is about to be made; return its name."""
+    def announce(self, number: int, name: str, *, direct: bool = False) -> str:
+        """Note that an app is about to be made; return its name. ``direct``: by this change itself, in one call."""
         scratch = f"{self.mark}{number:04} {name[:_LONGEST]}".rstrip()
-        self.change.note(**{f"{_PREFIX}{number}": {"name": scratch}})
+        self.change.note(**{f"{_PREFIX}{number}": {"name": scratch, "direct": direct}})
         self.change.checkpoint(f"announced {number}")
         return scratch
 
@@ -65,7 +68,7 @@ class Scratches:
         return said
 
     async def sweep(self) -> Swept:
-        """Remove everything that this drill made and that is still there.
+        """Remove everything that this change made and that is still there.
 
         Raises:
             DifyopsError: a call failed; sweeping again goes on.
@@ -83,19 +86,20 @@ class Scratches:
         known = {str(item["id"]) for item in waiting.values() if item.get("id")}
         for record in self._restores({str(item["name"]) for item in waiting.values()}):
             if record.is_open:
-                recovery = Recovery(journal=self.change.journal, kinds={RESTORE: Restores()})
+                recovery = Recovery(journal=self.change.journal, kinds=self.makers)
                 ended = await recovery.undo(self.instance, record)
-                if ended.state != "overtaken":  # made whole meanwhile, under the name that only this drill has
+                if ended.state != "overtaken":  # made whole meanwhile, under a name that only this change has
                     removed.append(f"{record.label}: {ended.text}")
                     continue
                 record = self.change.journal.read(record.id, record.subject)
             if record.memo.get("app_id"):
                 known.add(str(record.memo["app_id"]))
+        known |= await self._cut_off([item for item in waiting.values() if item.get("direct") and not item.get("id")])
         for app_id in sorted(known):
             said = await self._remove(app_id)
             (removed if said is None else left).append(said or app_id)
         copies = [
-            f"{app.name!r} ({app.id}) was not made by this drill; it is left alone"
+            f"{app.name!r} ({app.id}) was not made by this {self.word}; it is left alone"
             async for app in self.instance.console.apps(name=self.mark.strip())
             if app.name.startswith(self.mark) and app.id not in known
         ]
@@ -118,32 +122,16 @@ class Scratches:
         return None
 
     def _restores(self, names: set[str]) -> list[Record]:
-        """Return the restores that made, or were making, apps of these names."""
+        """Return the changes that made, or were making, apps of these names."""
+        if not self.makers:
+            return []
         found = self.change.journal.all(since=self.change.record.began, limit=100_000)
-        return [record for record in found if record.kind == RESTORE and record.label in names]
+        return [record for record in found if record.kind in self.makers and record.label in names]
 
-
-class Drills:
-    """The recovery of drills that were cut off: there is nothing to finish, only something to take away."""
-
-    async def tell(self, instance: Instance, change: Change) -> str:
-        """Return one sentence on what is there."""
-        mark = Scratches(instance, change).mark
-        there = [app.id async for app in instance.console.apps(name=mark.strip()) if app.name.startswith(mark)]
-        return f"{len(there)} scratch apps are there" if there else "no scratch app is there"
-
-    async def finish(self, instance: Instance, change: Change) -> Ended:
-        """Remove what the drill made."""
-        swept = await Scratches(instance, change).sweep()
-        text = f"{len(swept.removed)} scratch apps removed"
-        return Ended(state="finished", text=text, warnings=swept.left)
-
-    async def undo(self, instance: Instance, change: Change) -> Ended:
-        """Remove what the drill made."""
-        ended = await self.finish(instance, change)
-        return Ended(state="undone", text=ended.text, warnings=ended.warnings)
-
-
-def unreachable(error: DifyopsError) -> str:
-    """Return what is said of an app that could not be removed."""
-    return f"{error.message} The next drill, or difyops changes undo, removes it."
+    async def _cut_off(self, announced: list[Any]) -> set[str]:
+        """Return the ids of apps whose making was cut off before its answer: the only ones of their names."""
+        found: set[str] = set()
+        for item in announced:
+            named = [app.id async for app in self.instance.console.apps(name=item["name"]) if app.name == item["name"]]
+            found |= set(named) if len(named) == 1 else set()
+        return found

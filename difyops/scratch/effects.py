@@ -1,17 +1,15 @@
-"""What an app would do outside when it is run, and inputs for a run that nobody thought of."""
+"""What an app would do outside when it is run, what keeps it from being run by itself, and what it is asked with."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from difyops.api.input_form import InputField, completed, form_of
+from difyops.api.input_form import InputField, form_of
 from difyops.dsl.model import iter_nodes, tool_entries
-from difyops.snapshot.smoke import Smoke
 
 _READS = {"get", "head", "options"}
 _ACTS = {"tool", "agent", "datasource", "knowledge-index"}
-_TEXT = "difyops restore drill"
 
 
 def effects_of(document: Mapping[str, Any]) -> list[str]:
@@ -34,17 +32,8 @@ def cannot_run(document: Mapping[str, Any]) -> str:
     return "it waits for a person" if "human-input" in types else ""
 
 
-def smoke_of(document: Mapping[str, Any], given: Smoke | None) -> Smoke | None:
-    """Return the smoke run: what is given, completed; ``None`` when a file is required that nobody gave."""
-    form = _form(document)
-    wanted = given or Smoke(query=_TEXT)
-    inputs = completed(form, wanted.inputs, _TEXT)
-    if any(item.required and item.is_file and not inputs.get(item.name) for item in form):
-        return None
-    return Smoke(inputs=inputs, query=wanted.query, expect=wanted.expect)
-
-
-def _form(document: Mapping[str, Any]) -> tuple[InputField, ...]:
+def form(document: Mapping[str, Any]) -> tuple[InputField, ...]:
+    """Return the input form of a document."""
     config = document.get("model_config")
     if isinstance(config, Mapping):
         return form_of(config)

@@ -1,0 +1,136 @@
+"""A copy of a document as an app of its own, and asking it: nobody else can reach it, nothing starts it by itself.
+
+The copy has no web page and no triggers: their nodes are left out, so that no schedule and no address is ever made. Its
+API is on, for one key that goes with the app. Secrets of the document come along: it stays on its instance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from difyops.api.input_form import FILE_KINDS, InputField
+from difyops.api.instance import Instance
+from difyops.api.keys import Keys
+from difyops.api.model import App
+from difyops.api.run_faults import BAD_INPUT, CONCURRENCY, QUOTA, RATE_LIMIT, RunFailed
+from difyops.api.service import Question, Service
+from difyops.api.sse import Event
+from difyops.dsl.load import dump_yaml
+from difyops.dsl.model import NOTE_TYPE, as_dict, as_list, text_of
+from difyops.dsl.portable import portable_dsl
+from difyops.errors import DifyopsError, RateLimited, ServerFault, Unreachable
+from difyops.history.failures import CALLER, GOOD, OURS, PAUSED, PROVIDER, whose
+from difyops.history.live_failures import failure_of
+from difyops.publishing.content import aligned
+from difyops.replay import Recorded, Told
+from difyops.scratch.apps import Scratches
+
+JsonObject = dict[str, Any]
+_LIMITS = frozenset({CONCURRENCY, QUOTA, RATE_LIMIT})
+_SHOWN = ("icon", "icon_type", "icon_background", "use_icon_as_answer_icon")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """A copy that stands: its app, its form, and the calls of its key."""
+
+    instance: Instance
+    app: App
+    form: tuple[InputField, ...]
+    service: Service = field(repr=False)
+
+    async def ask(self, recorded: Recorded, *, silence: float = 120.0) -> Told:
+        """Ask the copy once and say what it came to; a failure of the app is told, not raised.
+
+        Raises:
+            DifyopsError: the copy cannot be asked (its API is off, the instance is gone).
+        """
+        clock = self.service.clock
+        began = clock.monotonic()
+        seen: dict[str, str] = {}
+
+        def note(_: str, event: Event | None) -> None:
+            if event is not None and event.body.get("workflow_run_id"):
+                seen.setdefault("run", str(event.body["workflow_run_id"]))
+
+        known = {item.name for item in self.form}
+        inputs = {name: value for name, value in recorded.inputs.items() if name in known}
+        question = Question(inputs=inputs, query=recorded.query, user="difyops-replay")
+        try:
+            answer = await self.service.run(question, on_line=note, silence=silence)
+        except (RunFailed, ServerFault, RateLimited, Unreachable) as error:
+            outcome = await self._whose(error, seen.get("run"))
+            seconds = clock.monotonic() - began
+            return Told(outcome=outcome, seconds=seconds, error=error.message, run_id=seen.get("run"))
+        return Told(
+            outcome=PAUSED if answer.status == "paused" else GOOD, seconds=answer.seconds, tokens=answer.tokens,
+            price=answer.price, currency=answer.currency, text=answer.text, run_id=answer.run_id,
+        )  # fmt: skip
+
+    async def _whose(self, error: DifyopsError, run_id: str | None) -> str:
+        if isinstance(error, RunFailed) and error.kind == BAD_INPUT:
+            return CALLER
+        if not isinstance(error, RunFailed) or error.kind in _LIMITS:
+            return PROVIDER if run_id is None else OURS
+        failed = await failure_of(self.instance, self.app, run_id, error.message)
+        return whose({"run": failed})["run"]
+
+
+async def make_copy(scratches: Scratches, number: int, app: App, document: JsonObject, name: str) -> Copy:
+    """Make a copy of ``document`` (with secrets in clear) beside ``app``, published and ready to be asked.
+
+    Raises:
+        DifyopsError: it could not be made; what is there of it is known to the sweep.
+    """
+    instance, change = scratches.instance, scratches.change
+    console, plain = instance.console, without_triggers(document)
+    scratch = scratches.announce(number, name, direct=True)
+    identity = {"mode": app.mode, "name": scratch, **{key: app.raw.get(key) for key in _SHOWN}}
+    dsl = portable_dsl(identity, plain, dsl_version=instance.capabilities.dsl_version, dependencies=[])
+    imported = await change.effect("make scratch", lambda: console.import_dsl(dump_yaml(dsl), name=scratch))
+    if not imported.app_id:
+        raise ServerFault(f"The scratch copy of {app.name!r} could not be made: {imported.error or imported.status}.")
+    copy_id = imported.app_id
+    scratches.made(number, scratch, copy_id)
+    await change.effect("switch site", lambda: console.set_site(copy_id, enabled=False), audited=False)
+    if app.has_workflow:
+        await _publish(scratches, copy_id, plain)
+    await change.effect("switch API", lambda: console.set_api(copy_id, enabled=True), audited=False)
+    key = await change.effect("make scratch key", lambda: Keys.of_app(console, copy_id).create(), audited=False)
+    service = Service(instance.service_transport, key.token, app.mode)
+    return Copy(instance=instance, app=await console.app(copy_id), form=await service.form(), service=service)
+
+
+async def _publish(scratches: Scratches, copy_id: str, document: JsonObject) -> None:
+    """Publish exactly ``document``: an import drops what an export leaves out."""
+    console, change = scratches.instance.console, scratches.change
+    draft = await console.draft(copy_id)
+    exact = aligned(document, draft)
+    expected = draft.hash if draft else None
+    await change.effect(
+        "write scratch", lambda: console.sync_draft(copy_id, exact, expected_hash=expected), audited=False
+    )
+    await change.effect("publish scratch", lambda: console.publish(copy_id, name="scratch"), audited=False)
+
+
+def without_triggers(document: Mapping[str, Any]) -> JsonObject:
+    """Return the document without the nodes that start runs by themselves, and without their edges."""
+    graph = as_dict(document.get("graph"))
+    nodes = [node for node in as_list(graph.get("nodes")) if isinstance(node, dict)]
+    gone = {
+        text_of(node.get("id"))
+        for node in nodes
+        if node.get("type") != NOTE_TYPE and text_of(as_dict(node.get("data")).get("type")).startswith("trigger-")
+    }
+    if not gone:
+        return dict(document)
+    kept = [node for node in nodes if node.get("id") not in gone]
+    edges = [edge for edge in as_list(graph.get("edges")) if not {edge.get("source"), edge.get("target")} & gone]
+    return {**document, "graph": {**graph, "nodes": kept, "edges": edges}}
+
+
+def needs_file(form: tuple[InputField, ...]) -> bool:
+    """Say whether an app cannot be asked without a file: recorded ones cannot be sent again."""
+    return any(item.required and item.kind in FILE_KINDS for item in form)
