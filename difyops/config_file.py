@@ -24,7 +24,9 @@ from difyops.trust import NAMED, Marked, Parts, Trust, TrustBook, is_reference
 SECRET_FIELDS = frozenset({"password", "admin_key"})
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(%\w+)?\]|[\w.-]+)(:\d+)?")  # no spaces, controls or tricks
 _OUR_OWN = ("name", "source", "given", "trust")  # fields of a context that stand in no file
-_SECTIONS = frozenset({"default_context", "contexts", "store", "panels", "secrets", "seal", "deliver", "runbooks"})
+_SECTIONS = frozenset(
+    {"default_context", "contexts", "store", "panels", "secrets", "seal", "deliver", "runbooks", "webhook"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

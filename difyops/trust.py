@@ -28,7 +28,7 @@ from difyops.errors import CredentialError, Refused, StoreError
 PROJECT_FILE = "difyops.yaml"
 KINDS = ("keyring", "env", "file", "cmd")
 _HARMLESS = frozenset({"email", "workspace_id", "timeout", "max_in_flight"})  # of a context; whatever is new counts
-_WHOLE = ("deliver", "runbooks", "store")
+_WHOLE = ("deliver", "runbooks", "store", "webhook")
 _NAMES = frozenset({"deliver", "ca_file", "url"})
 _BOOK = "trusted.json"
 

@@ -35,6 +35,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "runbook": ("difyops.cli.runbook", "Runbooks that run: checks and actions for on-call, cron and CI."),
     "history": ("difyops.cli.history", "Runs and node executions, kept here: complete, polite, sampled."),
     "perf": ("difyops.cli.perf", "What is slow, what changed, what it would bring."),
+    "webhook": ("difyops.cli.webhook", "Signed events in, runs that call back, and a watch over runs."),
     "cache": ("difyops.cli.cache", "What repeats exactly, and what a cache would save."),
     "slo": ("difyops.cli.slo", "Goals and error budgets: what burns, since when, after what."),
     "cost": ("difyops.cli.cost", "What it really costs, who spends it, when it runs out."),

@@ -37,7 +37,7 @@ TRUNK = {
     "replay",
     "scratch",
 }
-ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf", "cost", "slo", "drill"}
+ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf", "cost", "slo", "drill", "webhook"}
 CONDUCTORS = {"runbook", "slo", "drill"}  # they join what other rooms can do
 MAY = (
     dict.fromkeys(GROUND | {"emulator"}, GROUND)
@@ -48,10 +48,11 @@ MAY = (
 HOMES = {
     "typer": {"cli"}, "rich": {"render"}, "tabulate": {"render"}, "httpx": {"api"}, "httpx_aiohttp": {"api"},
     "aiohttp": {"api"}, "aiohttp_socks": {"api"}, "yaml": {"dsl", "emulator"}, "git": {"git_store"},
-    "sqlite3": {"ledger", "history"},
+    "sqlite3": {"ledger", "history", "webhook"},
     "keyring": {"credentials"}, "jsonschema": {"validation"}, "jsonschema_rs": {"validation"},
-    "json_repair": {"validation"}, "referencing": {"validation"}, "starlette": {"emulator"}, "uvicorn": {"emulator"},
-    "platformdirs": {"config"}, "orjson": {"dsl", "validation"}, "redis": {"runbook"}, "kombu": {"runbook"},
+    "json_repair": {"validation"}, "referencing": {"validation"}, "starlette": {"emulator", "webhook"},
+    "uvicorn": {"emulator", "webhook"},
+    "platformdirs": {"config"}, "orjson": {"dsl", "validation", "webhook"}, "redis": {"runbook"}, "kombu": {"runbook"},
     "psycopg": {"runbook", "history"}, "duckdb": {"history"}, "cronsim": {"publishing"}, "pyrage": {"sealing"},
 }  # fmt: skip
 OURS_OR_STANDARD = {"difyops", *sys.stdlib_module_names}

@@ -1,0 +1,112 @@
+"""How events, calls back and the rules of the webhook server look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from difyops.errors import AnswerIsNo
+from difyops.outcome import Facts, Lines, Outcome, Table
+from difyops.webhook.reading import EventRow, MessageRow, Shown
+from difyops.webhook.rules import Rules
+from difyops.webhook.serve import Running
+
+_EVENT = ("id", "received", "source", "kind", "to", "state", "tries", "said")
+_MESSAGE = ("id", "made", "type", "run", "to", "state", "tries", "next", "said")
+
+
+def events(rows: Sequence[EventRow]) -> Outcome:
+    """Show events and where they went."""
+    return Outcome(
+        kind="webhook.list", data=rows, blocks=[_events(rows)], names=[row.id for row in rows],
+        summary=f"{len(rows)} deliveries",
+    )  # fmt: skip
+
+
+def messages(rows: Sequence[MessageRow]) -> Outcome:
+    """Show calls back."""
+    return Outcome(
+        kind="webhook.messages", data=rows, blocks=[_messages(rows)], names=[row.id for row in rows],
+        summary=f"{len(rows)} calls back",
+    )  # fmt: skip
+
+
+def dead(of_events: Sequence[EventRow], of_messages: Sequence[MessageRow]) -> Outcome:
+    """Show what was given up."""
+    count = len(of_events) + len(of_messages)
+    tables = [table for table, rows in ((_events(of_events), of_events), (_messages(of_messages), of_messages)) if rows]
+    hint = "difyops webhook replay ID (or: replay dead)"
+    return Outcome(
+        kind="webhook.dead", data={"events": of_events, "messages": of_messages},
+        blocks=tables or [Table(columns=_EVENT, rows=(), empty="Nothing was given up.")],
+        names=[*(row.id for row in of_events), *(row.id for row in of_messages)],
+        error=AnswerIsNo(f"{count} were given up.", hint=hint) if count else None,
+        summary=None if count else "nothing was given up",
+    )  # fmt: skip
+
+
+def shown(found: Shown) -> Outcome:
+    """Show one event, run or message."""
+    blocks: list[Facts | Table | Lines] = [Facts(pairs=[("id", found.id), *found.facts.items()])]
+    if found.deliveries:
+        blocks.append(_events(found.deliveries))
+    if found.messages:
+        blocks.append(_messages(found.messages))
+    if found.body:
+        blocks.append(Lines(lines=[("", line) for line in found.body.splitlines()], title="body"))
+    return Outcome(kind=f"webhook.{found.what}", data=found, blocks=blocks, names=[found.id])
+
+
+def status(running: Running | None, counts: Mapping[str, Mapping[str, int]]) -> Outcome:
+    """Show whether the server runs, and what it has to do."""
+    pairs: list[tuple[str, object]] = [
+        ("server", running.listen if running else "does not run"),
+        ("admin", running.admin if running else None),
+        ("pid", running.pid if running else None),
+        *((f"{name}", ", ".join(f"{n} {state}" for state, n in sorted(item.items()))) for name, item in counts.items()),
+    ]
+    problem = running.problem if running else None
+    error = None if running else AnswerIsNo("No webhook server runs.", hint="difyops webhook serve --detach")
+    return Outcome(
+        kind="webhook.status", data={"running": running, **counts}, blocks=[Facts(pairs=pairs)], error=error,
+        warnings=(f"the last reload was refused: {problem}",) if problem else (),
+    )  # fmt: skip
+
+
+def rules(found: Rules, words: str) -> Outcome:
+    """Show what the rules come to."""
+    rows: list[tuple[object, ...]] = [
+        (f"/in/{item.name}", item.scheme, ", ".join(item.to) + (" (ordered)" if item.ordered else ""))
+        for item in found.sources.values()
+    ]
+    rows += [(f"/run/{item.name}", "app", item.app) for item in found.apps.values()]
+    rows += [
+        (f"-> {item.name}", item.kind, " ".join(item.command) or item.target.partition("?")[0])
+        for item in found.destinations.values()
+    ]
+    rows += [
+        (f"call back {item.scheme}://{item.host}:{item.port}{item.path}", "allowed", None)
+        for item in found.callbacks.allow
+    ]
+    data = {
+        "listen": ":".join(map(str, found.listen)), "sources": list(found.sources), "apps": list(found.apps),
+        "destinations": list(found.destinations), "rules": found.digest,
+    }  # fmt: skip
+    return Outcome(
+        kind="webhook.rules", data=data, blocks=[Table(columns=("what", "how", "where"), rows=rows)],
+        summary=f"{words}: {len(found.sources)} sources, {len(found.apps)} apps, {len(found.destinations)} places",
+    )  # fmt: skip
+
+
+def _events(rows: Sequence[EventRow]) -> Table:
+    cells = [
+        (row.id, row.received, row.source, row.kind, row.destination, row.state, row.attempts, row.said or row.run)
+        for row in rows
+    ]
+    return Table(columns=_EVENT, rows=cells, empty="No events.")
+
+
+def _messages(rows: Sequence[MessageRow]) -> Table:
+    cells = [
+        (row.id, row.made, row.type, row.run, row.url, row.state, row.attempts, row.next, row.said) for row in rows
+    ]
+    return Table(columns=_MESSAGE, rows=cells, empty="No calls back.")

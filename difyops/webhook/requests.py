@@ -1,0 +1,169 @@
+"""Requests from outside, read with care: their size, their time, headers that two readers could read differently."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from typing import Any
+
+import uvicorn
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from difyops.webhook.rules import Limits
+from difyops.webhook.signing import SIGNED_HEADERS
+
+HOPS = "difyops-hops"
+_MOST_HOPS = 4
+_ONCE = SIGNED_HEADERS | {"host", "content-length", "content-type", "authorization", HOPS, "idempotency-key"}
+
+
+class Turned(Exception):
+    """A request is not taken; carries the answer."""
+
+    def __init__(self, status: int, code: str, message: str, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        headers = {"retry-after": str(retry_after)} if retry_after else {}
+        if status in (400, 408, 413):
+            headers["connection"] = "close"  # what is left of the body is not read
+        body = {"code": code, "message": message, "status": status}
+        self.status = status
+        self.response: Response = JSONResponse(body, status, headers=headers)
+
+
+def headers_of(request: Request) -> dict[str, str]:
+    """Return the headers by lower-case name.
+
+    Raises:
+        Turned: one that must stand there once does so twice, or the length of the body is said in two ways.
+    """
+    counted = Counter(name.decode("latin-1") for name, _ in request.scope["headers"])
+    twice = [name for name in _ONCE if counted[name] > 1]
+    if twice:
+        raise Turned(400, "bad_request", f"The header {twice[0]} stands there twice.")
+    if counted["content-length"] and counted["transfer-encoding"]:
+        raise Turned(400, "bad_request", "Content-Length and Transfer-Encoding say the same thing in two ways.")
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise Turned(415, "unsupported_encoding", "Compressed bodies are not taken: signatures are over plain ones.")
+    return headers
+
+
+async def body_of(request: Request, headers: dict[str, str], limits: Limits) -> bytes:
+    """Return the raw body.
+
+    Raises:
+        Turned: it is larger than allowed, comes too slowly, or the caller left.
+    """
+    too_large = Turned(413, "too_large", f"The body is larger than {limits.body} bytes.")
+    if headers.get("content-length", "0").isdecimal() and int(headers.get("content-length", "0")) > limits.body:
+        raise too_large
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            async for piece in request.stream():
+                size += len(piece)
+                if size > limits.body:
+                    raise too_large
+                pieces.append(piece)
+    except TimeoutError:
+        raise Turned(408, "too_slow", f"The body did not come in {limits.body_seconds:g} s.") from None
+    except ClientDisconnect:
+        raise Turned(400, "left", "The caller left.") from None
+    return b"".join(pieces)
+
+
+def object_of(body: bytes) -> dict[str, Any]:
+    """Return the JSON object that a body is.
+
+    Raises:
+        Turned: it is none.
+    """
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Turned(400, "bad_request", "The body is not a JSON object.")
+    return found
+
+
+def hops_of(headers: dict[str, str]) -> int:
+    """Return how many servers of ours a request went through already.
+
+    Raises:
+        Turned: so many that it goes round in a circle.
+    """
+    text = headers.get(HOPS, "0")
+    hops = int(text) if text.isdecimal() and len(text) < 4 else _MOST_HOPS
+    if hops >= _MOST_HOPS:
+        raise Turned(508, "loop", f"This went through {hops} servers of difyops already; it goes round in a circle.")
+    return hops
+
+
+class Patient(H11Protocol):
+    """uvicorn's protocol, with a limit to the time that the head of a request may take.
+
+    uvicorn waits for ever for the rest of a head that begins; a few hundred such connections would be all there are.
+    """
+
+    head_seconds = Limits().head_seconds
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first head."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._stop()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes: of a head that is waited for, or of the request that is being answered."""
+        if self._late is None and self._is_idle():
+            self._await_head()
+        super().data_received(data)
+        if not self._is_idle():
+            self._stop()
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _await_head(self) -> None:
+        self._late = self.loop.call_later(self.head_seconds, self._give_up)
+
+    def _stop(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _give_up(self) -> None:
+        self._late = None
+        if self._is_idle() and not self.transport.is_closing():
+            self.transport.close()
+
+
+class Server(uvicorn.Server):
+    """uvicorn in a loop that is not its own: signals are the business of whoever runs the loop."""
+
+    def capture_signals(self) -> Any:
+        """Take no signals."""
+        import contextlib
+
+        return contextlib.nullcontext()
+
+
+def server_of(app: Any, limits: Limits, drain: float) -> Server:
+    """Return a server for an application, to be given its sockets."""
+    protocol = type("Protocol", (Patient,), {"head_seconds": limits.head_seconds})
+    config = uvicorn.Config(
+        app, http=protocol, loop="asyncio", lifespan="off", log_level="critical", access_log=False,
+        server_header=False, limit_concurrency=limits.connections, timeout_graceful_shutdown=int(drain) or 1,
+        timeout_keep_alive=15, backlog=2048, ws="none", proxy_headers=False,
+    )  # fmt: skip
+    return Server(config)

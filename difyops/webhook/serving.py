@@ -1,0 +1,171 @@
+"""What the server holds while it serves: the rules and secrets of now, the file, and the work that goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from difyops.api.outbound import Outbound
+from difyops.credentials import resolve_async
+from difyops.errors import DifyopsError
+from difyops.secret_text import SecretText
+from difyops.webhook import inbox, outbox
+from difyops.webhook.database import FILE, Database
+from difyops.webhook.deliver import Deliverer
+from difyops.webhook.dispatch import Dispatcher
+from difyops.webhook.dispatch import address_of as address_of_destination
+from difyops.webhook.outbox import RunRow
+from difyops.webhook.reaching import Address, Desks, Instances
+from difyops.webhook.rules import Rules, ServedApp
+from difyops.webhook.running import Runs, Told
+from difyops.webhook.signing import Check
+
+_LOOK_AGAIN = 5.0
+_TIDY = 120.0
+log = logging.getLogger("difyops.webhook")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """Rules with their secrets, resolved; put in the place of earlier ones at once."""
+
+    rules: Rules
+    secrets: Mapping[str, SecretText]
+    checks: Mapping[str, Check]
+
+
+async def loaded(rules: Rules) -> Loaded:
+    """Resolve every secret that the rules name.
+
+    Raises:
+        CredentialError: one cannot be had; names the reference.
+    """
+    wanted = {item for source in rules.sources.values() for item in source.secrets}
+    wanted |= {item for app in rules.apps.values() for item in app.callers}
+    wanted |= set(rules.callbacks.secrets) | ({rules.admin_token} if rules.admin_token else set())
+    secrets = {item: await resolve_async(item) for item in sorted(wanted)}
+    checks = {
+        source.name: Check(
+            scheme=source.scheme, secrets=[secrets[item] for item in source.secrets], tolerance=source.tolerance,
+            header=source.header,
+        )
+        for source in rules.sources.values()
+    }  # fmt: skip
+    return Loaded(rules=rules, secrets=secrets, checks=checks)
+
+
+class Serving:
+    """The state of a server."""
+
+    def __init__(self, state: Path, holds: Loaded, instances: Instances, outbound: Outbound | None = None) -> None:
+        self.holds = holds
+        self.began = time.time()
+        self.draining = False
+        self.answers: Counter[tuple[str, int]] = Counter()
+        self.database = Database(state / FILE)
+        self.instances = instances
+        self.desks = Desks(instances=instances)
+        self.outbound = outbound or Outbound()
+        self.deliverer = Deliverer(
+            database=self.database, callbacks=lambda: self.rules.callbacks, secrets=self.callback_secrets,
+            outbound=self.outbound,
+        )  # fmt: skip
+        self.runs = Runs(
+            database=self.database, desks=self.desks, places=self._place, patience=holds.rules.limits.run_seconds,
+            on_end=self._run_ended,
+        )  # fmt: skip
+        self.dispatcher = Dispatcher(
+            database=self.database, rules=lambda: self.rules, desks=self.desks, runs=self.runs, outbound=self.outbound
+        )  # fmt: skip
+        self._looked: dict[Address, float] = {}
+        self._work: list[asyncio.Task[None]] = []
+
+    @property
+    def rules(self) -> Rules:
+        """Return the rules of now."""
+        return self.holds.rules
+
+    @property
+    def secrets(self) -> Mapping[str, SecretText]:
+        """Return the secrets of now by reference."""
+        return self.holds.secrets
+
+    @property
+    def checks(self) -> Mapping[str, Check]:
+        """Return how the events of each source are verified now."""
+        return self.holds.checks
+
+    def callback_secrets(self) -> Sequence[SecretText]:
+        """Return what calls back are signed with now, the first one first."""
+        return [self.secrets[item] for item in self.rules.callbacks.secrets]
+
+    async def start(self) -> int:
+        """Open the file and go on with what the last process left; return how many runs had not ended."""
+        self.database.open()
+        await self.dispatcher.recover()
+        left = self.runs.resume()
+        loop = asyncio.get_running_loop()
+        for work in (self.dispatcher.run(), self.deliverer.run(), self._tidied()):
+            self._work.append(loop.create_task(work))
+        return left
+
+    async def stop(self, drain: float) -> int:
+        """Take nothing more, wait for what is under way, leave the rest to the next process; return how many runs."""
+        self.draining = True
+        dispatching, *others = self._work
+        dispatching.cancel()
+        await self.dispatcher.idle(drain)
+        left = await self.runs.drained(drain)
+        for task in others:
+            task.cancel()
+        await asyncio.gather(dispatching, *others, return_exceptions=True)
+        await self.instances.close()
+        self.database.close()
+        return left
+
+    def wake(self) -> None:
+        """Look at the inbox at once."""
+        self.dispatcher.wake()
+
+    def count(self, what: str, status: int) -> None:
+        """Count an answer."""
+        self.answers[what, status] += 1
+
+    def may_look_again(self, address: Address) -> bool:
+        """Say whether the keys of an app may be listed once more; strangers must not make us ask all the time."""
+        now = time.monotonic()
+        if now - self._looked.get(address, -_LOOK_AGAIN) < _LOOK_AGAIN:
+            return False
+        self._looked[address] = now
+        return True
+
+    def _place(self, row: RunRow) -> Told | None:
+        if row.via == "run":
+            app = self.rules.apps.get(row.app)
+            return Told(address=address_of(app), content=app.content) if app else None
+        destination = self.rules.destinations.get(row.via)
+        return Told(address=address_of_destination(destination)) if destination else None
+
+    def _run_ended(self) -> None:
+        self.deliverer.wake()
+        self.dispatcher.wake()
+
+    async def _tidied(self) -> None:
+        while True:
+            try:
+                before = time.time() - self.rules.keep
+                await self.database.write(inbox.forget(before))
+                await self.database.write(outbox.forget_runs(before))
+            except DifyopsError as error:
+                log.warning("old events cannot be removed: %s", error.message)
+            await asyncio.sleep(_TIDY)
+
+
+def address_of(app: ServedApp) -> Address:
+    """Return where a served app is."""
+    return Address(app=app.app, context=app.context, key=app.key)

@@ -1,0 +1,228 @@
+"""Signatures of webhooks, made and verified over the raw bytes. Pure: bytes, secrets and a time in, a verdict out.
+
+    standard   Standard Webhooks: ``webhook-signature: v1,BASE64 ...`` over ``id.timestamp.body``
+    github     ``X-Hub-Signature-256: sha256=HEX`` over the body
+    stripe     ``Stripe-Signature: t=SECONDS,v1=HEX,...`` over ``t.body``
+    slack      ``X-Slack-Signature: v0=HEX`` over ``v0:timestamp:body``
+    raw        a header of one's own, ``HEX``, ``sha256=HEX`` or base64, over the body
+
+Several secrets count at the same time, so that one can be replaced. Every secret is compared with every signature, in
+constant time. What is signed decides what an event is: an id that no signature covers could be changed by whoever
+replays it, so the events of ``github`` and ``raw`` are told apart by their bodies.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from difyops.secret_text import SecretText
+
+TOLERANCE = 300.0
+_PREFIX = "whsec_"
+_MOST_SIGNATURES = 20
+_SECONDS = re.compile(r"[0-9]{1,12}")
+_ID = re.compile(r"[\x21-\x7e]{1,200}")
+
+Headers = Mapping[str, str]
+
+
+class BadSignature(Exception):
+    """An event is not what its secret's owner sent, or not now. The text says why and holds nothing of the secret."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """What came: headers by lower-case name, the raw body, and when (unix seconds)."""
+
+    headers: Headers
+    body: bytes
+    now: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """An event that was signed. ``key`` is the same when the same event comes again; ``sent`` is its own time."""
+
+    key: str
+    sent: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """How events of a source are verified. ``header`` is for ``raw`` alone; ``tolerance`` is in seconds, both ways."""
+
+    scheme: str
+    secrets: Sequence[SecretText]
+    tolerance: float = TOLERANCE
+    header: str = "x-signature"
+
+    def verify(self, received: Received) -> Verified:
+        """Verify one event.
+
+        Raises:
+            BadSignature: a header is missing or unreadable, the time is too far off, or no signature fits.
+        """
+        return _SCHEMES[self.scheme](self, received)
+
+
+def standard_key(secret: SecretText) -> bytes:
+    """Return the bytes that Standard Webhooks signs with: base64 after ``whsec_``; other text stands for itself."""
+    text = secret.reveal()
+    bare = text.removeprefix(_PREFIX)
+    try:
+        decoded = base64.b64decode(bare, validate=True)
+    except (binascii.Error, ValueError):
+        decoded = b""
+    return decoded if decoded and (text != bare or 24 <= len(decoded) <= 64) else text.encode()
+
+
+def sign_standard(secrets: Sequence[SecretText], message_id: str, timestamp: int, body: bytes) -> str:
+    """Return the value of ``webhook-signature``: one signature for each secret, the first one first."""
+    signed = f"{message_id}.{timestamp}.".encode() + body
+    return " ".join(f"v1,{base64.b64encode(_mac(standard_key(item), signed)).decode()}" for item in secrets)
+
+
+def sign_plain(secret: SecretText, body: bytes) -> str:
+    """Return the value of ``Dify-Signature``: ``sha256=`` and the HMAC of the body with the secret as it is written."""
+    return f"sha256={_mac(secret.reveal().encode(), body).hex()}"
+
+
+def _standard(check: Check, received: Received) -> Verified:
+    message_id = _header(received, "webhook-id")
+    if not _ID.fullmatch(message_id) or "." in message_id:
+        raise BadSignature("webhook-id is not an id")
+    text = _header(received, "webhook-timestamp")
+    sent = _time(check, received, text)
+    signed = f"{message_id}.{text}.".encode() + received.body
+    given = [item[3:] for item in _header(received, "webhook-signature").split(" ") if item.startswith("v1,")]
+    _match([_mac(standard_key(item), signed) for item in check.secrets], [_from_base64(item) for item in given])
+    return Verified(key=message_id, sent=sent)
+
+
+def _github(check: Check, received: Received) -> Verified:
+    given = _header(received, "x-hub-signature-256")
+    if not given.startswith("sha256="):
+        raise BadSignature("x-hub-signature-256 does not begin with sha256=")
+    _match(_macs(check, received.body), [_from_hex(given[7:])])
+    return Verified(key=_digest(received.headers.get("x-github-event", "").encode() + b"\n" + received.body))
+
+
+def _stripe(check: Check, received: Received) -> Verified:
+    pairs = [item.strip().partition("=") for item in _header(received, "stripe-signature").split(",")]
+    times = [value for name, _, value in pairs if name == "t"]
+    if len(times) != 1:
+        raise BadSignature("stripe-signature has no time")
+    sent = _time(check, received, times[0])
+    _match(
+        _macs(check, f"{times[0]}.".encode() + received.body),
+        [_from_hex(value) for name, _, value in pairs if name == "v1"],
+    )
+    return Verified(key=_id_in(received.body) or _digest(received.body), sent=sent)
+
+
+def _slack(check: Check, received: Received) -> Verified:
+    text = _header(received, "x-slack-request-timestamp")
+    sent = _time(check, received, text)
+    given = _header(received, "x-slack-signature")
+    signed = f"v0:{text}:".encode() + received.body
+    _match(_macs(check, signed), [_from_hex(given[3:])] if given.startswith("v0=") else [])
+    return Verified(key=_id_in(received.body, "event_id") or _digest(signed), sent=sent)
+
+
+def _raw(check: Check, received: Received) -> Verified:
+    given = _header(received, check.header).strip().removeprefix("sha256=")
+    found = _from_hex(given)
+    _match(_macs(check, received.body), [found or _from_base64(given)])
+    return Verified(key=_digest(received.body))
+
+
+_SCHEMES: dict[str, Callable[[Check, Received], Verified]] = {
+    "standard": _standard,
+    "github": _github,
+    "stripe": _stripe,
+    "slack": _slack,
+    "raw": _raw,
+}
+SCHEMES = tuple(_SCHEMES)
+SIGNED_HEADERS = frozenset(
+    {
+        "webhook-id",
+        "webhook-timestamp",
+        "webhook-signature",
+        "x-hub-signature-256",
+        "stripe-signature",
+        "x-slack-request-timestamp",
+        "x-slack-signature",
+    }
+)
+"""Headers that say who sent an event: each may stand there once."""
+
+
+def _match(wanted: Sequence[bytes], given: Sequence[bytes]) -> None:
+    """Compare each with each, without stopping at the first that fits."""
+    fits = False
+    for one in wanted:
+        for other in given[:_MOST_SIGNATURES]:
+            fits |= hmac.compare_digest(one, other)
+    if not fits:
+        raise BadSignature("no signature fits" if given else "there is no signature of a kind that is known")
+
+
+def _header(received: Received, name: str) -> str:
+    value = received.headers.get(name, "")
+    if not value:
+        raise BadSignature(f"the header {name} is missing")
+    return value
+
+
+def _time(check: Check, received: Received, text: str) -> float:
+    if not _SECONDS.fullmatch(text):
+        raise BadSignature("the time of the signature is not a number of seconds")
+    sent = float(text)
+    if abs(received.now - sent) > check.tolerance:
+        word = "old" if sent < received.now else "early"
+        raise BadSignature(f"the signature is {abs(received.now - sent):.0f} s too {word} to count (or a clock is off)")
+    return sent
+
+
+def _macs(check: Check, signed: bytes) -> list[bytes]:
+    return [_mac(item.reveal().encode(), signed) for item in check.secrets]
+
+
+def _mac(key: bytes, signed: bytes) -> bytes:
+    return hmac.digest(key, signed, "sha256")
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _from_hex(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text) if len(text) == 64 else b""
+    except ValueError:
+        return b""
+
+
+def _from_base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _id_in(body: bytes, name: str = "id") -> str | None:
+    """Return the id that the body itself carries: it is signed with it, and stays when the sender tries again."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    value = found.get(name) if isinstance(found, dict) else None
+    return value if isinstance(value, str) and _ID.fullmatch(value) else None

@@ -1,0 +1,318 @@
+"""``/run``: what Dify takes is taken, the caller gets the stream, and whoever stays, one signed call tells the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from aiohttp import web
+
+from difyops.emulator import Emulator
+from difyops.secret_text import SecretText
+from difyops.webhook import ladder, reading
+from difyops.webhook.signing import Check, Received
+from tests.waiting import until
+from tests.webhook.rig import SECRET, Receiver, Served, receiving, recipes_receiver, serving
+
+RUNS = r"/v1/(workflows/run|chat-messages)$"
+
+
+def rules(receiver: Receiver, **more: Any) -> dict[str, Any]:
+    return {
+        "apps": {"llm": {"app": "wf-llm"}, "chat": {"app": "flow-chat"}, "plain": {"app": "chat-basic"}},
+        "callbacks": {"allow": [receiver.url], "secrets": ["env:HOOK_SECRET"]},
+        **more,
+    }
+
+
+def recipe(receiver: Receiver, query: str = "hello", **more: Any) -> dict[str, Any]:
+    """Return the request of the known recipe."""
+    return {
+        "inputs": {},
+        "query": query,
+        "session_id": "session-7",
+        "metadata": {"callback_url": f"{receiver.url}/done", "order": 17},
+        **more,
+    }
+
+
+def told(receiver: Receiver) -> list[dict[str, Any]]:
+    return [json.loads(body) for _, body in receiver.took]
+
+
+@pytest.mark.parametrize("name", ["llm", "chat"])
+async def test_the_recipe_works(both: tuple[Emulator, str], tmp_path: Path, name: str) -> None:
+    emulator, url = both
+    async with receiving() as receiver, serving(url, tmp_path, rules(receiver)) as served:
+        key = emulator.app_named({"llm": "wf-llm", "chat": "flow-chat"}[name]).key
+        answer = await served.run(name, key, **recipe(receiver))
+        lines = [line for line in answer.text.splitlines() if line.startswith("data: ")]
+        assert json.loads(lines[-1][6:])["event"] == "workflow_finished"
+        await until(lambda: receiver.took)
+        headers, body = receiver.took[0]
+        assert recipes_receiver(SECRET, headers, body)
+        check = Check(scheme="standard", secrets=[SecretText(SECRET)])
+        now = float(headers["webhook-timestamp"])
+        assert check.verify(Received(headers=headers, body=body, now=now)).key == headers["webhook-id"]
+        said = json.loads(body)
+        assert (said["type"], said["event"]) == ("run.succeeded", "run.succeeded")
+        assert said["data"]["session_id"] == "session-7"
+        assert said["data"]["metadata"] == {"order": 17}
+        assert said["data"]["id"] == answer.headers["x-difyops-run"]
+        assert "hello" in said["data"]["answer"]
+        assert said["data"]["run_id"] == emulator.app_named({"llm": "wf-llm", "chat": "flow-chat"}[name]).runs[0].id
+
+
+async def test_blocking_and_async_callers_get_what_they_ask_for(emulator: Emulator, url: str, tmp_path: Path) -> None:
+    async with receiving() as receiver, serving(url, tmp_path, rules(receiver)) as served:
+        key = emulator.app_named("wf-llm").key
+        whole = await served.run("llm", key, **recipe(receiver, response_mode="blocking"))
+        assert whole.json()["data"]["status"] == "succeeded"
+        assert "hello" in whole.json()["data"]["outputs"]["result"]
+        at_once = await served.run("llm", key, **recipe(receiver, response_mode="async"))
+        assert at_once.status_code == 202
+        await until(lambda: len(receiver.took) == 2)
+        assert {item["data"]["id"] for item in told(receiver)} >= {at_once.json()["id"]}
+        chat = await served.run(
+            "plain", emulator.app_named("chat-basic").key, **recipe(receiver, response_mode="blocking")
+        )
+        assert "hello" in chat.json()["answer"]
+        await until(lambda: len(receiver.took) == 3)
+        assert told(receiver)[-1]["type"] == "run.succeeded"
+
+
+async def test_a_caller_who_leaves_is_called_back(emulator: Emulator, url: str, tmp_path: Path) -> None:
+    async with receiving() as receiver, serving(url, tmp_path, rules(receiver)) as served:
+        body = recipe(receiver, "slow [[delay=20]]")
+        head = {"authorization": f"Bearer {emulator.app_named('wf-llm').key}"}
+        async with served.http.stream("POST", f"{served.url}/run/llm", json=body, headers=head) as answer:
+            async for line in answer.aiter_lines():
+                if "workflow_started" in line:
+                    break
+        await until(lambda: receiver.took)
+        assert told(receiver)[0]["type"] == "run.succeeded"
+
+
+@pytest.mark.parametrize("pieces", [2, 4])
+async def test_when_dify_leaves_caller_and_receiver_still_hear_the_end(
+    both: tuple[Emulator, str], tmp_path: Path, pieces: int
+) -> None:
+    emulator, url = both
+    async with receiving() as receiver, serving(url, tmp_path, rules(receiver)) as served:
+        emulator.control.fail(method="POST", path=RUNS, how=f"after:{pieces}")
+        answer = await served.run("llm", emulator.app_named("wf-llm").key, **recipe(receiver))
+        last = json.loads([line for line in answer.text.splitlines() if line.startswith("data: ")][-1][6:])
+        assert (last["event"], last["data"]["status"]) == ("workflow_finished", "succeeded")
+        await until(lambda: receiver.took)
+        assert told(receiver)[0]["type"] == "run.succeeded"
+        assert len(emulator.app_named("wf-llm").runs) == 1
+
+
+async def test_what_nobody_knows_is_told_as_unknown(emulator: Emulator, url: str, tmp_path: Path) -> None:
+    async with receiving() as receiver, serving(url, tmp_path, rules(receiver)) as served:
+        emulator.control.fail(method="POST", path=RUNS, how="after:1")
+        answer = await served.run("llm", emulator.app_named("wf-llm").key, **recipe(receiver))
+        assert '"event":"error"' in answer.text
+        await until(lambda: receiver.took)
+        assert told(receiver)[0]["type"] == "run.unknown"
+        failing = await served.run("llm", emulator.app_named("wf-llm").key, **recipe(receiver, "[[fail=auth]]"))
+        assert '"failed"' in failing.text
+        await until(lambda: len(receiver.took) == 2)
+        assert told(receiver)[1]["type"] == "run.failed"
+
+
+async def test_a_server_that_stops_in_the_middle_tells_the_end_after_its_next_start(
+    both: tuple[Emulator, str], tmp_path: Path
+) -> None:
+    emulator, url = both
+    async with receiving() as receiver:
+        section = rules(receiver, drain="100ms")
+        async with serving(url, tmp_path, section) as served:
+            started = await served.run(
+                "llm", emulator.app_named("wf-llm").key, **recipe(receiver, "slow [[delay=60]]", response_mode="async")
+            )
+            await until(lambda: _state(tmp_path, started) == "running")
+        assert receiver.took == []
+        async with serving(url, tmp_path, section):
+            await until(lambda: receiver.took)
+        (said,) = told(receiver)
+        assert (said["type"], said["data"]["id"]) == ("run.succeeded", started.json()["id"])
+        assert len(emulator.app_named("wf-llm").runs) == 1
+
+
+def _state(state: Path, started: httpx.Response) -> Any:
+    return reading.show(reading.Kept(state), started.json()["id"]).facts["state"]
+
+
+async def test_a_run_that_was_never_seen_is_told_as_unknown_after_a_restart(url: str, tmp_path: Path) -> None:
+    from difyops.webhook import outbox
+    from difyops.webhook.database import FILE, Database
+
+    async with receiving() as receiver:
+        database = Database(tmp_path / FILE)
+        database.open()
+        row = outbox.RunRow(
+            id="run_1", app="llm", via="run", accepted=1.0, user="u", request={}, callback=f"{receiver.url}/x"
+        )  # fmt: skip
+        await database.write(outbox.accept(row))
+        database.close()
+        async with serving(url, tmp_path, rules(receiver)):
+            await until(lambda: receiver.took)
+        assert [item["type"] for item in told(receiver)] == ["run.unknown"]
+
+
+async def test_nobody_runs_an_app_without_a_key_of_it(emulator: Emulator, url: str, tmp_path: Path) -> None:
+    async with receiving() as receiver:
+        section = rules(receiver)
+        section["apps"]["llm"]["callers"] = ["env:CALLER_TOKEN"]
+        async with serving(url, tmp_path, section) as served:
+            for key in ("app-wrong", emulator.app_named("wf-echo").key, "é"):
+                answer = await served.http.post(
+                    f"{served.url}/run/llm", json={}, headers={b"authorization": f"Bearer {key}".encode()}
+                )
+                assert answer.status_code == 401
+            assert (await served.run("llm", "caller-token-canary", **recipe(receiver))).status_code == 200
+            assert (await served.run("llm/v1/workflows/run", "caller-token-canary", query="x")).status_code == 200
+            assert (await served.run("llm/v1/other", "caller-token-canary")).status_code == 404
+            assert (await served.run("nothing", "caller-token-canary")).status_code == 404
+
+
+async def test_what_the_app_would_not_take_is_refused_before_it_is_accepted(
+    emulator: Emulator, url: str, tmp_path: Path
+) -> None:
+    async with receiving() as receiver, serving(url, tmp_path, rules(receiver)) as served:
+        key = emulator.app_named("wf-llm").key
+        bodies: list[dict[str, Any]] = [{"inputs": {}}, {"inputs": [], "query": "x"}, {"response_mode": "no"}]
+        for body in bodies:
+            assert (await served.run("llm", key, **body)).status_code == 400
+        emulator.control.fail(method="POST", path=RUNS, how="status:429")
+        assert (await served.run("llm", key, query="x")).status_code == 429
+        assert emulator.app_named("wf-llm").runs == []
+
+
+@pytest.mark.parametrize(
+    "url_of",
+    [
+        "http://evil.example/x",
+        "http://127.0.0.1:1/x",
+        "{receiver}@evil.example/x",
+        "http://evil.example#{receiver}",
+        "file:///etc/passwd",
+        "{receiver}/x\r\nHost: evil",
+        "http://2130706433/",
+        "//evil.example",
+    ],
+)
+async def test_calls_go_only_where_they_may(emulator: Emulator, url: str, tmp_path: Path, url_of: str) -> None:
+    async with receiving() as receiver, serving(url, tmp_path, rules(receiver)) as served:
+        body = {"query": "x", "metadata": {"callback_url": url_of.replace("{receiver}", receiver.url)}}
+        answer = await served.run("llm", emulator.app_named("wf-llm").key, **body)
+        assert (answer.status_code, answer.json()["code"]) == (400, "callback_refused")
+        assert emulator.app_named("wf-llm").runs == []
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ladder.next_try, "__defaults__", (None, (0.0, 0.02, 0.02, 0.02)))
+
+
+async def _called(served: Served, emulator: Emulator, receiver: Receiver) -> str:
+    started = await served.run("llm", emulator.app_named("wf-llm").key, **recipe(receiver, response_mode="async"))
+    return str(started.json()["id"])
+
+
+async def test_a_receiver_that_fails_is_called_again_under_the_same_id(
+    emulator: Emulator, url: str, tmp_path: Path, quick: None
+) -> None:
+    async with receiving() as receiver, serving(url, tmp_path, rules(receiver)) as served:
+        receiver.answers += [web.Response(status=500), web.Response(status=302, headers={"location": "/other"})]
+        await _called(served, emulator, receiver)
+        await until(lambda: len(receiver.took) == 3)
+        assert len(set(receiver.ids)) == 1
+        assert len({body for _, body in receiver.took}) == 1
+        kept = reading.Kept(tmp_path)
+        await until(lambda: reading.messages(kept, limit=1)[0].state == "delivered")
+
+
+async def test_what_fails_to_the_end_is_a_dead_letter_and_can_be_sent_again(
+    emulator: Emulator, url: str, tmp_path: Path, quick: None
+) -> None:
+    async with receiving() as receiver, serving(url, tmp_path, rules(receiver)) as served:
+        receiver.answers += [web.Response(status=500) for _ in range(4)]
+        await _called(served, emulator, receiver)
+        kept = reading.Kept(tmp_path)
+        await until(lambda: reading.messages(kept, limit=1, state="dead"))
+        (dead,) = reading.messages(kept, limit=1)
+        assert (dead.attempts, dead.said) == (4, "HTTP 500")
+        kept.replay([dead.id])
+        await until(lambda: reading.messages(kept, limit=1)[0].state == "delivered")
+        assert len(set(receiver.ids)) == 1
+
+
+async def test_a_receiver_that_is_gone_is_called_no_more(
+    emulator: Emulator, url: str, tmp_path: Path, quick: None
+) -> None:
+    async with receiving() as receiver, serving(url, tmp_path, rules(receiver)) as served:
+        kept = reading.Kept(tmp_path)
+        receiver.answers += [web.Response(status=400, headers={"webhook-delivery": "abort-message"})]
+        await _called(served, emulator, receiver)
+        await until(lambda: reading.messages(kept, limit=1, state="dead"))
+        receiver.answers += [web.Response(status=410)]
+        await _called(served, emulator, receiver)
+        await until(lambda: len(reading.messages(kept, limit=9, state="dead")) == 2)
+        await _called(served, emulator, receiver)
+        await until(lambda: len(reading.messages(kept, limit=9, state="dead")) == 3)
+        assert len(receiver.took) == 2
+
+
+async def test_a_wish_for_later_is_heard(emulator: Emulator, url: str, tmp_path: Path, quick: None) -> None:
+    async with receiving() as receiver, serving(url, tmp_path, rules(receiver)) as served:
+        receiver.answers += [web.Response(status=503, headers={"retry-after": "3600"})]
+        await _called(served, emulator, receiver)
+        kept = reading.Kept(tmp_path)
+        await until(lambda: reading.messages(kept, limit=1) and reading.messages(kept, limit=1)[0].attempts == 1)
+        (row,) = kept.read("SELECT made, due FROM message")
+        assert row["due"] - row["made"] > 3500
+        assert len(receiver.took) == 1
+
+
+async def test_a_name_that_leads_home_is_not_followed(
+    emulator: Emulator, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    real, asked = loop.getaddrinfo, []
+
+    async def rebinding(host: Any, port: Any, **more: Any) -> Any:
+        if host != "hooks.example.com":
+            return await real(host, port, **more)
+        asked.append(host)
+        return await real("127.0.0.1", port, **more)
+
+    monkeypatch.setattr(loop, "getaddrinfo", rebinding)
+    async with receiving() as receiver:
+        port = receiver.url.rpartition(":")[2]
+        section = rules(receiver)
+        section["callbacks"]["allow"] = [f"http://hooks.example.com:{port}"]
+        async with serving(url, tmp_path, section) as served:
+            body = {"query": "x", "metadata": {"callback_url": f"http://hooks.example.com:{port}/x"}}
+            await served.run("llm", emulator.app_named("wf-llm").key, **body, response_mode="async")
+            kept = reading.Kept(tmp_path)
+            await until(lambda: reading.messages(kept, limit=1) and reading.messages(kept, limit=1)[0].attempts)
+            assert "may not be called" in str(reading.messages(kept, limit=1)[0].said)
+        assert receiver.took == []
+        assert asked
+
+
+async def test_the_same_request_twice_is_one_run(emulator: Emulator, url: str, tmp_path: Path) -> None:
+    async with receiving() as receiver, serving(url, tmp_path, rules(receiver)) as served:
+        key = emulator.app_named("wf-llm").key
+        head = {"authorization": f"Bearer {key}", "idempotency-key": "one"}
+        body = recipe(receiver, response_mode="async")
+        answers = [await served.http.post(f"{served.url}/run/llm", json=body, headers=head) for _ in range(3)]
+        assert len({answer.json()["id"] for answer in answers}) == 1
+        await until(lambda: receiver.took)
+        assert len(emulator.app_named("wf-llm").runs) == 1
