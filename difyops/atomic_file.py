@@ -42,7 +42,7 @@ def write(path: Path, content: bytes | Iterable[bytes], *, mode: int = PUBLIC) -
             os.fchmod(handle.fileno(), mode)
             os.fsync(handle.fileno())
         Path(temporary).replace(path)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except OSError as error:
         raise store_error(error, path) from error
     finally:
@@ -54,7 +54,7 @@ def remove(path: Path) -> None:
     """Delete ``path`` durably; a file that is not there is fine."""
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
 
 
 def read_private(path: Path) -> bytes:
@@ -158,7 +158,8 @@ def _try_lock(descriptor: int, path: Path) -> bool:
     return True
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Have the names in a folder on disk: a rename is safe only then."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -11,14 +11,17 @@ which files hold and how they merge. What may not: reading one file (``config_fi
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import platformdirs
 
 from difyops.config_file import (
+    FORMER_ENVIRONMENT_CONTEXT,
     SECRET_FIELDS,
     Context,
     Layer,
@@ -34,6 +37,7 @@ from difyops.errors import ConfigError
 from difyops.trust import NAMED, PROJECT_FILE, Ask, Trust, TrustBook
 
 __all__ = [
+    "FORMER_ENVIRONMENT_CONTEXT",
     "PROJECT_FILE",
     "Config",
     "Context",
@@ -44,8 +48,8 @@ __all__ = [
     "save_context",
 ]
 
-ENVIRONMENT_CONTEXT = "env"
 
+_LONGEST_NAME = 64
 _ALIASES = {
     "url": ("DIFYOPS_URL", "DIFYOPS_BASE_URL", "DIFY_BASE_URL", "DIFY_API_URL"),
     "email": ("DIFYOPS_EMAIL", "DIFY_EMAIL"),
@@ -96,6 +100,8 @@ class Config:
             ConfigError: it does not exist, or none is chosen and there are several.
         """
         wanted = name or self.default_context
+        if wanted == FORMER_ENVIRONMENT_CONTEXT and wanted not in self.contexts:
+            wanted = next((key for key, each in self.contexts.items() if each.source == "environment"), wanted)
         if wanted is None and len(self.contexts) == 1:
             return next(iter(self.contexts.values()))
         if wanted is None:
@@ -160,8 +166,8 @@ def load(
             default_context, origins["default_context"] = layer.default_context, layer.label
     from_environment = environment_context(env)
     if from_environment:
-        contexts[ENVIRONMENT_CONTEXT] = from_environment
-        default_context, origins["default_context"] = ENVIRONMENT_CONTEXT, "environment"
+        contexts[from_environment.name] = from_environment
+        default_context, origins["default_context"] = from_environment.name, "environment"
     if chosen := env.get("DIFYOPS_CONTEXT"):
         default_context, origins["default_context"] = chosen, "environment DIFYOPS_CONTEXT"
     store_path, origins["store"], standing["store"] = _store_path(store, env, layers, project_file)
@@ -247,7 +253,16 @@ def environment_context(env: Mapping[str, str]) -> Context | None:
     values["url"] = clean_url(values["url"], where=f"environment variable {found['url']}")
     if "api_url" in found:
         values["api_url"] = clean_url(values["api_url"], where=f"environment variable {found['api_url']}")
-    return Context(name=ENVIRONMENT_CONTEXT, source="environment", given=frozenset(values), **values)
+    name = _environment_name(values["url"])
+    return Context(name=name, source="environment", given=frozenset(values), **values)
+
+
+def _environment_name(url: str) -> str:
+    """Return the name of the instance at ``url``: its host, with a port or a path that tell it from others there."""
+    parts = urlsplit(url)
+    words = [(parts.hostname or "").replace(":", "-"), str(parts.port or ""), *parts.path.split("/")]
+    text = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(word for word in words if word))
+    return re.sub(r"\.{2,}", ".", text).strip(".-_")[:_LONGEST_NAME].rstrip(".-_") or FORMER_ENVIRONMENT_CONTEXT
 
 
 def _store_path(

@@ -24,6 +24,7 @@ from difyops.trust import NAMED, Marked, Parts, Trust, TrustBook, is_reference
 SECRET_FIELDS = frozenset({"password", "admin_key"})
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(%\w+)?\]|[\w.-]+)(:\d+)?")  # no spaces, controls or tricks
 _OUR_OWN = ("name", "source", "given", "trust")  # fields of a context that stand in no file
+FORMER_ENVIRONMENT_CONTEXT = "env"
 _SECTIONS = frozenset(
     {"default_context", "contexts", "store", "panels", "secrets", "seal", "deliver", "runbooks", "webhook"}
 )
@@ -61,6 +62,12 @@ class Context:
             Refused: as ``Trust.require``.
         """
         self.trust.require(f"connect to {self.url}")
+
+    @property
+    def former_names(self) -> tuple[str, ...]:
+        """Return what this context was called before: each that the environment describes was ``env`` once."""
+        is_own = self.source == "environment" and self.name != FORMER_ENVIRONMENT_CONTEXT
+        return (FORMER_ENVIRONMENT_CONTEXT,) if is_own else ()
 
     @property
     def service_url(self) -> str:

@@ -30,7 +30,7 @@ def select(apps: Sequence[App], selectors: Iterable[str], *, may_be_empty: bool 
         SelectorError: a selector matches no app, or is the name of several (they are listed with their ids).
     """
     chosen: set[str] = set()
-    for selector in _expanded(selectors):
+    for selector in expanded(selectors):
         matches = matching(apps, selector)
         if not matches and not (may_be_empty and selector == "all"):
             raise SelectorError(f"No app matches {selector!r}.", hint=_what_there_is(apps, selector))
@@ -84,7 +84,12 @@ def _ambiguous(selector: str, matches: Sequence[App]) -> SelectorError:
     return SelectorError(f"{selector!r} means {len(matches)} apps; one is wanted.", hint=f"Use the id. {listed}")
 
 
-def _expanded(selectors: Iterable[str]) -> list[str]:
+def expanded(selectors: Iterable[str]) -> list[str]:
+    """Return the selectors with those of the files that they name.
+
+    Raises:
+        SelectorError: there is none, or a file cannot be read.
+    """
     found: list[str] = []
     for selector in selectors:
         if selector.startswith("@"):

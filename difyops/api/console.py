@@ -57,14 +57,16 @@ class Console:
         body: dict[str, Any] = await self.get(path, doing=doing, shape=shape, **params)
         return body
 
-    async def send(self, method: str, path: str, body: Any, *, doing: str, shape: Shape = anything) -> Any:
-        """Send a change and return its JSON body (``None`` for 204). Never repeated.
+    async def send(
+        self, method: str, path: str, body: Any, *, doing: str, shape: Shape = anything, reads: bool = False
+    ) -> Any:
+        """Send a change and return its JSON body (``None`` for 204). Never repeated, unless it only ``reads``.
 
         Raises:
             UnreadableAnswer: the answer has not ``shape``; what was asked for may have been done.
         """
         response = await self.transport.request(
-            method, BASE + path, doing=doing, auth=self.auth, json=body, repeatable=False
+            method, BASE + path, doing=doing, auth=self.auth, json=body, repeatable=reads
         )
         try:
             answer = json_of(response, doing=doing) if response.content else None

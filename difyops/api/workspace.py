@@ -32,7 +32,7 @@ class Workspace:
         """
         doing, shape = "read the workspace", answers.WORKSPACE
         try:
-            return dict(await self.console.send("POST", _CURRENT, {}, doing=doing, shape=shape))
+            return dict(await self.console.send("POST", _CURRENT, {}, doing=doing, shape=shape, reads=True))
         except NotFound as error:
             if error.server_code != faults.NO_ROUTE:
                 raise

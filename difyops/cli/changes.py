@@ -136,7 +136,7 @@ async def told(session: Session, which: str | None) -> list[Told]:
 
     async with session.instance() as instance:
         workspace = session.workspace(instance)
-        _, damaged = left_behind(workspace.state, instance.name)
+        _, damaged = left_behind(workspace.state, instance.context)
         if not session.dry_run:
             await take_over(workspace)
         found = recovery(session, instance)
@@ -163,7 +163,7 @@ async def end(session: Session, which: str | None, way: str) -> list[Told]:
 
     async with session.instance() as instance:
         workspace = session.workspace(instance)
-        _, damaged = left_behind(workspace.state, instance.name)
+        _, damaged = left_behind(workspace.state, instance.context)
         broken = [Told.damaged(app_id, error) for app_id, error in damaged.items() if which in (None, app_id)]
         await take_over(workspace)
         found = recovery(session, instance)

@@ -51,7 +51,7 @@ def add(
     """Add or replace a context. Secrets are given as references; on a terminal the password can be asked for."""
     from difyops import config
 
-    if not _NAME.fullmatch(name) or name == config.ENVIRONMENT_CONTEXT:
+    if not _NAME.fullmatch(name) or name == config.FORMER_ENVIRONMENT_CONTEXT:
         raise UsageError(f"{name!r} cannot name a context.", hint="Letters, digits, dots, dashes; not 'env'.")
     for option, reference in (("--password", password), ("--admin-key", admin_key)):
         _check_reference(option, reference)

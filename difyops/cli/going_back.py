@@ -57,6 +57,9 @@ def rollback(
     no_wait_slot: Annotated[
         bool, typer.Option("--no-wait-slot", help="Publish at once, though a schedule is due just now.")
     ] = False,
+    same_instance: Annotated[
+        bool, typer.Option("--same-instance", help="The instance moved: these are its snapshots (kept in the store).")
+    ] = False,
 ) -> Outcome:
     """Go back to a snapshot: exact version, live secrets kept, proved by reading back, undone when the proof fails."""
     from difyops.snapshot.plan import PlanOptions
@@ -76,7 +79,7 @@ def rollback(
         wait_for_slots=not no_wait_slot,
     )
     try:
-        return session.run(_rollback(session, app, to, options))
+        return session.run(_rollback(session, app, to, options, same_instance=same_instance))
     except (Interrupted, TimedOut) as error:
         raise with_state(session, error) from error
 
@@ -98,15 +101,21 @@ def doctor(
     return views.told(session.run(changes.told(session, app)))
 
 
-async def _rollback(session: Session, selector: str, to: str, options: RollbackOptions) -> Outcome:
+async def _rollback(
+    session: Session, selector: str, to: str, options: RollbackOptions, *, same_instance: bool
+) -> Outcome:
     from difyops.cli.snapshot import open_store
     from difyops.render import snapshot as views
     from difyops.sealing.store import seal_to_compare
+    from difyops.snapshot.belonging import place_of, require_same
     from difyops.snapshot.history import kept_apps
+    from difyops.snapshot.layout import read_manifest
 
     store = open_store(session)
     async with session.instance() as instance:
         commit = store.resolve(to, branch=instance.name)
+        manifest, place = read_manifest(store, commit), await place_of(instance)
+        require_same(store, instance.name, manifest, place, same_instance=same_instance, writes=not session.dry_run)
         seal = seal_to_compare(store, instance.name, session.access)
         for warning in seal.warnings:
             log.warning("%s", warning)

@@ -10,10 +10,11 @@ import typer
 
 from difyops.cli.changes import with_state
 from difyops.cli.session import Session
-from difyops.errors import Interrupted, TimedOut, UsageError
+from difyops.errors import DifyopsError, Interrupted, TimedOut, UsageError
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
+    from difyops.git_store import GitStore
     from difyops.secret_text import SecretText
     from difyops.snapshot.restore import Restored, RestoreOptions, RestorePlan
 
@@ -107,13 +108,28 @@ async def _restore(
 
     store = open_store(session)
     async with session.instance() as instance:
-        branch = session.config.context(source).name if source else instance.name
+        branch = _branch(session, store, source) if source else instance.name
+        if store.head(branch) is None:
+            raise _nothing_of(store, branch)
         kept = kept_app(store, store.resolve(to, branch=branch), selector)
         options = replace(options, access=session.access, seal=seal_to_compare(store, branch, session.access))
         if session.dry_run:
             return await plan_restore(instance, kept, to, options)
         session.confirm("Create it?", changes=f"Restoring {kept.record.name!r} into {instance.name}")
         return await bring_back(session.workspace(instance, store=store), kept, to, options)
+
+
+def _branch(session: Session, store: GitStore, source: str) -> str:
+    """Return the branch that ``--from`` means: a context's, or any that the store has (its instance may be lost)."""
+    return source if source in store.branches() else session.config.context(source).name
+
+
+def _nothing_of(store: GitStore, branch: str) -> DifyopsError:
+    from difyops.errors import NothingKept
+
+    others = ", ".join(store.branches())
+    hint = f"Those of another one: --from NAME ({others})" if others else "difyops snapshot create"
+    return NothingKept(f"There is no snapshot of {branch}.", hint=hint)
 
 
 def _translation(path: Path | None, pairs: list[str] | None, *, dry_run: bool) -> Any:

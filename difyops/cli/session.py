@@ -100,6 +100,9 @@ class Session:
             from difyops.ledger import Ledger
 
             self._ledger = Ledger.open(self.config.state / "ledger.sqlite3")
+            for context in self.config.contexts.values():
+                for former in context.former_names:
+                    self._ledger.takes_over(context.name, former)
         return self._ledger
 
     def one_context(self) -> str | None:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 noun = group("Keep workflows in git, see what changed, go back.")
 
+SameInstance = Annotated[
+    bool, typer.Option("--same-instance", help="The instance moved: go on with its snapshots (kept in the store).")
+]
 Selectors = Annotated[
     list[str] | None,
     typer.Argument(metavar="[SELECTOR]...", help="Id, name, slug, glob, tag:NAME, mode:NAME, @file, all (default)."),
@@ -27,9 +30,13 @@ Selectors = Annotated[
 def open_store(session: Session, *, create: bool = False) -> GitStore:
     """Return the store of this run."""
     from difyops.git_store import GitStore
+    from difyops.snapshot.belonging import take_over_former
 
     session.config.require("store", f"use the store {session.config.store}")
-    return GitStore.open(session.config.store, create=create)
+    store = GitStore.open(session.config.store, create=create)
+    for context in session.config.contexts.values():
+        take_over_former(store, context)
+    return store
 
 
 @command(noun, "create")
@@ -47,6 +54,7 @@ def create(
     max_in_flight: Annotated[
         int | None, typer.Option("--max-in-flight", min=1, max=64, help="Calls at once (default 4).")
     ] = None,
+    same_instance: SameInstance = False,
 ) -> Outcome:
     """Take a snapshot of the selected apps (default: the whole workspace)."""
     from difyops.render import snapshot as views
@@ -68,6 +76,7 @@ def create(
                 dry_run=session.dry_run,
                 limit=max_in_flight or instance.context.max_in_flight,
                 access=session.access,
+                same_instance=same_instance,
             )
             with progress("reading apps", quiet=session.quiet) as moved:
                 return await take(instance, store, options, progress=moved)
@@ -142,17 +151,27 @@ def diff(
 
 
 @command(noun, "drift")
-def drift(session: Session, selectors: Selectors = None, as_: As = None) -> Outcome:
+def drift(
+    session: Session, selectors: Selectors = None, as_: As = None, same_instance: SameInstance = False
+) -> Outcome:
     """Does live still look like the last snapshot? Exit 5 when not."""
     from difyops.render import snapshot as views
     from difyops.render.cases import drift_suite
-    from difyops.snapshot.drift import Drift
+    from difyops.render.progress import progress
+    from difyops.snapshot.drift import Drift, DriftOptions
     from difyops.snapshot.drift import drift as look_for_drift
 
     async def work() -> Drift:
         async with session.instance(many_calls=True) as instance:
-            chosen = tuple(selectors or ("all",))
-            return await look_for_drift(instance, open_store(session), chosen, access=session.access)
+            options = DriftOptions(
+                selectors=tuple(selectors or ("all",)),
+                access=session.access,
+                limit=instance.context.max_in_flight,
+                same_instance=same_instance,
+                writes=not session.dry_run,
+            )
+            with progress("comparing apps", quiet=session.quiet) as moved:
+                return await look_for_drift(instance, open_store(session), options, progress=moved)
 
     formats = formats_of(as_)
     try:

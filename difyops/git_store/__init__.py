@@ -25,10 +25,12 @@ add``) should use ``--detach``.
     refs      reading and moving references; locks left by the dead
     history   log, tags, and from what a person types to a commit
     remotes   push
+    reader    the files of one commit, one by one
     store     ``GitStore``, the one door
 """
 
+from difyops.git_store.reader import Reader
 from difyops.git_store.records import CommitInfo, FileMissing, StoreMoved, TagExists, TagInfo
 from difyops.git_store.store import GitStore
 
-__all__ = ["CommitInfo", "FileMissing", "GitStore", "StoreMoved", "TagExists", "TagInfo"]
+__all__ = ["CommitInfo", "FileMissing", "GitStore", "Reader", "StoreMoved", "TagExists", "TagInfo"]

@@ -12,13 +12,12 @@ from difyops.git_store.plumbing import Git
 from difyops.git_store.records import CommitInfo, TagInfo
 
 
-def log(git: Git, branch: str, *, limit: int) -> list[CommitInfo]:
+def log(git: Git, line: refs.Line, *, limit: int) -> list[CommitInfo]:
     """Return the newest ``limit`` commits of a branch along its first parents, newest first; none without a branch."""
-    ref = refs.HEADS + branch
-    if ref not in refs.read(git, ref):
+    if line.commit is None:
         return []
     named: dict[str, list[str]] = {}
-    for tag in tags(git, branch):
+    for tag in tags(git, line):
         named.setdefault(tag.commit, []).append(tag.name)
     answer = git.run(
         "log",
@@ -28,7 +27,7 @@ def log(git: Git, branch: str, *, limit: int) -> list[CommitInfo]:
         "--encoding=UTF-8",
         "--format=tformat:%H%x00%ct%x00%an <%ae>%x00%B",
         "--end-of-options",
-        ref,
+        line.ref,
         "--",
     )
     return [
@@ -44,9 +43,9 @@ def log(git: Git, branch: str, *, limit: int) -> list[CommitInfo]:
     ]
 
 
-def tags(git: Git, branch: str) -> list[TagInfo]:
+def tags(git: Git, line: refs.Line) -> list[TagInfo]:
     """Return the tags of a context that point to commits, newest first."""
-    prefix = f"{refs.TAGS}{branch}/"
+    prefix = line.tags
     fields = "%(refname)%00%(objecttype)%00%(objectname)%00%(*objecttype)%00%(*objectname)%00"
     answer = git.run(
         "for-each-ref",
@@ -70,30 +69,30 @@ def tags(git: Git, branch: str) -> list[TagInfo]:
     return found
 
 
-def resolve(git: Git, text: str, branch: str) -> str:
+def resolve(git: Git, text: str, line: refs.Line) -> str:
     """Return the commit a person means: ``latest``, ``HEAD``, a tag, a commit id of this context, each with ``~N``.
 
     Raises:
         StoreError: there is no such snapshot in this context; the hint lists the newest tags.
     """
     name, back = names.steps_back(text.strip())
-    start = _start(git, name, branch)
+    start = _start(git, name, line)
     found = _commit(git, f"{start}~{back}") if start and back else start
     if found is None:
-        raise NothingKept(f"There is no snapshot {names.shown(text)} of {branch}.", hint=_what_there_is(git, branch))
+        raise NothingKept(f"There is no snapshot {names.shown(text)} of {line.branch}.", hint=_what_there_is(git, line))
     return found
 
 
-def _start(git: Git, name: str, branch: str) -> str | None:
-    if name in (*names.NEWEST, branch):
-        return refs.read(git, refs.HEADS + branch).get(refs.HEADS + branch)
+def _start(git: Git, name: str, line: refs.Line) -> str | None:
+    if name in (*names.NEWEST, line.branch):
+        return line.commit
     if names.is_tag(name):
-        ref = f"{refs.TAGS}{branch}/{name}"
+        ref = f"{line.tags}{name}"
         if ref in refs.read(git, ref):
             return _commit(git, ref)
     if names.is_some_id(name.lower()):
         found = _commit(git, name.lower())
-        return found if found and _belongs(git, found, branch) else None
+        return found if found and _belongs(git, found, line) else None
     return None
 
 
@@ -105,16 +104,16 @@ def _commit(git: Git, expression: str) -> str | None:
     return next((line for line in answer.lines if names.is_full_id(line)), None)
 
 
-def _belongs(git: Git, commit: str, branch: str) -> bool:
-    answer = git.run("for-each-ref", "--count=1", f"--contains={commit}", refs.HEADS + branch, f"{refs.TAGS}{branch}/")
+def _belongs(git: Git, commit: str, line: refs.Line) -> bool:
+    answer = git.run("for-each-ref", "--count=1", f"--contains={commit}", line.ref, line.tags)
     return bool(answer.lines)
 
 
-def _what_there_is(git: Git, branch: str) -> str:
-    newest = tags(git, branch)
+def _what_there_is(git: Git, line: refs.Line) -> str:
+    newest = tags(git, line)
     if newest:
         return f"Newest tags: {names.listed(tag.name for tag in newest)}; all: difyops snapshot list"
-    if log(git, branch, limit=1):
+    if log(git, line, limit=1):
         return "No tags yet; use latest, latest~1 or a commit id: difyops snapshot list"
     return "No snapshot was taken yet: difyops snapshot create"
 

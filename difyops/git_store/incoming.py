@@ -6,7 +6,6 @@ a new writer starts was left by a dead one and is removed. Nothing refers to new
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from difyops.atomic_file import store_error
+from difyops.atomic_file import flush_folder, store_error
 from difyops.git_store import names
 from difyops.git_store.plumbing import Git
 from difyops.git_store.tree import PLAIN, Change, Write
@@ -131,8 +130,4 @@ def _take_over(source: Path, target: Path) -> None:
     for each in sorted(source.iterdir(), key=lambda file: file.suffix == ".idx"):
         each.rename(target / each.name)
     for folder in (target, target.parent):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        flush_folder(folder)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
 import time
 from pathlib import Path
 
-from difyops.atomic_file import make_private_folder, store_error
+from difyops.atomic_file import flush_folder, make_private_folder, store_error
 from difyops.errors import NothingKept, StoreError
 from difyops.git_store import closed
 from difyops.git_store.names import UNBORN
@@ -104,8 +103,4 @@ def _rename(source: Path, target: Path) -> None:
         if target.is_dir():
             raise FileExistsError(str(target)) from error
         raise
-    descriptor = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush_folder(target.parent)

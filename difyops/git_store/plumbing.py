@@ -148,6 +148,14 @@ class Git:
             _end(process)
         return self._checked(arguments[0], process.returncode, output, errors, (0,))
 
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a git that answers as long as it is asked; the caller ends it by closing its input.
+
+        Raises:
+            StoreError: git is missing.
+        """
+        return self._start(arguments, (), None, feed=True)
+
     def _start(
         self, arguments: Sequence[str], settings: Sequence[str], environment: Mapping[str, str] | None, *, feed: bool
     ) -> subprocess.Popen[bytes]:

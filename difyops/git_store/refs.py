@@ -6,17 +6,40 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from difyops.atomic_file import flush_folder, store_error
 from difyops.errors import StoreError
 from difyops.git_store.names import UNBORN
 from difyops.git_store.plumbing import Git
 
 HEADS = "refs/heads/"
+REMOTES = "refs/remotes/"
 TAGS = "refs/tags/"
 CHECKED = "refs/difyops/checked/"
 LEDGER = "refs/difyops/ledger/"
+PLACES = "refs/difyops/places/"
+RESTORED = "refs/difyops/restored/"
+RECORDS = (CHECKED, LEDGER, PLACES, RESTORED)
 
 # A transaction holds its locks for milliseconds. A lock file that stays longer has no owner: its git was killed.
 _DEAD_AFTER = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """Where the snapshots of one branch are: the reference of the newest and its commit, where the tags and records
+    are. ``is_own`` is False while they stand under another name: in a clone, or before the branch got its name.
+    """
+
+    branch: str
+    ref: str
+    commit: str | None
+    named: str
+    is_own: bool
+
+    @property
+    def tags(self) -> str:
+        """Return how the references of its tags begin."""
+        return f"{TAGS}{self.named}/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +68,46 @@ def read(git: Git, *refs: str) -> dict[str, str]:
     return {ref: found[ref] for ref in refs if ref in found}
 
 
+def under(git: Git, prefix: str) -> dict[str, str]:
+    """Return the references that begin with ``prefix`` and the objects they point to."""
+    answer = git.run("for-each-ref", "--format=%(refname) %(objectname)", prefix)
+    return dict(line.split(" ", 1) for line in answer.lines)
+
+
+def line(git: Git, branch: str, former: str | None = None) -> Line:
+    """Return where the snapshots of ``branch`` are.
+
+    A store that was cloned from its backup has them under the remote's name; ``former`` is the name that the branch had
+    before, where it is known to be the same instance.
+
+    Raises:
+        StoreError: several remotes hold it, each at another commit; or a reference is damaged.
+    """
+    own = HEADS + branch
+    there = read(git, own)
+    if own in there:
+        return Line(branch=branch, ref=own, commit=there[own], named=branch, is_own=True)
+    cloned = _of_remotes(git, branch)
+    if cloned:
+        ref, commit = next(iter(cloned.items()))
+        if len(set(cloned.values())) > 1:
+            raise StoreError(
+                f"The store {git.path} has no branch {branch}, and its remotes hold different ones: "
+                f"{', '.join(each.removeprefix(REMOTES) for each in cloned)}.",
+                hint=f"Choose one: git -C {git.path} branch {branch} {ref.removeprefix(REMOTES)}",
+            )
+        return Line(branch=branch, ref=ref, commit=commit, named=branch, is_own=False)
+    if former is not None and (held := line(git, former)).commit:
+        return Line(branch=branch, ref=held.ref, commit=held.commit, named=former, is_own=False)
+    return Line(branch=branch, ref=own, commit=None, named=branch, is_own=False)
+
+
+def _of_remotes(git: Git, branch: str) -> dict[str, str]:
+    """Return the commits of ``branch`` on the remotes, by reference; ``origin`` first."""
+    found = under(git, f"{REMOTES}*/{branch}")
+    return {ref: found[ref] for ref in sorted(found, key=lambda ref: (ref != f"{REMOTES}origin/{branch}", ref))}
+
+
 def move(git: Git, moves: Sequence[Move], *, reason: str) -> None:
     """Make all moves in one transaction, or none.
 
@@ -54,6 +117,21 @@ def move(git: Git, moves: Sequence[Move], *, reason: str) -> None:
     _clear_dead_locks(git, [each.ref for each in moves])
     script = "".join(["start\n", *map(_line, moves), "prepare\n", "commit\n"])
     git.run("update-ref", "--create-reflog", "-m", reason, "--stdin", stdin=script.encode())
+    flush(git, [each.ref for each in moves])
+
+
+def flush(git: Git, moved: Iterable[str]) -> None:
+    """Have the folders of references on disk: git flushes the files, and renames them after that.
+
+    Raises:
+        StoreError: a folder cannot be flushed; what was moved may be lost when the machine loses power now.
+    """
+    folders = {folder for ref in moved for folder in (git.folder / ref).parents if folder != git.folder.parent}
+    try:
+        for folder in sorted(folder for folder in folders if folder.is_relative_to(git.folder) and folder.is_dir()):
+            flush_folder(folder)
+    except OSError as error:
+        raise store_error(error, git.path) from error
 
 
 def step_aside(git: Git, ref: str, at: str | None) -> None:

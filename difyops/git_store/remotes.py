@@ -45,7 +45,7 @@ class _Target:
     quiet: bool = False
 
 
-def push(path: Path, common: Common, remote: str, branches: Sequence[str]) -> list[str]:
+def push(path: Path, common: Common, remote: str, branches: Sequence[refs.Line]) -> list[str]:
     """Push each branch with its tags and its check record, all or nothing per branch; return the references changed.
 
     ``remote`` is a name or an address. Of a remote that the store defines only the addresses count; the rest is the
@@ -83,25 +83,26 @@ def _targets(path: Path, remote: str) -> list[_Target]:
     return [_Target(name=remote, address=each, quiet=names.is_local(each)) for each in defined]
 
 
-def _push_one(git: Git, target: _Target, branch: str) -> list[str]:
-    answer = _call(git, target, branch, "--atomic")
+def _push_one(git: Git, target: _Target, line: refs.Line) -> list[str]:
+    answer = _call(git, target, line, "--atomic")
     if "does not support --atomic" in answer.errors:
-        answer = _call(git, target, branch)
+        answer = _call(git, target, line)
     reports = [report for line in answer.lines if (report := _report(line))]
     refused = [report for report in reports if report.flag == "!"]
     if refused:
-        raise _refusal(target, branch, refused)
+        raise _refusal(target, line.branch, refused)
     if answer.status:
         raise _unreached(target, answer)
     return [report.ref for report in reports if report.flag != "="]
 
 
-def _call(git: Git, target: _Target, branch: str, *options: str) -> Answer:
+def _call(git: Git, target: _Target, line: refs.Line, *options: str) -> Answer:
+    branch = line.branch
     receiver = _quiet_receiver(git.path, target.address) if target.quiet else None
     if receiver is not None:
         options = (*options, f"--receive-pack={receiver[0]}")
-    specs = [f"{refs.HEADS}{branch}:{refs.HEADS}{branch}", f"{refs.TAGS}{branch}/*:{refs.TAGS}{branch}/*"]
-    for record in refs.read(git, refs.CHECKED + branch, refs.LEDGER + branch):
+    specs = [f"{line.ref}:{refs.HEADS}{branch}", f"{line.tags}*:{refs.TAGS}{branch}/*"]
+    for record in refs.read(git, *(kind + branch for kind in refs.RECORDS)):
         # A record, not history: a blob has no "fast-forward", and the last writer wins here as it does at home.
         specs.append(f"+{record}:{record}")
     return git.run(

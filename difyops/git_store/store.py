@@ -11,6 +11,7 @@ from difyops import atomic_file
 from difyops.errors import NothingKept, StoreError
 from difyops.git_store import history, incoming, names, place, refs, remotes, tree
 from difyops.git_store.plumbing import Git
+from difyops.git_store.reader import Reader
 from difyops.git_store.records import CommitInfo, FileMissing, StoreMoved, TagExists, TagInfo
 
 _LOCK_WAIT = 60.0  # seconds; a first snapshot of a large fleet takes a few
@@ -23,6 +24,7 @@ class GitStore:
     def __init__(self, git: Git, algorithm: str) -> None:
         self._git = git
         self._algorithm = algorithm
+        self._former: dict[str, str] = {}
         self._null_id = "0" * len(tree.blob_id(b"", algorithm))
 
     @classmethod
@@ -52,8 +54,17 @@ class GitStore:
         Raises:
             StoreError: the reference is damaged (never taken for "no snapshot yet").
         """
-        ref = refs.HEADS + names.branch(branch)
-        return refs.read(self._git, ref).get(ref)
+        return self._line(branch).commit
+
+    def takes_over(self, branch: str, former: str) -> None:
+        """Let ``branch``, as long as there is none, be what the branch ``former`` holds.
+
+        The next commit gives it that history, with its tags, under its own name. ``former`` stays as it is.
+        """
+        self._former[names.branch(branch)] = names.branch(former)
+
+    def _line(self, branch: str) -> refs.Line:
+        return refs.line(self._git, names.branch(branch), self._former.get(branch))
 
     def resolve(self, text: str, *, branch: str) -> str:
         """Return the commit id a person means: ``latest``, ``HEAD``, a tag, an id (4+ digits), each with ``~N``.
@@ -61,7 +72,7 @@ class GitStore:
         Raises:
             StoreError: there is no such snapshot in this context; the hint lists what there is.
         """
-        return history.resolve(self._git, text, names.branch(branch))
+        return history.resolve(self._git, text, self._line(branch))
 
     def commit(
         self,
@@ -91,17 +102,17 @@ class GitStore:
             StoreError: disk full, not writable, damaged. The last good state is intact.
             UsageError: a name or path cannot be stored.
         """
-        head_ref = refs.HEADS + names.branch(branch)
-        tag_ref = f"{refs.TAGS}{branch}/{names.tag(tag[0])}" if tag else None
+        tag_ref = f"{refs.TAGS}{names.branch(branch)}/{names.tag(tag[0])}" if tag else None
         with self._writing():
-            self._expect(head_ref, base, tag_ref)
+            line = self._line(branch)
+            self._expect(line, base, tag_ref)
             before = tree.listing(self._git, base) if base else {}
             changes = tree.changes(before, files, replace=replace, algorithm=self._algorithm)
             commit = base
             if commit is None or changes:
                 draft = incoming.Draft(parent=base, changes=changes, message=message, author=author, when=when)
                 commit = incoming.write(self._git, draft, null_id=self._null_id)
-            moves = [refs.Move(ref=head_ref, new=commit, old=base)] if commit != base and not aside else []
+            moves = self._moved(line, base if aside else commit)
             if tag and tag_ref:
                 name = tag_ref.removeprefix(refs.TAGS)
                 new = incoming.write_tag(self._git, name=name, commit=commit, message=tag[1], author=author, when=when)
@@ -109,7 +120,7 @@ class GitStore:
             if note is not None:
                 blob = incoming.write_blob(self._git, note)
                 moves.append(refs.Move(ref=refs.CHECKED + branch, new=blob, from_anywhere=True))
-            self._move(head_ref, base, tag_ref, moves)
+            self._move(line, base, tag_ref, moves)
         return commit
 
     def blob_ids(self, rev: str) -> dict[str, str]:
@@ -139,13 +150,21 @@ class GitStore:
         blobs = tree.blobs(self._git, [ids[path] for path in paths])
         return {path: blobs[ids[path]] for path in paths}
 
+    def at(self, rev: str) -> Reader:
+        """Return a reader of the files of ``rev`` (a full commit id, or a branch); the caller closes it.
+
+        Raises:
+            StoreError: there is no such commit.
+        """
+        return Reader(self._git, self._commit(rev))
+
     def log(self, branch: str, *, limit: int = 50) -> list[CommitInfo]:
         """Return the newest ``limit`` commits of a branch, newest first, with their tags."""
-        return history.log(self._git, names.branch(branch), limit=limit)
+        return history.log(self._git, self._line(branch), limit=limit)
 
     def tags(self, branch: str) -> list[TagInfo]:
         """Return the tags of a branch, newest first."""
-        return history.tags(self._git, names.branch(branch))
+        return history.tags(self._git, self._line(branch))
 
     def branches(self) -> list[str]:
         """Return the names of all branches that have a commit."""
@@ -166,15 +185,18 @@ class GitStore:
 
     def read_note(self, branch: str) -> bytes | None:
         """Return the context's "last checked" record, ``None`` when nothing was noted yet."""
-        ref = refs.CHECKED + names.branch(branch)
-        blob = refs.read(self._git, ref).get(ref)
+        return self._record(refs.CHECKED, branch)
+
+    def _record(self, kind: str, branch: str) -> bytes | None:
+        """Return a record of a branch; before it has one of its own, that of the branch whose history it takes over."""
+        wanted = [kind + names.branch(branch), *(kind + name for name in (self._former.get(branch),) if name)]
+        there = refs.read(self._git, *wanted)
+        blob = next((there[ref] for ref in wanted if ref in there), None)
         return tree.blobs(self._git, [blob])[blob] if blob else None
 
     def anchors(self, branch: str) -> dict[str, bytes]:
         """Return how long each ledger that took snapshots of this context was, by the ledger's name."""
-        ref = refs.LEDGER + names.branch(branch)
-        blob = refs.read(self._git, ref).get(ref)
-        lines = tree.blobs(self._git, [blob])[blob].splitlines() if blob else []
+        lines = (self._record(refs.LEDGER, branch) or b"").splitlines()
         return {name.decode(errors="replace"): content for name, _, content in (line.partition(b" ") for line in lines)}
 
     def keep_anchor(self, branch: str, name: str, content: bytes) -> None:
@@ -183,14 +205,32 @@ class GitStore:
         Raises:
             StoreError: as in ``commit``.
         """
-        ref = refs.LEDGER + names.branch(branch)
         with self._writing():
             kept = self.anchors(branch)
-            if kept.get(name) == content:
-                return
-            lines = [each.encode() + b" " + line for each, line in sorted({**kept, name: content}.items())]
-            blob = incoming.write_blob(self._git, b"\n".join([*lines, b""]))
-            refs.move(self._git, [refs.Move(ref=ref, new=blob, from_anywhere=True)], reason="difyops: ledger")
+            if kept.get(name) != content:
+                lines = [each.encode() + b" " + line for each, line in sorted({**kept, name: content}.items())]
+                self._keep_record(refs.LEDGER, branch, lines)
+
+    def facts(self, branch: str, kind: str) -> list[str]:
+        """Return what is known about a branch beside its history; ``kind``: ``refs.PLACES`` or ``refs.RESTORED``."""
+        return (self._record(kind, branch) or b"").decode(errors="replace").splitlines()
+
+    def keep_facts(self, branch: str, kind: str, lines: Sequence[str]) -> None:
+        """Add lines to what is known about a branch; each stands there once.
+
+        Raises:
+            StoreError: as in ``commit``.
+        """
+        with self._writing():
+            kept = self.facts(branch, kind)
+            new = [line for line in dict.fromkeys(lines) if line not in kept]
+            if new:
+                self._keep_record(kind, branch, [line.encode() for line in (*kept, *new)])
+
+    def _keep_record(self, kind: str, branch: str, lines: Sequence[bytes]) -> None:
+        blob = incoming.write_blob(self._git, b"\n".join([*lines, b""]))
+        ref = kind + names.branch(branch)
+        refs.move(self._git, [refs.Move(ref=ref, new=blob, from_anywhere=True)], reason="difyops: record")
 
     def check(self) -> list[str]:
         """Read every object and every link between them; return one line per problem, none for a sound store."""
@@ -216,7 +256,8 @@ class GitStore:
             raise NothingKept(f"There is no snapshot of {branch} to push.", hint="difyops snapshot create")
         common = self._git.common
         assert common is not None  # noqa: S101 - a store is opened with one
-        return remotes.push(self._git.path, common, remote, [branch] if branch else self.branches())
+        lines = [self._line(name) for name in ([branch] if branch else self.branches())]
+        return remotes.push(self._git.path, common, remote, lines)
 
     def local_changes(self) -> bool:
         """Tell whether somebody edited files in the work tree by hand and did not commit. Informational only."""
@@ -244,32 +285,51 @@ class GitStore:
             incoming.sweep(self._git)
             yield
 
-    def _expect(self, head_ref: str, base: str | None, tag_ref: str | None) -> None:
+    def _moved(self, line: refs.Line, commit: str | None) -> list[refs.Move]:
+        """Return the moves that put the branch at ``commit``; its first own one brings the former tags along."""
+        head = refs.HEADS + line.branch
+        if line.is_own:
+            return [refs.Move(ref=head, new=commit, old=line.commit)] if commit and commit != line.commit else []
+        if commit is None:
+            return []
+        moves = [refs.Move(ref=head, new=commit)]
+        if line.named != line.branch:
+            own = f"{refs.TAGS}{line.branch}/"
+            there = refs.under(self._git, own)
+            moves += [
+                refs.Move(ref=own + ref.removeprefix(line.tags), new=target)
+                for ref, target in refs.under(self._git, line.tags).items()
+                if own + ref.removeprefix(line.tags) not in there
+            ]
+        return moves
+
+    def _expect(self, line: refs.Line, base: str | None, tag_ref: str | None) -> None:
         """Check that the branch is at ``base`` and the tag is free; the transaction checks the same once more."""
-        there = refs.read(self._git, head_ref, *([tag_ref] if tag_ref else []))
-        branch = head_ref.removeprefix(refs.HEADS)
-        if there.get(head_ref) != base:
+        branch = line.branch
+        name = tag_ref.removeprefix(f"{refs.TAGS}{branch}/") if tag_ref else ""
+        there = refs.read(self._git, *(f"{prefix}{name}" for prefix in (f"{refs.TAGS}{branch}/", line.tags) if name))
+        if self._line(branch).commit != base:
             raise StoreMoved(
                 f"Somebody else wrote a snapshot of {branch} in the meantime; nothing was changed.",
                 hint="Run the same command again.",
                 retryable=True,
             )
-        if tag_ref in there:
-            name = tag_ref.removeprefix(f"{refs.TAGS}{branch}/") if tag_ref else ""
+        if there:
             raise TagExists(
                 f"There is a tag {names.shown(name)} of {branch} already; tags never move. Nothing was changed.",
                 hint="Choose another tag: difyops snapshot list",
             )
 
-    def _move(self, head_ref: str, base: str | None, tag_ref: str | None, moves: Sequence[refs.Move]) -> None:
+    def _move(self, line: refs.Line, base: str | None, tag_ref: str | None, moves: Sequence[refs.Move]) -> None:
         if not moves:
             return
+        head_ref = refs.HEADS + line.branch
         if moves[0].ref == head_ref:
-            refs.step_aside(self._git, head_ref, base)
+            refs.step_aside(self._git, head_ref, line.commit if line.is_own else None)
         try:
             refs.move(self._git, moves, reason="difyops: snapshot")
         except StoreError:
-            self._expect(head_ref, base, tag_ref)  # a person's git was faster: say that instead
+            self._expect(line, base, tag_ref)  # a person's git was faster: say that instead
             raise
 
     def _commit(self, rev: str) -> str:

@@ -36,6 +36,7 @@ class Ledger:
         self.path = path
         self._connection = connection
         self._turn = threading.Lock()
+        self._former: dict[str, str] = {}
         self._anchored = 0  # the number of events at which the anchor was last moved
 
     @classmethod
@@ -46,6 +47,14 @@ class Ledger:
             StoreError: it is damaged, another program's, a newer difyops's, or cannot be written. It is never deleted.
         """
         return cls(path, connect(path))
+
+    def takes_over(self, context: str, former: str) -> None:
+        """Let ``context`` see what was written when it was called ``former``."""
+        self._former[context] = plain(former).replace("'", "''")
+
+    def _of_context(self, context: str | None) -> dict[str, str | None]:
+        former = self._former.get(context or "")
+        return {"context = ?": context} if former is None else {f"context IN (?, '{former}')": context}
 
     def append(self, event: Event) -> int:
         """Write one event and return its number; it is on disk when this returns."""
@@ -76,7 +85,7 @@ class Ledger:
         A ``kind`` that ends in ``.*`` takes the whole family (``rotation.*``); ``since`` is inclusive.
         """
         tests: dict[str, str | None] = {'"when" >= ?': stamp(since) if since else None}
-        tests |= {"subject = ?": subject, "context = ?": context}
+        tests |= {"subject = ?": subject} | self._of_context(context)
         if kind and kind.endswith(".*"):
             tests |= {"kind >= ?": kind[:-1], "kind < ?": kind[:-2] + "/"}  # "/" is the character after "."
         else:
@@ -113,7 +122,7 @@ class Ledger:
     ) -> list[AuditEntry]:
         """Return the newest ``limit`` lines of the audit trail that match everything given, oldest first."""
         tests: dict[str, str | None] = {'"when" >= ?': stamp(since) if since else None}
-        tests |= {"subject = ?": subject, "context = ?": context}
+        tests |= {"subject = ?": subject} | self._of_context(context)
         return [
             AuditEntry(
                 id=row[0],

@@ -11,7 +11,7 @@ from difyops.outcome import Block, Facts, Lines, Outcome, Table
 from difyops.snapshot.check import Checked
 from difyops.snapshot.compare import AppDiff, Comparison
 from difyops.snapshot.drift import Drift
-from difyops.snapshot.history import History, Shown
+from difyops.snapshot.history import History, Row, Shown
 from difyops.snapshot.plan import Plan
 from difyops.snapshot.proof import Proof
 from difyops.snapshot.restore import Restored, RestorePlan
@@ -60,7 +60,7 @@ def taken(result: Taken, *, dry_run: bool) -> Outcome:
 def history(result: History) -> Outcome:
     """Show the list of snapshots."""
     rows = [
-        (row.commit[:10], row.when, ", ".join(row.tags), row.state, row.apps, row.failed, row.subject)
+        (row.commit[:10], row.when, ", ".join(row.tags), row.state, _held(row), row.failed, row.subject)
         for row in result.rows
     ]
     return Outcome(
@@ -78,6 +78,11 @@ def history(result: History) -> Outcome:
     )
 
 
+def _held(row: Row) -> object:
+    """Return how many apps a snapshot holds; of how many, where only some were ever asked for."""
+    return f"{row.apps} of {row.listed}" if row.coverage and row.listed is not None else row.apps
+
+
 def shown(result: Shown) -> Outcome:
     """Show one snapshot."""
     manifest = result.manifest
@@ -89,6 +94,7 @@ def shown(result: Shown) -> Outcome:
         ("taken", manifest.taken_at),
         ("state", manifest.state),
         ("selection", ", ".join(manifest.selection)),
+        ("holds", None if manifest.covers_all else f"a selection: {', '.join(manifest.coverage)}"),
         ("files", len(manifest.files)),
     ]
     states = {app_id: entry.state for app_id, entry in manifest.apps.items()}

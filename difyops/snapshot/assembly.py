@@ -14,8 +14,9 @@ from difyops.git_store import GitStore
 from difyops.sealing.store import FILES as SEAL_FILES
 from difyops.sealing.store import Seal
 from difyops.sealing.values import Found, encrypted, summarized, summary
-from difyops.snapshot.layout import PARTS, Entry, Manifest, app_file, app_files, digest, read_manifest, record_of
+from difyops.snapshot.layout import PARTS, WHOLE, Entry, Manifest, app_file, app_files, digest, read_manifest, record_of
 from difyops.snapshot.reading import Before, Reading
+from difyops.targets import expanded
 
 _SHORT = ("app.json", "live.json", "live.dsl.yml", "draft.json", "sealed.json", "sealed.age")
 Files = dict[str, bytes | None]
@@ -57,7 +58,7 @@ class Scene:
     @property
     def whole(self) -> bool:
         """Say whether the whole workspace was asked for."""
-        return "all" in self.selection
+        return WHOLE in self.selection
 
 
 def read_base(store: GitStore | None, branch: str) -> Base:
@@ -145,11 +146,20 @@ def _manifest(
         selection=scene.selection,
         live_only=scene.live_only,
         complete=scene.whole and not failed and not (scene.live_only and base.commit is not None),
-        counts=_counts(entries, gathered, base),
+        counts=_counts(entries, gathered, base, len(scene.apps)),
         apps=dict(sorted(entries.items())),
         failed=failed,
         files=dict(sorted(sums.items())),
+        coverage=_coverage(scene, base),
     )
+
+
+def _coverage(scene: Scene, base: Base) -> tuple[str, ...]:
+    """Return what the snapshots of this branch hold up to this one: the whole workspace, or these selections of it."""
+    if scene.whole or (base.manifest is not None and base.manifest.covers_all):
+        return (WHOLE,)
+    former = base.manifest.coverage if base.manifest else ()
+    return tuple(sorted({*former, *expanded(scene.selection)}))
 
 
 def _put_app(reading: Reading, tree: _Tree) -> None:
@@ -204,10 +214,11 @@ def _failures(gathered: Gathered, scene: Scene, base: Base) -> tuple[Mapping[str
     return (*apps, *inventory)
 
 
-def _counts(entries: Mapping[str, Entry], gathered: Gathered, base: Base) -> dict[str, int]:
+def _counts(entries: Mapping[str, Entry], gathered: Gathered, base: Base, listed: int) -> dict[str, int]:
     states = [entry.state for entry in entries.values()]
     return {
         "apps": len(entries),
+        "listed": listed,
         "read": len(gathered.readings),
         "failed": states.count("failed"),
         "carried": states.count("carried"),

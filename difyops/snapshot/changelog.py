@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from difyops.api.model import App
 from difyops.dsl.diff import diff
 from difyops.git_store import GitStore
-from difyops.snapshot.layout import Manifest, Record, app_file, record_of
+from difyops.snapshot.layout import WHOLE, Entry, Manifest, Record, app_file, record_of
+from difyops.targets import matching
 
 
 def changelog(
@@ -19,8 +21,8 @@ def changelog(
 ) -> list[str]:
     """Return one line per app that was added, removed or changed, and one per changed part of the workspace."""
     if store is None or commit is None or before is None:
-        return [f"first snapshot: {len(after.apps)} apps"]
-    lines = [f"added {after.apps[key].name}" for key in after.apps if key not in before.apps]
+        return [f"first snapshot: {_counted(len(after.apps))}{_selected(after)}"]
+    lines = _added(before, after)
     lines += [f"removed {entry.name}" for key, entry in before.apps.items() if key not in after.apps]
     touched = {path.split("/")[1] for path in files if path.startswith("apps/")}
     changed = sorted(touched & set(before.apps) & set(after.apps))
@@ -33,6 +35,31 @@ def changelog(
     lines += [f"workspace {path.split('/')[1].removesuffix('.json')} changed" for path in files if path[:4] == "work"]
     lines += [f"not read: {item['name']} ({item['code']})" for item in after.failed]
     return lines or (["values sealed anew"] if any("seal" in path for path in files) else ["no change"])
+
+
+def _added(before: Manifest, after: Manifest) -> list[str]:
+    """Return a line for each app that is new on the instance, and one for those that nobody asked for before."""
+    added = [key for key in after.apps if key not in before.apps]
+    if before.covers_all:
+        return [f"added {after.apps[key].name}" for key in added]
+    first = [key for key in added if not covers(before.coverage, key, after.apps[key])]
+    lines = [f"added {after.apps[key].name}" for key in added if key not in first]
+    return [*lines, *([f"kept for the first time: {_counted(len(first))}{_selected(after)}"] if first else [])]
+
+
+def _counted(number: int) -> str:
+    return f"{number} app{'s' * (number != 1)}"
+
+
+def _selected(manifest: Manifest) -> str:
+    return "" if WHOLE in manifest.selection else f" ({', '.join(manifest.selection)})"
+
+
+def covers(coverage: Sequence[str], app_id: str, app: Entry | App) -> bool:
+    """Say whether an app is among those that snapshots were asked for."""
+    tags = app.tags if isinstance(app, App) else ()
+    row = App(id=app_id, name=app.name, mode=app.mode, tags=tags)
+    return any(matching([row], selector) for selector in coverage)
 
 
 def _own(app_id: str) -> list[str]:

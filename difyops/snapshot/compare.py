@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,18 +12,20 @@ from difyops.dsl.diff import Change, diff
 from difyops.dsl.secrets import redact
 from difyops.errors import DifyopsError, PartialFailure
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
-from difyops.git_store import GitStore
+from difyops.git_store import GitStore, Reader
 from difyops.sealing.access import Access
 from difyops.sealing.store import Seal, seal_to_compare
 from difyops.snapshot.agent_apps import agent_now
 from difyops.snapshot.agreement import check_mode, is_gone, left_out
-from difyops.snapshot.history import apps_of, load_app
+from difyops.snapshot.belonging import held_by, is_same_place, place_of
+from difyops.snapshot.history import apps_of, read_kept
 from difyops.snapshot.in_clear import read_clear
-from difyops.snapshot.layout import Manifest, app_file, read_manifest
+from difyops.snapshot.layout import Manifest, app_file, read_json, read_manifest, record_of
 from difyops.snapshot.reading import config_of
 from difyops.targets import select
 
 JsonObject = dict[str, Any]
+Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +62,8 @@ def between(store: GitStore, context: str, left: str, right: str, selectors: Seq
     old, new = read_manifest(store, one), read_manifest(store, other)
     everything = {app.id: app for app in (*apps_of(old), *apps_of(new))}
     chosen = select(list(everything.values()), selectors, may_be_empty=True)
-    diffs = [_stored(store, one, old, other, new, app) for app in chosen]
+    with store.at(one) as before, store.at(other) as after:
+        diffs = [_stored(_Side(before, old), _Side(after, new), app) for app in chosen]
     return Comparison(left=left, right=right, compared=len(chosen), apps=_differing(diffs))
 
 
@@ -72,8 +75,13 @@ async def with_live(
     *,
     access: Access | None = None,
     limit: int = 4,
+    progress: Progress | None = None,
 ) -> Comparison:
-    """Compare a snapshot with what is live now; secrets are compared by their fingerprints."""
+    """Compare a snapshot with what is live now; secrets are compared by their fingerprints.
+
+    A workflow whose live version is the kept one is not read. A snapshot of another instance is compared all the same,
+    and said to be of another one.
+    """
     seal = seal_to_compare(store, instance.name, access or Access())
     commit = store.resolve(revision, branch=instance.name)
     manifest = read_manifest(store, commit)
@@ -81,26 +89,41 @@ async def with_live(
     everything = {**{app.id: app for app in apps_of(manifest)}, **now}
     chosen = select(list(everything.values()), selectors, may_be_empty=True)
 
-    async def work(app: App) -> AppDiff:
-        if app.id not in now:
-            if not await is_gone(instance.console, app.id):
-                raise left_out()
-            return AppDiff(id=app.id, name=app.name, state="removed")
-        if app_file(app.id, "app.json") not in manifest.files:
-            return AppDiff(id=app.id, name=app.name, state="added")
-        kept = load_app(store, commit, manifest, app.id)
-        return _judged(app, kept.live, await live_document(instance, app, seal))
+    place = await place_of(instance)
+    told = (
+        ()
+        if is_same_place(store, instance.name, held_by(manifest), place)
+        else (f"{revision} is of {held_by(manifest)}",)
+    )
+    with store.at(commit) as files:
 
+        async def work(app: App) -> AppDiff:
+            if app.id not in now:
+                if not await is_gone(instance.console, app.id):
+                    raise left_out()
+                return AppDiff(id=app.id, name=app.name, state="removed")
+            path = app_file(app.id, "app.json")
+            if path not in manifest.files:
+                return AppDiff(id=app.id, name=app.name, state="added")
+            version = record_of(files.read(path)).live_version
+            if version is not None and version == app.live_version and not told:
+                return AppDiff(id=app.id, name=app.name, state="same")
+            before = read_kept(files, manifest, app.id).live
+            return _judged(app, before, await live_document(instance, app, seal))
+
+        diffs = await _all(chosen, work, limit, progress)
     return Comparison(
         left=revision,
         right="live",
         compared=len(chosen),
-        apps=_differing(await _all(chosen, work, limit)),
-        warnings=seal.warnings,
+        apps=_differing(diffs),
+        warnings=(*seal.warnings, *told),
     )
 
 
-async def draft_with_live(instance: Instance, selectors: Sequence[str], *, limit: int = 4) -> Comparison:
+async def draft_with_live(
+    instance: Instance, selectors: Sequence[str], *, limit: int = 4, progress: Progress | None = None
+) -> Comparison:
     """Compare drafts with what is live: the edits that nobody published."""
     apps = [app async for app in instance.console.apps()]
     chosen = [app for app in select(apps, selectors, may_be_empty=True) if app.has_workflow or app.is_agent]
@@ -116,7 +139,7 @@ async def draft_with_live(instance: Instance, selectors: Sequence[str], *, limit
         return _judged(app, before, after)
 
     return Comparison(
-        left="live", right="draft", compared=len(chosen), apps=_differing(await _all(chosen, work, limit))
+        left="live", right="draft", compared=len(chosen), apps=_differing(await _all(chosen, work, limit, progress))
     )
 
 
@@ -139,19 +162,30 @@ async def live_document(instance: Instance, app: App, seal: Seal) -> JsonObject 
     return seal.redact(clear.document).document
 
 
-def _stored(store: GitStore, one: str, old: Manifest, other: str, new: Manifest, app: App) -> AppDiff:
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One of two snapshots."""
+
+    files: Reader
+    manifest: Manifest
+
+    def live(self, app: App) -> JsonObject | None:
+        """Return the live document of an app."""
+        path = app_file(app.id, "live.json")
+        return read_json(self.files, path) if path in self.manifest.files else None
+
+
+def _stored(old: _Side, new: _Side, app: App) -> AppDiff:
     path, record = app_file(app.id, "live.json"), app_file(app.id, "app.json")
-    if any(app.id in side.apps and record not in side.files for side in (old, new)):
+    sides = (old.manifest, new.manifest)
+    if any(app.id in side.apps and record not in side.files for side in sides):
         return AppDiff(id=app.id, name=app.name, state="failed", error="a snapshot could not read it, and kept nothing")
-    if old.files.get(path) == new.files.get(path) and (app.id in old.apps) == (app.id in new.apps):
+    was, is_now = (app.id in side.apps for side in sides)
+    if was != is_now:
+        return AppDiff(id=app.id, name=app.name, state="added" if is_now else "removed")
+    if old.manifest.files.get(path) == new.manifest.files.get(path):
         return AppDiff(id=app.id, name=app.name, state="same")
-    if app.id not in old.apps:
-        return AppDiff(id=app.id, name=app.name, state="added")
-    if app.id not in new.apps:
-        return AppDiff(id=app.id, name=app.name, state="removed")
-    before = load_app(store, one, old, app.id).live if path in old.files else None
-    after = load_app(store, other, new, app.id).live if path in new.files else None
-    return _judged(app, before, after)
+    return _judged(app, old.live(app), new.live(app))
 
 
 def _judged(app: App, before: JsonObject | None, after: JsonObject | None) -> AppDiff:
@@ -159,7 +193,7 @@ def _judged(app: App, before: JsonObject | None, after: JsonObject | None) -> Ap
     return AppDiff(id=app.id, name=app.name, state="changed" if changes else "same", changes=changes)
 
 
-async def _all(apps: Sequence[App], work: Any, limit: int) -> list[AppDiff]:
+async def _all(apps: Sequence[App], work: Any, limit: int, progress: Progress | None) -> list[AppDiff]:
     found: list[AppDiff] = []
     async for result in fan_out(apps, work, FanoutOptions(limit=limit)):
         match result:
@@ -167,6 +201,8 @@ async def _all(apps: Sequence[App], work: Any, limit: int) -> list[AppDiff]:
                 found.append(value)
             case Failed(item=app, error=error):
                 found.append(AppDiff(id=app.id, name=app.name, state="failed", error=error.message))
+        if progress:
+            progress(len(found), len(apps), result.item.name)
     return found
 
 

@@ -1,60 +1,74 @@
 """Drift: does the instance still look like the last snapshot? Who changed what, and is it live or only drafted?
 
-At most two calls per app: an unchanged live version id needs no look at the graph.
+An app is read as a snapshot reads it: two or three calls, and what the manifest proves unchanged is not compared.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from difyops.api.instance import Instance
-from difyops.api.model import AgentVersion, App, Workflow
-from difyops.clock import from_unix, iso
-from difyops.dsl.diff import Change, diff
-from difyops.errors import AnswerIsNo, DifyopsError, NotFound, PartialFailure
+from difyops.api.model import App
+from difyops.errors import AnswerIsNo, DifyopsError, NotFound, PartialFailure, StoreError
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
-from difyops.git_store import GitStore
+from difyops.git_store import GitStore, Reader
 from difyops.sealing.access import Access
 from difyops.sealing.store import Seal, seal_to_compare
-from difyops.snapshot.agent_apps import agent_now
-from difyops.snapshot.agreement import check_mode, check_never_published, is_gone, left_out, merged
-from difyops.snapshot.history import Kept, apps_of, checked_at, load_app
-from difyops.snapshot.in_clear import read_clear, sealed_draft
-from difyops.snapshot.layout import Manifest, app_file, read_manifest
-from difyops.snapshot.reading import config_of
+from difyops.snapshot.agreement import is_gone, left_out
+from difyops.snapshot.app_drift import (
+    DELETED,
+    FLAGS,
+    LIVE,
+    SECRET,
+    SETTINGS,
+    TRIGGERS,
+    UNREADABLE,
+    AppDrift,
+    Held,
+    app_drift,
+    new_app,
+)
+from difyops.snapshot.assembly import Base, read_base
+from difyops.snapshot.belonging import place_of, require_same
+from difyops.snapshot.changelog import covers
+from difyops.snapshot.history import apps_of, checked_at
+from difyops.snapshot.layout import WHOLE, Manifest, app_file, read_json
+from difyops.snapshot.reading import ReadOptions, read_app
 from difyops.targets import select
 
+Progress = Callable[[int, int, str], None]
 _KEEP = "Keep it: difyops snapshot create."
 _BACK = {
-    "live changed": "Undo it: difyops snapshot rollback APP --to latest",
-    "secret changed": "A rollback leaves secret variables as they are now: difyops secret list",
-    "flags changed": "Switch back: difyops app enable APP, or disable",
-    "deleted": "Bring it back: difyops snapshot restore APP",
+    LIVE: "Undo it: difyops snapshot rollback APP --to latest",
+    SECRET: "A rollback leaves secret variables as they are now: difyops secret list",
+    FLAGS: "Switch back: difyops app enable APP, or disable",
+    SETTINGS: "A rollback --with-name brings name, description and icon back; the rest is set in the console",
+    TRIGGERS: "Triggers are switched in the console, or by a runbook",
+    DELETED: "Bring it back: difyops snapshot restore APP",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AppDrift:
-    """How one app drifted.
-
-    ``kind``: live changed, secret changed (only the values of secret variables), draft edited, flags changed, new,
-    deleted, unreadable.
+class DriftOptions:
+    """What to compare, and how many apps at once. ``same_instance``: as in ``TakeOptions``; ``writes``: that may be
+    kept in the store.
     """
 
-    id: str
-    name: str
-    kind: str
-    who: str | None = None
-    when: str | None = None
-    what: str = ""
-    changes: tuple[Change, ...] = ()
+    selectors: tuple[str, ...] = (WHOLE,)
+    access: Access = field(default_factory=Access)
+    limit: int = 4
+    same_instance: bool = False
+    writes: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """The verdict: drifted apps against snapshot ``commit``, how many were compared, how old the comparison base is."""
+    """The verdict: drifted apps against snapshot ``commit``, how many were compared, how old the comparison base is.
+
+    ``uncovered``: apps of the instance that no snapshot was ever asked for.
+    """
 
     context: str
     commit: str
@@ -62,6 +76,7 @@ class Drift:
     checked_at: str | None
     compared: int
     apps: tuple[AppDrift, ...]
+    uncovered: int = 0
     warnings: tuple[str, ...] = ()
 
     @property
@@ -87,52 +102,95 @@ class Drift:
 
 
 async def drift(
-    instance: Instance,
-    store: GitStore,
-    selectors: Sequence[str],
-    *,
-    access: Access | None = None,
-    limit: int = 4,
+    instance: Instance, store: GitStore, options: DriftOptions, *, progress: Progress | None = None
 ) -> Drift:
     """Compare the instance with the newest snapshot of its context.
 
     Raises:
-        StoreError: there is no snapshot yet. SelectorError: a selector matches nothing.
+        StoreError: there is no snapshot yet. SelectorError: a selector matches nothing. Refused: the snapshots are of
+        another instance.
     """
-    commit = store.resolve("latest", branch=instance.name)
-    manifest = read_manifest(store, commit)
-    seal = seal_to_compare(store, instance.name, access or Access())
+    base = read_base(store, instance.name)
+    if base.commit is None or base.manifest is None:
+        store.resolve("latest", branch=instance.name)  # says that there is none
+        raise StoreError(f"There is no snapshot of {instance.name}.")
+    manifest, place = base.manifest, await place_of(instance)
+    require_same(store, instance.name, manifest, place, same_instance=options.same_instance, writes=options.writes)
+    seal = seal_to_compare(store, instance.name, options.access)
     now = {app.id: app async for app in instance.console.apps()}
     kept = {app.id: app for app in apps_of(manifest)}
-    chosen = select(list({**kept, **now}.values()), selectors, may_be_empty=True)
-
-    async def work(app: App) -> list[AppDrift]:
-        if app.id not in now:
-            if not await is_gone(instance.console, app.id):
-                raise left_out()
-            return [AppDrift(id=app.id, name=app.name, kind="deleted", what="deleted on the instance")]
-        if app_file(app.id, "app.json") not in manifest.files:
-            return [_new(app)] if _is_new(app, manifest) else [_unread(app, manifest)]
-        return await _drifts(instance, app, load_app(store, commit, manifest, app.id), manifest, seal)
-
-    found: list[AppDrift] = []
-    async for result in fan_out(chosen, work, FanoutOptions(limit=limit)):
-        match result:
-            case Done(value=drifts):
-                found += drifts
-            case Failed(item=app, error=NotFound()) if await _is_gone_now(instance, app):
-                found.append(AppDrift(id=app.id, name=app.name, kind="deleted", what="deleted a moment ago"))
-            case Failed(item=app, error=error):
-                found.append(AppDrift(id=app.id, name=app.name, kind="unreadable", what=error.message))
+    uncovered = _uncovered(manifest, now, options.selectors)
+    everything = [app for app in {**kept, **now}.values() if app.id not in uncovered]
+    chosen = select(everything, options.selectors, may_be_empty=True)
+    with store.at(base.commit) as files:
+        looking = _Looking(instance=instance, base=base, manifest=manifest, files=files, seal=seal, now=now)
+        found = await looking.all(chosen, options.limit, progress)
+    told = f"the snapshots hold a selection ({', '.join(manifest.coverage)}): {len(uncovered)} other apps not compared"
     return Drift(
         context=instance.name,
-        commit=commit,
+        commit=base.commit,
         taken_at=manifest.taken_at,
         checked_at=checked_at(store, instance.name),
         compared=len(chosen),
         apps=tuple(sorted(found, key=lambda item: (item.name, item.id, item.kind))),
-        warnings=seal.warnings,
+        uncovered=len(uncovered),
+        warnings=(*seal.warnings, *((told,) if uncovered else ())),
     )
+
+
+def _uncovered(manifest: Manifest, now: Mapping[str, App], selectors: Sequence[str]) -> set[str]:
+    """Return the apps that nobody ever asked a snapshot of; one that is named now is asked for."""
+    if manifest.covers_all or WHOLE not in selectors:
+        return set()
+    return {
+        app.id for app in now.values() if app.id not in manifest.apps and not covers(manifest.coverage, app.id, app)
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Looking:
+    """One comparison of many apps with one snapshot, whose tree is read once."""
+
+    instance: Instance
+    base: Base
+    manifest: Manifest
+    files: Reader
+    seal: Seal
+    now: Mapping[str, App]
+
+    async def all(self, chosen: Sequence[App], limit: int, progress: Progress | None) -> list[AppDrift]:
+        """Compare the chosen apps."""
+        found: list[AppDrift] = []
+        done = 0
+        async for result in fan_out(chosen, self.one, FanoutOptions(limit=limit)):
+            match result:
+                case Done(value=drifts):
+                    found += drifts
+                case Failed(item=app, error=NotFound()) if await _is_gone_now(self.instance, app):
+                    found.append(AppDrift(id=app.id, name=app.name, kind=DELETED, what="deleted a moment ago"))
+                case Failed(item=app, error=error):
+                    found.append(AppDrift(id=app.id, name=app.name, kind=UNREADABLE, what=error.message))
+            done += 1
+            if progress:
+                progress(done, len(chosen), result.item.name)
+        return found
+
+    async def one(self, app: App) -> list[AppDrift]:
+        """Compare one app."""
+        if app.id not in self.now:
+            if not await is_gone(self.instance.console, app.id):
+                raise left_out()
+            return [AppDrift(id=app.id, name=app.name, kind=DELETED, what="deleted on the instance")]
+        before = self.base.apps.get(app.id)
+        if before is None:
+            return [new_app(app)] if _is_new(app, self.manifest) else [_unread(app, self.manifest)]
+        reading = await read_app(self.instance, app, before, ReadOptions(seal=self.seal))
+        held = Held(before=before, document=lambda name: self._document(app.id, name))
+        return app_drift(held, reading, live_only=self.manifest.live_only)
+
+    def _document(self, app_id: str, name: str) -> dict[str, Any] | None:
+        path = app_file(app_id, name)
+        return read_json(self.files, path) if path in self.manifest.files else None
 
 
 async def _is_gone_now(instance: Instance, row: App) -> bool:
@@ -141,98 +199,6 @@ async def _is_gone_now(instance: Instance, row: App) -> bool:
         return row.id not in {app.id async for app in instance.console.apps()}
     except DifyopsError:
         return False
-
-
-async def _drifts(instance: Instance, row: App, kept: Kept, manifest: Manifest, seal: Seal) -> list[AppDrift]:
-    check_mode(row)
-    app = merged(row, await instance.console.app(row.id))
-    if app.has_workflow and app.live_version is None:
-        await check_never_published(instance.console, row, kept.record.live_version)
-    found = [_flags(app, kept)] if _flags_moved(app, kept) else []
-    if app.is_agent:
-        return found + await _agent_drifts(instance, app, kept, manifest, seal)
-    if not app.has_workflow:
-        changes = diff(kept.live or {}, seal.redact(config_of(app)).document)
-        if changes:
-            config = app.raw.get("model_config") or {}
-            when = _when(config.get("updated_at") or app.updated_at)
-            found.append(_live(app, changes, None, when))
-        return found
-    if app.live_version == kept.record.live_version:
-        draft = await instance.console.draft(app.id)
-    else:
-        live, draft = await instance.console.live_and_draft(app.id, app.live_version)
-        clear = (await read_clear(instance.console, app.id, live, exports=False)).document if live else {}
-        document = seal.redact(clear).document
-        changes = diff(kept.live or {}, document)
-        if changes:
-            found.append(
-                _live(app, changes, live.created_by if live else None, _when(live.created_at if live else None))
-            )
-        kept = replace(kept, live=document if live else None, dsl=None)  # such a draft was published, not edited
-    if not manifest.live_only:
-        found += await _draft(instance, app, kept, draft, seal)
-    return found
-
-
-async def _agent_drifts(instance: Instance, app: App, kept: Kept, manifest: Manifest, seal: Seal) -> list[AppDrift]:
-    now = await agent_now(instance, app, kept.record.live_version)
-    found: list[AppDrift] = []
-    if not now.is_known:
-        document = seal.redact(now.live.document).document if now.live else None
-        changes = diff(kept.live or {}, document or {})
-        if changes:
-            found.append(_live(app, changes, None, _when(now.live.created_at if now.live else None)))
-        kept = replace(kept, live=document, dsl=None)
-    return found if manifest.live_only else [*found, *await _draft(instance, app, kept, now.state.draft, seal)]
-
-
-async def _draft(
-    instance: Instance, app: App, kept: Kept, draft: Workflow | AgentVersion | None, seal: Seal
-) -> list[AppDrift]:
-    if draft is None:
-        return []
-    document = seal.redact(draft.document).document
-    known = kept.draft if kept.draft is not None else kept.live
-    if not diff(known or {}, document) or not diff(kept.live or {}, document):
-        return []
-    document = json.loads((await sealed_draft(instance.console, app.id, draft, seal))[0])  # with its variables in clear
-    changes = diff(known or {}, document)
-    if not changes or not diff(kept.live or {}, document):
-        return []
-    who, when = draft.updated_by or draft.created_by, _when(draft.updated_at)
-    what = f"{len(changes)} unpublished change{'s' * (len(changes) != 1)}"
-    return [AppDrift(id=app.id, name=app.name, kind="draft edited", who=who, when=when, what=what, changes=changes)]
-
-
-def _live(app: App, changes: tuple[Change, ...], who: str | None, when: str | None) -> AppDrift:
-    kind, what = "live changed", f"{len(changes)} change{'s' * (len(changes) != 1)}"
-    if all(change.is_secret_variable for change in changes):
-        kind, what = "secret changed", f"{what} of a sealed value"
-    return AppDrift(id=app.id, name=app.name, kind=kind, who=who, when=when, what=what, changes=changes)
-
-
-def _flags_moved(app: App, kept: Kept) -> bool:
-    record = kept.record
-    return (record.enable_api, record.enable_site) != (app.enable_api, app.enable_site)
-
-
-def _flags(app: App, kept: Kept) -> AppDrift:
-    moved = [
-        f"{label} switched {'on' if now else 'off'}"
-        for label, before, now in (
-            ("API", kept.record.enable_api, app.enable_api),
-            ("site", kept.record.enable_site, app.enable_site),
-        )
-        if before != now
-    ]
-    return AppDrift(id=app.id, name=app.name, kind="flags changed", when=_when(app.updated_at), what=", ".join(moved))
-
-
-def _new(app: App) -> AppDrift:
-    return AppDrift(
-        id=app.id, name=app.name, kind="new", who=app.author, when=_when(app.created_at), what="not in the snapshot"
-    )
 
 
 def _is_new(app: App, manifest: Manifest) -> bool:
@@ -249,9 +215,4 @@ def _unread(app: App, manifest: Manifest) -> AppDrift:
     what = "the snapshot could not read it then; there is nothing to compare with"
     if _is_blind(manifest):
         what = "the snapshot could read no app; there is nothing to compare with"
-    return AppDrift(id=app.id, name=app.name, kind="unreadable", what=what)
-
-
-def _when(seconds: object) -> str | None:
-    moment = from_unix(float(seconds)) if isinstance(seconds, (int, float)) else None
-    return iso(moment) if moment else None
+    return AppDrift(id=app.id, name=app.name, kind=UNREADABLE, what=what)

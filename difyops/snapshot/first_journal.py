@@ -14,6 +14,7 @@ from typing import Any
 from difyops import atomic_file
 from difyops.api.model import Workflow
 from difyops.changes import Change, Record
+from difyops.config import Context
 from difyops.dsl.secrets import Spot, redact
 from difyops.errors import NotFound, StoreError
 from difyops.publishing import Content
@@ -63,11 +64,12 @@ class Entry:
     publish_comment: str = ""
 
 
-def left_behind(state: Path, context: str) -> tuple[list[Path], dict[str, StoreError]]:
+def left_behind(state: Path, context: Context) -> tuple[list[Path], dict[str, StoreError]]:
     """Return the files of a context that 0.1.0 left, and by app id what is wrong with those that cannot be read."""
     whole: list[Path] = []
     damaged: dict[str, StoreError] = {}
-    for path in sorted((state / "rollbacks" / context).glob("*.json")):
+    folders = [state / "rollbacks" / name for name in (context.name, *context.former_names)]
+    for path in sorted(path for folder in folders for path in folder.glob("*.json")):
         try:
             _read(path)
         except StoreError as error:
@@ -79,7 +81,7 @@ def left_behind(state: Path, context: str) -> tuple[list[Path], dict[str, StoreE
 
 async def take_over(workspace: Workspace) -> list[Record]:
     """Turn what 0.1.0 left cut off into changes of the journal; twice is the same as once."""
-    found, _ = left_behind(workspace.state, workspace.instance.name)
+    found, _ = left_behind(workspace.state, workspace.instance.context)
     records = []
     for path in found:
         entry = _read(path)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from difyops.api.model import App
 from difyops.errors import SelectorError, StoreError
-from difyops.git_store import GitStore
+from difyops.git_store import GitStore, Reader
 from difyops.snapshot.layout import Manifest, Record, app_file, read_json, read_manifest, record_of
 from difyops.targets import pick, select
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of ``snapshot list``. ``state``: complete, live only, partial."""
+    """One line of ``snapshot list``. ``state``: complete, live only, partial.
+
+    ``listed``: how many apps the instance had; ``coverage``: what was asked for so far, where that is not the whole.
+    """
 
     commit: str
     when: datetime
@@ -26,6 +28,8 @@ class Row:
     apps: int
     failed: int
     subject: str
+    listed: int | None = None
+    coverage: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +82,8 @@ def history(store: GitStore, context: str, *, limit: int = 20) -> History:
                 apps=len(manifest.apps),
                 failed=len(manifest.failed),
                 subject=info.subject,
+                listed=manifest.counts.get("listed"),
+                coverage=() if manifest.covers_all else manifest.coverage,
             )
         )
     return History(context=context, rows=tuple(rows), checked_at=checked_at(store, context))
@@ -139,29 +145,34 @@ def apps_of(manifest: Manifest) -> list[App]:
 
 
 def load_app(store: GitStore, commit: str, manifest: Manifest, app_id: str) -> Kept:
-    """Return one app of a snapshot by id.
+    """Return one app of a snapshot by id. For many of them: ``read_kept`` with one reader.
 
     Raises:
         StoreError: the snapshot has no content for it (it could not be read then).
     """
-    files: Mapping[str, str] = manifest.files
+    with store.at(commit) as files:
+        return read_kept(files, manifest, app_id)
+
+
+def read_kept(files: Reader, manifest: Manifest, app_id: str) -> Kept:
+    """Return one app of a snapshot whose tree is being read. Raises as ``load_app``."""
     path = app_file(app_id, "app.json")
-    if path not in files:
+    if path not in manifest.files:
         name = manifest.apps[app_id].name if app_id in manifest.apps else app_id
-        raise StoreError(f"Snapshot {commit[:10]} has no content for {name!r}: it could not be read then.")
+        raise StoreError(f"Snapshot {files.commit[:10]} has no content for {name!r}: it could not be read then.")
 
     def document(name: str) -> dict[str, Any] | None:
         place = app_file(app_id, name)
-        return read_json(store, commit, place) if place in files else None
+        return read_json(files, place) if place in manifest.files else None
 
     dsl, age = app_file(app_id, "live.dsl.yml"), app_file(app_id, "sealed.age")
     return Kept(
-        commit=commit,
-        record=record_of(store.read(commit, path)),
+        commit=files.commit,
+        record=record_of(files.read(path)),
         live=document("live.json"),
         draft=document("draft.json"),
-        dsl=store.read(commit, dsl).decode() if dsl in files else None,
-        age=store.read(commit, age) if age in files else None,
+        dsl=files.read(dsl).decode() if dsl in manifest.files else None,
+        age=files.read(age) if age in manifest.files else None,
         instance=manifest.instance,
         workspace_id=manifest.workspace_id,
     )

@@ -23,11 +23,12 @@ from typing import Any
 
 from difyops.dsl.canonical import canonical
 from difyops.errors import StoreError
-from difyops.git_store import GitStore
+from difyops.git_store import GitStore, Reader
 
 FORMAT = "difyops-snapshot/2"
 _READABLE = (FORMAT, "difyops-snapshot/1")  # 1: without sealed values
 MANIFEST = "manifest.json"
+WHOLE = "all"
 PARTS = ("plugins", "models", "tools", "datasets")
 
 
@@ -47,7 +48,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What a snapshot says about itself. ``complete`` only when all of the whole workspace was asked for and read."""
+    """What a snapshot says about itself. ``complete`` only when all of the whole workspace was asked for and read.
+
+    ``selection``: what this one asked for; ``coverage``: what it and those before it asked for, together.
+    """
 
     context: str
     instance: str
@@ -63,7 +67,13 @@ class Manifest:
     apps: Mapping[str, Entry]
     failed: tuple[Mapping[str, str], ...]
     files: Mapping[str, str]
+    coverage: tuple[str, ...] = ()
     format: str = FORMAT
+
+    @property
+    def covers_all(self) -> bool:
+        """Say whether the whole workspace was ever asked for; older manifests do not say, and mostly were."""
+        return not self.coverage or WHOLE in self.coverage
 
     @property
     def state(self) -> str:
@@ -88,7 +98,8 @@ class Manifest:
     def _content(self) -> tuple[object, ...]:
         names = {app_id: (entry.name, entry.mode, entry.seal) for app_id, entry in self.apps.items()}
         where = (self.instance, self.workspace_id, self.server_version)
-        return (where, names, dict(self.files), [dict(item) for item in self.failed])
+        covered = (WHOLE,) if self.covers_all else self.coverage
+        return (where, names, dict(self.files), [dict(item) for item in self.failed], covered)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +162,7 @@ def read_manifest(store: GitStore, revision: str) -> Manifest:
             )
         body["apps"] = {app_id: Entry(**entry) for app_id, entry in body["apps"].items()}
         body["selection"], body["failed"] = tuple(body["selection"]), tuple(body["failed"])
+        body["coverage"] = tuple(body.get("coverage", ()))
         return Manifest(**body)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise StoreError(
@@ -172,13 +184,15 @@ def record_of(content: bytes) -> Record:
         raise StoreError("An app.json in the store is damaged.", hint="difyops snapshot verify") from error
 
 
-def read_json(store: GitStore, revision: str, path: str) -> Any:
+def read_json(files: Reader, path: str) -> Any:
     """Return the parsed content of a JSON file of a snapshot.
 
     Raises:
         StoreError: missing or damaged.
     """
     try:
-        return json.loads(store.read(revision, path))
+        return json.loads(files.read(path))
     except ValueError as error:
-        raise StoreError(f"{path} in snapshot {revision[:10]} is damaged.", hint="difyops snapshot verify") from error
+        raise StoreError(
+            f"{path} in snapshot {files.commit[:10]} is damaged.", hint="difyops snapshot verify"
+        ) from error

@@ -21,6 +21,7 @@ from difyops.errors import DifyopsError, Refused
 from difyops.sealing.access import Access
 from difyops.sealing.store import Seal
 from difyops.secret_text import SecretText
+from difyops.snapshot.belonging import Place, place_of
 from difyops.snapshot.carry import GIVEN, Filled, Filling, Pool, fill
 from difyops.snapshot.history import Kept
 from difyops.snapshot.making import KIND, WORK, Making
@@ -157,7 +158,7 @@ async def _prepare(instance: Instance, kept: Kept, word: str, options: RestoreOp
     document, lost_sets = map_datasets(kept.live, dict(options.mapping.datasets))
     document, unmapped = map_credentials(document, dict(options.mapping.credentials))
     given = {Spot.parse(key): value for key, value in options.mapping.secrets.items()}
-    is_same = await _is_same_instance(instance, kept)
+    is_same = Place.of(kept.instance, kept.workspace_id).is_same(await place_of(instance))
     seal = options.seal
     how = Filling(
         key_id=seal.key.id if seal.key else None,
@@ -178,13 +179,6 @@ async def _prepare(instance: Instance, kept: Kept, word: str, options: RestoreOp
         notes=_notes(kept, options),
     )
     return _Prepared(plan=plan, filled=filled)
-
-
-async def _is_same_instance(instance: Instance, kept: Kept) -> bool:
-    """Say whether the app was kept from this very workspace: its secrets go back where they came from."""
-    if kept.instance.rstrip("/") != instance.context.url.rstrip("/"):
-        return False
-    return str((await instance.workspace.current()).get("id", "")) == kept.workspace_id
 
 
 async def _unresolved(instance: Instance, document: JsonObject, lost_sets: set[str], unmapped: set[str]) -> list[str]:

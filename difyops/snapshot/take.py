@@ -22,6 +22,7 @@ from difyops.sealing.access import Access
 from difyops.sealing.store import Seal, seal_to_compare, seal_to_write
 from difyops.snapshot.agreement import is_gone, left_out
 from difyops.snapshot.assembly import Base, Files, Gathered, Scene, assemble, read_base
+from difyops.snapshot.belonging import Place, require_same
 from difyops.snapshot.changelog import changelog
 from difyops.snapshot.inventory import confirmed, read_inventory
 from difyops.snapshot.layout import MANIFEST, Manifest
@@ -42,7 +43,8 @@ class TakeOptions:
     """What to take: selectors, a tag with its text, live versions only, everything anew, calls at once.
 
     ``aside``: kept under its tag only; the context's newest snapshot stays the one that it was. ``access``: what this
-    machine has for sealed values.
+    machine has for sealed values. ``same_instance``: what stands in the store is of this instance, though its address
+    or workspace was another one.
     """
 
     selectors: tuple[str, ...] = ("all",)
@@ -54,6 +56,7 @@ class TakeOptions:
     aside: bool = False
     limit: int = 4
     access: Access = field(default_factory=Access)
+    same_instance: bool = False
     checkpoint: Checkpoint = no_checkpoint
 
 
@@ -109,7 +112,8 @@ async def take(
     Without a store (it does not exist yet) it is a dry run.
 
     Raises:
-        SelectorError: a selector matches nothing. TagExists: the tag is there already. StoreError: the store cannot
+        SelectorError: a selector matches nothing. Refused: the branch holds another instance. TagExists: the tag is
+        there already. StoreError: the store cannot
         be written (the last snapshot is intact). DifyopsError: the app list itself could not be read.
     """
     clock = clock or SystemClock()
@@ -118,13 +122,19 @@ async def take(
     options.checkpoint("listed")
     chosen = select(apps, options.selectors, may_be_empty=True)
     whole = "all" in options.selectors
-    inventory, inventory_failed = await read_inventory(instance) if whole else ({}, {})
     writes = store is not None and not options.dry_run
+    workspace = await instance.workspace.current()
+    place = Place.of(instance.context.url, str(workspace.get("id", "")))
+    base = read_base(store, instance.name)
+    if store is not None:
+        held = base.manifest
+        require_same(store, instance.name, held, place, same_instance=options.same_instance, writes=writes)
+    inventory, inventory_failed = await read_inventory(instance) if whole else ({}, {})
     seal = (seal_to_write if writes else seal_to_compare)(store, instance.name, options.access)  # type: ignore[arg-type]
     scene = Scene(
         instance=instance,
         apps=apps,
-        workspace=await instance.workspace.current(),
+        workspace=workspace,
         inventory=inventory,
         inventory_failed=inventory_failed,
         selection=options.selectors,
@@ -134,7 +144,6 @@ async def take(
         seal=seal,
     )
     for _ in range(_TRIES):
-        base = read_base(store, instance.name)
         gathered = await _gather(instance, chosen, base, options, seal, progress, clock)
         if whole:
             await _look_for_missing(instance, apps, base, gathered, options.limit)
@@ -149,6 +158,8 @@ async def take(
             commit = _write(store, instance.name, base, files, manifest, changes, options, clock)
         except StoreMoved:
             log.info("another snapshot was written meanwhile; reading again on top of it")
+            base = read_base(store, instance.name)
+            require_same(store, instance.name, base.manifest, place)
             continue
         taken = _taken(instance, commit, manifest, base, changes, findings, seconds, options.tag)
         return replace(taken, warnings=seal.warnings)

@@ -13,6 +13,7 @@ from difyops.emulator.routes import all_routes
 from difyops.emulator.routing import Router
 from tests import faults
 from tests.conftest import Cli
+from tests.places import context_name
 
 
 def verdicts(cli: Cli, *words: str) -> tuple[int, dict[str, Any]]:
@@ -177,7 +178,7 @@ def test_a_last_look_in_the_future_is_a_finding(cli: Cli, connected: str, own_pl
     from difyops.git_store import GitStore
 
     assert cli("snapshot", "create", "--yes").code == 0
-    GitStore.open(load().store).note("env", b'{"checked_at": "2101-01-01T00:00:00Z"}')
+    GitStore.open(load().store).note(context_name(), b'{"checked_at": "2101-01-01T00:00:00Z"}')
     _, checks = verdicts(cli)
     assert checks["store"]["verdict"] == "warn"
     assert "from now" in checks["store"]["found"]

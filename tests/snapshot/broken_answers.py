@@ -22,7 +22,7 @@ from difyops.git_store import GitStore
 from difyops.snapshot import take as taking
 from difyops.snapshot.assembly import assemble
 from difyops.snapshot.compare import with_live
-from difyops.snapshot.drift import drift
+from difyops.snapshot.drift import DriftOptions, drift
 from difyops.snapshot.layout import Manifest, read_manifest
 from difyops.snapshot.take import TakeOptions, take
 from tests.api.frozen import FrozenClock
@@ -230,7 +230,7 @@ async def _full(bench: Bench, instance: Instance) -> str | None:
 
 
 async def _drift(bench: Bench, instance: Instance) -> str | None:
-    result = await drift(instance, bench.store, ["all"])
+    result = await drift(instance, bench.store, DriftOptions())
     gone = [item.name for item in result.apps if item.kind == "deleted"]
     return f"{gone} called deleted" if gone else None
 

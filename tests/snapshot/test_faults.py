@@ -26,6 +26,7 @@ from difyops.snapshot.history import kept_app
 from difyops.snapshot.rollback import RollbackOptions, RolledBack, roll_back
 from difyops.workspace import Workspace
 from tests.conftest import Cli
+from tests.places import context_name
 from tests.processes import Process
 from tests.snapshot.colleague import Colleague, break_prompt, node
 from tests.waiting import wait_until
@@ -68,7 +69,7 @@ def roll_back_with(at: str, act: Callable[[], object], *, app: str = "wf-llm") -
 def open_changes() -> list[Record]:
     state = config.load().state
     with Ledger.open(state / "ledger.sqlite3") as ledger:
-        return Journal(ledger=ledger, state=state, context="env", clock=SystemClock(), actor="").open()
+        return Journal(ledger=ledger, state=state, context=context_name(), clock=SystemClock(), actor="").open()
 
 
 def cut_off() -> int:
@@ -270,7 +271,7 @@ def test_a_store_edited_by_hand_is_noticed(cli: Cli, v1: str, tmp_path: Path) ->
         done = subprocess.run(["git", "-C", str(store), *words], capture_output=True, text=True, check=True)
         return done.stdout
 
-    git("checkout", "-q", "env")
+    git("checkout", "-q", context_name())
     victim = next(store.glob("apps/*/live.json"))
     victim.write_text(victim.read_text().replace('"title": "', '"title": "x'))
     git("-c", "user.name=me", "-c", "user.email=me@example.com", "commit", "-qam", "by hand")
@@ -285,7 +286,7 @@ def test_a_store_edited_by_hand_is_noticed(cli: Cli, v1: str, tmp_path: Path) ->
 
 def test_local_changes_in_a_checkout_are_not_touched(cli: Cli, v1: str, colleague: Colleague, tmp_path: Path) -> None:
     store = tmp_path / "data" / "difyops" / "snapshots"
-    subprocess.run(["git", "-C", str(store), "checkout", "-q", "env"], check=True)
+    subprocess.run(["git", "-C", str(store), "checkout", "-q", context_name()], check=True)
     note = next(store.glob("apps/*/app.json"))
     note.write_text("my notes\n")
     spoiled(colleague)

@@ -24,7 +24,7 @@ def per_app(emulator: Emulator) -> dict[str, int]:
     return dict(counted(emulator)["app_calls"])
 
 
-def test_at_most_four_calls_for_a_new_app_and_two_for_an_unchanged_one(
+def test_at_most_four_calls_for_a_new_app_and_two_or_three_for_an_unchanged_one(
     cli: Cli, connected: str, emulator: Emulator
 ) -> None:
     assert cli("snapshot", "create", "-q").code == 0
@@ -34,7 +34,9 @@ def test_at_most_four_calls_for_a_new_app_and_two_for_an_unchanged_one(
     assert counted(emulator)["max_in_flight"] <= 4
     emulator.control.reset_counts()
     assert cli("snapshot", "create", "-q").code == 0
-    assert max(per_app(emulator).values()) <= 2
+    calls = per_app(emulator)
+    assert max(calls.values()) <= 3  # one of them for the triggers, which are switched without a new version
+    assert sum(number > 2 for number in calls.values()) == 7
 
 
 def test_live_only_asks_for_nothing_beyond_the_list(cli: Cli, connected: str, emulator: Emulator) -> None:

@@ -15,6 +15,7 @@ from difyops.sealing.age import Identity, new_identity
 from difyops.sealing.store import read_seal
 from difyops.snapshot.seals import Changed, NewSeal, set_recipients
 from tests.conftest import Cli
+from tests.places import context_name
 from tests.snapshot.colleague import Colleague, node, set_secret
 
 KEY = "sk-proj-Canary5f2e8b1c9d7a4e3f6b0c"
@@ -63,7 +64,7 @@ def identity(monkeypatch: pytest.MonkeyPatch) -> Identity:
 def give(tmp_path: Path, *recipients: str) -> Changed:
     store = GitStore.open(store_at(tmp_path))
     access = Access(state=tmp_path / "state", identity="env:DIFYOPS_SEAL_IDENTITY")
-    return set_recipients(store, "env", NewSeal(recipients=recipients), access, SystemClock())
+    return set_recipients(store, context_name(), NewSeal(recipients=recipients), access, SystemClock())
 
 
 def test_a_key_is_not_in_git_and_a_swapped_one_is_drift_that_rolls_back(
@@ -153,15 +154,18 @@ def test_secrets_go_to_another_instance_only_when_asked(
     assert cli("snapshot", "create", "-q").code == 0
     give(tmp_path, str(identity.recipient), str(new_identity().recipient))
     assert cli("snapshot", "create", "-q").code == 0
-    elsewhere = Emulator(basics=False, seed=99)
+    elsewhere, here = Emulator(basics=False, seed=99), context_name()
     with elsewhere.listening() as url:
         monkeypatch.setenv("DIFY_BASE_URL", url)
         monkeypatch.setenv("DIFY_EMAIL", elsewhere.email)
         monkeypatch.setenv("DIFY_PASSWORD", elsewhere.password)
-        refused = cli("snapshot", "restore", "wf-llm", "--yes")
+        nothing = cli("snapshot", "restore", "wf-llm", "--yes")
+        assert nothing.code == 2
+        assert f"--from NAME ({here})" in nothing.err
+        refused = cli("snapshot", "restore", "wf-llm", "--yes", "--from", here)
         assert refused.code == 8
         assert "--with-secrets" in refused.err
-        assert cli("snapshot", "restore", "wf-llm", "--yes", "--with-secrets").code == 0
+        assert cli("snapshot", "restore", "wf-llm", "--yes", "--from", here, "--with-secrets").code == 0
 
 
 def test_recipients_that_nobody_here_agreed_to_are_refused(
@@ -170,11 +174,11 @@ def test_recipients_that_nobody_here_agreed_to_are_refused(
     assert cli("snapshot", "create", "-q").code == 0
     give(tmp_path, str(identity.recipient), str(new_identity().recipient))
     store = GitStore.open(store_at(tmp_path))
-    found = read_seal(store, "env")
+    found = read_seal(store, context_name())
     assert found
     stranger = str(new_identity().recipient)
     elsewhere = Access(state=tmp_path / "elsewhere", identity="env:DIFYOPS_SEAL_IDENTITY")
-    set_recipients(store, "env", NewSeal(recipients=(*found.recipients, stranger)), elsewhere, SystemClock())
+    set_recipients(store, context_name(), NewSeal(recipients=(*found.recipients, stranger)), elsewhere, SystemClock())
     refused = cli("snapshot", "create")
     assert refused.code == 8
     assert stranger[:20] in refused.err
@@ -194,16 +198,16 @@ def test_a_removed_recipient_and_a_new_key_leave_nothing_behind_at_the_head(
     assert removed.code == 0, removed.err
     assert "rotate the secrets" in removed.out
     store = GitStore.open(store_at(tmp_path))
-    found = read_seal(store, "env")
+    found = read_seal(store, context_name())
     assert found
     assert found.recipients == (identity.recipient,)
     where = f"file:{tmp_path / 'new-identity.txt'}"
     rotated = cli("snapshot", "seal", "rotate", "--store-key", "--identity", where, "--yes")
     assert rotated.code == 0, rotated.err
-    renewed = read_seal(store, "env")
+    renewed = read_seal(store, context_name())
     assert renewed
     assert renewed.key_id != found.key_id
-    assert found.key_id.encode() not in store.read("env", f"apps/{keyed}/live.json")
+    assert found.key_id.encode() not in store.read(context_name(), f"apps/{keyed}/live.json")
     assert cli("snapshot", "verify").code == 0
     assert cli("snapshot", "drift").code == 0
 
@@ -221,7 +225,7 @@ def test_a_store_key_can_be_given_to_a_ci(
     assert cli("snapshot", "create", "-q").code == 0
     assert cli("snapshot", "seal", "status", "--key-to", f"file:{tmp_path / 'key'}").code == 0
     clone = tmp_path / "clone"
-    subprocess.run(["git", "clone", "-q", "-b", "env", str(store_at(tmp_path)), str(clone)], check=True)
+    subprocess.run(["git", "clone", "-q", "-b", context_name(), str(store_at(tmp_path)), str(clone)], check=True)
     monkeypatch.setenv("DIFYOPS_STORE", str(clone))
     told = cli("snapshot", "drift")
     assert told.code == 0
@@ -248,15 +252,15 @@ def test_what_the_configuration_excepts_stays_in_clear_and_what_it_adds_is_seale
     assert cli("snapshot", "create", "-q").code == 0
     path = f"apps/{keyed}/live.json"
     store = GitStore.open(store_at(tmp_path))
-    assert b"4711-canary-0815" in store.read("env", path)
+    assert b"4711-canary-0815" in store.read(context_name(), path)
     config = tmp_path / "config" / "difyops" / "config.yaml"
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text("secrets:\n  add: [customer_pin]\n")
     assert cli("snapshot", "create", "-o", "json").json["data"]["changed"] is True
-    assert b"4711-canary-0815" not in store.read("env", path)
+    assert b"4711-canary-0815" not in store.read(context_name(), path)
     assert cli("snapshot", "drift").code == 0
     config.write_text("secrets:\n  except: ['node:*/api_key']\n")
     warned = cli("snapshot", "create")
     assert warned.code == 0
-    assert b"4711-canary-0815" in store.read("env", path)
+    assert b"4711-canary-0815" in store.read(context_name(), path)
     assert "looks like a secret in plain text" in warned.err

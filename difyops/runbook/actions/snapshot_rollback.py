@@ -8,7 +8,9 @@ from difyops.runbook.keeping import keep, tag_before, way_back
 from difyops.runbook.result import Acted, Planned, Value
 from difyops.runbook.scene import Scene
 from difyops.sealing.store import seal_to_compare
+from difyops.snapshot.belonging import place_of, require_same
 from difyops.snapshot.history import kept_app
+from difyops.snapshot.layout import read_manifest
 from difyops.snapshot.plan import make_plan
 from difyops.snapshot.rollback import RollbackOptions, roll_back
 
@@ -23,6 +25,7 @@ async def plan(
     instance = await scene.instance()
     store = scene.open_store()
     commit = store.resolve(to, branch=instance.name)
+    require_same(store, instance.name, read_manifest(store, commit), await place_of(instance))
     kept = kept_app(store, commit, (await scene.app(app)).id)
     options = RollbackOptions(allow_missing=allow_missing)
     seal = seal_to_compare(store, instance.name, scene.access)

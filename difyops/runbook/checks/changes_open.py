@@ -17,7 +17,7 @@ async def check(scene: Scene, *, max_open: int = 0) -> Result:
 
 
 def _looked(scene: Scene, max_open: int) -> Result:
-    whole, damaged = left_behind(scene.config.state, scene.context_name)
+    whole, damaged = left_behind(scene.config.state, scene.context) if scene.context else ([], {})
     names = [path.stem for path in whole]
     if scene.ledger is not None:
         journal = Journal(
