@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from difyops.cli.door import command, group
+from difyops.cli.door import command, group, seconds
 from difyops.cli.session import Session
 from difyops.errors import AnswerIsNo, UsageError
 from difyops.outcome import Facts, Outcome
@@ -51,6 +51,25 @@ def serve(
     left = session.run(serve_on(request))
     after = f"; {left} runs go on, their ends will be told after the next start" if left else ""
     return Outcome(kind="webhook.serve", data={"left": left}, summary=f"webhook server stopped{after}")
+
+
+@command(noun, "watch")
+def watch(
+    session: Session,
+    app: Annotated[str, typer.Argument(metavar="APP", help="App id, exact name or slug.")],
+    callback: Annotated[str, typer.Option("--callback", metavar="URL", help="Who is told (one of callbacks.allow).")],
+    every: Annotated[str, typer.Option("--every", metavar="TIME", help="How often the log is read.")] = "15s",
+    since: Annotated[str, typer.Option("--since", metavar="TIME", help="Tell what ended so long ago, too.")] = "0s",
+    once: Annotated[bool, typer.Option("--once", help="Look once, deliver, end: for cron.")] = False,
+) -> Outcome:
+    """Tell a receiver the ends of runs that others start: schedules, triggers, the web page, other callers."""
+    from difyops.cli.webhook_watch import Watched, watch_app
+
+    wanted = Watched(
+        app=app, callback=callback, every=max(1.0, seconds(every)), since=seconds(since, zero=True), once=once
+    )
+    told = session.run(watch_app(session, _rules(session), wanted))
+    return Outcome(kind="webhook.watch", data={"told": told}, summary=f"{told} ends of runs were told")
 
 
 @command(noun, "stop")

@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from difyops import atomic_file
 from difyops.api.guard import USER_AGENT
 from difyops.api.outbound import Outbound, Said
-from difyops.errors import DifyopsError
+from difyops.errors import DifyopsError, LockHeld
 from difyops.secret_text import SecretText, scrub
 from difyops.webhook import ladder, outbox
 from difyops.webhook.database import Database
@@ -22,6 +23,7 @@ from difyops.webhook.rules import Callbacks
 from difyops.webhook.signing import sign_plain, sign_standard
 
 PATIENCE = 15.0
+LOCK_FILE = "webhook-outbox.lock"
 _LOOK = 1.0
 _A_HOST = 4  # calls at the same time to one receiver
 log = logging.getLogger("difyops.webhook")
@@ -44,7 +46,15 @@ class Deliverer:
         self._woken.set()
 
     async def run(self) -> None:
-        """Deliver until cancelled; what is under way then is left to the next process."""
+        """Deliver until cancelled. Of the processes with this file (a server, a watch) one delivers for all."""
+        while True:
+            try:
+                with atomic_file.lock(self.database.path.with_name(LOCK_FILE), holding="the outbox"):
+                    await self._deliver_due()
+            except LockHeld:
+                await asyncio.sleep(_LOOK)
+
+    async def _deliver_due(self) -> None:
         try:
             while True:
                 self._woken.clear()
@@ -63,10 +73,11 @@ class Deliverer:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def idle(self) -> None:
-        """Wait until what is under way is done."""
-        while self._under_way:
-            await asyncio.wait({task for _, task in self._under_way.values()})
+    async def caught_up(self) -> None:
+        """Wait until nothing is due (somebody delivers it, here or in another process)."""
+        while self._under_way or self.database.read(*outbox.due_messages(time.time(), 1)):
+            self.wake()
+            await asyncio.sleep(0.05)
 
     def _begin_due(self) -> None:
         room = self.callbacks().parallel - len(self._under_way)

@@ -70,8 +70,10 @@ def instances(url: str, state: Path) -> Instances:
 
 
 @asynccontextmanager
-async def serving(url: str, state: Path, section: dict[str, Any] | Callable[[], Rules]) -> AsyncIterator[Served]:
-    """Serve the rules; the ports are free ones."""
+async def serving(
+    url: str, state: Path, section: dict[str, Any] | Callable[[], Rules], behind: Instances | None = None
+) -> AsyncIterator[Served]:
+    """Serve the rules; the ports are free ones. ``behind``: another instance than the emulator at ``url``."""
     ready: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
 
     def read() -> Rules:
@@ -79,7 +81,7 @@ async def serving(url: str, state: Path, section: dict[str, Any] | Callable[[], 
             return section()
         return rules_of({"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "drain": "1s", **section})
 
-    request = Request(state=state, read=read, instances=instances(url, state), ready=ready.set_result)
+    request = Request(state=state, read=read, instances=behind or instances(url, state), ready=ready.set_result)
     task = asyncio.create_task(serve(request))
     await asyncio.wait([task, ready], return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]
     if task.done():

@@ -1,0 +1,136 @@
+"""A watch over the runs of an app that others start: schedules, triggers, the web page, callers of the API.
+
+Dify tells nobody that a run has ended, so its log is read, politely. What has ended becomes a message in the outbox,
+under an id that follows from the run: looked at twice, or by two watches, it is told once. How far the watch is stands
+in the file; runs that go on are looked for again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from difyops.api import runs as run_feed
+from difyops.api.instance import Instance
+from difyops.api.model import App
+from difyops.api.runs import Run
+from difyops.errors import DifyopsError
+from difyops.webhook import events, outbox
+from difyops.webhook.database import Database
+from difyops.webhook.outbox import Message
+
+_OVERLAP = 30.0
+_LONGEST_RUN = 1500.0
+_STATUS = {run_feed.DEAD: "unknown", run_feed.CUT_OFF: "stopped"}
+_GOES_ON = frozenset({run_feed.RUNNING, "paused", "scheduled"})
+log = logging.getLogger("difyops.webhook")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchRequest:
+    """What is watched, for whom, and how often it is looked. ``since``: what ended before is not told."""
+
+    app: App
+    url: str
+    since: float
+    every: float = 15.0
+    once: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Watch:
+    """One watch. ``told`` counts the ends that were put into the outbox."""
+
+    database: Database
+    instance: Instance
+    request: WatchRequest
+    on_told: Callable[[], None] = lambda: None
+    told: int = 0
+    failed: str = field(default="", init=False)
+
+    async def run(self) -> int:
+        """Watch until cancelled (or once); return how many ends were told.
+
+        Raises:
+            DifyopsError: with ``once``, the log cannot be read. Otherwise it is asked again.
+        """
+        while True:
+            try:
+                await self.look()
+                self.failed = ""
+            except DifyopsError as error:
+                if self.request.once:
+                    raise
+                if error.message != self.failed:
+                    log.warning("the runs of %s cannot be read: %s", self.request.app.name, error.message)
+                self.failed = error.message
+            if self.request.once:
+                return self.told
+            await asyncio.sleep(self.request.every)
+
+    async def look(self) -> None:
+        """Look once: tell what has ended since the last look, and keep how far that was."""
+        request, now = self.request, time.time()
+        since = self._since()
+        window = await run_feed.runs_in(
+            self.instance, request.app, datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(now + 60.0, UTC)
+        )
+        ended = [run for run in window.runs if run.status not in _GOES_ON]
+        going_on = [run.started for run in window.runs if run.status in _GOES_ON]
+        following = min([now - _OVERLAP, *going_on])
+        messages = [_message(self.instance.name, request, run, now) for run in ended if _end(run) >= request.since]
+        self.told += await self.database.write(_keep(self.instance.name, request, messages, max(since, following)))
+        self.on_told()
+
+    def _since(self) -> float:
+        rows = self.database.read(
+            "SELECT since FROM watch WHERE context = ? AND app = ? AND url = ?",
+            (self.instance.name, self.request.app.id, self.request.url),
+        )
+        return float(rows[0]["since"]) if rows else self.request.since - _LONGEST_RUN
+
+
+def _end(run: Run) -> float:
+    return run.started + (run.seconds or 0.0) + 1.0  # the log knows whole seconds
+
+
+def _keep(
+    context: str, request: WatchRequest, messages: list[Message], since: float
+) -> Callable[[sqlite3.Connection], int]:
+    def work(connection: sqlite3.Connection) -> int:
+        count = sum(outbox.owe(message)(connection) for message in messages)
+        connection.execute(
+            "INSERT INTO watch (context, app, url, since) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (context, app, url) DO UPDATE SET since = excluded.since",
+            (context, request.app.id, request.url, since),
+        )
+        return count
+
+    return work
+
+
+def _message(context: str, request: WatchRequest, run: Run, now: float) -> Message:
+    status = _STATUS.get(run.status, run.status)
+    facts = {
+        "run_id": run.id,
+        "app_id": request.app.id,
+        "context": context,
+        "source": run.source,
+        "version": run.version or None,
+        "started_at": events.stamp(run.started),
+        "seconds": run.seconds,
+        "tokens": run.tokens,
+        "error": run.error[:2000] or None,
+    }
+    body = events.body_of(
+        events.RunTold(run=run.id, app=request.app.name, status=status, when=_end(run), facts=facts)
+    )  # fmt: skip
+    return Message(
+        id=outbox.message_id(f"{run.id}\n{status}", request.url), run=run.id, type=events.type_of(status),
+        url=request.url, body=body, made=now, hops=1,
+    )  # fmt: skip

@@ -1,0 +1,100 @@
+"""On a real instance: the recipe's request works unchanged but for its address, and its receiver believes the call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from difyops import config
+from difyops.api.instance import ConnectOptions, Instance, connect
+from difyops.api.keys import Keys
+from difyops.webhook.reaching import Instances
+from tests.snapshot.colleague import Colleague
+from tests.waiting import until
+from tests.webhook.rig import SECRET, SECRETS, receiving, recipes_receiver, serving
+
+pytestmark = pytest.mark.live
+DSL = Path(__file__).parent / "dsl"
+
+
+def real_instances(settings: config.Config) -> Instances:
+    @asynccontextmanager
+    async def opened(name: str | None) -> AsyncIterator[Instance]:
+        instance = await connect(settings.context(name), ConnectOptions(state=settings.state))
+        try:
+            yield instance
+        finally:
+            await instance.close()
+
+    return Instances(open=opened, context=settings.context)
+
+
+@pytest.fixture
+def scratch(colleague: Colleague, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Import a small workflow of our own, published, with a key; removed afterwards."""
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    text = (DSL / "webhook-echo.yml").read_text()
+    done = colleague.call("POST", "/apps/imports", {"mode": "yaml-content", "yaml_content": text})
+    app = str(done["app_id"])
+    colleague.call("POST", f"/apps/{app}/workflows/publish", {"marked_name": "", "marked_comment": ""})
+    key = colleague.call("POST", f"/apps/{app}/api-keys", {})["token"]
+    yield app, key
+    colleague.call("DELETE", f"/apps/{app}")
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_the_recipe_on_a_real_instance(scratch: tuple[str, str], tmp_path: Path, leaves: bool) -> None:
+    app, key = scratch
+    settings = config.load()
+    async with receiving() as receiver:
+        section = {
+            "apps": {"echo": {"app": app}},
+            "callbacks": {"allow": [receiver.url], "secrets": ["env:HOOK_SECRET"]},
+        }
+        async with serving(settings.context().url, tmp_path / "hook", section, real_instances(settings)) as served:
+            body = {
+                "inputs": {"text": "hello"},
+                "query": "hello",
+                "response_mode": "streaming",
+                "session_id": "session-1",
+                "metadata": {"callback_url": f"{receiver.url}/done"},
+            }
+            head = {"authorization": f"Bearer {key}"}
+            async with served.http.stream("POST", f"{served.url}/run/echo", json=body, headers=head) as answer:
+                async for line in answer.aiter_lines():
+                    if leaves and "workflow_started" in line:
+                        break
+            await until(lambda: receiver.took)
+        headers, content = receiver.took[0]
+        assert recipes_receiver(SECRET, headers, content)
+        said = json.loads(content)
+        assert (said["type"], said["data"]["status"]) == ("run.succeeded", "succeeded")
+        assert "HELLO" in json.dumps(said["data"]["outputs"])
+        assert said["data"]["run_id"]
+
+
+async def test_the_end_of_a_run_is_found_by_its_id(scratch: tuple[str, str]) -> None:
+    from difyops.api.run_transport import run_transport
+    from difyops.api.service import Question, Service
+
+    app, _ = scratch
+    settings = config.load()
+    instance = await connect(settings.context(), ConnectOptions(state=settings.state))
+    transport = run_transport(settings.context(), limit=4)
+    try:
+        key = (await Keys.of_app(instance.console, app).list())[0].token
+        service = Service(transport, key, "workflow")
+        run = await service.run(Question(inputs={"text": "again"}, user="somebody"))
+        assert run.run_id
+        found = await service.end_of(run.run_id, "somebody", patience=30)
+        other = await service.end_of(run.run_id, "somebody else", patience=30)
+        assert found.outputs == other.outputs == run.outputs
+    finally:
+        await transport.close()
+        await instance.close()
