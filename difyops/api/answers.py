@@ -133,6 +133,7 @@ SYNCED = obj({"hash": filled})
 ENVIRONMENT = obj({"items": rows(obj({"name": filled}))})
 DEPENDENCIES = obj({"leaked_dependencies": rows(obj({"value": maybe(anything)}))})
 TRIGGERS = obj({"data": rows(obj({"id": filled, "trigger_type": filled, "node_id": filled, "status": filled}))})
+WEBHOOK = obj({"webhook_id": filled, "webhook_url": filled}, webhook_debug_url=text)
 
 SETUP = obj({"step": filled})
 PROFILE = obj({"email": text}, timezone=text, name=text)

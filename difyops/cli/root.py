@@ -41,6 +41,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "cost": ("difyops.cli.cost", "What it really costs, who spends it, when it runs out."),
     "drill": ("difyops.cli.drill", "Restore drills: is the way back real?"),
     "changes": ("difyops.cli.changes", "What was changed, what was cut off; finish it or take it back."),
+    "trigger": ("difyops.cli.trigger", "What starts workflows by itself, whether it did, and why not."),
     "emulator": ("difyops.cli.emulator", "A small Dify-compatible instance on this machine."),
 }
 

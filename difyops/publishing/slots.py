@@ -6,7 +6,8 @@ is lost without a trace (seen on 1.16.1, the server looks once a minute). So a c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,6 +20,11 @@ from difyops.dsl.model import as_dict, as_list, iter_nodes, text_of
 BEFORE = timedelta(seconds=10)
 AFTER = timedelta(seconds=90)
 _DENSE = timedelta(minutes=5)
+_MOST_SLOTS = 100_000
+_PREDEFINED = {
+    "@hourly": "0 * * * *", "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *", "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *",
+}  # fmt: skip
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
@@ -51,6 +57,21 @@ class Schedule:
         first, second = next(coming, None), next(coming, None)
         return first is not None and second is not None and second - first < _DENSE
 
+    def following(self, moment: datetime) -> datetime | None:
+        """Return the first slot after ``moment``, in the schedule's own time zone; ``None`` when there is none."""
+        return next(self._after(moment), None)
+
+    def between(self, since: datetime, until: datetime) -> Iterator[datetime]:
+        """Yield the slots from ``since`` to before ``until``, in UTC, each moment once and in order."""
+        last = since - timedelta(seconds=1)
+        for slot in itertools.islice(self._after(last), _MOST_SLOTS):
+            moment = slot.astimezone(UTC)
+            if moment >= until:
+                return
+            if moment > last:
+                yield moment
+                last = moment
+
     def _after(self, moment: datetime) -> CronSim:
         return CronSim(self.cron, moment.astimezone(ZoneInfo(self.zone)))
 
@@ -72,7 +93,8 @@ def schedules(document: Mapping[str, Any]) -> list[Schedule]:
 def _cron(data: Mapping[str, Any]) -> str:
     """Return the five fields, also for a schedule that was clicked together (``mode: visual``)."""
     if data.get("mode") != "visual":
-        return text_of(data.get("cron_expression"))
+        written = text_of(data.get("cron_expression")).strip()
+        return _PREDEFINED.get(written.lower(), written.replace("?", "*"))
     visual = as_dict(data.get("visual_config"))
     if data.get("frequency") == "hourly":
         return f"{visual.get('on_minute') or 0} * * * *"

@@ -37,7 +37,7 @@ TRUNK = {
     "replay",
     "scratch",
 }
-ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf", "cost", "slo", "drill", "webhook"}
+ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf", "cost", "slo", "drill", "webhook"} | {"trigger", "plugins_of_dify", "fleet"}
 CONDUCTORS = {"runbook", "slo", "drill"}  # they join what other rooms can do
 MAY = (
     dict.fromkeys(GROUND | {"emulator"}, GROUND)

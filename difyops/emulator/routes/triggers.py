@@ -73,8 +73,23 @@ async def call_webhook(call: Call) -> Response:
     node = next(item for item in app.live.graph["nodes"] if item["id"] == hook.node_id)
     inputs = _read(call, node["data"])
     _start(call, app, trigger, inputs)
-    body = node["data"].get("response_body") or '{"status":"success","message":"Webhook processed successfully"}'
-    return Response(body, int(node["data"].get("status_code") or 200), media_type=shapes.JSON)
+    return _node_answer(node["data"])
+
+
+async def call_debug_webhook(call: Call) -> Response:
+    """Answer as the webhook does; nobody listens in an editor here, so nothing is started."""
+    app, hook = _hooked(call, call.params["webhook_id"])
+    graph = app.draft.graph if app.draft else {}
+    node = next((item for item in graph.get("nodes") or () if item["id"] == hook.node_id), None)
+    if node is None:
+        raise shapes.html_404(f"Webhook not found: {hook.webhook_id}")
+    _read(call, node["data"])
+    return _node_answer(node["data"])
+
+
+def _node_answer(data: JsonDict) -> Response:
+    body = data.get("response_body") or '{"status":"success","message":"Webhook processed successfully"}'
+    return Response(body, int(data.get("status_code") or 200), media_type=shapes.JSON)
 
 
 def _hooked(call: Call, webhook_id: str) -> tuple[App, Webhook]:
@@ -137,4 +152,12 @@ ROUTES = (
     Route("POST", f"{APP}/trigger-enable", enable_trigger, "console", "editor", _has_triggers),
     Route("GET", f"{APP}/workflows/triggers/webhook", show_webhook, "console", "editor", _has_triggers),
     Route("GET|POST|PUT|PATCH|DELETE", "/triggers/webhook/{webhook_id}", call_webhook, "hook", "any", _has_triggers),
+    Route(
+        "GET|POST|PUT|PATCH|DELETE",
+        "/triggers/webhook-debug/{webhook_id}",
+        call_debug_webhook,
+        "hook",
+        "any",
+        _has_triggers,
+    ),
 )
