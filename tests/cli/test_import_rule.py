@@ -37,8 +37,12 @@ TRUNK = {
     "replay",
     "scratch",
 }
-ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf", "cost", "slo", "drill", "webhook"} | {"trigger", "plugins_of_dify", "fleet"}
-CONDUCTORS = {"runbook", "slo", "drill"}  # they join what other rooms can do
+ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf", "cost", "slo", "drill", "webhook"} | {
+    "trigger",
+    "plugins_of_dify",
+    "fleet",
+}
+CONDUCTORS = {"runbook", "slo", "drill", "fleet"}  # they join what other rooms can do
 MAY = (
     dict.fromkeys(GROUND | {"emulator"}, GROUND)
     | dict.fromkeys(TRUNK | ROOMS - CONDUCTORS, GROUND | TRUNK)
