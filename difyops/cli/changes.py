@@ -30,6 +30,8 @@ def kinds() -> Kinds:
     from difyops.drill.model import KIND as DRILL
     from difyops.publishing import kept_drafts
     from difyops.publishing.document_change import DocumentChanges
+    from difyops.release.recovery import Releases
+    from difyops.release.work import KIND as RELEASE
     from difyops.snapshot import making, rollback
 
     switches = {kind: switching.Switches(switch) for kind, switch in switching.KINDS.items()}
@@ -37,6 +39,7 @@ def kinds() -> Kinds:
         rollback.KIND: rollback.Rollbacks(),
         making.KIND: making.Restores(),
         DRILL: drills.Drills(),
+        RELEASE: Releases(),
         "app.switch_model": DocumentChanges(),
         kept_drafts.KIND: kept_drafts.PutBacks(),
         **switches,

@@ -39,6 +39,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "cache": ("difyops.cli.cache", "What repeats exactly, and what a cache would save."),
     "slo": ("difyops.cli.slo", "Goals and error budgets: what burns, since when, after what."),
     "cost": ("difyops.cli.cost", "What it really costs, who spends it, when it runs out."),
+    "release": ("difyops.cli.release", "New versions: tried, published, watched, taken back when worse."),
     "drill": ("difyops.cli.drill", "Restore drills: is the way back real?"),
     "changes": ("difyops.cli.changes", "What was changed, what was cut off; finish it or take it back."),
     "trigger": ("difyops.cli.trigger", "What starts workflows by itself, whether it did, and why not."),

@@ -60,6 +60,10 @@ class ConfigPublication:
         """Say whether what is live means the target."""
         return _means(await self.read(), self.keeper.kept(TARGET) or {})
 
+    async def is_live_ours(self) -> bool:
+        """Say whether the config that is live was written by this change."""
+        return self._is_ours(await self.read())
+
     async def take_back(self) -> TakenBack:
         """Write the former config, where what is live is still ours."""
         now, former = await self.read(), self.keeper.kept(FORMER) or {}

@@ -41,8 +41,9 @@ ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf", "
     "trigger",
     "plugins_of_dify",
     "fleet",
+    "release",
 }
-CONDUCTORS = {"runbook", "slo", "drill", "fleet"}  # they join what other rooms can do
+CONDUCTORS = {"runbook", "slo", "drill", "fleet", "release"}  # they join what other rooms can do
 MAY = (
     dict.fromkeys(GROUND | {"emulator"}, GROUND)
     | dict.fromkeys(TRUNK | ROOMS - CONDUCTORS, GROUND | TRUNK)

@@ -1,0 +1,238 @@
+"""``difyops release``: plan, apply, status, abort. Parse, show, confirm, call the room, return."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from difyops.cli.door import command, group, seconds
+from difyops.cli.session import Session
+from difyops.errors import UsageError
+from difyops.outcome import Outcome
+
+if TYPE_CHECKING:
+    from difyops.api.instance import Instance
+    from difyops.release.plan import Gates, Plan, Shadow, Watch
+    from difyops.release.planning import PlanRequest
+    from difyops.release.run import Released
+    from difyops.workspace import Workspace
+
+noun = group("New versions: tried in a copy, published, watched, and taken back when they are worse.")
+
+PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="The file that plan wrote.")]
+Again = Annotated[bool, typer.Option("--again", help="Also what was taken back before.")]
+Calls = Annotated[int, typer.Option("--calls", min=1, help="Most recorded inputs that the shadow replays.")]
+NoShadow = Annotated[bool, typer.Option("--no-shadow", help="Publish without trying copies first.")]
+Inputs = Annotated[
+    Path | None, typer.Option("--inputs", metavar="FILE", help="JSON lines {inputs, query} in place of recorded runs.")
+]
+AllowEffects = Annotated[
+    bool, typer.Option("--allow-effects", help="Let copies run nodes that write somewhere (tools, POST, agents).")
+]
+Tokens = Annotated[int, typer.Option("--tokens", min=0, help="Most tokens of the shadow; 0: no limit.")]
+Events = Annotated[int, typer.Option("--events", min=1, help="Runs of the new version that are enough to pass.")]
+Least = Annotated[int, typer.Option("--least", min=1, help="New runs between two looks at the gates.")]
+For = Annotated[str, typer.Option("--for", metavar="TIME", help="How long it is watched from publishing on.")]
+Every = Annotated[str, typer.Option("--every", metavar="TIME", help="Time between two readings of the log.")]
+Alpha = Annotated[float, typer.Option("--alpha", help="How often equal versions may be told apart (0.01: 1 %).")]
+Slower = Annotated[float, typer.Option("--slower", min=0.0, help="Allowed share by which the median may be slower.")]
+Dearer = Annotated[float, typer.Option("--dearer", min=0.0, help="The same for tokens.")]
+NoWaitSlot = Annotated[bool, typer.Option("--no-wait-slot", help="Publish at once, though a schedule is due.")]
+Wait = Annotated[
+    str | None, typer.Option("--wait", metavar="TIME", help="Watch for so long from now on; 0s: look once.")
+]
+
+
+@command(noun, "plan")
+def plan(
+    session: Session,
+    app: Annotated[str, typer.Argument(metavar="APP", help="App id, name or slug.")],
+    snapshot: Annotated[
+        str | None, typer.Option("--snapshot", metavar="TAG", help="Release a snapshot; default: the draft.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option("--file", metavar="PATH", help="Release an exported DSL.")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--plan", metavar="FILE", help="Where to write it; default: APP.release.yaml.")
+    ] = None,
+    calls: Calls = 50,
+    no_shadow: NoShadow = False,
+    inputs: Inputs = None,
+    allow_effects: AllowEffects = False,
+    tokens: Tokens = 0,
+    events: Events = 50,
+    least: Least = 5,
+    watch: For = "1h",
+    every: Every = "15s",
+    alpha: Alpha = 0.01,
+    slower: Slower = 0.25,
+    dearer: Dearer = 0.25,
+    no_wait_slot: NoWaitSlot = False,
+    again: Again = False,
+) -> Outcome:
+    """Write a plan: what is live, what is to be, and by which rules it is judged. Nothing is changed.
+
+    difyops release plan support --events 100; difyops release apply support.release.yaml
+    """
+    from difyops.release.planning import PlanRequest
+
+    if snapshot is not None and file is not None:
+        raise UsageError("--snapshot and --file exclude each other.")
+    source, word = ("snapshot", snapshot) if snapshot else ("file", str(file)) if file else ("draft", "")
+    request = PlanRequest(
+        app_id=app, source=source, word=word, shadow=shadow_of(calls, no_shadow, inputs, allow_effects, tokens),
+        watch=watch_of(events, least, watch, every), gates=gates_of(alpha, slower, dearer),
+        wait_for_slots=not no_wait_slot, again=again,
+    )  # fmt: skip
+    return session.run(_planned(session, request, to))
+
+
+@command(noun, "apply")
+def apply(session: Session, path: PlanFile, wait: Wait = None, again: Again = False) -> Outcome:
+    """Carry a plan out: shadow, publish, watch. 0 passed, 5 failed (and taken back), 3 not decided: it is held.
+
+    Called again it goes on where it stands: difyops release apply support.release.yaml --wait 1h
+    """
+    from difyops.cli.cost import holding
+    from difyops.release.plan import read_plan
+    from difyops.render import release as views
+
+    found = read_plan(path)
+    context = session.one_context() or found.context
+    if session.dry_run:
+        return views.planned(found, (), None)
+    asked = [(context, found.app_id)] * (2 * found.shadow.calls)
+    with holding(session, asked, what=f"The shadow of {found.app_name}") as used:
+        released = session.run(_applied(session, found, context, wait, again))
+        used({(context, found.app_id): int((released.shadow or {}).get("used") or 0)})
+    return views.released(released)
+
+
+@command(noun, "status")
+def status(
+    session: Session,
+    app: Annotated[str | None, typer.Argument(metavar="[APP]", help="Only this app's; a release's id.")] = None,
+) -> Outcome:
+    """Show releases: what is held and what it waits for, what passed, what was taken back and why."""
+    return session.run(_status(session, app))
+
+
+@command(noun, "abort")
+def abort(
+    session: Session,
+    app: Annotated[str, typer.Argument(metavar="APP", help="App id or name, or the id of a release.")],
+) -> Outcome:
+    """Go back to the version before a release that is under way or held, if what is live is still ours (else 8)."""
+    return session.run(_aborted(session, app))
+
+
+def shadow_of(calls: int, none: bool, inputs: Path | None, allow_effects: bool, tokens: int) -> Shadow:
+    """Return how the shadow is run."""
+    from difyops.release.plan import Shadow
+
+    if inputs is not None and not inputs.is_file():
+        raise UsageError(f"--inputs {inputs}: there is no such file.")
+    return Shadow(
+        calls=0 if none else calls, least=min(10, calls), inputs=str(inputs.resolve()) if inputs else "",
+        allow_effects=allow_effects, tokens=tokens,
+    )  # fmt: skip
+
+
+def watch_of(events: int, least: int, length: str, every: str) -> Watch:
+    """Return how the watch is kept."""
+    from difyops.release.plan import Watch
+
+    return Watch(events=events, least=min(least, events), seconds=seconds(length), every=seconds(every))
+
+
+def gates_of(alpha: float, slower: float, dearer: float) -> Gates:
+    """Return the gates.
+
+    Raises:
+        UsageError: ``alpha`` is no share.
+    """
+    from difyops.release.plan import Gates
+
+    if not 0 < alpha < 0.5:
+        raise UsageError(f"--alpha {alpha}: expected a share between 0 and 0.5.", hint="--alpha 0.01")
+    return Gates(alpha=alpha, slower=slower, dearer=dearer)
+
+
+def workspace_of(session: Session, instance: Instance) -> Workspace:
+    """Return the workspace with the store, where there is one."""
+    from difyops.cli.snapshot import open_store
+    from difyops.errors import StoreError
+
+    try:
+        store = open_store(session)
+    except StoreError:
+        store = None
+    return session.workspace(instance, store=store)
+
+
+async def _planned(session: Session, request: PlanRequest, to: Path | None) -> Outcome:
+    from dataclasses import replace
+
+    from difyops.release.plan import write_plan
+    from difyops.release.planning import make_plan
+    from difyops.render import release as views
+    from difyops.targets import pick
+
+    async with session.instance() as instance:
+        app = pick([item async for item in instance.console.apps()], request.app_id)
+        found = await make_plan(workspace_of(session, instance), replace(request, app_id=app.id))
+    place = to or Path(f"{re.sub(r'[^A-Za-z0-9._-]+', '-', app.name).strip('-') or app.id}.release.yaml")
+    if not session.dry_run:
+        write_plan(place, found.plan.as_data())
+    return views.planned(found.plan, found.notes, None if session.dry_run else str(place))
+
+
+async def _applied(session: Session, found: Plan, context: str, wait: str | None, again: bool) -> Released:
+    from difyops.release.run import ReleaseOptions, open_release
+    from difyops.release.run import apply as carry_out
+
+    async with session.instance(context) as instance:
+        refuse_elsewhere(found, instance)
+        workspace = workspace_of(session, instance)
+        if open_release(workspace, found) is None:
+            session.show_lines(
+                [f"{found.app_name}: {found.target.source} {found.target.word}".rstrip() + " over what is live"]
+                + [f"  {line}" for line in found.changes]
+            )
+            session.confirm("Release it?", changes=f"A release of {found.app_name}")
+        options = ReleaseOptions(again=again, wait=None if wait is None else seconds(wait, zero=True))
+        return await carry_out(workspace, found, options)
+
+
+def refuse_elsewhere(found: Plan, instance: Instance) -> None:
+    """Refuse a plan of another instance.
+
+    Raises:
+        UsageError: it is.
+    """
+    if found.url.rstrip("/") != instance.context.url.rstrip("/"):
+        raise UsageError(f"The plan is of {found.context} ({found.url}); {instance.name} is another instance.")
+
+
+async def _status(session: Session, app: str | None) -> Outcome:
+    from difyops.release.status import status as read
+    from difyops.render import release as views
+
+    async with session.instance() as instance:
+        return views.statuses(await read(session.workspace(instance), app))
+
+
+async def _aborted(session: Session, app: str) -> Outcome:
+    from difyops.release.status import abort as take_back
+    from difyops.render import release as views
+
+    async with session.instance() as instance:
+        if not session.dry_run:
+            session.confirm("Go back to the version before it?", changes=f"Aborting the release of {app}")
+            record, ended = await take_back(session.workspace(instance), app)
+            return views.aborted(record, ended)
+        from difyops.release.status import status as read
+
+        return views.statuses(await read(session.workspace(instance), app))

@@ -1,0 +1,193 @@
+"""The plan of a release: a file that binds what is live to what is to be, and says by which rules it is judged.
+
+Its ``digest`` covers every other field: a plan that somebody edited is refused. It holds hashes of documents without
+their secrets, so it can be committed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from difyops.dsl.canonical import canonical, normalized
+from difyops.dsl.load import dump_yaml, load_yaml
+from difyops.dsl.secrets import redact
+from difyops.errors import Refused, UsageError
+
+FORMAT = "difyops-release/1"
+DRAFT, SNAPSHOT, FILE, PROMOTION = "draft", "snapshot", "file", "promotion"
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shadow:
+    """How copies are tried. ``calls``: recorded inputs, 0 for none. ``least``: pairs that must have counted.
+
+    ``tokens``: most that both copies may use together, 0 for no limit. ``inputs``: a file, blank for recorded runs.
+    """
+
+    calls: int = 50
+    least: int = 10
+    at_once: int = 2
+    seconds: float = 1800.0
+    tokens: int = 0
+    allow_effects: bool = False
+    inputs: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """How the published version is watched. ``events``: runs of it that are enough to pass; ``least``: new runs between
+    two looks; ``seconds``: how long; ``every``: seconds between readings of the log; ``back``: how much history counts.
+    """
+
+    events: int = 50
+    least: int = 5
+    seconds: float = 3600.0
+    every: float = 15.0
+    back: float = 7 * 86400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gates:
+    """``alpha``: how often two equal versions may be told apart. ``slower``, ``dearer``: shares of the old median that
+    a proven shift of time or tokens must exceed to fail.
+    """
+
+    alpha: float = 0.01
+    slower: float = 0.25
+    dearer: float = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One side. ``source``: draft, snapshot, file, promotion; for the live side blank. ``word``: the tag, path or
+    context that it was named by. ``hash``: of its document without secrets. ``id``: of the live version.
+    """
+
+    hash: str
+    source: str = ""
+    word: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One release of one app. ``effects``: nodes that write outside; ``changes``: what differs, in words."""
+
+    context: str
+    url: str
+    app_id: str
+    app_name: str
+    mode: str
+    made_at: str
+    live: Version
+    target: Version
+    shadow: Shadow = field(default_factory=Shadow)
+    watch: Watch = field(default_factory=Watch)
+    gates: Gates = field(default_factory=Gates)
+    changes: tuple[str, ...] = ()
+    effects: tuple[str, ...] = ()
+    wait_for_slots: bool = True
+    format: str = FORMAT
+
+    @property
+    def digest(self) -> str:
+        """Return what signs the plan."""
+        return digest_of(dataclasses.asdict(self))
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the plan as a file holds it."""
+        return signed(dataclasses.asdict(self))
+
+
+def hash_of(document: Mapping[str, Any]) -> str:
+    """Return the hash of what a document does, whatever its secrets and its layout are."""
+    return hashlib.sha256(canonical(normalized(redact(dict(document)).document))).hexdigest()[:32]
+
+
+def digest_of(body: Mapping[str, Any]) -> str:
+    """Return what signs a plan: the hash of everything else in it."""
+    return hashlib.sha256(canonical({key: item for key, item in body.items() if key != "digest"})).hexdigest()[:32]
+
+
+def signed(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a plan's fields, signed."""
+    plain: dict[str, Any] = json.loads(json.dumps(body))
+    return {**plain, "digest": digest_of(plain)}
+
+
+def write_plan(path: Path, body: Mapping[str, Any]) -> None:
+    """Write a plan: YAML, or JSON where the name ends in ``.json``.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    text = json.dumps(body, indent=2, sort_keys=True) + "\n" if path.suffix == ".json" else dump_yaml(dict(body))
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def read_body(path: Path, wanted: str) -> dict[str, Any]:
+    """Return the fields of a plan file.
+
+    Raises:
+        UsageError: no such file, or no plan of format ``wanted``. Refused: it was changed after it was made.
+    """
+    try:
+        body = load_yaml(path.read_bytes(), what=str(path))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
+    if not isinstance(body, dict) or body.get("format") != wanted:
+        found = body.get("format") if isinstance(body, dict) else None
+        raise UsageError(f"{path}:1: format: expected {wanted}, found {found!r}.", hint="difyops release plan --help")
+    if body.get("digest") != digest_of(body):
+        raise Refused(f"{path} was changed after the plan was made.", hint="Make the plan again with other options.")
+    return body
+
+
+def read_plan(path: Path) -> Plan:
+    """Return the plan in a file.
+
+    Raises:
+        UsageError: it cannot be read. Refused: it was changed.
+    """
+    return plan_of(read_body(path, FORMAT), what=str(path))
+
+
+def plan_of(body: Mapping[str, Any], *, what: str = "the plan") -> Plan:
+    """Return the plan that these fields are.
+
+    Raises:
+        UsageError: fields are missing or unknown.
+    """
+    return built(Plan, {key: item for key, item in body.items() if key != "digest"}, what)
+
+
+def built(kind: type[P], body: Any, what: str) -> P:
+    """Return a dataclass of this file from plain data, its inner ones and tuples included.
+
+    Raises:
+        UsageError: fields are missing or unknown.
+    """
+    if not isinstance(body, Mapping):
+        raise UsageError(f"{what}: expected fields of {kind.__name__}.")
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for key, item in body.items():
+        inner = hints.get(key)
+        if isinstance(inner, type) and dataclasses.is_dataclass(inner):
+            values[key] = built(inner, item, f"{what}: {key}")
+        else:
+            values[key] = tuple(item) if isinstance(item, list) else item
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise UsageError(f"{what}: {error}.", hint="Make the plan again.") from error

@@ -1,0 +1,81 @@
+"""Making a plan: what is live, what is to be, what differs, what would act outside, how it will be judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from difyops.clock import iso
+from difyops.errors import Refused
+from difyops.publishing.putting import Now, now_of
+from difyops.release.holds import refuse_held
+from difyops.release.plan import DRAFT, Gates, Plan, Shadow, Watch
+from difyops.release.shadow import why_not
+from difyops.release.sources import Target, changes_of, live_of, target_of
+from difyops.scratch.effects import effects_of
+from difyops.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRequest:
+    """What to release: ``source`` is draft, snapshot or file, ``word`` the tag or path."""
+
+    app_id: str
+    source: str = DRAFT
+    word: str = ""
+    shadow: Shadow = field(default_factory=Shadow)
+    watch: Watch = field(default_factory=Watch)
+    gates: Gates = field(default_factory=Gates)
+    wait_for_slots: bool = True
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A plan, and what a person should know of it: ``notes``; ``blocked``: why there can be no shadow, blank if not."""
+
+    plan: Plan
+    notes: tuple[str, ...] = ()
+    blocked: str = ""
+
+
+async def make_plan(workspace: Workspace, request: PlanRequest) -> Planned:
+    """Plan the release of one app; nothing is changed.
+
+    Raises:
+        Refused: there is nothing new, something is missing, or the content was taken back before. NotFound: no app.
+    """
+    now = await now_of(workspace.instance, request.app_id)
+    if now.live is None:
+        raise Refused(f"{now.app.name!r} was never published; there is no way back.", hint="Publish it once yourself.")
+    target = await target_of(workspace, now, request.source, request.word)
+    if target.problems:
+        raise Refused(f"{now.app.name!r}: {target.problems[0]}.")
+    if not request.again:
+        refuse_held(workspace.ledger, now.app.id, now.app.name, target.version.hash)
+    return planned(workspace, now, target, request)
+
+
+def planned(workspace: Workspace, now: Now, target: Target, request: PlanRequest) -> Planned:
+    """Return the plan that puts ``target`` over what is live.
+
+    Raises:
+        Refused: both mean the same.
+    """
+    live = live_of(now)
+    if live.hash == target.version.hash and request.source == DRAFT and now.draft == now.live:
+        raise Refused(f"The draft of {now.app.name!r} is what is live; there is nothing to release.")
+    plan = Plan(
+        context=workspace.instance.name, url=workspace.instance.context.url, app_id=now.app.id, app_name=now.app.name,
+        mode=now.app.mode, made_at=iso(workspace.clock.now()), live=live, target=target.version,
+        shadow=request.shadow, watch=request.watch, gates=request.gates, changes=changes_of(now, target.document),
+        effects=tuple(effects_of(target.document)), wait_for_slots=request.wait_for_slots,
+    )  # fmt: skip
+    notes = []
+    blocked = why_not(now, target.document, plan) if plan.shadow.calls else ""
+    if blocked:
+        notes.append(f"no shadow is possible: {blocked}")
+    if not now.label:
+        notes.append(f"a {now.app.mode} app logs no version: runs are told apart by the time of publishing")
+    if not plan.changes:
+        notes.append("nothing differs but secrets or layout")
+    return Planned(plan=plan, notes=tuple(notes), blocked=blocked)

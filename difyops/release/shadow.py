@@ -1,0 +1,137 @@
+"""The shadow: copies of the old and the new version answer the same recorded inputs; nothing goes live for it.
+
+Each pair is one event of both sides, and the gates are those of the watch. The copies are scratch apps of the change:
+announced before, noted after, swept at the end and after a kill.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from difyops.api.instance import Instance
+from difyops.changes import Change
+from difyops.history.failures import GOOD, OURS
+from difyops.publishing.putting import Now
+from difyops.release.gates import FAIL, OPEN, Event, Look, look
+from difyops.release.inputs import inputs_of
+from difyops.release.plan import Plan
+from difyops.replay import COMPLETE, STOPPED, Limits, Pair, Recorded, Replayed, Side, Told, replay
+from difyops.scratch import Scratches, Swept
+from difyops.scratch.copies import make_copy, needs_file
+from difyops.scratch.effects import cannot_run, effects_of, form
+
+_WORD = "release"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shadowed:
+    """How the shadow went. ``word``: pass, fail, inconclusive, or ``skipped``; ``used``: tokens of both copies."""
+
+    word: str
+    text: str
+    pairs: int = 0
+    used: int = 0
+    look: Look | None = None
+    left: tuple[str, ...] = field(default=())
+
+
+def scratches_of(instance: Instance, change: Change) -> Scratches:
+    """Return the scratch apps of a release."""
+    return Scratches(instance, change, word=_WORD)
+
+
+async def shadow(instance: Instance, change: Change, plan: Plan, now: Now, target: Mapping[str, Any]) -> Shadowed:
+    """Run recorded inputs through copies of both versions.
+
+    Raises:
+        DifyopsError: the copies could not be made or asked; they are swept all the same.
+    """
+    if plan.shadow.calls == 0:
+        return Shadowed(word="skipped", text="no shadow was asked for")
+    blocked = why_not(now, target, plan)
+    if blocked:
+        return Shadowed(word=OPEN, text=f"no shadow: {blocked}")
+    recorded = await inputs_of(instance, now.app, plan)
+    if len(recorded) < plan.shadow.least:
+        return Shadowed(word=OPEN, text=f"{len(recorded)} recorded inputs, at least {plan.shadow.least} are needed")
+    scratches = scratches_of(instance, change)
+    try:
+        found = await _both(scratches, plan, now, dict(target), recorded)
+    except BaseException:
+        await asyncio.shield(scratches.sweep())
+        raise
+    swept = await scratches.sweep()
+    return _judged(found.pairs, plan, found.ended, found.tokens, swept)
+
+
+async def _both(
+    scratches: Scratches, plan: Plan, now: Now, target: dict[str, Any], recorded: Sequence[Recorded]
+) -> Replayed:  # fmt: skip
+    name = now.app.name
+    old = await make_copy(scratches, 1, now.app, dict(now.live or {}), f"old {name}")
+    new = await make_copy(scratches, 2, now.app, target, f"new {name}")
+
+    async def ask(side: Side, what: Recorded) -> Told:
+        return await (old if side == "old" else new).ask(what)
+
+    pairs: list[Pair] = []
+
+    def enough(pair: Pair) -> bool:
+        pairs.append(pair)
+        return _look(pairs, plan, failures_only=True).gates[0].word == FAIL
+
+    limits = Limits(
+        at_once=plan.shadow.at_once, deadline=plan.shadow.seconds, tokens=plan.shadow.tokens or None
+    )  # fmt: skip
+    scratches.change.checkpoint("before replay")
+    return await replay(recorded, ask, limits=limits, enough=enough, clock=scratches.change.journal.clock)
+
+
+def why_not(now: Now, target: Mapping[str, Any], plan: Plan) -> str:
+    """Say why an app cannot stand in a shadow, blank where it can."""
+    if now.app.is_agent:
+        return "agent apps cannot be copied"
+    found = cannot_run(target) or cannot_run(now.live or {})
+    if found:
+        return found
+    if needs_file(form(target)):
+        return "it requires a file"
+    effects = effects_of(target) or effects_of(now.live or {})
+    if effects and not plan.shadow.allow_effects:
+        return f"it acts outside: {effects[0]} (--allow-effects runs it)"
+    return ""
+
+
+def _judged(pairs: Sequence[Pair], plan: Plan, ended: str, used: int, swept: Swept) -> Shadowed:
+    found = _look(pairs, plan)
+    counted = len(_counted(pairs))
+    word, text = found.word, found.text
+    if word != FAIL and counted < plan.shadow.least:
+        causes = sorted({side.outcome for pair in pairs for side in (pair.old, pair.new)} - {GOOD, OURS})
+        word = OPEN
+        text = f"{counted} of {len(pairs)} pairs counted, at least {plan.shadow.least} are needed"
+        text += f" ({', '.join(causes)})" if causes else ""
+    if ended not in (COMPLETE, STOPPED):
+        text += f"; it ended early: {ended}"
+    return Shadowed(word=word, text=text, pairs=len(pairs), used=used, look=found, left=swept.left)
+
+
+def _look(pairs: Sequence[Pair], plan: Plan, *, failures_only: bool = False) -> Look:
+    counted = _counted(pairs)
+    old = [_event(number, pair.old, failures_only) for number, pair in enumerate(counted)]
+    new = [_event(number, pair.new, failures_only) for number, pair in enumerate(counted)]
+    wanted = max(1, min(plan.shadow.least, len(counted)))
+    return look(old, new, plan.gates, number=1, wanted=max(wanted, len(counted)))
+
+
+def _counted(pairs: Sequence[Pair]) -> list[Pair]:
+    """Return the pairs in which both versions were to be judged: a provider that was away for one is no difference."""
+    return [pair for pair in pairs if {pair.old.outcome, pair.new.outcome} <= {GOOD, OURS}]
+
+
+def _event(number: int, told: Told, failures_only: bool) -> Event:
+    seconds, tokens = (None, None) if failures_only else (told.seconds, told.tokens)
+    return Event(id=str(number), outcome=told.outcome, ended=float(number), seconds=seconds, tokens=tokens)

@@ -1,0 +1,98 @@
+"""Releases as they are shown, and taking one back."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from difyops.changes.journal import Record
+from difyops.changes.recovery import Ended, Recovery
+from difyops.clock import iso
+from difyops.errors import DifyopsError, LockHeld, Refused, SelectorError
+from difyops.release.recovery import Releases
+from difyops.release.run import told
+from difyops.release.work import KIND
+from difyops.workspace import Workspace
+
+_TRIES = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One release. ``text``: what it waits for or how it ended; ``events`` of ``wanted`` runs were counted."""
+
+    id: str
+    app: str
+    app_id: str
+    began_at: str
+    target: str
+    state: str
+    verdict: str
+    events: int
+    wanted: int
+    e: float | None
+    text: str
+
+
+async def status(workspace: Workspace, wanted: str | None = None, *, limit: int = 20) -> tuple[Row, ...]:
+    """Return the newest releases of this context, newest first; of open ones with what is live now.
+
+    Raises:
+        SelectorError: no release of an app of this id or name is known.
+    """
+    found = [item for item in workspace.journal.all(limit=10_000) if item.kind == KIND]
+    if wanted is not None:
+        found = [item for item in found if wanted in (item.label, item.facts.get("app_id")) or item.id == wanted]
+        if not found:
+            raise SelectorError(f"No release of {wanted!r} is known here.", hint="difyops release status")
+    return tuple([await _row(workspace, record) for record in found[::-1][:limit]])
+
+
+async def abort(workspace: Workspace, wanted: str) -> tuple[Record, Ended]:
+    """Go back to the version that was live before an open release.
+
+    Raises:
+        SelectorError: no release of it is open. Refused: what is live is not ours any more; it is left alone.
+    """
+    found = [
+        item
+        for item in workspace.journal.open()
+        if item.kind == KIND and (wanted in (item.label, item.facts.get("app_id")) or item.id.startswith(wanted))
+    ]
+    if not found:
+        raise SelectorError(
+            f"No release of {wanted!r} is under way or held.",
+            hint="difyops release status; one that passed is taken back by difyops snapshot rollback.",
+        )
+    recovery = Recovery(journal=workspace.journal, kinds={KIND: Releases()})
+    for left in range(_TRIES, 0, -1):
+        try:
+            ended = await recovery.undo(workspace.instance, found[-1])
+            break
+        except LockHeld:  # somebody looks at it just now
+            if left == 1:
+                raise
+            await asyncio.sleep(0.5)
+    if ended.state == "overtaken":
+        raise Refused(f"{found[-1].label!r}: {ended.text}", hint=f"difyops app show {found[-1].label}")
+    return found[-1], ended
+
+
+async def _row(workspace: Workspace, record: Record) -> Row:
+    shown = told(workspace, record)
+    state, text = shown.state, shown.text
+    if record.is_open:
+        state = "held" if record.memo.get("since") else "cut off"
+        try:
+            recovery = Recovery(journal=workspace.journal, kinds={KIND: Releases()})
+            text = await recovery.tell(workspace.instance, record)
+        except DifyopsError as error:
+            text = error.message
+    plan = record.facts["plan"]
+    looks = shown.looks
+    return Row(
+        id=record.id, app=record.label, app_id=shown.app_id, began_at=iso(record.began),
+        target=f"{plan['target']['source']} {plan['target']['word']}".strip(), state=state,
+        verdict="open" if record.is_open else shown.verdict, events=looks[-1]["events"] if looks else 0,
+        wanted=plan["watch"]["events"], e=looks[-1]["e"] if looks else None, text=text,
+    )  # fmt: skip

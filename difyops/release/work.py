@@ -1,0 +1,182 @@
+"""One release under way, the first time or after a kill: the phase is told by what its journal notes.
+
+shadow     until ``shadow`` is noted           (scratch copies of a killed one are swept first)
+publish    until ``since`` is noted            (publishing looks whether it was done)
+watch      until a look decides
+back       once ``why`` is noted
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from difyops.api.instance import Instance
+from difyops.api.server_time import server_time
+from difyops.changes import Change, Ended
+from difyops.publishing.publication import TARGET
+from difyops.publishing.putting import Putting, now_of
+from difyops.release.gates import FAIL, OPEN, PASS, Look, look
+from difyops.release.holds import Hold, hold, holds
+from difyops.release.plan import DRAFT, Plan, plan_of
+from difyops.release.shadow import scratches_of, shadow
+from difyops.release.watch import Source, from_kept, moment
+
+KIND = "release"
+BASELINE = "baseline"
+JsonObject = dict[str, Any]
+_FAILING_LOOKS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """An end: pass, fail or inconclusive; the state that the app is in; why."""
+
+    word: str
+    state: str
+    text: str
+
+
+@dataclass(slots=True)
+class Work:
+    """One release: facts and notes in the journal, documents and the old version's runs in its private files."""
+
+    instance: Instance
+    change: Change
+
+    @property
+    def plan(self) -> Plan:
+        """Return the plan that is carried out."""
+        return plan_of(self.change.record.facts["plan"])
+
+    @property
+    def putting(self) -> Putting:
+        """Return how the app's document goes live and comes back."""
+        return Putting(self.instance, self.change)
+
+    async def advance(self) -> Verdict | None:
+        """Go as far as it goes without waiting; ``None``: it is live and watched.
+
+        Raises:
+            DifyopsError: a call failed; it can be done again.
+        """
+        memo = self.change.memo
+        if memo("why") is not None:
+            return await self._taken_back()
+        if memo("shadow") is None:
+            await self._shadow()
+        tried = memo("shadow") or {}
+        if tried["word"] in (FAIL, OPEN) and memo("since") is None:
+            return self._ends(Verdict(word=tried["word"], state="not published", text=f"shadow: {tried['text']}"))
+        if memo("since") is None:
+            await self._publish()
+        return await self._look()
+
+    async def back(self) -> Ended:
+        """Put back what was live before, where what is live is still ours; scratch copies are swept."""
+        swept = await scratches_of(self.instance, self.change).sweep()
+        taken = await self.putting.take_back(keep_draft=self.plan.target.source == DRAFT)
+        state = "overtaken" if taken.left_alone else "undone"
+        return Ended(state=state, text="; ".join(taken.said), warnings=swept.left)
+
+    def held(self) -> Verdict:
+        """Return the verdict of a release that stays live and is not decided."""
+        return Verdict(word=OPEN, state="held", text=self.missing())
+
+    def missing(self) -> str:
+        """Say what the verdict still waits for."""
+        looks, plan = self.change.memo("looks") or [], self.plan
+        if not looks:
+            return f"fewer than {plan.watch.least} runs of the new version ended; {plan.watch.events} are wanted"
+        return str(looks[-1]["text"])
+
+    async def _shadow(self) -> None:
+        left = (await scratches_of(self.instance, self.change).sweep()).left
+        plan = self.plan
+        if plan.shadow.calls:
+            self.change.say(
+                f"Shadow: at most {plan.shadow.calls} inputs through copies of both versions"
+                + (f", at most {plan.shadow.tokens} tokens." if plan.shadow.tokens else ".")
+            )
+        now = await now_of(self.instance, plan.app_id)
+        found = await shadow(self.instance, self.change, plan, now, self._target())
+        told = {"word": found.word, "text": found.text, "pairs": found.pairs, "used": found.used}
+        self.change.note(shadow=told, left=[*left, *found.left])
+
+    def _target(self) -> JsonObject:
+        held = self.change.kept(TARGET) or {}
+        putting = self.putting
+        return dict(held["document"]) if putting.is_workflow or putting.is_agent else {"model_config": held}
+
+    async def _publish(self) -> None:
+        clock = self.change.journal.clock
+        before = (await server_time(self.instance, clock)).earliest
+        draft = await self.putting.put_live()
+        now = await now_of(self.instance, self.plan.app_id)
+        # Where versions are told by time, nothing that may have run on the old one counts for the new one.
+        since = before if now.label else (await server_time(self.instance, clock)).latest
+        is_draft = self.plan.target.source == DRAFT
+        self.change.note(new_version=now.version or None, new_label=now.label, draft=None if is_draft else draft)
+        self.change.note(since=since)
+        self.change.checkpoint("published")
+
+    async def _look(self) -> Verdict | None:
+        """Look once at the runs so far; decide where that is possible."""
+        if not await self.putting.is_live_ours():
+            text = "somebody else published meanwhile; that is left alone"
+            return self._ends(Verdict(word=OPEN, state="overtaken", text=text))
+        plan, looks = self.plan, list(self.change.memo("looks") or [])
+        found = await self._judged(len(looks) + 1)
+        new = found.events - (looks[-1]["events"] if looks else 0)
+        is_last = found.events >= plan.watch.events and new > 0
+        if new < plan.watch.least and not is_last:
+            return None
+        looks.append(row_of(found))
+        self.change.note(looks=looks)
+        failing = [item["word"] for item in looks[-_FAILING_LOOKS:]]
+        if failing == [FAIL] * _FAILING_LOOKS:
+            self.change.note(why=found.text)
+            self.change.checkpoint("failed twice")
+            return await self._taken_back()
+        if found.word == PASS:
+            missed = await self.putting.missed_slots()
+            self.change.note(missed=missed)
+            return self._ends(Verdict(word=PASS, state="passed", text=found.text))
+        return None
+
+    async def _judged(self, number: int) -> Look:
+        plan = self.plan
+        app = await self.instance.console.app(plan.app_id)
+        source = Source(instance=self.instance, app=app, timezone=str(self.change.record.facts["timezone"]))
+        until = moment((await server_time(self.instance, self.change.journal.clock)).latest) + timedelta(minutes=1)
+        new = await source.new(str(self.change.memo("new_label") or ""), moment(self.change.memo("since")), until)
+        old = from_kept((self.change.kept(BASELINE) or {}).get("events") or [])
+        return look(old, new, plan.gates, number=number, wanted=plan.watch.events)
+
+    async def _taken_back(self) -> Verdict:
+        """Go back by itself, and hold the content."""
+        why, plan, journal = str(self.change.memo("why")), self.plan, self.change.journal
+        ended = await self.back()
+        self.change.note(left=list(ended.warnings))
+        if ended.state == "overtaken":
+            return self._ends(Verdict(word=FAIL, state="overtaken", text=f"{why}; {ended.text}"))
+        if not any(item.change == self.change.id for item in holds(journal.ledger, plan.app_id)):
+            held = Hold(
+                app=plan.app_id, hash=plan.target.hash, change=self.change.id, why=why, when=journal.clock.now()
+            )
+            hold(journal.ledger, journal.context, held)
+        return self._ends(Verdict(word=FAIL, state="rolled back", text=f"{why}; {ended.text}"))
+
+    def _ends(self, verdict: Verdict) -> Verdict:
+        self.change.note(verdict=dataclasses.asdict(verdict))
+        return verdict
+
+
+def row_of(found: Look) -> JsonObject:
+    """Return a look as the journal keeps it and as it is shown."""
+    return {
+        "look": found.number, "word": found.word, "events": found.events, "failed": found.failed,
+        "old_events": found.old_events, "old_failed": found.old_failed, "e": round(found.e, 6), "text": found.text,
+    }  # fmt: skip
