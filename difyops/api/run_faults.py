@@ -10,6 +10,7 @@ import re
 import httpx
 
 from difyops.api.faults import clean
+from difyops.api.transport import NotCalled
 from difyops.errors import DifyopsError, RateLimited, RequestRejected, Unreachable
 
 PROVIDER_AUTH = "provider_auth"
@@ -103,6 +104,11 @@ def class_of(error: DifyopsError) -> str:
 def was_not_sent(error: DifyopsError) -> bool:
     """Say whether no connection was made at all, so that nothing can have been begun; a repeat may help."""
     return isinstance(error, Unreachable) and error.retryable and isinstance(error.__cause__, httpx.ConnectError)
+
+
+def was_never_sent(error: DifyopsError) -> bool:
+    """Say whether nothing can have been begun: no connection was made, or the breaker let no call through."""
+    return was_not_sent(error) or isinstance(error, NotCalled)
 
 
 def told_apart(error: DifyopsError) -> DifyopsError:

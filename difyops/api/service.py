@@ -27,7 +27,7 @@ from difyops.api.instance import Instance
 from difyops.api.paths import part
 from difyops.api.run_answer import Answer, Gathered, OnDelta, OnTask, text_of
 from difyops.api.run_ends import PATIENCE, RunEnds
-from difyops.api.run_faults import told_apart, was_not_sent
+from difyops.api.run_faults import told_apart, was_never_sent
 from difyops.api.shapes import Shape, fit
 from difyops.api.sse import SILENCE, BrokenStream, Event, parse_line
 from difyops.api.transport import Transport, json_of
@@ -122,7 +122,10 @@ class Service:
             await self._stream(question, gathered, take, silence)
         except (Unreachable, BrokenStream) as error:
             if gathered.run_id is None:
-                raise _unknown(error, gathered) from error
+                lost = _unknown(error, gathered)
+                if lost is error:
+                    raise
+                raise lost from error.__cause__
             log.warning("%s The end of run %s is looked for by its id.", error.message, gathered.run_id)
         except DifyopsError as error:
             _raise_told_apart(error)
@@ -261,14 +264,12 @@ def _raise_told_apart(error: DifyopsError) -> NoReturn:
 
 def _unknown(error: Unreachable | BrokenStream, gathered: Gathered) -> DifyopsError:
     """Return the error of a stream that was lost before the id of a workflow run was seen: nothing can be found."""
-    if was_not_sent(error):
+    if was_never_sent(error):
         return error
     begun = "message_id" in gathered.ids or "task_id" in gathered.ids
     said = "The run began; its end is not known." if begun else "No run id was seen: it is unknown whether the app ran."
     message = f"{error.message.removesuffix('; the run may go on.').removesuffix('.')}. {said}"
-    lost = type(error)(message, retryable=error.retryable)
-    lost.__cause__ = error.__cause__
-    return lost
+    return type(error)(message, retryable=error.retryable)
 
 
 def _check_is_stream(answer: httpx.Response) -> None:

@@ -78,6 +78,10 @@ class RetryBudget:
         return True
 
 
+class NotCalled(Unreachable):
+    """The breaker is open: the instance failed a moment ago, and nothing was sent."""
+
+
 @dataclass(slots=True)
 class Breaker:
     """Opens after ``limit`` failures in a row, lets one call through after ``rest`` seconds."""
@@ -97,10 +101,10 @@ class Breaker:
         """Refuse a call while open.
 
         Raises:
-            Unreachable: the instance failed ``limit`` times in a row a moment ago.
+            NotCalled: the instance failed ``limit`` times in a row a moment ago.
         """
         if self.is_open:
-            raise Unreachable(f"{host} failed {self.failures} times in a row; not called again for a moment.")
+            raise NotCalled(f"{host} failed {self.failures} times in a row; not called again for a moment.")
         if self.failures >= self.limit:
             self.opened_at = self.clock.monotonic()
 

@@ -41,7 +41,7 @@ async def watch_app(session: Session, rules: Rules, wanted: Watched) -> int:
         deliverer = Deliverer(
             database=database,
             callbacks=lambda: rules.callbacks,
-            secrets=lambda: [holds.secrets[item] for item in rules.callbacks.secrets],
+            secrets=lambda: [one for item in rules.callbacks.secrets for one in holds.secrets[item]],
         )
         delivering = asyncio.create_task(deliverer.run())
         request = WatchRequest(
@@ -58,4 +58,4 @@ async def watch_app(session: Session, rules: Rules, wanted: Watched) -> int:
         finally:
             delivering.cancel()
             await asyncio.gather(delivering, return_exceptions=True)
-            database.close()
+            await database.close()

@@ -61,8 +61,9 @@ def admin_app(serving: Serving) -> Starlette:
 
     async def login(request: Request) -> Response:
         given = parse_qs((await request.body())[:4096].decode("utf-8", "replace")).get("token", [""])[0]
-        token = serving.secrets.get(serving.rules.admin_token or "")
-        if token is None or not hmac.compare_digest(token.reveal().encode(), given.encode()):
+        tokens = serving.secrets.get(serving.rules.admin_token or "", ())
+        fits = [hmac.compare_digest(token.reveal().encode(), given.encode()) for token in tokens]
+        if True not in fits:
             return _form(401, serving)
         response = RedirectResponse("/", 303, headers=_HEADERS)
         response.set_cookie(_COOKIE, _cookie(serving, session), httponly=True, samesite="strict", max_age=8 * 3600)
@@ -80,8 +81,8 @@ def admin_app(serving: Serving) -> Starlette:
 
 
 def _cookie(serving: Serving, session: bytes) -> str:
-    token = serving.secrets.get(serving.rules.admin_token or "")
-    return hashlib.sha256(session + (token.reveal().encode() if token else b"")).hexdigest()
+    tokens = serving.secrets.get(serving.rules.admin_token or "", ())
+    return hashlib.sha256(session + b"".join(token.reveal().encode() for token in tokens)).hexdigest()
 
 
 def _is_let_in(serving: Serving, request: Request, session: bytes) -> bool:

@@ -1,17 +1,20 @@
-"""The file of the server: events, runs and calls back, every state a row. One thread writes, in groups.
+"""The file of the server: events, runs and calls back, every state a row; written in groups.
 
 What is acknowledged is on disk. A write waits for those that are there already and is committed with them: one flush
-of the disk for many events. When a group fails, each of its writes is tried by itself, so that one bad row takes no
-other with it; on a full disk all of them fail, and nobody is told that his event was taken.
+of the disk for many events. Rows are written on the event loop, where that takes microseconds; the commit, which waits
+for the disk, is made in a thread, and what comes meanwhile is the next group. When a group fails, or another process
+has the file, each of its writes is made by itself in the thread, so that one bad row takes no other with it; on a full
+disk all of them fail, and nobody is told that his event was taken.
 """
 
 from __future__ import annotations
 
 import asyncio
-import queue
+import contextlib
 import sqlite3
-import threading
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +23,7 @@ from difyops.ledger.database import Layout, connect, faults, immediate
 
 FILE = "webhook.sqlite3"
 T = TypeVar("T")
+R = TypeVar("R")
 Work = Callable[[sqlite3.Connection], T]
 
 LAYOUT = Layout(
@@ -51,68 +55,82 @@ LAYOUT = Layout(
         " PRIMARY KEY (context, app, url))",
     ),
 )
-_MOST_AT_ONCE = 500
+_MOST_AT_ONCE = 200
+_BUSY = 30_000  # milliseconds to wait for another process, in the thread
 
 
 @dataclass(slots=True)
 class _Order:
-    """One write: what to do, and whom to tell."""
+    """One write: what to do (alone, or for all ``item``s of a group at once), and whom to tell."""
 
-    work: Work[Any]
+    work: Any
     told: asyncio.Future[Any]
+    item: Any = None
     result: Any = None
     error: Exception | None = None
+
+    def alone(self, connection: sqlite3.Connection) -> Any:
+        """Make this write by itself."""
+        return self.work(connection) if self.item is None else self.work(connection, [self.item])[0]
 
 
 @dataclass(slots=True)
 class Database:
-    """The open file. ``write`` from the event loop; ``read`` for short questions."""
+    """The open file. ``write`` is called on the event loop; ``read`` is for short questions."""
 
     path: Path
     groups: int = 0
     written: int = 0
-    _orders: queue.SimpleQueue[_Order | None] = field(default_factory=queue.SimpleQueue, repr=False)
-    _thread: threading.Thread | None = field(default=None, repr=False)
+    _orders: deque[_Order] = field(default_factory=deque, repr=False)
+    _writer: sqlite3.Connection | None = field(default=None, repr=False)
     _reader: sqlite3.Connection | None = field(default=None, repr=False)
     _loop: asyncio.AbstractEventLoop | None = field(default=None, repr=False)
+    _thread: ThreadPoolExecutor | None = field(default=None, repr=False)
+    _is_writing: bool = field(default=False, repr=False)
 
     def open(self) -> None:
-        """Open the file and start the writer. Called on the event loop that will write.
+        """Open the file. Called on the event loop that will write.
 
         Raises:
             StoreError: the file is damaged, another program's, or cannot be written.
         """
-        writer = connect(self.path, LAYOUT)
+        self._writer = connect(self.path, LAYOUT)
         self._reader = connect(self.path, LAYOUT)
         self._reader.row_factory = sqlite3.Row
         self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._serve, args=(writer,), name="webhook-writer", daemon=True)
-        self._thread.start()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="webhook-writer")
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Finish what was ordered and close the file."""
+        while self._is_writing:
+            await self.write(lambda _: None)
+        for connection in (self._writer, self._reader):
+            if connection is not None:
+                connection.close()
         if self._thread is not None:
-            self._orders.put(None)
-            self._thread.join()
-            self._thread = None
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
+            self._thread.shutdown()
+        self._writer = self._reader = self._thread = None
 
-    def submit(self, work: Work[T]) -> asyncio.Future[T]:
-        """Order a write; the future is done when it is on disk, or failed."""
-        assert self._loop is not None  # noqa: S101  (it is open)
-        told: asyncio.Future[T] = self._loop.create_future()
-        self._orders.put(_Order(work, told))
-        return told
+    def write(self, work: Work[T]) -> asyncio.Future[T]:
+        """Write. Awaited, it returns when the rows are on disk; nobody has to wait for it.
 
-    async def write(self, work: Work[T]) -> T:
-        """Write, and return when it is on disk.
-
-        Raises:
+        Raises (when awaited):
             StoreError: it could not be written (a full disk, a damaged file).
         """
-        return await asyncio.shield(self.submit(work))
+        return self._ordered(work, None)
+
+    def add(self, work: Callable[[sqlite3.Connection, list[T]], list[R]], item: T) -> asyncio.Future[R]:
+        """Write one item together with the others of its kind in the group: ``work`` takes all of them at once."""
+        return self._ordered(work, item)
+
+    def _ordered(self, work: Any, item: Any) -> asyncio.Future[Any]:
+        assert self._loop is not None  # noqa: S101  (it is open)
+        told: asyncio.Future[Any] = self._loop.create_future()
+        self._orders.append(_Order(work, told, item))
+        if not self._is_writing:
+            self._is_writing = True
+            self._loop.call_soon(self._write_group)
+        return told
 
     def read(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         """Return the rows of a short question.
@@ -124,62 +142,76 @@ class Database:
         with faults(self.path):
             return self._reader.execute(query, values).fetchall()
 
-    def _serve(self, connection: sqlite3.Connection) -> None:
-        while (order := self._orders.get()) is not None:
-            group = [order]
-            ends = False
-            while len(group) < _MOST_AT_ONCE and not self._orders.empty():
-                following = self._orders.get()
-                if following is None:
-                    ends = True
-                    break
-                group.append(following)
-            self._commit(connection, group)
-            self._tell(group)
-            if ends:
-                break
-        connection.close()
+    def _write_group(self) -> None:
+        """Write the rows of those that wait, and let the thread commit them."""
+        assert self._loop is not None  # noqa: S101  (it is open)
+        assert self._thread is not None  # noqa: S101
+        group = [self._orders.popleft() for _ in range(min(len(self._orders), _MOST_AT_ONCE))]
+        work = self._commit if self._written(group) else self._one_by_one
+        self._loop.run_in_executor(self._thread, work, group).add_done_callback(lambda _: self._tell(group))
 
-    def _commit(self, connection: sqlite3.Connection, group: list[_Order]) -> None:
+    def _written(self, group: list[_Order]) -> bool:
+        """Write the rows of a group without waiting for anybody; say whether they are ready to be committed."""
+        assert self._writer is not None  # noqa: S101  (it is open)
         try:
-            self._together(connection, group)
-        except Exception:  # whatever one of them raises, the thread goes on and the others are written
+            self._writer.execute("PRAGMA busy_timeout = 0")
+            self._writer.execute("BEGIN IMMEDIATE")
+            many: dict[Any, list[_Order]] = {}
             for order in group:
-                try:
-                    self._together(connection, [order])
-                except Exception as error:
-                    order.error = self._named(error)
+                if order.item is None:
+                    order.result = order.work(self._writer)
+                else:
+                    many.setdefault(order.work, []).append(order)
+            for work, orders in many.items():
+                results = work(self._writer, [order.item for order in orders])
+                for order, result in zip(orders, results, strict=True):
+                    order.result = result
+        except Exception:  # whatever one of them raises, the others are written
+            self._roll_back()
+            return False
+        return True
 
-    def _together(self, connection: sqlite3.Connection, group: list[_Order]) -> None:
-        with immediate(connection):
-            for order in group:
-                order.result = order.work(connection)
-        self.groups += 1
-        self.written += len(group)
-
-    def _named(self, error: Exception) -> Exception:
-        if not isinstance(error, sqlite3.Error):
-            return error
+    def _commit(self, group: list[_Order]) -> None:
+        """Commit what was written; in the thread."""
+        assert self._writer is not None  # noqa: S101  (it is open)
         try:
-            with faults(self.path):
-                raise error
-        except Exception as named:
-            return named
+            self._writer.execute("COMMIT")
+        except Exception:
+            self._roll_back()
+            self._one_by_one(group)
+        else:
+            self.groups += 1
+            self.written += len(group)
+
+    def _one_by_one(self, group: list[_Order]) -> None:
+        """Make each write by itself, waiting for others who have the file; in the thread."""
+        assert self._writer is not None  # noqa: S101  (it is open)
+        self._writer.execute(f"PRAGMA busy_timeout = {_BUSY}")
+        for order in group:
+            try:
+                with faults(self.path), immediate(self._writer):
+                    order.result = order.alone(self._writer)
+            except Exception as error:
+                order.error = error
+            else:
+                self.groups += 1
+                self.written += 1
+
+    def _roll_back(self) -> None:
+        if self._writer is not None and self._writer.in_transaction:
+            with contextlib.suppress(sqlite3.Error):  # a failed commit may have done so itself
+                self._writer.execute("ROLLBACK")
 
     def _tell(self, group: list[_Order]) -> None:
-        assert self._loop is not None  # noqa: S101  (it is open)
-        try:
-            self._loop.call_soon_threadsafe(_told, group)
-        except RuntimeError:  # the loop is gone; what was written is written
-            return
-
-
-def _told(group: list[_Order]) -> None:
-    for order in group:
-        if order.told.done():
-            continue
-        if order.error is not None:
-            order.told.set_exception(order.error)
-            order.told.exception()  # seen: not everybody who orders a write waits for it
+        for order in group:
+            if order.told.done():
+                continue
+            if order.error is not None:
+                order.told.set_exception(order.error)
+                order.told.exception()  # seen: not everybody who orders a write waits for it
+            else:
+                order.told.set_result(order.result)
+        if self._orders:
+            self._write_group()
         else:
-            order.told.set_result(order.result)
+            self._is_writing = False

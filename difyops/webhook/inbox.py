@@ -44,30 +44,54 @@ class Delivery:
     run: str | None = None
 
 
-def keep(event: Event, source: Source) -> Callable[[sqlite3.Connection], str | None]:
-    """Return the write that keeps an event and its deliveries; it answers the id of the earlier one of a doublet."""
+_KEEP = (
+    "INSERT OR IGNORE INTO event (id, source, dedupe, received, sent, hops, kind, content_type, body)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_SEND = "INSERT INTO delivery (event, destination, source, ordered, state, due) VALUES (?, ?, ?, ?, 'pending', ?)"
 
-    def work(connection: sqlite3.Connection) -> str | None:
-        cursor = connection.execute(
-            "INSERT OR IGNORE INTO event (id, source, dedupe, received, sent, hops, kind, content_type, body)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                event.id, event.source, event.dedupe, event.received, event.sent, event.hops, event.kind,
-                event.content_type, event.body,
-            ),
-        )  # fmt: skip
-        if cursor.rowcount == 0:
-            earlier = connection.execute(
-                "SELECT id FROM event WHERE source = ? AND dedupe = ?", (event.source, event.dedupe)
-            ).fetchone()
-            return str(earlier[0]) if earlier else event.id
-        connection.executemany(
-            "INSERT INTO delivery (event, destination, source, ordered, state, due) VALUES (?, ?, ?, ?, 'pending', ?)",
-            [(cursor.lastrowid, name, source.name, source.ordered, event.received) for name in source.to],
-        )
-        return None
+Kept = tuple[Event, Source]
 
-    return work
+
+def keep(connection: sqlite3.Connection, kept: list[Kept]) -> list[str | None]:
+    """Write events and their deliveries; answer for each the id of the earlier one of a doublet, or ``None``."""
+    before = connection.total_changes
+    connection.executemany(
+        _KEEP,
+        [
+            (one.id, one.source, one.dedupe, one.received, one.sent, one.hops, one.kind, one.content_type, one.body)
+            for one, _ in kept
+        ],
+    )
+    if connection.total_changes - before == len(kept):  # nothing was left out, so their numbers follow one another
+        last = connection.execute("SELECT last_insert_rowid()").fetchone()[0]
+        numbers = range(last - len(kept) + 1, last + 1)
+        found: list[str | None] = [None] * len(kept)
+        new = list(zip(numbers, kept, strict=True))
+    else:
+        found, new = _told_apart(connection, kept)
+    connection.executemany(
+        _SEND,
+        [
+            (number, name, source.name, source.ordered, one.received)
+            for number, (one, source) in new
+            for name in source.to
+        ],
+    )
+    return found
+
+
+def _told_apart(connection: sqlite3.Connection, kept: list[Kept]) -> tuple[list[str | None], list[tuple[int, Kept]]]:
+    found: list[str | None] = []
+    new: list[tuple[int, Kept]] = []
+    for one, source in kept:
+        number, known = connection.execute(
+            "SELECT seq, id FROM event WHERE source = ? AND dedupe = ?", (one.source, one.dedupe)
+        ).fetchone()
+        if known == one.id:
+            new.append((number, (one, source)))
+        found.append(None if known == one.id else known)
+    return found, new
 
 
 def due(destination: str, now: float, most: int) -> tuple[str, Sequence[object]]:

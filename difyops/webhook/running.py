@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from difyops.api.run_answer import Answer
-from difyops.api.run_faults import CUT_OFF, PAUSED, STOPPED, RunFailed, was_not_sent
+from difyops.api.run_faults import CUT_OFF, PAUSED, STOPPED, RunFailed, was_never_sent
 from difyops.api.service import Question, Service
 from difyops.api.sse import Event
 from difyops.errors import DifyopsError, NotAuthenticated, ServerFault, Unreachable
@@ -98,7 +98,7 @@ class Runs:
     desks: Desks
     places: Callable[[RunRow], Told | None]
     patience: float
-    on_end: Callable[[], None]
+    on_end: Callable[[RunEnd], None]
     live: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -137,10 +137,10 @@ class Runs:
                 answer = await self._asked(row, desk, listener)
             except DifyopsError as failed:
                 error = failed
-            await self._ended(row, answer, error)
         finally:  # whatever ends it here, nobody waits for more
             if listener is not None:
                 listener.end(answer, error)
+        await self._ended(row, answer, error)
 
     async def _asked(self, row: RunRow, desk: Desk, listener: Listener | None) -> Answer:
         """Ask the app, once; a key that was refused was not used, so the app is asked with another one."""
@@ -197,7 +197,7 @@ class Runs:
                 log.error("run %s ended and it cannot be written: %s", row.id, full.message)
                 await asyncio.sleep(1.0)
         self.counts[status] = self.counts.get(status, 0) + 1
-        self.on_end()
+        self.on_end(ended)
 
     def _message(
         self, row: RunRow, told: Told | None, status: str, now: float, answer: Answer | None, error: DifyopsError | None
@@ -243,7 +243,7 @@ class _Sight:
         kept: asyncio.Future[Any] | None = None
         if not self.seen and event is not None and (run_id := event.body.get("workflow_run_id")):
             self.seen = True
-            kept = self.database.submit(outbox.see(self.run, str(run_id), str(event.body.get("task_id") or "")))
+            kept = self.database.write(outbox.see(self.run, str(run_id), str(event.body.get("task_id") or "")))
         if self.listener is not None:
             self.listener.told_end |= event is not None and event.name in _ENDS
             self.listener.take(line, kept)
@@ -267,7 +267,7 @@ def question_of(row: RunRow) -> Question:
 
 
 def _not_begun(error: DifyopsError) -> bool:
-    return was_not_sent(error) or (isinstance(error, RunFailed) and not error.was_begun)
+    return was_never_sent(error) or (isinstance(error, RunFailed) and not error.was_begun)
 
 
 def status_of(answer: Answer | None, error: DifyopsError | None) -> str:
@@ -277,5 +277,5 @@ def status_of(answer: Answer | None, error: DifyopsError | None) -> str:
     if isinstance(error, RunFailed):
         return {CUT_OFF: "unknown", PAUSED: "paused", STOPPED: "stopped"}.get(error.kind, "failed")
     if isinstance(error, Unreachable):
-        return "failed" if was_not_sent(error) else "unknown"
+        return "failed" if was_never_sent(error) else "unknown"
     return "failed"

@@ -87,7 +87,7 @@ async def _take(serving: Serving, request: Request) -> Response:
         id=f"evt_{secrets.token_hex(12)}", source=source.name, dedupe=verified.key, received=now, sent=verified.sent,
         hops=hops, kind=_kind(headers, body), content_type=headers.get("content-type", "")[:100], body=body,
     )  # fmt: skip
-    earlier = await serving.database.write(inbox.keep(event, source))
+    earlier = await serving.database.add(inbox.keep, (event, source))
     if earlier is not None:
         return JSONResponse({"id": earlier, "duplicate": True})
     serving.wake()
@@ -155,7 +155,7 @@ async def _run(serving: Serving, request: Request) -> Response:
 async def _desk(serving: Serving, app: ServedApp, headers: Mapping[str, str]) -> Desk:
     """Return the desk of the app, for a caller who may run it."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    callers = tuple(serving.secrets[item] for item in app.callers if item in serving.secrets)
+    callers = tuple(one for item in app.callers for one in serving.secrets.get(item, ()))
     if scheme.lower() != "bearer" or not token.strip():
         raise Turned(401, "unauthorized", "Authorization: Bearer KEY is missing.")
     address = address_of(app)

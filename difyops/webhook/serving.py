@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from difyops import twin_secrets
 from difyops.api.outbound import Outbound
-from difyops.credentials import resolve_async
 from difyops.errors import DifyopsError
 from difyops.secret_text import SecretText
 from difyops.webhook import inbox, outbox
@@ -19,7 +19,7 @@ from difyops.webhook.database import FILE, Database
 from difyops.webhook.deliver import Deliverer
 from difyops.webhook.dispatch import Dispatcher
 from difyops.webhook.dispatch import address_of as address_of_destination
-from difyops.webhook.outbox import RunRow
+from difyops.webhook.outbox import RunEnd, RunRow
 from difyops.webhook.reaching import Address, Desks, Instances
 from difyops.webhook.rules import Rules, ServedApp
 from difyops.webhook.running import Runs, Told
@@ -27,15 +27,19 @@ from difyops.webhook.signing import Check
 
 _LOOK_AGAIN = 5.0
 _TIDY = 120.0
+_FOLLOW = 2.0
 log = logging.getLogger("difyops.webhook")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """Rules with their secrets, resolved; put in the place of earlier ones at once."""
+    """Rules with their secrets, resolved; put in the place of earlier ones at once.
+
+    Behind a reference stand several secrets while one of them is replaced.
+    """
 
     rules: Rules
-    secrets: Mapping[str, SecretText]
+    secrets: Mapping[str, tuple[SecretText, ...]]
     checks: Mapping[str, Check]
 
 
@@ -48,11 +52,15 @@ async def loaded(rules: Rules) -> Loaded:
     wanted = {item for source in rules.sources.values() for item in source.secrets}
     wanted |= {item for app in rules.apps.values() for item in app.callers}
     wanted |= set(rules.callbacks.secrets) | ({rules.admin_token} if rules.admin_token else set())
-    secrets = {item: await resolve_async(item) for item in sorted(wanted)}
+    secrets = {item: await asyncio.to_thread(twin_secrets.all_of, item) for item in sorted(wanted)}
+    return _with(rules, secrets)
+
+
+def _with(rules: Rules, secrets: Mapping[str, tuple[SecretText, ...]]) -> Loaded:
     checks = {
         source.name: Check(
-            scheme=source.scheme, secrets=[secrets[item] for item in source.secrets], tolerance=source.tolerance,
-            header=source.header,
+            scheme=source.scheme, secrets=[one for item in source.secrets for one in secrets[item]],
+            tolerance=source.tolerance, header=source.header,
         )
         for source in rules.sources.values()
     }  # fmt: skip
@@ -91,7 +99,7 @@ class Serving:
         return self.holds.rules
 
     @property
-    def secrets(self) -> Mapping[str, SecretText]:
+    def secrets(self) -> Mapping[str, tuple[SecretText, ...]]:
         """Return the secrets of now by reference."""
         return self.holds.secrets
 
@@ -102,7 +110,7 @@ class Serving:
 
     def callback_secrets(self) -> Sequence[SecretText]:
         """Return what calls back are signed with now, the first one first."""
-        return [self.secrets[item] for item in self.rules.callbacks.secrets]
+        return [one for item in self.rules.callbacks.secrets for one in self.secrets[item]]
 
     async def start(self) -> int:
         """Open the file and go on with what the last process left; return how many runs had not ended."""
@@ -110,7 +118,7 @@ class Serving:
         await self.dispatcher.recover()
         left = self.runs.resume()
         loop = asyncio.get_running_loop()
-        for work in (self.dispatcher.run(), self.deliverer.run(), self._tidied()):
+        for work in (self.dispatcher.run(), self.deliverer.run(), self._tidied(), self._secrets_followed()):
             self._work.append(loop.create_task(work))
         return left
 
@@ -125,7 +133,7 @@ class Serving:
             task.cancel()
         await asyncio.gather(dispatching, *others, return_exceptions=True)
         await self.instances.close()
-        self.database.close()
+        await self.database.close()
         return left
 
     def wake(self) -> None:
@@ -151,9 +159,23 @@ class Serving:
         destination = self.rules.destinations.get(row.via)
         return Told(address=address_of_destination(destination)) if destination else None
 
-    def _run_ended(self) -> None:
-        self.deliverer.wake()
-        self.dispatcher.wake()
+    def _run_ended(self, ended: RunEnd) -> None:
+        if ended.messages:
+            self.deliverer.wake()
+
+    async def _secrets_followed(self) -> None:
+        """Look at the places of secrets that can be replaced; one that cannot be read for a moment stays as it was."""
+        while True:
+            await asyncio.sleep(_FOLLOW)
+            holds, places = self.holds, [item for item in self.secrets if twin_secrets.can_be_replaced(item)]
+            try:
+                now = {item: await asyncio.to_thread(twin_secrets.all_of, item) for item in places}
+            except DifyopsError as error:
+                log.warning("a secret cannot be read, the one that is known counts: %s", error.message)
+                continue
+            if self.holds is holds and any(now[item] != holds.secrets[item] for item in places):
+                self.holds = _with(holds.rules, {**holds.secrets, **now})
+                log.info("secrets were read anew")
 
     async def _tidied(self) -> None:
         while True:

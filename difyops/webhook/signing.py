@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import hashlib
 import hmac
 import json
@@ -72,6 +73,7 @@ class Check:
         return _SCHEMES[self.scheme](self, received)
 
 
+@functools.lru_cache(maxsize=64)
 def standard_key(secret: SecretText) -> bytes:
     """Return the bytes that Standard Webhooks signs with: base64 after ``whsec_``; other text stands for itself."""
     text = secret.reveal()
@@ -167,11 +169,8 @@ SIGNED_HEADERS = frozenset(
 
 def _match(wanted: Sequence[bytes], given: Sequence[bytes]) -> None:
     """Compare each with each, without stopping at the first that fits."""
-    fits = False
-    for one in wanted:
-        for other in given[:_MOST_SIGNATURES]:
-            fits |= hmac.compare_digest(one, other)
-    if not fits:
+    fits = [hmac.compare_digest(one, other) for one in wanted for other in given[:_MOST_SIGNATURES]]
+    if True not in fits:
         raise BadSignature("no signature fits" if given else "there is no signature of a kind that is known")
 
 
@@ -197,7 +196,14 @@ def _macs(check: Check, signed: bytes) -> list[bytes]:
 
 
 def _mac(key: bytes, signed: bytes) -> bytes:
-    return hmac.digest(key, signed, "sha256")
+    prepared = _prepared(key).copy()
+    prepared.update(signed)
+    return prepared.digest()
+
+
+@functools.lru_cache(maxsize=64)
+def _prepared(key: bytes) -> hmac.HMAC:
+    return hmac.new(key, None, "sha256")
 
 
 def _digest(content: bytes) -> str:

@@ -7,7 +7,18 @@ import sys
 
 from tests.bench.table import Figure, table
 
-MODULES = ("snapshot", "broadcast", "validation", "runbook", "history", "cost", "damaged", "drill", "finding")
+MODULES = (
+    "snapshot",
+    "broadcast",
+    "validation",
+    "runbook",
+    "history",
+    "cost",
+    "damaged",
+    "drill",
+    "finding",
+    "webhook",
+)
 
 
 def main() -> int:

@@ -34,6 +34,7 @@ TRUNK = {
     "workspace",
     "requirements",
     "sealing",
+    "twin_secrets",
     "replay",
     "scratch",
 }

@@ -57,6 +57,7 @@ CASES = {
     "env": Case(kind="env", arguments=("wf-llm", "API_TOKEN"), old="tok-canary-old-5511", new="tok-canary-new-7722"),
     "provider": Case(kind="provider", arguments=(PROVIDER,), old="sk-good-1", new="sk-good-canary-provider-31"),
     "tool": Case(kind="tool", arguments=(TOOL,), old="serp-canary-old-11", new="serp-canary-new-22"),
+    "webhook-secret": Case(kind="webhook-secret", arguments=("file:~/callback.secret",)),
     "model": Case(kind="model", arguments=(PROVIDER, MODEL), old="sk-good-canary-m-1", new="sk-good-canary-m-2"),
 }
 
@@ -209,6 +210,11 @@ def furnish(emulator: Emulator, console: Console, kind: str | None = None) -> No
     if kind in (None, "tool"):
         body = {"name": "search", "type": "api-key", "credentials": {"serpapi_api_key": CASES["tool"].old}}
         console.call("POST", f"/workspaces/current/tool-provider/builtin/{TOOL}/add", body)
+    if kind in (None, "webhook-secret"):
+        for place in Path.home().glob("callback.secret*"):
+            place.unlink()
+        (Path.home() / "callback.secret").write_text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+        (Path.home() / "callback.secret").chmod(0o600)
     if kind in (None, "model"):
         path = f"/workspaces/current/model-providers/{PROVIDER}/models/credentials"
         which = {"model": MODEL, "model_type": "llm", "name": "own"}
@@ -228,6 +234,8 @@ def value_in_use(emulator: Emulator, kind: str) -> str:
             return str(live.env["API_TOKEN"]) if live else ""
         case "provider":
             return (provider.cached or {}).get("openai_api_key", "")
+        case "webhook-secret":
+            return (Path.home() / "callback.secret").read_text().strip()
         case "tool":
             default = next((item for item in tool.credentials if item.is_default), None)
             return default.values["serpapi_api_key"] if default else ""
@@ -248,6 +256,8 @@ def count_of(emulator: Emulator, kind: str) -> int:
             return 1
         case "provider":
             return len(provider.credentials)
+        case "webhook-secret":
+            return len(list(Path.home().glob("callback.secret*")))
         case "tool":
             return len(emulator.instance.tool.credentials)
         case _:

@@ -15,7 +15,7 @@ import pytest
 
 from difyops.emulator import Emulator
 from difyops.errors import StoreError
-from difyops.webhook import reading
+from difyops.webhook import inbox, reading
 from difyops.webhook.database import FILE, Database
 from difyops.webhook.rules import rules_of
 from tests.waiting import until
@@ -115,7 +115,7 @@ async def test_a_full_disk_acknowledges_nothing(url: str, tmp_path: Path, monkey
     async with serving(url, tmp_path, rules()) as served:
         assert (await served.send("orders", b'{"n": 1}')).status_code == 200
         full = reading.Kept(tmp_path).read("PRAGMA page_count")[0][0]
-        monkeypatch.setattr(Database, "_together", _on_a_full_disk(Database._together, full))
+        monkeypatch.setattr(inbox, "keep", _on_a_full_disk(inbox.keep, full))
         answers = await asyncio.gather(*(served.send("orders", json.dumps({"n": n}).encode()) for n in range(2, 6)))
         assert {answer.status_code for answer in answers} == {503}
         assert {answer.headers["retry-after"] for answer in answers} == {"5"}
@@ -132,29 +132,31 @@ def _differs(path: Path, before: str) -> bool:
     return path.read_text() != before
 
 
-def _on_a_full_disk(real: Any, pages: int) -> Any:
-    def together(self: Database, connection: Any, group: Any) -> None:
-        connection.execute(f"PRAGMA max_page_count = {pages}")
-        big = "INSERT INTO endpoint (url) VALUES (hex(zeroblob(200000)))"
-        real(self, connection, [*group, type(group[0])(lambda c: c.execute(big), group[0].told)])
+def _on_a_full_disk(keep: Any, pages: int) -> Any:
+    """Let the file grow no more, and every event need more than there is."""
 
-    return together
+    def kept(connection: sqlite3.Connection, items: Any) -> Any:
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+        connection.execute("INSERT INTO endpoint (url) VALUES (hex(zeroblob(200000)))")
+        return keep(connection, items)
+
+    return kept
 
 
 async def test_one_bad_write_takes_no_other_with_it(tmp_path: Path) -> None:
     database = Database(tmp_path / FILE)
     database.open()
     query = "INSERT INTO endpoint (url) VALUES (?)"
-    good = [database.submit(partial(_inserted, query, n)) for n in range(5)]
-    bad = database.submit(lambda c: c.execute("INSERT INTO endpoint (url) VALUES (0)"))
-    worse = database.submit(lambda c: 1 / 0)
+    good = [database.write(partial(_inserted, query, n)) for n in range(5)]
+    bad = database.write(lambda c: c.execute("INSERT INTO endpoint (url) VALUES (0)"))
+    worse = database.write(lambda c: 1 / 0)
     await asyncio.wait(good)
     with pytest.raises(StoreError):
         await bad
     with pytest.raises(ZeroDivisionError):
         await worse
     assert [row[0] for row in database.read("SELECT count(*) FROM endpoint")] == [5]
-    database.close()
+    await database.close()
 
 
 async def test_a_slow_reader_is_let_go_and_the_run_goes_on(emulator: Emulator, url: str, tmp_path: Path) -> None:
@@ -228,16 +230,14 @@ async def test_a_clock_that_goes_back_holds_nothing_up(url: str, tmp_path: Path)
         section = rules(destinations={"there": {"url": receiver.url}})
         database = Database(tmp_path / FILE)
         database.open()
-        from difyops.webhook import inbox
-
         source = rules_of(section).sources["orders"]
         ahead = 4_000_000_000.0  # received when the clock was far ahead
         event = inbox.Event(
             id="evt_1", source="orders", dedupe="d", received=ahead, sent=None, hops=0, kind="", content_type="",
             body=b"1",
         )  # fmt: skip
-        await database.write(inbox.keep(event, source))
-        database.close()
+        await database.add(inbox.keep, (event, source))
+        await database.close()
         async with serving(url, tmp_path, section):
             await until(lambda: receiver.took)
 

@@ -14,7 +14,7 @@ from aiohttp import web
 from difyops.emulator import Emulator
 from difyops.secret_text import SecretText
 from difyops.webhook import ladder, reading
-from difyops.webhook.signing import Check, Received
+from difyops.webhook.signing import Check, Received, sign_standard
 from tests.waiting import until
 from tests.webhook.rig import SECRET, Receiver, Served, receiving, recipes_receiver, serving
 
@@ -159,7 +159,7 @@ async def test_a_run_that_was_never_seen_is_told_as_unknown_after_a_restart(url:
             id="run_1", app="llm", via="run", accepted=1.0, user="u", request={}, callback=f"{receiver.url}/x"
         )  # fmt: skip
         await database.write(outbox.accept(row))
-        database.close()
+        await database.close()
         async with serving(url, tmp_path, rules(receiver)):
             await until(lambda: receiver.took)
         assert [item["type"] for item in told(receiver)] == ["run.unknown"]
@@ -316,3 +316,44 @@ async def test_the_same_request_twice_is_one_run(emulator: Emulator, url: str, t
         assert len({answer.json()["id"] for answer in answers}) == 1
         await until(lambda: receiver.took)
         assert len(emulator.app_named("wf-llm").runs) == 1
+
+
+async def test_while_a_secret_is_replaced_old_and_new_receivers_believe_the_call(
+    emulator: Emulator, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from difyops import twin_secrets
+    from difyops.webhook import serving as module
+
+    monkeypatch.setattr(module, "_FOLLOW", 0.02)
+    place = tmp_path / "callback.secret"
+    place.write_text(SECRET)
+    place.chmod(0o600)
+    reference, new = f"file:{place}", SecretText("whsec_" + "bmV3" * 8)
+    async with receiving() as receiver:
+        section = rules(receiver)
+        section["callbacks"]["secrets"] = [reference]
+        async with serving(url, tmp_path, section) as served:
+
+            async def by_new() -> tuple[bool, bool]:
+                """Say whether a receiver with the new secret believes the next call, and one with the old one."""
+                receiver.took.clear()
+                await _called(served, emulator, receiver)
+                await until(lambda: receiver.took)
+                headers, body = receiver.took[0]
+                signatures = headers["webhook-signature"].split(" ")
+                at, one = int(headers["webhook-timestamp"]), headers["webhook-id"]
+                return tuple(sign_standard([key], one, at, body) in signatures for key in (new, SecretText(SECRET)))  # type: ignore[return-value]
+
+            assert await by_new() == (False, True)
+            twin_secrets.put(reference, twin_secrets.NEXT, new)
+            while await by_new() != (True, True):
+                pass
+            assert recipes_receiver(SECRET, *receiver.took[0])
+            twin_secrets.put(reference, twin_secrets.LAST, SecretText(SECRET))
+            place.write_text(new.reveal())
+            twin_secrets.drop(reference, twin_secrets.NEXT)
+            while not recipes_receiver(new.reveal(), *receiver.took[0]):
+                assert await by_new() == (True, True)
+            twin_secrets.drop(reference, twin_secrets.LAST)
+            while await by_new() != (True, False):
+                pass

@@ -50,7 +50,7 @@ async def test_ends_of_others_are_told_once_and_runs_that_go_on_later(
     assert sorted(row["type"] for row in rows) == ["run.failed", *["run.succeeded"] * 3]
     assert len({row["id"] for row in rows}) == 4
     assert {json.loads(row["body"])["data"]["run_id"] for row in rows} == {run.id for run in app.runs}
-    database.close()
+    await database.close()
     await door.client.aclose()
 
 

@@ -1,0 +1,171 @@
+"""A secret that calls back are signed with (or events that come in): the new one beside the old one, both valid at the
+same time, then in its place; the webhook server signs and verifies with all of them, so receivers may switch when they
+like within the grace period.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+
+from difyops import credentials, twin_secrets
+from difyops.api.instance import Instance
+from difyops.api.model import App
+from difyops.errors import StalePlan, UsageError
+from difyops.rotation.deliver import anchored
+from difyops.rotation.hands import Hands
+from difyops.rotation.kinds import OldUse, Wanted
+from difyops.rotation.machine import Used
+from difyops.rotation.reading import Held, Reading
+from difyops.rotation.record import Planned
+from difyops.secret_text import SecretText
+from difyops.twin_secrets import LAST, NEXT
+
+
+class Rotator:
+    """``secret rotate webhook-secret REFERENCE``: the reference as it stands in the rules (``file:``, ``keyring:``)."""
+
+    name = "webhook-secret"
+    arguments = ("REFERENCE",)
+    needs_value = False
+    has_fields = False
+    role = "editor"
+
+    async def plan(self, instance: Instance, reading: Reading, wanted: Wanted) -> Planned:
+        """Look at the place.
+
+        Raises:
+            UsageError: nothing can lie beside a secret of that kind of place. CredentialError: there is none.
+        """
+        reference = anchored(wanted.arguments[0])
+        if not twin_secrets.can_be_replaced(reference):
+            raise UsageError(
+                "A webhook secret is rotated where it lies: in a file: or a keyring: entry.",
+                hint="Example: difyops secret rotate webhook-secret file:/etc/difyops/callbacks.secret",
+            )
+        await credentials.resolve_async(reference)
+        return Planned(
+            kind=self.name,
+            subject=f"{self.name}/{reference}",
+            label=f"webhook secret {reference}",
+            target={"reference": reference},
+            lock=f"{self.name}/{reference}",
+            old=f"as in {reference}",
+            steps=("make a secret beside the old one", "hand it out", "put it in its place", "take the old one away"),
+            warnings=("Whether a receiver still verifies with the old secret cannot be seen from here.",),
+        )
+
+    async def users(self, instance: Instance, reading: Reading, planned: Planned) -> list[App]:
+        """Return nothing: no app uses it."""
+        return []
+
+    async def inventory(self, instance: Instance, reading: Reading) -> list[Held]:
+        """Return nothing: the secrets are those of the rules, not of an instance."""
+        return []
+
+    async def create(self, hands: Hands) -> None:
+        """Make the new secret beside the old one; from now on both sign."""
+        if hands.memo("new_fingerprint") is not None:
+            return
+        new = await self._twin(hands, NEXT)
+        if new is not None:
+            hands.found_done("create secret", fingerprint=hands.seal(new))
+        else:
+            new = SecretText("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
+            await hands.effect("create secret", lambda: self._put(hands, NEXT, new), fingerprint=hands.seal(new))
+        hands.note(new_fingerprint=hands.seal(new), old_fingerprint=hands.seal(await self._present(hands)))
+
+    async def prove_new(self, hands: Hands) -> None:
+        """Do nothing: a secret of ours works because the server signs with it."""
+
+    async def switch(self, hands: Hands) -> None:
+        """Put the new secret in its place; the old one goes on signing from beside it."""
+        present = await self._present(hands)
+        if hands.seal(present) == hands.memo("new_fingerprint"):
+            await asyncio.to_thread(twin_secrets.drop, hands.target("reference"), NEXT)
+            return
+        new = await self._twin(hands, NEXT)
+        if new is None or hands.seal(present) != hands.memo("old_fingerprint"):
+            raise StalePlan("Somebody put another secret there meanwhile.")
+
+        async def exchange() -> None:
+            await self._put(hands, LAST, present)
+            await asyncio.to_thread(credentials.store, hands.target("reference"), new)
+
+        await hands.effect("switch secret", exchange, fingerprint=hands.seal(new))
+        await asyncio.to_thread(twin_secrets.drop, hands.target("reference"), NEXT)
+
+    async def use_again(self, hands: Hands) -> None:
+        """Do nothing: the server reads the place every few seconds."""
+
+    async def observe(self, hands: Hands) -> Used:
+        """Look which secret is in the place.
+
+        Raises:
+            StalePlan: it is a third one.
+        """
+        seal = hands.seal(await self._present(hands))
+        if seal == hands.memo("new_fingerprint"):
+            return Used.NEW
+        if seal == hands.memo("old_fingerprint"):
+            return Used.OLD
+        raise StalePlan("Somebody put another secret there meanwhile.")
+
+    async def old_use(self, hands: Hands) -> OldUse:
+        """Say that nobody knows."""
+        return OldUse(words="whether receivers still verify with the old secret cannot be seen from here")
+
+    async def retire(self, hands: Hands) -> None:
+        """Take the old secret away: nothing is signed with it any more."""
+        if await self._twin(hands, LAST) is None:
+            return
+
+        async def drop() -> None:
+            await asyncio.to_thread(twin_secrets.drop, hands.target("reference"), LAST)
+
+        await hands.effect("delete old secret", drop)
+
+    async def is_retired(self, hands: Hands) -> bool:
+        """Say whether the old secret is gone."""
+        return await self._twin(hands, LAST) is None
+
+    async def revert(self, hands: Hands) -> float:
+        """Put the old secret back and take the new one away."""
+        reference, last = hands.target("reference"), await self._twin(hands, LAST)
+        if last is not None and hands.seal(await self._present(hands)) == hands.memo("new_fingerprint"):
+
+            async def back() -> None:
+                await asyncio.to_thread(credentials.store, reference, last)
+
+            await hands.effect("put old secret back", back, fingerprint=hands.seal(last))
+        for suffix in (NEXT, LAST):
+            await asyncio.to_thread(twin_secrets.drop, reference, suffix)
+        return 0.0
+
+    async def new_value(self, hands: Hands) -> SecretText | None:
+        """Return the new secret: beside its place, or in it."""
+        for found in (await self._twin(hands, NEXT), await self._present(hands)):
+            if found is not None and hands.seal(found) == hands.memo("new_fingerprint"):
+                return found
+        return None
+
+    async def old_value(self, hands: Hands) -> SecretText | None:
+        """Return the old secret: in its place, or beside it."""
+        for found in (await self._present(hands), await self._twin(hands, LAST)):
+            if found is not None and hands.seal(found) == hands.memo("old_fingerprint"):
+                return found
+        return None
+
+    async def probe_key(self, hands: Hands, app_id: str) -> SecretText | None:
+        """Return nothing: no app is asked with it."""
+        return None
+
+    async def _present(self, hands: Hands) -> SecretText:
+        return await hands.resolve(hands.target("reference"))
+
+    async def _twin(self, hands: Hands, suffix: str) -> SecretText | None:
+        return await asyncio.to_thread(twin_secrets.twin, hands.target("reference"), suffix)
+
+    async def _put(self, hands: Hands, suffix: str, secret: SecretText) -> None:
+        await asyncio.to_thread(twin_secrets.put, hands.target("reference"), suffix, secret)
