@@ -66,6 +66,25 @@ def show(
     return session.run(work())
 
 
+@command(noun, "versions")
+def versions(
+    session: Session,
+    app: Annotated[str, typer.Argument(metavar="APP", help="App id, exact name or slug.")],
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")] = 20,
+) -> Outcome:
+    """List the versions that the server itself keeps of an app: the way back when nobody took a snapshot."""
+    from difyops.render.app_history import versions as view
+    from difyops.snapshot.server_versions import versions as list_versions
+    from difyops.targets import pick
+
+    async def work() -> Outcome:
+        async with session.instance() as instance:
+            row = pick([item async for item in instance.console.apps()], app)
+            return view(await list_versions(instance, await instance.console.app(row.id), limit=limit))
+
+    return session.run(work())
+
+
 @command(noun, "run")
 def run(
     session: Session,

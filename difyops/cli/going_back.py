@@ -13,7 +13,7 @@ import typer
 
 from difyops.cli.changes import with_state
 from difyops.cli.door import command
-from difyops.cli.restoring import AllowMissing, SecretFrom, To, given_secrets, restore
+from difyops.cli.restoring import AllowMissing, SecretFrom, given_secrets, restore
 from difyops.cli.session import Session
 from difyops.errors import DifyopsError, Interrupted, PartialFailure, TimedOut, UsageError
 from difyops.outcome import Outcome, Table
@@ -21,13 +21,22 @@ from difyops.outcome import Outcome, Table
 if TYPE_CHECKING:
     from difyops.api.instance import Instance
     from difyops.api.model import App
-    from difyops.git_store import GitStore
-    from difyops.snapshot.history import Kept
     from difyops.snapshot.plan import Plan
     from difyops.snapshot.rollback import RollbackOptions, RolledBack
     from difyops.snapshot.smoke import Smoke
+    from difyops.snapshot.way_back import WayBack
 
 log = logging.getLogger("difyops.cli")
+
+
+ToAnything = Annotated[
+    str,
+    typer.Option(
+        "--to",
+        metavar="SNAPSHOT|VERSION",
+        help="Tag, commit, latest, latest~1; or the server's: previous, a version's id.",
+    ),
+]
 
 
 def register(noun: typer.Typer) -> None:
@@ -39,7 +48,7 @@ def register(noun: typer.Typer) -> None:
 def rollback(
     session: Session,
     app: Annotated[str, typer.Argument(metavar="APP|all", help="App id, name or slug; or a selector of several.")],
-    to: To,
+    to: ToAnything,
     with_old_secrets: Annotated[
         bool, typer.Option("--with-old-secrets", help="Bring the old version's secrets back too.")
     ] = False,
@@ -106,26 +115,17 @@ async def _rollback(
 ) -> Outcome:
     from difyops.cli.snapshot import open_store
     from difyops.render import snapshot as views
-    from difyops.sealing.store import seal_to_compare
-    from difyops.snapshot.belonging import place_of, require_same
-    from difyops.snapshot.history import kept_apps
-    from difyops.snapshot.layout import read_manifest
+    from difyops.snapshot.way_back import Asked, find_way_back
 
-    store = open_store(session)
     async with session.instance() as instance:
-        commit = store.resolve(to, branch=instance.name)
-        manifest, place = read_manifest(store, commit), await place_of(instance)
-        require_same(store, instance.name, manifest, place, same_instance=same_instance, writes=not session.dry_run)
-        seal = seal_to_compare(store, instance.name, session.access)
-        for warning in seal.warnings:
+        asked = Asked(word=to, access=session.access, same_instance=same_instance, writes=not session.dry_run)
+        way = await find_way_back(instance, lambda: open_store(session), asked)
+        for warning in way.seal.warnings:
             log.warning("%s", warning)
-        options = replace(options, plan=replace(options.plan, seal=seal, access=session.access))
-        if _means_one(selector):
-            live = [row async for row in instance.console.apps()]
-            chosen = [_live_or_gone(live, selector, store, commit, to)]
-        else:
-            chosen = kept_apps(store, commit, (selector,))
-        plans, failed = await _plans(instance, store, commit, to, chosen, options)
+        options = replace(options, plan=replace(options.plan, seal=way.seal, access=session.access))
+        live = [row async for row in instance.console.apps()]
+        chosen = way.chosen(live, selector)
+        plans, failed = await _plans(instance, way, chosen, options)
         if len(chosen) == 1 and failed:
             raise next(iter(failed.values()))
         if session.dry_run:
@@ -137,7 +137,7 @@ async def _rollback(
         done: list[RolledBack] = []
         for item in plans:
             try:
-                done.append(await _one(session, instance, store, commit, to, item, options))
+                done.append(await _one(session, instance, way, item, options))
             except asyncio.CancelledError:
                 moved = [end.plan.app_name for end in done if end.state == "rolled back"]
                 if moved:
@@ -152,29 +152,8 @@ async def _rollback(
     return _many(done, failed)
 
 
-def _live_or_gone(live: Sequence[App], selector: str, store: GitStore, commit: str, to: str) -> App:
-    """Return the app that is there now; one that only the snapshot knows is for restore."""
-    from difyops.errors import SelectorError
-    from difyops.snapshot.history import kept_app
-    from difyops.targets import matching, pick
-
-    try:
-        return pick(live, selector)
-    except SelectorError as error:
-        if matching(live, selector):
-            raise  # several apps of that name
-        try:
-            kept = kept_app(store, commit, selector)
-        except DifyopsError:
-            raise error from None
-        if any(app.id == kept.record.id for app in live):
-            return next(app for app in live if app.id == kept.record.id)
-        hint = f"difyops snapshot restore {kept.record.id} --to {to}"
-        raise SelectorError(f"{kept.record.name!r} does not exist any more; it can be restored.", hint=hint) from error
-
-
 async def _plans(
-    instance: Instance, store: GitStore, commit: str, to: str, chosen: Sequence[App], options: RollbackOptions
+    instance: Instance, way: WayBack, chosen: Sequence[App], options: RollbackOptions
 ) -> tuple[list[Plan], dict[str, DifyopsError]]:
     from difyops.snapshot.plan import make_plan
 
@@ -182,7 +161,7 @@ async def _plans(
     failed: dict[str, DifyopsError] = {}
     for app in chosen:
         try:
-            plans.append((await make_plan(instance, _kept(store, commit, app.id), to, options.plan))[0])
+            plans.append((await make_plan(instance, await way.kept(app), way.word, options.plan))[0])
         except DifyopsError as error:
             failed[_label(chosen, app.name, app.id)] = error
     return plans, failed
@@ -193,20 +172,13 @@ def _label(chosen: Sequence[App], name: str, app_id: str) -> str:
     return name if sum(app.name == name for app in chosen) == 1 else f"{name} ({app_id})"
 
 
-async def _one(
-    session: Session, instance: Instance, store: GitStore, commit: str, to: str, plan: Plan, options: RollbackOptions
-) -> RolledBack:
+async def _one(session: Session, instance: Instance, way: WayBack, plan: Plan, options: RollbackOptions) -> RolledBack:
+    from difyops.api.model import App
     from difyops.snapshot.rollback import roll_back
 
     exact = replace(options, expected_plan=options.expected_plan or plan.id)
-    workspace = session.workspace(instance, store=store)
-    return await roll_back(workspace, _kept(store, commit, plan.app_id), to, exact)
-
-
-def _kept(store: GitStore, commit: str, app_id: str) -> Kept:
-    from difyops.snapshot.history import kept_app
-
-    return kept_app(store, commit, app_id)
+    kept = await way.kept(App(id=plan.app_id, name=plan.app_name, mode=plan.mode))
+    return await roll_back(session.workspace(instance, store=way.store), kept, way.word, exact)
 
 
 def _many(done: Sequence[RolledBack], failed: dict[str, DifyopsError]) -> Outcome:
@@ -236,12 +208,6 @@ def _show_plans(session: Session, plans: Sequence[Plan]) -> None:
 
     sys.stderr.write("\n\n".join(as_plain(views.plan(item)) for item in plans) + "\n")
     sys.stderr.flush()
-
-
-def _means_one(selector: str) -> bool:
-    return (
-        selector != "all" and not selector.startswith(("tag:", "mode:", "@")) and not any(c in selector for c in "*?[")
-    )
 
 
 def _smoke(text: str | None, expect: str | None) -> Smoke | None:

@@ -16,9 +16,13 @@ from difyops.outcome import Outcome
 if TYPE_CHECKING:
     from difyops.git_store import GitStore
     from difyops.secret_text import SecretText
-    from difyops.snapshot.restore import Restored, RestoreOptions, RestorePlan
+    from difyops.snapshot.restore import RestoreOptions
+    from difyops.snapshot.restore_many import RestoredMany
 
-AppName = Annotated[str, typer.Argument(metavar="APP", help="App id, exact name or slug.")]
+Chosen = Annotated[
+    list[str],
+    typer.Argument(metavar="SELECTOR...", help="Apps of the snapshot: id, name, slug, glob, mode:NAME, @file, all."),
+]
 To = Annotated[str, typer.Option("--to", metavar="SNAPSHOT", help="Tag, commit, latest, latest~1.")]
 SecretFrom = Annotated[
     list[str] | None,
@@ -29,7 +33,7 @@ AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Go on thoug
 
 def restore(
     session: Session,
-    app: AppName,
+    selectors: Chosen,
     to: To = "latest",
     source: Annotated[str | None, typer.Option("--from", metavar="CONTEXT", help="Whose snapshot.")] = None,
     name: Annotated[str | None, typer.Option("--name", help="Another name for the restored app.")] = None,
@@ -50,7 +54,10 @@ def restore(
         bool, typer.Option("--with-secrets", help="Take sealed values along into another instance.")
     ] = False,
 ) -> Outcome:
-    """Bring back a deleted app, or put an app into another context, as a new app with API and site off."""
+    """Bring back deleted apps, or put apps into another context, as new apps with API and site off.
+
+    Of several, those that still exist here are left as they are.
+    """
     from difyops.render import snapshot as views
     from difyops.snapshot.restore import RestoreOptions
 
@@ -65,10 +72,12 @@ def restore(
         with_secrets=with_secrets,
     )
     try:
-        done = session.run(_restore(session, app, to, source, options))
+        done = session.run(_restore(session, selectors, to, source, options))
     except (Interrupted, TimedOut) as error:
         raise with_state(session, error) from error
-    return views.restore_planned(done) if session.dry_run else views.restored(done)  # type: ignore[arg-type]
+    if not done.is_one:
+        return views.restored_many(done, dry_run=session.dry_run)
+    return views.restore_planned(done.plans[0]) if session.dry_run else views.restored(done.apps[0])
 
 
 def given_secrets(pairs: list[str] | None, *, dry_run: bool = False) -> dict[str, SecretText]:
@@ -98,25 +107,51 @@ def _value(reference: str, *, dry_run: bool) -> SecretText:
 
 
 async def _restore(
-    session: Session, selector: str, to: str, source: str | None, options: RestoreOptions
-) -> Restored | RestorePlan:
+    session: Session, selectors: list[str], to: str, source: str | None, options: RestoreOptions
+) -> RestoredMany:
     from difyops.cli.snapshot import open_store
     from difyops.sealing.store import seal_to_compare
-    from difyops.snapshot.history import kept_app
+    from difyops.snapshot.former import former_ids, keep_former
+    from difyops.snapshot.history import load_app
+    from difyops.snapshot.layout import read_manifest
     from difyops.snapshot.restore import plan_restore
     from difyops.snapshot.restore import restore as bring_back
+    from difyops.snapshot.restore_many import RestoredMany, chosen_of
 
     store = open_store(session)
     async with session.instance() as instance:
         branch = _branch(session, store, source) if source else instance.name
         if store.head(branch) is None:
             raise _nothing_of(store, branch)
-        kept = kept_app(store, store.resolve(to, branch=branch), selector)
+        commit = store.resolve(to, branch=branch)
+        manifest = read_manifest(store, commit)
+        here = [app async for app in instance.console.apps()]
+        there = {each for app in here for each in (app.id, *former_ids(store, branch, app.id))}
+        chosen = chosen_of(manifest, selectors, there, commit=commit, renamed=options.name is not None)
         options = replace(options, access=session.access, seal=seal_to_compare(store, branch, session.access))
-        if session.dry_run:
-            return await plan_restore(instance, kept, to, options)
-        session.confirm("Create it?", changes=f"Restoring {kept.record.name!r} into {instance.name}")
-        return await bring_back(session.workspace(instance, store=store), kept, to, options)
+        done = RestoredMany(is_one=chosen.is_one, still_here=chosen.still_here)
+        if not session.dry_run and chosen.apps:
+            names = ", ".join(repr(app.name) for app in chosen.apps[:5]) + (" ..." if len(chosen.apps) > 5 else "")
+            session.confirm(
+                "Create it?" if chosen.is_one else f"Create {len(chosen.apps)} apps?",
+                changes=f"Restoring {names} into {instance.name}",
+            )
+        for app in chosen.apps:
+            try:
+                kept = load_app(store, commit, manifest, app.id)
+                if session.dry_run:
+                    done.plans.append(await plan_restore(instance, kept, to, options))
+                    continue
+                restored = await bring_back(session.workspace(instance, store=store), kept, to, options)
+            except DifyopsError as error:
+                if chosen.is_one:
+                    raise
+                done.failed[f"{app.name} ({app.id})"] = error
+            else:
+                done.apps.append(restored)
+                if branch == instance.name:
+                    keep_former(store, branch, restored.app_id, app.id)
+        return done
 
 
 def _branch(session: Session, store: GitStore, source: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from difyops.cli import going_back, sealing
+from difyops.cli import going_back, sealing, snapshot_looking
 from difyops.cli.door import command, group
 from difyops.cli.reporting import As, formats_of, reported, unknown
 from difyops.cli.session import Session
@@ -94,7 +94,7 @@ def _anchor_ledger(session: Session, store: GitStore) -> None:
     path = session.config.state / "ledger.sqlite3"
     if path.exists():
         kept = session.ledger
-        store.keep_anchor(_context(session), name_of(path), kept.anchor.as_bytes().strip())
+        store.keep_anchor(context_of(session), name_of(path), kept.anchor.as_bytes().strip())
 
 
 @command(noun, "list")
@@ -106,19 +106,7 @@ def list_(
     from difyops.render import snapshot as views
     from difyops.snapshot.history import history
 
-    return views.history(history(open_store(session), _context(session), limit=limit))
-
-
-@command(noun, "show")
-def show(
-    session: Session,
-    revision: Annotated[str, typer.Argument(metavar="SNAPSHOT", help="Tag, commit, latest, latest~1.")] = "latest",
-) -> Outcome:
-    """Show what one snapshot holds."""
-    from difyops.render import snapshot as views
-    from difyops.snapshot.history import show as shown
-
-    return views.shown(shown(open_store(session), _context(session), revision))
+    return views.history(history(open_store(session), context_of(session), limit=limit))
 
 
 @command(noun, "diff")
@@ -138,7 +126,7 @@ def diff(
     if len(given) > 2 or (draft and given):
         raise UsageError("diff takes at most two snapshots, and none together with --draft.")
     if len(given) == 2:
-        return views.comparison(between(open_store(session), _context(session), given[0], given[1], chosen))
+        return views.comparison(between(open_store(session), context_of(session), given[0], given[1], chosen))
 
     async def work() -> Comparison:
         async with session.instance(many_calls=True) as instance:
@@ -199,7 +187,7 @@ def verify(
     part = parsed(subset) if subset else (1, 1)
     try:
         store = open_store(session)
-        found = check(store, _context(session), revision=revision, part=part, history=everything)
+        found = check(store, context_of(session), revision=revision, part=part, history=everything)
     except DifyopsError as error:
         return unknown(error, formats, "snapshot.verify")
     return reported(views.checked(found), verify_suite(found), formats, dry_run=session.dry_run)
@@ -212,7 +200,7 @@ def push(
 ) -> Outcome:
     """Push the snapshots of a context with their tags to a remote; never with force."""
     store = open_store(session)
-    context = _context(session)
+    context = context_of(session)
     if session.dry_run:
         data = {"remote": remote, "branch": context, "pushed": []}
         return Outcome(kind="snapshot.push", data=data, summary=f"dry run: would push {context} to {remote}")
@@ -225,9 +213,11 @@ def push(
     )
 
 
-def _context(session: Session) -> str:
+def context_of(session: Session) -> str:
+    """Return the name of the only context of this run: the branch of its snapshots."""
     return session.config.context(session.one_context()).name
 
 
 going_back.register(noun)
+snapshot_looking.register(noun)
 noun.add_typer(sealing.noun, name="seal")

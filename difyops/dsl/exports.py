@@ -50,6 +50,17 @@ def redact_export(
     return RedactedExport(text=cut if _means(cut, cleaned) else dump_yaml(cleaned), secrets=found)
 
 
+def in_clear(text: str, policy: Policy = DEFAULT) -> list[str]:
+    """Return the labels of the places in a kept export that hold a secret in clear.
+
+    Raises:
+        DslError: it is no DSL.
+    """
+    documents = _documents(load_dsl(text)).values()
+    found = [redact(document, is_marked=True, policy=policy).secrets for document in documents]
+    return [spot.label for secrets in found for spot in secrets]
+
+
 def _means(text: str, dsl: JsonObject) -> bool:
     try:
         return load_dsl(text) == dsl

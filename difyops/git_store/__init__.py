@@ -30,7 +30,17 @@ add``) should use ``--detach``.
 """
 
 from difyops.git_store.reader import Reader
-from difyops.git_store.records import CommitInfo, FileMissing, StoreMoved, TagExists, TagInfo
+from difyops.git_store.records import CommitInfo, FileChange, FileMissing, StoreMoved, TagExists, TagInfo, Touched
 from difyops.git_store.store import GitStore
 
-__all__ = ["CommitInfo", "FileMissing", "GitStore", "Reader", "StoreMoved", "TagExists", "TagInfo"]
+__all__ = [
+    "CommitInfo",
+    "FileChange",
+    "FileMissing",
+    "GitStore",
+    "Reader",
+    "StoreMoved",
+    "TagExists",
+    "TagInfo",
+    "Touched",
+]

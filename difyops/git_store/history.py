@@ -9,7 +9,9 @@ from itertools import islice
 from difyops.errors import NothingKept
 from difyops.git_store import names, refs
 from difyops.git_store.plumbing import Git
-from difyops.git_store.records import CommitInfo, TagInfo
+from difyops.git_store.records import CommitInfo, FileChange, TagInfo, Touched
+
+_FAR = 1_000_000  # commits
 
 
 def log(git: Git, line: refs.Line, *, limit: int) -> list[CommitInfo]:
@@ -41,6 +43,40 @@ def log(git: Git, line: refs.Line, *, limit: int) -> list[CommitInfo]:
         )
         for commit, seconds, author, message in _records(answer.output, 4)
     ]
+
+
+def touching(git: Git, line: refs.Line, folder: str, *, limit: int) -> list[Touched]:
+    """Return the newest ``limit`` commits that changed files below ``folder``, newest first, with these files."""
+    if line.commit is None or limit <= 0:
+        return []
+    answer = git.run(
+        "log",
+        "-z",
+        "-m",
+        "--first-parent",
+        f"--max-count={limit}",
+        "--raw",
+        "--no-abbrev",
+        "--no-renames",
+        "--format=tformat:%x01%H",
+        "--end-of-options",
+        line.ref,
+        "--",
+        folder,
+    )
+    changed: dict[str, list[FileChange]] = {}
+    fields = iter(answer.output.decode(errors="surrogateescape").split("\0"))
+    commit = ""
+    for field in fields:
+        text = field.lstrip("\n")
+        if text.startswith("\x01"):
+            commit = text[1:]
+            changed[commit] = []
+        elif text.startswith(":"):
+            *_, blob, status = text.split(" ")
+            changed[commit].append(FileChange(status=status[0], path=next(fields), blob=blob))
+    infos = {info.id: info for info in log(git, line, limit=_FAR)}
+    return [Touched(commit=infos[each], files=tuple(files)) for each, files in changed.items() if each in infos]
 
 
 def tags(git: Git, line: refs.Line) -> list[TagInfo]:

@@ -62,14 +62,14 @@ def tag(text: str) -> str:
     if not is_tag(text):
         raise UsageError(
             f"{shown(text)} cannot be the name of a tag.",
-            hint="Use letters, digits, dots, dashes and underscores; 'latest' and 'HEAD' mean the newest snapshot.",
+            hint="Use letters, digits, dots, dashes and underscores; latest, HEAD and previous have a meaning already.",
         )
     return text
 
 
 def is_tag(text: str) -> bool:
     """Tell whether ``text`` can be a tag's name."""
-    return is_ref(text) and text not in NEWEST
+    return is_ref(text) and text not in (*NEWEST, "previous")
 
 
 def is_full_id(text: str) -> bool:

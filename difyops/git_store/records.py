@@ -46,3 +46,20 @@ class TagInfo:
     commit: str
     when: datetime
     message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileChange:
+    """A file that a snapshot added (A), changed (M) or took away (D); ``blob`` is the id of its new content."""
+
+    status: str
+    path: str
+    blob: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Touched:
+    """A snapshot and what it changed of the files that were asked for."""
+
+    commit: CommitInfo
+    files: tuple[FileChange, ...]

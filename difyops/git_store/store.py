@@ -12,9 +12,10 @@ from difyops.errors import NothingKept, StoreError
 from difyops.git_store import history, incoming, names, place, refs, remotes, tree
 from difyops.git_store.plumbing import Git
 from difyops.git_store.reader import Reader
-from difyops.git_store.records import CommitInfo, FileMissing, StoreMoved, TagExists, TagInfo
+from difyops.git_store.records import CommitInfo, FileMissing, StoreMoved, TagExists, TagInfo, Touched
 
 _LOCK_WAIT = 60.0  # seconds; a first snapshot of a large fleet takes a few
+_AT_ONCE = 200  # contents in memory together
 _NOT_EDITS = frozenset({"README.md", ".gitignore"})
 
 
@@ -161,6 +162,19 @@ class GitStore:
     def log(self, branch: str, *, limit: int = 50) -> list[CommitInfo]:
         """Return the newest ``limit`` commits of a branch, newest first, with their tags."""
         return history.log(self._git, self._line(branch), limit=limit)
+
+    def touching(self, branch: str, folder: str, *, limit: int) -> list[Touched]:
+        """Return the newest ``limit`` commits that changed files below ``folder`` (``apps/ID/``), with these files."""
+        return history.touching(self._git, self._line(branch), folder, limit=limit)
+
+    def contents(self, blobs: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield the contents of blobs by their ids, a few at a time.
+
+        Raises:
+            StoreError: one is missing or damaged.
+        """
+        for start in range(0, len(blobs), _AT_ONCE):
+            yield from tree.blobs(self._git, blobs[start : start + _AT_ONCE]).items()
 
     def tags(self, branch: str) -> list[TagInfo]:
         """Return the tags of a branch, newest first."""

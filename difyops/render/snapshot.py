@@ -15,6 +15,7 @@ from difyops.snapshot.history import History, Row, Shown
 from difyops.snapshot.plan import Plan
 from difyops.snapshot.proof import Proof
 from difyops.snapshot.restore import Restored, RestorePlan
+from difyops.snapshot.restore_many import RestoredMany
 from difyops.snapshot.rollback import RolledBack
 from difyops.snapshot.take import Taken
 
@@ -238,6 +239,34 @@ def restored(result: Restored) -> Outcome:
         summary=f"restored {result.plan.app_name} as {result.app_id}",
         warnings=result.warnings,
         names=[result.app_id],
+        error=result.error,
+    )
+
+
+def restored_many(result: RestoredMany, *, dry_run: bool) -> Outcome:
+    """Show what became of several apps."""
+    rows: list[tuple[object, ...]] = [
+        (item.plan.app_name, "restored" if item.error is None else "restored, not proved", item.app_id)
+        for item in result.apps
+    ]
+    rows += [
+        (item.app_name, "blocked" if item.unresolved else "would be restored", "; ".join(item.unresolved[:3]) or None)
+        for item in result.plans
+    ]
+    rows += [(name, "failed", error.message) for name, error in result.failed.items()]
+    rows += [(name, "still here", None) for name in result.still_here]
+    did = f"{len(result.plans)} would be restored" if dry_run else f"{len(result.apps)} restored"
+    return Outcome(
+        kind="snapshot.restore.all",
+        data={
+            "apps": result.plans if dry_run else result.apps,
+            "failed": {name: error.as_dict() for name, error in result.failed.items()},
+            "still_here": result.still_here,
+        },
+        blocks=[Table(columns=("app", "state", "id or why"), rows=rows, empty="Nothing to restore.")],
+        summary=f"{did}, {len(result.failed)} failed, {len(result.still_here)} still here",
+        warnings=[warning for item in result.apps for warning in item.warnings],
+        names=[item.app_id for item in result.apps],
         error=result.error,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -55,7 +55,8 @@ class Shown:
 class Kept:
     """One app as a snapshot holds it: record, live document, draft document, portable DSL, its sealed values.
 
-    ``instance`` and ``workspace_id`` say where it was taken.
+    ``instance`` and ``workspace_id`` say where it was taken; ``former_id``: of which app, where it stands for one that
+    was restored from it; ``told``: what it is, where that is no snapshot.
     """
 
     commit: str
@@ -66,6 +67,14 @@ class Kept:
     age: bytes | None = field(default=None, repr=False)
     instance: str = ""
     workspace_id: str = ""
+    former_id: str | None = None
+    told: str = ""
+
+    def as_app(self, app_id: str) -> Kept:
+        """Return it as what the app ``app_id`` goes back to, which was restored from the one that was kept."""
+        if app_id == self.record.id:
+            return self
+        return replace(self, record=replace(self.record, id=app_id), former_id=self.record.id)
 
 
 def history(store: GitStore, context: str, *, limit: int = 20) -> History:

@@ -162,7 +162,7 @@ async def make_plan(instance: Instance, kept: Kept, word: str, options: PlanOpti
         live_before=situation.live.id if situation.live else None,
         changes=diff(situation.live_document, situation.sent),
         keeps=_keeps(situation, options),
-        notes=_notes(situation, options),
+        notes=(*((f"to {kept.told}",) if kept.told else ()), *_notes(situation, options)),
         problems=tuple(problems),
         changed_secrets=situation.changed_secrets,
     )

@@ -229,6 +229,11 @@ async def _read_config(instance: Instance, app: App, known: Before | None, optio
     )
 
 
+def record_now(app: App, live: Workflow | AgentVersion) -> Record:
+    """Return the record of an app as if ``live`` were its live version."""
+    return _record(app, live, None, ())
+
+
 def _record(
     app: App,
     live: Workflow | AgentVersion | None,

@@ -21,7 +21,7 @@ def opened_values(kept: Kept, seal: Seal, access: Access) -> Mapping[Spot, Secre
     if kept.age is None or kept.live is None:
         return {}
     try:
-        found = opened(kept.record.id, kept.age, identities_for(seal, access))
+        found = opened(kept.former_id or kept.record.id, kept.age, identities_for(seal, access))
     except DifyopsError as error:
         log.info("%s: %s", kept.record.name, error.message)
         return {}

@@ -7,33 +7,27 @@ from dataclasses import replace
 from difyops.runbook.keeping import keep, tag_before, way_back
 from difyops.runbook.result import Acted, Planned, Value
 from difyops.runbook.scene import Scene
-from difyops.sealing.store import seal_to_compare
-from difyops.snapshot.belonging import place_of, require_same
-from difyops.snapshot.history import kept_app
-from difyops.snapshot.layout import read_manifest
 from difyops.snapshot.plan import make_plan
 from difyops.snapshot.rollback import RollbackOptions, roll_back
+from difyops.snapshot.way_back import Asked, find_way_back
 
 
 async def plan(
     scene: Scene, *, app: str, to: str = "latest", with_old_secrets: bool = False, allow_missing: bool = False
 ) -> Planned:
-    """Roll one app back to a snapshot (tag, commit, latest, latest~1): planned, proved by reading back, undone when
-    the proof fails. What is live is kept first, in a snapshot of this app with a tag of its own; without that nothing
-    is rolled back. Undo: roll back to that tag.
+    """Roll one app back to a snapshot (tag, commit, latest, latest~1) or to a version of the server (previous, an id):
+    planned, proved by reading back, undone when the proof fails. What is live is kept first, in a snapshot of this app
+    with a tag of its own; without that nothing is rolled back. Undo: roll back to that tag.
     """
     instance = await scene.instance()
-    store = scene.open_store()
-    commit = store.resolve(to, branch=instance.name)
-    require_same(store, instance.name, read_manifest(store, commit), await place_of(instance))
-    kept = kept_app(store, commit, (await scene.app(app)).id)
+    way = await find_way_back(instance, scene.open_store, Asked(word=to, access=scene.access))
+    kept = await way.kept(await scene.app(app))
     options = RollbackOptions(allow_missing=allow_missing)
-    seal = seal_to_compare(store, instance.name, scene.access)
     wanted = replace(
         options.plan,
         with_old_secrets=with_old_secrets,
         otherwise=allow_missing,
-        seal=seal,
+        seal=way.seal,
         access=scene.access,
     )
     options = replace(options, plan=wanted)
