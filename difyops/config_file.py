@@ -26,7 +26,7 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(%\w+)?\]|[\w.-]+)(:\d+)?")  # no spaces, 
 _OUR_OWN = ("name", "source", "given", "trust")  # fields of a context that stand in no file
 FORMER_ENVIRONMENT_CONTEXT = "env"
 _SECTIONS = frozenset(
-    {"default_context", "contexts", "store", "panels", "secrets", "seal", "deliver", "runbooks", "webhook"}
+    {"default_context", "contexts", "store", "panels", "secrets", "seal", "deliver", "runbooks", "webhook", "plugins"}
 )
 
 

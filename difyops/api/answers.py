@@ -142,6 +142,9 @@ WORKSPACES = obj({"workspaces": rows(obj({"id": filled}))})
 TAGS = rows(obj({"id": filled, "name": text}))
 TAG = obj({"id": filled})
 PLUGINS = obj({"plugins": rows(obj({"plugin_id": filled, "version": text})), "total": count})
+NEWEST_PLUGINS = obj({"versions": some_object})
+PLUGIN_TASK = obj({}, all_installed=flag, task_id=text)
+PLUGIN_TASK_STATE = obj({"task": obj({"status": filled})})
 PROVIDERS = obj(
     {
         "data": rows(

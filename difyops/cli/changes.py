@@ -28,6 +28,7 @@ def kinds() -> Kinds:
     from difyops import switching
     from difyops.drill import recovery as drills
     from difyops.drill.model import KIND as DRILL
+    from difyops.plugins_of_dify import touched, upgrade
     from difyops.publishing import kept_drafts
     from difyops.publishing.document_change import DocumentChanges
     from difyops.release.recovery import Releases
@@ -41,6 +42,8 @@ def kinds() -> Kinds:
         DRILL: drills.Drills(),
         RELEASE: Releases(),
         "app.switch_model": DocumentChanges(),
+        touched.KIND: DocumentChanges(),
+        upgrade.KIND: upgrade.Upgrades(),
         kept_drafts.KIND: kept_drafts.PutBacks(),
         **switches,
     }

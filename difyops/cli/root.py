@@ -43,6 +43,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "drill": ("difyops.cli.drill", "Restore drills: is the way back real?"),
     "changes": ("difyops.cli.changes", "What was changed, what was cut off; finish it or take it back."),
     "trigger": ("difyops.cli.trigger", "What starts workflows by itself, whether it did, and why not."),
+    "plugin": ("difyops.cli.plugin", "Plugins: which are old, who uses them, upgrades with a way back."),
     "emulator": ("difyops.cli.emulator", "A small Dify-compatible instance on this machine."),
 }
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from starlette.types import Receive, Scope, Send
 
 from difyops.clock import Clock, SystemClock
-from difyops.emulator import dsl_text, fleet, runs, server, views
+from difyops.emulator import canned, dsl_text, fleet, runs, server, views
 from difyops.emulator.application import Application
 from difyops.emulator.control import Control
 from difyops.emulator.instance import Instance, Settings
@@ -142,6 +142,7 @@ class Emulator:
 
     def _new_instance(self) -> Instance:
         instance = Instance(self._settings, self.control)
+        instance.daemon.rows = canned.plugins(instance)["plugins"]
         basics, apps = self._loads
         if basics:
             fleet.load_basics(instance)

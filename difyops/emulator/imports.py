@@ -79,7 +79,7 @@ def leaked(instance: Instance, app_id: str) -> list[JsonDict]:
     items, expires = instance.dependencies.get(app_id, ([], 0.0))
     if expires < instance.moment():
         return []
-    return [shown for shown in map(_leak, items) if shown is not None]
+    return [shown for item in items if (shown := _leak(instance, item)) is not None]
 
 
 def version_status(imported: str, current: str) -> str:
@@ -242,12 +242,13 @@ def _fill_workflow(instance: Instance, account: Account, app: App, workflow: obj
         raise shapes.internal_error()
 
 
-def _leak(item: JsonDict) -> JsonDict | None:
+def _leak(instance: Instance, item: JsonDict) -> JsonDict | None:
     wanted = str(item.get("value", {}).get("marketplace_plugin_unique_identifier", ""))
-    if wanted == PLUGIN:
+    if wanted == PLUGIN or instance.daemon.find(wanted) is not None:
         return None
     name, _, rest = wanted.partition(":")
-    installed = PLUGIN if name == PLUGIN.partition(":")[0] else None
+    found = next((row for row in instance.daemon.installed() if row["plugin_id"] == name), None)
+    installed = PLUGIN if name == PLUGIN.partition(":")[0] else found and found["plugin_unique_identifier"]
     value = {"marketplace_plugin_unique_identifier": wanted, "version": rest.partition("@")[0]}
     return {"type": item.get("type", "marketplace"), "value": value, "current_identifier": installed}
 

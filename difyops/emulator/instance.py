@@ -17,6 +17,7 @@ from difyops.clock import Clock, SystemClock
 from difyops.emulator import shapes
 from difyops.emulator.control import Control
 from difyops.emulator.datasets import Dataset
+from difyops.emulator.plugin_daemon import PluginDaemon
 from difyops.emulator.providers import ModelProvider, ToolProvider
 from difyops.emulator.records import EndUser, Task
 from difyops.emulator.shapes import JsonDict
@@ -79,6 +80,7 @@ class Instance:
         self.tags: list[Tag] = []
         self.provider = ModelProvider()
         self.tool = ToolProvider()
+        self.daemon = PluginDaemon(new_id=self.new_id)
         self.datasets: dict[str, Dataset] = {}
         self.pending: dict[str, PendingImport] = {}
         self.dependencies: dict[str, tuple[list[JsonDict], float]] = {}

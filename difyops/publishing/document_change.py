@@ -12,10 +12,18 @@ from typing import Any
 from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.changes import Change, Ended
+from difyops.changes.change import Checkpoint, no_checkpoint
 from difyops.errors import DifyopsError, NotSupported, Refused, ServerFault, StalePlan, Unreachable
 from difyops.publishing.config import ConfigPublication
 from difyops.publishing.content import Content, draft_content, version_content
-from difyops.publishing.publication import PARKED, Overtaken, Publication, PublishSettings, TakenBack
+from difyops.publishing.publication import (
+    PARKED,
+    BeforePublish,
+    Overtaken,
+    Publication,
+    PublishSettings,
+    TakenBack,
+)
 from difyops.workspace import Workspace
 
 JsonObject = dict[str, Any]
@@ -29,6 +37,7 @@ class DocumentChange:
 
     ``derive`` makes the new graph (workflows) or model config (other modes) from the one that is live; it must not
     change its argument. ``expected_live``: refuse when another version is live (``None`` for the other modes).
+    ``test`` looks at a workflow's draft before it goes live, and may raise.
     """
 
     kind: str
@@ -37,6 +46,8 @@ class DocumentChange:
     derive: Derive
     expected_live: str | None
     told: Mapping[str, Any]
+    test: BeforePublish | None = None
+    checkpoint: Checkpoint = no_checkpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +83,13 @@ async def change_document(workspace: Workspace, app: App, wanted: DocumentChange
             "publish_text": wanted.text,
         }
         change = Change.begin(
-            journal, wanted.kind, subject=subject, label=app.name, url=instance.context.url, facts=facts
+            journal,
+            wanted.kind,
+            subject=subject,
+            label=app.name,
+            url=instance.context.url,
+            facts=facts,
+            checkpoint=wanted.checkpoint,
         )
         work = _Work(instance, change)
         if live is not None:
@@ -84,7 +101,7 @@ async def change_document(workspace: Workspace, app: App, wanted: DocumentChange
             config = await work.config.read()
             work.config.begin(target=wanted.derive(config), live=config)
         try:
-            draft_told = await work.forward()
+            draft_told = await work.forward(wanted.test)
         except DifyopsError as error:
             raise await work.undone(error) from error
         after = await instance.console.published(app.id) if app.has_workflow else None
@@ -143,7 +160,7 @@ class _Work:
             instance=self.instance, app_id=facts["app_id"], app_name=facts["app_name"], keeper=self.change
         )
 
-    async def forward(self) -> str | None:
+    async def forward(self, test: BeforePublish | None = None) -> str | None:
         """Put it live and the draft back, and read back; return where a parked draft is.
 
         Raises:
@@ -152,7 +169,7 @@ class _Work:
         told = None
         if self.is_workflow:
             publication = self.publication
-            await publication.put_live()
+            await publication.put_live(test)
             had_draft = self.change.kept(PARKED) is not None
             await publication.put_draft_back()
             told = publication.draft_told() if had_draft else None

@@ -11,6 +11,7 @@ from difyops.emulator.routes import (
     console_keys,
     console_logs,
     console_models,
+    console_plugins,
     console_providers,
     console_statistics,
     console_tags,
@@ -29,7 +30,7 @@ def all_routes() -> tuple[Route, ...]:
     """Return every route of every release."""
     modules = (
         console_account, console_agents, console_apps, console_tags, console_imports, console_workflows, console_keys,
-        console_providers, console_models, console_tools, console_datasets, console_logs, console_statistics, triggers,
-        service_workflows, service_chats, service_misc, service_datasets,
+        console_plugins, console_providers, console_models, console_tools, console_datasets, console_logs,
+        console_statistics, triggers, service_workflows, service_chats, service_misc, service_datasets,
     )  # fmt: skip
     return tuple(route for module in modules for route in module.ROUTES)

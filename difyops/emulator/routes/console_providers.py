@@ -1,4 +1,4 @@
-"""Model providers: their credentials and which is current; plugins.
+"""Model providers: their credentials and which is current.
 
 What is not obvious: validation answers 200 either way, a stored key cannot be validated except by a PUT, the current
 credential can be deleted, and after a switch the old key may stay in use (mood ``stale_switch``).
@@ -181,12 +181,6 @@ def switch_credential(call: Call) -> Response:
     return shapes.success()
 
 
-def plugins(call: Call) -> Response:
-    """List the installed plugins."""
-    call.instance.reach_daemon("list")
-    return shapes.answer(canned.plugins(call.instance))
-
-
 def no_triggers(call: Call) -> Response:
     """List trigger plugins: none."""
     return shapes.answer([])
@@ -200,6 +194,5 @@ ROUTES = (
     Route("DELETE", f"{ONE}/credentials", delete_credential, role="admin"),
     Route("POST", f"{ONE}/credentials/validate", validate),
     Route("POST", f"{ONE}/credentials/switch", switch_credential, role="admin"),
-    Route("GET", f"{WORKSPACE}/plugin/list", plugins),
     Route("GET", f"{WORKSPACE}/triggers", no_triggers, when=lambda release: release.triggers),
 )

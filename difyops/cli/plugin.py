@@ -1,0 +1,232 @@
+"""``difyops plugin``: plugins of an instance, who uses them, and upgrades with a way back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from difyops.cli.changes import with_state
+from difyops.cli.door import command, group, seconds
+from difyops.cli.session import Session
+from difyops.errors import Interrupted, PartialFailure, Refused, TimedOut, UsageError
+from difyops.outcome import Outcome
+
+if TYPE_CHECKING:
+    from difyops.api.instance import Instance
+    from difyops.plugins_of_dify.holds import Holds
+    from difyops.plugins_of_dify.plan import UpgradePlan
+
+noun = group("Plugins of an instance: which are old, who uses them, upgrades with a way back.")
+
+Name = Annotated[str, typer.Argument(metavar="PLUGIN", help="org/name, its identifier, or the name alone.")]
+
+
+@command(noun, "list")
+def list_(session: Session) -> Outcome:
+    """List the installed plugins, and which are held."""
+    from difyops.render import plugin as views
+
+    return views.listed(session.run(_inventory(session, newest=False)))
+
+
+@command(noun, "outdated")
+def outdated(session: Session) -> Outcome:
+    """Compare the installed plugins with the marketplace's newest.
+
+    Exit 5 when one is outdated and not held, 3 when the server does not know the newest version.
+    """
+    from difyops.render import plugin as views
+
+    return views.outdated(session.run(_inventory(session, newest=True)))
+
+
+@command(noun, "uses")
+def uses(session: Session, plugin: Name) -> Outcome:
+    """Find every place that names a plugin, in what is live and in drafts; "old" is another version than installed."""
+    from difyops.plugins_of_dify.inventory import installed, plugin_named
+    from difyops.plugins_of_dify.uses import uses_of
+    from difyops.render import plugin as views
+
+    async def work() -> Outcome:
+        async with session.instance(many_calls=True) as instance:
+            found = plugin_named(await installed(instance), plugin)
+            apps = [item async for item in instance.console.apps()]
+            return views.used(await uses_of(instance, apps, found.id, found.identifier))
+
+    return session.run(work())
+
+
+@command(noun, "upgrade")
+def upgrade(
+    session: Session,
+    plugin: Name,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="VERSION", help="Newest by default; an identifier for any other.")
+    ] = None,
+    plan: Annotated[
+        Path | None, typer.Option("--plan", metavar="FILE", help="Write what would be done, and stop.")
+    ] = None,
+    apply: Annotated[
+        Path | None, typer.Option("--apply", metavar="FILE", help="Do what this plan says; 8 when something moved.")
+    ] = None,
+    inputs: Annotated[
+        Path | None, typer.Option("--inputs", metavar="FILE", help="YAML: app: {inputs}; its draft must run with them.")
+    ] = None,
+    watch: Annotated[
+        str | None, typer.Option("--watch", metavar="TIME", help="Look at the apps' runs so long; back when they fail.")
+    ] = None,
+    wait: Annotated[str, typer.Option("--wait", metavar="TIME", help="For the installation.")] = "10m",
+    despite_hold: Annotated[bool, typer.Option("--despite-hold", help="Upgrade a plugin that is held.")] = False,
+    no_snapshot: Annotated[bool, typer.Option("--no-snapshot", help="Take no snapshot of the apps before.")] = False,
+) -> Outcome:
+    """Upgrade a plugin and rewrite every app that names its version, which Dify leaves undone. Whatever fails, back.
+
+    The old package is made sure of first; touched apps are kept in a snapshot; each app is published by itself, waits
+    for due schedules, and keeps the edits of its draft. Agent apps are told, not touched.
+
+    Example: difyops plugin upgrade langgenius/google --plan google.json
+    """
+    from difyops.render import plugin as views
+
+    if apply is not None and (plan is not None or to is not None):
+        raise UsageError("--apply does what the plan says: it goes with neither --plan nor --to.")
+    watched = seconds(watch) if watch else 0.0
+    options: dict[str, Any] = {"wait": seconds(wait), "inputs": _inputs(inputs), "watch": watched}
+
+    async def work() -> Outcome:
+        async with session.instance(many_calls=True) as instance:
+            made = await _planned(session, instance, plugin, to, apply, despite_hold=despite_hold)
+            if plan is not None or session.dry_run:
+                file = _written(plan, made) if plan is not None and not session.dry_run else None
+                return views.planned(made, file=file)
+            session.show_lines(views.lines(made))
+            session.confirm("Upgrade it?", changes=f"Upgrading {made.plugin} and {len(made.apps)} apps")
+            return await _carried_out(session, instance, made, options, keeps=not no_snapshot)
+
+    try:
+        return session.run(work())
+    except (Interrupted, TimedOut) as error:
+        raise with_state(session, error) from error
+
+
+async def _inventory(session: Session, *, newest: bool) -> Any:
+    from difyops.plugins_of_dify.inventory import list_plugins
+
+    async with session.instance() as instance:
+        return await list_plugins(instance, _holds(session), newest=newest)
+
+
+async def _planned(
+    session: Session, instance: Instance, name: str, to: str | None, file: Path | None, *, despite_hold: bool
+) -> UpgradePlan:
+    from difyops.plugins_of_dify.inventory import installed, plugin_named
+    from difyops.plugins_of_dify.plan import check_plan, make_plan, read_plan
+
+    found = plugin_named(await installed(instance), name)
+    reason = _holds(session).reason(found.id)
+    if reason is not None and not despite_hold:
+        raise Refused(f"{found.id} is held: {reason}.", hint="--despite-hold upgrades it all the same.")
+    apps = [item async for item in instance.console.apps()]
+    if file is None:
+        return await make_plan(instance, apps, found.id, to)
+    made = read_plan(file)
+    if made.plugin != found.id:
+        raise UsageError(f"{file} is a plan for {made.plugin}, not for {found.id}.")
+    await check_plan(instance, apps, made)
+    return made
+
+
+async def _carried_out(
+    session: Session, instance: Instance, plan: UpgradePlan, options: dict[str, Any], *, keeps: bool
+) -> Outcome:
+    from difyops.plugins_of_dify.upgrade import UpgradeOptions
+    from difyops.plugins_of_dify.upgrade import upgrade as carry_out
+    from difyops.plugins_of_dify.watching import Watch
+    from difyops.render import plugin as views
+
+    workspace = session.workspace(instance)
+    tests = _tests(instance, plan, options["inputs"])
+    tag = await _kept(session, instance, plan) if keeps and plan.apps else None
+    watch = None
+    if options["watch"] and plan.apps:
+        watch = Watch(
+            instance=instance, app_ids=[app.id for app in plan.apps], clock=workspace.clock, seconds=options["watch"],
+            say=lambda text: session.show_lines([text]),
+        )  # fmt: skip
+    done = await carry_out(workspace, plan, UpgradeOptions(tests=tests, wait=options["wait"], watch=watch))
+    few = watch is not None and watch.judged < watch.least
+    error = None
+    if few and watch is not None:
+        error = PartialFailure(
+            f"Only {watch.judged} runs ended while it was watched: too few to judge. The upgrade stays.",
+            hint=f"difyops plugin upgrade {plan.plugin} --to {plan.old} goes back",
+        )
+    return views.upgraded(done, snapshot=tag, warnings=[], error=error)
+
+
+async def _kept(session: Session, instance: Instance, plan: UpgradePlan) -> str:
+    """Take a snapshot of the touched apps, and return its tag."""
+    import secrets
+
+    from difyops.cli.snapshot import open_store
+    from difyops.clock import SystemClock
+    from difyops.snapshot.take import TakeOptions, take
+
+    tag = f"before-plugin-{SystemClock().now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    message = f"before the upgrade of {plan.plugin}"
+    wanted = TakeOptions(selectors=tuple(app.id for app in plan.apps), tag=tag, message=message, access=session.access)
+    taken = await take(instance, open_store(session, create=True), wanted)
+    if taken.error is not None:
+        raise taken.error
+    return tag
+
+
+def _tests(instance: Instance, plan: UpgradePlan, inputs: dict[str, Any]) -> dict[str, Callable[[], Awaitable[None]]]:
+    """Return what each draft must pass: a run with the inputs that were given for the app's name or id."""
+    from difyops.snapshot.smoke import Smoke, run_smoke
+
+    def test(app_id: str, given: dict[str, Any]) -> Callable[[], Awaitable[None]]:
+        async def run() -> None:
+            await run_smoke(instance, app_id, Smoke(inputs=given))
+
+        return run
+
+    found, unused = {}, set(inputs)
+    for app in plan.apps:
+        for key in (app.id, app.name):
+            if key in inputs:
+                found[app.id] = test(app.id, dict(inputs[key] or {}))
+                unused.discard(key)
+    if unused:
+        raise UsageError(f"--inputs: {sorted(unused)[0]!r} is none of the touched apps.")
+    return found
+
+
+def _inputs(file: Path | None) -> dict[str, Any]:
+    from difyops.dsl.load import load_yaml
+
+    if file is None:
+        return {}
+    try:
+        body = load_yaml(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--inputs: {file} cannot be read.") from error
+    if not isinstance(body, dict) or not all(isinstance(item, dict | None) for item in body.values()):
+        raise UsageError(f"--inputs: {file} must map names of apps to their inputs.")
+    return {str(name): item for name, item in body.items()}
+
+
+def _written(path: Path, plan: UpgradePlan) -> str:
+    from difyops.plugins_of_dify.plan import write_plan
+
+    write_plan(path, plan)
+    return str(path)
+
+
+def _holds(session: Session) -> Holds:
+    from difyops.plugins_of_dify.holds import holds_of
+
+    return holds_of(session.config.sections)

@@ -1,0 +1,98 @@
+"""Where a document names a plugin, and the same document with another version of it. Pure.
+
+A plugin is named by its identifier (``org/name:version@checksum``: tools, agent strategies, triggers), by a provider of
+its own (``org/name/provider``: models and tools), and in old documents by the bare name of a provider.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from difyops.dsl.model import iter_nodes, models
+
+_IDENTIFIER = re.compile(r"[^\s:@]+/[^\s:@/]+:[^\s:@]+@[0-9a-zA-Z]+")
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """One place that names a plugin. ``identifier`` is blank where only its provider is named.
+
+    ``node`` and ``title`` are blank outside of a graph.
+    """
+
+    node: str
+    title: str
+    place: str
+    identifier: str
+    name: str
+
+
+def references(document: Mapping[str, Any], plugin: str) -> list[Reference]:
+    """Return every place of a document that names ``plugin`` (``org/name``)."""
+    found: list[Reference] = []
+    inside: set[int] = set()
+    for node in iter_nodes(document):
+        inside.add(node.index)
+        for path, text in _texts(node.data):
+            if names(text, plugin):
+                found.append(_reference(node.id, node.name, path, text, plugin))
+        bare = {(provider, name) for provider, name in models({"graph": {"nodes": [{"data": node.data}]}})}
+        for provider, name in sorted(bare):
+            if provider and provider == plugin.rpartition("/")[2]:
+                found.append(Reference(node=node.id, title=node.name, place="model.provider", identifier="", name=name))
+    for path, text in _texts(document):
+        if path[:2] != ("graph", "nodes") and names(text, plugin):
+            found.append(_reference("", "", path, text, plugin))
+    return found
+
+
+def names(text: str, plugin: str) -> bool:
+    """Say whether a text is the plugin's id, an identifier of any of its versions, or a provider of it."""
+    return text == plugin or text.startswith(f"{plugin}/") or is_identifier_of(text, plugin)
+
+
+def is_identifier_of(text: str, plugin: str) -> bool:
+    """Say whether a text is the identifier of some version of a plugin."""
+    return text.startswith(f"{plugin}:") and _IDENTIFIER.fullmatch(text) is not None
+
+
+def stale(document: Any, plugin: str, identifier: str) -> int:
+    """Return how many places name another version of ``plugin`` than ``identifier``."""
+    return sum(is_identifier_of(text, plugin) and text != identifier for _, text in _texts(document))
+
+
+def rewritten(document: Any, plugin: str, identifier: str) -> Any:
+    """Return a document in which each identifier of ``plugin`` is ``identifier``; the argument stays as it is."""
+    if isinstance(document, str):
+        return identifier if is_identifier_of(document, plugin) else document
+    if isinstance(document, Mapping):
+        return {name: rewritten(item, plugin, identifier) for name, item in document.items()}
+    if isinstance(document, list):
+        return [rewritten(item, plugin, identifier) for item in document]
+    return document
+
+
+def _texts(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _texts(item, (*path, str(name)))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _texts(item, (*path, index))
+
+
+def _reference(node: str, title: str, path: Path, text: str, plugin: str) -> Reference:
+    is_identifier = is_identifier_of(text, plugin)
+    return Reference(
+        node=node,
+        title=title,
+        place=".".join(str(step) for step in path),
+        identifier=text if is_identifier else "",
+        name="" if is_identifier else text,
+    )

@@ -1,0 +1,132 @@
+"""One app of an upgrade: its identifiers rewritten in what is live and in its draft, and all of it put back.
+
+What is live goes live anew by the laws of publishing, over whatever draft is there; then a draft that differs from it
+is rewritten under its own hash. What was there before is held privately until the upgrade is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from difyops.api.model import App
+from difyops.changes import Change
+from difyops.errors import Conflict, StalePlan
+from difyops.plugins_of_dify.references import rewritten, stale
+from difyops.publishing.content import Content, draft_content, version_content
+from difyops.publishing.document_change import DocumentChange, change_document
+from difyops.publishing.publication import BeforePublish
+from difyops.workspace import Workspace
+
+KIND = "plugin.identifiers"
+_ATTEMPTS = 3
+JsonObject = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewriting:
+    """One app and the version that it is to name. ``change`` is the upgrade's, which holds what was there before."""
+
+    workspace: Workspace
+    change: Change
+    plugin: str
+    identifier: str
+    test: BeforePublish | None = None
+
+    async def forward(self, app_id: str) -> App:
+        """Rewrite what is live and the draft; nothing where no other version is named. Once or twice is the same.
+
+        Raises:
+            DifyopsError: a call, the test run or the publication failed; what was live of this app is live again.
+        """
+        app = await self.workspace.instance.console.app(app_id)
+        await self._rewrite_live(app, lambda graph: rewritten(graph, self.plugin, self.identifier), f"live-{app_id}")
+        if app.has_workflow:
+            await self._rewrite_draft(app)
+        return app
+
+    async def back(self, app_id: str, former: str) -> list[str]:
+        """Put back what was there; where somebody published or saved since, only the identifiers go back.
+
+        Returns sentences on what could not be put back to the letter.
+        """
+        app, said = await self.workspace.instance.console.app(app_id), []
+        kept = self.change.kept(f"live-{app_id}")
+        if kept is not None:
+            original = kept["content"]
+
+            def derive(now: JsonObject) -> JsonObject:
+                if _same(rewritten(original, self.plugin, self.identifier), now):
+                    return dict(original)
+                said.append(f"{app.name}: somebody changed it since; only its identifiers are back")
+                return dict(rewritten(now, self.plugin, former))
+
+            await self._rewrite_live(app, derive, None)
+        if app.has_workflow:
+            await self._draft_back(app, former)
+        return list(dict.fromkeys(said))
+
+    async def _rewrite_live(self, app: App, derive: Callable[[JsonObject], JsonObject], keep: str | None) -> None:
+        console = self.workspace.instance.console
+        live = await console.published(app.id) if app.has_workflow else None
+        now: Mapping[str, Any] = live.graph if live else (app.model_config or {})
+        if (app.has_workflow and live is None) or _same(derive(dict(now)), now):
+            return
+        if keep is not None and self.change.kept(keep) is None:
+            content = (await version_content(console, app.id, live)).document["graph"] if live else dict(now)
+            self.change.keep(keep, {"content": content})
+        version = self.identifier.partition(":")[2].partition("@")[0]
+        wanted = DocumentChange(
+            kind=KIND,
+            name=f"plugin {version}"[:20],
+            text=f"{self.plugin} {version}",
+            derive=derive,
+            expected_live=live.id if live else None,
+            told={"plugin": self.plugin, "identifier": self.identifier},
+            test=self.test,
+            checkpoint=self.change.checkpoint,
+        )
+        await change_document(self.workspace, app, wanted)
+
+    async def _rewrite_draft(self, app: App) -> None:
+        """Rewrite a draft that still names another version: one with edits that nobody published."""
+        console, name = self.workspace.instance.console, f"draft-{app.id}"
+        for _ in range(_ATTEMPTS):
+            draft = await draft_content(console, app.id)
+            if draft is None or not stale(draft.document, self.plugin, self.identifier):
+                return
+            if self.change.kept(name) is None:
+                self.change.keep(name, draft.as_kept())
+            if await self._write(app, rewritten(draft.document, self.plugin, self.identifier), draft.hash):
+                return
+        raise StalePlan(f"The draft of {app.name!r} is being edited just now; its identifiers are not rewritten.")
+
+    async def _draft_back(self, app: App, former: str) -> None:
+        console, kept = self.workspace.instance.console, self.change.kept(f"draft-{app.id}")
+        for _ in range(_ATTEMPTS):
+            draft = await draft_content(console, app.id)
+            if draft is None or not stale(draft.document, self.plugin, former):
+                return
+            original = Content.read(kept) if kept else None
+            ours = original and Content(document=rewritten(original.document, self.plugin, self.identifier))
+            is_ours = ours is not None and ours.is_same(Content(document=draft.document))
+            document = original.document if original and is_ours else rewritten(draft.document, self.plugin, former)
+            if await self._write(app, document, draft.hash):
+                return
+        raise StalePlan(f"The draft of {app.name!r} is being edited just now; its identifiers are not put back.")
+
+    async def _write(self, app: App, document: JsonObject, expected: str | None) -> bool:
+        """Write a draft; ``False`` when somebody saved a moment ago."""
+        console = self.workspace.instance.console
+        try:
+            await self.change.effect(
+                "rewrite draft", lambda: console.sync_draft(app.id, document, expected_hash=expected), app=app.id
+            )
+        except Conflict:
+            return False
+        return True
+
+
+def _same(first: Any, second: Any) -> bool:
+    return bool(first == second)
