@@ -79,7 +79,7 @@ class RunEnds:
         while True:
             left = patience - (self.clock.monotonic() - began)
             try:
-                row = await self._detail(run_id)
+                row = await self.detail(run_id)
             except NotFound as error:
                 if left < max(pause, patience - _NOT_WRITTEN_YET):
                     raise RunFailed(
@@ -96,7 +96,8 @@ class RunEnds:
             await self.clock.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 1.6)
 
-    async def _detail(self, run_id: str) -> Mapping[str, Any]:
+    async def detail(self, run_id: str) -> Mapping[str, Any]:
+        """Return what the server tells of a run now."""
         path, doing = f"/v1/workflows/run/{part(run_id)}", "read the run"
         response = await self.transport.request("GET", path, doing=doing, auth=self.auth)
         row: Mapping[str, Any] = fit(json_of(response, doing=doing), answers.RUN_END, doing=doing, endpoint=path)

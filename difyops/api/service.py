@@ -144,6 +144,10 @@ class Service:
         gathered.end(*await self._ends().find(run_id, user, patience))
         return gathered.answer(self.clock.monotonic() - started)
 
+    async def detail(self, run_id: str) -> Mapping[str, Any]:
+        """Return a workflow run as the server tells it now: status, inputs, outputs, error, times, tokens."""
+        return await self._ends().detail(run_id)
+
     async def _stream(
         self, question: Question, gathered: Gathered, take: Callable[[str], None], silence: float
     ) -> None:

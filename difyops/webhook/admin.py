@@ -35,7 +35,8 @@ _HEADERS = {
 _STYLE = (
     "body{font:15px/1.4 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#222}"
     "table{border-collapse:collapse;width:100%;margin:.5rem 0 2rem}th,td{text-align:left;padding:.3rem .6rem;"
-    "border-bottom:1px solid #ddd;vertical-align:top;overflow-wrap:anywhere}th{font-weight:600}"
+    "border-bottom:1px solid #ddd;vertical-align:top;overflow-wrap:anywhere;min-width:3.5rem}th{font-weight:600}"
+    "div{overflow-x:auto}"
     ".dead,.failed{color:#a00}.pending,.started{color:#850}.done,.delivered,.succeeded{color:#060}"
     "button,input{font:inherit;padding:.2rem .6rem}"
 )
@@ -113,7 +114,8 @@ def _form(status: int, serving: Serving) -> Response:
         text = "<p>The page is off: set <code>webhook.admin_token</code> to a reference.</p>"
     else:
         text = (
-            '<form method="post" action="/login"><label>Token <input type="password" name="token" autofocus></label>'
+            '<form method="post" action="/login"><label>Token '
+            '<input type="password" name="token" autocomplete="current-password" autofocus></label>'
             " <button>Open</button></form>"
         )
     return HTMLResponse(_html("difyops webhook", text), status, headers=_HEADERS)
@@ -170,7 +172,7 @@ def _table(columns: tuple[str, ...], rows: list[Any]) -> str:
 
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
     lines = "".join("<tr>" + "".join(f"<td>{cell(value)}</td>" for value in row) + "</tr>" for row in rows)
-    return f"<table><tr>{head}</tr>{lines}</table>" if rows else "<p>Nothing yet.</p>"
+    return f"<div><table><tr>{head}</tr>{lines}</table></div>" if rows else "<p>Nothing yet.</p>"
 
 
 def _html(title: str, body: str) -> str:

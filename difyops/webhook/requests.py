@@ -105,13 +105,16 @@ def hops_of(headers: dict[str, str]) -> int:
 
 
 class Patient(H11Protocol):
-    """uvicorn's protocol, with a limit to the time that the head of a request may take.
+    """uvicorn's protocol, with a limit to the time that the head of a request may take, and to that of a caller who
+    reads nothing of what he is sent.
 
-    uvicorn waits for ever for the rest of a head that begins; a few hundred such connections would be all there are.
+    uvicorn waits for ever for both; a few hundred such connections would be all there are.
     """
 
     head_seconds = Limits().head_seconds
+    read_seconds = 60.0
     _late: asyncio.TimerHandle | None = None
+    _stuck: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first head."""
@@ -121,7 +124,18 @@ class Patient(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         self._stop()
+        self._read_again()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Begin to wait for a caller who does not read."""
+        super().pause_writing()
+        self._stuck = self.loop.call_later(self.read_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Stop waiting for him: he reads."""
+        self._read_again()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes: of a head that is waited for, or of the request that is being answered."""
@@ -141,6 +155,11 @@ class Patient(H11Protocol):
         if self._late is not None:
             self._late.cancel()
             self._late = None
+
+    def _read_again(self) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
 
     def _give_up(self) -> None:
         self._late = None

@@ -2,8 +2,8 @@
 
 The order that keeps promises: the run is accepted on disk, then the app is asked, once. The first event with the id of
 the run is kept on disk before any listener sees it. The end and the call back that tells it are written together. A
-process that begins finds the runs that had not ended: with an id their end is looked for, without one nobody can know
-whether they ran, and that is what is told.
+process that begins finds the runs that had not ended: with an id their end is looked for, without one the run is looked
+for in the log of its app (``finding``). Where that tells nothing, nobody can know whether it ran, and that is told.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from difyops.api.run_answer import Answer
@@ -23,12 +23,15 @@ from difyops.api.sse import Event
 from difyops.errors import DifyopsError, NotAuthenticated, ServerFault, Unreachable
 from difyops.webhook import events, outbox
 from difyops.webhook.database import Database
+from difyops.webhook.finding import Finder
 from difyops.webhook.outbox import Message, RunEnd, RunRow
 from difyops.webhook.reaching import SILENCE, Address, Desk, Desks
 
 PING = "event: ping"
 _PING_AFTER = 15.0
 _RETRY_AFTER = 30.0
+_SEARCH_PATIENCE = 300.0
+_SEARCHES = (1.0, 3.0, 10.0)  # seconds before each look into the log
 _MOST_KEPT = 1024 * 1024
 _ENDS = frozenset({"workflow_finished", "message_end", "error"})
 log = logging.getLogger("difyops.webhook")
@@ -99,7 +102,9 @@ class Runs:
     places: Callable[[RunRow], Told | None]
     patience: float
     on_end: Callable[[RunEnd], None]
+    finder: Finder
     live: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _search: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     counts: dict[str, int] = field(default_factory=dict)
 
     def begin(self, row: RunRow, desk: Desk, listener: Listener | None = None) -> None:
@@ -109,9 +114,17 @@ class Runs:
     def resume(self) -> int:
         """Go on with the runs that had not ended when the last process did; return how many."""
         rows = [outbox.run_of(row) for row in self.database.read(outbox.open_runs())]
+        unseen: dict[Address, list[RunRow]] = {}
         for row in rows:
-            if row.id not in self.live:
+            told = self.places(row)
+            if row.run_id is None and told is not None:
+                unseen.setdefault(told.address, []).append(row)
+            else:
                 self._spawn(row.id, self._found_again(row))
+        for address, group in unseen.items():
+            searched = asyncio.get_running_loop().create_task(self._searched(address, group))
+            for row in group:
+                self._spawn(row.id, self._found_again(row, searched))
         return len(rows)
 
     async def drained(self, seconds: float) -> int:
@@ -135,6 +148,8 @@ class Runs:
         try:
             try:
                 answer = await self._asked(row, desk, listener)
+            except Unreachable as lost:
+                answer, error = await self._found_in_log(row, desk, lost)
             except DifyopsError as failed:
                 error = failed
         finally:  # whatever ends it here, nobody waits for more
@@ -155,8 +170,45 @@ class Runs:
             desk = await self.desks.at(told.address, anew=True)
             return await _run(desk.service, question, sight, self.patience)
 
-    async def _found_again(self, row: RunRow) -> None:
+    async def _found_in_log(
+        self, row: RunRow, desk: Desk, lost: Unreachable
+    ) -> tuple[Answer | None, DifyopsError | None]:
+        """Look for a run that may have begun, whose id was not seen; return its end, or why there is none."""
+        told = self.places(row)
+        if was_never_sent(lost) or told is None:
+            return None, lost
+        run_id = (await self._searched(told.address, [row])).get(row.id)
+        if run_id is None:
+            return None, lost
+        try:
+            return await desk.service.end_of(run_id, row.user, patience=self.patience), None
+        except DifyopsError as error:
+            return None, error
+
+    async def _searched(self, address: Address, rows: Sequence[RunRow]) -> dict[str, str]:
+        """Look for runs in the log, several times: a run may be written late. What is found is kept at once."""
+        found: dict[str, str] = {}
+        looks, end = list(_SEARCHES), time.monotonic() + min(self.patience, _SEARCH_PATIENCE)
+        while looks and len(found) < len(rows):
+            await asyncio.sleep(looks[0])
+            left = [row for row in rows if row.id not in found]
+            try:
+                async with self._search:  # one after the other: a run is claimed once
+                    for row_id, run_id in (await self.finder.find(address, left)).items():
+                        await self.database.write(outbox.see(row_id, run_id, None))
+                        found[row_id] = run_id
+            except (Unreachable, ServerFault) as away:  # it is asked again when it is back
+                if time.monotonic() > end:
+                    log.info("nobody can be asked what became of %d runs: %s", len(left), away.message)
+                    return found
+            else:
+                looks.pop(0)
+        return found
+
+    async def _found_again(self, row: RunRow, searched: asyncio.Task[dict[str, str]] | None = None) -> None:
         """Find the end of a run that another process began."""
+        if searched is not None:
+            row = replace(row, run_id=(await asyncio.shield(searched)).get(row.id))
         answer: Answer | None = None
         error: DifyopsError | None = None
         told, anew = self.places(row), False

@@ -19,6 +19,7 @@ from difyops.webhook.database import FILE, Database
 from difyops.webhook.deliver import Deliverer
 from difyops.webhook.dispatch import Dispatcher
 from difyops.webhook.dispatch import address_of as address_of_destination
+from difyops.webhook.finding import Finder
 from difyops.webhook.outbox import RunEnd, RunRow
 from difyops.webhook.reaching import Address, Desks, Instances
 from difyops.webhook.rules import Rules, ServedApp
@@ -85,7 +86,7 @@ class Serving:
         )  # fmt: skip
         self.runs = Runs(
             database=self.database, desks=self.desks, places=self._place, patience=holds.rules.limits.run_seconds,
-            on_end=self._run_ended,
+            on_end=self._run_ended, finder=Finder(database=self.database, desks=self.desks),
         )  # fmt: skip
         self.dispatcher = Dispatcher(
             database=self.database, rules=lambda: self.rules, desks=self.desks, runs=self.runs, outbound=self.outbound

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from tests.conftest import Cli
 from tests.waiting import until
 from tests.webhook.rig import receiving, serving
 
@@ -72,3 +73,25 @@ async def test_without_a_token_there_is_no_page(url: str, tmp_path: Path) -> Non
         async with serving(url, tmp_path, section) as served:
             assert (await served.http.get(served.admin)).status_code == 404
             assert (await served.http.get(f"{served.admin}/status")).status_code == 200
+
+
+def test_a_found_file_that_nobody_trusted_says_nothing(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "difyops.yaml").write_text(
+        "webhook:\n  sources: {a: {secrets: 'cmd:touch ran', to: d}}\n  destinations: {d: {command: [touch, ran]}}\n"
+    )
+    for words in (("check",), ("serve",), ("reload",), ("test", "a")):
+        ran = cli("webhook", *words)
+        assert ran.code == 8, ran
+        assert "touch ran" in ran.err + ran.out or "difyops trust" in ran.err
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_is_not_there_is_said(cli: Cli, tmp_path: Path) -> None:
+    assert cli("webhook", "check").code == 2
+    assert cli("webhook", "list").code == 2
+    assert cli("webhook", "show", "evt_1").code == 2
+    assert cli("webhook", "status").code == 5
+    (tmp_path / "rules.yaml").write_text("webhook: {sources: {a: {secrets: text, to: d}}}\n")
+    wrong = cli("webhook", "check", "--config", str(tmp_path / "rules.yaml"))
+    assert wrong.code == 2
+    assert "webhook.sources.a.secrets holds references" in wrong.err

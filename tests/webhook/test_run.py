@@ -13,7 +13,7 @@ from aiohttp import web
 
 from difyops.emulator import Emulator
 from difyops.secret_text import SecretText
-from difyops.webhook import ladder, reading
+from difyops.webhook import ladder, reading, running
 from difyops.webhook.signing import Check, Received, sign_standard
 from tests.waiting import until
 from tests.webhook.rig import SECRET, Receiver, Served, receiving, recipes_receiver, serving
@@ -112,17 +112,49 @@ async def test_when_dify_leaves_caller_and_receiver_still_hear_the_end(
         assert len(emulator.app_named("wf-llm").runs) == 1
 
 
-async def test_what_nobody_knows_is_told_as_unknown(emulator: Emulator, url: str, tmp_path: Path) -> None:
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "_SEARCHES", (0.0, 0.1))
+
+
+@pytest.mark.parametrize("name", ["llm", "chat"])
+async def test_a_run_whose_id_was_not_seen_is_found_in_the_log(
+    both: tuple[Emulator, str], tmp_path: Path, soon: None, name: str
+) -> None:
+    emulator, url = both
+    app = emulator.app_named({"llm": "wf-llm", "chat": "flow-chat"}[name])
     async with receiving() as receiver, serving(url, tmp_path, rules(receiver)) as served:
+        await served.run(name, app.key, **recipe(receiver, "another one"))
         emulator.control.fail(method="POST", path=RUNS, how="after:1")
-        answer = await served.run("llm", emulator.app_named("wf-llm").key, **recipe(receiver))
-        assert '"event":"error"' in answer.text
-        await until(lambda: receiver.took)
-        assert told(receiver)[0]["type"] == "run.unknown"
+        answer = await served.run(name, app.key, **recipe(receiver, "this one"))
+        assert "workflow_finished" in answer.text
+        await until(lambda: len(receiver.took) == 2)
+        assert [item["type"] for item in told(receiver)] == ["run.succeeded"] * 2
+        assert "this one" in told(receiver)[1]["data"]["answer"]
+        assert {item["data"]["run_id"] for item in told(receiver)} == {run.id for run in app.runs}
+
+
+async def test_what_nobody_knows_is_told_as_unknown(
+    emulator: Emulator, url: str, tmp_path: Path, soon: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLM_KEY", emulator.app_named("wf-llm").key)
+    async with receiving() as receiver:
+        section = rules(receiver)
+        section["apps"]["llm"]["key"] = "env:LLM_KEY"
+        async with serving(url, tmp_path, section) as served:
+            emulator.control.fail(method="POST", path=RUNS, how="after:1")
+            answer = await served.run("llm", emulator.app_named("wf-llm").key, **recipe(receiver))
+            assert '"event":"error"' in answer.text
+            await until(lambda: receiver.took)
+            assert told(receiver)[0]["type"] == "run.unknown"
+
+
+async def test_what_fails_is_told_as_failed(emulator: Emulator, url: str, tmp_path: Path) -> None:
+    async with receiving() as receiver, serving(url, tmp_path, rules(receiver)) as served:
         failing = await served.run("llm", emulator.app_named("wf-llm").key, **recipe(receiver, "[[fail=auth]]"))
         assert '"failed"' in failing.text
-        await until(lambda: len(receiver.took) == 2)
-        assert told(receiver)[1]["type"] == "run.failed"
+        await until(lambda: receiver.took)
+        assert told(receiver)[0]["type"] == "run.failed"
 
 
 async def test_a_server_that_stops_in_the_middle_tells_the_end_after_its_next_start(
@@ -148,7 +180,9 @@ def _state(state: Path, started: httpx.Response) -> Any:
     return reading.show(reading.Kept(state), started.json()["id"]).facts["state"]
 
 
-async def test_a_run_that_was_never_seen_is_told_as_unknown_after_a_restart(url: str, tmp_path: Path) -> None:
+async def test_a_run_that_was_never_seen_is_told_as_unknown_after_a_restart(
+    url: str, tmp_path: Path, soon: None
+) -> None:
     from difyops.webhook import outbox
     from difyops.webhook.database import FILE, Database
 
