@@ -42,7 +42,7 @@ def mapped(target: Target, form: Sequence[InputField], question: str, attachment
     fields = {item.name: item for item in form}
     inputs = {key: _typed(fields[key], value) for key, value in target.inputs.items() if key in fields}
     query = question
-    if target.app.mode in _WITHOUT_QUERY:
+    if target.app.mode in _WITHOUT_QUERY and (question or target.question is None):
         taker = _taker(target, form, inputs)
         if taker is not None:
             inputs[taker] = question

@@ -50,7 +50,10 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One agent to ask. ``id`` is ``context/app id``, with ``#2`` when one app is asked twice with other inputs."""
+    """One agent to ask. ``id`` is ``context/app id``, with ``#2`` when one app is asked twice with other inputs.
+
+    ``question``: its own, in the place of the plan's; a blank one asks with the inputs alone.
+    """
 
     id: str
     context: str
@@ -59,6 +62,7 @@ class Target:
     question_as: str | None = None
     repeatable: bool = False
     refusal: RunFailed | None = None
+    question: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +77,9 @@ class Plan:
     @property
     def estimate(self) -> int:
         """Return the fewest tokens this can cost: the question for every target, and a word of each answer."""
-        asked = sum(1 for target in self.targets if target.refusal is None)
-        return asked * (math.ceil(len(self.question) / _CHARACTERS_PER_TOKEN) + 1)
+        asked = [target for target in self.targets if target.refusal is None]
+        texts = (self.question if target.question is None else target.question for target in asked)
+        return sum(math.ceil(len(text) / _CHARACTERS_PER_TOKEN) + 1 for text in texts)
 
     def check_budget(self, max_tokens: int | None) -> None:
         """Refuse what cannot fit.

@@ -98,7 +98,8 @@ class Runner:
         """
         live = self.lives[target.id] = Live(target=target)
         service, form = await self._desk(target)
-        fit = mapped(target, form, self.question, self.attachments)
+        question_text = self.question if target.question is None else target.question
+        fit = mapped(target, form, question_text, self.attachments)
         live.unused = fit.unused
         question = await self._question(service, fit)
         answer = await self._tried(live, service, question)

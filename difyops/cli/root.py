@@ -32,6 +32,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "validate": ("difyops.cli.validate", "Valid against the schema, or a clear failure."),
     "secret": ("difyops.cli.secret", "Rotate keys, credentials and secret variables."),
     "broadcast": ("difyops.cli.broadcast", "One question, many agents, in the time of the slowest."),
+    "eval": ("difyops.cli.evaluation", "Is it as good as it was? Cases from real runs, asked and compared."),
     "runbook": ("difyops.cli.runbook", "Runbooks that run: checks and actions for on-call, cron and CI."),
     "history": ("difyops.cli.history", "Runs and node executions, kept here: complete, polite, sampled."),
     "perf": ("difyops.cli.perf", "What is slow, what changed, what it would bring."),

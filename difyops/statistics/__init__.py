@@ -1,9 +1,10 @@
-"""Statistics for operating: exact quantiles, rank tests, proportions, sampled totals, change points. Pure; no numpy.
+"""Statistics for operating: exact quantiles, rank and paired tests, proportions, sampled totals, change points. Pure.
 
 Every answer carries what it stands on: how many values, an interval, and ``None`` where nothing can be said.
 """
 
 from difyops.statistics.change_points import ChangePoint, change_points
+from difyops.statistics.paired import Paired, Shift, cases_needed, mcnemar, paired_bootstrap
 from difyops.statistics.proportions import Interval, clopper_pearson, wilson
 from difyops.statistics.quantiles import Quantile, quantile, quantiles, weighted_quantile
 from difyops.statistics.ranks import Comparison, cliffs_delta, hodges_lehmann, mann_whitney
@@ -17,13 +18,18 @@ __all__ = [
     "Estimate",
     "FailureTest",
     "Interval",
+    "Paired",
     "Quantile",
+    "Shift",
+    "cases_needed",
     "change_points",
     "cliffs_delta",
     "clopper_pearson",
     "estimate_total",
     "hodges_lehmann",
     "mann_whitney",
+    "mcnemar",
+    "paired_bootstrap",
     "quantile",
     "quantiles",
     "weighted_quantile",

@@ -43,8 +43,9 @@ ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf", "
     "plugins_of_dify",
     "fleet",
     "release",
+    "evaluation",
 }
-CONDUCTORS = {"runbook", "slo", "drill", "fleet", "release"}  # they join what other rooms can do
+CONDUCTORS = {"runbook", "slo", "drill", "fleet", "release", "evaluation"}  # they join what other rooms can do
 MAY = (
     dict.fromkeys(GROUND | {"emulator"}, GROUND)
     | dict.fromkeys(TRUNK | ROOMS - CONDUCTORS, GROUND | TRUNK)

@@ -1,0 +1,1 @@
+"""Evaluations: cases made of what happened, asked again, compared with what was."""

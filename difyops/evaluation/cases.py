@@ -1,0 +1,201 @@
+"""Cases: one JSON object a line. What is asked, what is expected of the answer, where it is from.
+
+    {"id": "refund-1", "query": "Can I return it?", "inputs": {"tone": "formal"},
+     "expect": [{"contains": "30 days"}, {"check": "number", "value": 30, "at": "result.days"}],
+     "cluster": "conversation 7", "source": "run 5a7c…", "reference": "You can, within 30 days."}
+
+A case without ``expect`` passes when the run succeeds with an answer that is not blank. ``{"NAME": value}`` is short
+for the check NAME with its first parameter. Cases that hold a secret are refused, when they are written and when they
+are read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from difyops import atomic_file
+from difyops.dsl.canonical import canonical
+from difyops.dsl.secret_places import found_in, found_in_text
+from difyops.errors import Refused, UsageError
+from difyops.evaluation.checks import fit
+from difyops.secret_text import scrub
+
+KNOWN = ("id", "inputs", "query", "expect", "cluster", "source", "reference")
+_LARGEST = 64 * 1024 * 1024
+_LONGEST_ID = 200
+_EXAMPLE = '{"id": "one", "query": "Hello?", "expect": [{"contains": "hello"}]}'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """One check with its parameters; ``at`` is the place in the outputs that it looks at, blank for the answer."""
+
+    check: str
+    parameters: Mapping[str, Any]
+    at: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One case. ``cluster``: cases of one conversation are not independent; blank stands alone. ``reference``: an
+    answer that was given once, which judges may read.
+    """
+
+    id: str
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    query: str = ""
+    expect: tuple[Expectation, ...] = ()
+    cluster: str = ""
+    source: str = ""
+    reference: str = ""
+
+    def as_record(self) -> dict[str, Any]:
+        """Return the line of a file; what is blank is left out."""
+        expect = [
+            {"check": item.check, **item.parameters, **({"at": item.at} if item.at else {})} for item in self.expect
+        ]
+        record = {
+            "id": self.id, "inputs": dict(self.inputs), "query": self.query, "expect": expect,
+            "cluster": self.cluster, "source": self.source, "reference": self.reference,
+        }  # fmt: skip
+        return {name: value for name, value in record.items() if value not in ("", {}, [])}
+
+    @property
+    def hash(self) -> str:
+        """Return what stands for what is asked and expected: a case that changed is another one."""
+        record = self.as_record()
+        return _hash({name: record.get(name) for name in ("inputs", "query", "expect", "reference")})
+
+    def secret(self) -> str | None:
+        """Return which kind of secret the case holds, ``None`` for none; never the secret."""
+        record = self.as_record()
+        for _, found in sorted(found_in(record).items(), key=str):
+            return found[0].kind
+        for text in _texts(record):
+            if scrub(text) != text:
+                return "known secret"
+            if found := found_in_text(text):
+                return found[0].kind
+        return None
+
+
+def hash_of(cases: Sequence[Case]) -> str:
+    """Return what stands for a set of cases, whatever their order."""
+    return _hash(sorted((case.id, case.hash) for case in cases))
+
+
+def read_cases(path: Path) -> tuple[Case, ...]:
+    """Read a file of cases.
+
+    Raises:
+        UsageError: it cannot be read, or a line is no case; names file, line and field. Refused: a case holds a secret.
+    """
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise UsageError(f"{path} is larger than {_LARGEST // 1024 // 1024} MB.")
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
+    found: dict[str, Case] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        place = f"{path}:{number}"
+        case = read_case(line, place)
+        if case.id in found:
+            raise UsageError(f"{place}: id: {case.id!r} stands above already.")
+        if kind := case.secret():
+            raise Refused(
+                f"{place}: the case {case.id!r} holds a secret ({kind}); it is not sent anywhere.",
+                hint="Take it out of the case, and rotate it where it was real.",
+            )
+        found[case.id] = case
+    if not found:
+        raise UsageError(f"{path} holds no case.", hint=f"One JSON object a line: {_EXAMPLE}")
+    return tuple(found.values())
+
+
+def read_case(line: bytes, place: str) -> Case:
+    """Read one line.
+
+    Raises:
+        UsageError: it is no case; names place and field.
+    """
+    try:
+        body = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{place}: this line is not JSON: {error}.", hint=_EXAMPLE) from error
+    if not isinstance(body, dict):
+        raise UsageError(f"{place}: this line is not an object.", hint=_EXAMPLE)
+    for name in body:
+        if name not in KNOWN:
+            raise UsageError(f"{place}: unknown field {name!r} (known: {', '.join(KNOWN)}).")
+    for name in ("id", "query", "cluster", "source", "reference"):
+        if not isinstance(body.get(name, ""), str):
+            raise UsageError(f"{place}: {name} must be text.")
+    if not 0 < len(body.get("id", "").strip()) <= _LONGEST_ID:
+        raise UsageError(f"{place}: id must be a text of 1 to {_LONGEST_ID} characters.")
+    inputs, expect = body.get("inputs", {}), body.get("expect", [])
+    if not isinstance(inputs, dict):
+        raise UsageError(f"{place}: inputs must be an object.")
+    if not isinstance(expect, list):
+        raise UsageError(f"{place}: expect must be a list of checks.", hint='"expect": [{"contains": "hello"}]')
+    if not inputs and not body.get("query"):
+        raise UsageError(f"{place}: a case asks something: query, or inputs.")
+    wanted = tuple(_expectation(item, f"{place}: expect[{number}]") for number, item in enumerate(expect))
+    return Case(**{**body, "expect": wanted})
+
+
+def write_cases(path: Path, cases: Sequence[Case], *, more: bool = False) -> None:
+    """Write cases, readable by their owner only; ``more`` adds them to those that are there, a same id replacing.
+
+    Raises:
+        Refused: the file exists and ``more`` was not said. StoreError: it cannot be written.
+    """
+    kept: dict[str, Case] = {}
+    if path.exists():
+        if not more:
+            raise Refused(f"{path} exists; it is not overwritten.", hint="--append adds to it, or another name.")
+        kept = {case.id: case for case in read_cases(path)}
+    kept |= {case.id: case for case in cases}
+    lines = [json.dumps(case.as_record(), ensure_ascii=False) + "\n" for case in kept.values()]
+    atomic_file.write(path, "".join(lines).encode("utf-8", "surrogatepass"), mode=atomic_file.PRIVATE)
+
+
+def _expectation(item: object, place: str) -> Expectation:
+    if not isinstance(item, dict) or not item:
+        raise UsageError(f"{place}: a check is an object.", hint='{"contains": "hello"}')
+    if "check" in item:
+        given = {key: value for key, value in item.items() if key not in ("check", "at")}
+        name, at = item["check"], item.get("at", "")
+    else:
+        at = item.get("at", "")
+        rest = {key: value for key, value in item.items() if key != "at"}
+        if len(rest) != 1:
+            raise UsageError(f"{place}: one check an object.", hint='{"check": "number", "value": 3, "tolerance": 0.1}')
+        ((name, value),) = rest.items()
+        given = {"": value}
+    if not isinstance(name, str) or not isinstance(at, str):
+        raise UsageError(f"{place}: check and at must be texts.")
+    return Expectation(check=name, parameters=fit(name, given, place), at=at)
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield str(key)
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(canonical(value)).hexdigest()[:32]

@@ -1,0 +1,30 @@
+"""The answer is valid against a JSON Schema, as ``difyops validate`` judges it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from difyops.errors import ConfigError
+from difyops.evaluation.checks import Found, Given, as_text, failed, passed
+from difyops.validation import compile_schema, enforce
+
+
+def check(given: Given, *, schema: dict[str, Any], strict: bool = False) -> Found:
+    """Judge the answer, or a workflow's outputs. ``strict``: an answer that had to be repaired is none."""
+    body = as_text(given.value)
+    verdict = enforce(body, compile_schema(schema))
+    if not verdict.ok:
+        said = verdict.violations[0].message if verdict.violations else verdict.message
+        return failed(f"the answer does not fit the schema: {said or 'it is not JSON'}")
+    if verdict.edits and strict:
+        return failed(f"the answer fits the schema only after {len(verdict.edits)} repairs")
+    return passed(f"after {len(verdict.edits)} repairs" if verdict.edits else "")
+
+
+def wrong(parameters: dict[str, Any]) -> str | None:
+    """Refuse what is no schema."""
+    try:
+        compile_schema(parameters["schema"])
+    except ConfigError as error:
+        return error.message
+    return None

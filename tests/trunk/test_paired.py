@@ -1,0 +1,105 @@
+"""Paired tests: equal to scipy's, exact for clusters, and a number of cases that has the power it promises."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from difyops.statistics import cases_needed, mcnemar, paired_bootstrap
+
+scipy_stats = pytest.importorskip("scipy.stats")
+np = pytest.importorskip("numpy")
+
+
+def changed(broken: int, fixed: int, same: int = 7) -> tuple[list[bool], list[bool]]:
+    """Return pass and fail before and after."""
+    before = [True] * broken + [False] * fixed + [True] * same
+    return before, [False] * broken + [True] * fixed + [True] * same
+
+
+@pytest.mark.parametrize("broken", [0, 1, 3, 6, 17, 240])
+@pytest.mark.parametrize("fixed", [0, 1, 2, 9, 40])
+def test_mcnemar_is_scipys_binomial_test(broken: int, fixed: int) -> None:
+    found = mcnemar(*changed(broken, fixed))
+    assert found is not None
+    assert (found.broken, found.fixed, found.n) == (broken, fixed, broken + fixed + 7)
+    if broken + fixed == 0:
+        assert found.p == found.mid_p == 1.0
+        return
+    fewer, all_ = min(broken, fixed), broken + fixed
+    assert found.p == pytest.approx(scipy_stats.binomtest(fewer, all_).pvalue, rel=1e-9)
+    law = scipy_stats.binom(all_, 0.5)
+    wanted = 1.0 if broken == fixed else 2 * law.cdf(fewer) - law.pmf(fewer)
+    assert found.mid_p == pytest.approx(wanted, rel=1e-9)
+
+
+def test_clusters_turn_as_a_whole() -> None:
+    # twelve cases of one conversation that all broke are one event, not twelve
+    before, after = changed(12, 0, same=0)
+    assert mcnemar(before, after).p < 0.001  # type: ignore[union-attr]
+    assert mcnemar(before, after, ["one"] * 12).p == 1.0  # type: ignore[union-attr]
+    rng = random.Random(4)
+    before = [rng.random() < 0.8 for _ in range(30)]
+    after = [rng.random() < 0.6 for _ in range(30)]
+    clusters = [place // 3 for place in range(30)]
+    sums = [
+        sum(int(after[place]) - int(before[place]) for place in range(3 * group, 3 * group + 3)) for group in range(10)
+    ]
+    wanted = scipy_stats.permutation_test(
+        (sums,), lambda values, axis: np.sum(values, axis=axis), permutation_type="samples", vectorized=True
+    ).pvalue
+    assert mcnemar(before, after, clusters).p == pytest.approx(wanted)  # type: ignore[union-attr]
+
+
+def test_the_bootstrap_is_scipys() -> None:
+    rng = random.Random(9)
+    before = [rng.random() for _ in range(60)]
+    after = [value + rng.expovariate(8) - 0.05 for value in before]
+    differences = [late - early for early, late in zip(before, after, strict=True)]
+    found = paired_bootstrap(differences, draws=9999)
+    assert found is not None
+    assert found.interval is not None
+    wanted = scipy_stats.bootstrap((differences,), np.mean, n_resamples=9999, rng=np.random.default_rng(3))
+    width = wanted.confidence_interval.high - wanted.confidence_interval.low
+    assert found.mean == pytest.approx(np.mean(differences))
+    assert found.interval.low == pytest.approx(wanted.confidence_interval.low, abs=0.05 * width)
+    assert found.interval.high == pytest.approx(wanted.confidence_interval.high, abs=0.05 * width)
+    assert paired_bootstrap(differences, draws=500) == paired_bootstrap(differences, draws=500)
+
+
+def test_the_bootstrap_draws_whole_clusters() -> None:
+    rng = random.Random(2)
+    shared = [rng.gauss(0, 1) for _ in range(20)]
+    differences = [shared[place // 5] for place in range(100)]
+    alone = paired_bootstrap(differences, draws=1000)
+    together = paired_bootstrap(differences, [place // 5 for place in range(100)], draws=1000)
+    assert alone.interval is not None  # type: ignore[union-attr]
+    assert together.interval is not None  # type: ignore[union-attr]
+    ratio = (together.interval.high - together.interval.low) / (alone.interval.high - alone.interval.low)  # type: ignore[union-attr]
+    assert ratio == pytest.approx(math.sqrt(5), rel=0.2)
+    assert together.clusters == 20  # type: ignore[union-attr]
+    few = paired_bootstrap([1.0, 2.0, 3.0], draws=100)
+    assert few is not None
+    assert (few.mean, few.interval) == (2.0, None)
+    assert paired_bootstrap([]) is None
+    same = paired_bootstrap([0.0] * 12, draws=100)
+    assert same is not None
+    assert same.interval is not None
+    assert (same.interval.low, same.interval.high) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(("broken", "fixed"), [(0.10, 0.02), (0.30, 0.10), (0.05, 0.0), (0.15, 0.05)])
+def test_the_cases_needed_have_the_power(broken: float, fixed: float) -> None:
+    n = cases_needed(broken, fixed)
+    assert n is not None
+    share = broken + fixed
+    power = 0.0  # exactly: over how many cases change, and how many of these broke
+    for moved in range(n + 1):
+        tails = scipy_stats.binom.cdf(np.arange(moved + 1), moved, 0.5)
+        proven = [k for k in range(moved // 2 + 1) if 2 * tails[k] <= 0.05]
+        lost = float(scipy_stats.binom.cdf(max(proven), moved, fixed / share)) if proven else 0.0
+        power += float(scipy_stats.binom.pmf(moved, n, share)) * lost
+    assert 0.7 <= power <= 0.93
+    assert cases_needed(0.1, 0.1) is None
