@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from difyops.cli import going_back, sealing, snapshot_looking
-from difyops.cli.door import command, group
+from difyops.cli.door import command, group, seconds
 from difyops.cli.reporting import As, formats_of, reported, unknown
 from difyops.cli.session import Session
-from difyops.errors import DifyopsError, UsageError
+from difyops.errors import DifyopsError, Interrupted, TimedOut, UsageError
 from difyops.outcome import Facts, Outcome
 
 if TYPE_CHECKING:
     from difyops.git_store import GitStore
+    from difyops.snapshot.drift import Drift
 
 noun = group("Keep workflows in git, see what changed, go back.")
 
@@ -140,13 +142,22 @@ def diff(
 
 @command(noun, "drift")
 def drift(
-    session: Session, selectors: Selectors = None, as_: As = None, same_instance: SameInstance = False
+    session: Session,
+    selectors: Selectors = None,
+    as_: As = None,
+    same_instance: SameInstance = False,
+    watch: Annotated[
+        str | None, typer.Option("--watch", metavar="TIME", help="Look again each 30s, 5m, ...; tell what changed.")
+    ] = None,
 ) -> Outcome:
-    """Does live still look like the last snapshot? Exit 5 when not."""
+    """Does live still look like the last snapshot? Exit 5 when not.
+
+    --watch goes on until Ctrl-C or --deadline; each change is a line, and the last verdict is the end.
+    """
     from difyops.render import snapshot as views
     from difyops.render.cases import drift_suite
     from difyops.render.progress import progress
-    from difyops.snapshot.drift import Drift, DriftOptions
+    from difyops.snapshot.drift import DriftOptions
     from difyops.snapshot.drift import drift as look_for_drift
 
     async def work() -> Drift:
@@ -163,10 +174,37 @@ def drift(
 
     formats = formats_of(as_)
     try:
-        found = session.run(work())
+        found = session.run(work()) if watch is None else _watched(session, work, seconds(watch))
+    except Interrupted:
+        raise
     except DifyopsError as error:
         return unknown(error, formats, "snapshot.drift")
     return reported(views.drift(found), drift_suite(found), formats, dry_run=session.dry_run)
+
+
+def _watched(session: Session, look: Callable[[], Coroutine[Any, Any, Drift]], pause: float) -> Drift:
+    """Look again and again; tell each change on stderr. Return the last verdict when the deadline comes."""
+    import asyncio
+
+    from difyops.render.snapshot import drift_line
+
+    seen: list[Drift] = []
+
+    async def work() -> None:
+        while True:
+            found = await look()
+            if not seen or seen[-1].apps != found.apps:
+                session.show_lines(drift_line(found, seen[-1] if seen else None))
+            seen.append(found)
+            del seen[:-1]
+            await asyncio.sleep(pause)
+
+    try:
+        session.run(work())
+    except TimedOut:
+        if not seen:
+            raise
+    return seen[-1]
 
 
 @command(noun, "verify")

@@ -6,11 +6,16 @@ Only texts here; what is compared with what is decided in ``diff``.
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
 
 Line = tuple[str, str]
 
 CONTEXT = 3
+_WORD = re.compile(r"\w+|\s+|[^\w\s]")
+_NEAR_WORDS = 12  # words, blanks and signs next to a change
+_MOST_WORDS = 2000
+_ALIKE = 0.5
 _SHOWN_WHOLE = 20  # lines of each side shown when the texts are too large to align
 
 
@@ -44,6 +49,37 @@ def line_diff(before: str, after: str, budget: Budget) -> tuple[Line, ...]:
         core = [*_block("-", old_core), *_block("+", new_core)]
     lines = [*_kept(old[:head], at_end=True), *core, *_kept(old[len(old) - tail :], at_end=False)]
     return tuple(lines) or (("~", "only line endings differ"),)
+
+
+def word_diff(before: str, after: str) -> str | None:
+    """Return two versions of a line as one, ``[-removed-]`` and ``{+added+}`` in it; far unchanged words are left out.
+
+    ``None`` where they have too little in common for that, or too many words.
+    """
+    old, new = _WORD.findall(before), _WORD.findall(after)
+    if max(len(old), len(new)) > _MOST_WORDS:
+        return None
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    if matcher.ratio() < _ALIKE:
+        return None
+    parts = matcher.get_opcodes()
+    shown = []
+    for number, (tag, old_start, old_end, new_start, new_end) in enumerate(parts):
+        if tag == "equal":
+            shown.append(_near(old[old_start:old_end], first=number == 0, last=number == len(parts) - 1))
+            continue
+        gone, come = "".join(old[old_start:old_end]), "".join(new[new_start:new_end])
+        shown.append((f"[-{gone}-]" if gone else "") + (f"{{+{come}+}}" if come else ""))
+    return "".join(shown)
+
+
+def _near(same: list[str], *, first: bool, last: bool) -> str:
+    """Return the unchanged words next to a change; what is further off is one sign."""
+    if len(same) <= 2 * _NEAR_WORDS:
+        return "".join(same)
+    head = "" if first else "".join(same[:_NEAR_WORDS]) + " "
+    tail = "" if last else " " + "".join(same[-_NEAR_WORDS:])
+    return f"{head}…{tail}"
 
 
 def _common(first: list[str], second: list[str]) -> int:

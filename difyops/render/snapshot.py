@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from difyops.dsl.diff import Change, describe
+from difyops.dsl.diff_text import word_diff
 from difyops.errors import DifyopsError, PartialFailure
 from difyops.outcome import Block, Facts, Lines, Outcome, Table
 from difyops.snapshot.check import Checked
@@ -35,6 +38,7 @@ def taken(result: Taken, *, dry_run: bool) -> Outcome:
         ("snapshot", commit),
         ("state", state),
         ("apps", read),
+        ("sealed", _sealed(result) or None),
         ("tag", result.tag),
     ]
     blocks: list[Block] = [Facts(pairs=pairs)]
@@ -56,6 +60,11 @@ def taken(result: Taken, *, dry_run: bool) -> Outcome:
         names=[result.commit or ""],
         error=result.error,
     )
+
+
+def _sealed(result: Taken) -> str:
+    kinds = ", ".join(f"{number} in {kind}" for kind, number in result.sealed.items())
+    return f"{kinds} ({'kept for the recipients' if result.recoverable else 'fingerprints only'})" if kinds else ""
 
 
 def history(result: History) -> Outcome:
@@ -156,6 +165,18 @@ def drift(result: Drift) -> Outcome:
         names=[item.name for item in result.apps],
         error=result.error,
     )
+
+
+def drift_line(now: Drift, before: Drift | None) -> list[str]:
+    """Tell in lines what is new in a drift against the look before."""
+    known = {(item.id, item.kind): item.what for item in before.apps} if before else {}
+    fresh = [item for item in now.apps if known.get((item.id, item.kind)) != item.what]
+    still = {(item.id, item.kind) for item in now.apps}
+    names = {item.id: item.name for item in before.apps} if before else {}
+    at = f"{datetime.now(UTC):%H:%M:%S}Z"
+    lines = [f"{at}  {item.name}: {item.kind}{f' by {item.who}' if item.who else ''} ({item.what})" for item in fresh]
+    lines += [f"{at}  {names[app_id]}: no more {kind}" for app_id, kind in known if (app_id, kind) not in still]
+    return lines or [f"{at}  no drift: {now.compared} apps look like {now.commit[:10]}"]
 
 
 def checked(result: Checked) -> Outcome:
@@ -283,8 +304,30 @@ def _change_lines(changes: Sequence[Change]) -> list[tuple[str, str]]:
     lines: list[tuple[str, str]] = []
     for change in changes:
         lines.append((_MARKS.get(change.action, "~"), describe(change)))
-        lines += [(mark, f"    {line}") for mark, line in change.lines]
+        lines += [(mark, f"    {line}") for mark, line in _in_words(change.lines)]
     return lines
+
+
+def _in_words(lines: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return lines in which a changed line is shown once, its changed words marked, where both sides are alike."""
+    shown: list[tuple[str, str]] = []
+    rest = list(lines)
+    while rest:
+        gone = list(itertools.takewhile(lambda line: line[0] == "-", rest))
+        come = list(itertools.takewhile(lambda line: line[0] == "+", rest[len(gone) :]))
+        if not gone or len(gone) != len(come):
+            taken = len(gone) + len(come) or 1
+            shown += rest[:taken]
+        else:
+            taken = len(gone) + len(come)
+            pairs = list(zip(gone, come, strict=True))
+            words = [word_diff(old, new) for (_, old), (_, new) in pairs]
+            if None in words:
+                shown += rest[:taken]
+            else:
+                shown += [("~", text) for text in words if text is not None]
+        rest = rest[taken:]
+    return shown
 
 
 def _limited(lines: list[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,13 @@ from difyops.snapshot.reading import Before, Reading
 from difyops.targets import expanded
 
 _SHORT = ("app.json", "live.json", "live.dsl.yml", "draft.json", "sealed.json", "sealed.age")
+_KINDS = {
+    "env": "variables",
+    "conversation": "variables",
+    "node": "nodes",
+    "config": "model settings",
+    "soul": "agents",
+}
 Files = dict[str, bytes | None]
 
 
@@ -199,6 +207,19 @@ def _named(scene: Scene, base: Base) -> dict[str, tuple[str, str]]:
     """Return name and mode of every app that is listed now or stands in the last snapshot."""
     kept = {app_id: (before.record.name, before.record.mode) for app_id, before in base.apps.items()}
     return kept | {app.id: (app.name, app.mode) for app in scene.apps}
+
+
+def sealed_kinds(base: Base, gathered: Gathered) -> dict[str, int]:
+    """Count the sealed values of the live versions of all apps, by the kind of place: variables, nodes, settings."""
+    kinds = {app_id: before.sealed for app_id, before in base.apps.items() if app_id not in gathered.gone}
+    kinds |= {app_id: reading.sealed for app_id, reading in gathered.readings.items()}
+    counted = Counter(
+        _KINDS.get(place.split(":", 2)[1], "other settings")
+        for found in kinds.values()
+        for place in found.places
+        if place.startswith("live:")
+    )
+    return dict(sorted(counted.items()))
 
 
 def _failures(gathered: Gathered, scene: Scene, base: Base) -> tuple[Mapping[str, str], ...]:

@@ -21,7 +21,7 @@ from difyops.git_store import GitStore, StoreMoved
 from difyops.sealing.access import Access
 from difyops.sealing.store import Seal, seal_to_compare, seal_to_write
 from difyops.snapshot.agreement import is_gone, left_out
-from difyops.snapshot.assembly import Base, Files, Gathered, Scene, assemble, read_base
+from difyops.snapshot.assembly import Base, Files, Gathered, Scene, assemble, read_base, sealed_kinds
 from difyops.snapshot.belonging import Place, require_same
 from difyops.snapshot.changelog import changelog
 from difyops.snapshot.inventory import confirmed, read_inventory
@@ -72,7 +72,11 @@ class PlaintextSecret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """The result. ``commit`` is the newest snapshot; ``changed`` is False when nothing differed from it."""
+    """The result. ``commit`` is the newest snapshot; ``changed`` is False when nothing differed from it.
+
+    ``sealed``: how many values are marks, by the kind of place; ``recoverable``: whether the store holds them, for its
+    recipients.
+    """
 
     context: str
     commit: str | None
@@ -86,6 +90,8 @@ class Taken:
     plaintext_secrets: tuple[PlaintextSecret, ...]
     seconds: float
     warnings: tuple[str, ...] = ()
+    sealed: Mapping[str, int] = field(default_factory=dict)
+    recoverable: bool = False
 
     @property
     def error(self) -> DifyopsError | None:
@@ -162,7 +168,9 @@ async def take(
             require_same(store, instance.name, base.manifest, place)
             continue
         taken = _taken(instance, commit, manifest, base, changes, findings, seconds, options.tag)
-        return replace(taken, warnings=seal.warnings)
+        kinds, is_first = sealed_kinds(base, gathered), not any(before.sealed.places for before in base.apps.values())
+        lost = _would_be_lost(sum(kinds.values())) if kinds and is_first and not seal.recipients else ()
+        return replace(taken, warnings=(*seal.warnings, *lost), sealed=kinds, recoverable=bool(seal.recipients))
     raise StoreError("Other writers kept changing the store; gave up.", hint="Run this again.", retryable=True)
 
 
@@ -271,6 +279,15 @@ def _message(manifest: Manifest, changes: Sequence[str], options: TakeOptions) -
         state = f" [partial: {len(manifest.failed)} failed]"
     body = "\n".join(f"- {line}" for line in changes)
     return f"{title}{state}\n\n{body}\n"
+
+
+def _would_be_lost(number: int) -> tuple[str, ...]:
+    """Say once what the loss of the instance would cost a store without recipients."""
+    said = (
+        f"{number} secret value{'s' * (number != 1)} stand in the store as fingerprints only: if the instance is lost, "
+        "so are they. To keep them, encrypted: difyops snapshot seal init"
+    )
+    return (said,)
 
 
 def _findings(gathered: Gathered) -> tuple[PlaintextSecret, ...]:

@@ -13,7 +13,7 @@ import pytest
 from difyops.git_store import GitStore
 from tests.conftest import Cli
 from tests.places import context_name
-from tests.snapshot.colleague import Colleague, break_prompt, node
+from tests.snapshot.colleague import Colleague, break_prompt, node, set_secret
 
 KEY = "sk-canary-4f9a1c2b3d4e5f60718293a4b5c6d7e8"
 
@@ -144,3 +144,20 @@ def test_no_branch_of_a_clone_is_missed(cli: Cli, connected: str, tmp_path: Path
     subprocess.run(["git", "clone", "-q", str(store_at(tmp_path)), str(clone)], check=True)
     assert cli("snapshot", "log", "wf-llm", "--store", str(clone)).code == 0
     assert cli("snapshot", "leaks", "--store", str(clone)).code == 0
+
+
+@pytest.mark.parametrize("value", ["eu-central-1", "true", "https://api.example.com/v2"])
+def test_a_given_value_that_also_stands_elsewhere_in_the_app_is_no_failed_proof(
+    cli: Cli, connected: str, colleague: Colleague, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    app = colleague.app_id("wf-llm")
+    colleague.edit(app, set_secret(value))
+    colleague.edit(app, lambda document: node(document, "llm")["prompt_template"][0].update(text=f"Hosted in {value}."))
+    colleague.publish(app)
+    assert cli("snapshot", "create", "-q").code == 0
+    colleague.call("DELETE", f"/apps/{app}")
+    monkeypatch.setenv("VALUE", value)
+    done = cli("snapshot", "restore", "wf-llm", "--yes", "--secret", "env:API_TOKEN=env:VALUE")
+    assert done.code == 0, done.err
+    new = colleague.app_id("wf-llm")
+    assert node(colleague.live(new), "llm")["prompt_template"][0]["text"] == f"Hosted in {value}."

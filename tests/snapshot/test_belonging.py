@@ -183,3 +183,13 @@ def test_a_selection_is_not_shown_as_the_whole(cli: Cli, connected: str) -> None
     assert all(not line.startswith("added") for line in second["changes"]), second["changes"]
     assert cli("snapshot", "create", "-q").code == 0
     assert cli("snapshot", "list", "-o", "json").json["data"][0]["coverage"] == []
+
+
+def test_what_a_lost_instance_would_cost_is_said_once(cli: Cli, connected: str) -> None:
+    first = cli("snapshot", "create", "-o", "json").json
+    assert first["data"]["sealed"]["variables"] >= 1
+    assert first["data"]["recoverable"] is False
+    assert any("difyops snapshot seal init" in line for line in first["warnings"])
+    second = cli("snapshot", "create", "-o", "json").json
+    assert second["data"]["sealed"] == first["data"]["sealed"]
+    assert second["warnings"] == []
