@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import socket
 import ssl
 from collections.abc import Callable, Mapping
@@ -132,4 +133,5 @@ def _is_address(text: str) -> bool:
 
 
 def _why(error: aiohttp.ClientConnectorError) -> str:
-    return error.os_error.strerror or type(error.os_error).__name__
+    found = error.os_error
+    return os.strerror(found.errno) if found.errno and found.errno > 0 else found.strerror or type(found).__name__

@@ -10,8 +10,8 @@ from difyops.webhook.reading import EventRow, MessageRow, Shown
 from difyops.webhook.rules import Rules
 from difyops.webhook.serve import Running
 
-_EVENT = ("id", "received", "source", "kind", "to", "state", "tries", "said")
-_MESSAGE = ("id", "made", "type", "run", "to", "state", "tries", "next", "said")
+_EVENT = ("id", "received", "event", "to", "state", "said")
+_MESSAGE = ("id", "run", "made", "type", "to", "state", "said")
 
 
 def events(rows: Sequence[EventRow]) -> Outcome:
@@ -93,20 +93,29 @@ def rules(found: Rules, words: str) -> Outcome:
     }  # fmt: skip
     return Outcome(
         kind="webhook.rules", data=data, blocks=[Table(columns=("what", "how", "where"), rows=rows)],
-        summary=f"{words}: {len(found.sources)} sources, {len(found.apps)} apps, {len(found.destinations)} places",
+        summary=f"{words}: {len(found.sources)} in, {len(found.apps)} to run, {len(found.destinations)} to go to",
     )  # fmt: skip
+
+
+def _state(state: str, attempts: int) -> str:
+    return state if attempts < 2 else f"{state} ({attempts} tries)"
 
 
 def _events(rows: Sequence[EventRow]) -> Table:
     cells = [
-        (row.id, row.received, row.source, row.kind, row.destination, row.state, row.attempts, row.said or row.run)
+        (
+            row.id,
+            row.received,
+            f"{row.source} {row.kind}".strip(),
+            row.destination,
+            _state(row.state, row.attempts),
+            row.said or row.run,
+        )
         for row in rows
     ]
     return Table(columns=_EVENT, rows=cells, empty="No events.")
 
 
 def _messages(rows: Sequence[MessageRow]) -> Table:
-    cells = [
-        (row.id, row.made, row.type, row.run, row.url, row.state, row.attempts, row.next, row.said) for row in rows
-    ]
+    cells = [(row.id, row.run, row.made, row.type, row.url, _state(row.state, row.attempts), row.said) for row in rows]
     return Table(columns=_MESSAGE, rows=cells, empty="No calls back.")

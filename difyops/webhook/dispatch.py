@@ -183,7 +183,7 @@ class Dispatcher:
         except DifyopsError as error:  # nothing was asked yet
             return Ended(state=AGAIN, said=error.message)
         row = RunRow(
-            id=f"run_{secrets.token_hex(12)}", app=destination.target, via=destination.name,
+            id=f"run_{secrets.token_hex(8)}", app=destination.target, via=destination.name,
             accepted=time.time(), user=f"difyops-{event.id}", request={"inputs": inputs, "query": query},
             hops=event.hops + 1,
         )  # fmt: skip

@@ -79,7 +79,7 @@ class RunEnd:
 
 def message_id(run: str, url: str) -> str:
     """Return the id under which the end of a run is told to a receiver, however often it is told."""
-    return "msg_" + hashlib.sha256(f"{run}\n{url}".encode()).hexdigest()[:32]
+    return "msg_" + hashlib.sha256(f"{run}\n{url}".encode()).hexdigest()[:24]
 
 
 def accept(row: RunRow, delivery: int | None = None) -> Callable[[sqlite3.Connection], str | None]:

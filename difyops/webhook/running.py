@@ -27,7 +27,7 @@ from difyops.webhook.finding import Finder
 from difyops.webhook.outbox import Message, RunEnd, RunRow
 from difyops.webhook.reaching import SILENCE, Address, Desk, Desks
 
-PING = "event: ping"
+PING = b"event: ping\n\n"
 _PING_AFTER = 15.0
 _RETRY_AFTER = 30.0
 _SEARCH_PATIENCE = 300.0
@@ -67,8 +67,11 @@ class Listener:
         self.answer, self.error, self.ended = answer, error, True
         self.more.set()
 
-    async def next(self) -> str | None:
-        """Return the next line, ``None`` at the end of the stream; a ping when there is none for a while."""
+    async def next(self) -> bytes | None:
+        """Return the lines that are there, as they are sent on; ``None`` at the end of the stream.
+
+        When there is none for a while, it is a ping.
+        """
         while not self.lines:
             if self.ended or self.left:
                 return None
@@ -78,11 +81,19 @@ class Listener:
                     await self.more.wait()
             except TimeoutError:
                 return PING
-        line, kept = self.lines.popleft()
-        self.size -= len(line)
-        if kept is not None and not kept.done():
-            await asyncio.wait({kept})
-        return line
+        ready: list[str] = []
+        while self.lines:
+            line, kept = self.lines[0]
+            if kept is not None and not kept.done():
+                if ready:
+                    break
+                await asyncio.wait({kept})
+                if not self.lines:
+                    break
+            self.lines.popleft()
+            self.size -= len(line)
+            ready += (line, "\n\n")
+        return "".join(ready).encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,12 +53,21 @@ class Request:
     ready: Callable[[Running], None] = lambda _: None
 
 
+class _Gone(logging.Filter):
+    """Leaves out what asyncio says about every caller who left in mid-stream: that is no news here."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether to tell it."""
+        return record.msg != "socket.send() raised exception."
+
+
 async def serve(request: Request) -> int:
     """Serve until cancelled, then drain; return how many runs were left to the next process.
 
     Raises:
         LockHeld: another server has this state folder. UsageError: an address is taken. ConfigError, CredentialError.
     """
+    logging.getLogger("asyncio").addFilter(_Gone())
     rules = request.read()
     holds = await loaded(rules)
     with atomic_file.lock(request.state / LOCK_FILE, holding="the webhook server"), contextlib.ExitStack() as stack:

@@ -84,7 +84,7 @@ async def _take(serving: Serving, request: Request) -> Response:
     if (challenge := _challenge(source, body)) is not None:
         return PlainTextResponse(challenge)
     event = inbox.Event(
-        id=f"evt_{secrets.token_hex(12)}", source=source.name, dedupe=verified.key, received=now, sent=verified.sent,
+        id=f"evt_{secrets.token_hex(8)}", source=source.name, dedupe=verified.key, received=now, sent=verified.sent,
         hops=hops, kind=_kind(headers, body), content_type=headers.get("content-type", "")[:100], body=body,
     )  # fmt: skip
     earlier = await serving.database.add(inbox.keep, (event, source))
@@ -195,7 +195,7 @@ def _asked(
         check_inputs(desk.form, {name: value for name, value in inputs.items() if name in names})
     except RunFailed as error:
         raise Turned(400, "invalid_param", error.message) from None
-    run = f"run_{secrets.token_hex(12)}"
+    run = f"run_{secrets.token_hex(8)}"
     user = body.get("user") or body.get("session_id")
     shown = {key: value for key, value in metadata.items() if key != "callback_url"}  # type: ignore[union-attr]
     request = {
@@ -219,12 +219,12 @@ async def _streamed(listener: Listener, row: RunRow, head: dict[str, str]) -> Re
     return StreamingResponse(lines, media_type="text/event-stream", headers={**head, "cache-control": "no-cache"})
 
 
-async def _lines(listener: Listener, row: RunRow, first: str) -> AsyncIterator[bytes]:
+async def _lines(listener: Listener, row: RunRow, first: bytes) -> AsyncIterator[bytes]:
     try:
-        line: str | None = first
-        while line is not None:
-            yield line.encode() + b"\n\n"
-            line = await listener.next()
+        lines: bytes | None = first
+        while lines is not None:
+            yield lines
+            lines = await listener.next()
         if (last := _last(listener, row)) is not None:
             yield b"data: " + orjson.dumps(last, default=str) + b"\n\n"
     finally:
