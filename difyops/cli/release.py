@@ -8,42 +8,42 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from difyops.cli import promote
 from difyops.cli.door import command, group, seconds
+from difyops.cli.release_options import (
+    Again,
+    AllowEffects,
+    Alpha,
+    Calls,
+    Dearer,
+    Events,
+    Every,
+    For,
+    Inputs,
+    Least,
+    NoShadow,
+    NoWaitSlot,
+    PlanFile,
+    Slower,
+    Tokens,
+    Wait,
+    gates_of,
+    shadow_of,
+    watch_of,
+    workspace_of,
+)
 from difyops.cli.session import Session
 from difyops.errors import UsageError
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
     from difyops.api.instance import Instance
-    from difyops.release.plan import Gates, Plan, Shadow, Watch
+    from difyops.release.plan import Plan
     from difyops.release.planning import PlanRequest
     from difyops.release.run import Released
-    from difyops.workspace import Workspace
 
 noun = group("New versions: tried in a copy, published, watched, and taken back when they are worse.")
-
-PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="The file that plan wrote.")]
-Again = Annotated[bool, typer.Option("--again", help="Also what was taken back before.")]
-Calls = Annotated[int, typer.Option("--calls", min=1, help="Most recorded inputs that the shadow replays.")]
-NoShadow = Annotated[bool, typer.Option("--no-shadow", help="Publish without trying copies first.")]
-Inputs = Annotated[
-    Path | None, typer.Option("--inputs", metavar="FILE", help="JSON lines {inputs, query} in place of recorded runs.")
-]
-AllowEffects = Annotated[
-    bool, typer.Option("--allow-effects", help="Let copies run nodes that write somewhere (tools, POST, agents).")
-]
-Tokens = Annotated[int, typer.Option("--tokens", min=0, help="Most tokens of the shadow; 0: no limit.")]
-Events = Annotated[int, typer.Option("--events", min=1, help="Runs of the new version that are enough to pass.")]
-Least = Annotated[int, typer.Option("--least", min=1, help="New runs between two looks at the gates.")]
-For = Annotated[str, typer.Option("--for", metavar="TIME", help="How long it is watched from publishing on.")]
-Every = Annotated[str, typer.Option("--every", metavar="TIME", help="Time between two readings of the log.")]
-Alpha = Annotated[float, typer.Option("--alpha", help="How often equal versions may be told apart (0.01: 1 %).")]
-Slower = Annotated[float, typer.Option("--slower", min=0.0, help="Allowed share by which the median may be slower.")]
-Dearer = Annotated[float, typer.Option("--dearer", min=0.0, help="The same for tokens.")]
-NoWaitSlot = Annotated[bool, typer.Option("--no-wait-slot", help="Publish at once, though a schedule is due.")]
-Wait = Annotated[
-    str | None, typer.Option("--wait", metavar="TIME", help="Watch for so long from now on; 0s: look once.")
-]
+noun.add_typer(promote.noun, name="promote")
 
 
 @command(noun, "plan")
@@ -126,50 +126,6 @@ def abort(
 ) -> Outcome:
     """Go back to the version before a release that is under way or held, if what is live is still ours (else 8)."""
     return session.run(_aborted(session, app))
-
-
-def shadow_of(calls: int, none: bool, inputs: Path | None, allow_effects: bool, tokens: int) -> Shadow:
-    """Return how the shadow is run."""
-    from difyops.release.plan import Shadow
-
-    if inputs is not None and not inputs.is_file():
-        raise UsageError(f"--inputs {inputs}: there is no such file.")
-    return Shadow(
-        calls=0 if none else calls, least=min(10, calls), inputs=str(inputs.resolve()) if inputs else "",
-        allow_effects=allow_effects, tokens=tokens,
-    )  # fmt: skip
-
-
-def watch_of(events: int, least: int, length: str, every: str) -> Watch:
-    """Return how the watch is kept."""
-    from difyops.release.plan import Watch
-
-    return Watch(events=events, least=min(least, events), seconds=seconds(length), every=seconds(every))
-
-
-def gates_of(alpha: float, slower: float, dearer: float) -> Gates:
-    """Return the gates.
-
-    Raises:
-        UsageError: ``alpha`` is no share.
-    """
-    from difyops.release.plan import Gates
-
-    if not 0 < alpha < 0.5:
-        raise UsageError(f"--alpha {alpha}: expected a share between 0 and 0.5.", hint="--alpha 0.01")
-    return Gates(alpha=alpha, slower=slower, dearer=dearer)
-
-
-def workspace_of(session: Session, instance: Instance) -> Workspace:
-    """Return the workspace with the store, where there is one."""
-    from difyops.cli.snapshot import open_store
-    from difyops.errors import StoreError
-
-    try:
-        store = open_store(session)
-    except StoreError:
-        store = None
-    return session.workspace(instance, store=store)
 
 
 async def _planned(session: Session, request: PlanRequest, to: Path | None) -> Outcome:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from difyops.dsl.canonical import canonical, normalized
 from difyops.dsl.load import dump_yaml, load_yaml
@@ -185,9 +185,26 @@ def built(kind: type[P], body: Any, what: str) -> P:
         inner = hints.get(key)
         if isinstance(inner, type) and dataclasses.is_dataclass(inner):
             values[key] = built(inner, item, f"{what}: {key}")
+        elif isinstance(item, list):
+            values[key] = _items(inner, item, f"{what}: {key}")
+        elif isinstance(item, Mapping) and (maybe := _optional(inner)) is not None:
+            values[key] = built(maybe, item, f"{what}: {key}")
         else:
-            values[key] = tuple(item) if isinstance(item, list) else item
+            values[key] = item
     try:
         return kind(**values)
     except TypeError as error:
         raise UsageError(f"{what}: {error}.", hint="Make the plan again.") from error
+
+
+def _items(hint: Any, items: list[Any], what: str) -> tuple[Any, ...]:
+    """Return a tuple, of dataclasses where the hint says so."""
+    kind = next(iter(get_args(hint)), None)
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        return tuple(built(kind, item, f"{what}[{place}]") for place, item in enumerate(items))
+    return tuple(items)
+
+
+def _optional(hint: Any) -> type | None:
+    """Return the dataclass in ``X | None``."""
+    return next((item for item in get_args(hint) if isinstance(item, type) and dataclasses.is_dataclass(item)), None)

@@ -62,7 +62,7 @@ def planned(workspace: Workspace, now: Now, target: Target, request: PlanRequest
         Refused: both mean the same.
     """
     live = live_of(now)
-    if live.hash == target.version.hash and request.source == DRAFT and now.draft == now.live:
+    if live.hash == target.version.hash and target.version.source == DRAFT and now.draft == now.live:
         raise Refused(f"The draft of {now.app.name!r} is what is live; there is nothing to release.")
     plan = Plan(
         context=workspace.instance.name, url=workspace.instance.context.url, app_id=now.app.id, app_name=now.app.name,

@@ -18,6 +18,7 @@ MODULES = (
     "drill",
     "finding",
     "webhook",
+    "release",
 )
 
 

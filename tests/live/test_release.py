@@ -1,0 +1,92 @@
+"""A bad publish and its way back on a real instance (``make test-live``), with the seconds that it took."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import difyops.emulator
+from tests.conftest import Cli
+from tests.release.conftest import better, broken
+from tests.snapshot.colleague import Colleague
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
+
+APPS = Path(difyops.emulator.__file__).parent / "known_apps"
+
+
+@pytest.fixture
+def app(colleague: Colleague) -> Iterator[tuple[str, str]]:
+    """Make one published scratch app with a key; yield id and name; remove it."""
+    name = f"difyops-live-release-{secrets.token_hex(3)}"
+    text = (APPS / "wf-echo.yml").read_text()
+    answer = colleague.call("POST", "/apps/imports", {"mode": "yaml-content", "yaml_content": text, "name": name})
+    assert answer["status"].startswith("completed"), answer
+    try:
+        colleague.publish(answer["app_id"], "scratch")
+        colleague.call("POST", f"/apps/{answer['app_id']}/api-keys", {})
+        yield answer["app_id"], name
+    finally:
+        colleague.call("DELETE", f"/apps/{answer['app_id']}")
+
+
+def ask(colleague: Colleague, app: str, count: int) -> int:
+    """Ask the app; return how many answers came."""
+    return sum(bool(colleague.run(app, {"text": f"hi {number}"})) for number in range(count))
+
+
+def test_a_bad_publish_comes_back(cli: Cli, colleague: Colleague, app: tuple[str, str]) -> None:
+    app_id, name = app
+    assert ask(colleague, app_id, 40) == 40
+    former = colleague.live(app_id)
+    colleague.edit(app_id, broken)
+    options = ("--plan", "bad.yaml", "--events", "8", "--least", "4", "--every", "1s", "-q")
+    assert cli("release", "plan", name, "--no-shadow", *options).code == 0
+    began = time.monotonic()
+    assert cli("release", "apply", "bad.yaml", "--yes", "--wait", "0s").code == 3
+    assert ask(colleague, app_id, 4) == 0
+    assert cli("release", "apply", "bad.yaml", "--yes", "--wait", "0s").code == 3
+    assert ask(colleague, app_id, 4) == 0
+    back = cli("release", "apply", "bad.yaml", "--yes", "--wait", "0s", "-o", "json")
+    seconds = time.monotonic() - began
+    assert back.code == 5, (back.out, back.err)
+    assert back.json["data"]["state"] == "rolled back"
+    assert colleague.live(app_id)["graph"] == former["graph"]
+    assert ask(colleague, app_id, 1) == 1
+    assert cli("release", "plan", name, "--no-shadow").code == 8
+    print(f"\nbad publish to restored version: {seconds:.1f} s, {back.json['data']['looks'][-1]['failed']} runs failed")
+    assert seconds < 60
+
+
+def test_a_shadow_and_a_pass(cli: Cli, colleague: Colleague, app: tuple[str, str]) -> None:
+    app_id, name = app
+    apps = {row["id"] for row in colleague.call("GET", "/apps?limit=100")["data"]}
+    assert ask(colleague, app_id, 10) == 10
+    colleague.edit(app_id, better)
+    plan: tuple[Any, ...] = (
+        "release",
+        "plan",
+        name,
+        "--plan",
+        "good.yaml",
+        "--events",
+        "4",
+        "--least",
+        "2",
+        "--calls",
+        "6",
+    )
+    assert cli(*plan).code == 0
+    held = cli("release", "apply", "good.yaml", "--yes", "--wait", "0s", "-o", "json")
+    assert held.code == 3, (held.out, held.err)
+    assert held.json["data"]["shadow"]["word"] == "pass"
+    assert {row["id"] for row in colleague.call("GET", "/apps?limit=100")["data"]} == apps
+    assert ask(colleague, app_id, 5) == 5
+    done = cli("release", "apply", "good.yaml", "--yes", "--wait", "0s", "-o", "json")
+    assert done.code == 0, (done.out, done.err)
+    print(f"\nshadow: {held.json['data']['shadow']['text']}")
