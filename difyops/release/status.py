@@ -48,6 +48,20 @@ async def status(workspace: Workspace, wanted: str | None = None, *, limit: int 
     return tuple([await _row(workspace, record) for record in found[::-1][:limit]])
 
 
+def newest_of(workspace: Workspace, app_id: str) -> Record | None:
+    """Return the newest release of an app, ``None`` where none is known."""
+    found = [
+        item for item in workspace.journal.all(limit=10_000) if item.kind == KIND and item.facts.get("app_id") == app_id
+    ]
+    return found[-1] if found else None
+
+
+def open_of(workspace: Workspace, app_id: str) -> Record | None:
+    """Return the release of an app that is under way or held, ``None`` where there is none."""
+    found = newest_of(workspace, app_id)
+    return found if found is not None and found.is_open else None
+
+
 async def abort(workspace: Workspace, wanted: str) -> tuple[Record, Ended]:
     """Go back to the version that was live before an open release.
 

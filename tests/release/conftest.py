@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,7 +99,7 @@ def better(document: dict[str, Any]) -> None:
 
 def broken(document: dict[str, Any]) -> None:
     """An edit after which every run fails."""
-    variable = {"id": "", "name": "MODE", "value_type": "string", "value": "boom", "description": ""}
+    variable = {"id": str(uuid.uuid4()), "name": "MODE", "value_type": "string", "value": "boom", "description": ""}
     document["environment_variables"] = [*document["environment_variables"], variable]
     node_of(document, "code")["variables"][0]["value_selector"] = ["env", "MODE"]
 

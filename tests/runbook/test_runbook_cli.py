@@ -131,7 +131,7 @@ def test_a_new_runbook_lints_is_found_and_is_not_overwritten(cli: Cli, tmp_path:
 
 def test_shipped_runbooks_are_listed_shown_and_hidden_by_ones_of_the_same_name(cli: Cli, tmp_path: Path) -> None:
     listed = cli("runbook", "list", "-o", "json").json["data"]
-    assert len(listed) == 18
+    assert len(listed) == 19
     assert all(row["origin"] == "shipped" and not row["problems"] for row in listed)
     shown = cli("runbook", "show", "stuck-runs")
     for words in ("why:", "symptom:", "What a person does next", "runs.stuck"):
@@ -148,7 +148,7 @@ def test_shipped_runbooks_are_listed_shown_and_hidden_by_ones_of_the_same_name(c
     rows = {row["name"]: row for row in cli("runbook", "list", "-o", "json").json["data"]}
     assert "project, hides shipped" in cli("runbook", "list").out
     assert rows["stuck-runs"]["origin"] == "project"
-    assert len(rows) == 18
+    assert len(rows) == 19
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(shipped_folder().glob("*.yaml"))])

@@ -194,8 +194,8 @@ def test_every_shipped_runbook_is_right_and_says_why_and_what_next(path: Path) -
     assert len(runbook.next) >= 2
 
 
-def test_there_are_eighteen_shipped_runbooks() -> None:
-    assert len(list(shipped_folder().glob("*.yaml"))) == 18
+def test_there_are_nineteen_shipped_runbooks() -> None:
+    assert len(list(shipped_folder().glob("*.yaml"))) == 19
 
 
 def test_the_skeleton_of_a_new_runbook_is_right() -> None:
