@@ -52,7 +52,7 @@ def test_a_bad_publish_comes_back(cli: Cli, colleague: Colleague, app: tuple[str
     assert ask(colleague, app_id, 4) == 0
     assert cli("release", "apply", "bad.yaml", "--yes", "--wait", "0s").code == 3
     assert ask(colleague, app_id, 4) == 0
-    back = cli("release", "apply", "bad.yaml", "--yes", "--wait", "0s", "-o", "json")
+    back = cli("release", "apply", "bad.yaml", "--yes", "--wait", "30s", "-o", "json")
     seconds = time.monotonic() - began
     assert back.code == 5, (back.out, back.err)
     assert back.json["data"]["state"] == "rolled back"
