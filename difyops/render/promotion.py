@@ -24,7 +24,7 @@ def planned(found: Promotion, path: str | None) -> Outcome:
         ("from", found.source), ("to", " -> ".join(ring.context for ring in found.rings)), ("apps", len(steps)),
         ("unresolved", len(problems)), ("secrets", "taken along where missing" if found.with_secrets else "stay"),
     ]  # fmt: skip
-    releases = [
+    releases: list[tuple[object, ...]] = [
         (ring.context, step.source_name, step.plan.app_name, len(step.plan.changes), "; ".join(step.plan.changes[:2]))
         for ring, step in steps
         if step.plan is not None

@@ -49,9 +49,9 @@ def test_a_bad_publish_comes_back(cli: Cli, colleague: Colleague, app: tuple[str
     assert cli("release", "plan", name, "--no-shadow", *options).code == 0
     began = time.monotonic()
     assert cli("release", "apply", "bad.yaml", "--yes", "--wait", "0s").code == 3
-    assert ask(colleague, app_id, 4) == 0
+    assert ask(colleague, app_id, 6) == 0
     assert cli("release", "apply", "bad.yaml", "--yes", "--wait", "0s").code == 3
-    assert ask(colleague, app_id, 4) == 0
+    assert ask(colleague, app_id, 6) == 0
     back = cli("release", "apply", "bad.yaml", "--yes", "--wait", "30s", "-o", "json")
     seconds = time.monotonic() - began
     assert back.code == 5, (back.out, back.err)
