@@ -53,7 +53,8 @@ class Outcome:
     ``kind`` is the stable name of the data's shape (``snapshot.list``); ``error`` is set when the command ended badly
     but has data to show (partial failure, drift); its ``exit_code`` becomes the process's. ``names`` feeds ``-o name``
     and ``records`` feeds ``-o ndjson``; both default to the rows of ``data`` when it is a list.
-    ``raw`` takes the place of the blocks on stdout: a document of its own, whole or in pieces.
+    ``raw`` takes the place of the blocks on stdout: a document of its own, whole or in pieces; ``is_asked_for`` when an
+    option asked for just that (``--as``, ``--to``), so that ``-q`` prints it, too.
     """
 
     kind: str
@@ -65,6 +66,7 @@ class Outcome:
     records: Sequence[Mapping[str, object]] | None = None
     error: DifyopsError | None = None
     raw: bytes | Iterable[bytes] | None = field(default=None, repr=False)
+    is_asked_for: bool = False
 
     @property
     def exit_code(self) -> int:

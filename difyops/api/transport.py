@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx
 
+from difyops import dry_run
 from difyops.api import faults, in_front
 from difyops.api.connection_faults import connection_error as connection_error  # others look for it here
 from difyops.api.connection_faults import is_login
@@ -165,6 +166,7 @@ class Transport:
             Unreachable, TimedOut: no answer. AuthError, NotFound, Conflict, RateLimited, RequestRejected,
             ServerFault: the answer says so.
         """
+        dry_run.check_call(method, path, doing)
         safe = method in _SAFE if repeatable is None else repeatable
         once = repeatable is False and method in _SAFE
         self.budget.earn()
@@ -185,10 +187,13 @@ class Transport:
         self, method: str, path: str, *, doing: str, auth: httpx.Auth | None = None, **content: Any
     ) -> AsyncIterator[httpx.Response]:
         """Open a streaming answer; never repeated. Errors as in ``request``."""
+        dry_run.check_call(method, path, doing)
         self._check_breaker()
         request = self._built(method, path, patience=None, whole=None, **content)
         async with self._slot():
+            began = self.clock.monotonic()
             response = await self._sent(request, doing=doing, auth=auth, stream=True)
+            self._tell(request, doing, response, began)
             try:
                 if response.status_code >= 300:
                     await _read_whole(response, doing, self.options.total)
@@ -209,6 +214,7 @@ class Transport:
         self._check_breaker()
         request = self._built(method, path, patience=patience, whole=self.options.total, **content)
         async with self._slot():
+            began = self.clock.monotonic()
             response = await self._sent(request, doing=doing, auth=auth, stream=True)
             try:
                 await _read_whole(response, doing, self.options.total)
@@ -217,6 +223,7 @@ class Transport:
                 raise
             finally:
                 await response.aclose()
+        self._tell(request, doing, response, began)
         self._breaker_now().record(ok=response.status_code not in (502, 503, 504))
         if response.status_code >= 300:
             raise faults.error_for(response, doing=doing)
@@ -236,6 +243,12 @@ class Transport:
         if version := response.headers.get("x-version"):
             self.server_version = version
         return response
+
+    def _tell(self, request: httpx.Request, doing: str, response: httpx.Response, began: float) -> None:
+        """Tell a call with its time; the query stays out, it may hold what somebody typed."""
+        if log.isEnabledFor(logging.INFO):
+            took = self.clock.monotonic() - began
+            log.info("%s %s %d %.3f s (%s)", request.method, request.url.path, response.status_code, took, doing)
 
     def _built(
         self, method: str, path: str, *, patience: float | None, whole: float | None, **content: Any

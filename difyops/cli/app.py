@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from difyops.cli.changes import with_state
 from difyops.cli.door import command, group
 from difyops.cli.session import Session
-from difyops.errors import DifyopsError, Interrupted, PartialFailure, TimedOut, UsageError
+from difyops.errors import DifyopsError, PartialFailure, UsageError
 from difyops.outcome import Facts, Outcome, Table
 from difyops.render.safe import text
 
@@ -31,7 +30,12 @@ Site = Annotated[bool, typer.Option("--site", help="The web page instead of the 
 
 @command(noun, "list")
 def list_(session: Session, selectors: Selectors = None) -> Outcome:
-    """List apps with mode, tags and live version."""
+    """List apps with mode, tags and live version.
+
+    Examples:
+        difyops app list
+        difyops app list 'support-*' mode:chat -o json
+    """
     from difyops.targets import select
 
     async def work() -> list[App]:
@@ -55,15 +59,47 @@ def list_(session: Session, selectors: Selectors = None) -> Outcome:
 
 @command(noun, "show")
 def show(
-    session: Session, app: Annotated[str, typer.Argument(metavar="APP", help="App id, exact name or slug.")]
+    session: Session,
+    apps: Annotated[
+        list[str], typer.Argument(metavar="SELECTOR...", help="Id, name, slug, glob, tag:NAME, mode:NAME, @file, all.")
+    ],
 ) -> Outcome:
-    """Show one app: flags, live version, draft, triggers, what its content refers to."""
+    """Show apps: flags, live version, draft, triggers, what its content refers to.
+
+    Examples:
+        difyops app show support-triage
+        difyops app show support-triage support-chat -o json
+    """
 
     async def work() -> Outcome:
         async with session.instance() as instance:
-            return await _shown(instance, app)
+            rows = [item async for item in instance.console.apps()]
+            return _together([await _shown(instance, app) for app in _several(rows, apps)])
 
     return session.run(work())
+
+
+def _several(rows: list[App], selectors: list[str]) -> list[App]:
+    """Return the apps that are meant; an exact name or id means one."""
+    from difyops.targets import pick, select
+
+    plain = len(selectors) == 1 and not selectors[0].startswith(("@", "tag:", "mode:")) and selectors[0] != "all"
+    if plain and not any(character in selectors[0] for character in "*?["):
+        return [pick(rows, selectors[0])]
+    return select(rows, selectors)
+
+
+def _together(shown: list[Outcome]) -> Outcome:
+    """Return what is shown of one app, or of several one below the other."""
+    if len(shown) == 1:
+        return shown[0]
+    return Outcome(
+        kind="app.show.all",
+        data=[one.data for one in shown],
+        blocks=[block for one in shown for block in one.blocks],
+        names=[name for one in shown for name in one.names or ()],
+        summary=f"{len(shown)} apps",
+    )
 
 
 @command(noun, "versions")
@@ -72,7 +108,12 @@ def versions(
     app: Annotated[str, typer.Argument(metavar="APP", help="App id, exact name or slug.")],
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")] = 20,
 ) -> Outcome:
-    """List the versions that the server itself keeps of an app: the way back when nobody took a snapshot."""
+    """List the versions that the server itself keeps of an app: the way back when nobody took a snapshot.
+
+    Examples:
+        difyops app versions support-triage
+        difyops app versions support-triage --limit 5 -o json
+    """
     from difyops.render.app_history import versions as view
     from difyops.snapshot.server_versions import versions as list_versions
     from difyops.targets import pick
@@ -85,7 +126,7 @@ def versions(
     return session.run(work())
 
 
-@command(noun, "run")
+@command(noun, "run", no_dry_run="to run the app once is all this does.")
 def run(
     session: Session,
     app: Annotated[str, typer.Argument(metavar="APP", help="App id, exact name or slug.")],
@@ -98,6 +139,10 @@ def run(
     """Run one app once with its own key, and show the answer; a pipe gets the answer alone.
 
     When the stream breaks, the end of the same run is looked for by its id; it is never run twice.
+
+    Examples:
+        difyops app run support-chat "Where is my order?"
+        difyops app run support-triage --input query=hello -o json
     """
     from difyops.cli.app_run import run_once
     from difyops.cli.values import inputs_of
@@ -120,20 +165,27 @@ def run(
 
 @command(noun, "enable")
 def enable(session: Session, selectors: Chosen, site: Site = False) -> Outcome:
-    """Switch the service API (or the web page) of apps on."""
+    """Switch the service API (or the web page) of apps on.
+
+    Examples:
+        difyops app enable support-triage --yes
+        difyops app enable tag:prod --site --dry-run
+    """
     return _switch(session, selectors, site=site, on=True)
 
 
 @command(noun, "disable")
 def disable(session: Session, selectors: Chosen, site: Site = False) -> Outcome:
-    """Switch the service API (or the web page) of apps off: callers get 403 at once."""
+    """Switch the service API (or the web page) of apps off: callers get 403 at once.
+
+    Examples:
+        difyops app disable support-triage --dry-run
+        difyops app disable 'support-*' --yes
+    """
     return _switch(session, selectors, site=site, on=False)
 
 
-async def _shown(instance: Instance, selector: str) -> Outcome:
-    from difyops.targets import pick
-
-    row = pick([item async for item in instance.console.apps()], selector)
+async def _shown(instance: Instance, row: App) -> Outcome:
     detail = await instance.console.app(row.id)
     live: Workflow | AgentVersion | None = None
     draft: Workflow | AgentVersion | None = None
@@ -212,10 +264,7 @@ def _switch(session: Session, selectors: list[str], *, site: bool, on: bool) -> 
             session.confirm(f"Switch the {what} of {names} {word}?", changes=f"Switching {len(chosen)} apps {word}")
             return chosen, *await _switch_all(session, instance, chosen, site=site, on=on)
 
-    try:
-        chosen, moved, failed = session.run(work())
-    except (Interrupted, TimedOut) as error:
-        raise with_state(session, error) from error
+    chosen, moved, failed = session.run(work())
     reasons = {app_id: error.message for app_id, error in failed.items()}
     rows = [
         (app.name, "failed" if app.id in failed else word, reasons.get(app.id), app.id)[: None if failed else 2]

@@ -66,7 +66,12 @@ def broadcast(
     ] = None,
     user: Annotated[str | None, typer.Option("--user", help="Who asks (default: one name per broadcast).")] = None,
 ) -> Outcome:
-    """Ask many agents one question, side by side; every answer as it comes, one table at the end."""
+    """Ask many agents one question, side by side; every answer as it comes, one table at the end.
+
+    Examples:
+        difyops broadcast "Is the refund policy clear?" --to 'support-*'
+        difyops broadcast "Yes or no?" --to support-triage --to support-chat --aggregate vote -o json
+    """
     from difyops.broadcast import saving
     from difyops.broadcast.aggregate import parse
     from difyops.broadcast.engine import EngineOptions

@@ -33,6 +33,10 @@ def stats(session: Session, apps: Apps = None, since: Since = "7d", lifetime: Li
     """By node type and app: calls, exact repeats within the lifetime of the type, what they cost in time and money.
 
     Lifetimes: LLM 24 h, code 7 d, HTTP 1 h, retrieval 12 h. Example: difyops cache stats --lifetime llm=1h
+
+    Examples:
+        difyops cache stats
+        difyops cache stats support-triage --since 30d
     """
     from difyops.render import cache as views
 
@@ -47,7 +51,12 @@ def top(
     lifetime: Lifetime = None,
     most: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many nodes.")] = 10,
 ) -> Outcome:
-    """The nodes that repeat most."""
+    """The nodes that repeat most.
+
+    Examples:
+        difyops cache top
+        difyops cache top --limit 5 -o json
+    """
     from difyops.render import cache as views
 
     return views.top(_report(session, apps, since, lifetime, by="node"), most=most)

@@ -8,7 +8,7 @@ import typer
 
 from difyops.cli.door import command, group
 from difyops.cli.session import Session
-from difyops.errors import DifyopsError, Interrupted, TimedOut
+from difyops.errors import DifyopsError
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -58,7 +58,12 @@ def recovery(session: Session, instance: Instance) -> Recovery:
 
 @command(noun, "list")
 def list_(session: Session) -> Outcome:
-    """List the changes that were cut off, and the state that each left."""
+    """List the changes that were cut off, and the state that each left.
+
+    Examples:
+        difyops changes list
+        difyops changes list -o json
+    """
     from difyops.render import changes as views
 
     return views.told(session.run(told(session, None)))
@@ -66,7 +71,12 @@ def list_(session: Session) -> Outcome:
 
 @command(noun, "show")
 def show(session: Session, which: Which = None) -> Outcome:
-    """Show one change: what it did, what it holds, what the instance is like now."""
+    """Show one change: what it did, what it holds, what the instance is like now.
+
+    Examples:
+        difyops changes show
+        difyops changes show support-triage -o json
+    """
     from difyops.render import changes as views
 
     return views.shown(session.run(told(session, which)))
@@ -74,13 +84,23 @@ def show(session: Session, which: Which = None) -> Outcome:
 
 @command(noun, "finish")
 def finish(session: Session, which: Which = None) -> Outcome:
-    """Bring changes that were cut off to their end, with proof (default: all of them)."""
+    """Bring changes that were cut off to their end, with proof (default: all of them).
+
+    Examples:
+        difyops changes finish --dry-run
+        difyops changes finish support-triage --yes
+    """
     return _end(session, which, "finish")
 
 
 @command(noun, "undo")
 def undo(session: Session, which: Which = None) -> Outcome:
-    """Put back what is still ours of changes that were cut off (default: all of them)."""
+    """Put back what is still ours of changes that were cut off (default: all of them).
+
+    Examples:
+        difyops changes undo --dry-run
+        difyops changes undo support-triage --yes
+    """
     return _end(session, which, "undo")
 
 
@@ -92,7 +112,12 @@ def draft(
     ] = None,
     put_back: Annotated[bool, typer.Option("--put-back", help="Write it into the app's draft again.")] = False,
 ) -> Outcome:
-    """List the drafts that were kept because a newer one was saved meanwhile; show one, or put it back."""
+    """List the drafts that were kept because a newer one was saved meanwhile; show one, or put it back.
+
+    Examples:
+        difyops changes draft
+        difyops changes draft -o json
+    """
     from difyops.errors import UsageError
     from difyops.publishing.kept_drafts import kept_draft, kept_drafts, put_kept_back
     from difyops.render import changes as views
@@ -123,7 +148,12 @@ def log(
     since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="Only the last 2h, 7d, ...")] = None,
     app: Annotated[str | None, typer.Option("--app", metavar="ID", help="Only this subject.")] = None,
 ) -> Outcome:
-    """Read the audit trail: who changed what, when, with which outcome."""
+    """Read the audit trail: who changed what, when, with which outcome.
+
+    Examples:
+        difyops changes log
+        difyops changes log --since 7d -o json
+    """
     from datetime import timedelta
 
     from difyops.cli.door import seconds
@@ -189,27 +219,3 @@ async def end(session: Session, which: str | None, way: str) -> list[Told]:
             else:
                 ends.append(Told.of(record, ended.text, ended=ended))
         return [*ends, *broken]
-
-
-def with_state(session: Session, error: Interrupted | TimedOut) -> DifyopsError:
-    """Return the error with what it left behind: changes that were cut off in the middle."""
-    from difyops.changes import Journal
-    from difyops.clock import SystemClock
-
-    context = session.config.context(session.one_context()).name
-    journal = Journal(ledger=session.ledger, state=session.config.state, context=context, clock=SystemClock(), actor="")
-    records = journal.open()
-    for record in records:
-        journal.audit(record, record.kind, "cut off", {"phase": record.phase})
-    if not records:
-        return error
-    told = "; ".join(
-        f"{record.kind} of {record.label!r}"
-        + (f" (app {record.memo['app_id']})" if record.memo.get("app_id") else "")
-        + f" was cut off ({record.phase})"
-        for record in records
-    )
-    return type(error)(
-        f"{error.message} {told[:1].upper()}{told[1:]}.",
-        hint=f"difyops changes show {records[0].id} tells the state; difyops changes finish or undo ends it.",
-    )

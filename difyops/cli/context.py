@@ -48,7 +48,12 @@ def add(
     use: Annotated[bool, typer.Option("--use", help="Make it the default.")] = False,
     user: UserFile = False,
 ) -> Outcome:
-    """Add or replace a context. Secrets are given as references; on a terminal the password can be asked for."""
+    """Add or replace a context. Secrets are given as references; on a terminal the password can be asked for.
+
+    Examples:
+        difyops context add prod --url https://dify.example.com --email ops@example.com
+        difyops context add ci --url https://dify.example.com --email ci@example.com --password env:DIFY_PASSWORD
+    """
     from difyops import config
 
     if not _NAME.fullmatch(name) or name == config.FORMER_ENVIRONMENT_CONTEXT:
@@ -94,7 +99,12 @@ def add(
 
 @command(noun, "list")
 def list_(session: Session) -> Outcome:
-    """List the contexts that hold here."""
+    """List the contexts that hold here.
+
+    Examples:
+        difyops context list
+        difyops context list -o name
+    """
     settings = session.config
     current = settings.default_context or (next(iter(settings.contexts)) if len(settings.contexts) == 1 else None)
     rows = [
@@ -118,7 +128,12 @@ def list_(session: Session) -> Outcome:
 
 @command(noun, "show")
 def show(session: Session, name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None) -> Outcome:
-    """Show a context and where every value came from; secrets are references only."""
+    """Show a context and where every value came from; secrets are references only.
+
+    Examples:
+        difyops context show
+        difyops context show prod -o json
+    """
     settings = session.config
     context = settings.context(name or session.one_context())
     shown = {
@@ -148,7 +163,12 @@ def show(session: Session, name: Annotated[str | None, typer.Argument(metavar="[
 
 @command(noun, "use")
 def use(session: Session, name: Name, user: UserFile = False) -> Outcome:
-    """Make a context the default."""
+    """Make a context the default.
+
+    Examples:
+        difyops context use prod
+        difyops context use staging --user
+    """
     from difyops import config
 
     session.config.context(name)
@@ -162,7 +182,12 @@ def use(session: Session, name: Name, user: UserFile = False) -> Outcome:
 
 @command(noun, "remove")
 def remove(session: Session, name: Name, user: UserFile = False) -> Outcome:
-    """Remove a context from the file; its snapshots and stored secrets stay."""
+    """Remove a context from the file; its snapshots and stored secrets stay.
+
+    Examples:
+        difyops context remove staging --dry-run
+        difyops context remove staging --yes
+    """
     from difyops import config
 
     path = _file(session, user)
@@ -183,7 +208,12 @@ def check(
         bool, typer.Option("--try-again", help="Send a password that was refused once more (five lock the account).")
     ] = False,
 ) -> Outcome:
-    """Connect, log in, say who and where we are. Exit 4 when the instance does not let us in."""
+    """Connect, log in, say who and where we are. Exit 4 when the instance does not let us in.
+
+    Examples:
+        difyops context check
+        difyops context check staging --deadline 10s
+    """
     from difyops.api.model import ServerInfo
 
     async def work() -> tuple[ServerInfo, str | None]:

@@ -52,6 +52,10 @@ def summary(
     """What Dify says, the list price, the difference; what has no price is told as tokens, never as 0.
 
     Example: difyops cost summary --by model --since 30d
+
+    Examples:
+        difyops cost summary
+        difyops cost summary --by model --since 30d -o json
     """
     from difyops.render import cost as views
 
@@ -67,7 +71,12 @@ def list_(
     ] = None,
     on: Annotated[str | None, typer.Option("--on", metavar="DAY", help="Prices of that day (default today).")] = None,
 ) -> Outcome:
-    """The list: a million tokens of input, output and cached input, with source and date a row."""
+    """The list: a million tokens of input, output and cached input, with source and date a row.
+
+    Examples:
+        difyops cost prices list
+        difyops cost prices list 'openai/gpt-4*'
+    """
     from difyops.cost.prices import named
     from difyops.render import cost as views
 
@@ -95,6 +104,10 @@ def set_(
     """Say a price of your own, from a day on; it goes before the list.
 
     Example: difyops cost prices set ollama 'llama3*' --input-price 0 --output-price 0 --note "our own machines"
+
+    Examples:
+        difyops cost prices set ollama '*' --input-price 0 --output-price 0
+        difyops cost prices set ollama '*' --remove
     """
     from difyops.cost.money import amount_of, currency_of
     from difyops.cost.own_prices import OwnPrice, read_own, with_price, without, write_own
@@ -139,7 +152,12 @@ def check(
     since: Since = "30d",
     most: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many rows.")] = 40,
 ) -> Outcome:
-    """Where Dify's plugins and the list differ, for the models that were used. Exit 5 when one is wrong or missing."""
+    """Where Dify's plugins and the list differ, for the models that were used. Exit 5 when one is wrong or missing.
+
+    Examples:
+        difyops cost prices check
+        difyops cost prices check --all -o json
+    """
     from difyops.cost import plugin_prices, price_check
     from difyops.render import cost as views
 
@@ -226,6 +244,10 @@ def forecast(
     """The days to come: the same weekday before, the drift between weeks, bands from past errors.
 
     Below two whole weeks there is none (exit 3), only what the days were.
+
+    Examples:
+        difyops cost forecast
+        difyops cost forecast --days 14
     """
     from difyops.cost.forecast import forecast as look_ahead
     from difyops.cost.money import currency_of
@@ -273,6 +295,10 @@ def budget_set(
 
     Dify does not tell which key a run was made with, so there is no budget per key.
     Example: difyops cost budget set support 'support-*' --hard 500 --period month
+
+    Examples:
+        difyops cost budget set all --hard 500 --period month
+        difyops cost budget set support 'support-*' --hard 50 --soft 40
     """
     from difyops.cost.budgets_file import PERIODS, PRICES, Budget, read_budgets, soft_of, write_budgets
     from difyops.cost.money import amount_of, currency_of
@@ -315,7 +341,12 @@ def budget_status(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which budgets (default all).")] = None,
     rates: RatesFile = None,
 ) -> Outcome:
-    """How each budget stands: spent, reserved, projected end of the period, and when it runs out."""
+    """How each budget stands: spent, reserved, projected end of the period, and when it runs out.
+
+    Examples:
+        difyops cost budget status
+        difyops cost budget status -o json
+    """
     from difyops.render import cost as views
 
     return views.budgets(budget_states(session, names, rates=rates), error=None)
@@ -336,6 +367,10 @@ def budget_check(
     """For cron: 0 kept, 5 over (or as --fail-on says), 3 not known: time, runs or prices are missing.
 
     What to do about it is a runbook, with approval and undo: difyops runbook run runaway-cost --act
+
+    Examples:
+        difyops cost budget check
+        difyops cost budget check --max-age 26h
     """
     from difyops.cost.budget import HEADING, OVER, SOFT
     from difyops.render import cost as views

@@ -24,7 +24,12 @@ def doctor(
     ] = None,
     as_: As = None,
 ) -> Outcome:
-    """Check machine, store and instance, each of its parts; name plaintext secrets. Exit 5 on a failure."""
+    """Check machine, store and instance, each of its parts; name plaintext secrets. Exit 5 on a failure.
+
+    Examples:
+        difyops doctor
+        difyops doctor --as nagios
+    """
     from difyops.cli.runbook_run import Wanted, carry_out
     from difyops.render.doctor import examined
     from difyops.runbook.library import shipped_folder

@@ -15,8 +15,10 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from difyops.cli.help_text import Command, Noun, parts_of
 from difyops.cli.session import Session, begin
-from difyops.errors import UsageError
+from difyops.dry_run import dry_run
+from difyops.errors import Refused, UsageError
 from difyops.outcome import Outcome
 from difyops.settings import BadSetting, duration
 
@@ -43,29 +45,59 @@ def _format(text: str | None, more: tuple[str, ...] = ()) -> str | None:
 
 _COMMON: tuple[tuple[str, Any, Any], ...] = (
     ("output", Annotated[str | None, typer.Option("-o", "--output", metavar="FORMAT", help=", ".join(FORMATS))], None),
-    ("contexts", Annotated[list[str] | None, typer.Option("-c", "--context", help="Which instance.")], None),
+    (
+        "contexts",
+        Annotated[
+            list[str] | None, typer.Option("-c", "--context", metavar="NAME", help="Which instance: a context's name.")
+        ],
+        None,
+    ),
     (
         "config_file",
         Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Configuration (DIFYOPS_CONFIG).")],
         None,
     ),
-    ("store", Annotated[Path | None, typer.Option("--store", help="The snapshot store (DIFYOPS_STORE).")], None),
+    (
+        "store",
+        Annotated[Path | None, typer.Option("--store", metavar="FOLDER", help="The snapshot store (DIFYOPS_STORE).")],
+        None,
+    ),
     ("yes", Annotated[bool, typer.Option("-y", "--yes", help="Agree beforehand to the changes.")], False),
     ("dry_run", Annotated[bool, typer.Option("--dry-run", help="Show what would be done, change nothing.")], False),
     (
         "deadline",
-        Annotated[str | None, typer.Option("--deadline", metavar="TIME", help="90s, 10m, ...")],
+        Annotated[
+            str | None, typer.Option("--deadline", metavar="TIME", help="End the whole command after 90s, 10m, ...")
+        ],
         None,
     ),
-    ("quiet", Annotated[bool, typer.Option("-q", "--quiet", help="Only data and errors.")], False),
-    ("verbose", Annotated[int, typer.Option("-v", "--verbose", count=True, help="More talk on stderr (-vv).")], 0),
-    ("log_format", Annotated[str, typer.Option("--log-format", metavar="text|json", help="Of the talk.")], "text"),
+    (
+        "quiet",
+        Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing on success but what -o asks for.")],
+        False,
+    ),
+    (
+        "verbose",
+        Annotated[
+            int,
+            typer.Option(
+                "-v", "--verbose", count=True, show_default=False, help="Tell every call and its time (-vv: more)."
+            ),
+        ],
+        0,
+    ),
+    (
+        "log_format",
+        Annotated[str, typer.Option("--log-format", metavar="text|json", help="How the talk on stderr is written.")],
+        "text",
+    ),
 )
 
 
 def group(text: str) -> typer.Typer:
     """Return an empty noun with this help text."""
     return typer.Typer(
+        cls=Noun,
         help=text,
         no_args_is_help=True,
         add_completion=False,
@@ -76,9 +108,12 @@ def group(text: str) -> typer.Typer:
 
 
 def command(
-    noun: typer.Typer, name: str | None = None, *, formats: tuple[str, ...] = ()
+    noun: typer.Typer, name: str | None = None, *, formats: tuple[str, ...] = (), no_dry_run: str = ""
 ) -> Callable[[Callable[..., Outcome]], Callable[..., Outcome]]:
-    """Register a function as a command of ``noun``; see the module's text. ``formats`` are its own, besides ours."""
+    """Register a function as a command of ``noun``; see the module's text. ``formats`` are its own, besides ours.
+
+    ``no_dry_run``: why ``--dry-run`` has no meaning here; it is refused with that sentence before anything is done.
+    """
 
     def register(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
         hints = get_type_hints(function, include_extras=True)
@@ -87,7 +122,11 @@ def command(
         @functools.wraps(function)
         def door(**values: Any) -> Outcome:
             common = {key: values.pop(key) for key, _, _ in _COMMON}
-            return function(_session(common, formats), **values)
+            session = _session(common, formats)
+            if session.dry_run and no_dry_run:
+                raise Refused(f"--dry-run is refused here: {no_dry_run}", hint="Leave out --dry-run to do it.")
+            with dry_run(session.dry_run):
+                return function(session, **values)
 
         added = [
             inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
@@ -97,7 +136,9 @@ def command(
         door.__signature__ = inspect.Signature([*mine, *added])  # type: ignore[attr-defined]
         door.__annotations__ = {item.name: item.annotation for item in (*mine, *added)} | {"return": Outcome}
         del door.__wrapped__
-        noun.command(name)(door)
+        said, examples = parts_of(inspect.getdoc(function))
+        door.__doc__ = said
+        noun.command(name, cls=Command, epilog="\n".join(examples) or None)(door)
         return function
 
     return register

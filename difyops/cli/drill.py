@@ -40,7 +40,12 @@ def run(
     at_once: Annotated[int, typer.Option("--at-once", min=1, max=4, help="Apps side by side.")] = 3,
     formats: As = None,
 ) -> Outcome:
-    """Restore, prove, run and remove every app of a snapshot. 0 passed, 5 a backup does not hold, 3 not judged."""
+    """Restore, prove, run and remove every app of a snapshot. 0 passed, 5 a backup does not hold, 3 not judged.
+
+    Examples:
+        difyops drill run --dry-run
+        difyops drill run support-triage --yes
+    """
     from difyops.drill.model import DrillRequest
     from difyops.render import drill as views
 
@@ -64,7 +69,12 @@ def report(
     session: Session,
     since: Annotated[str, typer.Option("--since", metavar="TIME", help="How far back.")] = "365d",
 ) -> Outcome:
-    """Show the drills that were run, with RPO and RTO, for auditors (-o markdown)."""
+    """Show the drills that were run, with RPO and RTO, for auditors (-o markdown).
+
+    Examples:
+        difyops drill report
+        difyops drill report -o markdown
+    """
     from datetime import timedelta
 
     from difyops.clock import SystemClock

@@ -52,7 +52,9 @@ def record(
 ) -> Outcome:
     """Make cases of runs; what holds a secret is refused. 0 all, 3 some left out, 8 all refused.
 
-    Example: difyops eval record support --run 5a7c… --content --append --to cases.jsonl
+    Examples:
+        difyops eval record support --run 5a7c… --content --append --to cases.jsonl
+        difyops eval record support-triage --to cases.yaml
     """
     from difyops.evaluation.cases import write_cases
     from difyops.evaluation.record import EXACT, NONE
@@ -87,7 +89,9 @@ def run(
 ) -> Outcome:
     """Ask every case and check the answers. 0 all pass, 5 one failed, 3 one could not be judged.
 
-    Example: difyops eval run support cases.jsonl --to result.json --as junit=eval.xml
+    Examples:
+        difyops eval run support cases.jsonl --to result.json --as junit=eval.xml
+        difyops eval run support-triage cases.yaml
     """
     from difyops.evaluation.asking import AskOptions
     from difyops.evaluation.cases import read_cases
@@ -125,7 +129,9 @@ def baseline(
 
     8: what is live is no longer what was evaluated.
 
-    Example: difyops eval baseline support result.json
+    Examples:
+        difyops eval baseline support result.json
+        difyops eval baseline support-triage
     """
     from difyops.cli.snapshot import open_store
     from difyops.clock import SystemClock
@@ -158,7 +164,9 @@ def compare(
 ) -> Outcome:
     """Pair two results case by case. 5 a regression is proven, 0 none is, 3 too little could be compared.
 
-    Example: difyops eval compare baseline:support result.json --as markdown
+    Examples:
+        difyops eval compare baseline:support result.json --as markdown
+        difyops eval compare before.json after.json
     """
     from difyops.evaluation.compare import Limits
     from difyops.evaluation.compare import compare as put_side_by_side

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from difyops.cli.changes import with_state
 from difyops.cli.door import command
 from difyops.cli.restoring import AllowMissing, SecretFrom, given_secrets, restore
 from difyops.cli.session import Session
-from difyops.errors import DifyopsError, Interrupted, PartialFailure, TimedOut, UsageError
+from difyops.errors import DifyopsError, PartialFailure, UsageError
 from difyops.outcome import Outcome, Table
 
 if TYPE_CHECKING:
@@ -47,7 +46,9 @@ def register(noun: typer.Typer) -> None:
 
 def rollback(
     session: Session,
-    app: Annotated[str, typer.Argument(metavar="APP|all", help="App id, name or slug; or a selector of several.")],
+    apps: Annotated[
+        list[str], typer.Argument(metavar="SELECTOR...", help="Id, name, slug, glob, tag:NAME, mode:NAME, @file, all.")
+    ],
     to: ToAnything,
     with_old_secrets: Annotated[
         bool, typer.Option("--with-old-secrets", help="Bring the old version's secrets back too.")
@@ -70,7 +71,12 @@ def rollback(
         bool, typer.Option("--same-instance", help="The instance moved: these are its snapshots (kept in the store).")
     ] = False,
 ) -> Outcome:
-    """Go back to a snapshot: exact version, live secrets kept, proved by reading back, undone when the proof fails."""
+    """Go back to a snapshot: exact version, live secrets kept, proved by reading back, undone when the proof fails.
+
+    Examples:
+        difyops snapshot rollback support-triage --to v1 --dry-run
+        difyops snapshot rollback support-triage support-chat --to latest --yes
+    """
     from difyops.snapshot.plan import PlanOptions
     from difyops.snapshot.rollback import RollbackOptions
 
@@ -87,10 +93,7 @@ def rollback(
         smoke=_smoke(smoke, expect),
         wait_for_slots=not no_wait_slot,
     )
-    try:
-        return session.run(_rollback(session, app, to, options, same_instance=same_instance))
-    except (Interrupted, TimedOut) as error:
-        raise with_state(session, error) from error
+    return session.run(_rollback(session, apps, to, options, same_instance=same_instance))
 
 
 def doctor(
@@ -99,7 +102,12 @@ def doctor(
     finish: Annotated[bool, typer.Option("--finish", help="Bring cut-off rollbacks to their end.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Put the former state back.")] = False,
 ) -> Outcome:
-    """Tell which changes were cut off and in what state the apps are; finish or undo them (difyops changes)."""
+    """Tell which changes were cut off and in what state the apps are; finish or undo them (difyops changes).
+
+    Examples:
+        difyops snapshot doctor
+        difyops snapshot doctor support-triage --finish
+    """
     from difyops.cli import changes
     from difyops.render import changes as views
 
@@ -111,7 +119,7 @@ def doctor(
 
 
 async def _rollback(
-    session: Session, selector: str, to: str, options: RollbackOptions, *, same_instance: bool
+    session: Session, selectors: Sequence[str], to: str, options: RollbackOptions, *, same_instance: bool
 ) -> Outcome:
     from difyops.cli.snapshot import open_store
     from difyops.render import snapshot as views
@@ -124,7 +132,7 @@ async def _rollback(
             log.warning("%s", warning)
         options = replace(options, plan=replace(options.plan, seal=way.seal, access=session.access))
         live = [row async for row in instance.console.apps()]
-        chosen = way.chosen(live, selector)
+        chosen = list({app.id: app for selector in selectors for app in way.chosen(live, selector)}.values())
         plans, failed = await _plans(instance, way, chosen, options)
         if len(chosen) == 1 and failed:
             raise next(iter(failed.values()))
@@ -187,7 +195,10 @@ def _many(done: Sequence[RolledBack], failed: dict[str, DifyopsError]) -> Outcom
     moved = sum(item.state == "rolled back" for item in done)
     error = PartialFailure(f"{len(failed)} of {len(rows)} apps failed.") if failed else None
     data = {
-        "apps": [{"name": item.plan.app_name, "state": item.state, "live_after": item.live_after} for item in done],
+        "apps": [
+            {"id": item.plan.app_id, "name": item.plan.app_name, "state": item.state, "live_after": item.live_after}
+            for item in done
+        ],
         "failed": {name: problem.as_dict() for name, problem in failed.items()},
     }
     return Outcome(

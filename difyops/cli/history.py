@@ -25,7 +25,7 @@ Selectors = Annotated[
 ]
 
 
-@command(noun, "sync")
+@command(noun, "sync", no_dry_run="to read the history is all this does; --max-calls bounds it.")
 def sync(
     session: Session,
     selectors: Selectors = None,
@@ -39,7 +39,12 @@ def sync(
     ] = False,
     debug_runs: Annotated[bool, typer.Option("--debug-runs", help="The editor's test runs as well.")] = False,
 ) -> Outcome:
-    """Read what is new, two calls at a time; failures and the slowest with their nodes, the rest by chance."""
+    """Read what is new, two calls at a time; failures and the slowest with their nodes, the rest by chance.
+
+    Examples:
+        difyops history sync
+        difyops history sync support-triage --since 7d --max-calls 500
+    """
     from difyops.clock import SystemClock
     from difyops.history.sync import SyncRequest
     from difyops.history.sync import sync as bring_up_to_date
@@ -68,7 +73,12 @@ def sync(
 
 @command(noun, "status")
 def status(session: Session) -> Outcome:
-    """Show what is kept: covered time, gaps, runs by source, sampled share, calls spent."""
+    """Show what is kept: covered time, gaps, runs by source, sampled share, calls spent.
+
+    Examples:
+        difyops history status
+        difyops history status -o json
+    """
     from difyops.history.status import status as look
     from difyops.render import history as views
 
@@ -76,7 +86,7 @@ def status(session: Session) -> Outcome:
         return views.status(look(history, context_name(session)))
 
 
-@command(noun, "export")
+@command(noun, "export", no_dry_run="to write the files is all this does.")
 def export(
     session: Session,
     folder: Annotated[Path | None, typer.Argument(metavar="[FOLDER]", help="Where the Parquet files go.")] = None,
@@ -84,7 +94,12 @@ def export(
         bool, typer.Option("--pack", help="Move closed months out of SQLite into Parquet, in the state folder.")
     ] = False,
 ) -> Outcome:
-    """Write Parquet, partitioned by context, app and month; or pack closed months. Needs difyops[analytics]."""
+    """Write Parquet, partitioned by context, app and month; or pack closed months. Needs difyops[analytics].
+
+    Examples:
+        difyops history export archive
+        difyops history export --pack
+    """
     from difyops.clock import SystemClock
     from difyops.history import archive
     from difyops.render import history as views
@@ -98,7 +113,7 @@ def export(
         return views.exported(archive.pack(history, context=name, now=SystemClock().now().timestamp()))
 
 
-@command(noun, "import")
+@command(noun, "import", no_dry_run="to read the files in is all this does.")
 def import_(
     session: Session,
     folder: Annotated[Path | None, typer.Argument(metavar="[FOLDER]", help="Parquet files that export wrote.")] = None,
@@ -108,7 +123,12 @@ def import_(
     ] = None,
     since: Annotated[str, typer.Option("--since", metavar="TIME", help="With --database: how far back.")] = "30d",
 ) -> Outcome:
-    """Read Parquet files, or Dify's own database, into the history."""
+    """Read Parquet files, or Dify's own database, into the history.
+
+    Examples:
+        difyops history import archive
+        difyops history import --database env:DIFY_DATABASE --since 30d
+    """
     from difyops.clock import SystemClock
     from difyops.history import archive
     from difyops.history.database import read_database
@@ -134,7 +154,12 @@ def forget(
         str | None, typer.Option("--older-than", metavar="TIME", help="Only what began so long ago.")
     ] = None,
 ) -> Outcome:
-    """Delete what is kept of a context, of one app, or what is old. The instance is not touched."""
+    """Delete what is kept of a context, of one app, or what is old. The instance is not touched.
+
+    Examples:
+        difyops history forget --older-than 180d --dry-run
+        difyops history forget support-triage --yes
+    """
     from difyops.clock import SystemClock
     from difyops.render import history as views
 

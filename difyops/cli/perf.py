@@ -28,7 +28,12 @@ Version = Annotated[str | None, typer.Option("--version", help="Only runs of thi
 
 @command(noun, "summary")
 def summary(session: Session, app: AppName, since: Since = "7d", version: Version = None) -> Outcome:
-    """Runs, success, percentiles, tokens, cost, time that no node accounts for; against the period before."""
+    """Runs, success, percentiles, tokens, cost, time that no node accounts for; against the period before.
+
+    Examples:
+        difyops perf summary support-triage
+        difyops perf summary support-triage --since 30d -o json
+    """
     from difyops.perf.summary import summarise
     from difyops.render import perf as views
 
@@ -38,7 +43,12 @@ def summary(session: Session, app: AppName, since: Since = "7d", version: Versio
 
 @command(noun, "nodes")
 def nodes(session: Session, app: AppName, since: Since = "7d", version: Version = None) -> Outcome:
-    """Every node: percentiles, failures, share of the critical path, drag, tail, part of the spread."""
+    """Every node: percentiles, failures, share of the critical path, drag, tail, part of the spread.
+
+    Examples:
+        difyops perf nodes support-triage
+        difyops perf nodes support-triage --since 30d -o markdown
+    """
     from difyops.perf.nodes import profile
     from difyops.render import perf as views
 
@@ -54,7 +64,12 @@ def bottlenecks(
     version: Version = None,
     most: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many.")] = 3,
 ) -> Outcome:
-    """The nodes without which a run would be shortest."""
+    """The nodes without which a run would be shortest.
+
+    Examples:
+        difyops perf bottlenecks support-triage
+        difyops perf bottlenecks support-triage --limit 3
+    """
     from difyops.perf.nodes import bottlenecks as find
     from difyops.perf.nodes import profile
     from difyops.render import perf as views
@@ -68,7 +83,12 @@ def bottlenecks(
 def path(
     session: Session, run: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, or its beginning.")]
 ) -> Outcome:
-    """The waterfall of one run, its critical path and what nobody accounts for."""
+    """The waterfall of one run, its critical path and what nobody accounts for.
+
+    Examples:
+        difyops perf path 0b9f6f1c
+        difyops perf path 0b9f6f1c -o json
+    """
     from difyops.perf.path import path_of
     from difyops.render import perf as views
 
@@ -85,7 +105,12 @@ def whatif(
     since: Since = "7d",
     version: Version = None,
 ) -> Outcome:
-    """What runs would take if one node were faster, or slower."""
+    """What runs would take if one node were faster, or slower.
+
+    Examples:
+        difyops perf whatif support-triage --node draft --factor 0.5
+        difyops perf whatif support-triage --node draft --factor 2 --since 30d
+    """
     from difyops.perf.whatif import whatif as compute
     from difyops.render import perf as views
 
@@ -96,7 +121,12 @@ def whatif(
 
 @command(noun, "trend")
 def trend(session: Session, app: AppName, since: Since = "14d") -> Outcome:
-    """Run times over time, where they changed, and what was published, switched or rotated shortly before."""
+    """Run times over time, where they changed, and what was published, switched or rotated shortly before.
+
+    Examples:
+        difyops perf trend support-triage
+        difyops perf trend support-triage --since 30d -o json
+    """
     from difyops.perf.trend import trend as look
     from difyops.render import perf as views
 
@@ -115,7 +145,12 @@ def compare(
     since: Since = "30d",
     alpha: Annotated[float, typer.Option("--alpha", min=1e-9, max=0.5, help="How sure: p must be below.")] = 0.01,
 ) -> Outcome:
-    """Two versions or periods: slower, faster, or no evidence. Exit 5 for a proven regression."""
+    """Two versions or periods: slower, faster, or no evidence. Exit 5 for a proven regression.
+
+    Examples:
+        difyops perf compare support-triage
+        difyops perf compare support-triage --since 30d -o json
+    """
     from difyops.perf.compare import compare as judge
     from difyops.render import perf as views
 
@@ -134,7 +169,12 @@ def report(
     app: AppName,
     since: Since = "7d",
 ) -> Outcome:
-    """Everything about an app; -o html is one self-contained page: difyops perf report APP -o html > page.html."""
+    """Everything about an app; -o html is one self-contained page: difyops perf report APP -o html > page.html.
+
+    Examples:
+        difyops perf report support-triage
+        difyops perf report support-triage -o html > page.html
+    """
     from difyops.cli.cost import spending
     from difyops.clock import SystemClock
     from difyops.perf.report import report as make
@@ -164,7 +204,12 @@ def advise(
         str | None, typer.Option("--fail-on", metavar="SEVERITY", help="Exit 5 from this severity on: for CI.")
     ] = None,
 ) -> Outcome:
-    """What to change, why, and what it brings: with numbers, ranges, steps and an example."""
+    """What to change, why, and what it brings: with numbers, ranges, steps and an example.
+
+    Examples:
+        difyops perf advise support-triage
+        difyops perf advise support-triage --since 30d -o json
+    """
     from difyops.clock import SystemClock
     from difyops.perf.advice import SEVERITIES
     from difyops.perf.advise import advise as ask
@@ -189,7 +234,12 @@ def dismiss(
     reason: Annotated[str, typer.Option("--reason", help="Why it does not apply.")],
     expires: Annotated[str, typer.Option("--for", metavar="TIME", help="It comes back after this.")] = "90d",
 ) -> Outcome:
-    """Do not show a piece of advice for a while; the reason is kept in the ledger."""
+    """Do not show a piece of advice for a while; the reason is kept in the ledger.
+
+    Examples:
+        difyops perf dismiss support-triage model.slower --reason "wanted" --dry-run
+        difyops perf dismiss support-triage model.slower --reason "wanted" --for 90d
+    """
     from datetime import timedelta
 
     from difyops.clock import SystemClock

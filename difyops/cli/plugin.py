@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from difyops.cli.changes import with_state
 from difyops.cli.door import command, group, seconds
 from difyops.cli.session import Session
-from difyops.errors import Interrupted, PartialFailure, Refused, TimedOut, UsageError
+from difyops.errors import PartialFailure, Refused, UsageError
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -26,7 +25,12 @@ Name = Annotated[str, typer.Argument(metavar="PLUGIN", help="org/name, its ident
 
 @command(noun, "list")
 def list_(session: Session) -> Outcome:
-    """List the installed plugins, and which are held."""
+    """List the installed plugins, and which are held.
+
+    Examples:
+        difyops plugin list
+        difyops plugin list -o json
+    """
     from difyops.render import plugin as views
 
     return views.listed(session.run(_inventory(session, newest=False)))
@@ -37,6 +41,10 @@ def outdated(session: Session) -> Outcome:
     """Compare the installed plugins with the marketplace's newest.
 
     Exit 5 when one is outdated and not held, 3 when the server does not know the newest version.
+
+    Examples:
+        difyops plugin outdated
+        difyops plugin outdated -o json
     """
     from difyops.render import plugin as views
 
@@ -45,7 +53,12 @@ def outdated(session: Session) -> Outcome:
 
 @command(noun, "uses")
 def uses(session: Session, plugin: Name) -> Outcome:
-    """Find every place that names a plugin, in what is live and in drafts; "old" is another version than installed."""
+    """Find every place that names a plugin, in what is live and in drafts; "old" is another version than installed.
+
+    Examples:
+        difyops plugin uses langgenius/openai
+        difyops plugin uses langgenius/openai -o json
+    """
     from difyops.plugins_of_dify.inventory import installed, plugin_named
     from difyops.plugins_of_dify.uses import uses_of
     from difyops.render import plugin as views
@@ -87,7 +100,9 @@ def upgrade(
     The old package is made sure of first; touched apps are kept in a snapshot; each app is published by itself, waits
     for due schedules, and keeps the edits of its draft. Agent apps are told, not touched.
 
-    Example: difyops plugin upgrade langgenius/google --plan google.json
+    Examples:
+        difyops plugin upgrade langgenius/google --plan google.json
+        difyops plugin upgrade langgenius/openai --dry-run
     """
     from difyops.render import plugin as views
 
@@ -106,10 +121,7 @@ def upgrade(
             session.confirm("Upgrade it?", changes=f"Upgrading {made.plugin} and {len(made.apps)} apps")
             return await _carried_out(session, instance, made, options, keeps=not no_snapshot)
 
-    try:
-        return session.run(work())
-    except (Interrupted, TimedOut) as error:
-        raise with_state(session, error) from error
+    return session.run(work())
 
 
 async def _inventory(session: Session, *, newest: bool) -> Any:

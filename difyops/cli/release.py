@@ -75,6 +75,10 @@ def plan(
     """Write a plan: what is live, what is to be, and by which rules it is judged. Nothing is changed.
 
     difyops release plan support --events 100; difyops release apply support.release.yaml
+
+    Examples:
+        difyops release plan support-triage
+        difyops release plan support-triage --calls 20 --for 2h
     """
     from difyops.release.planning import PlanRequest
 
@@ -94,6 +98,10 @@ def apply(session: Session, path: PlanFile, wait: Wait = None, again: Again = Fa
     """Carry a plan out: shadow, publish, watch. 0 passed, 5 failed (and taken back), 3 not decided: it is held.
 
     Called again it goes on where it stands: difyops release apply support.release.yaml --wait 1h
+
+    Examples:
+        difyops release apply 3f2a --dry-run
+        difyops release apply 3f2a --yes
     """
     from difyops.cli.cost import holding
     from difyops.release.plan import read_plan
@@ -115,7 +123,12 @@ def status(
     session: Session,
     app: Annotated[str | None, typer.Argument(metavar="[APP]", help="Only this app's; a release's id.")] = None,
 ) -> Outcome:
-    """Show releases: what is held and what it waits for, what passed, what was taken back and why."""
+    """Show releases: what is held and what it waits for, what passed, what was taken back and why.
+
+    Examples:
+        difyops release status
+        difyops release status support-triage -o json
+    """
     return session.run(_status(session, app))
 
 
@@ -124,7 +137,12 @@ def abort(
     session: Session,
     app: Annotated[str, typer.Argument(metavar="APP", help="App id or name, or the id of a release.")],
 ) -> Outcome:
-    """Go back to the version before a release that is under way or held, if what is live is still ours (else 8)."""
+    """Go back to the version before a release that is under way or held, if what is live is still ours (else 8).
+
+    Examples:
+        difyops release abort support-triage --dry-run
+        difyops release abort support-triage --yes
+    """
     return session.run(_aborted(session, app))
 
 

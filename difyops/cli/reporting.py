@@ -46,17 +46,17 @@ def reported(outcome: Outcome, suite: Suite, formats: Formats, *, dry_run: bool 
     """
     from difyops import atomic_file
 
-    raw, error = outcome.raw, outcome.error
+    raw, error, asked = outcome.raw, outcome.error, outcome.is_asked_for
     for name, file in formats:
         content = FORMATS[name](suite).encode()
         if file is not None:
             if not dry_run:  # what a monitor reads stays the last real run's
                 atomic_file.write(file, content)
             continue
-        raw = content
+        raw, asked = content, True
         if name == "nagios":
             error = _monitored(outcome, suite)
-    return replace(outcome, raw=raw, error=error)
+    return replace(outcome, raw=raw, error=error, is_asked_for=asked)
 
 
 def unknown(error: DifyopsError, formats: Formats, kind: str) -> Outcome:
@@ -69,7 +69,7 @@ def unknown(error: DifyopsError, formats: Formats, kind: str) -> Outcome:
         raise error
     error.exit_code = 3
     line = f"DIFYOPS UNKNOWN - {harmless(error.message).replace('|', '/')}\n"
-    return Outcome(kind=kind, data=None, error=error, raw=line.encode())
+    return Outcome(kind=kind, data=None, error=error, raw=line.encode(), is_asked_for=True)
 
 
 def _monitored(outcome: Outcome, suite: Suite) -> DifyopsError | None:

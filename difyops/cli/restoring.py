@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from difyops.cli.changes import with_state
 from difyops.cli.session import Session
-from difyops.errors import DifyopsError, Interrupted, TimedOut, UsageError
+from difyops.errors import DifyopsError, UsageError
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -57,6 +56,10 @@ def restore(
     """Bring back deleted apps, or put apps into another context, as new apps with API and site off.
 
     Of several, those that still exist here are left as they are.
+
+    Examples:
+        difyops snapshot restore support-triage --to v1 --dry-run
+        difyops snapshot restore support-triage --to v1 --secret env:API_TOKEN=file:token.txt --yes
     """
     from difyops.render import snapshot as views
     from difyops.snapshot.restore import RestoreOptions
@@ -71,10 +74,7 @@ def restore(
         confirm_newer=confirm_newer,
         with_secrets=with_secrets,
     )
-    try:
-        done = session.run(_restore(session, selectors, to, source, options))
-    except (Interrupted, TimedOut) as error:
-        raise with_state(session, error) from error
+    done = session.run(_restore(session, selectors, to, source, options))
     if not done.is_one:
         return views.restored_many(done, dry_run=session.dry_run)
     return views.restore_planned(done.plans[0]) if session.dry_run else views.restored(done.apps[0])

@@ -16,11 +16,11 @@ from types import TracebackType
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 from typer.main import get_command
 
 from difyops import __version__
-from difyops.errors import DifyopsError, Interrupted, UsageError
+from difyops.cli.help_text import Noun, close_to, with_meant
+from difyops.errors import DifyopsError, Interrupted, NotFound, UsageError
 from difyops.outcome import Outcome
 
 GROUPS: dict[str, tuple[str, str]] = {
@@ -49,7 +49,22 @@ GROUPS: dict[str, tuple[str, str]] = {
 }
 
 
-class LazyGroup(TyperGroup):
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "Look": ("doctor", "app", "fleet", "history", "perf", "cost", "cache", "slo", "trigger", "trace"),
+    "Keep": ("snapshot", "drill"),
+    "Change": ("secret", "release", "plugin", "changes", "incident"),
+    "Ask": ("broadcast", "validate", "eval"),
+    "Run": ("runbook", "webhook"),
+    "Set up": ("context", "trust", "state", "emulator", "schema", "help", "explain"),
+}
+
+
+def _unsorted() -> list[str]:
+    sorted_in = {name for names in SECTIONS.values() for name in names}
+    return [name for name in GROUPS if name not in sorted_in]
+
+
+class LazyGroup(Noun):
     """A group whose commands are imported when they are called, not when they are listed."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -60,16 +75,19 @@ class LazyGroup(TyperGroup):
         """Import the noun's door."""
         if cmd_name not in GROUPS:
             return None
-        return _command(cmd_name)
+        return command_of(cmd_name)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the nouns from the table, without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in GROUPS.items()])
+        for title, nouns in (*SECTIONS.items(), ("Commands", _unsorted())):
+            if rows := [(name, GROUPS[name][1]) for name in nouns if name in GROUPS]:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
 
 @functools.cache
-def _command(noun: str) -> Any:
+def command_of(noun: str) -> Any:
+    """Import the door of a noun and return its parser."""
     command = get_command(importlib.import_module(GROUPS[noun][0]).noun)
     command.name = noun
     return command
@@ -127,6 +145,8 @@ def run(arguments: list[str]) -> int:
 
 
 def _failed(error: DifyopsError) -> Outcome:
+    if isinstance(error, UsageError | NotFound):
+        error.hint = with_meant(error.message, error.hint)
     return Outcome(kind="error", data=None, error=error)
 
 
@@ -184,6 +204,9 @@ def _usage(error: typer.TyperException) -> UsageError:
     text = shown() if callable(shown) else str(error)
     context = getattr(error, "ctx", None)
     path = getattr(context, "command_path", "difyops")
+    if type(error).__name__ == "NoSuchOption":
+        known = [name for item in context.command.get_params(context) for name in item.opts] if context else []
+        text = f"There is no option {error.option_name}.{close_to(error.option_name, known)}"  # type: ignore[attr-defined]
     if type(error).__name__ == "NoArgsIsHelpError":
         typer.echo(text)
         raise SystemExit(2)

@@ -29,7 +29,12 @@ def list_(
     runbook: Annotated[str | None, typer.Option("--of", metavar="RUNBOOK", help="Only runs of this runbook.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=500, help="How many runs.")] = 50,
 ) -> Outcome:
-    """List the runbooks there are; with --since, past runs, newest first."""
+    """List the runbooks there are; with --since, past runs, newest first.
+
+    Examples:
+        difyops runbook list
+        difyops runbook list --since 1d -o json
+    """
     from difyops.render import runbook as views
     from difyops.render.runbook_book import listed
     from difyops.runbook.history import runs
@@ -49,7 +54,12 @@ def show(
     ] = None,
     checks: Annotated[bool, typer.Option("--checks", help="All checks and actions, and what they need.")] = False,
 ) -> Outcome:
-    """Show a runbook as a document to read, or what a check or an action does and takes."""
+    """Show a runbook as a document to read, or what a check or an action does and takes.
+
+    Examples:
+        difyops runbook show backup-freshness
+        difyops runbook show runs.latency
+    """
     from difyops.render import runbook_book as views
     from difyops.runbook.library import find
     from difyops.runbook.load import load
@@ -71,7 +81,12 @@ def lint(
         list[str] | None, typer.Argument(metavar="[RUNBOOK]...", help="Names or files; all without.")
     ] = None,
 ) -> Outcome:
-    """Check runbooks without running them; names file, line and field. Exit 5 on a problem."""
+    """Check runbooks without running them; names file, line and field. Exit 5 on a problem.
+
+    Examples:
+        difyops runbook lint
+        difyops runbook lint backup-freshness -o json
+    """
     from difyops.render import runbook_book as views
     from difyops.runbook.library import entries, find
     from difyops.runbook.load import lint as look
@@ -99,7 +114,12 @@ def run(
         str | None, typer.Option("--undo", metavar="RUN", help="Instead: take the actions of that run back.")
     ] = None,
 ) -> Outcome:
-    """Run a runbook. Exit 0 well, 5 a step failed, 8 nobody agreed to an action, 3 something was not measured."""
+    """Run a runbook. Exit 0 well, 5 a step failed, 8 nobody agreed to an action, 3 something was not measured.
+
+    Examples:
+        difyops runbook run backup-freshness
+        difyops runbook run backup-freshness --as nagios
+    """
     if (runbook is None) == (undo is None):
         raise UsageError("Name a runbook, or --undo RUN.", hint="difyops runbook list")
     from difyops.cli.runbook_run import Wanted, carry_out
@@ -124,7 +144,12 @@ def report(
     since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="List the runs since then.")] = None,
     write: Annotated[Path | None, typer.Option("--write", metavar="FILE", help="Markdown, into a file.")] = None,
 ) -> Outcome:
-    """Write the incident report of a run, with timeline and the skeleton of the post-mortem (-o markdown)."""
+    """Write the incident report of a run, with timeline and the skeleton of the post-mortem (-o markdown).
+
+    Examples:
+        difyops runbook report
+        difyops runbook report -o markdown
+    """
     from difyops.render import runbook as views
     from difyops.runbook.history import run as past
     from difyops.runbook.history import runs
@@ -147,7 +172,12 @@ def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Small letters, digits and dashes.")],
     folder: Annotated[Path | None, typer.Option("--in", metavar="FOLDER", help="Where (default: runbooks/).")] = None,
 ) -> Outcome:
-    """Write a commented skeleton to start from."""
+    """Write a commented skeleton to start from.
+
+    Examples:
+        difyops runbook new my-check
+        difyops runbook new my-check --in runbooks
+    """
     from difyops.runbook.skeleton import text_of, write
 
     base = session.config.project_file.parent if session.config.project_file else Path.cwd()

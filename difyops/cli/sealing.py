@@ -37,7 +37,12 @@ def init(
         typer.Option("--recipient", "-r", metavar="KEY", help="Somebody else who can open: age1…, ssh-ed25519 …."),
     ] = None,
 ) -> Outcome:
-    """Make this store one with recipients. Ends only when a second one, or a recovery identity, opened a test seal."""
+    """Make this store one with recipients. Ends only when a second one, or a recovery identity, opened a test seal.
+
+    Examples:
+        difyops snapshot seal init
+        difyops snapshot seal init --recipient age1...
+    """
     from difyops.sealing.age import recipient as checked
     from difyops.sealing.store import read_seal
     from difyops.snapshot.seals import NewSeal
@@ -73,7 +78,12 @@ def status(
         typer.Option("--key-to", metavar="REF", help="Write the store key there, for a CI: file:, keyring:."),
     ] = None,
 ) -> Outcome:
-    """Say what is sealed, for whom, and whether an identity here opens it (tried now)."""
+    """Say what is sealed, for whom, and whether an identity here opens it (tried now).
+
+    Examples:
+        difyops snapshot seal status
+        difyops snapshot seal status -o json
+    """
     from difyops import credentials
     from difyops.clock import SystemClock
     from difyops.render import seals as views
@@ -99,7 +109,12 @@ def add(
     session: Session,
     recipient: Annotated[str, typer.Argument(metavar="RECIPIENT", help="age1…, or a public ssh key in quotes.")],
 ) -> Outcome:
-    """Let somebody else open, too: everything at the head is encrypted anew."""
+    """Let somebody else open, too: everything at the head is encrypted anew.
+
+    Examples:
+        difyops snapshot seal add age1... --dry-run
+        difyops snapshot seal add age1... --yes
+    """
     from difyops.sealing.age import recipient as checked
     from difyops.snapshot.seals import NewSeal
 
@@ -119,7 +134,12 @@ def remove(
     session: Session,
     recipient: Annotated[str, typer.Argument(metavar="RECIPIENT", help="The whole key, or its beginning.")],
 ) -> Outcome:
-    """Encrypt the head without somebody. The history stays readable for them: rotate what they could read."""
+    """Encrypt the head without somebody. The history stays readable for them: rotate what they could read.
+
+    Examples:
+        difyops snapshot seal remove age1... --dry-run
+        difyops snapshot seal remove age1... --yes
+    """
     from difyops.snapshot.seals import NewSeal, removed
 
     store, branch = _opened(session)
@@ -137,7 +157,12 @@ def rotate(
     identity: IdentityRef = None,
     store_key: Annotated[bool, typer.Option("--store-key", help="A new store key, too: every mark changes.")] = False,
 ) -> Outcome:
-    """Give this machine a new identity, and the head a new encryption."""
+    """Give this machine a new identity, and the head a new encryption.
+
+    Examples:
+        difyops snapshot seal rotate --identity --dry-run
+        difyops snapshot seal rotate --store-key --yes
+    """
     from difyops import credentials
     from difyops.sealing.age import new_identity
     from difyops.sealing.key import StoreKey

@@ -41,7 +41,12 @@ def list_(
     kind: Annotated[list[str] | None, typer.Option("--kind", help="Only this kind (repeatable).")] = None,
     as_: As = None,
 ) -> Outcome:
-    """List secrets: kind, owner, age, last use, who uses them, policy; and those that stand in apps in clear."""
+    """List secrets: kind, owner, age, last use, who uses them, policy; and those that stand in apps in clear.
+
+    Examples:
+        difyops secret list
+        difyops secret list --overdue --as nagios
+    """
     from difyops.render import rotation as views
     from difyops.render.cases import secret_suite
     from difyops.render.progress import progress
@@ -107,7 +112,12 @@ def rotate(
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait; secret resume --due finishes it.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Retire the old secret though it seems in use.")] = False,
 ) -> Outcome:
-    """Replace a secret: create, hand out, prove, switch, watch, retire; back by itself when health checks fail."""
+    """Replace a secret: create, hand out, prove, switch, watch, retire; back by itself when health checks fail.
+
+    Examples:
+        difyops secret rotate app-key support-triage --deliver file:key.txt --dry-run
+        difyops secret rotate env support-triage API_TOKEN --value-from file:new-token.txt --yes
+    """
     from difyops.rotation.kinds import Wanted
     from difyops.rotation.prepare import Asked
 
@@ -134,7 +144,12 @@ def status(
     rotation: Identity = None,
     everything: Annotated[bool, typer.Option("--all", help="Those at their end too.")] = False,
 ) -> Outcome:
-    """Show open rotations: how far they are, what comes next, what a person must look at."""
+    """Show open rotations: how far they are, what comes next, what a person must look at.
+
+    Examples:
+        difyops secret status
+        difyops secret status --all -o json
+    """
     from difyops.render import rotation as views
 
     journal = journal_of(session)
@@ -155,7 +170,12 @@ def resume(
     ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Do what is due, do not wait.")] = False,
 ) -> Outcome:
-    """Go on with a rotation that was cut off, left in its grace period, or parked."""
+    """Go on with a rotation that was cut off, left in its grace period, or parked.
+
+    Examples:
+        difyops secret resume --due
+        difyops secret resume --due --dry-run
+    """
     if due and rotation:
         raise UsageError("--due is for all open rotations; give an id without it.")
     return session.run(_resume(session, rotation, due=due, force=force, wait=not (due or detach)))
@@ -167,13 +187,23 @@ def revert(
     rotation: Identity = None,
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait; secret resume --due finishes it.")] = False,
 ) -> Outcome:
-    """Bring the old secret back; possible until it is retired."""
+    """Bring the old secret back; possible until it is retired.
+
+    Examples:
+        difyops secret revert --dry-run
+        difyops secret revert --yes
+    """
     return session.run(_revert(session, rotation, wait=not detach))
 
 
 @command(noun, "history")
 def history(session: Session, rotation: Identity = None) -> Outcome:
-    """Show what was done: all rotations, or every step of one; and whether the audit trail is whole."""
+    """Show what was done: all rotations, or every step of one; and whether the audit trail is whole.
+
+    Examples:
+        difyops secret history
+        difyops secret history -o json
+    """
     from difyops.render import rotation as views
 
     journal = journal_of(session)

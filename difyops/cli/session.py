@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -92,6 +93,11 @@ class Session:
     def show_lines(self, lines: Sequence[str]) -> None:
         """Show lines on stderr before a question, each free of control characters."""
         _show("".join(f"{one_line(line)}\n" for line in lines))
+
+    @property
+    def opened_ledger(self) -> Ledger | None:
+        """Return the ledger, if this run used it."""
+        return self._ledger
 
     @property
     def ledger(self) -> Ledger:
@@ -221,8 +227,14 @@ class Session:
             TimedOut: the whole-command deadline passed. Interrupted: Ctrl-C or SIGTERM.
         """
         _set_up_logging(self)
-        with asyncio.Runner() as runner:
-            return runner.run(self._bounded(work))
+        began = datetime.now(UTC)
+        try:
+            with asyncio.Runner() as runner:
+                return runner.run(self._bounded(work))
+        except (Interrupted, TimedOut) as error:
+            from difyops.cli.interrupted import with_state
+
+            raise with_state(self, error, began) from error
 
     async def _bounded(self, work: Coroutine[Any, Any, T]) -> T:
         task = asyncio.ensure_future(work)

@@ -35,7 +35,12 @@ def init(
     session: Session,
     file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Default: slo.yaml.")] = None,
 ) -> Outcome:
-    """Write a file of goals to begin with: what the busiest apps of the history held in the last 28 days."""
+    """Write a file of goals to begin with: what the busiest apps of the history held in the last 28 days.
+
+    Examples:
+        difyops slo init
+        difyops slo init goals.yaml
+    """
     from difyops import atomic_file
     from difyops.clock import SystemClock
     from difyops.render import slo as views
@@ -63,19 +68,34 @@ def check(
     require_events: RequireEvents = False,
     formats: As = None,
 ) -> Outcome:
-    """Judge every goal: 0 ok, 5 burning; too few events are 0 with a warning, 3 with --require-events."""
+    """Judge every goal: 0 ok, 5 burning; too few events are 0 with a warning, 3 with --require-events.
+
+    Examples:
+        difyops slo check
+        difyops slo check --as nagios
+    """
     return _judged(session, names, goals, formats, require_events=require_events, judged=True)
 
 
 @command(noun, "status")
 def status(session: Session, names: Names = None, goals: GoalsFile = None, formats: As = None) -> Outcome:
-    """Show every goal: good events, budget left, how fast it burns. Exit 0 whatever is found."""
+    """Show every goal: good events, budget left, how fast it burns. Exit 0 whatever is found.
+
+    Examples:
+        difyops slo status
+        difyops slo status --as prometheus=difyops_slo.prom
+    """
     return _judged(session, names, goals, formats, require_events=False, judged=False)
 
 
 @command(noun, "report")
 def report(session: Session, names: Names = None, goals: GoalsFile = None) -> Outcome:
-    """Show everything: budget by day, each window, each app, whose failures there were, since when, after what."""
+    """Show everything: budget by day, each window, each app, whose failures there were, since when, after what.
+
+    Examples:
+        difyops slo report
+        difyops slo report -o markdown
+    """
     from difyops.render import slo as views
 
     return views.report(look(session, goals, names))
@@ -88,7 +108,12 @@ def export(
     goals: GoalsFile = None,
     to: Annotated[str, typer.Option("--to", metavar="sloth|prometheus", help="Whose rules.")] = "prometheus",
 ) -> Outcome:
-    """Write the goals as rules for Sloth or Prometheus; they read what ``slo status --as prometheus=FILE`` writes."""
+    """Write the goals as rules for Sloth or Prometheus; they read what ``slo status --as prometheus=FILE`` writes.
+
+    Examples:
+        difyops slo export --to sloth > sloth.yaml
+        difyops slo export --to prometheus > rules.yaml
+    """
     from difyops.render import slo as views
     from difyops.slo import export as rules
 

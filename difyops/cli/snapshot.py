@@ -58,7 +58,12 @@ def create(
     ] = None,
     same_instance: SameInstance = False,
 ) -> Outcome:
-    """Take a snapshot of the selected apps (default: the whole workspace)."""
+    """Take a snapshot of the selected apps (default: the whole workspace).
+
+    Examples:
+        difyops snapshot create --tag before-release -m "before the spring release"
+        difyops snapshot create 'support-*' tag:prod
+    """
     from difyops.render import snapshot as views
     from difyops.render.progress import progress
     from difyops.snapshot.take import Taken, TakeOptions, take
@@ -104,7 +109,12 @@ def list_(
     session: Session,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many.")] = 20,
 ) -> Outcome:
-    """List the snapshots of a context, newest first."""
+    """List the snapshots of a context, newest first.
+
+    Examples:
+        difyops snapshot list
+        difyops snapshot list --limit 5 -o json
+    """
     from difyops.render import snapshot as views
     from difyops.snapshot.history import history
 
@@ -120,7 +130,12 @@ def diff(
     app: Annotated[list[str] | None, typer.Option("--app", "-a", help="Only these apps (selector).")] = None,
     draft: Annotated[bool, typer.Option("--draft", help="Drafts against what is live.")] = False,
 ) -> Outcome:
-    """Show what differs, in meaning: between snapshots, with live (default: latest), or drafts with live."""
+    """Show what differs, in meaning: between snapshots, with live (default: latest), or drafts with live.
+
+    Examples:
+        difyops snapshot diff
+        difyops snapshot diff v1 latest --app support-triage
+    """
     from difyops.render import snapshot as views
     from difyops.snapshot.compare import Comparison, between, draft_with_live, with_live
 
@@ -153,6 +168,10 @@ def drift(
     """Does live still look like the last snapshot? Exit 5 when not.
 
     --watch goes on until Ctrl-C or --deadline; each change is a line, and the last verdict is the end.
+
+    Examples:
+        difyops snapshot drift
+        difyops snapshot drift tag:prod --as junit=drift.xml
     """
     from difyops.render import snapshot as views
     from difyops.render.cases import drift_suite
@@ -215,7 +234,12 @@ def verify(
     everything: Annotated[bool, typer.Option("--all", help="All snapshots of the context.")] = False,
     as_: As = None,
 ) -> Outcome:
-    """Re-hash a snapshot, check git's integrity and the manifest. Exit 5 when something is wrong."""
+    """Re-hash a snapshot, check git's integrity and the manifest. Exit 5 when something is wrong.
+
+    Examples:
+        difyops snapshot verify
+        difyops snapshot verify --all --subset 1/7
+    """
     from difyops.render import snapshot as views
     from difyops.render.cases import verify_suite
     from difyops.snapshot.check import subset as parsed
@@ -236,7 +260,12 @@ def push(
     session: Session,
     remote: Annotated[str, typer.Argument(metavar="REMOTE", help="A remote of the store, or a URL.")] = "origin",
 ) -> Outcome:
-    """Push the snapshots of a context with their tags to a remote; never with force."""
+    """Push the snapshots of a context with their tags to a remote; never with force.
+
+    Examples:
+        difyops snapshot push backup
+        difyops snapshot push backup --dry-run
+    """
     store = open_store(session)
     context = context_of(session)
     if session.dry_run:

@@ -27,7 +27,12 @@ def show(
     app: Annotated[str | None, typer.Argument(metavar="[APP]", help="One app of it: id, name or slug.")] = None,
     dsl: Annotated[bool, typer.Option("--dsl", help="Print the portable DSL of the app, secrets as marks.")] = False,
 ) -> Outcome:
-    """Show what one snapshot holds, or what it holds of one app."""
+    """Show what one snapshot holds, or what it holds of one app.
+
+    Examples:
+        difyops snapshot show
+        difyops snapshot show latest~1 -o json
+    """
     from difyops.cli.snapshot import context_of, open_store
     from difyops.errors import NothingKept
     from difyops.render import app_history as app_views
@@ -57,7 +62,12 @@ def log(
     app: Annotated[str, typer.Argument(metavar="APP", help="App id, exact name or slug; it may be gone.")],
     limit: Limit = 50,
 ) -> Outcome:
-    """Tell one app's history: each snapshot in which it changed, what was live then, who published it."""
+    """Tell one app's history: each snapshot in which it changed, what was live then, who published it.
+
+    Examples:
+        difyops snapshot log support-triage
+        difyops snapshot log support-triage --limit 5 -o json
+    """
     from difyops.cli.snapshot import context_of, open_store
     from difyops.render import app_history as views
     from difyops.snapshot.app_history import app_log
@@ -66,7 +76,12 @@ def log(
 
 
 def leaks(session: Session) -> Outcome:
-    """Find secrets that snapshots hold in clear, by commit and place; exit 5 when there are any."""
+    """Find secrets that snapshots hold in clear, by commit and place; exit 5 when there are any.
+
+    Examples:
+        difyops snapshot leaks
+        difyops snapshot leaks -o json
+    """
     from difyops.cli.snapshot import context_of, open_store
     from difyops.render import app_history as views
     from difyops.render.progress import progress

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from difyops.cli.changes import with_state
 from difyops.cli.door import command, group, seconds
 from difyops.cli.session import Session
-from difyops.errors import Interrupted, TimedOut, UsageError
+from difyops.errors import UsageError
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -39,6 +38,10 @@ def list_(session: Session, apps: Apps = None) -> Outcome:
     """List triggers: on or off, the next slot of a schedule in its zone, the address of a webhook.
 
     Who knows a webhook's address may call it: treat the list as a secret.
+
+    Examples:
+        difyops trigger list
+        difyops trigger list nightly-report -o json
     """
     from difyops.clock import SystemClock
     from difyops.render import trigger as views
@@ -54,13 +57,23 @@ def list_(session: Session, apps: Apps = None) -> Outcome:
 
 @command(noun, "enable")
 def enable(session: Session, apps: Chosen, trigger: Which = None) -> Outcome:
-    """Switch triggers on. A schedule that missed its slot while it was off may run once, at once."""
+    """Switch triggers on. A schedule that missed its slot while it was off may run once, at once.
+
+    Examples:
+        difyops trigger enable nightly-report --dry-run
+        difyops trigger enable nightly-report order-intake --yes
+    """
     return _switch(session, apps, trigger, on=True)
 
 
 @command(noun, "disable")
 def disable(session: Session, apps: Chosen, trigger: Which = None) -> Outcome:
-    """Switch triggers off: schedules stop, callers of a webhook get 404."""
+    """Switch triggers off: schedules stop, callers of a webhook get 404.
+
+    Examples:
+        difyops trigger disable nightly-report --dry-run
+        difyops trigger disable all --yes
+    """
     return _switch(session, apps, trigger, on=False)
 
 
@@ -79,7 +92,9 @@ def fire(
 
     A schedule cannot be fired in Dify: its live version is run once through the service API instead, and that is said.
 
-    Example: difyops trigger fire orders --data '{"id": 7}' --yes
+    Examples:
+        difyops trigger fire orders --data '{"id": 7}' --yes
+        difyops trigger fire order-intake --data '{"order": "A-17"}' --yes
     """
     from difyops.render import trigger as views
     from difyops.trigger.firing import Shot
@@ -101,7 +116,12 @@ def history(
     since: Since = "24h",
     kind: Annotated[str | None, typer.Option("--kind", help="schedule, webhook or plugin.")] = None,
 ) -> Outcome:
-    """List the runs that triggers started; run lists and statistics of Dify leave them out."""
+    """List the runs that triggers started; run lists and statistics of Dify leave them out.
+
+    Examples:
+        difyops trigger history
+        difyops trigger history nightly-report --since 7d -o json
+    """
     from difyops.clock import SystemClock
     from difyops.render import trigger as views
     from difyops.trigger.runs import SOURCES, triggered_runs
@@ -133,7 +153,9 @@ def audit(
 
     Exit 5 when a slot has no run or a run is one too many, 3 when the log cannot tell.
 
-    Example: difyops trigger audit --since 7d
+    Examples:
+        difyops trigger audit --since 7d
+        difyops trigger audit
     """
     from difyops.render import trigger as views
     from difyops.trigger.audit import audit as hold
@@ -174,10 +196,7 @@ def _switch(session: Session, selectors: list[str], wanted: list[str] | None, *,
                 moved = await _switch_all(session, instance, apps, moving, on=on)
             return views.switched(rows, moved, on=on, dry_run=session.dry_run)
 
-    try:
-        return session.run(work())
-    except (Interrupted, TimedOut) as error:
-        raise with_state(session, error) from error
+    return session.run(work())
 
 
 async def _switch_all(

@@ -32,7 +32,12 @@ def trust(
     ] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Instead: trust it no more.")] = False,
 ) -> Outcome:
-    """Trust a difyops.yaml that came with a folder, and its runbooks, as they are now; another value asks again."""
+    """Trust a difyops.yaml that came with a folder, and its runbooks, as they are now; another value asks again.
+
+    Examples:
+        difyops trust --list
+        difyops trust --yes
+    """
     from difyops.config import state_folder
     from difyops.trust import TrustBook
 

@@ -68,7 +68,12 @@ def validate(
         str | None, typer.Option("--fallback-app", metavar="APP", help="Whom to ask when nothing stands.")
     ] = None,
 ) -> Outcome:
-    """Judge an answer, a batch or an app's answers by a JSON Schema. Exit 0 valid, 5 not."""
+    """Judge an answer, a batch or an app's answers by a JSON Schema. Exit 0 valid, 5 not.
+
+    Examples:
+        difyops validate answer.txt --schema order.schema.json
+        difyops validate --app support-triage --schema order.schema.json --input query=hello --reask 2
+    """
     from difyops.cli.validate_end import Wanted
     from difyops.validation import EnforceOptions
 

@@ -28,6 +28,10 @@ def serve(
     """Serve what the section `webhook:` of the configuration says, until interrupted; then drain.
 
     /in/NAME takes signed events, /run/APP runs an app and calls back. What is answered with 2xx is on disk.
+
+    Examples:
+        difyops webhook serve
+        difyops webhook serve --detach
     """
     from difyops.webhook.reaching import Instances
     from difyops.webhook.serve import Request, Running
@@ -62,7 +66,12 @@ def watch(
     since: Annotated[str, typer.Option("--since", metavar="TIME", help="Tell what ended so long ago, too.")] = "0s",
     once: Annotated[bool, typer.Option("--once", help="Look once, deliver, end: for cron.")] = False,
 ) -> Outcome:
-    """Tell a receiver the ends of runs that others start: schedules, triggers, the web page, other callers."""
+    """Tell a receiver the ends of runs that others start: schedules, triggers, the web page, other callers.
+
+    Examples:
+        difyops webhook watch support-triage --callback crm
+        difyops webhook watch support-triage --callback crm --since 1h --once
+    """
     from difyops.cli.webhook_watch import Watched, watch_app
 
     wanted = Watched(
@@ -74,7 +83,12 @@ def watch(
 
 @command(noun, "stop")
 def stop(session: Session) -> Outcome:
-    """Stop the server of this state folder: it takes nothing more and ends what is under way; none is fine."""
+    """Stop the server of this state folder: it takes nothing more and ends what is under way; none is fine.
+
+    Examples:
+        difyops webhook stop
+        difyops webhook stop -q
+    """
     from difyops.webhook.detached import stop as stop_it
 
     stopped = stop_it(session.config.state)
@@ -84,7 +98,12 @@ def stop(session: Session) -> Outcome:
 
 @command(noun, "check")
 def check(session: Session) -> Outcome:
-    """Read the rules and every secret they name, without serving: what `reload` would say."""
+    """Read the rules and every secret they name, without serving: what `reload` would say.
+
+    Examples:
+        difyops webhook check
+        difyops webhook check -o json
+    """
     from difyops.webhook.serving import loaded
 
     rules = _rules(session)
@@ -94,7 +113,12 @@ def check(session: Session) -> Outcome:
 
 @command(noun, "reload")
 def reload(session: Session) -> Outcome:
-    """Check the rules and let the server read them anew; what is under way goes on. Exit 5 when none runs."""
+    """Check the rules and let the server read them anew; what is under way goes on. Exit 5 when none runs.
+
+    Examples:
+        difyops webhook reload
+        difyops webhook reload -q
+    """
     from difyops.webhook.detached import reload as reload_it
     from difyops.webhook.serving import loaded
 
@@ -110,7 +134,12 @@ def reload(session: Session) -> Outcome:
 
 @command(noun, "status")
 def status(session: Session) -> Outcome:
-    """Say whether the server runs, and what waits, died or is under way. Exit 5 when it does not run."""
+    """Say whether the server runs, and what waits, died or is under way. Exit 5 when it does not run.
+
+    Examples:
+        difyops webhook status
+        difyops webhook status -o json
+    """
     from difyops.render import webhook as view
     from difyops.webhook.database import FILE
     from difyops.webhook.reading import Kept, counts
@@ -130,7 +159,12 @@ def list_(
     out: Annotated[bool, typer.Option("--out", help="Calls back instead: pending, delivered or dead.")] = False,
     limit: Limit = 50,
 ) -> Outcome:
-    """List events and where they went, or the calls back, the newest first."""
+    """List events and where they went, or the calls back, the newest first.
+
+    Examples:
+        difyops webhook list
+        difyops webhook list --state dead -o json
+    """
     from difyops.render import webhook as view
     from difyops.webhook import reading
 
@@ -142,7 +176,12 @@ def list_(
 
 @command(noun, "dead")
 def dead(session: Session, limit: Limit = 50) -> Outcome:
-    """List what was given up: events and calls back, with the reason. Exit 5 when there are any."""
+    """List what was given up: events and calls back, with the reason. Exit 5 when there are any.
+
+    Examples:
+        difyops webhook dead
+        difyops webhook dead --limit 5
+    """
     from difyops.render import webhook as view
     from difyops.webhook import reading
 
@@ -154,7 +193,12 @@ def dead(session: Session, limit: Limit = 50) -> Outcome:
 def show(
     session: Session, which: Annotated[str, typer.Argument(metavar="ID", help="Of an event, a run or a message.")]
 ) -> Outcome:
-    """Show one event, run or call back with its body."""
+    """Show one event, run or call back with its body.
+
+    Examples:
+        difyops webhook show 0b9f6f1c
+        difyops webhook show 0b9f6f1c -o json
+    """
     from difyops.render import webhook as view
     from difyops.webhook import reading
 
@@ -166,7 +210,12 @@ def replay(
     session: Session,
     which: Annotated[list[str], typer.Argument(metavar="ID...", help="Events, messages or runs; or: dead.")],
 ) -> Outcome:
-    """Send events to their destinations, or calls back to their receivers, once more, under their own ids."""
+    """Send events to their destinations, or calls back to their receivers, once more, under their own ids.
+
+    Examples:
+        difyops webhook replay 0b9f6f1c --dry-run
+        difyops webhook replay 0b9f6f1c --yes
+    """
     from difyops.webhook import reading
 
     kept = reading.Kept(session.config.state)
@@ -196,6 +245,10 @@ def try_(
     """Send one signed event to a source of the running server, or one signed call to a receiver, and say what it says.
 
     Exit 5 when it is not taken.
+
+    Examples:
+        difyops webhook test crm
+        difyops webhook test orders --body '{"order": "A-17"}'
     """
     from difyops.webhook.testing import send_test
 

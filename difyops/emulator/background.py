@@ -17,7 +17,7 @@ from typing import Any
 
 from difyops import atomic_file
 from difyops.emulator.emulator import PASSWORD, Emulator
-from difyops.errors import LockHeld, StoreError
+from difyops.errors import LockHeld, StoreError, UsageError
 
 _START_SECONDS = 60.0
 _EMAIL = "admin@example.com"
@@ -26,13 +26,14 @@ _CONTROL = "/_emulator/control"  # answers at once, whatever delay or mood the e
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What to start: port on 127.0.0.1, server version, apps in the seeded fleet, moods from the start."""
+    """What to start: port on 127.0.0.1, server version, apps in the seeded fleet, moods, the world to play in."""
 
     port: int = 5901
     version: str = "1.13.0"
     apps: int = 0
     seed: int = 7
     moods: tuple[str, ...] = ()
+    play: bool = False
 
     @property
     def url(self) -> str:
@@ -62,7 +63,9 @@ def serve(settings: Settings, *, quiet: bool = False) -> None:
     Raises:
         UsageError: there is no such version or mood.
     """
-    emulator = Emulator(version=settings.version, apps=settings.apps, seed=settings.seed, email=_EMAIL)
+    emulator = Emulator(
+        version=settings.version, apps=settings.apps, seed=settings.seed, email=_EMAIL, playful=settings.play
+    )
     for mood in settings.moods:
         emulator.control.mood(mood)
     if not quiet:
@@ -85,6 +88,7 @@ def start(state: Path, settings: Settings) -> Running:
     atomic_file.make_private_folder(state)
     words = [sys.executable, "-m", "difyops", "emulator", "start", "--quiet", "--port", str(settings.port)]
     words += ["--server-version", settings.version, "--apps", str(settings.apps), "--seed", str(settings.seed)]
+    words += ["--play"] if settings.play else []
     words += [word for mood in settings.moods for word in ("--mood", mood)]
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, atomic_file.PRIVATE)
     with os.fdopen(descriptor, "wb") as output:
@@ -115,6 +119,27 @@ def status(state: Path) -> Running | None:
     if control is None or control.get("pid") != pid:
         return None  # nothing there, or another program on that port
     return _running(pid, settings)
+
+
+def play(state: Path, verb: str, app: str) -> Running:
+    """Let somebody else do ``verb`` to an app of the detached emulator.
+
+    Raises:
+        UsageError: none runs, there is no such app, or it cannot be done to it.
+    """
+    running = status(state)
+    if running is None:
+        raise UsageError("No emulator runs.", hint="difyops emulator start --play --detach")
+    order = json.dumps({"play": {verb: app}}).encode()
+    request = urllib.request.Request(running.url + _CONTROL, data=order, method="POST")  # noqa: S310  loopback
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10.0):
+            return running
+    except urllib.error.HTTPError as error:
+        body = json.loads(error.read() or b"{}")
+        raise UsageError(str(body.get("message") or error)) from error
+    except OSError as error:
+        raise StoreError(f"The emulator does not answer: {error}.") from error
 
 
 def stop(state: Path) -> bool:

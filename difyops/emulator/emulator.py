@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from starlette.types import Receive, Scope, Send
 
 from difyops.clock import Clock, SystemClock
-from difyops.emulator import canned, dsl_text, fleet, runs, server, views
+from difyops.emulator import canned, dsl_text, fleet, play, runs, server, views
 from difyops.emulator.application import Application
 from difyops.emulator.control import Control
 from difyops.emulator.instance import Instance, Settings
@@ -24,8 +24,9 @@ class Emulator:
     """A small Dify-compatible instance.
 
     ``version`` is what it is, ``reported_version`` what it says it is. ``basics`` loads the eight known apps with one
-    key each and a model provider with the key ``sk-good-1``; ``apps`` adds that many apps of a seeded fleet. ``delay``
-    is real seconds before every answer; ``speed`` divides the server's own times (model latency, pings, expiries).
+    key each and a model provider with the key ``sk-good-1``; ``apps`` adds that many apps of a seeded fleet;
+    ``playful`` gives the known apps telling names, tags and a month of runs. ``delay`` is real seconds before every
+    answer; ``speed`` divides the server's own times (model latency, pings, expiries).
 
     Raises:
         UsageError: there is no such version.
@@ -39,6 +40,7 @@ class Emulator:
         apps: int = 0,
         seed: int = 7,
         basics: bool = True,
+        playful: bool = False,
         admin_key: str | None = "admin-canary-key",
         email: str = "admin@example.com",
         password: str = PASSWORD,
@@ -52,14 +54,14 @@ class Emulator:
     ) -> None:
         release = release_named(version)
         self.control = Control(delay=delay)
-        self._loads = (basics and is_set_up, apps)
+        self._loads = (basics and is_set_up, apps, playful)
         self._settings = Settings(
             release=release, reported=reported_version or release.reported, seed=seed, admin_key=admin_key,
             email=email, password=password, workspace_id=workspace_id, speed=speed, access_seconds=access_seconds,
             secure_cookies=secure_cookies, is_set_up=is_set_up, clock=clock or SystemClock(),
         )  # fmt: skip
         self.instance = self._new_instance()
-        self._application = Application(self.instance, panel(self.control, self.reset))
+        self._application = Application(self.instance, panel(self.control, self.reset, self.play))
         self.email = email
         self.password = password
         self.admin_key = admin_key
@@ -90,6 +92,14 @@ class Emulator:
         """Return the account with that role: owner, admin, editor, normal or dataset_operator."""
         return next(account for account in self.instance.accounts if account.role == role)
 
+    def play(self, verb: str, name: str) -> None:
+        """Do what somebody else does to the app ``name``: break, delete, rotate or publish it.
+
+        Raises:
+            UsageError: there is no such act or app.
+        """
+        play.act(self.instance, verb, name)
+
     def reset(self) -> None:
         """Start anew from the same seed: same ids, nothing changed, no moods, no counts."""
         base_url = self.instance.base_url
@@ -100,7 +110,7 @@ class Emulator:
         self.control.sessions_issued = self.control.sessions_void = self.control.refreshes_void = 0
         self.instance = self._new_instance()
         self.instance.base_url = base_url
-        self._application = Application(self.instance, panel(self.control, self.reset))
+        self._application = Application(self.instance, panel(self.control, self.reset, self.play))
 
     def warm(self) -> None:
         """Serialise every app now, so that a benchmark does not measure the first time."""
@@ -143,9 +153,11 @@ class Emulator:
     def _new_instance(self) -> Instance:
         instance = Instance(self._settings, self.control)
         instance.daemon.rows = canned.plugins(instance)["plugins"]
-        basics, apps = self._loads
+        basics, apps, playful = self._loads
         if basics:
             fleet.load_basics(instance)
         if apps:
             fleet.load_fleet(instance, apps)
+        if basics and playful:
+            play.load(instance)
         return instance

@@ -1,6 +1,7 @@
 """``/_emulator/``: the control of the emulator over HTTP, for people and other processes on the same machine.
 
-``GET control`` shows moods and counts; ``POST control`` changes them (see ``apply``); ``POST reset`` starts anew.
+``GET control`` shows moods and counts; ``POST control`` changes them (see ``apply``) and, by ``play``, what somebody
+else does to an app (``{"play": {"break": "support-triage"}}``); ``POST reset`` starts anew.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from difyops.emulator.control import MOODS, Control
 from difyops.emulator.shapes import JsonDict
 from difyops.errors import UsageError
 
-_KNOWN = ("mood", "moods", "delay", "limit", "fail", "clear_failures", "revoke", "restore", "reset_counts")
+_KNOWN = ("mood", "moods", "delay", "limit", "fail", "clear_failures", "revoke", "restore", "reset_counts", "play")
 
 
 def state(control: Control) -> JsonDict:
@@ -66,7 +67,9 @@ def apply(control: Control, orders: JsonDict) -> None:
         control.reset_counts()
 
 
-def panel(control: Control, reset: Callable[[], None]) -> Callable[[Request, bytes], Response]:
+def panel(
+    control: Control, reset: Callable[[], None], play: Callable[[str, str], None]
+) -> Callable[[Request, bytes], Response]:
     """Return the handler of ``/_emulator/``."""
 
     def handle(request: Request, body: bytes) -> Response:
@@ -74,7 +77,10 @@ def panel(control: Control, reset: Callable[[], None]) -> Callable[[Request, byt
         if path == "/_emulator/reset" and method == "POST":
             reset()
         elif path == "/_emulator/control" and method == "POST":
-            apply(control, json.loads(body or b"{}"))
+            orders = json.loads(body or b"{}")
+            apply(control, orders)
+            for verb, name in (orders.get("play") or {}).items():
+                play(verb, str(name))
         elif path != "/_emulator/control" or method != "GET":
             return shapes.answer({"code": "not_found", "message": f"No {method} {path} here.", "status": 404}, 404)
         return shapes.answer(state(control))

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from difyops import dry_run
 from difyops.errors import StoreError
 from difyops.ledger import anchor
 from difyops.ledger.anchor import Anchor
@@ -187,6 +188,8 @@ class Ledger:
 
     def _move_anchor(self) -> None:
         """Anchor how long the ledger is, unless it is not the one that was anchored before."""
+        if dry_run.is_on():
+            return
         with contextlib.suppress(StoreError):
             before = anchor.read(self.path)
             now = self.anchor

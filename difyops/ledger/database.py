@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from difyops import dry_run
 from difyops.atomic_file import PRIVATE, make_private_folder, store_error
 from difyops.errors import StoreError
 from difyops.ledger.records import GENESIS
@@ -18,6 +19,7 @@ from difyops.ledger.records import GENESIS
 SCHEMA_VERSION = 1
 
 _OURS = 0x44464F50  # "DFOP", SQLite's application_id
+_LARGEST_COPY = 64 * 1024 * 1024
 _BUSY = 30.0  # seconds to wait for another writer; a write takes about a millisecond
 
 _SCHEMA = (
@@ -57,7 +59,12 @@ def connect(path: Path, layout: Layout = _LEDGER) -> sqlite3.Connection:
 
     Raises:
         StoreError: it is damaged, another program's, a newer difyops's, or cannot be written. It is never deleted.
+
+    A dry run makes no file and changes none: it works on a copy in memory, or on a new one where there is none. What is
+    too large to copy is opened as it is.
     """
+    if dry_run.is_on() and (not path.exists() or path.stat().st_size <= _LARGEST_COPY):
+        return _in_memory(path, layout)
     _make_private(path)
     with faults(path):
         connection = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
@@ -66,6 +73,18 @@ def connect(path: Path, layout: Layout = _LEDGER) -> sqlite3.Connection:
         except BaseException:
             connection.close()
             raise
+    return connection
+
+
+def _in_memory(path: Path, layout: Layout) -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    with faults(path):
+        if path.exists():
+            with contextlib.closing(
+                sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=_BUSY, uri=True)
+            ) as source:
+                source.backup(connection)
+        _prepare(connection, path, layout)
     return connection
 
 

@@ -19,6 +19,8 @@ _FOR_PROGRAMS = frozenset({"json", "yaml", "ndjson"})
 def show(outcome: Outcome, look: Look) -> None:
     """Write the outcome: its data to stdout in the format asked for, its talk to stderr."""
     _set_up_streams(look)
+    if look.quiet and outcome.error is None and not (look.is_asked_for or outcome.is_asked_for):
+        return
     if outcome.raw is not None and look.form in ("table", "plain"):
         sys.stdout.buffer.writelines((outcome.raw,) if isinstance(outcome.raw, bytes) else outcome.raw)
         sys.stdout.buffer.flush()

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 class Look:
     """``form`` is one of table, plain, json, yaml, ndjson, markdown, name; ``width`` counts columns.
 
-    ``log_format`` (text or json) is how the talk on stderr looks.
+    ``log_format`` (text or json) is how the talk on stderr looks. ``quiet`` leaves out what nobody asked for: on
+    success that is everything, unless ``is_asked_for`` (there was a ``-o``).
     """
 
     form: str
@@ -21,6 +22,7 @@ class Look:
     width: int
     quiet: bool = False
     log_format: str = "text"
+    is_asked_for: bool = False
 
 
 def look_for(
@@ -34,13 +36,15 @@ def look_for(
     """Return the look for a format asked for (``-o``), or found on a command line that failed to parse."""
     env = os.environ if environment is None else environment
     terminal = sys.stdout.isatty()
-    form = wanted or _asked_for(arguments, ("-o", "--output"), ("json", "yaml", "ndjson")) or "table"
+    asked = wanted or _asked_for(arguments, ("-o", "--output"), ("json", "yaml", "ndjson"))
+    form = asked or "table"
     colour = terminal and not env.get("NO_COLOR") and not env.get("CI") and env.get("TERM") != "dumb"
     return Look(
         form="plain" if form == "table" and not terminal else form,
         colour=colour,
         width=shutil.get_terminal_size((100, 24)).columns,
         quiet=quiet,
+        is_asked_for=asked is not None,
         log_format="json" if _asked_for(arguments, ("--log-format",), ("json",)) else log_format,
     )
 

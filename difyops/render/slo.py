@@ -70,7 +70,7 @@ def exported(text: str, form: str, goals: Sequence[str]) -> Outcome:
     """Hand out rules as they are."""
     data = {"format": form, "goals": list(goals), "text": text}
     return Outcome(
-        kind="slo.export", data=data, raw=text.encode(), names=list(goals), records=[data],
+        kind="slo.export", data=data, raw=text.encode(), is_asked_for=True, names=list(goals), records=[data],
         blocks=[Lines(lines=[("", line) for line in text.splitlines()])],
         summary=f"{len(goals)} goals as {form} rules",
     )  # fmt: skip

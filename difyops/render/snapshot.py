@@ -210,7 +210,7 @@ def planned(plans: Sequence[Plan], failed: Mapping[str, DifyopsError]) -> Outcom
         blocks.append(Lines(lines=[("✗", f"{name}: {problem.message}") for name, problem in failed.items()]))
     problems = sum(len(item.problems) for item in plans) + len(failed)
     return Outcome(
-        kind="snapshot.rollback.plan",
+        kind="snapshot.rollback.plan" if len(plans) == 1 else "snapshot.rollback.plans",
         data=plans if len(plans) != 1 else plans[0],
         blocks=blocks,
         summary=f"dry run: {len(plans)} planned, {problems} problems, nothing was changed",

@@ -48,6 +48,7 @@ def judged(one: Judged, ending: Ending, asked: Asked | None = None) -> Outcome:
         warnings=warnings,
         error=ending.error,
         raw=ending.report or (_as_bytes(verdict.value, indent=2) if verdict.ok else None),
+        is_asked_for=ending.report is not None,
     )
 
 
@@ -66,6 +67,7 @@ def batch(kept: Sequence[Judged], summary: Summary, ending: Ending, *, streamed:
         records=answers,
         error=ending.error,
         raw=ending.report,
+        is_asked_for=ending.report is not None,
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 HOUSE = Path(__file__).parents[2] / "difyops"
-GROUND = {"errors", "clock", "secret_text", "atomic_file", "file_owner", "outcome"}
+GROUND = {"errors", "clock", "secret_text", "atomic_file", "file_owner", "outcome", "dry_run"}
 TRUNK = {
     "plugins",
     "settings",

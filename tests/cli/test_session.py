@@ -59,7 +59,7 @@ def test_an_interrupted_command_says_so_and_ends_with_130(
     wait_until(lambda: emulator.control.in_flight)
     child.send_signal(number)
     out, err = child.communicate(timeout=60)
-    assert (child.returncode, out, err) == (130, "", "error: Interrupted.\n")
+    assert (child.returncode, out, err) == (130, "", "error: Interrupted; no change of an instance had begun.\n")
 
 
 def test_a_change_needs_a_yes_where_nobody_can_be_asked(cli: Cli, emulator: Emulator, connected: str) -> None:

@@ -1,0 +1,70 @@
+"""What a command says when it is cut off: which changes of this run came to their end, and which did not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from difyops.cli.session import Session
+from difyops.errors import DifyopsError, Interrupted
+
+if TYPE_CHECKING:
+    from difyops.changes.journal import Journal, Record
+
+_MOST_NAMED = 8
+
+
+def with_state(session: Session, error: DifyopsError, since: datetime) -> DifyopsError:
+    """Return the error of a run that began at ``since`` with what it left behind on the instance.
+
+    A run that opened no ledger changed nothing: every change is written down before it is made. An ``Interrupted`` that
+    tells what happened by itself stays as it is.
+    """
+    if session.opened_ledger is None:
+        return _nothing_done(error)
+    from difyops.changes.journal import Journal
+    from difyops.clock import SystemClock
+
+    journal = Journal(
+        ledger=session.opened_ledger, state=session.config.state, context="", clock=SystemClock(), actor=""
+    )
+    mine = _of_this_run(journal, since)
+    cut_off = [record for record in mine if record.is_open]
+    done = [record for record in mine if not record.is_open and record.state == "done"]
+    for record in cut_off:
+        journal.audit(record, record.kind, "cut off", {"phase": record.phase})
+    if not mine:
+        return _nothing_done(error)
+    said = [error.message]
+    if done:
+        said.append(f"Done before that: {_named(done)}.")
+    if cut_off:
+        told = "; ".join(_cut(record) for record in cut_off)
+        said.append(f"{told[:1].upper()}{told[1:]}.")
+    hint = f"difyops changes show {cut_off[0].id} tells the state; difyops changes finish or undo ends it."
+    return type(error)(" ".join(said), hint=hint if cut_off else error.hint)
+
+
+def _of_this_run(journal: Journal, since: datetime) -> list[Record]:
+    """Return the changes that this run began or went on with, oldest first."""
+    events = journal.ledger.events("change.*", since=since, limit=100_000)
+    found = {str(event.data.get("change")): event.subject for event in events}
+    return [journal.read(identity, subject) for identity, subject in found.items()]
+
+
+def _nothing_done(error: DifyopsError) -> DifyopsError:
+    if isinstance(error, Interrupted) and error.message == "Interrupted.":
+        return Interrupted("Interrupted; no change of an instance had begun.", hint=error.hint)
+    return error
+
+
+def _named(records: Sequence[Record]) -> str:
+    shown = [f"{record.kind} of {record.label!r}" for record in records[:_MOST_NAMED]]
+    more = len(records) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def _cut(record: Record) -> str:
+    app = f" (app {record.memo['app_id']})" if record.memo.get("app_id") else ""
+    return f"{record.kind} of {record.label!r}{app} was cut off ({record.phase})"

@@ -1,0 +1,43 @@
+"""The command lines that the help of every command shows, as words for the ``cli`` fixture."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from difyops.cli.table import Entry, entries
+
+ENTRIES = tuple(entries())
+_READS = frozenset(
+    (
+        "list", "show", "log", "status", "history", "check", "drift", "diff", "verify", "summary", "nodes",
+        "bottlenecks", "trend", "compare", "whatif", "report", "advise", "stats", "top", "forecast", "lint", "doctor",
+        "draft", "explain", "help", "schema",
+    )
+)  # fmt: skip
+
+
+def examples(entry: Entry) -> list[list[str]]:
+    """Return the words of a command's examples, without what a shell does with their output."""
+    return [shlex.split(line.partition(" > ")[0])[1:] for line in entry.examples]
+
+
+def reading(entry: Entry) -> bool:
+    """Say whether a command only looks, by its name."""
+    return entry.words[-1] in _READS and entry.name != "snapshot doctor"
+
+
+def bare(words: list[str]) -> list[str]:
+    """Return a command line without what asks for a document: ``-o`` and ``--as``, each with its value."""
+    drop = {place for place, word in enumerate(words) if word in ("-o", "--output", "--as", "--to-file")}
+    return [word for place, word in enumerate(words) if place not in drop and place - 1 not in drop]
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Return every file below with its content, but for what a login keeps and what SQLite makes while it reads."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.is_file() and "sessions/" not in name and not name.endswith(("-shm", "-wal")):
+            found[name] = path.read_bytes()
+    return found

@@ -1,0 +1,60 @@
+"""What holds for every command, tried with the examples of its own help in the world to play in."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from difyops.cli.table import Entry
+from difyops.emulator import Emulator
+from tests.conftest import Cli
+from tests.contract.lines import ENTRIES, bare, examples, reading, tree
+
+READ_BY_POST = ("login", "refresh-token", "workspaces/current", "retrieve", "hit-testing", "/_emulator/")
+CALL = re.compile(r"^info: (GET|POST) /\S+ \d{3} \d+\.\d{3} s \(.+\)$", re.MULTILINE)
+READING = [entry for entry in ENTRIES if reading(entry)]
+
+
+def name_of(entry: Entry) -> str:
+    return entry.name
+
+
+def changing_calls(emulator: Emulator) -> list[str]:
+    routes = list(emulator.control.counts()["routes"])  # type: ignore[call-overload]
+    return [route for route in routes if not route.startswith("GET ") and not route.endswith(READ_BY_POST)]
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=name_of)
+def test_a_dry_run_changes_and_writes_nothing_or_is_refused(cli: Cli, world: Emulator, entry: Entry) -> None:
+    for words, more in zip(examples(entry), ([], ["-q"]), strict=False):
+        before = tree(Path.cwd())
+        ran = cli(*(bare(words) if more else words), "--dry-run", *more)
+        after = tree(Path.cwd())
+        assert changing_calls(world) == []
+        assert {name for name in {*before, *after} if before.get(name) != after.get(name)} == set()
+        assert ran.code in (0, 2, 3, 5, 6, 8), ran
+        if ran.code in (2, 8):
+            assert "error: " in ran.err or ran.json["error"]["message"]
+        if more and ran.code == 0 and "--to" not in words:
+            assert (ran.out, ran.err) == ("", "")
+
+
+@pytest.mark.parametrize("entry", READING, ids=name_of)
+def test_quiet_prints_nothing_on_success(cli: Cli, world: Emulator, entry: Entry) -> None:
+    words = bare(examples(entry)[0])
+    ran = cli(*words, "-q")
+    if ran.code == 0:
+        assert (ran.out, ran.err) == ("", "")
+        assert cli(*words, "-q", "-o", "json").json["ok"]
+    else:
+        assert ran.err or ran.out
+
+
+@pytest.mark.parametrize("entry", READING, ids=name_of)
+def test_verbose_tells_every_call_with_its_time(cli: Cli, world: Emulator, entry: Entry) -> None:
+    ran = cli(*bare(examples(entry)[0]), "-v")
+    made = sum(world.control.counts()["routes"].values())  # type: ignore[attr-defined]
+    logins = sum(n for route, n in world.control.counts()["routes"].items() if "login" in route)  # type: ignore[attr-defined]
+    assert len(CALL.findall(ran.err)) >= made - logins

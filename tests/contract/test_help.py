@@ -1,0 +1,76 @@
+"""Help as a product: groups, whole sentences, two examples a command that can be typed as they are, typos answered."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from difyops.cli.root import GROUPS, SECTIONS
+from difyops.cli.table import Entry
+from tests.conftest import Cli
+from tests.contract.lines import ENTRIES, examples
+
+
+def name_of(entry: Entry) -> str:
+    return entry.name
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=name_of)
+def test_two_examples_that_the_parser_takes(entry: Entry) -> None:
+    assert len(entry.examples) >= 2
+    for line, words in zip(entry.examples, examples(entry), strict=True):
+        assert line.startswith(f"difyops {entry.name}")
+        assert len(line) <= 118
+        entry.parser.make_context(entry.name, words[len(entry.words) :])
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=name_of)
+def test_one_whole_sentence_a_command(entry: Entry) -> None:
+    assert re.match(r"[A-Z].*[.?]$", entry.sentence), entry.sentence
+    assert "..." not in entry.sentence
+
+
+def test_every_noun_has_its_section(cli: Cli) -> None:
+    shown = cli("--help").out
+    assert set(GROUPS) <= {name for names in SECTIONS.values() for name in names}
+    places = [shown.index(f"\n{title}:\n") for title in SECTIONS]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "140"])
+@pytest.mark.parametrize("words", [(), ("snapshot",), ("snapshot", "rollback"), ("cost", "budget")])
+def test_help_cuts_no_sentence(cli: Cli, monkeypatch: pytest.MonkeyPatch, columns: str, words: tuple[str, ...]) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert not re.search(r"\w\.\.\.$", cli(*words, "--help").out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["snapsot"], "snapshot"),
+        (["snap"], "snapshot"),
+        (["snapshot", "rolback"], "rollback"),
+        (["cost", "budgt", "set"], "budget"),
+        (["cost", "budget", "sett"], "set"),
+        (["app", "list", "--ouput", "json"], "--output"),
+        (["app", "enable", "x", "--sit"], "--site"),
+        (["app", "list", "-o", "jsn"], "json"),
+        (["secret", "rotate", "app-kye", "x"], "app-key"),
+        (["snapshot", "drift", "--as", "junti"], "junit"),
+        (["runbook", "run", "backup-freshnes"], "backup-freshness"),
+        (["context", "show", "prodd"], "prod"),
+        (["app", "show", "suport-triage"], "support-triage"),
+        (["emulator", "start", "--mood", "flakey"], "flaky"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value,
+)
+@pytest.mark.usefixtures("world")
+def test_a_misspelt_word_is_answered_with_what_was_meant(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, words: list[str], meant: str
+) -> None:
+    monkeypatch.setenv("DIFYOPS_CONFIG", "later.yaml")
+    ran = cli(*words)
+    assert ran.code in (1, 2), ran
+    asked = ran.err.replace("'", "").partition("Did you mean ")[2]
+    assert asked.startswith(meant)

@@ -1,0 +1,32 @@
+"""Ctrl-C and a deadline say what was done before, what is in the middle, and how to go on."""
+
+from __future__ import annotations
+
+import pytest
+
+from difyops.emulator import Emulator
+from tests.conftest import Cli
+
+
+def test_a_deadline_in_the_middle_names_what_was_switched_and_what_was_not(
+    cli: Cli, emulator: Emulator, connected: str
+) -> None:
+    emulator.control.fail(path="api-enable$", nth=3, times=99, how="hang")
+    ran = cli("app", "disable", "mode:workflow", "--yes", "--deadline", "3s")
+    assert ran.code == 1
+    assert "Done before that: app.disable of" in ran.err
+    assert "was cut off (in the middle of 'switch')" in ran.err
+    assert "hint: difyops changes show" in ran.err
+
+
+def test_nothing_begun_is_said_too(cli: Cli, emulator: Emulator, connected: str) -> None:
+    emulator.control.fail(path="apps", nth=1, times=99, how="hang")
+    ran = cli("app", "list", "--deadline", "0.5s")
+    assert ran.err.startswith("error: The deadline of 0.5 s passed.")
+
+
+@pytest.mark.usefixtures("connected")
+def test_what_is_done_twice_says_so(cli: Cli) -> None:
+    assert "switched 1 apps" in cli("app", "disable", "wf-echo", "--yes").err
+    again = cli("app", "disable", "wf-echo", "--yes")
+    assert (again.code, "1 were so already" in again.err) == (0, True)
