@@ -8,9 +8,9 @@ from difyops.clock import iso
 from difyops.errors import Refused
 from difyops.publishing.putting import Now, now_of
 from difyops.release.holds import refuse_held
-from difyops.release.plan import DRAFT, Gates, Plan, Shadow, Watch
+from difyops.release.plan import DRAFT, Gates, Plan, Shadow, Version, Watch, hash_of_plain
 from difyops.release.shadow import why_not
-from difyops.release.sources import Target, changes_of, live_of, target_of
+from difyops.release.sources import Plain, Target, changes_of, target_of
 from difyops.scratch.effects import effects_of
 from difyops.workspace import Workspace
 
@@ -52,22 +52,22 @@ async def make_plan(workspace: Workspace, request: PlanRequest) -> Planned:
         raise Refused(f"{now.app.name!r}: {target.problems[0]}.")
     if not request.again:
         refuse_held(workspace.ledger, now.app.id, now.app.name, target.version.hash)
-    return planned(workspace, now, target, request)
+    return planned(workspace, now, target, request, Plain.of(now, target.document))
 
 
-def planned(workspace: Workspace, now: Now, target: Target, request: PlanRequest) -> Planned:
+def planned(workspace: Workspace, now: Now, target: Target, request: PlanRequest, plain: Plain) -> Planned:
     """Return the plan that puts ``target`` over what is live.
 
     Raises:
         Refused: both mean the same.
     """
-    live = live_of(now)
+    live = Version(hash=hash_of_plain(plain.live), id=now.version)
     if live.hash == target.version.hash and target.version.source == DRAFT and now.draft == now.live:
         raise Refused(f"The draft of {now.app.name!r} is what is live; there is nothing to release.")
     plan = Plan(
         context=workspace.instance.name, url=workspace.instance.context.url, app_id=now.app.id, app_name=now.app.name,
         mode=now.app.mode, made_at=iso(workspace.clock.now()), live=live, target=target.version,
-        shadow=request.shadow, watch=request.watch, gates=request.gates, changes=changes_of(now, target.document),
+        shadow=request.shadow, watch=request.watch, gates=request.gates, changes=changes_of(plain),
         effects=tuple(effects_of(target.document)), wait_for_slots=request.wait_for_slots,
     )  # fmt: skip
     notes = []

@@ -19,7 +19,7 @@ from difyops.release.plan import DRAFT, FILE, SNAPSHOT, Version, hash_of
 from difyops.sealing.store import seal_to_compare
 from difyops.snapshot.history import Kept, kept_app
 from difyops.snapshot.layout import Record
-from difyops.snapshot.plan import PlanOptions, make_plan
+from difyops.snapshot.plan import PlanOptions, read_situation
 from difyops.workspace import Workspace
 
 JsonObject = dict[str, Any]
@@ -52,14 +52,22 @@ async def target_of(workspace: Workspace, now: Now, source: str, word: str) -> T
     raise UsageError(f"A new version comes from a draft, a snapshot or a file; not from {source!r}.")
 
 
-def live_of(now: Now) -> Version:
-    """Return what the plan says of the version that is live."""
-    return Version(hash=hash_of(now.live or {}), id=now.version)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plain:
+    """Both sides with their secrets as marks: reading them out takes time, so it is done once."""
+
+    live: JsonObject
+    target: JsonObject
+
+    @classmethod
+    def of(cls, now: Now, target: JsonObject) -> Plain:
+        """Return the two sides of a release."""
+        return cls(live=redact(now.live or {}).document, target=redact(target).document)
 
 
-def changes_of(now: Now, target: JsonObject) -> tuple[str, ...]:
+def changes_of(plain: Plain) -> tuple[str, ...]:
     """Say what differs, secrets apart."""
-    found = diff(redact(now.live or {}).document, redact(target).document)
+    found = diff(plain.live, plain.target)
     more = (f"and {len(found) - _MOST_NAMED} more",) if len(found) > _MOST_NAMED else ()
     return (*(describe(item) for item in found[:_MOST_NAMED]), *more)
 
@@ -103,10 +111,10 @@ def _bytes_of(path: Path) -> bytes:
 
 
 async def _kept(workspace: Workspace, kept: Kept, word: str, source: str, options: PlanOptions) -> Target:
-    plan, situation = await make_plan(workspace.instance, kept, word, options)
+    situation, problems = await read_situation(workspace.instance, kept, word, options)
     document = situation.filled.document
     version = Version(hash=hash_of(document), source=source, word=word)
-    return Target(document=document, version=version, problems=plan.problems)
+    return Target(document=document, version=version, problems=problems)
 
 
 def document_in(raw: bytes, now: Now, what: str) -> JsonObject:

@@ -138,19 +138,10 @@ async def make_plan(instance: Instance, kept: Kept, word: str, options: PlanOpti
     """Plan the rollback of one app to what a snapshot holds. ``word`` is what the operator called the snapshot.
 
     Raises:
-        NotFound: the app is gone (use restore). Refused: the mode differs, or the snapshot has no live version of it.
-        NotSupported: this server cannot hand over the secrets that are alive.
+        NotFound, Refused, NotSupported: as ``read_situation``.
     """
-    app = await instance.console.app(kept.record.id)
-    if app.mode != kept.record.mode:
-        raise Refused(
-            f"{app.name!r} is a {app.mode} app now and was {kept.record.mode} in {word}; modes cannot be mixed."
-        )
-    if kept.live is None:
-        raise Refused(f"{app.name!r} was never published in {word}; there is no live version to go back to.")
-    read = _read_workflow if app.has_workflow else _read_agent if app.is_agent else _read_config
-    situation = await read(instance, app, kept, options)
-    problems = await _problems(instance, situation)
+    situation, problems = await read_situation(instance, kept, word, options)
+    app = situation.app
     plan = Plan(
         id=_plan_id(kept, situation),
         context=instance.name,
@@ -163,10 +154,31 @@ async def make_plan(instance: Instance, kept: Kept, word: str, options: PlanOpti
         changes=diff(situation.live_document, situation.sent),
         keeps=_keeps(situation, options),
         notes=(*((f"to {kept.told}",) if kept.told else ()), *_notes(situation, options)),
-        problems=tuple(problems),
+        problems=problems,
         changed_secrets=situation.changed_secrets,
     )
     return plan, situation
+
+
+async def read_situation(
+    instance: Instance, kept: Kept, word: str, options: PlanOptions
+) -> tuple[Situation, tuple[str, ...]]:
+    """Read what a plan is made of, and what stands in its way.
+
+    Raises:
+        NotFound: the app is gone (use restore). Refused: the mode differs, or the snapshot has no live version of it.
+        NotSupported: this server cannot hand over the secrets that are alive.
+    """
+    app = await instance.console.app(kept.record.id)
+    if app.mode != kept.record.mode:
+        raise Refused(
+            f"{app.name!r} is a {app.mode} app now and was {kept.record.mode} in {word}; modes cannot be mixed."
+        )
+    if kept.live is None:
+        raise Refused(f"{app.name!r} was never published in {word}; there is no live version to go back to.")
+    read = _read_workflow if app.has_workflow else _read_agent if app.is_agent else _read_config
+    situation = await read(instance, app, kept, options)
+    return situation, tuple(await _problems(instance, situation))
 
 
 async def _read_workflow(instance: Instance, app: App, kept: Kept, options: PlanOptions) -> Situation:

@@ -13,18 +13,18 @@ from difyops.dsl.model import tools
 from difyops.dsl.secrets import Spot, redact
 from difyops.errors import DifyopsError
 from difyops.publishing.putting import Now
-from difyops.release.plan import PROMOTION, Version, hash_of
+from difyops.release.plan import PROMOTION, Version, hash_of_plain
 from difyops.release.planning import PlanRequest, planned
 from difyops.release.promote.bindings import Bindings
 from difyops.release.promote.parts import Parts, credentials_of
 from difyops.release.promote.plan import Step
 from difyops.release.promote.translate import Row, Translated, translate, without_secrets
-from difyops.release.sources import Target, live_of
+from difyops.release.sources import Plain, Target
 from difyops.secret_text import SecretText
 from difyops.snapshot.carry import secrets_of
 from difyops.snapshot.history import Kept
 from difyops.snapshot.layout import Record
-from difyops.snapshot.plan import PlanOptions, Situation, make_plan
+from difyops.snapshot.plan import PlanOptions, Situation, read_situation
 from difyops.workspace import Workspace
 
 JsonObject = dict[str, Any]
@@ -76,7 +76,7 @@ async def read_source(source: Instance, app: App) -> Read:
     else:
         document = {"model_config": dict((await source.console.app(app.id)).model_config or {})}
     plain = redact(document).document
-    return Read(app=app, document=plain, version=version, hash=hash_of(plain))
+    return Read(app=app, document=plain, version=version, hash=hash_of_plain(plain))
 
 
 def target_app(sides: Sides, app: App) -> App:
@@ -122,11 +122,12 @@ async def prepare(sides: Sides, app: App) -> tuple[Step, Target | None]:
         return step, None
     document = situation.filled.document
     word = f"{sides.source.name}/{app.name}"
-    done = Target(document=document, version=Version(hash=hash_of(document), source=PROMOTION, word=word))
+    plain = Plain(live=situation.live_document, target=redact(document).document)
+    done = Target(document=document, version=Version(hash=hash_of_plain(plain.target), source=PROMOTION, word=word))
     now = now_in(situation)
-    if live_of(now).hash == done.version.hash and not situation.changed_secrets:
+    if hash_of_plain(plain.live) == done.version.hash and not situation.changed_secrets:
         return replace(step, is_same=True), done
-    plan = planned(sides.target, now, done, sides.request).plan
+    plan = planned(sides.target, now, done, sides.request, plain).plan
     return replace(step, plan=plan), done
 
 
@@ -147,13 +148,12 @@ async def _filled(
     record = Record(id=target.id, name=target.name, mode=target.mode)
     kept = Kept(commit=read.hash, record=record, live=translated.document, draft=None, dsl=None)
     instance = sides.target.instance
-    plan, situation = await make_plan(instance, kept, sides.source.name, PlanOptions(given=given))
+    situation, problems = await read_situation(instance, kept, sides.source.name, PlanOptions(given=given))
     if not situation.filled.missing or not sides.with_secrets:
-        return situation, plan.problems
+        return situation, problems
     known = await secrets_of(sides.source.console, read.app.id, read.version or None)
     more = {spot.key: known[spot] for spot in situation.filled.missing if spot in known}
-    plan, situation = await make_plan(instance, kept, sides.source.name, PlanOptions(given={**given, **more}))
-    return situation, plan.problems
+    return await read_situation(instance, kept, sides.source.name, PlanOptions(given={**given, **more}))
 
 
 async def _given(bindings: Bindings) -> dict[str, SecretText]:
