@@ -12,7 +12,7 @@ from pathlib import Path
 
 from difyops import atomic_file
 from difyops.errors import AnswerIsNo, DifyopsError, UsageError
-from difyops.webhook.serve import Running, running_in
+from difyops.webhook.serve import RUNNING_FILE, Running, running_in
 
 LOG_FILE = "webhook.log"
 _START = 60.0
@@ -35,6 +35,7 @@ def start(state: Path, words: Sequence[str]) -> Running:
     if (running := running_in(state)) is not None:
         raise UsageError(f"A webhook server runs already (pid {running.pid}).", hint="difyops webhook stop")
     atomic_file.make_private_folder(state)
+    (state / RUNNING_FILE).unlink(missing_ok=True)  # of one that was killed
     log = state / LOG_FILE
     log.touch(mode=0o600)
     with log.open("ab") as output:

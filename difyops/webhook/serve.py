@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from difyops import atomic_file
-from difyops.errors import DifyopsError, UsageError
+from difyops.errors import DifyopsError, LockHeld, UsageError
 from difyops.webhook.reaching import Instances
 from difyops.webhook.requests import Server, server_of
 from difyops.webhook.rules import Rules
@@ -154,9 +154,12 @@ def running_in(state: Path) -> Running | None:
     try:
         found = Running(**json.loads((state / RUNNING_FILE).read_text(encoding="utf-8")))
         os.kill(found.pid, 0)
+        with atomic_file.lock(state / LOCK_FILE):
+            return None  # a note of one that was killed; the number is another process's now
+    except LockHeld:
+        return found
     except (OSError, ValueError, TypeError):
         return None
-    return found
 
 
 def _note(state: Path, running: Running) -> None:

@@ -42,7 +42,8 @@ SHARE = float(os.environ.get("BENCH_SHARE", "1"))
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 SOURCE = Source(name="orders", scheme="standard", secrets=("env:BENCH_SECRET",), to=("there",))
 EVENTS = int(20_000 * SHARE)
-IN_FLIGHT = 200
+IN_FLIGHT = 400
+CALLERS = 10
 PAYLOAD = "x" * 2000
 
 
@@ -213,7 +214,7 @@ HELD = {
 
 
 async def in_figures(folder: Path) -> list[Figure]:
-    """Measure events over HTTP: how many a second, and how long each takes, twenty callers at once."""
+    """Measure events over HTTP: how many a second, and how long each takes, with callers who wait for each answer."""
     server = Process(folder, HELD)
     await server.start()
     made = requests(int(4000 * SHARE))
@@ -229,12 +230,17 @@ async def in_figures(folder: Path) -> list[Figure]:
                 took.append(time.perf_counter() - began)
 
         began = time.perf_counter()
-        await asyncio.gather(*(caller() for _ in range(20)))
+        await asyncio.gather(*(caller() for _ in range(CALLERS)))
         rate = len(took) / (time.perf_counter() - began)
     server.kill()
     p99 = statistics.quantiles(took, n=100)[98] * 1000
     return [
-        Figure("in: p99 of one event over HTTP, ms", p99, 50, f"{rate:.0f} events/s, 20 callers, one machine for all")
+        Figure(
+            "in: p99 of one event over HTTP, ms",
+            p99,
+            50,
+            f"{rate:.0f} events/s, {CALLERS} callers, one machine for all",
+        )
     ]
 
 

@@ -262,3 +262,21 @@ async def test_a_deleted_app_answers_403_and_a_deleted_key_401():
     await door.console("DELETE", f"/apps/{app.id}")
     answer = await door.service(token, "GET", "/info")
     assert (answer.status_code, answer.json()["message"]) == (403, "The app no longer exists.")
+
+
+async def test_the_end_of_a_run_is_told_again_to_its_own_end_user_and_a_run_that_goes_on_breaks_the_line():
+    door = Door("1.16.1", speed=50.0)
+    app = door.emulator.app_named("wf-llm")
+    await door.run(app, query="hi")
+    path = f"/workflow/{app.runs[0].id}/events"
+    (event,) = events(await door.service(app.key, "GET", f"{path}?user=u-1"))
+    assert (event["event"], event["data"]["status"]) == ("workflow_finished", "succeeded")
+    assert (await door.service(app.key, "GET", f"{path}?user=other")).status_code == 404
+    assert (await door.service(app.key, "GET", path)).status_code == 400
+    other = door.emulator.app_named("wf-echo")
+    assert (await door.service(other.key, "GET", f"{path}?user=u-1")).status_code == 404
+    slow = asyncio.create_task(door.run(app, query="slow [[delay=100]]"))
+    await until(lambda: len(app.runs) == 2)
+    with pytest.raises(ConnectionResetError):
+        await door.service(app.key, "GET", f"/workflow/{app.runs[1].id}/events?user=u-1")
+    slow.cancel()

@@ -95,3 +95,14 @@ def test_what_is_not_there_is_said(cli: Cli, tmp_path: Path) -> None:
     wrong = cli("webhook", "check", "--config", str(tmp_path / "rules.yaml"))
     assert wrong.code == 2
     assert "webhook.sources.a.secrets holds references" in wrong.err
+
+
+def test_the_note_of_a_server_that_was_killed_is_no_server(tmp_path: Path) -> None:
+    import json
+    import os
+
+    from difyops.webhook.serve import RUNNING_FILE, running_in
+
+    note = {"pid": os.getpid(), "listen": "x", "admin": None, "rules": "x", "since": 1.0}
+    (tmp_path / RUNNING_FILE).write_text(json.dumps(note))
+    assert running_in(tmp_path) is None
