@@ -20,8 +20,8 @@ from starlette.routing import Route
 
 from difyops.api.input_form import check_inputs
 from difyops.api.run_answer import STREAM, Answer
-from difyops.api.run_faults import BAD_INPUT, RunFailed
-from difyops.errors import AuthError, DifyopsError, RateLimited, Refused, StoreError, Unreachable
+from difyops.api.run_faults import RunFailed
+from difyops.errors import DifyopsError, RateLimited, Refused, StoreError, Unreachable
 from difyops.secret_text import scrub
 from difyops.webhook import inbox, outbox
 from difyops.webhook.outbox import RunRow
@@ -174,33 +174,20 @@ def _asked(
     serving: Serving, app: ServedApp, desk: Desk, body: dict[str, Any], headers: Mapping[str, str], hops: int
 ) -> _Asked:
     """Read what is to be run; refuse what the app would not take, before anything is accepted."""
-    metadata = body.get("metadata") if isinstance(body.get("metadata"), dict) else {}
-    callback = metadata.get("callback_url") or body.get("callback_url")  # type: ignore[union-attr]
-    mode = str(body.get("response_mode") or ("async" if "respond-async" in headers.get("prefer", "") else "streaming"))
+    wants = "async" if "respond-async" in headers.get("prefer", "") else "streaming"
+    mode = str(body.get("response_mode") or wants)
     if mode not in ("streaming", "blocking", "async"):
         raise Turned(400, "invalid_param", "response_mode is streaming, blocking or async.")
-    if callback is not None:
-        try:
-            callback = serving.rules.callbacks.egress.check(str(callback)).url
-        except Refused as error:
-            raise Turned(400, "callback_refused", f"callback_url: {error.message}") from None
-    inputs, query = dict(body.get("inputs") or {}) if isinstance(body.get("inputs"), dict | None) else None, ""
-    if inputs is None:
-        raise Turned(400, "invalid_param", "inputs is not an object.")
+    given = body.get("metadata")
+    metadata = dict(given) if isinstance(given, dict) else {}
+    callback = _callback(serving, metadata.pop("callback_url", None) or body.get("callback_url"))
     query = str(body.get("query") or "")
-    names = {item.name for item in desk.form}
-    if query and "query" in names:
-        inputs.setdefault("query", query)
-    try:
-        check_inputs(desk.form, {name: value for name, value in inputs.items() if name in names})
-    except RunFailed as error:
-        raise Turned(400, "invalid_param", error.message) from None
     run = f"run_{secrets.token_hex(8)}"
     user = body.get("user") or body.get("session_id")
-    shown = {key: value for key, value in metadata.items() if key != "callback_url"}  # type: ignore[union-attr]
     request = {
-        "inputs": inputs, "query": query, "files": body.get("files"), "conversation_id": body.get("conversation_id"),
-        "session_id": body.get("session_id"), "metadata": shown or None,
+        "inputs": _inputs(desk, body, query), "query": query, "files": body.get("files"),
+        "conversation_id": body.get("conversation_id"), "session_id": body.get("session_id"),
+        "metadata": metadata or None,
     }  # fmt: skip
     row = RunRow(
         id=run, app=app.name, via="run", accepted=time.time(), user=str(user)[:255] if user else f"difyops-{run}",
@@ -208,6 +195,31 @@ def _asked(
         idempotency=headers.get("idempotency-key", "")[:200] or None,
     )  # fmt: skip
     return _Asked(row=row, desk=desk, mode=mode)
+
+
+def _callback(serving: Serving, given: object) -> str | None:
+    """Return where the end is to be told, when that is an address that calls may go to."""
+    if given is None:
+        return None
+    try:
+        return serving.rules.callbacks.egress.check(str(given)).url
+    except Refused as error:
+        raise Turned(400, "callback_refused", f"callback_url: {error.message}") from None
+
+
+def _inputs(desk: Desk, body: dict[str, Any], query: str) -> dict[str, Any]:
+    """Return the inputs, checked against the form of the app; what it does not know is passed over, as Dify does."""
+    given = body.get("inputs")
+    if not isinstance(given, dict | None):
+        raise Turned(400, "invalid_param", "inputs is not an object.")
+    inputs, names = dict(given or {}), {item.name for item in desk.form}
+    if query and "query" in names:
+        inputs.setdefault("query", query)
+    try:
+        check_inputs(desk.form, {name: value for name, value in inputs.items() if name in names})
+    except RunFailed as error:
+        raise Turned(400, "invalid_param", error.message) from None
+    return inputs
 
 
 async def _streamed(listener: Listener, row: RunRow, head: dict[str, str]) -> Response:
@@ -272,11 +284,9 @@ def _failure(error: DifyopsError | None, head: dict[str, str]) -> Response:
     status = 502
     if error is None:
         error, status = Unreachable("The server stops; the run goes on and its end will be told."), 503
-    elif isinstance(error, RateLimited) or (isinstance(error, RunFailed) and error.retry_after is not None):
-        status = 429
     elif isinstance(error, RunFailed):
-        status = 400 if error.kind == BAD_INPUT or error.was_begun is False else 502
-    elif isinstance(error, AuthError):
-        status = 502
+        status = 429 if not error.was_begun else 502 if error.retryable else 400
+    elif isinstance(error, RateLimited):
+        status = 429
     code = error.kind if isinstance(error, RunFailed) else error.code
     return JSONResponse({"code": code, "message": scrub(error.message), "status": status}, status, headers=head)
