@@ -24,6 +24,7 @@ _SINCE: dict[str, Version] = {
     "export_version": (1, 8, 1),
     "runs_by_trigger": (1, 9, 2),
     "triggers": (1, 10, 0),
+    "human_input": (1, 13, 0),
     "restore_version": (1, 13, 3),
     "run_events": (1, 14, 0),
     "agent_apps": (1, 14, 2),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from difyops.cli import waiting
 from difyops.cli.door import command, group
 from difyops.cli.session import Session
 from difyops.errors import DifyopsError, PartialFailure, UsageError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from difyops.api.instance import Instance
     from difyops.api.model import AgentVersion, App, Trigger, Workflow
 
-noun = group("Look at apps, switch their API on and off.")
+noun = group("Look at apps, run one, switch their API, answer what waits for a person.")
 
 Selectors = Annotated[
     list[str] | None,
@@ -161,6 +162,9 @@ def run(
         summary=f"{answer.status}: {spent}{answer.seconds:.1f} s{again}",
         names=[str(answer.run_id or answer.message_id)],
     )
+
+
+waiting.register(noun)
 
 
 @command(noun, "enable")

@@ -54,7 +54,7 @@ def record(
 
     Examples:
         difyops eval record support --run 5a7c… --content --append --to cases.jsonl
-        difyops eval record support-triage --to cases.yaml
+        difyops eval record support-triage --to cases.jsonl
     """
     from difyops.evaluation.cases import write_cases
     from difyops.evaluation.record import EXACT, NONE
@@ -91,7 +91,7 @@ def run(
 
     Examples:
         difyops eval run support cases.jsonl --to result.json --as junit=eval.xml
-        difyops eval run support-triage cases.yaml
+        difyops eval run support-triage cases.jsonl
     """
     from difyops.evaluation.asking import AskOptions
     from difyops.evaluation.cases import read_cases

@@ -86,6 +86,7 @@ class Instance:
         self.dependencies: dict[str, tuple[list[JsonDict], float]] = {}
         self.end_users: dict[tuple[str, str], EndUser] = {}
         self.tasks: dict[str, Task] = {}
+        self.forms: dict[str, Any] = {}  # HumanForm by its console token
         self.waiting: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._background: set[asyncio.Task[None]] = set()
         if settings.is_set_up:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from difyops.emulator import humans
 from difyops.emulator.instance import Instance
 from difyops.emulator.nodes import NodeFault, Pool, Result, execute
 from difyops.emulator.records import NodeRun, Run, Task
@@ -32,6 +33,14 @@ class _Stopped(Exception):
     """Somebody called the stop endpoint."""
 
 
+class _Paused(Exception):
+    """A node waits for a person."""
+
+    def __init__(self, form: humans.HumanForm) -> None:
+        super().__init__(form.id)
+        self.form = form
+
+
 @dataclass(slots=True, kw_only=True)
 class Execution:
     """One run of one graph from ``root`` on. ``pool`` holds the inputs, ``sys``, ``env`` and conversation variables."""
@@ -45,12 +54,28 @@ class Execution:
     is_chat: bool = False
     _nodes: dict[str, JsonDict] = field(default_factory=dict)
     _streamed: set[str] = field(default_factory=set)
+    _live: set[str] = field(default_factory=set)
+    _done: set[str] = field(default_factory=set)
 
     async def events(self) -> AsyncIterator[Event]:
         """Run to the end, yielding events; the last one is ``workflow_finished``."""
         self._nodes = {node["id"]: node for node in self.graph["nodes"]}
         self._streamed = self._spoken_nodes()
+        self._live = {self.root}
         yield Event(name="workflow_started", data=self._started())
+        async for event in self._on():
+            yield event
+
+    async def resumed(self, row: NodeRun, node: JsonDict, inputs: JsonDict, action: str) -> AsyncIterator[Event]:
+        """Go on behind a node whose form was answered; the last event is ``workflow_finished`` or another pause."""
+        self._close_row(row, "succeeded", Result(outputs={**inputs, "__action_id": action}))
+        self.pool.put(node["id"], inputs)
+        self._live.update(self._next(node["id"], action))
+        self.run.status = "running"
+        async for event in self._on():
+            yield event
+
+    async def _on(self) -> AsyncIterator[Event]:
         try:
             async for event in self._walk():
                 yield event
@@ -60,25 +85,32 @@ class Execution:
             self.run.exceptions_count += 1
             self._close("failed", error.text)
             yield Event(name="workflow_finished", data=self._finished())
+        except _Paused as pause:
+            self.run.status, self.run.total_steps = "paused", len(self.run.nodes)
+            reason = pause.form.required()
+            yield Event(name="human_input_required", data=reason)
+            yield Event(name="workflow_paused", data=self._waiting(pause.form, reason))
         except _Stopped:
             yield Event(name="workflow_finished", data=self._stop())
 
     async def _walk(self) -> AsyncIterator[Event]:
-        live: set[str] = {self.root}
         for node_id in self._order():
-            if node_id not in live:
+            if node_id not in self._live or node_id in self._done:
                 continue
+            self._done.add(node_id)
             handle = "source"
             async for item in self._step(self._nodes[node_id]):
                 if isinstance(item, str):
                     handle = item
                 else:
                     yield item
-            live.update(self._next(node_id, handle))
+            self._live.update(self._next(node_id, handle))
 
     async def _step(self, node: JsonDict) -> AsyncIterator[Event | str]:
         row = self._row(node)
         yield Event(name="node_started", data=_node_started(row))
+        if node["data"].get("type") == "human-input":
+            raise _Paused(humans.wait_at(self, node, row))
         try:
             async for piece in self._watched(execute(self.instance, node["data"], self._pool_for(node))):
                 if isinstance(piece, str):
@@ -237,6 +269,13 @@ class Execution:
         )  # fmt: skip
         self.run.nodes.append(row)
         return row
+
+    def _waiting(self, form: humans.HumanForm, reason: JsonDict) -> JsonDict:
+        return {
+            "paused_nodes": [form.node["id"]], "reasons": [{"TYPE": "human_input_required", **reason}],
+            "outputs": self.run.outputs, "status": "paused", "created_at": self.run.created_at,
+            "elapsed_time": 0.0, "total_tokens": self.run.total_tokens, "total_steps": self.run.total_steps,
+        }  # fmt: skip
 
     def _close(self, status: str, error: str | None) -> None:
         run = self.run

@@ -25,6 +25,10 @@ class Release:
     triggers: bool = True
     run_filters: bool = True
     """``workflow-runs`` knows ``status`` and ``triggered_from`` and has ``/count`` (>= 1.9.2)."""
+    human_input: bool = True
+    """Nodes that wait for a person, with a form in the console (>= 1.13.0)."""
+    resumed_runs_stop: bool = False
+    """A run that was resumed ends as ``stopped`` although its nodes ran (seen on 1.16.1, not on 1.13.0)."""
     worker_streams: bool = True
     """Streaming workflow runs happen in a worker: invalid inputs and dead workers show as silence (>= 1.13.0)."""
     flow_blocking_hangs: bool = False
@@ -137,6 +141,7 @@ _SIXTEEN = replace(
     reported="1.16.1",
     dsl="0.7.0",
     agents=True,
+    resumed_runs_stop=True,
     indexed_tag_ids=False,
     repeated_tag_ids=True,
     permission_keys=True,
@@ -157,6 +162,7 @@ _RELEASES = (
         triggers=False,
         run_filters=False,
         worker_streams=False,
+        human_input=False,
         exports_drafts_only=True,
         lacks=(
             r"/draft/([a-z]+-)?variables$",
@@ -176,8 +182,9 @@ _RELEASES = (
         triggers=False,
         run_filters=False,
         worker_streams=False,
+        human_input=False,
     ),
-    Release(name="1.11.2", reported="1.11.2", dsl="0.5.0", worker_streams=False),
+    Release(name="1.11.2", reported="1.11.2", dsl="0.5.0", worker_streams=False, human_input=False),
     Release(name="1.13.0", reported="1.13.0", flow_blocking_hangs=True, flow_message_end=False),
     Release(
         name="1.13.3",

@@ -16,6 +16,8 @@ from difyops.api.run_answer import text_of
 from difyops.api.run_faults import (
     BAD_INPUT,
     CONCURRENCY,
+    CUT_OFF,
+    PAUSED,
     PLUGIN_DOWN,
     PROVIDER_AUTH,
     PROVIDER_DOWN,
@@ -38,8 +40,8 @@ from difyops.targets import pick
 
 # Words for failures that say nothing about the app: limits, providers, the way to them, a case that does not fit.
 NOT_THE_APP = frozenset({
-    BAD_INPUT, CONCURRENCY, PLUGIN_DOWN, PROVIDER_AUTH, PROVIDER_DOWN, PROVIDER_MISSING, PROVIDER_RATE, QUOTA,
-    RATE_LIMIT, "unreachable", "rate_limited", "not_authenticated", "forbidden", "credential", "server_fault",
+    BAD_INPUT, CONCURRENCY, CUT_OFF, PAUSED, PLUGIN_DOWN, PROVIDER_AUTH, PROVIDER_DOWN, PROVIDER_MISSING, PROVIDER_RATE,
+    QUOTA, RATE_LIMIT, "unreachable", "rate_limited", "not_authenticated", "forbidden", "credential", "server_fault",
 })  # fmt: skip
 _MISSING = object()
 

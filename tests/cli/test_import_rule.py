@@ -36,6 +36,7 @@ TRUNK = {
     "sealing",
     "twin_secrets",
     "replay",
+    "waiting",
     "scratch",
 }
 ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf", "cost", "slo", "drill", "webhook"} | {

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from difyops.api.run_faults import RunFailed
 from difyops.clock import SystemClock
 from difyops.history.store import History
+from difyops.runbook.asking import Ask, ask
 from difyops.runbook.result import Fail, Inconclusive, Pass, Skipped, Warn
+from tests.emulator.humans import with_person
 from tests.runbook.runbook_tools import Stage, add_run, check
 from tests.slo.kept import App as Kept
 
@@ -135,3 +138,30 @@ async def test_goals_are_judged_from_the_history(stage: Stage, tmp_path: Path) -
     assert "wf-echo: 40 of 341 bad" in burns.excerpt
     assert "since 20" in burns.excerpt
     assert isinstance(skipped, Skipped)
+
+
+async def test_runs_that_wait_for_a_person_too_long_are_told(stage: Stage) -> None:
+    with_person(stage.emulator)
+    async with stage.scene() as scene:
+        assert isinstance(await check(scene, "runs.paused", apps=["all"]), Pass)
+        app = next(app for app in await scene.chosen(["wf-echo"]))
+        with pytest.raises(RunFailed, match="waits for a person"):
+            await ask(scene, app, Ask(inputs={"text": "go"}))
+        young = await check(scene, "runs.paused", apps=["wf-echo"])
+        soon = await check(scene, "runs.paused", apps=["wf-echo"], expires_within="2h")
+        for form in stage.emulator.instance.forms.values():
+            form.since -= 7200
+        late = await check(scene, "runs.paused", apps=["wf-echo"])
+        allowed = await check(scene, "runs.paused", apps=["wf-echo"], max_waiting=1)
+        instance = await scene.instance()
+        instance.capabilities.learn("human_input", present=False)
+        old = await check(scene, "runs.paused", apps=["wf-echo"])
+    assert isinstance(young, Pass), young
+    assert young.values[1].value == 1
+    for found in (soon, late):
+        assert isinstance(found, Fail), found
+        assert "Approval" in found.excerpt
+        assert found.hint is not None
+        assert found.hint.startswith("difyops app resume")
+    assert isinstance(allowed, Pass)
+    assert isinstance(old, Skipped)

@@ -7,6 +7,7 @@ from difyops.emulator.routes import (
     console_agents,
     console_apps,
     console_datasets,
+    console_humans,
     console_imports,
     console_keys,
     console_logs,
@@ -31,6 +32,7 @@ def all_routes() -> tuple[Route, ...]:
     modules = (
         console_account, console_agents, console_apps, console_tags, console_imports, console_workflows, console_keys,
         console_plugins, console_providers, console_models, console_tools, console_datasets, console_logs,
+        console_humans,
         console_statistics, triggers, service_workflows, service_chats, service_misc, service_datasets,
     )  # fmt: skip
     return tuple(route for module in modules for route in module.ROUTES)
