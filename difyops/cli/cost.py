@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from difyops.cli import cost_changes
 from difyops.cli.door import command, group, seconds
 from difyops.cli.history import context_name, open_history
 from difyops.cli.session import Session
@@ -30,6 +31,7 @@ prices_noun = group("The dated list of prices: show it, set your own, see where 
 budget_noun = group("Budgets: what a period may cost, how it stands, when it runs out.")
 noun.add_typer(prices_noun, name="prices")
 noun.add_typer(budget_noun, name="budget")
+cost_changes.register(noun)
 
 Apps = Annotated[
     list[str] | None,

@@ -1,0 +1,144 @@
+"""``difyops cost diff|advise``: what a change will cost, and what would cost less. Registered by ``cost``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from difyops.cli.door import command, seconds
+from difyops.cli.session import Session
+from difyops.errors import StoreError, UsageError
+from difyops.outcome import Outcome
+
+if TYPE_CHECKING:
+    from difyops.history.apps import KeptApp
+
+Since = Annotated[str, typer.Option("--since", metavar="TIME", help="How far back recorded runs count.")]
+_DAY = 86400
+_VERSION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def register(noun: typer.Typer) -> None:
+    """Add the commands to the noun ``cost``."""
+    command(noun, "diff")(diff)
+
+
+def diff(
+    session: Session,
+    before: Annotated[
+        str, typer.Argument(metavar="A", help="A DSL file, a snapshot (tag, commit, latest~1), a version's id, live.")
+    ],
+    after: Annotated[str, typer.Argument(metavar="B", help="The same kinds, or draft.")],
+    app: Annotated[
+        str | None, typer.Option("--app", "-a", metavar="APP", help="Whose recorded runs; default: the app of a file.")
+    ] = None,
+    since: Since = "30d",
+) -> Outcome:
+    """What a change will cost before it goes live: recorded calls of each node, priced as they were and would be.
+
+    Examples:
+        difyops cost diff live draft --app support-triage
+        difyops cost diff latest new-version.yml --app support-triage -o markdown
+    """
+    from difyops.cli.cost import open_prices
+    from difyops.cli.history import context_name, open_history
+    from difyops.clock import SystemClock
+    from difyops.cost.diff import compare_costs
+    from difyops.cost.recorded import recorded
+    from difyops.history.apps import find_apps
+    from difyops.render import cost_changes as views
+
+    files = {text: _file(text) for text in (before, after)}
+    named = app or next((str(found[0]) for found in files.values() if found and found[0]), None)
+    if named is None:
+        raise UsageError("Whose runs count is not said.", hint="--app APP")
+    prices, now = open_prices(session), SystemClock().now().timestamp()
+    with open_history(session) as history:
+        found = find_apps(history, context_name(session), [named])
+        if len(found) != 1:
+            raise UsageError(f"--app {named!r} means {len(found)} apps.", hint="Use the exact name or the id.")
+        (mine,) = found
+        left, right = (_document(session, text, files[text], mine) for text in (before, after))
+        kept = recorded(
+            history, context_name(session), mine.id, mine.mode, since=now - seconds(since), until=now
+        )  # fmt: skip
+    sides = ((before, left), (after, right))
+    return views.compared(compare_costs(mine.name, sides, kept, prices, day=int(now // _DAY)))
+
+
+def _file(text: str) -> tuple[str, dict[str, Any]] | None:
+    """Return the app's name and the content of a DSL file; ``None`` for what is no file.
+
+    Raises:
+        UsageError: it is a file and no DSL of an app.
+    """
+    from difyops.dsl.load import load_dsl
+    from difyops.dsl.model import DslError, as_dict
+
+    path = Path(text)
+    if not path.is_file():
+        if path.suffix in (".yml", ".yaml", ".json"):
+            raise UsageError(f"{text}: there is no such file.")
+        return None
+    try:
+        body = load_dsl(path.read_bytes(), what=text)
+    except OSError as error:
+        raise UsageError(f"{text} cannot be read: {error.strerror or error}.") from error
+    except DslError as error:
+        raise UsageError(error.message, hint=error.hint) from error
+    content = as_dict(body.get("workflow")) or {"model_config": as_dict(body.get("model_config"))}
+    if not (content.get("graph") or content.get("model_config")):
+        raise UsageError(f"{text} holds neither a workflow nor a model_config.", hint="difyops cost diff live app.yml")
+    return str(as_dict(body.get("app")).get("name") or ""), content
+
+
+def _document(
+    session: Session, text: str, file: tuple[str, dict[str, Any]] | None, app: KeptApp
+) -> dict[str, Any]:  # fmt: skip
+    if file is not None:
+        return file[1]
+    if text in ("live", "draft") or _VERSION.fullmatch(text):
+        return session.run(_on_server(session, text, app))
+    return _in_store(session, text, app)
+
+
+async def _on_server(session: Session, text: str, app: KeptApp) -> dict[str, Any]:
+    from difyops.errors import NotFound
+
+    async with session.instance() as instance:
+        console = instance.console
+        detail = await console.app(app.id)
+        if not detail.has_workflow:
+            if text != "live":
+                raise UsageError(f"{app.name} has no {text}: only workflows have drafts and versions.", hint="live")
+            return {"model_config": detail.model_config or {}}
+        if text == "draft":
+            found = await console.draft(app.id)
+        elif text == "live":
+            found = await console.published(app.id)
+        else:
+            found = None
+            async for version in console.versions(app.id):
+                if version.id == text:
+                    found = version
+        if found is None:
+            raise NotFound(f"{app.name} has no {text}.", hint=f"difyops app versions {app.name!r}")
+        return found.document
+
+
+def _in_store(session: Session, text: str, app: KeptApp) -> dict[str, Any]:
+    from difyops.cli.history import context_name
+    from difyops.cli.snapshot import open_store
+    from difyops.snapshot.history import read_kept
+    from difyops.snapshot.layout import read_manifest
+
+    store = open_store(session)
+    commit = store.resolve(text, branch=context_name(session))
+    with store.at(commit) as files:
+        found = read_kept(files, read_manifest(store, commit), app.id).live
+    if found is None:
+        raise StoreError(f"{app.name} was not live in {text}.", hint=f"difyops snapshot show {text}")
+    return found

@@ -1,0 +1,85 @@
+"""How a change of costs looks: node by node, the sums, and what they leave out; for a terminal and a pull request."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from difyops.cost.diff import CostDiff, CostSum, NodeCost
+from difyops.outcome import Block, Facts, Outcome, Table
+from difyops.render.cost import decimal
+
+
+def compared(found: CostDiff) -> Outcome:
+    """Show what a change will cost."""
+    rows = [
+        (line.title, ", ".join(line.what), line.calls, line.prompt, line.completion, _money(line.before, line.currency),
+         _money(line.after, line.currency), _gap(line))
+        for line in found.nodes
+    ]  # fmt: skip
+    columns = ("node", "what changes", "calls a run", "tokens in", "tokens out", "before", "after", "difference")
+    blocks: list[Block] = [
+        Table(
+            title=f"Cost of 1,000 runs of {found.app}: {found.before} to {found.after}", columns=columns, rows=rows,
+            empty="No node that calls a model changes.",
+        ),
+    ]  # fmt: skip
+    if found.sums:
+        blocks.append(Table(
+            title="Together, of the nodes that change",
+            columns=("currency", "before", "after", "difference", "a month"),
+            rows=[(item.currency, decimal(item.before), decimal(item.after), _sum_gap(item), _month(item))
+                  for item in found.sums],
+        ))  # fmt: skip
+    assumed = sorted({text for line in found.nodes for text in line.assumes})
+    facts: list[tuple[str, object]] = [
+        ("runs with their nodes", f"{found.runs} of {found.all_runs} in {found.days:.1f} days"),
+        ("nodes that stay as they are", found.unchanged), ("list", found.prices),
+        *(("not in the sums", text) for text in found.incomplete), *(("assumed", text) for text in assumed),
+    ]  # fmt: skip
+    blocks.append(Facts(pairs=facts))
+    return Outcome(
+        kind="cost.diff", data=found, blocks=blocks, names=[line.node for line in found.nodes],
+        warnings=found.warnings, records=[_record(line) for line in found.nodes], summary=_said(found),
+    )  # fmt: skip
+
+
+def _said(found: CostDiff) -> str:
+    if not found.nodes:
+        return "nothing that costs tokens changes"
+    parts = [f"{_signed(item.difference)} {item.currency} for 1,000 runs" for item in found.sums] or [
+        "nothing is known"
+    ]
+    left = f"; {len(found.incomplete)} nodes are in no sum" if found.incomplete else ""
+    return f"{', '.join(parts)}{left}"
+
+
+def _money(value: Decimal | None, currency: str) -> str | None:
+    return None if value is None else f"{decimal(value)} {currency}"
+
+
+def _signed(value: Decimal) -> str:
+    return f"{'+' if value > 0 else ''}{decimal(value)}"
+
+
+def _gap(line: NodeCost) -> str:
+    if line.difference is None:
+        return line.unknown
+    return f"{_signed(line.difference)}{_reach(line.low, line.high)} {line.currency}"
+
+
+def _sum_gap(item: CostSum) -> str:
+    return f"{_signed(item.difference)}{_reach(item.low, item.high)}"
+
+
+def _month(item: CostSum) -> str | None:
+    return None if item.month is None else _signed(item.month)
+
+
+def _reach(low: Decimal | None, high: Decimal | None) -> str:
+    return "" if low is None or high is None else f" [{_signed(low)}, {_signed(high)}]"
+
+
+def _record(line: NodeCost) -> dict[str, object]:
+    return {"node": line.node, "title": line.title, "what": list(line.what), "before": line.before,
+            "after": line.after, "difference": line.difference, "low": line.low, "high": line.high,
+            "currency": line.currency, "unknown": line.unknown}  # fmt: skip
