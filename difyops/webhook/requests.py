@@ -183,6 +183,6 @@ def server_of(app: Any, limits: Limits, drain: float) -> Server:
     config = uvicorn.Config(
         app, http=protocol, loop="asyncio", lifespan="off", log_level="critical", access_log=False,
         server_header=False, limit_concurrency=limits.connections, timeout_graceful_shutdown=int(drain) or 1,
-        timeout_keep_alive=15, backlog=2048, ws="none", proxy_headers=False,
+        timeout_keep_alive=max(1, int(limits.head_seconds)), backlog=2048, ws="none", proxy_headers=False,
     )  # fmt: skip
     return Server(config)

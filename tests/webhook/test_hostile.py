@@ -53,30 +53,28 @@ async def raw(served: Served, content: bytes, *, ends: bool = False) -> bytes:
 HEAD = b"POST /in/orders HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 
 
-@pytest.mark.parametrize(
-    ("sent", "status"),
-    [
-        (HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"400"),
-        (HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", b"400"),
-        (HEAD + b"Host: y\r\nContent-Length: 2\r\n\r\n{}", b"400"),
-        (HEAD + b"Webhook-Id: a\r\nwebhook-id: b\r\nContent-Length: 2\r\n\r\n{}", b"400"),
-        (HEAD + b"X: a\r\n\tb\r\nContent-Length: 2\r\n\r\n{}", b"40"),
-        (HEAD + b"X : a\r\nContent-Length: 2\r\n\r\n{}", b"400"),
-        (HEAD + b"X: a\x00b\r\nContent-Length: 2\r\n\r\n{}", b"400"),
-        (HEAD + b"Transfer-Encoding: chunked, identity\r\n\r\n", b"400"),
-        (HEAD + b"Content-Length: 104857600\r\n\r\n{}", b"413"),
-        (HEAD + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", b"415"),
-        (b"GET /in/orders HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"405"),
-        (b"POST /in/../in/orders HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"404"),
-        (b"\x16\x03\x01\x02\x00", b"400"),
-    ],
-)
-async def test_what_two_readers_could_read_differently_is_refused(
-    url: str, tmp_path: Path, sent: bytes, status: bytes
-) -> None:
+UNCLEAR = [
+    (HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"400"),
+    (HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", b"400"),
+    (HEAD + b"Host: y\r\nContent-Length: 2\r\n\r\n{}", b"400"),
+    (HEAD + b"Webhook-Id: a\r\nwebhook-id: b\r\nContent-Length: 2\r\n\r\n{}", b"400"),
+    (HEAD + b"X: a\r\n\tb\r\nContent-Length: 2\r\n\r\n{}", b"40"),
+    (HEAD + b"X : a\r\nContent-Length: 2\r\n\r\n{}", b"400"),
+    (HEAD + b"X: a\x00b\r\nContent-Length: 2\r\n\r\n{}", b"400"),
+    (HEAD + b"Transfer-Encoding: chunked, identity\r\n\r\n", b"400"),
+    (HEAD + b"Content-Length: 104857600\r\n\r\n{}", b"413"),
+    (HEAD + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", b"415"),
+    (b"GET /in/orders HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"405"),
+    (b"POST /in/../in/orders HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"404"),
+    (b"\x16\x03\x01\x02\x00", b"400"),
+]
+
+
+async def test_what_two_readers_could_read_differently_is_refused(url: str, tmp_path: Path) -> None:
     async with serving(url, tmp_path, rules()) as served:
-        answer = await raw(served, sent)
-        assert answer.split(b" ")[1].startswith(status), answer[:200]
+        for sent, status in UNCLEAR:
+            answer = await raw(served, sent)
+            assert answer.split(b" ")[1].startswith(status), (sent, answer[:200])
         assert reading.events(reading.Kept(tmp_path), limit=9) == []
 
 
