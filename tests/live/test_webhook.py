@@ -98,3 +98,36 @@ async def test_the_end_of_a_run_is_found_by_its_id(scratch: tuple[str, str]) -> 
     finally:
         await transport.close()
         await instance.close()
+
+
+async def test_a_run_whose_id_was_not_seen_is_found_in_the_log(scratch: tuple[str, str], tmp_path: Path) -> None:
+    import asyncio
+    import time
+
+    from difyops.api.service import Question
+    from difyops.webhook.database import FILE, Database
+    from difyops.webhook.finding import Finder
+    from difyops.webhook.outbox import RunRow
+    from difyops.webhook.reaching import Address, Desks
+
+    app, _ = scratch
+    instances = real_instances(config.load())
+    database = Database(tmp_path / FILE)
+    database.open()
+    try:
+        desks = Desks(instances=instances)
+        address, began = Address(app=app), time.time()
+        desk = await desks.at(address)
+        ran = [await desk.service.run(Question(inputs={"text": text}, user="one")) for text in ("this", "that")]
+        row = RunRow(
+            id="run_1", app="echo", via="run", accepted=began, user="one", request={"inputs": {"text": "that"}}
+        )
+        found: dict[str, str] = {}
+        for _ in range(20):  # the log may be written late
+            if found := await Finder(database=database, desks=desks).find(address, [row]):
+                break
+            await asyncio.sleep(0.5)
+        assert found == {"run_1": ran[1].run_id}
+    finally:
+        await instances.close()
+        await database.close()
