@@ -20,8 +20,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from difyops.clock import SystemClock
 from difyops.dsl.diff import diff
 from difyops.dsl.load import dump_yaml, load_dsl
+from difyops.git_store import GitStore
+from difyops.sealing.access import Access
+from difyops.sealing.age import new_identity
+from difyops.snapshot.seals import NewSeal, set_recipients
 from tests.bench.table import Figure
 from tests.snapshot.colleague import Colleague
 
@@ -34,7 +39,14 @@ CHANGED = 10
 def main() -> list[Figure]:
     """Measure everything and return the figures."""
     with server(APPS, THINK) as settings, tempfile.TemporaryDirectory() as folder:
-        return [*first_and_second(settings, Path(folder)), *startup(), big_diff()]
+        figures = first_and_second(settings, Path(folder))
+        return [
+            *figures,
+            unchanged_drift(settings, Path(folder)),
+            sealed(settings, Path(folder)),
+            *startup(),
+            big_diff(),
+        ]
 
 
 @contextmanager
@@ -92,6 +104,38 @@ def first_and_second(settings: dict[str, str], folder: Path) -> list[Figure]:
     ]
 
 
+def unchanged_drift(settings: dict[str, str], folder: Path) -> Figure:
+    """Time ``drift`` against ``create`` on an instance where nothing changed since; whole processes, in turn."""
+
+    def run(verb: str) -> float:
+        words = [sys.executable, "-m", "difyops", "snapshot", verb, "-q", "--store", str(folder / "store0")]
+        return timed(words, {**settings, "state": str(folder / "state0")})[0]
+
+    run("create")
+    pairs = [(run("drift"), run("create")) for _ in range(3)]
+    drift, create = (statistics.median(column) for column in zip(*pairs, strict=True))
+    name = f"drift of {APPS} unchanged apps / an unchanged create"
+    return Figure(name=name, value=drift / create, limit=1.3, note=f"{drift:.1f} s / {create:.1f} s")
+
+
+def sealed(settings: dict[str, str], folder: Path) -> Figure:
+    """Time a first snapshot of all but one app into a store with two recipients, and into one without; in turn."""
+
+    def run(number: int, *, recipients: bool) -> float:
+        store, state = folder / f"sealed{number}{recipients}", folder / f"sealed-state{number}{recipients}"
+        timed([*snapshot_command(store, state), "one"], settings)
+        if recipients:
+            held = GitStore.open(store)
+            wanted = NewSeal(recipients=(str(new_identity().recipient), str(new_identity().recipient)))
+            set_recipients(held, held.branches()[0], wanted, Access(state=state), SystemClock())
+        return timed(snapshot_command(store, state), settings)[0]
+
+    pairs = [(run(number, recipients=True), run(number, recipients=False)) for number in range(3)]
+    with_seal, without = (statistics.median(column) for column in zip(*pairs, strict=True))
+    name = f"first snapshot of {APPS} apps with recipients / without"
+    return Figure(name=name, value=with_seal / without, limit=1.1, note=f"{with_seal:.1f} s / {without:.1f} s")
+
+
 def snapshot_command(store: Path, state: Path) -> list[str]:
     """Return the command line of a snapshot that also writes down how long git took."""
     return [sys.executable, "-m", "tests.bench.timed_snapshot", str(store), str(state)]
@@ -113,6 +157,7 @@ def timed(command: list[str], settings: dict[str, str]) -> tuple[float, int]:
         "BENCH_KEY": settings["key"],
         "BENCH_WORKSPACE": settings["workspace"],
         "PYTHONPATH": str(ROOT),
+        **({"DIFYOPS_STATE": settings["state"]} if "state" in settings else {}),
     }
     started = time.perf_counter()
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
