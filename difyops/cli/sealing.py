@@ -116,13 +116,16 @@ def add(
         difyops snapshot seal add age1... --yes
     """
     from difyops.sealing.age import recipient as checked
+    from difyops.sealing.store import read_seal
     from difyops.snapshot.seals import NewSeal
 
     store, branch = _opened(session)
     new, there = checked(recipient), _recipients(store, branch)
-    if new in there:
+    found = read_seal(store, branch)
+    agreed = session.access.agreed(found.store_id).recipients if found else None
+    if new in there and set(agreed or there) == set(there):
         return Outcome(kind="snapshot.seal.add", data={"recipients": there}, summary="is a recipient already")
-    wanted = NewSeal(recipients=(*there, new))
+    wanted = NewSeal(recipients=tuple(dict.fromkeys((*there, new))))
     if session.dry_run:
         return Outcome(kind="snapshot.seal.add", data={"recipients": wanted.recipients}, summary="dry run")
     session.confirm("Add?", changes=f"Letting {new} open the sealed values of {branch}")
@@ -160,11 +163,9 @@ def rotate(
     """Give this machine a new identity, and the head a new encryption.
 
     Examples:
-        difyops snapshot seal rotate --identity --dry-run
+        difyops snapshot seal rotate --dry-run
         difyops snapshot seal rotate --store-key --yes
     """
-    from difyops import credentials
-    from difyops.sealing.age import new_identity
     from difyops.sealing.key import StoreKey
     from difyops.sealing.store import read_seal
     from difyops.snapshot.seals import NewSeal
@@ -181,12 +182,15 @@ def rotate(
         return Outcome(kind="snapshot.seal.rotate", data={"recipients": there}, summary="dry run")
     session.confirm("Go ahead?", changes="Making a new identity for this machine")
     reference = identity or f"{_default_identity(session)}-{secrets.token_hex(3)}"
-    made = new_identity()
-    credentials.store(reference, made.secret)
+    agreed = access.agreed(found.store_id)
+    if reference == (access.identity or agreed.identity):
+        raise Refused(f"{reference} holds the identity that is in use.", hint="Name another place with --identity.")
+    access.agree(found.store_id, replace(agreed, next_identity=reference))
+    made = _identity_at(reference)  # one that a rotation which was cut off has left there is taken
     left = tuple(text for text in there if text not in mine)
     wanted = NewSeal(recipients=(_recipient_of(made), *left), key=StoreKey.new() if store_key else None)
     outcome = _set(session, store, branch, wanted, "rotate", f"identity of this machine: {reference}")
-    access.agree(found.store_id, replace(access.agreed(found.store_id), identity=reference))
+    access.agree(found.store_id, replace(access.agreed(found.store_id), identity=reference, next_identity=None))
     return outcome
 
 

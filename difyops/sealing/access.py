@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,14 @@ _FILE = "seals.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreed:
-    """What a machine knows of one store: recipients agreed to, a reference to its identity, when it last opened."""
+    """What a machine knows of one store: recipients agreed to, a reference to its identity, when it last opened.
+
+    ``next_identity``: that of a rotation under way; until its end both are tried.
+    """
 
     recipients: tuple[str, ...] | None = None
     identity: str | None = None
+    next_identity: str | None = None
     opened_at: str | None = None
     opened_commit: str | None = None
 
@@ -52,6 +57,7 @@ class Access:
         return Agreed(
             recipients=tuple(recipients) if isinstance(recipients, list) else None,
             identity=body.get("identity"),
+            next_identity=body.get("next_identity"),
             opened_at=body.get("opened_at"),
             opened_commit=body.get("opened_commit"),
         )
@@ -70,6 +76,7 @@ class Access:
             body[store_id] = {
                 "recipients": list(agreed.recipients) if agreed.recipients is not None else None,
                 "identity": agreed.identity,
+                "next_identity": agreed.next_identity,
                 "opened_at": agreed.opened_at,
                 "opened_commit": agreed.opened_commit,
             }
@@ -89,8 +96,13 @@ class Access:
         Raises:
             CredentialError: the reference cannot be resolved, or holds something else.
         """
-        reference = self.identity or self.agreed(store_id).identity
-        return read_reference(reference) if reference else []
+        agreed = self.agreed(store_id)
+        reference = self.identity or agreed.identity
+        found = read_reference(reference) if reference else []
+        if agreed.next_identity and agreed.next_identity != reference:
+            with suppress(CredentialError):  # a rotation that was cut off before it had stored it
+                found = [*found, *read_reference(agreed.next_identity)]
+        return found
 
     def opened(self, store_id: str, commit: str, when: str) -> None:
         """Keep that an identity here opened the sealed values of ``commit``."""
