@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,8 @@ class Config:
     """Everything the files and the environment say, merged; ``origins`` maps a setting to its source.
 
     ``standing`` maps ``store`` and the sections to the trust that their file has; ``require`` is asked before one is
-    used. ``warnings`` are what a person should know about how the files were merged.
+    used. ``warnings`` are what a person should know about how the files were merged. ``broken``: contexts that are
+    written wrongly, where one is to fail alone. ``shared``: names that two sources give to different instances (URLs).
     """
 
     contexts: Mapping[str, Context] = field(default_factory=dict)
@@ -80,6 +81,8 @@ class Config:
     standing: Mapping[str, Trust] = field(default_factory=dict)
     project_trust: Trust = field(default=NAMED, repr=False)
     warnings: tuple[str, ...] = ()
+    broken: Mapping[str, ConfigError] = field(default_factory=dict)
+    shared: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def require(self, part: str, use: str) -> None:
         """Require trust in the file that says ``part`` (``store``, or a section), before it is used for ``use``.
@@ -100,6 +103,8 @@ class Config:
             ConfigError: it does not exist, or none is chosen and there are several.
         """
         wanted = name or self.default_context
+        if wanted is not None and wanted in self.broken:
+            raise self.broken[wanted]
         if wanted == FORMER_ENVIRONMENT_CONTEXT and wanted not in self.contexts:
             wanted = next((key for key, each in self.contexts.items() if each.source == "environment"), wanted)
         if wanted is None and len(self.contexts) == 1:
@@ -119,13 +124,15 @@ class Config:
 class Looking:
     """How to look for the files: ``file`` is named by the caller and taken in place of a project file that is found.
 
-    ``ask`` lets the person at the terminal decide about a found file; ``remembers`` keeps that answer.
+    ``ask`` lets the person at the terminal decide about a found file; ``remembers`` keeps that answer. ``is_lenient``:
+    a context that is written wrongly is kept as such, for it is not to stop the others.
     """
 
     start: Path | None = None
     file: Path | None = None
     ask: Ask | None = None
     remembers: bool = True
+    is_lenient: bool = False
 
 
 def load(
@@ -149,9 +156,10 @@ def load(
     trust = NAMED
     if project_file and not named:
         trust = Trust(path=project_file, book=TrustBook(state=state), ask=looking.ask, remembers=looking.remembers)
-    layers = [read_layer(user_file, "user")]
+    broken: dict[str, ConfigError] | None = {} if looking.is_lenient else None
+    layers = [read_layer(user_file, "user", broken=broken)]
     if project_file:
-        layers.append(read_layer(project_file, "named" if named else "project", trust))
+        layers.append(read_layer(project_file, "named" if named else "project", trust, broken))
     contexts: dict[str, Context] = {}
     sections: dict[str, Any] = {}
     standing: dict[str, Trust] = {}
@@ -165,6 +173,7 @@ def load(
         if layer.default_context:
             default_context, origins["default_context"] = layer.default_context, layer.label
     from_environment = environment_context(env)
+    shared = _shared(layers)
     if from_environment:
         contexts[from_environment.name] = from_environment
         default_context, origins["default_context"] = from_environment.name, "environment"
@@ -183,7 +192,20 @@ def load(
         standing=standing,
         project_trust=trust,
         warnings=tuple(warnings),
+        broken={name: error for name, error in (broken or {}).items() if name not in contexts},
+        shared=shared,
     )
+
+
+def _shared(layers: Sequence[Layer]) -> dict[str, tuple[str, str]]:
+    """Return the names that two files give to different instances, with both addresses."""
+    found: dict[str, str] = {}
+    shared = {}
+    for layer in layers:
+        for name, context in layer.contexts.items():
+            if found.setdefault(name, context.url) != context.url:
+                shared[name] = (found[name], context.url)
+    return shared
 
 
 def _named_file(looking: Looking, env: Mapping[str, str]) -> Path | None:

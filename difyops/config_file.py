@@ -91,8 +91,10 @@ class Layer:
     sections: dict[str, Any]
 
 
-def read_layer(path: Path, label: str, trust: Trust = NAMED) -> Layer:
+def read_layer(path: Path, label: str, trust: Trust = NAMED, broken: dict[str, ConfigError] | None = None) -> Layer:
     """Read the file at ``path``; one that is not there is an empty layer. ``trust`` learns what of it needs trust.
+
+    ``broken`` takes the contexts that are written wrongly, with their error; without it the first one is raised.
 
     Raises:
         ConfigError: it is not readable YAML, a field is unknown or has the wrong type (names file and line), it belongs
@@ -111,10 +113,16 @@ def read_layer(path: Path, label: str, trust: Trust = NAMED) -> Layer:
     raw_contexts = document.get("contexts") or {}
     if not isinstance(raw_contexts, dict):
         _fail(path, lines, ("contexts",), "contexts must be a mapping of names")
-    contexts = {
-        str(name): replace(_context(path, lines, str(name), body, f"{label} file {path}"), trust=trust)
-        for name, body in raw_contexts.items()
-    }
+    contexts = {}
+    for name, body in raw_contexts.items():
+        try:
+            context = _context(path, lines, str(name), body, f"{label} file {path}")
+        except ConfigError as error:
+            if broken is None:
+                raise
+            broken[str(name)] = error
+        else:
+            contexts[str(name)] = replace(context, trust=trust)
     for key in ("default_context", "store"):
         if document.get(key) is not None and not isinstance(document[key], str):
             _fail(path, lines, (key,), f"{key} must be text")

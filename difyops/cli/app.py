@@ -29,7 +29,7 @@ Chosen = Annotated[
 Site = Annotated[bool, typer.Option("--site", help="The web page instead of the API.")]
 
 
-@command(noun, "list")
+@command(noun, "list", fleet=True)
 def list_(session: Session, selectors: Selectors = None) -> Outcome:
     """List apps with mode, tags and live version.
 

@@ -56,8 +56,9 @@ def add(
     """
     from difyops import config
 
-    if not _NAME.fullmatch(name) or name == config.FORMER_ENVIRONMENT_CONTEXT:
-        raise UsageError(f"{name!r} cannot name a context.", hint="Letters, digits, dots, dashes; not 'env'.")
+    if not _NAME.fullmatch(name) or name in (config.FORMER_ENVIRONMENT_CONTEXT, "all"):
+        hint = "Letters, digits, dots, dashes; not 'env', not 'all'."
+        raise UsageError(f"{name!r} cannot name a context.", hint=hint)
     for option, reference in (("--password", password), ("--admin-key", admin_key)):
         _check_reference(option, reference)
     _check_together(email, password, admin_key, workspace_id)

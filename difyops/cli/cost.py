@@ -43,7 +43,7 @@ RatesFile = Annotated[
 ]
 
 
-@command(noun, "summary")
+@command(noun, "summary", fleet=True)
 def summary(
     session: Session,
     apps: Apps = None,
@@ -233,7 +233,7 @@ def _day(text: str | None) -> int:
         raise UsageError(f"{text!r} is no day.", hint="Example: 2026-11-01") from error
 
 
-@command(noun, "forecast")
+@command(noun, "forecast", fleet=True)
 def forecast(
     session: Session,
     apps: Apps = None,
@@ -337,7 +337,7 @@ def budget_set(
     return views.budget_set(made, removed=remove, dry_run=session.dry_run)
 
 
-@command(budget_noun, "status")
+@command(budget_noun, "status", fleet=True)
 def budget_status(
     session: Session,
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which budgets (default all).")] = None,
@@ -354,7 +354,7 @@ def budget_status(
     return views.budgets(budget_states(session, names, rates=rates), error=None)
 
 
-@command(budget_noun, "check")
+@command(budget_noun, "check", fleet=True)
 def budget_check(
     session: Session,
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which budgets (default all).")] = None,

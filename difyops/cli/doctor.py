@@ -15,7 +15,7 @@ from difyops.outcome import Outcome
 noun = group("Can this machine do its job against this instance?")
 
 
-@command(noun, "doctor")
+@command(noun, "doctor", fleet=True)
 def doctor(
     session: Session,
     given: Annotated[

@@ -93,6 +93,14 @@ _COMMON: tuple[tuple[str, Any, Any], ...] = (
     ),
 )
 
+_SEVERAL = typer.Option("-c", "--context", metavar="NAME|all", help="Which instance; several, or all of them.")
+_SHARD = typer.Option("--shard", metavar="I/N", help="Of the contexts of -c the I-th of N parts, from 0.")
+_FLEET: tuple[tuple[str, Any, Any], ...] = (
+    *(("contexts", Annotated[list[str] | None, _SEVERAL], None) if item[0] == "contexts" else item for item in _COMMON),
+    ("shard", Annotated[str | None, _SHARD], None),
+)
+
+
 
 def group(text: str) -> typer.Typer:
     """Return an empty noun with this help text."""
@@ -130,7 +138,7 @@ def command(
 
         added = [
             inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
-            for key, kind, default in _COMMON
+            for key, kind, default in options
         ]
         mine = [item.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[item.name]) for item in own]
         door.__signature__ = inspect.Signature([*mine, *added])  # type: ignore[attr-defined]
@@ -142,6 +150,28 @@ def command(
         return function
 
     return register
+
+
+def _everywhere(
+    session: Session, shard: str | None, function: Callable[..., Outcome], values: dict[str, Any], needs: str | None
+) -> Outcome:
+    """Run a command once per context. A report goes to one file a context: ``--as FORMAT=FILE`` with ``{context}``."""
+    from difyops.cli.everywhere import everywhere
+
+    if needs is not None and not values.get(needs):
+        raise UsageError(f"Several contexts make sense with --{needs} only.")
+    reports = {key: values[key] for key in ("as_", "formats") if values.get(key)}
+    bare = next((item for items in reports.values() for item in items if "{context}" not in item), None)
+    if bare is not None:
+        raise UsageError(
+            f"--as {bare}: each of several contexts needs a file of its own.", hint="--as junit=report-{context}.xml"
+        )
+
+    def one(own: Session) -> Outcome:
+        named = {key: [item.replace("{context}", own.contexts[0]) for item in items] for key, items in reports.items()}
+        return function(own, **{**values, **named})
+
+    return everywhere(session, shard, one)
 
 
 def _session(common: dict[str, Any], formats: tuple[str, ...]) -> Session:

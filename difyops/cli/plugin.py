@@ -23,7 +23,7 @@ noun = group("Plugins of an instance: which are old, who uses them, upgrades wit
 Name = Annotated[str, typer.Argument(metavar="PLUGIN", help="org/name, its identifier, or the name alone.")]
 
 
-@command(noun, "list")
+@command(noun, "list", fleet=True)
 def list_(session: Session) -> Outcome:
     """List the installed plugins, and which are held.
 
@@ -36,7 +36,7 @@ def list_(session: Session) -> Outcome:
     return views.listed(session.run(_inventory(session, newest=False)))
 
 
-@command(noun, "outdated")
+@command(noun, "outdated", fleet=True)
 def outdated(session: Session) -> Outcome:
     """Compare the installed plugins with the marketplace's newest.
 

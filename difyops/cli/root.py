@@ -45,6 +45,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "changes": ("difyops.cli.changes", "What was changed, what was cut off; finish it or take it back."),
     "trigger": ("difyops.cli.trigger", "What starts workflows by itself, whether it did, and why not."),
     "plugin": ("difyops.cli.plugin", "Plugins: which are old, who uses them, upgrades with a way back."),
+    "fleet": ("difyops.cli.fleet", "All instances at one look."),
     "emulator": ("difyops.cli.emulator", "A small Dify-compatible instance on this machine."),
 }
 
@@ -138,7 +139,7 @@ def run(arguments: list[str]) -> int:
         if os.environ.get("DIFYOPS_DEBUG"):
             sys.excepthook = _tell_whole_story
             raise
-        return _end(_failed(_fault_of_ours(error)), arguments)
+        return _end(_failed(fault_of_ours(error)), arguments)
     if isinstance(result, Outcome):
         return _end(result, arguments)
     return result if isinstance(result, int) else 0
@@ -187,7 +188,8 @@ def _tell_whole_story(kind: type[BaseException], error: BaseException, place: Tr
     sys.stderr.write(scrub("".join(traceback.format_exception(kind, error, place))))
 
 
-def _fault_of_ours(error: Exception) -> DifyopsError:
+def fault_of_ours(error: Exception) -> DifyopsError:
+    """Return what is told where difyops itself is wrong."""
     from difyops.secret_text import scrub
 
     place = traceback.extract_tb(error.__traceback__)[-1]

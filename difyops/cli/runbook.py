@@ -98,7 +98,7 @@ def lint(
     return views.linted([problem for path in paths for problem in look(path)[1]], len(paths))
 
 
-@command(noun, "run")
+@command(noun, "run", fleet=True)
 def run(
     session: Session,
     runbook: Annotated[str | None, typer.Argument(metavar="[RUNBOOK]", help="Name, or path of a YAML file.")] = None,

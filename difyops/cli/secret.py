@@ -34,7 +34,7 @@ Identity = Annotated[
 ]
 
 
-@command(noun, "list")
+@command(noun, "list", fleet=True)
 def list_(
     session: Session,
     overdue: Annotated[bool, typer.Option("--overdue", help="Only what is overdue; exit 5 when anything is.")] = False,

@@ -35,12 +35,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _LOOK_UP = 0.1
+_one_question = threading.Lock()  # threads ask one after the other
 log = logging.getLogger("difyops.cli")
 
 
 @dataclass(slots=True)
 class Session:
-    """The common options of one run and what is built from them."""
+    """The common options of one run and what is built from them.
+
+    ``is_lenient``: a context that is written wrongly fails when it is used, and not the whole configuration.
+    """
 
     output: str | None = None
     contexts: tuple[str, ...] = ()
@@ -53,6 +57,8 @@ class Session:
     verbose: int = 0
     log_format: str = "text"
     max_in_flight: int | None = None
+    is_lenient: bool = False
+    _interrupt: Callable[[], None] | None = field(default=None, repr=False)
     _config: Config | None = field(default=None, repr=False)
     _ledger: Ledger | None = field(default=None, repr=False)
 
@@ -70,6 +76,7 @@ class Session:
                 file=self.config_file,
                 ask=self.ask,
                 remembers=not self.dry_run,
+                is_lenient=self.is_lenient,
             )
             self._config = config.load(store=self.store, looking=looking)
         return self._config
@@ -91,8 +98,11 @@ class Session:
         return _asked("Do you trust that?", None).strip().lower() in ("y", "yes")
 
     def show_lines(self, lines: Sequence[str]) -> None:
-        """Show lines on stderr before a question, each free of control characters."""
-        _show("".join(f"{one_line(line)}\n" for line in lines))
+        """Show lines on stderr, each free of control characters, and with its context where there are several."""
+        from difyops.render.logs import at_context
+
+        about = f"{name}: " if (name := at_context.get()) else ""
+        _show("".join(f"{about}{one_line(line)}\n" for line in lines))
 
     @property
     def opened_ledger(self) -> Ledger | None:
@@ -236,6 +246,11 @@ class Session:
 
             raise with_state(self, error, began) from error
 
+    def interrupt(self) -> None:
+        """Cancel what runs now, as Ctrl-C does; may be called from another thread."""
+        if self._interrupt is not None:
+            self._interrupt()
+
     async def _bounded(self, work: Coroutine[Any, Any, T]) -> T:
         task = asyncio.ensure_future(work)
         loop = asyncio.get_running_loop()
@@ -246,6 +261,11 @@ class Session:
             interrupted = True
             task.cancel()
 
+        def from_elsewhere() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has just ended
+                loop.call_soon_threadsafe(interrupt)
+
+        self._interrupt = from_elsewhere
         for number in (signal.SIGINT, signal.SIGTERM):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 loop.add_signal_handler(number, interrupt)
@@ -271,12 +291,13 @@ def _asked(question: str, withdrawn: Callable[[], bool] | None) -> str:
     """
     shown = f"\r\x1b[K{one_line(question)} [y/N] "  # the line may hold a progress view
     if threading.current_thread() is not threading.main_thread():
-        _show(shown)
-        while withdrawn is not None and not select.select([sys.stdin], [], [], _LOOK_UP)[0]:
-            if withdrawn():
-                _show("\n")
-                return ""
-        return sys.stdin.readline()
+        with _one_question:
+            _show(shown)
+            while withdrawn is not None and not select.select([sys.stdin], [], [], _LOOK_UP)[0]:
+                if withdrawn():
+                    _show("\n")
+                    return ""
+            return sys.stdin.readline()
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         _show(shown)

@@ -60,7 +60,7 @@ def init(
     return views.started(str(target), text, written=not session.dry_run)
 
 
-@command(noun, "check")
+@command(noun, "check", fleet=True)
 def check(
     session: Session,
     names: Names = None,
@@ -77,7 +77,7 @@ def check(
     return _judged(session, names, goals, formats, require_events=require_events, judged=True)
 
 
-@command(noun, "status")
+@command(noun, "status", fleet=True)
 def status(session: Session, names: Names = None, goals: GoalsFile = None, formats: As = None) -> Outcome:
     """Show every goal: good events, budget left, how fast it burns. Exit 0 whatever is found.
 
@@ -88,7 +88,7 @@ def status(session: Session, names: Names = None, goals: GoalsFile = None, forma
     return _judged(session, names, goals, formats, require_events=False, judged=False)
 
 
-@command(noun, "report")
+@command(noun, "report", fleet=True)
 def report(session: Session, names: Names = None, goals: GoalsFile = None) -> Outcome:
     """Show everything: budget by day, each window, each app, whose failures there were, since when, after what.
 

@@ -41,7 +41,7 @@ def open_store(session: Session, *, create: bool = False) -> GitStore:
     return store
 
 
-@command(noun, "create")
+@command(noun, "create", fleet=True)
 def create(
     session: Session,
     selectors: Selectors = None,
@@ -104,7 +104,7 @@ def _anchor_ledger(session: Session, store: GitStore) -> None:
         store.keep_anchor(context_of(session), name_of(path), kept.anchor.as_bytes().strip())
 
 
-@command(noun, "list")
+@command(noun, "list", fleet=True)
 def list_(
     session: Session,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many.")] = 20,
@@ -121,7 +121,7 @@ def list_(
     return views.history(history(open_store(session), context_of(session), limit=limit))
 
 
-@command(noun, "diff")
+@command(noun, "diff", fleet=True)
 def diff(
     session: Session,
     revisions: Annotated[
@@ -155,7 +155,7 @@ def diff(
     return views.comparison(session.run(work()))
 
 
-@command(noun, "drift")
+@command(noun, "drift", fleet=True)
 def drift(
     session: Session,
     selectors: Selectors = None,
@@ -226,7 +226,7 @@ def _watched(session: Session, look: Callable[[], Coroutine[Any, Any, Drift]], p
     return seen[-1]
 
 
-@command(noun, "verify")
+@command(noun, "verify", fleet=True)
 def verify(
     session: Session,
     revision: Annotated[str, typer.Argument(metavar="SNAPSHOT")] = "latest",

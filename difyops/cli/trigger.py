@@ -33,7 +33,7 @@ Which = Annotated[
 Since = Annotated[str, typer.Option("--since", metavar="TIME", help="How far back.")]
 
 
-@command(noun, "list")
+@command(noun, "list", fleet=True)
 def list_(session: Session, apps: Apps = None) -> Outcome:
     """List triggers: on or off, the next slot of a schedule in its zone, the address of a webhook.
 
@@ -109,7 +109,7 @@ def fire(
     return views.fired(session.run(_fire(session, app, trigger, shot)))
 
 
-@command(noun, "history")
+@command(noun, "history", fleet=True)
 def history(
     session: Session,
     apps: Apps = None,
@@ -140,7 +140,7 @@ def history(
     return session.run(work())
 
 
-@command(noun, "audit")
+@command(noun, "audit", fleet=True)
 def audit(
     session: Session,
     apps: Apps = None,

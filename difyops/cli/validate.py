@@ -26,7 +26,7 @@ noun = group("A value that satisfies the schema, or a clear failure; every chang
 _REPORTS = ("junit", "sarif", "nagios")
 
 
-@command(noun, "validate")
+@command(noun, "validate", fleet=True, needs="app")
 def validate(
     session: Session,
     file: Annotated[

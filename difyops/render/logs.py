@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import json
 import logging
 import sys
@@ -12,16 +13,24 @@ from difyops.clock import iso
 from difyops.render.safe import escaped, one_line
 from difyops.secret_text import scrub
 
+at_context: contextvars.ContextVar[str | None] = contextvars.ContextVar("at_context", default=None)
+"""The context that a line of talk is about, where a command runs on several."""
+
+
+def _message(record: logging.LogRecord) -> str:
+    name = at_context.get()
+    return f"{name}: {record.getMessage()}" if name else record.getMessage()
+
 
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return one_line(f"{record.levelname.lower()}: {record.getMessage()}")
+        return one_line(f"{record.levelname.lower()}: {_message(record)}")
 
 
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, UTC)
-        return as_json_line(record.levelname.lower(), record.name, record.getMessage(), when=moment)
+        return as_json_line(record.levelname.lower(), record.name, _message(record), when=moment)
 
 
 class _ToStderr(logging.Handler):

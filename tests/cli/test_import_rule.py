@@ -42,7 +42,6 @@ TRUNK = {
 ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf", "cost", "slo", "drill", "webhook"} | {
     "trigger",
     "plugins_of_dify",
-    "fleet",
     "release",
     "evaluation",
 }

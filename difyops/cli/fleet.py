@@ -1,0 +1,115 @@
+"""``difyops fleet``: all instances at one look. Other commands do it with ``-c`` several times, or ``-c all``."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from typing import TYPE_CHECKING, Any
+
+from difyops.cli.door import command, group
+from difyops.cli.session import Session
+from difyops.errors import DifyopsError
+from difyops.outcome import Outcome
+
+if TYPE_CHECKING:
+    from difyops.api.instance import Instance
+    from difyops.render.fleet_status import Cell, InstanceStatus
+    from difyops.runbook.scene import Scene
+
+noun = group("All instances at one look.")
+
+
+@noun.callback()
+def _fleet() -> None:
+    """All instances at one look."""
+
+
+@command(noun, "status", fleet=True, all_by_default=True)
+def status(session: Session) -> Outcome:
+    """One row an instance: version, apps, last snapshot, drift, overdue secrets, budget, goals. Default: -c all.
+
+    Exit 0 whatever is found, 3 when an instance could not be asked. What each cell means is told by the commands
+    snapshot drift, secret list --overdue, cost budget check, slo check; a dash is what nobody set up.
+
+    Example: difyops fleet status -c prod -c staging
+    """
+    from difyops.render import fleet_status as views
+
+    name = session.config.context(session.one_context()).name
+    try:
+        return views.status(session.run(_asked(session, name)))
+    except DifyopsError as error:
+        return views.unreachable(name, session.config.context(name).url, error)
+
+
+async def _asked(session: Session, name: str) -> InstanceStatus:
+    from difyops.render.fleet_status import InstanceStatus
+
+    async with session.instance(many_calls=True) as instance:
+        scene = _scene(session, instance)
+        apps = len(await scene.apps())
+        budgets, goals = _budgets(session), _goals(session)
+        return InstanceStatus(
+            context=name,
+            url=instance.context.url,
+            version=instance.transport.server_version,
+            apps=apps,
+            snapshot=await _cell(scene, "snapshot.age", value="age") if session.config.store.exists() else None,
+            drift=await _cell(scene, "snapshot.drift", value="drifted") if session.config.store.exists() else None,
+            secrets=await _cell(scene, "secret.age", value="over"),
+            budget=await _cell(scene, "cost.budget") if budgets else None,
+            goals=await _cell(scene, "slo.goals", goals=goals, value="burning") if goals else None,
+        )
+
+
+async def _cell(scene: Scene, name: str, *, value: str | None = None, **parameters: Any) -> Cell:
+    """Return what a check of runbooks says; one that cannot be carried out is a question mark with its reason."""
+    from difyops.render.fleet_status import Cell
+    from difyops.runbook.registry import tools
+
+    try:
+        result = await tools("check")[name].function(scene, **parameters)
+    except DifyopsError as error:
+        return Cell(word="inconclusive", text=error.message)
+    measured = next((item.value for item in result.values if item.name == value), None)
+    return Cell(word=result.word, text=result.text, value=measured if isinstance(measured, int | float) else None)
+
+
+def _scene(session: Session, instance: Instance) -> Scene:
+    from difyops.cli.snapshot import open_store
+    from difyops.runbook.scene import Scene
+
+    async def opened() -> Instance:
+        return instance
+
+    return Scene(
+        config=session.config,
+        context=instance.context,
+        open_instance=opened,
+        open_store=lambda: open_store(session),
+        make_store=lambda: open_store(session),
+        ledger=session.ledger if (session.config.state / "ledger.sqlite3").exists() else None,
+        actor=_actor(),
+        dry_run=True,
+    )
+
+
+def _actor() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a user id that has no name
+        return f"uid {os.getuid()}"
+
+
+def _budgets(session: Session) -> bool:
+    from difyops.cost.budgets_file import FILE
+    from difyops.history.store import FILE as HISTORY
+
+    return session.config.user_file.with_name(FILE).exists() and (session.config.state / HISTORY).is_file()
+
+
+def _goals(session: Session) -> str | None:
+    from difyops.cli.slo import goals_file
+
+    file = goals_file(session)
+    return str(file) if file.is_file() else None
