@@ -142,7 +142,7 @@ def test_somebody_without_a_name_can_change_things(emulator: Emulator, connected
 
 
 def test_several_contexts_where_one_makes_sense_are_refused(cli: Cli, connected: str) -> None:
-    ran = cli("app", "list", "-c", "env", "-c", "env")
+    ran = cli("app", "show", "wf-echo", "-c", "env", "-c", "env")
     assert ran.code == 2
     assert "more than once" in ran.err
 

@@ -55,7 +55,7 @@ def test_one_table_with_a_context_column(cli: Cli, fleet: Fleet) -> None:
     ]  # fmt: skip
     assert next(iter(rows[0])) == "context"
     shown = cli("app", "list", "wf-echo", "-c", "all")
-    assert shown.out.splitlines()[0].split()[:2] == ["context", "name"]
+    assert shown.out.splitlines()[0].split()[:2] == ["CONTEXT", "NAME"]
     assert "2 of 2 contexts went well" in shown.err
     assert cli("app", "list", "wf-echo", "-c", "all", "-o", "name").out.split() == ["east/wf-echo", "west/wf-echo"]
     lines = cli("app", "list", "wf-echo", "-c", "all", "-o", "ndjson").out.splitlines()
