@@ -14,7 +14,7 @@ from difyops.errors import Refused
 
 _holds: ContextVar[bool] = ContextVar("dry_run", default=False)
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
-_READS_BY_POST = re.compile(r"/workspaces/current$|/(retrieve|hit-testing)$|/(login|refresh-token)$")
+_READS_BY_POST = re.compile(r"/workspaces/current$|/(retrieve|hit-testing)$|/(login|refresh-token|latest-versions)$")
 
 
 @contextmanager

@@ -101,7 +101,6 @@ _FLEET: tuple[tuple[str, Any, Any], ...] = (
 )
 
 
-
 def group(text: str) -> typer.Typer:
     """Return an empty noun with this help text."""
     return typer.Typer(
@@ -116,12 +115,22 @@ def group(text: str) -> typer.Typer:
 
 
 def command(
-    noun: typer.Typer, name: str | None = None, *, formats: tuple[str, ...] = (), no_dry_run: str = ""
+    noun: typer.Typer,
+    name: str | None = None,
+    *,
+    formats: tuple[str, ...] = (),
+    no_dry_run: str = "",
+    fleet: bool = False,
+    all_by_default: bool = False,
+    needs: str | None = None,
 ) -> Callable[[Callable[..., Outcome]], Callable[..., Outcome]]:
     """Register a function as a command of ``noun``; see the module's text. ``formats`` are its own, besides ours.
 
     ``no_dry_run``: why ``--dry-run`` has no meaning here; it is refused with that sentence before anything is done.
+    ``fleet``: it takes ``-c`` several times, ``-c all`` and ``--shard``, and runs once per context, side by side;
+    ``needs`` names the option without which that makes no sense; ``all_by_default``: it is for all where no ``-c`` is.
     """
+    options = _FLEET if fleet else _COMMON
 
     def register(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
         hints = get_type_hints(function, include_extras=True)
@@ -129,11 +138,15 @@ def command(
 
         @functools.wraps(function)
         def door(**values: Any) -> Outcome:
-            common = {key: values.pop(key) for key, _, _ in _COMMON}
-            session = _session(common, formats)
+            common = {key: values.pop(key) for key, _, _ in options}
+            if all_by_default and not common["contexts"]:
+                common["contexts"] = ["all"]
+            session, shard = _session(common, formats), common.get("shard")
             if session.dry_run and no_dry_run:
                 raise Refused(f"--dry-run is refused here: {no_dry_run}", hint="Leave out --dry-run to do it.")
             with dry_run(session.dry_run):
+                if fleet and (shard is not None or len(session.contexts) > 1 or "all" in session.contexts):
+                    return _everywhere(session, shard, function, values, needs)
                 return function(session, **values)
 
         added = [

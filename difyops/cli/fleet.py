@@ -31,7 +31,9 @@ def status(session: Session) -> Outcome:
     Exit 0 whatever is found, 3 when an instance could not be asked. What each cell means is told by the commands
     snapshot drift, secret list --overdue, cost budget check, slo check; a dash is what nobody set up.
 
-    Example: difyops fleet status -c prod -c staging
+    Examples:
+    difyops fleet status
+    difyops fleet status -c prod -c staging -o json
     """
     from difyops.render import fleet_status as views
 
