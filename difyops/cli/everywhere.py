@@ -105,7 +105,7 @@ def _carried_out(session: Session, names: Sequence[str], work: Work) -> list[Par
     sessions = {name: _one(session, name) for name in names}
 
     def run(name: str) -> Outcome:
-        at_context.set(name)
+        at_context.set(name if len(names) > 1 else None)
         one = sessions[name]
         if stopped.is_set():
             raise Interrupted("Interrupted before it began.")

@@ -12,7 +12,15 @@ from difyops.emulator import Emulator
 from tests.conftest import Cli
 from tests.contract.lines import ENTRIES, bare, examples, reading, tree
 
-READ_BY_POST = ("login", "refresh-token", "workspaces/current", "retrieve", "hit-testing", "/_emulator/")
+READ_BY_POST = (
+    "login",
+    "refresh-token",
+    "workspaces/current",
+    "retrieve",
+    "hit-testing",
+    "latest-versions",
+    "/_emulator/",
+)
 CALL = re.compile(r"^info: (GET|POST) /\S+ \d{3} \d+\.\d{3} s \(.+\)$", re.MULTILINE)
 READING = [entry for entry in ENTRIES if reading(entry)]
 
