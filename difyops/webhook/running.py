@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,81 +18,20 @@ from typing import Any
 from difyops.api.run_answer import Answer
 from difyops.api.run_faults import CUT_OFF, PAUSED, STOPPED, RunFailed, was_never_sent
 from difyops.api.service import Question, Service
-from difyops.api.sse import Event
 from difyops.errors import DifyopsError, NotAuthenticated, ServerFault, Unreachable
 from difyops.webhook import events, outbox
 from difyops.webhook.database import Database
 from difyops.webhook.finding import Finder
+from difyops.webhook.listening import Listener, Sight
 from difyops.webhook.outbox import Message, RunEnd, RunRow
 from difyops.webhook.reaching import SILENCE, Address, Desk, Desks
 
-PING = b"event: ping\n\n"
-_PING_AFTER = 15.0
 _RETRY_AFTER = 30.0
 _SEARCH_PATIENCE = 300.0
+_PAUSED_LOOK = 15.0
+_LONGEST_PAUSE = 8 * 86400.0  # a form waits a week
 _SEARCHES = (1.0, 3.0, 10.0)  # seconds before each look into the log
-_MOST_KEPT = 1024 * 1024
-_ENDS = frozenset({"workflow_finished", "message_end", "error"})
 log = logging.getLogger("difyops.webhook")
-
-
-@dataclass(slots=True, eq=False)
-class Listener:
-    """A caller who stays: gets the lines of the stream. One who reads too slowly is let go; the run goes on."""
-
-    lines: deque[tuple[str, asyncio.Future[Any] | None]] = field(default_factory=deque)
-    size: int = 0
-    more: asyncio.Event = field(default_factory=asyncio.Event)
-    error: DifyopsError | None = None
-    answer: Answer | None = None
-    ended: bool = False
-    left: bool = False
-    told_end: bool = False
-
-    def take(self, line: str, kept: asyncio.Future[Any] | None) -> None:
-        """Take a line; it may be shown when ``kept`` is done."""
-        if self.left:
-            return
-        if self.size > _MOST_KEPT and self.lines:
-            self.left = True
-            self.lines.clear()
-        else:
-            self.lines.append((line, kept))
-            self.size += len(line)
-        self.more.set()
-
-    def end(self, answer: Answer | None, error: DifyopsError | None) -> None:
-        """Take the end of the run."""
-        self.answer, self.error, self.ended = answer, error, True
-        self.more.set()
-
-    async def next(self) -> bytes | None:
-        """Return the lines that are there, as they are sent on; ``None`` at the end of the stream.
-
-        When there is none for a while, it is a ping.
-        """
-        while not self.lines:
-            if self.ended or self.left:
-                return None
-            self.more.clear()
-            try:
-                async with asyncio.timeout(_PING_AFTER):
-                    await self.more.wait()
-            except TimeoutError:
-                return PING
-        ready: list[str] = []
-        while self.lines:
-            line, kept = self.lines[0]
-            if kept is not None and not kept.done():
-                if ready:
-                    break
-                await asyncio.wait({kept})
-                if not self.lines:
-                    break
-            self.lines.popleft()
-            self.size -= len(line)
-            ready += (line, "\n\n")
-        return "".join(ready).encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +53,14 @@ class Runs:
     on_end: Callable[[RunEnd], None]
     finder: Finder
     live: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    waiting: set[str] = field(default_factory=set)
     _search: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def under_way(self) -> int:
+        """Return how many runs are at work: those that wait for a person hold no place."""
+        return len(self.live) - len(self.waiting)
 
     def begin(self, row: RunRow, desk: Desk, listener: Listener | None = None) -> None:
         """Start a run that was accepted on disk."""
@@ -156,9 +100,10 @@ class Runs:
     async def _performed(self, row: RunRow, desk: Desk, listener: Listener | None) -> None:
         answer: Answer | None = None
         error: DifyopsError | None = None
+        sight = Sight(self.database, row.id, listener)
         try:
             try:
-                answer = await self._asked(row, desk, listener)
+                answer = await self._asked(row, desk, sight)
             except Unreachable as lost:
                 answer, error = await self._found_in_log(row, desk, lost)
             except DifyopsError as failed:
@@ -166,17 +111,16 @@ class Runs:
         finally:  # whatever ends it here, nobody waits for more
             if listener is not None:
                 listener.end(answer, error)
-        await self._ended(row, answer, error)
+        await self._ended(row, *await self._resumed(replace(row, run_id=sight.run_id), answer, error))
 
-    async def _asked(self, row: RunRow, desk: Desk, listener: Listener | None) -> Answer:
+    async def _asked(self, row: RunRow, desk: Desk, sight: Sight) -> Answer:
         """Ask the app, once; a key that was refused was not used, so the app is asked with another one."""
         question = question_of(row)
-        sight = _Sight(self.database, row.id, listener)
         try:
             return await _run(desk.service, question, sight, self.patience)
         except NotAuthenticated:
             told = self.places(row)
-            if sight.seen or told is None:
+            if sight.run_id is not None or told is None:
                 raise
             desk = await self.desks.at(told.address, anew=True)
             return await _run(desk.service, question, sight, self.patience)
@@ -242,7 +186,32 @@ class Runs:
                     break
         except DifyopsError as failed:
             error = failed
-        await self._ended(row, answer, error)
+        await self._ended(row, *await self._resumed(row, answer, error))
+
+    async def _resumed(
+        self, row: RunRow, answer: Answer | None, error: DifyopsError | None
+    ) -> tuple[Answer | None, DifyopsError | None]:
+        """Wait for the end of a run that waits for a person; that it waits is told at once."""
+        told = self.places(row)
+        if status_of(answer, error) != "paused" or row.run_id is None or told is None:
+            return answer, error
+        if (message := self._message(row, told, "paused", time.time(), None, error)) is not None:
+            await self.database.write(outbox.owe(message))
+            self.on_end(RunEnd(id=row.id, status="paused", when=time.time(), messages=(message,)))
+        self.waiting.add(row.id)
+        try:
+            while True:
+                await asyncio.sleep(_PAUSED_LOOK)
+                try:
+                    desk = await self.desks.at(told.address)
+                    return await desk.service.end_of(row.run_id, row.user, patience=_PAUSED_LOOK), None
+                except RunFailed as failed:
+                    if failed.kind not in (PAUSED, CUT_OFF) or time.time() - row.accepted > _LONGEST_PAUSE:
+                        return None, failed
+                except DifyopsError as away:
+                    log.info("run %s waits for a person: %s", row.id, away.message)
+        finally:
+            self.waiting.discard(row.id)
 
     async def _ended(self, row: RunRow, answer: Answer | None, error: DifyopsError | None) -> None:
         told, status, now = self.places(row), status_of(answer, error), time.time()
@@ -286,33 +255,14 @@ class Runs:
         body = events.body_of(
             events.RunTold(run=row.id, app=row.app, status=status, when=now, facts=facts, content=content)
         )
+        which = row.id if status != "paused" else f"{row.id}\npaused"
         return Message(
-            id=outbox.message_id(row.id, row.callback), run=row.id, type=events.type_of(status), url=row.callback,
+            id=outbox.message_id(which, row.callback), run=row.id, type=events.type_of(status), url=row.callback,
             body=body, made=now, hops=row.hops + 1,
         )  # fmt: skip
 
 
-@dataclass(slots=True)
-class _Sight:
-    """What is seen of a run while it goes on: its id goes to the disk before its listener sees anything after it."""
-
-    database: Database
-    run: str
-    listener: Listener | None
-    seen: bool = False
-
-    def take(self, line: str, event: Event | None) -> None:
-        """Take one line of the stream."""
-        kept: asyncio.Future[Any] | None = None
-        if not self.seen and event is not None and (run_id := event.body.get("workflow_run_id")):
-            self.seen = True
-            kept = self.database.write(outbox.see(self.run, str(run_id), str(event.body.get("task_id") or "")))
-        if self.listener is not None:
-            self.listener.told_end |= event is not None and event.name in _ENDS
-            self.listener.take(line, kept)
-
-
-async def _run(service: Service, question: Question, sight: _Sight, patience: float) -> Answer:
+async def _run(service: Service, question: Question, sight: Sight, patience: float) -> Answer:
     return await service.run(question, on_line=sight.take, silence=SILENCE, patience=patience)
 
 

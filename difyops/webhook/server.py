@@ -24,11 +24,11 @@ from difyops.api.run_faults import RunFailed
 from difyops.errors import DifyopsError, RateLimited, Refused, StoreError, Unreachable
 from difyops.secret_text import scrub
 from difyops.webhook import inbox, outbox
+from difyops.webhook.listening import Listener
 from difyops.webhook.outbox import RunRow
 from difyops.webhook.reaching import Desk
 from difyops.webhook.requests import Turned, body_of, headers_of, hops_of, object_of
 from difyops.webhook.rules import ServedApp, Source
-from difyops.webhook.running import Listener
 from difyops.webhook.serving import Serving, address_of
 from difyops.webhook.signing import BadSignature, Received
 
@@ -132,7 +132,7 @@ async def _run(serving: Serving, request: Request) -> Response:
     rest = request.path_params.get("rest", "").strip("/").removeprefix("v1/")
     if app is None or (rest and rest not in _PATHS.split("|")):
         raise Turned(404, "not_found", "There is no app of that name here.")
-    if serving.draining or len(serving.runs.live) >= serving.rules.limits.streams:
+    if serving.draining or serving.runs.under_way >= serving.rules.limits.streams:
         raise Turned(503, "busy", "There are as many runs under way as may be; ask again.", 5)
     headers = headers_of(request)
     hops = hops_of(headers)

@@ -158,9 +158,9 @@ async def test_one_bad_write_takes_no_other_with_it(tmp_path: Path) -> None:
 
 
 async def test_a_slow_reader_is_let_go_and_the_run_goes_on(emulator: Emulator, url: str, tmp_path: Path) -> None:
-    from difyops.webhook import running
+    from difyops.webhook import listening
 
-    listener = running.Listener()
+    listener = listening.Listener()
     listener.take("x" * 3_000_000, None)
     listener.take("y", None)
     assert listener.left

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import httpx
 import pytest
 from aiohttp import web
 
-from difyops.emulator import Emulator
+from difyops.emulator import Emulator, humans
 from difyops.secret_text import SecretText
 from difyops.webhook import ladder, reading, running
 from difyops.webhook.signing import Check, Received, sign_standard
+from tests.emulator.humans import with_person
 from tests.waiting import until
 from tests.webhook.rig import SECRET, Receiver, Served, receiving, recipes_receiver, serving
 
@@ -391,3 +393,30 @@ async def test_while_a_secret_is_replaced_old_and_new_receivers_believe_the_call
             twin_secrets.drop(reference, twin_secrets.LAST)
             while await by_new() != (True, False):
                 pass
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_a_run_that_waits_for_a_person_is_told_twice(
+    emulator: Emulator, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restarts: bool
+) -> None:
+    monkeypatch.setattr(running, "_PAUSED_LOOK", 0.1)
+    app = with_person(emulator)
+    async with receiving() as receiver, contextlib.AsyncExitStack() as stack:
+        section = rules(receiver, apps={"ask": {"app": "wf-echo"}}, drain="0s")
+        first = serving(url, tmp_path, section)
+        served = await first.__aenter__()
+        started = await served.run("ask", app.key, **recipe(receiver, inputs={"text": "go"}))
+        assert "workflow_paused" in started.text
+        await until(lambda: receiver.took)
+        if restarts:
+            await first.__aexit__(None, None, None)
+            await stack.enter_async_context(serving(url, tmp_path, section))
+        else:
+            stack.push_async_exit(first)
+        (token,) = emulator.instance.forms
+        await humans.submit(emulator.instance, token, {"note": "fine"}, "ok")
+        await until(lambda: len(receiver.took) == 2)
+    assert told(receiver)[0]["type"] == "run.paused"
+    assert told(receiver)[1]["type"] in ("run.succeeded", "run.stopped")
+    assert len(set(receiver.ids)) == 2
+    assert {item["data"]["run_id"] for item in told(receiver)} == {app.runs[-1].id}
