@@ -24,6 +24,7 @@ _VERSION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 def register(noun: typer.Typer) -> None:
     """Add the commands to the noun ``cost``."""
     command(noun, "diff")(diff)
+    command(noun, "advise")(advise)
 
 
 def diff(
@@ -67,6 +68,34 @@ def diff(
         )  # fmt: skip
     sides = ((before, left), (after, right))
     return views.compared(compare_costs(mine.name, sides, kept, prices, day=int(now // _DAY)))
+
+
+def advise(
+    session: Session,
+    app: Annotated[str, typer.Argument(metavar="APP", help="Id, exact name or glob of one app of the history.")],
+    since: Since = "30d",
+) -> Outcome:
+    """What would cost less: stable prompts, unused output, retrieval that sends more than it needs, in money.
+
+    Examples:
+        difyops cost advise support-triage
+        difyops cost advise support-triage --since 7d -o json
+    """
+    from difyops.cli.cost import open_prices
+    from difyops.cli.history import context_name, open_history
+    from difyops.clock import SystemClock
+    from difyops.cost.advise import advise as look
+    from difyops.history.apps import find_apps
+    from difyops.render import cost_changes as views
+
+    prices, now = open_prices(session), SystemClock().now().timestamp()
+    with open_history(session) as history:
+        found = find_apps(history, context_name(session), [app])
+        if len(found) != 1:
+            raise UsageError(f"{app!r} means {len(found)} apps.", hint="Use the exact name or the id.")
+        return views.advised(
+            look(history, context_name(session), found[0], prices, since=now - seconds(since), until=now)
+        )
 
 
 def _file(text: str) -> tuple[str, dict[str, Any]] | None:

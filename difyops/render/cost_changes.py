@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from difyops.cost.advice import Advice
+from difyops.cost.advise import Advised
 from difyops.cost.diff import CostDiff, CostSum, NodeCost
 from difyops.outcome import Block, Facts, Outcome, Table
 from difyops.render.cost import decimal
@@ -41,6 +43,38 @@ def compared(found: CostDiff) -> Outcome:
         kind="cost.diff", data=found, blocks=blocks, names=[line.node for line in found.nodes],
         warnings=found.warnings, records=[_record(line) for line in found.nodes], summary=_said(found),
     )  # fmt: skip
+
+
+def advised(found: Advised) -> Outcome:
+    """Show advice, the largest saving first."""
+    blocks: list[Block] = [
+        Table(
+            title=f"{found.app}: what would cost less, of 1,000 runs", columns=("rule", "what", "calls", "saves"),
+            rows=[(item.rule, item.title, item.n, _saving(item)) for item in found.advice],
+            empty="No rule found anything.",
+        ),
+    ]  # fmt: skip
+    for item in found.advice:
+        pairs = [*item.evidence.items(), *(("do", step) for step in item.steps)]
+        if item.saving:
+            pairs.append(("saving by", item.saving.basis))
+        blocks.append(Facts(title=item.title, pairs=pairs))
+    return Outcome(
+        kind="cost.advise", data=found, blocks=blocks, names=[f"{item.rule}:{item.node}" for item in found.advice],
+        warnings=found.warnings, records=[_advice_record(item) for item in found.advice],
+        summary=f"{len(found.advice)} findings of {len(found.rules)} rules over {found.runs} runs with their nodes",
+    )  # fmt: skip
+
+
+def _saving(item: Advice) -> str:
+    if item.saving is None:
+        return "unpriced"
+    return f"{decimal(item.saving.low)} to {decimal(item.saving.high)} {item.saving.currency}"
+
+
+def _advice_record(item: Advice) -> dict[str, object]:
+    return {"rule": item.rule, "node": item.node, "title": item.title, "n": item.n, "evidence": dict(item.evidence),
+            "saving": item.saving, "steps": list(item.steps)}  # fmt: skip
 
 
 def _said(found: CostDiff) -> str:
