@@ -74,17 +74,26 @@ def advise(
     session: Session,
     app: Annotated[str, typer.Argument(metavar="APP", help="Id, exact name or glob of one app of the history.")],
     since: Since = "30d",
+    tier: Annotated[
+        str | None, typer.Option("--tier", metavar="MODEL", help="Plan the test of a smaller model instead.")
+    ] = None,
+    node: Annotated[list[str] | None, typer.Option("--node", help="With --tier: only these nodes.")] = None,
+    margin: Annotated[
+        float, typer.Option("--margin", min=0.001, max=0.5, help="With --tier: the share of cases that may be lost.")
+    ] = 0.02,
 ) -> Outcome:
     """What would cost less: stable prompts, unused output, retrieval that sends more than it needs, in money.
 
     Examples:
         difyops cost advise support-triage
-        difyops cost advise support-triage --since 7d -o json
+        difyops cost advise support-triage --tier gpt-4o-mini
     """
     from difyops.cli.cost import open_prices
     from difyops.cli.history import context_name, open_history
     from difyops.clock import SystemClock
     from difyops.cost.advise import advise as look
+    from difyops.cost.recorded import recorded
+    from difyops.cost.tier import plan_tier
     from difyops.history.apps import find_apps
     from difyops.render import cost_changes as views
 
@@ -93,6 +102,15 @@ def advise(
         found = find_apps(history, context_name(session), [app])
         if len(found) != 1:
             raise UsageError(f"{app!r} means {len(found)} apps.", hint="Use the exact name or the id.")
+        if tier is not None:
+            mine = found[0]
+            live = session.run(_on_server(session, "live", mine))
+            kept = recorded(
+                history, context_name(session), mine.id, mine.mode, since=now - seconds(since), until=now
+            )  # fmt: skip
+            return views.tier(
+                plan_tier(mine.name, live, tier, kept, prices, day=int(now // _DAY), nodes=node or (), margin=margin)
+            )
         return views.advised(
             look(history, context_name(session), found[0], prices, since=now - seconds(since), until=now)
         )

@@ -160,9 +160,12 @@ def compare(
     slower: Annotated[
         str | None, typer.Option("--slower", metavar="SHARE", help="Longer answers count too: 20% longer than before.")
     ] = None,
+    margin: Annotated[
+        str | None, typer.Option("--margin", metavar="SHARE", help="Prove that no more is lost: 2% of the cases.")
+    ] = None,
     formats: As = None,
 ) -> Outcome:
-    """Pair two results case by case. 5 a regression is proven, 0 none is, 3 too little could be compared.
+    """Pair two results case by case. 5 a regression is proven, 0 none is, 3 too little to say.
 
     Examples:
         difyops eval compare baseline:support result.json --as markdown
@@ -174,7 +177,7 @@ def compare(
     from difyops.render import evaluation as views
 
     wanted = formats_of(formats)
-    limits = Limits(alpha=alpha, slower=_share(slower) if slower else None)
+    limits = Limits(alpha=alpha, slower=_share("--slower", slower), margin=_margin(margin))
     found = put_side_by_side(_before(session, before), read_result(after), limits)
     shown = views.compared(found)
     return reported(shown, views.comparison_suite(found), wanted) if wanted else shown
@@ -258,11 +261,20 @@ def _wanted(runs: list[str] | None, conversation: str, since: str, most: int, *,
     )  # fmt: skip
 
 
-def _share(text: str) -> float:
+def _margin(text: str | None) -> float | None:
+    found = _share("--margin", text)
+    if found is not None and not 0 < found < 1:
+        raise UsageError(f"--margin {text!r} is not between 0 and 100 %.", hint="--margin 2%")
+    return found
+
+
+def _share(option: str, text: str | None) -> float | None:
+    if text is None:
+        return None
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         value = -1.0
     if not 0 <= value < 100:
-        raise UsageError(f"--slower {text!r} is no share.", hint="--slower 20%")
+        raise UsageError(f"{option} {text!r} is no share.", hint=f"{option} 20%")
     return value

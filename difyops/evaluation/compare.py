@@ -12,7 +12,15 @@ from dataclasses import dataclass, field
 from difyops.errors import AnswerIsNo, DifyopsError, PartialFailure, UsageError
 from difyops.evaluation.checks import NOT_JUDGED, PASS
 from difyops.evaluation.result import Bound, Evaluation, Row
-from difyops.statistics import Paired, Shift, cases_needed, mcnemar, paired_bootstrap
+from difyops.statistics import (
+    Paired,
+    Shift,
+    cases_for_margin,
+    cases_needed,
+    least_difference,
+    mcnemar,
+    paired_bootstrap,
+)
 
 REGRESSION, IMPROVEMENT, NONE_PROVEN = "regression", "improvement", "none proven"
 _SMALL = 0.05  # of all cases: the loss that the number of cases is told for when none was seen
@@ -22,11 +30,13 @@ _LEAST_CHANGED = 0.05
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """``alpha``: how often a regression may be told that is none. ``slower``: by which share of the time before answers
-    may take longer; ``None``: times do not count.
+    may take longer; ``None``: times do not count. ``margin``: the share of cases that may be lost; that no more were
+    is to be proven then.
     """
 
     alpha: float = 0.05
     slower: float | None = None
+    margin: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +51,8 @@ class CaseChange:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
     """The comparison. ``needed``: cases that the effect seen would want (of a loss of five points where none was seen);
-    ``left_out``: cases that are no pair, and why. ``regressions`` names what is proven.
+    ``left_out``: cases that are no pair, and why. ``regressions`` names what is proven. ``least``: with a ``margin``,
+    the lower limit (one-sided) of the difference in shares that pass.
     """
 
     before: Bound
@@ -62,6 +73,8 @@ class Compared:
     regressions: tuple[str, ...]
     needed: int | None
     needed_for: str
+    margin: float | None = None
+    least: float | None = None
     warnings: tuple[str, ...] = field(default=(), repr=False)
 
     @property
@@ -69,6 +82,10 @@ class Compared:
         """Return the "no" (5) of a proven regression; 3 where fewer than half of the cases could be compared."""
         if self.verdict == REGRESSION:
             return AnswerIsNo(f"A regression is proven: {'; '.join(self.regressions)}.")
+        if self.least is not None and self.margin is not None and self.least < -self.margin:
+            return PartialFailure(
+                f"Not proven: up to {-self.least:.1%} of the cases may be lost, {self.margin:.1%} are allowed."
+            )
         if self.pairs < len(self.left_out):
             every = self.pairs + len(self.left_out)
             return PartialFailure(f"Only {self.pairs} of {every} cases could be compared; that proves nothing.")
@@ -111,6 +128,10 @@ def compare(before: Evaluation, after: Evaluation, limits: Limits | None = None)
     better = paired.fixed > paired.broken and paired.p <= alpha
     better = better or bool(score and score.interval and score.interval.low > 0)
     needed, what = _needed(paired, limits.alpha)
+    least = None
+    if limits.margin is not None:
+        least = _least(paired, pairs, clusters, limits.alpha)
+        needed, what = _for_margin(paired, limits.margin, limits.alpha)
     return Compared(
         before=before.bound, after=after.bound, pairs=len(pairs), clusters=len(set(clusters)),
         passed_before=sum(one.word == PASS for one, _ in pairs), passed_after=sum(two.word == PASS for _, two in pairs),
@@ -119,7 +140,7 @@ def compare(before: Evaluation, after: Evaluation, limits: Limits | None = None)
         fixed=tuple(_change(two, one.why) for one, two in pairs if two.word == PASS != one.word),
         left_out=tuple(left_out), alpha=limits.alpha,
         verdict=REGRESSION if regressions else IMPROVEMENT if better else NONE_PROVEN,
-        regressions=tuple(regressions), needed=needed, needed_for=what,
+        regressions=tuple(regressions), needed=needed, needed_for=what, margin=limits.margin, least=least,
         warnings=_warnings(before, after, score, len(set(clusters))),
     )  # fmt: skip
 
@@ -170,6 +191,24 @@ def _needed(paired: Paired, alpha: float) -> tuple[int | None, str]:
     spread = max(broken, _LEAST_CHANGED / 2)
     lost = spread + _SMALL / 2
     return cases_needed(lost, max(0.0, lost - _SMALL), alpha=alpha), "a loss of 5 points (none was seen)"
+
+
+def _least(paired: Paired, pairs: list[tuple[Row, Row]], clusters: list[str], alpha: float) -> float:
+    """Return the lower limit of the difference: Tango's, and with clusters the bootstrap's where that is lower."""
+    found = least_difference(paired.n, paired.broken, paired.fixed, alpha=alpha)
+    if len(set(clusters)) == len(clusters):
+        return found
+    changes = [float(two.word == PASS) - float(one.word == PASS) for one, two in pairs]
+    drawn = paired_bootstrap(changes, clusters, confidence=1 - 2 * alpha)
+    if drawn is None or drawn.interval is None:
+        return -1.0  # too few conversations to say anything
+    return min(found, drawn.interval.low)
+
+
+def _for_margin(paired: Paired, margin: float, alpha: float) -> tuple[int, str]:
+    changed = max(_LEAST_CHANGED, (paired.broken + paired.fixed) / paired.n)
+    needed = cases_for_margin(margin, changed, alpha=alpha)
+    return needed, f"a loss of at most {margin:.1%}, where {changed:.0%} of the cases change"
 
 
 def _change(row: Row, why: str | None = None) -> CaseChange:

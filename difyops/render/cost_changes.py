@@ -7,6 +7,7 @@ from decimal import Decimal
 from difyops.cost.advice import Advice
 from difyops.cost.advise import Advised
 from difyops.cost.diff import CostDiff, CostSum, NodeCost
+from difyops.cost.tier import TierPlan
 from difyops.outcome import Block, Facts, Outcome, Table
 from difyops.render.cost import decimal
 
@@ -63,6 +64,33 @@ def advised(found: Advised) -> Outcome:
         kind="cost.advise", data=found, blocks=blocks, names=[f"{item.rule}:{item.node}" for item in found.advice],
         warnings=found.warnings, records=[_advice_record(item) for item in found.advice],
         summary=f"{len(found.advice)} findings of {len(found.rules)} rules over {found.runs} runs with their nodes",
+    )  # fmt: skip
+
+
+def tier(found: TierPlan) -> Outcome:
+    """Show the plan of a test of a smaller model: what it needs and costs first."""
+    costs = ", ".join(f"{decimal(value)} {currency}" for currency, value in found.costs.items())
+    saves = ", ".join(
+        f"{_signed(item.difference)}{_reach(item.low, item.high)} {item.currency}" for item in found.saves
+    )
+    blocks: list[Block] = [
+        Facts(pairs=[
+            ("app", found.app), ("nodes that would call it", ", ".join(found.nodes)), ("model", found.model),
+            ("question", f"not worse by more than {found.margin:.1%} of the cases"),
+            ("cases needed", f"{found.needed} (80 % power, alpha 5 %, {found.changed:.0%} of them changing)"),
+            ("the test costs", costs or "not known"), ("1,000 runs would change by", saves or "not known"),
+            *(("not in these sums", text) for text in found.incomplete),
+        ]),
+        Facts(title="The test", pairs=[
+            ("1", f"difyops eval record {found.app} --content --to cases.jsonl, and say what each case expects"),
+            ("2", f"difyops eval run {found.app} cases.jsonl --to before.json"),
+            ("3", f"a copy of {found.app} with {found.model}; difyops eval run COPY cases.jsonl --to after.json"),
+            ("4", f"difyops eval compare before.json after.json --margin {found.margin:.1%}"),
+        ]),
+    ]  # fmt: skip
+    return Outcome(
+        kind="cost.tier", data=found, blocks=blocks, names=list(found.nodes), warnings=found.difference.warnings,
+        summary=f"{found.needed} cases would show it; nothing was asked",
     )  # fmt: skip
 
 

@@ -126,6 +126,8 @@ def compared(found: Compared) -> Outcome:
             ("broke / fixed", f"{found.paired.broken} / {found.paired.fixed}"),
             ("McNemar exact p", f"{found.paired.p:.3g} (mid-p {found.paired.mid_p:.3g})"),
             ("score", shift(found.score)), ("seconds", shift(found.seconds)), ("would need", needed),
+            *([("lost at most", f"{max(0.0, -found.least):.1%} (allowed {found.margin:.1%})")]
+              if found.least is not None and found.margin is not None else []),
         ]),
     ]  # fmt: skip
     for title, changes in (("Broke", found.broken), ("Fixed", found.fixed), ("Left out", found.left_out)):
@@ -195,6 +197,8 @@ def _said(found: Compared) -> str:
         return f"a regression is proven: {'; '.join(found.regressions)}"
     if found.verdict != NONE_PROVEN:
         return f"an improvement is proven: {counts} (p {found.paired.p:.2g})"
+    if found.margin is not None and found.error is None:
+        return f"not worse by more than {found.margin:.1%}: {counts}"
     need = f"; {found.needed} cases would show {found.needed_for}" if found.needed else ""
     return f"no regression is proven: {counts} (p {found.paired.p:.2g}){need}"
 

@@ -4,7 +4,15 @@ Every answer carries what it stands on: how many values, an interval, and ``None
 """
 
 from difyops.statistics.change_points import ChangePoint, change_points
-from difyops.statistics.paired import Paired, Shift, cases_needed, mcnemar, paired_bootstrap
+from difyops.statistics.paired import (
+    Paired,
+    Shift,
+    cases_for_margin,
+    cases_needed,
+    least_difference,
+    mcnemar,
+    paired_bootstrap,
+)
 from difyops.statistics.proportions import Interval, clopper_pearson, wilson
 from difyops.statistics.quantiles import Quantile, quantile, quantiles, weighted_quantile
 from difyops.statistics.ranks import Comparison, cliffs_delta, hodges_lehmann, mann_whitney
@@ -21,12 +29,14 @@ __all__ = [
     "Paired",
     "Quantile",
     "Shift",
+    "cases_for_margin",
     "cases_needed",
     "change_points",
     "cliffs_delta",
     "clopper_pearson",
     "estimate_total",
     "hodges_lehmann",
+    "least_difference",
     "mann_whitney",
     "mcnemar",
     "paired_bootstrap",

@@ -12,8 +12,10 @@ import pytest
 
 from difyops.cost.diff import CostDiff, compare_costs
 from difyops.cost.recorded import recorded
+from difyops.cost.tier import plan_tier, with_model
 from difyops.emulator import Emulator
 from difyops.emulator.fleet_runs import Past, load_past
+from difyops.errors import UsageError
 from tests.conftest import Cli
 from tests.cost.conftest import CONTEXT, DAY, NOON, OPENAI, Book, node
 from tests.history.conftest import now
@@ -139,6 +141,24 @@ def test_a_chat_app_by_its_messages(book: Book) -> None:
     assert none.warnings
 
 
+def test_a_smaller_model_is_planned_with_its_own_price_first(runs: Book) -> None:
+    kept = recorded(runs.history, CONTEXT, "shop", "workflow", since=NOON - DAY, until=NOON + DAY)
+    plan = plan_tier("shop", document(), "gpt-4o-mini", kept, runs.prices, day=TODAY)
+    assert (plan.nodes, plan.needed, plan.calls) == (("Draft",), 1546, 3092)
+    both = price(runs, "gpt-4o", 1020, 100) + price(runs, "gpt-4o-mini", 1020, 100)
+    assert plan.costs == {"USD": both * 1546}
+    assert plan.saves[0].difference == (price(runs, "gpt-4o-mini", 1020, 100) - price(runs, "gpt-4o", 1020, 100)) * 1000
+    with pytest.raises(UsageError, match="No node would change"):
+        plan_tier("shop", document(), "gpt-4o-mini", kept, runs.prices, day=TODAY, nodes=["check"])
+    with pytest.raises(UsageError, match="no node that calls a model"):
+        plan_tier("shop", document(), "gpt-4o-mini", kept, runs.prices, day=TODAY, nodes=["search"])
+    chat = {"model_config": {**model("gpt-4o")}}
+    target, changed = with_model(chat, "acme/acme/acme/tiny")
+    assert changed == ["chat"]
+    assert target["model_config"]["model"]["provider"] == "acme/acme/acme"
+    assert chat["model_config"]["model"]["name"] == "gpt-4o"
+
+
 def test_the_command_reads_files_versions_and_snapshots(
     cli: Cli, emulator: Emulator, connected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +179,11 @@ def test_the_command_reads_files_versions_and_snapshots(
     assert changed.code == 0, changed.err
     assert "to gpt-4o" in changed.out
     assert cli("cost", "diff", app.live.id, str(file)).code == 0
+    planned = cli("cost", "advise", "wf-llm", "--tier", "gpt-4.1-nano")
+    assert planned.code == 0, planned.err
+    assert "cases needed" in planned.out
+    assert cli("cost", "advise", "wf-llm").code == 0
+    assert cli("cost", "advise", "wf-llm", "--tier", "x", "--node", "nowhere").code == 2
     for words, code in (
         (("live", "missing.yml"), 2),
         (("live", "live"), 2),

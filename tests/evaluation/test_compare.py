@@ -117,6 +117,21 @@ def test_no_more_false_alarms_than_alpha() -> None:
     assert alarms <= 15  # 5 % would be 15, and half of what alpha allows is a gain
 
 
+def test_not_worse_is_a_question_of_its_own() -> None:
+    few = compare(result("p" * 20), result("p" * 20, content="c1"), Limits(margin=0.02))
+    assert few.error is not None
+    assert few.error.exit_code == 3
+    assert few.needed is not None
+    assert few.needed > 20
+    many = compare(result("p" * 200), result("p" * 200, content="c1"), Limits(margin=0.02))
+    assert (many.error, many.verdict) == (None, NONE_PROVEN)
+    lost = compare(result("p" * 200), result("f" * 20 + "p" * 180, content="c1"), Limits(margin=0.2))
+    assert lost.verdict == REGRESSION  # and yet within the margin: what is proven worse stays a no
+    clusters = ["one", "two"] * 100
+    shared = compare(result("p" * 200, clusters=clusters), result("p" * 200, clusters=clusters), Limits(margin=0.02))
+    assert shared.error is not None
+
+
 def test_a_file_comes_back_and_a_damaged_one_is_named(tmp_path: Path) -> None:
     file = tmp_path / "result.json"
     rows = (Row(id="a", hash="h", word="fail", checks=(Checked(check="exact", word="fail", why="x", score=0.0),)),)

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from difyops.statistics import cases_needed, mcnemar, paired_bootstrap
+from difyops.statistics import cases_for_margin, cases_needed, least_difference, mcnemar, paired_bootstrap
 
 scipy_stats = pytest.importorskip("scipy.stats")
 np = pytest.importorskip("numpy")
@@ -103,3 +103,38 @@ def test_the_cases_needed_have_the_power(broken: float, fixed: float) -> None:
         power += float(scipy_stats.binom.pmf(moved, n, share)) * lost
     assert 0.7 <= power <= 0.93
     assert cases_needed(0.1, 0.1) is None
+
+
+def _exact_chance(n: int, changed: float, margin: float) -> float:
+    """Return how often the limit stays above the margin, nothing being worse."""
+    found = 0.0
+    for moved in range(n + 1):
+        chance = float(scipy_stats.binom.pmf(moved, n, changed))
+        if chance < 1e-9:
+            continue
+        for broken in range(moved + 1):
+            if least_difference(n, broken, moved - broken) > -margin:
+                found += chance * float(scipy_stats.binom.pmf(broken, moved, 0.5))
+    return found
+
+
+def test_the_cases_for_a_margin_have_the_power() -> None:
+    n = cases_for_margin(0.1, 0.1)
+    assert n == 62
+    assert 0.7 <= _exact_chance(n, 0.1, 0.1) <= 0.9
+
+
+def test_tangos_limit() -> None:
+    # without any change it is z^2 / (n + z^2), as Wilson's
+    z2 = scipy_stats.norm.ppf(0.95) ** 2
+    assert least_difference(20, 0, 0) == pytest.approx(-z2 / (20 + z2), abs=1e-6)
+    # at the limit the score is the quantile, the discordant share being the likeliest one under that difference
+    for n, broken, fixed in ((50, 5, 2), (200, 12, 14), (30, 0, 3)):
+        limit = least_difference(n, broken, fixed)
+        grid = np.linspace(max(0.0, -limit), (1 - limit) / 2, 200_001)[1:-1]
+        likely = (
+            broken * np.log(grid) + fixed * np.log(grid + limit) + (n - broken - fixed) * np.log(1 - 2 * grid - limit)
+        )
+        share = float(grid[int(np.argmax(likely))])
+        score = (fixed - broken - n * limit) / math.sqrt(n * (2 * share + limit * (1 - limit)))
+        assert score == pytest.approx(math.sqrt(z2), rel=1e-3)
