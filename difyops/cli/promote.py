@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from difyops.cli.changes import with_state
 from difyops.cli.door import command, group, seconds
 from difyops.cli.release_options import (
     Again,
@@ -32,7 +33,7 @@ from difyops.cli.release_options import (
     workspace_of,
 )  # fmt: skip
 from difyops.cli.session import Session
-from difyops.errors import AnswerIsNo, UsageError
+from difyops.errors import AnswerIsNo, Interrupted, TimedOut, UsageError
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def apply(
     again: Again = False,
 ) -> Outcome:
     """Carry a plan out, ring by ring: refused when a side moved (8), stopped by a gate that fails (5) or waits (3)."""
+    from difyops.cli.cost import holding
     from difyops.release.promote.plan import read_promotion
     from difyops.render import promotion as views
 
@@ -113,7 +115,15 @@ def apply(
         raise AnswerIsNo(f"{app} in {ring}: {row.kind} {row.name}: {row.problem}.", hint="Resolve it, and plan again.")
     if session.dry_run:
         return views.planned(found, None)
-    return views.promoted(session.run(_applied(session, found, wait, again)))
+    steps = [(ring.context, step.plan) for ring in found.rings for step in ring.steps if step.plan is not None]
+    asked = [(context, plan.app_id) for context, plan in steps for _ in range(2 * plan.shadow.calls)]
+    with holding(session, asked, what="The shadows of a promotion") as used:
+        try:
+            done = session.run(_applied(session, found, wait, again))
+        except (Interrupted, TimedOut) as error:
+            raise with_state(session, error) from error
+        used({(row.ring, row.app_id): row.used for row in done.rows})
+    return views.promoted(done)
 
 
 async def _planned(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from difyops.cli import promote
+from difyops.cli.changes import with_state
 from difyops.cli.door import command, group, seconds
 from difyops.cli.release_options import (
     Again,
@@ -33,7 +34,7 @@ from difyops.cli.release_options import (
     workspace_of,
 )
 from difyops.cli.session import Session
-from difyops.errors import UsageError
+from difyops.errors import Interrupted, TimedOut, UsageError
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -113,7 +114,10 @@ def apply(session: Session, path: PlanFile, wait: Wait = None, again: Again = Fa
         return views.planned(found, (), None)
     asked = [(context, found.app_id)] * (2 * found.shadow.calls)
     with holding(session, asked, what=f"The shadow of {found.app_name}") as used:
-        released = session.run(_applied(session, found, context, wait, again))
+        try:
+            released = session.run(_applied(session, found, context, wait, again))
+        except (Interrupted, TimedOut) as error:
+            raise with_state(session, error) from error
         used({(context, found.app_id): int((released.shadow or {}).get("used") or 0)})
     return views.released(released)
 

@@ -130,8 +130,7 @@ class Work:
         plan, looks = self.plan, list(self.change.memo("looks") or [])
         found = await self._judged(len(looks) + 1)
         new = found.events - (looks[-1]["events"] if looks else 0)
-        is_last = found.events >= plan.watch.events and new > 0
-        if new < plan.watch.least and not is_last:
+        if new < plan.watch.least:
             return None
         looks.append(row_of(found))
         self.change.note(looks=looks)

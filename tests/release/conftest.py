@@ -45,7 +45,7 @@ class Rig:
     def app_id(self, name: str) -> str:
         return next(key for key, value in self.names().items() if value == name)
 
-    async def ask(self, name: str, count: int, **inputs: Any) -> int:
+    async def ask(self, name: str, count: int, *, said: str = "hi", **inputs: Any) -> int:
         """Ask an app ``count`` times; return how many runs failed."""
         app, failed = self.app_id(name), 0
         if app not in self.keys:
@@ -54,7 +54,7 @@ class Rig:
             self.keys[app] = Service(self.workspace.instance.service_transport, key, mode)
         for _ in range(count):
             try:
-                await self.keys[app].run(Question(inputs=inputs or {"text": "hi"}, query="hi"))
+                await self.keys[app].run(Question(inputs=inputs or {"text": "hi"}, query=said))
             except DifyopsError:
                 failed += 1
         return failed

@@ -29,7 +29,10 @@ Open = Callable[[str], AbstractAsyncContextManager[Workspace]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promoted:
-    """What became of one app in one ring. ``state``: that of its release, or error, or not begun."""
+    """What became of one app in one ring. ``state``: that of its release, or error, unchanged, not begun.
+
+    ``app_id``: of the target; ``used``: tokens that its shadow used.
+    """
 
     ring: str
     app: str
@@ -37,6 +40,8 @@ class Promoted:
     verdict: str
     text: str
     release: str | None = None
+    app_id: str = ""
+    used: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +211,8 @@ def _passed(workspace: Workspace, step: Step) -> Released | None:
 
 
 def _row(ring: str, app: str, found: Released) -> Promoted:
+    used = int((found.shadow or {}).get("used") or 0)
     return Promoted(
-        ring=ring, app=app, state=found.state, verdict=found.verdict, text=found.text, release=found.id
+        ring=ring, app=app, state=found.state, verdict=found.verdict, text=found.text, release=found.id,
+        app_id=found.app_id, used=used,
     )  # fmt: skip
