@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from difyops.cli.changes import with_state
 from difyops.cli.door import command, group, seconds
 from difyops.cli.release_options import (
     Again,
@@ -33,7 +32,7 @@ from difyops.cli.release_options import (
     workspace_of,
 )  # fmt: skip
 from difyops.cli.session import Session
-from difyops.errors import AnswerIsNo, Interrupted, TimedOut, UsageError
+from difyops.errors import AnswerIsNo, UsageError
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -79,7 +78,9 @@ def plan(
 ) -> Outcome:
     """Write a plan: every binding, what cannot be resolved first (then 5), and a release for each app and target.
 
-    difyops release promote plan support --from dev --to prod --bindings bindings.yaml
+    Examples:
+        difyops release promote plan support-triage --from staging --to prod --bindings bindings.yaml
+        difyops release promote plan 'support-*' --from staging --to canary --to prod --pause 30m --dry-run
     """
     from difyops.release.planning import PlanRequest
     from difyops.release.promote.bindings import read_bindings
@@ -104,7 +105,14 @@ def apply(
     wait: Wait = None,
     again: Again = False,
 ) -> Outcome:
-    """Carry a plan out, ring by ring: refused when a side moved (8), stopped by a gate that fails (5) or waits (3)."""
+    """Carry a plan out, ring by ring: refused when a side moved (8), stopped by a gate that fails (5) or waits (3).
+
+    Called again it goes on where it stands; what passed is not done again.
+
+    Examples:
+        difyops release promote apply promotion.yaml --dry-run
+        difyops release promote apply promotion.yaml --yes --wait 1h
+    """
     from difyops.cli.cost import holding
     from difyops.release.promote.plan import read_promotion
     from difyops.render import promotion as views
@@ -118,10 +126,7 @@ def apply(
     steps = [(ring.context, step.plan) for ring in found.rings for step in ring.steps if step.plan is not None]
     asked = [(context, plan.app_id) for context, plan in steps for _ in range(2 * plan.shadow.calls)]
     with holding(session, asked, what="The shadows of a promotion") as used:
-        try:
-            done = session.run(_applied(session, found, wait, again))
-        except (Interrupted, TimedOut) as error:
-            raise with_state(session, error) from error
+        done = session.run(_applied(session, found, wait, again))
         used({(row.ring, row.app_id): row.used for row in done.rows})
     return views.promoted(done)
 

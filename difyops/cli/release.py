@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from difyops.cli import promote
-from difyops.cli.changes import with_state
 from difyops.cli.door import command, group, seconds
 from difyops.cli.release_options import (
     Again,
@@ -34,7 +33,7 @@ from difyops.cli.release_options import (
     workspace_of,
 )
 from difyops.cli.session import Session
-from difyops.errors import Interrupted, TimedOut, UsageError
+from difyops.errors import UsageError
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -75,11 +74,9 @@ def plan(
 ) -> Outcome:
     """Write a plan: what is live, what is to be, and by which rules it is judged. Nothing is changed.
 
-    difyops release plan support --events 100; difyops release apply support.release.yaml
-
     Examples:
         difyops release plan support-triage
-        difyops release plan support-triage --calls 20 --for 2h
+        difyops release plan support-triage --snapshot v1 --events 100 --for 2h
     """
     from difyops.release.planning import PlanRequest
 
@@ -98,11 +95,11 @@ def plan(
 def apply(session: Session, path: PlanFile, wait: Wait = None, again: Again = False) -> Outcome:
     """Carry a plan out: shadow, publish, watch. 0 passed, 5 failed (and taken back), 3 not decided: it is held.
 
-    Called again it goes on where it stands: difyops release apply support.release.yaml --wait 1h
+    Called again it goes on where it stands.
 
     Examples:
-        difyops release apply 3f2a --dry-run
-        difyops release apply 3f2a --yes
+        difyops release apply support-triage.release.yaml --dry-run
+        difyops release apply support-triage.release.yaml --yes --wait 1h
     """
     from difyops.cli.cost import holding
     from difyops.release.plan import read_plan
@@ -114,10 +111,7 @@ def apply(session: Session, path: PlanFile, wait: Wait = None, again: Again = Fa
         return views.planned(found, (), None)
     asked = [(context, found.app_id)] * (2 * found.shadow.calls)
     with holding(session, asked, what=f"The shadow of {found.app_name}") as used:
-        try:
-            released = session.run(_applied(session, found, context, wait, again))
-        except (Interrupted, TimedOut) as error:
-            raise with_state(session, error) from error
+        released = session.run(_applied(session, found, context, wait, again))
         used({(context, found.app_id): int((released.shadow or {}).get("used") or 0)})
     return views.released(released)
 

@@ -44,7 +44,8 @@ def planned(found: Promotion, path: str | None) -> Outcome:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         error = AnswerIsNo(f"{app} to {ring_name}: {row.kind} {row.name}: {row.problem}{more}.",
                            hint="Bind it in the bindings file, and plan again.")  # fmt: skip
-    written = f"written to {path}; difyops release promote apply {path}" if path else "not written"
+    then = "resolve it and plan again" if problems else f"difyops release promote apply {path}"
+    written = f"written to {path}; {then}" if path else "not written"
     return Outcome(
         kind="release.promote.plan", data=found.as_data(), blocks=blocks, names=[path or found.digest],
         summary=f"{len(steps)} releases, {len(problems)} unresolved: {written}", error=error,
