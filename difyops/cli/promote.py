@@ -122,6 +122,7 @@ def apply(
         ring, app, row = found.problems[0]
         raise AnswerIsNo(f"{app} in {ring}: {row.kind} {row.name}: {row.problem}.", hint="Resolve it, and plan again.")
     if session.dry_run:
+        session.run(_applied(session, found, wait, again))
         return views.planned(found, None)
     steps = [(ring.context, step.plan) for ring in found.rings for step in ring.steps if step.plan is not None]
     asked = [(context, plan.app_id) for context, plan in steps for _ in range(2 * plan.shadow.calls)]
@@ -158,13 +159,14 @@ async def _planned(
 
 
 async def _applied(session: Session, found: Promotion, wait: str | None, again: bool) -> Promoting:
-    from difyops.release.promote.run import carry_out
+    from difyops.release.promote.run import Promoting, carry_out, check
     from difyops.release.run import ReleaseOptions
 
-    names = sorted({step.source_name for ring in found.rings for step in ring.steps})
-    rings = " -> ".join(ring.context for ring in found.rings)
-    session.show_lines([f"{found.source} -> {rings}: {', '.join(names)}"])
-    session.confirm("Promote?", changes=f"Promoting {len(names)} app{'s' * (len(names) != 1)} to {rings}")
+    if not session.dry_run:
+        names = sorted({step.source_name for ring in found.rings for step in ring.steps})
+        rings = " -> ".join(ring.context for ring in found.rings)
+        session.show_lines([f"{found.source} -> {rings}: {', '.join(names)}"])
+        session.confirm("Promote?", changes=f"Promoting {len(names)} app{'s' * (len(names) != 1)} to {rings}")
 
     @contextlib.asynccontextmanager
     async def opened(context: str) -> AsyncIterator[Workspace]:
@@ -175,6 +177,9 @@ async def _applied(session: Session, found: Promotion, wait: str | None, again: 
 
     async with session.instance(found.source) as source:
         _refuse_elsewhere(found.source, found.source_url, source.context.url)
+        if session.dry_run:
+            await check(source, opened, found)
+            return Promoting(rows=())
         options = ReleaseOptions(again=again, wait=None if wait is None else seconds(wait, zero=True))
         return await carry_out(source, opened, found, options)
 

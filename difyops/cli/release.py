@@ -108,7 +108,7 @@ def apply(session: Session, path: PlanFile, wait: Wait = None, again: Again = Fa
     found = read_plan(path)
     context = session.one_context() or found.context
     if session.dry_run:
-        return views.planned(found, (), None)
+        return session.run(_checked(session, found, context, again))
     asked = [(context, found.app_id)] * (2 * found.shadow.calls)
     with holding(session, asked, what=f"The shadow of {found.app_name}") as used:
         released = session.run(_applied(session, found, context, wait, again))
@@ -159,6 +159,19 @@ async def _planned(session: Session, request: PlanRequest, to: Path | None) -> O
     if not session.dry_run:
         write_plan(place, found.plan.as_data())
     return views.planned(found.plan, found.notes, None if session.dry_run else str(place))
+
+
+async def _checked(session: Session, found: Plan, context: str, again: bool) -> Outcome:
+    """Say what apply would do, after everything that could refuse it."""
+    from difyops.release.run import ReleaseOptions, open_release, ready
+    from difyops.render import release as views
+
+    async with session.instance(context) as instance:
+        refuse_elsewhere(found, instance)
+        workspace = workspace_of(session, instance)
+        if open_release(workspace, found) is None:
+            await ready(workspace, found, ReleaseOptions(again=again))
+    return views.planned(found, (), None)
 
 
 async def _applied(session: Session, found: Plan, context: str, wait: str | None, again: bool) -> Released:

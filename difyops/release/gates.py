@@ -21,6 +21,7 @@ PASS, FAIL, OPEN = "pass", "fail", "inconclusive"
 _MOST_AGAINST = 20
 _SPENT_AT_ONCE = 6
 _FEWEST_RANKED = 8
+_LEAST_SHIFT = {"seconds": 0.2, "tokens": 1.0}  # less than that is no matter, whatever share it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +136,8 @@ def _ranked(name: str, was: Sequence[float], now: Sequence[float], allowed: floa
     middle = median(was)
     told = f"{name}: {median(now):.3g} in the median, {middle:.3g} before"
     bounds = found.interval
-    is_worse = found.p < alpha and found.shift > allowed * middle and bounds is not None and bounds.low > 0
+    least = max(allowed * middle, _LEAST_SHIFT[name])
+    is_worse = found.p < alpha and found.shift > least and bounds is not None and bounds.low > 0
     return Gate(name=name, word=FAIL if is_worse else PASS, text=told + (f" (p = {found.p:.2g})" if is_worse else ""))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from difyops.clock import iso
 from difyops.errors import Refused
@@ -11,6 +11,7 @@ from difyops.release.holds import refuse_held
 from difyops.release.plan import DRAFT, Gates, Plan, Shadow, Version, Watch, hash_of_plain
 from difyops.release.shadow import why_not
 from difyops.release.sources import Plain, Target, changes_of, target_of
+from difyops.release.watch import Source, timezone_of
 from difyops.scratch.effects import effects_of
 from difyops.workspace import Workspace
 
@@ -52,7 +53,26 @@ async def make_plan(workspace: Workspace, request: PlanRequest) -> Planned:
         raise Refused(f"{now.app.name!r}: {target.problems[0]}.")
     if not request.again:
         refuse_held(workspace.ledger, now.app.id, now.app.name, target.version.hash)
-    return planned(workspace, now, target, request, Plain.of(now, target.document))
+    found = planned(workspace, now, target, request, Plain.of(now, target.document))
+    return replace(found, notes=(*found.notes, *await _traffic(workspace, now, found.plan)))
+
+
+async def _traffic(workspace: Workspace, now: Now, plan: Plan) -> list[str]:
+    """Say what the runs of the version that is live make of the plan: too few to judge by, what a shadow will use."""
+    source = Source(instance=workspace.instance, app=now.app, timezone=await timezone_of(workspace.instance, now.app))
+    old = await source.old(workspace.state, now.label, workspace.clock.now(), plan.watch.back)
+    counted = [event for event in old if event.counts]
+    notes = []
+    if len(counted) < plan.watch.events:
+        notes.append(
+            f"the live version has {len(counted)} runs in {plan.watch.back / 86400:g} days; a pass takes "
+            f"{plan.watch.events} (--events)"
+        )
+    tokens = [event.tokens for event in counted if event.tokens]
+    if plan.shadow.calls and tokens:
+        about = 2 * plan.shadow.calls * sum(tokens) // len(counted)
+        notes.append(f"the shadow may use about {about} tokens (--tokens bounds it)")
+    return notes
 
 
 def planned(workspace: Workspace, now: Now, target: Target, request: PlanRequest, plain: Plain) -> Planned:

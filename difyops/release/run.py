@@ -30,7 +30,7 @@ from difyops.publishing.putting import Now, Putting, now_of
 from difyops.release.holds import refuse_held
 from difyops.release.plan import Plan, hash_of
 from difyops.release.sources import Target, target_of
-from difyops.release.watch import Source, as_kept
+from difyops.release.watch import Source, as_kept, timezone_of
 from difyops.release.work import BASELINE, KIND, Verdict, Work
 from difyops.workspace import Workspace
 
@@ -108,6 +108,9 @@ async def apply(workspace: Workspace, plan: Plan, options: ReleaseOptions) -> Re
         verdict = await _advanced(work)
     waits = plan.watch.seconds if options.wait is None else options.wait
     while verdict is None:
+        if work.cannot_tell:
+            verdict = work.held()
+            break
         since = float(work.change.memo("since") or 0.0) if options.wait is None else None
         left = waits - (clock.monotonic() - began) if since is None else await _left(work, since, waits)
         if left <= 0:
@@ -136,7 +139,28 @@ def open_release(workspace: Workspace, plan: Plan) -> Record | None:
 
 async def _begun(workspace: Workspace, plan: Plan, options: ReleaseOptions) -> Change:
     instance, journal, subject = workspace.instance, workspace.journal, f"app/{plan.app_id}"
-    journal.refuse_open(subject)
+    now, target = await ready(workspace, plan, options)
+    source = Source(instance=instance, app=now.app, timezone=await timezone_of(workspace.instance, now.app))
+    old = await source.old(workspace.state, now.label, workspace.clock.now(), plan.watch.back)
+    change = Change.begin(
+        journal, KIND, subject=subject, label=plan.app_name, url=instance.context.url,
+        facts={**facts_of(plan), "timezone": source.timezone}, checkpoint=options.checkpoint,
+    )  # fmt: skip
+    await Putting(instance, change).begin(now, target.document)
+    change.keep(BASELINE, {"events": as_kept(old)})
+    change.checkpoint("journal written")
+    return change
+
+
+async def ready(workspace: Workspace, plan: Plan, options: ReleaseOptions) -> tuple[Now, Target]:
+    """Return what is live and what is to be, where nothing stands against beginning the release; nothing is changed.
+
+    Raises:
+        Refused: another change of the app is open, this content was taken back before, or something is missing.
+        StalePlan: live or the new version moved since the plan was made.
+    """
+    instance = workspace.instance
+    workspace.journal.refuse_open(f"app/{plan.app_id}")
     if not options.again:
         refuse_held(workspace.ledger, plan.app_id, plan.app_name, plan.target.hash)
     now = await now_of(instance, plan.app_id)
@@ -149,16 +173,7 @@ async def _begun(workspace: Workspace, plan: Plan, options: ReleaseOptions) -> C
         raise StalePlan(f"The new version of {plan.app_name!r} ({plan.target.source}) moved since the plan was made.")
     if target.problems:
         raise Refused(f"{plan.app_name!r}: {target.problems[0]}.")
-    source = Source(instance=instance, app=now.app, timezone=await timezone_of(workspace, now))
-    old = await source.old(workspace.state, now.label, workspace.clock.now(), plan.watch.back)
-    change = Change.begin(
-        journal, KIND, subject=subject, label=plan.app_name, url=instance.context.url,
-        facts={**facts_of(plan), "timezone": source.timezone}, checkpoint=options.checkpoint,
-    )  # fmt: skip
-    await Putting(instance, change).begin(now, target.document)
-    change.keep(BASELINE, {"events": as_kept(old)})
-    change.checkpoint("journal written")
-    return change
+    return now, target
 
 
 def refuse_moved(plan: Plan, now: Now) -> None:
@@ -181,13 +196,6 @@ def facts_of(plan: Plan) -> JsonObject:
         "publish_name": "release", "publish_text": f"release of {plan.target.source} {plan.target.word}".strip(),
         "wait_for_slots": plan.wait_for_slots, "digest": plan.digest, "plan": plan.as_data(),
     }  # fmt: skip
-
-
-async def timezone_of(workspace: Workspace, now: Now) -> str:
-    """Return the account's time zone where the log of an app is asked with it."""
-    if now.app.mode != "completion":
-        return "UTC"
-    return (await workspace.instance.workspace.identify()).timezone
 
 
 async def _left(work: Work, since: float, seconds: float) -> float:

@@ -90,6 +90,11 @@ class Source:
         return found
 
 
+async def timezone_of(instance: Instance, app: App) -> str:
+    """Return the account's time zone where the log of an app is asked with it."""
+    return (await instance.workspace.identify()).timezone if app.mode == "completion" else "UTC"
+
+
 def as_kept(events: Sequence[Event]) -> list[dict[str, Any]]:
     """Return events as a private file holds them."""
     return [asdict(event) for event in events]

@@ -85,6 +85,12 @@ class Work:
         """Return the verdict of a release that stays live and is not decided."""
         return Verdict(word=OPEN, state="held", text=self.missing())
 
+    @property
+    def cannot_tell(self) -> bool:
+        """Say whether more runs of the new version would decide nothing: the old one has too few to hold against."""
+        looks, wanted = self.change.memo("looks") or [], self.plan.watch.events
+        return bool(looks) and looks[-1]["word"] == OPEN and looks[-1]["old_events"] < wanted <= looks[-1]["events"]
+
     def missing(self) -> str:
         """Say what the verdict still waits for."""
         looks, plan = self.change.memo("looks") or [], self.plan

@@ -23,6 +23,7 @@ from difyops.workspace import Workspace
 from tests.history.conftest import open_instance
 
 Edit = Callable[[dict[str, Any]], None]
+ANY_SPEED = Gates(slower=1e6)  # how fast the machine is decides nothing
 QUICK = Watch(events=10, least=3, every=0.01, seconds=60.0)
 
 
@@ -79,7 +80,9 @@ class Rig:
 
     async def plan(self, name: str, **fields: Any) -> Plan:
         """Plan a release without a shadow, unless it is asked for."""
-        request = PlanRequest(**{"app_id": self.app_id(name), "shadow": Shadow(calls=0), "watch": QUICK, **fields})
+        request = PlanRequest(
+            **{"app_id": self.app_id(name), "shadow": Shadow(calls=0), "watch": QUICK, "gates": ANY_SPEED, **fields}
+        )
         return (await make_plan(self.workspace, request)).plan
 
     async def apply(self, plan: Plan, **fields: Any) -> Released:

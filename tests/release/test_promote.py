@@ -26,7 +26,7 @@ from difyops.release.promote.run import Promoting, carry_out, make_promotion
 from difyops.release.run import ReleaseOptions
 from difyops.release.status import abort
 from difyops.workspace import Workspace
-from tests.release.conftest import QUICK, Rig, better, broken, node_of
+from tests.release.conftest import ANY_SPEED, QUICK, Rig, better, broken, node_of
 
 
 class Fleet:
@@ -43,7 +43,8 @@ class Fleet:
     ) -> Promotion:
         source = self.rigs["dev"]
         chosen = [app async for app in source.console.apps() if app.name in apps]
-        request = PlanRequest(app_id="", shadow=Shadow(calls=0), watch=replace(QUICK, events=4, least=2))
+        watch = replace(QUICK, events=4, least=2)
+        request = PlanRequest(app_id="", shadow=Shadow(calls=0), watch=watch, gates=ANY_SPEED)
         targets = [(self.rigs[name].workspace, how or Bindings()) for name in to]
         return await make_promotion(
             source.workspace.instance, chosen, targets, request,

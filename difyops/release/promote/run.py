@@ -131,6 +131,19 @@ def _same(step: Step, ring: str) -> Promoted:
     return Promoted(ring=ring, app=step.source_name, state="unchanged", verdict="pass", text="it is there already")
 
 
+async def check(source: Instance, opened: Open, promotion: Promotion) -> None:
+    """Refuse a promotion of which a side moved; nothing is changed.
+
+    Raises:
+        StalePlan: one did.
+    """
+    for ring in promotion.rings:
+        async with opened(ring.context) as workspace:
+            for step in ring.steps:
+                if not step.is_same and _passed(workspace, step) is None:
+                    await _check(source, workspace, step)
+
+
 def _not_begun(step: Step, ring: str, stopped: str) -> Promoted:
     text = f"{stopped} did not pass"
     return Promoted(ring=ring, app=step.source_name, state="not begun", verdict="inconclusive", text=text)
