@@ -7,6 +7,7 @@ from typing import Any
 
 from difyops.errors import Refused
 from difyops.outcome import Facts, Lines, Outcome, Table
+from difyops.render.runbook import counted
 from difyops.snapshot.app_history import AppLog, AppShown
 from difyops.snapshot.leaks import Leaks
 from difyops.snapshot.server_versions import ServerVersion
@@ -37,7 +38,7 @@ def app_log(result: AppLog) -> Outcome:
         blocks=[
             Table(columns=("snapshot", "when", "tags", "what", "version", "named", "by"), rows=rows, empty="Nothing.")
         ],
-        summary=f"{len(rows)} changes of {result.app}{told}",
+        summary=f"{counted(len(rows), 'change')} of {result.app}{told}",
         names=[row.commit for row in result.changes],
     )
 
@@ -91,7 +92,7 @@ def versions(rows: Sequence[ServerVersion]) -> Outcome:
         kind="app.versions",
         data=rows,
         blocks=[Table(columns=columns, rows=lines, empty="Nothing was ever published.")],
-        summary=f"{len(rows)} versions; back to one: difyops snapshot rollback APP --to previous, or --to ID",
+        summary=f"{counted(len(rows), 'version')}; back: difyops snapshot rollback APP --to previous, or --to ID",
         names=[row.id for row in rows],
     )
 
@@ -107,7 +108,7 @@ def leaks(result: Leaks) -> Outcome:
         kind="snapshot.leaks",
         data=result.leaks,
         blocks=[Table(columns=columns, rows=rows, empty="No snapshot holds what looks like a secret in clear.")],
-        summary=f"{len(rows)} places in {result.snapshots} snapshots of {result.context}",
+        summary=f"{counted(len(rows), 'place')} in {counted(result.snapshots, 'snapshot')} of {result.context}",
         names=[f"{leak.first}:{leak.app_id}/{leak.file}" for leak in result.leaks],
         error=result.error,
     )

@@ -45,7 +45,7 @@ _BACK = {
     SECRET: "A rollback leaves secret variables as they are now: difyops secret list",
     FLAGS: "Switch back: difyops app enable APP, or disable",
     SETTINGS: "A rollback --with-name brings name, description and icon back; the rest is set in the console",
-    TRIGGERS: "Triggers are switched in the console, or by a runbook",
+    TRIGGERS: "Switch triggers back: difyops trigger enable APP, or disable",
     DELETED: "Bring it back: difyops snapshot restore APP",
 }
 

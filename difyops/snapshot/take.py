@@ -284,8 +284,8 @@ def _message(manifest: Manifest, changes: Sequence[str], options: TakeOptions) -
 def _would_be_lost(number: int) -> tuple[str, ...]:
     """Say once what the loss of the instance would cost a store without recipients."""
     said = (
-        f"{number} secret value{'s' * (number != 1)} stand in the store as fingerprints only: if the instance is lost, "
-        "so are they. To keep them, encrypted: difyops snapshot seal init"
+        f"The store holds only fingerprints of {number} secret value{'s' * (number != 1)}: what the instance loses is "
+        "lost. To keep them, encrypted: difyops snapshot seal init"
     )
     return (said,)
 
