@@ -133,8 +133,8 @@ def history(
 
     async def work() -> Outcome:
         async with session.instance() as instance:
-            chosen, end = await _chosen(instance, apps), now + timedelta(minutes=5)
-            found = await triggered_runs(instance, chosen, begin, end, (kind,) if kind else SOURCES)
+            chosen = await _chosen(instance, apps)
+            found = await triggered_runs(instance, chosen, begin, now, (kind,) if kind else SOURCES)
             return views.history(found)
 
     return session.run(work())

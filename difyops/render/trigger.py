@@ -99,10 +99,7 @@ def history(found: TriggeredRuns) -> Outcome:
 
 def audited(found: Audit) -> Outcome:
     """Show every slot that was not run on time, and why."""
-    rows = [
-        (row.app, row.schedule or None, _moment(row), row.verdict, _seconds(row.delay), row.why)
-        for row in found.findings
-    ]
+    rows = [_row(rows) for rows in _folded(found.findings)]
     counts = ", ".join(f"{count} {word}" for word, count in found.counts.items() if count)
     empty = f"All {found.slots} slots since {iso(found.since)} ran on time." if found.slots else "No slot was due."
     if found.counts[ON_TIME] != found.slots and found.slots:
@@ -118,6 +115,29 @@ def audited(found: Audit) -> Outcome:
         warnings=found.unclear,
         error=found.error,
     )
+
+
+def _folded(findings: Sequence[Finding]) -> list[list[Finding]]:
+    """Return findings of one schedule, verdict and reason that follow each other as one, where nothing ran."""
+    groups: list[list[Finding]] = []
+    last: dict[tuple[str, str], list[Finding]] = {}
+    for row in findings:
+        key = (row.app_id, row.schedule)
+        before = last.get(key)
+        if before and row.run is None and (before[-1].verdict, before[-1].why) == (row.verdict, row.why):
+            before.append(row)
+            continue
+        last[key] = [row]
+        groups.append(last[key])
+    return groups
+
+
+def _row(rows: Sequence[Finding]) -> tuple[object, ...]:
+    first = rows[0]
+    when = _moment(first)
+    if len(rows) > 1:
+        when = f"{when} to {_moment(rows[-1])} ({len(rows)} slots)"
+    return (first.app, first.schedule or None, when, first.verdict, _seconds(first.delay), first.why)
 
 
 def _record(row: Finding) -> dict[str, object]:

@@ -5,6 +5,7 @@ The platform answers at once and does not tell the run; it is looked for in the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -124,5 +125,6 @@ async def _started(workspace: Workspace, app: App, since: datetime, known: set[s
 
 
 async def _webhook_runs(workspace: Workspace, app: App, since: datetime) -> list[Run]:
-    window = await runs_in(workspace.instance, app, since, since + timedelta(days=1))
+    later = since + timedelta(days=1)  # longer than anybody looks: none of these runs is dead
+    window = await runs_in(workspace.instance, app, since, later, dead_after=math.inf)
     return [run for run in window.runs[::-1] if run.source == "webhook"]

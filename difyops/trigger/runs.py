@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from difyops.api.instance import Instance
 from difyops.api.model import App
-from difyops.api.runs import Window, runs_in
+from difyops.api.runs import DEAD_AFTER, Window, runs_in
 from difyops.errors import DifyopsError
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.trigger.listing import may_have_triggers
 
+_AHEAD = timedelta(minutes=5)  # the server's clock may be ahead of ours
 SOURCES = ("schedule", "webhook", "plugin")
 
 
@@ -45,7 +46,7 @@ class TriggeredRuns:
 async def triggered_runs(
     instance: Instance, apps: Sequence[App], since: datetime, until: datetime, kinds: Sequence[str] = SOURCES
 ) -> TriggeredRuns:
-    """Return the runs that triggers of ``apps`` started from ``since`` to before ``until``.
+    """Return the runs that triggers of ``apps`` started from ``since`` to ``until`` (now).
 
     Raises:
         NotSupported: the server has no triggers (before 1.10).
@@ -56,7 +57,7 @@ async def triggered_runs(
     failed: list[tuple[str, DifyopsError]] = []
 
     async def one(app: App) -> Window:
-        return await runs_in(instance, app, since, until)
+        return await runs_in(instance, app, since, until + _AHEAD, dead_after=DEAD_AFTER + _AHEAD.total_seconds())
 
     options = FanoutOptions(limit=instance.context.max_in_flight)
     async for item in fan_out([app for app in apps if may_have_triggers(app)], one, options):

@@ -145,3 +145,12 @@ def test_nightly_job_runs_twice_when_the_clocks_go_back(
         done = cli("trigger", "audit", "-o", "json")
     assert rows(done) == [("doubled", "00:30", "clocks")], done.out
     assert "went back" in done.out
+
+
+def test_slots_in_a_row_for_one_reason_are_one_line(emulator: Emulator, audited: Callable[..., Ran], cli: Cli) -> None:
+    app = named(emulator, "wf-cron")
+    ran(app, hours(0, 4))
+    next(iter(app.triggers.values())).enabled = False
+    shown = cli("trigger", "audit", "--since", "12h")
+    assert "2026-06-10T05:00:00Z to 2026-06-10T12:00:00Z (8 slots)" in shown.out
+    assert len(audited().json["data"]["findings"]) == 8

@@ -56,7 +56,7 @@ def test_a_webhook_is_fired_and_its_run_found(cli: Cli, emulator: Emulator, conn
     assert done.code in (0, 1), done.out
     app = named(emulator, "wf-hook")
     data = done.json["data"]
-    assert data["run"] == app.runs[-1].id
+    assert (data["run"], data["status"]) == (app.runs[-1].id, app.runs[-1].status)
     assert 200 <= data["answered"] < 300
     history = cli("trigger", "history", "-o", "json").json["data"]
     assert [(row["app"], row["kind"], row["id"]) for row in history] == [("wf-hook", "webhook", data["run"])]
