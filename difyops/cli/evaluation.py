@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -201,7 +202,7 @@ async def _record(
 
 async def _run(session: Session, selector: str, cases: tuple[Case, ...], options: AskOptions) -> Evaluation | Outcome:
     from difyops.cli.cost import holding
-    from difyops.evaluation.run import EvalRequest, check_judges
+    from difyops.evaluation.run import EvalRequest, judge_calls
     from difyops.evaluation.run import run as evaluate
     from difyops.render import evaluation as views
     from difyops.render.progress import progress
@@ -210,10 +211,10 @@ async def _run(session: Session, selector: str, cases: tuple[Case, ...], options
     async with session.instance() as instance:
         apps = [item async for item in instance.console.apps()]
         app = pick(apps, selector)
-        check_judges(apps, app, cases)
+        judges = judge_calls(apps, cases)
         if session.dry_run:
             return views.planned(app.name, cases, options)
-        asked = [(instance.name, app.id)] * len(cases)
+        asked = [(instance.name, app.id)] * len(cases) + [(instance.name, judge) for judge in judges]
         with holding(session, asked, what="the evaluation") as settle:
             with progress(f"asking {len(cases)} cases", quiet=session.quiet) as moved:
                 count = 0
@@ -225,7 +226,9 @@ async def _run(session: Session, selector: str, cases: tuple[Case, ...], options
 
                 request = EvalRequest(app=app.id, cases=cases, options=options, on_answer=answered)
                 done = await evaluate(instance, request)
-            settle({(instance.name, app.id): sum(row.tokens or 0 for row in done.rows)})
+            used = Counter(done.judges)
+            used[app.id] += sum(row.tokens or 0 for row in done.rows)
+            settle({(instance.name, one): count for one, count in used.items()})
         return done
 
 

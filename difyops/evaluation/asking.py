@@ -52,7 +52,7 @@ class Asker:
     options: AskOptions
     reach: Reach
     halt: Halt = field(default_factory=Halt)
-    judge_tokens: int = 0
+    judges: dict[str, int] = field(default_factory=dict)
     judging: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
@@ -87,7 +87,7 @@ class Asker:
             events = broadcast(plan, {self.instance.name: self.reach}, options, halt=self.halt)
             async with aclosing(events):
                 ended = [event.answer async for event in events if isinstance(event, Ended)]
-        self.judge_tokens += ended[0].tokens or 0
+        self.judges[app.id] = self.judges.get(app.id, 0) + (ended[0].tokens or 0)
         if not ended[0].ok:
             raise DifyopsError(ended[0].message or ended[0].status)
         return ended[0].text

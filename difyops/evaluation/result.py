@@ -75,8 +75,8 @@ class Bound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """One evaluation. ``moved``: the app was published anew while it ran; ``judge_tokens``: what judges used besides;
-    ``ended``: all, or what ended it early.
+    """One evaluation. ``moved``: the app was published anew while it ran; ``judges``: the tokens that each judging app
+    used besides; ``ended``: all, or what ended it early.
     """
 
     began: str
@@ -84,7 +84,7 @@ class Evaluation:
     bound: Bound
     rows: tuple[Row, ...]
     moved: bool = False
-    judge_tokens: int = 0
+    judges: Mapping[str, int] = field(default_factory=dict)
     ended: str = "all"
     format: str = FORMAT
     warnings: tuple[str, ...] = field(default=(), repr=False)
@@ -94,6 +94,11 @@ class Evaluation:
         """Return how many cases ended how."""
         found = Counter(row.word for row in self.rows)
         return {word: found[word] for word in (PASS, FAIL, NOT_JUDGED)}
+
+    @property
+    def judge_tokens(self) -> int:
+        """Return the tokens that judges used."""
+        return sum(self.judges.values())
 
     @property
     def tokens(self) -> int:
@@ -123,7 +128,7 @@ class Evaluation:
 
     def as_record(self) -> dict[str, Any]:
         """Return the evaluation as JSON data."""
-        record = asdict(self)
+        record = {**asdict(self), "judge_tokens": self.judge_tokens}
         for row in record["rows"]:
             row["price"] = str(row["price"]) if row["price"] is not None else None
         return record

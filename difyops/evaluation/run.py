@@ -67,13 +67,13 @@ async def run(instance: Instance, request: EvalRequest, *, clock: Clock | None =
     began, watch = clock.now(), time.monotonic()
     apps = [app async for app in instance.console.apps()]
     app = pick(apps, request.app)
-    judges = check_judges(apps, app, request.cases)
+    judges = set(judge_calls(apps, request.cases))
     bound = await bind(instance, app, hash_of(request.cases))
     async with asker(instance, apps, request.options) as asking:
         answers = await until_halted(asking.cases(app, request.cases, request.on_answer), asking.halt.now)
         ended = asking.halt.reason or "all"
         rows = await asyncio.gather(*(_judged(asking, case, answers[case.id]) for case in request.cases))
-        judge_tokens = asking.judge_tokens
+        judged_by = asking.judges
     after = await bind(instance, app, bound.cases)
     moved = (after.version, after.content) != (bound.version, bound.content)
     warnings: list[str] = []
@@ -84,18 +84,19 @@ async def run(instance: Instance, request: EvalRequest, *, clock: Clock | None =
         warnings.append(f"{app.name} judges itself.")
     return Evaluation(
         began=iso(began), seconds=round(time.monotonic() - watch, 3), bound=bound, rows=tuple(rows), moved=moved,
-        judge_tokens=judge_tokens, ended=ended, warnings=tuple(warnings),
+        judges=judged_by, ended=ended, warnings=tuple(warnings),
     )  # fmt: skip
 
 
-def check_judges(apps: Sequence[App], app: App, cases: Sequence[Case]) -> list[str]:
-    """Return the ids of the apps that judge.
+def judge_calls(apps: Sequence[App], cases: Sequence[Case]) -> list[str]:
+    """Return the id of the app of each call of a judge.
 
     Raises:
         SelectorError: one is no app here, so no case that wants it could be judged.
     """
-    named = {str(item.parameters["app"]) for case in cases for item in case.expect if "app" in item.parameters}
-    return [pick(apps, name).id for name in sorted(named)]
+    named = [str(item.parameters["app"]) for case in cases for item in case.expect if "app" in item.parameters]
+    known = {name: pick(apps, name).id for name in sorted(set(named))}
+    return [known[name] for name in named]
 
 
 async def _judged(asking: Asker, case: Case, answer: AgentAnswer) -> Row:

@@ -132,6 +132,7 @@ async def test_a_judge_says_pass_or_fail_or_has_not_judged() -> None:
         ('{"id": "a", "query": "x", "expect": [{"check": "number", "value": true}]}', "value must be a number"),
         ('{"id": "a", "query": "x", "expect": [{"check": "number", "value": 1, "tolerance": -1}]}', "below zero"),
         ('{"id": "a", "query": "x", "expect": [{"regex": "("}]}', "regex"),
+        ('{"id": "a", "query": "x", "expect": [{"check": "regex", "pattern": "a)(b", "ignore_case": true}]}', "regex"),
         ('{"id": "a", "query": "x", "expect": [{"schema": {"type": "nonsense"}}]}', "schema"),
         ('{"id": "a", "query": "x", "expect": [{"check": "exact", "value": 1, "vlaue": 2}]}', "no parameter 'vlaue'"),
     ],

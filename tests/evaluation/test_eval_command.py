@@ -173,6 +173,7 @@ def test_a_judge_that_fails_has_not_judged(cli: Cli, tmp_path: Path, emulator: E
     row = ran.json["data"]["rows"][0]
     assert (ran.code, row["word"]) == (3, "not judged"), row
     assert ran.json["data"]["judge_tokens"] > 0
+    assert list(ran.json["data"]["judges"]) == [emulator.app_named("chat-basic").id]
     nobody = {**judged, "expect": [{"judge": "no-such-app"}]}
     assert cli("eval", "run", "wf-echo", write(tmp_path / "n.jsonl", nobody)).code == 2
 

@@ -31,4 +31,5 @@ def wrong(parameters: dict[str, object]) -> str | None:
 
 
 def _compiled(pattern: str, *, ignore_case: bool) -> Schema:
-    return compile_schema({"type": "string", "pattern": f"(?i:{pattern})" if ignore_case else pattern})
+    plain = compile_schema({"type": "string", "pattern": pattern})
+    return compile_schema({"type": "string", "pattern": f"(?i:{pattern})"}) if ignore_case else plain
