@@ -142,13 +142,16 @@ async def plan_answer(instance: Instance, app: App, run: str, reply: Reply) -> P
     """Look at the form of a run and return the answer that fits it.
 
     Raises:
-        Refused: the run waits for nobody, or nobody can answer from here. UsageError: the answer does not fit.
-        NotFound: the app has no such run.
+        Refused: the run waits for nobody, or nobody can answer from here. UsageError: the answer does not fit,
+            or the app has no such run.
     """
     require_human_input(instance)
-    detail = await run_detail(instance, app.id, run)
+    try:
+        detail = await run_detail(instance, app.id, run)
+    except NotFound:
+        detail = {}
     if str(detail.get("id")) != run:  # older servers answer with nothing for a run of another app
-        raise NotFound(f"{app.name} has no run {run}.", hint=f"difyops app paused {app.name!r}")
+        raise UsageError(f"{app.name} has no run {run}.", hint=f"difyops app paused {app.name!r}")
     pause = await pause_of(instance, run)
     if not pause.nodes:
         raise Refused(f"The run {run} of {app.name} waits for nobody.", hint=f"difyops app paused {app.name!r}")

@@ -71,7 +71,7 @@ def test_a_run_goes_on_with_the_answer(cli: Cli, emulator: Emulator, waiting: Ru
     assert "fine" not in str(entries)
     for app_name, run in (("wf-llm", waiting.id), ("wf-echo", "00000000-0000-4000-8000-000000000000")):
         gone = cli("app", "resume", app_name, run, "--action", "ok", "--yes")
-        assert gone.code == 1, gone.err
+        assert gone.code == 2, gone.err
 
 
 def test_reject_takes_the_plain_no(cli: Cli, emulator: Emulator, waiting: Run) -> None:
