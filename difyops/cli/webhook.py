@@ -77,7 +77,13 @@ def watch(
     wanted = Watched(
         app=app, callback=callback, every=max(1.0, seconds(every)), since=seconds(since, zero=True), once=once
     )
-    told = session.run(watch_app(session, _rules(session), wanted))
+    rules = _rules(session)
+    if session.dry_run:
+        rules.callbacks.egress.check(callback)
+        return Outcome(
+            kind="webhook.watch", data={"told": 0}, summary=f"would tell {app}'s runs; nothing is read or sent"
+        )
+    told = session.run(watch_app(session, rules, wanted))
     return Outcome(kind="webhook.watch", data={"told": told}, summary=f"{told} ends of runs were told")
 
 
@@ -91,6 +97,12 @@ def stop(session: Session) -> Outcome:
     """
     from difyops.webhook.detached import stop as stop_it
 
+    if session.dry_run:
+        from difyops.webhook.serve import running_in
+
+        running = running_in(session.config.state)
+        said = f"would stop the webhook server (pid {running.pid})" if running else "no webhook server is running"
+        return Outcome(kind="webhook.stop", data={"stopped": False}, summary=said)
     stopped = stop_it(session.config.state)
     said = "webhook server stopped" if stopped else "no webhook server was running"
     return Outcome(kind="webhook.stop", data={"stopped": stopped}, summary=said)
@@ -254,6 +266,8 @@ def try_(
 
     rules = _rules(session)
     content = _content(body)
+    if session.dry_run:
+        return Outcome(kind="webhook.test", data={"to": name}, summary=f"would send one signed event to {name}")
     said = session.run(send_test(rules, session.config.state, name, content))
     error = None if said.ok else AnswerIsNo(f"{said.to} answered {said.status}.", hint=said.text[:200] or None)
     pairs = [("to", said.to), ("status", said.status), ("answer", said.text)]

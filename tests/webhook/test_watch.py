@@ -98,3 +98,16 @@ def test_once_from_the_command_line(cli: Cli, emulator: Emulator, connected: str
     assert [row.state for row in reading.messages(reading.Kept(tmp_path / "state"), limit=9)] == ["delivered"]
     refused = cli(*words[:3], "--callback", "http://10.0.0.1/x", "--once", "--config", str(tmp_path / "rules.yaml"))
     assert refused.code == 8
+
+
+def test_a_dry_run_sends_nothing(cli: Cli, emulator: Emulator, connected: str, took: Took, tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(
+        f"webhook:\n  callbacks:\n    allow: ['{took.url}']\n    secrets: [env:HOOK_SECRET]\n"
+    )
+    for words in (("watch", "wf-llm", "--callback", f"{took.url}/x", "--once"), ("test", f"{took.url}/x"), ("stop",)):
+        done = cli("webhook", *words, "--config", str(tmp_path / "rules.yaml"), "--dry-run")
+        assert done.code == 0, done
+    assert took.took == []
+    assert not list((tmp_path / "state").glob("webhook*"))
+    assert cli("webhook", "test", f"{took.url}/x", "--config", str(tmp_path / "rules.yaml")).code == 0
+    assert len(took.took) == 1
