@@ -64,7 +64,7 @@ async def test_these_are_all_the_steps(rig: Rig) -> None:
     assert len(names) == BACK, names
 
 
-@pytest.mark.exhaustive(6)
+@pytest.mark.exhaustive(14)
 @pytest.mark.parametrize("step", range(1, FORWARD + 1))
 @pytest.mark.parametrize("way", ["finish", "undo"])
 async def test_killed_on_the_way_to_live(rig: Rig, step: int, way: str) -> None:
@@ -79,7 +79,7 @@ async def test_killed_on_the_way_to_live(rig: Rig, step: int, way: str) -> None:
     assert rig.names() == apps
 
 
-@pytest.mark.exhaustive(3)
+@pytest.mark.exhaustive(6)
 @pytest.mark.parametrize("step", range(1, BACK + 1))
 @pytest.mark.parametrize("way", ["finish", "undo"])
 async def test_killed_on_the_way_back(rig: Rig, step: int, way: str) -> None:
