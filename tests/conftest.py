@@ -20,7 +20,7 @@ from difyops import secret_text
 from difyops.cli.root import run
 from difyops.cli.session import Session, begin
 from difyops.emulator import Emulator
-from tests import processes
+from tests import processes, schemas
 
 pytest_plugins = ["tests.order"]
 
@@ -98,6 +98,7 @@ def cli(capfd: pytest.CaptureFixture[str]) -> Cli:
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else 1
         out, err = capfd.readouterr()
+        schemas.hold(out)
         return Ran(code, out, err)
 
     return invoke

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -36,6 +36,7 @@ class Console:
     transport: Transport
     auth: httpx.Auth
     capabilities: Capabilities
+    known_apps: tuple[App, ...] | None = field(default=None, init=False, repr=False)
 
     async def get(self, path: str, *, doing: str, shape: Shape = anything, **params: Any) -> Any:
         """GET a console path and return its JSON body, which has ``shape``; what has not is read once more.
@@ -86,19 +87,28 @@ class Console:
         """
         query = {"name": name} if name else {}
         seen: set[str] = set()
+        listed: list[App] = []
         async for row in self._listed(query):
             seen.add(str(row["id"]))
-            yield App.of(row)
+            listed.append(App.of(row))
+            yield listed[-1]
         if not self.capabilities.can("agent_apps"):
+            self._keep(name, listed)
             return
         try:
             async for row in self._listed({**query, "mode": answers.AGENT_MODE}):
                 if row["id"] not in seen:
-                    yield App.of(row)
+                    listed.append(App.of(row))
+                    yield listed[-1]
         except RequestRejected as error:
             if error.status not in (400, 422):
                 raise
             self.capabilities.learn("agent_apps", False)  # a server that does not know this mode
+        self._keep(name, listed)
+
+    def _keep(self, name: str | None, listed: list[App]) -> None:
+        if name is None:
+            self.known_apps = tuple(listed)
 
     def _listed(self, query: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
         async def fetch(params: Mapping[str, Any]) -> Any:

@@ -166,7 +166,8 @@ class Transport:
             Unreachable, TimedOut: no answer. AuthError, NotFound, Conflict, RateLimited, RequestRejected,
             ServerFault: the answer says so.
         """
-        dry_run.check_call(method, path, doing)
+        if not repeatable:
+            dry_run.check_call(method, path, doing)
         safe = method in _SAFE if repeatable is None else repeatable
         once = repeatable is False and method in _SAFE
         self.budget.earn()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 noun = group("Instances and how to reach them.")
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The context.")]
+Name = Annotated[str, typer.Argument(metavar="CONTEXT", help="The context.")]
 UserFile = Annotated[bool, typer.Option("--user", help="In the user file, not the project's difyops.yaml.")]
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -128,7 +128,7 @@ def list_(session: Session) -> Outcome:
 
 
 @command(noun, "show")
-def show(session: Session, name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None) -> Outcome:
+def show(session: Session, name: Annotated[str | None, typer.Argument(metavar="[CONTEXT]")] = None) -> Outcome:
     """Show a context and where every value came from; secrets are references only.
 
     Examples:
@@ -204,7 +204,7 @@ def remove(session: Session, name: Name, user: UserFile = False) -> Outcome:
 @command(noun, "check")
 def check(
     session: Session,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[CONTEXT]")] = None,
     try_again: Annotated[
         bool, typer.Option("--try-again", help="Send a password that was refused once more (five lock the account).")
     ] = False,

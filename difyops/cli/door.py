@@ -15,6 +15,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from difyops.cli.completion import completer_for
 from difyops.cli.help_text import Command, Noun, parts_of
 from difyops.cli.session import Session, begin
 from difyops.dry_run import dry_run
@@ -48,7 +49,8 @@ _COMMON: tuple[tuple[str, Any, Any], ...] = (
     (
         "contexts",
         Annotated[
-            list[str] | None, typer.Option("-c", "--context", metavar="NAME", help="Which instance: a context's name.")
+            list[str] | None,
+            typer.Option("-c", "--context", metavar="CONTEXT", help="Which instance, by its name."),
         ],
         None,
     ),
@@ -93,12 +95,23 @@ _COMMON: tuple[tuple[str, Any, Any], ...] = (
     ),
 )
 
-_SEVERAL = typer.Option("-c", "--context", metavar="NAME|all", help="Which instance; several, or all of them.")
+_SEVERAL = typer.Option("-c", "--context", metavar="CONTEXT|all", help="Which instance; several, or all of them.")
 _SHARD = typer.Option("--shard", metavar="I/N", help="Of the contexts of -c the I-th of N parts, from 0.")
 _FLEET: tuple[tuple[str, Any, Any], ...] = (
     *(("contexts", Annotated[list[str] | None, _SEVERAL], None) if item[0] == "contexts" else item for item in _COMMON),
     ("shard", Annotated[str | None, _SHARD], None),
 )
+
+
+def _complete(annotation: Any, formats: tuple[str, ...] = ()) -> None:
+    """Let Tab complete a parameter by the word that stands for it in the help."""
+    for info in getattr(annotation, "__metadata__", ()):
+        if getattr(info, "autocompletion", None) is None and hasattr(info, "autocompletion"):
+            info.autocompletion = completer_for(info.metavar, (*FORMATS, *formats))
+
+
+for _, _annotation, _ in (*_COMMON, *_FLEET):
+    _complete(_annotation)
 
 
 def group(text: str) -> typer.Typer:
@@ -149,6 +162,8 @@ def command(
                     return _everywhere(session, shard, function, values, needs)
                 return function(session, **values)
 
+        for item in own:
+            _complete(hints[item.name], formats)
         added = [
             inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
             for key, kind, default in options

@@ -9,6 +9,7 @@ import difflib
 import re
 from typing import Any
 
+from typer import TyperException
 from typer.core import TyperCommand, TyperGroup
 
 EVERYWHERE = (
@@ -57,6 +58,20 @@ def with_meant(message: str, hint: str | None) -> str | None:
 
 class Command(TyperCommand):
     """A command; its epilog holds the examples, one a line."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words; at a terminal a missing app is asked for."""
+        try:
+            return super().parse_args(ctx, list(args))
+        except TyperException as error:
+            if type(error).__name__ != "MissingParameter" or ctx.resilient_parsing:
+                raise
+            from difyops.cli.picker import picked
+
+            app = picked(error.param)  # type: ignore[attr-defined]
+            if app is None:
+                raise
+        return super().parse_args(ctx, [*args, app])
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments, the options of this command, and those that mean the same everywhere."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -46,6 +48,8 @@ def reported(outcome: Outcome, suite: Suite, formats: Formats, *, dry_run: bool 
     """
     from difyops import atomic_file
 
+    if not dry_run:
+        _summarise(suite)
     raw, error, asked = outcome.raw, outcome.error, outcome.is_asked_for
     for name, file in formats:
         content = FORMATS[name](suite).encode()
@@ -57,6 +61,14 @@ def reported(outcome: Outcome, suite: Suite, formats: Formats, *, dry_run: bool 
         if name == "nagios":
             error = _monitored(outcome, suite)
     return replace(outcome, raw=raw, error=error, is_asked_for=asked)
+
+
+def _summarise(suite: Suite) -> None:
+    """Add the suite to the summary of a job of GitHub's, where there is one."""
+    place = os.environ.get("GITHUB_STEP_SUMMARY")
+    if place:
+        with contextlib.suppress(OSError), Path(place).open("a", encoding="utf-8") as file:
+            file.write(FORMATS["markdown"](suite) + "\n")
 
 
 def unknown(error: DifyopsError, formats: Formats, kind: str) -> Outcome:

@@ -46,6 +46,9 @@ GROUPS: dict[str, tuple[str, str]] = {
     "trigger": ("difyops.cli.trigger", "What starts workflows by itself, whether it did, and why not."),
     "plugin": ("difyops.cli.plugin", "Plugins: which are old, who uses them, upgrades with a way back."),
     "fleet": ("difyops.cli.fleet", "All instances at one look."),
+    "schema": ("difyops.cli.schema", "The JSON Schema of what -o json prints."),
+    "help": ("difyops.cli.help", "Pages to read: selectors, output, exit codes, cron, ..."),
+    "explain": ("difyops.cli.explain", "What an exit code, or the code of an error, means."),
     "emulator": ("difyops.cli.emulator", "A small Dify-compatible instance on this machine."),
 }
 

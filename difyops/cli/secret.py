@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from difyops.cli import secret_leak
 from difyops.cli.door import command, group, seconds
 from difyops.cli.reporting import As, formats_of, reported, unknown
 from difyops.cli.secret_bench import STDIN, also_from, check_value, journal_of, policy_here, value_of, workbench
@@ -111,6 +112,10 @@ def rotate(
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait; secret resume --due finishes it.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Retire the old secret though it seems in use.")] = False,
+    leaked: Annotated[
+        bool,
+        typer.Option("--leaked", help="It leaked: no grace period, no checks but --probe, retired though in use."),
+    ] = False,
 ) -> Outcome:
     """Replace a secret: create, hand out, prove, switch, watch, retire; back by itself when health checks fail.
 
@@ -128,11 +133,11 @@ def rotate(
         value_from=value_from,
         also_from=also_from(also or ()),
         probes=tuple(probe or ()),
-        no_probe=no_probe,
+        no_probe=no_probe or (leaked and not probe),
         deliver=tuple(deliver or ()),
-        grace=seconds(grace) if grace else None,
+        grace=seconds(grace, zero=True) if grace else 0.0 if leaked else None,
         failures=failures,
-        force=force,
+        force=force or leaked,
         by_hand=by_hand or session.dry_run or _is_asked(session),
     )
     return session.run(_rotate(session, kind, wanted, asked, detach=detach))
@@ -235,9 +240,7 @@ async def _rotate(session: Session, kind: str, wanted: Wanted, asked: Asked, *, 
         value = await value_of(bench, asked.value_from)
         others = {name: await value_of(bench, reference) for name, reference in asked.also_from.items()}
         rotation = await engine.begin(bench, planned, value, {name: one for name, one in others.items() if one})
-        return views.driven(
-            [await _drive(session, bench, rotation, wait=not detach)], "secret.rotate", planned.warnings
-        )
+        return views.driven([await drive(session, bench, rotation, wait=not detach)], "secret.rotate", planned.warnings)
 
 
 def _is_asked(session: Session) -> bool:
@@ -245,7 +248,8 @@ def _is_asked(session: Session) -> bool:
     return not session.yes and sys.stdin.isatty() and sys.stderr.isatty()
 
 
-async def _drive(session: Session, bench: Workbench, rotation: Rotation, *, wait: bool) -> Driven:
+async def drive(session: Session, bench: Workbench, rotation: Rotation, *, wait: bool) -> Driven:
+    """Drive a rotation with its progress on the terminal; cut off, it says how to go on."""
     from difyops.render.progress import progress
     from difyops.rotation.engine import Driver
 
@@ -271,7 +275,7 @@ async def _resume(session: Session, identity: str | None, *, due: bool, force: b
     from difyops.rotation.machine import State
 
     journal = journal_of(session)
-    waiting = journal.open() if due else [_one(journal, identity)]
+    waiting = journal.open() if due else [one_rotation(journal, identity)]
     found = [item for item in waiting if not (due and item.state is State.PARKED)]
     aside = [f"{item.id} ({item.label}) is parked and waits for a person." for item in waiting if item not in found]
     if session.dry_run or not found:
@@ -283,7 +287,7 @@ async def _resume(session: Session, identity: str | None, *, due: bool, force: b
         for item in found:
             try:
                 rotation = item if due else await engine.again(bench, item, force=force)
-                results.append(await _drive(session, bench, rotation, wait=wait))
+                results.append(await drive(session, bench, rotation, wait=wait))
             except LockHeld as error:
                 if not due:
                     raise
@@ -300,7 +304,7 @@ async def _revert(session: Session, identity: str | None, *, wait: bool) -> Outc
     from difyops.rotation import engine
 
     journal = journal_of(session)
-    rotation = _one(journal, identity)
+    rotation = one_rotation(journal, identity)
     if session.dry_run:
         engine.check_can_go_back(rotation)
         return replace(
@@ -310,10 +314,11 @@ async def _revert(session: Session, identity: str | None, *, wait: bool) -> Outc
     async with session.instance() as instance:
         bench = workbench(session, instance)
         rotation = await engine.turn_back(bench, rotation)
-        return views.driven([await _drive(session, bench, rotation, wait=wait)], "secret.revert")
+        return views.driven([await drive(session, bench, rotation, wait=wait)], "secret.revert")
 
 
-def _one(journal: Journal, identity: str | None) -> Rotation:
+def one_rotation(journal: Journal, identity: str | None) -> Rotation:
+    """Return the rotation that is meant: by the start of its id, or the only open one."""
     if identity:
         return journal.find(identity)
     found = journal.open()
@@ -333,3 +338,7 @@ def _show(session: Session, planned: Planned) -> None:
     if not session.quiet and not session.yes:
         warnings = "".join(f"warning: {warning}\n" for warning in planned.warnings)
         sys.stderr.write(f"{as_plain(views.planned(planned).blocks)}\n{warnings}")
+
+
+for _name, _function in (("find", secret_leak.find), ("retire", secret_leak.retire)):
+    command(noun, _name)(_function)

@@ -62,7 +62,9 @@ def also_from(given: Sequence[str]) -> dict[str, str]:
     return found
 
 
-async def value_of(bench: Workbench, reference: str | None) -> SecretText | None:
+async def value_of(
+    bench: Workbench, reference: str | None, *, option: str = "--value-from", asked: str = "New value"
+) -> SecretText | None:
     """Return the value behind a reference, or of standard input for ``-`` (asked for at a terminal).
 
     Raises:
@@ -76,28 +78,28 @@ async def value_of(bench: Workbench, reference: str | None) -> SecretText | None
     if reference != STDIN:
         value = await credentials.resolve_async(reference, withheld=bench.withheld)
     elif sys.stdin is not None and sys.stdin.isatty():
-        value = credentials.prompt("New value")
+        value = credentials.prompt(asked)
     else:
-        value = SecretText(_piped())
+        value = SecretText(_piped(option))
     if not _is_text(value.reveal()):
-        raise UsageError(f"--value-from {reference.partition(':')[0]}: the value is not UTF-8 text.")
+        raise UsageError(f"{option} {reference.partition(':')[0]}: the value is not UTF-8 text.")
     return value
 
 
-def _piped() -> str:
+def _piped(option: str) -> str:
     """Return what stands in standard input.
 
     Raises:
         UsageError: it is closed, empty, or no text; nothing of it is shown.
     """
     if sys.stdin is None:  # started with it closed
-        raise UsageError("--value-from -: standard input is closed.")
+        raise UsageError(f"{option} -: standard input is closed.")
     try:
         text = sys.stdin.read().rstrip("\r\n")
     except UnicodeDecodeError:
-        raise UsageError("--value-from -: standard input is not UTF-8 text.") from None
+        raise UsageError(f"{option} -: standard input is not UTF-8 text.") from None
     if not text:
-        raise UsageError("--value-from -: standard input is empty.")
+        raise UsageError(f"{option} -: standard input is empty.")
     return text
 
 

@@ -152,7 +152,17 @@ class Session:
         try:
             yield opened
         finally:
+            self._remember(opened)
             await opened.close()
+
+    def _remember(self, instance: Instance) -> None:
+        """Leave the names of the apps to completion, when they were listed."""
+        apps = instance.console.known_apps
+        if apps is not None and not self.dry_run:
+            from difyops.cli.completion import remember
+
+            named = [(app.name, app.tags) for app in apps]
+            remember(self.config.state, instance.name, self.config.contexts, self.config.store, named)
 
     def workspace(self, instance: Instance, *, store: GitStore | None = None) -> Workspace:
         """Return what a room is handed: the open instance with state folder, ledger, actor and store."""

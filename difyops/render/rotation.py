@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from difyops.clock import iso
@@ -12,7 +13,7 @@ from difyops.outcome import Block, Facts, Outcome, Table
 from difyops.rotation.deliver import shown
 from difyops.rotation.engine import Driven
 from difyops.rotation.facts import gather
-from difyops.rotation.inventory import Inventory, Listed
+from difyops.rotation.inventory import InClear, Inventory, Listed
 from difyops.rotation.journal import Line
 from difyops.rotation.machine import Action, State, next_step
 from difyops.rotation.record import Planned, Rotation
@@ -36,7 +37,7 @@ def inventory(found: Inventory, *, only_overdue: bool, kinds: Sequence[str] = ()
     listed = overdue if only_overdue else chosen
     in_clear = [] if only_overdue or kinds else list(found.in_clear)
     columns = ("kind", "owner", "name", "age", "last used", "used by", "policy", "note")
-    blocks: list[Block] = [Table(columns=columns, rows=[_row(item) for item in listed], empty="No secrets.")]
+    blocks: list[Block] = [Table(columns=columns, rows=[_row(item) for item in listed], empty=_none(chosen))]
     if in_clear:
         rows = [(item.app, item.label, item.advice) for item in in_clear]
         blocks.append(Table(columns=("app", "secret in clear", "how to move it"), rows=rows, title="In clear"))
@@ -49,12 +50,34 @@ def inventory(found: Inventory, *, only_overdue: bool, kinds: Sequence[str] = ()
         kind="secret.list",
         data={"secrets": listed, "in_clear": in_clear},
         blocks=blocks,
-        summary=f"{len(listed)} secrets, {len(overdue)} overdue, {len(in_clear)} in clear",
+        summary=_counted(chosen, overdue, in_clear, only_overdue=only_overdue),
         warnings=warnings,
         names=[item.address for item in listed],
         records=[_record(item) for item in listed],
         error=_missing(found, overdue if only_overdue else []),
     )
+
+
+def _none(chosen: Sequence[Listed]) -> str:
+    if not chosen:
+        return "No secrets."
+    ruled = any(item.rotate_every is not None for item in chosen)
+    return "Nothing is overdue." if ruled else "Nothing can be overdue: no policy says how old a secret may get."
+
+
+def _counted(
+    chosen: Sequence[Listed], overdue: Sequence[Listed], clear: Sequence[InClear], *, only_overdue: bool
+) -> str:
+    """Say how many secrets there are, whatever is listed; and that no policy says when one is overdue."""
+    ruled = sum(item.rotate_every is not None for item in chosen)
+    state = f"{len(overdue)} overdue" if ruled else "no policy"
+    said = f"{len(chosen)} secrets, {state}"
+    return said if only_overdue else f"{said}, {len(clear)} in clear"
+
+
+def with_summary(outcome: Outcome, said: str) -> Outcome:
+    """Return an outcome with another last line."""
+    return replace(outcome, summary=said)
 
 
 def _missing(found: Inventory, overdue: Sequence[Listed]) -> DifyopsError | None:

@@ -12,6 +12,7 @@ import hashlib
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NoReturn
 
 from difyops import atomic_file
 from difyops.errors import (
@@ -161,9 +162,23 @@ async def plan(bench: Workbench, reading: Reading, wanted: tuple[str, Wanted], s
     check_references(settings.deliver)
     await _check_role(bench, kind)
     known = bench.journal.suffixes(bench.instance.context.url)
-    planned = await kind.plan(bench.instance, reading, replace(asked, known=known))
+    try:
+        planned = await kind.plan(bench.instance, reading, replace(asked, known=known))
+    except UsageError:
+        await _name_open(bench, reading, kind.name, asked.arguments)  # its two secrets look like a question of which
+        raise
     _check_not_open(bench, planned)
     return replace(planned, settings=settings)
+
+
+async def _name_open(bench: Workbench, reading: Reading, kind: str, arguments: tuple[str, ...]) -> None:
+    """Refuse where an open rotation of what the arguments name explains why there are two secrets."""
+    named = set(arguments[:1])
+    if arguments and kind in ("app-key", "env"):
+        named.add((await reading.app(arguments[0])).id)
+    for rotation in bench.journal.open():
+        if rotation.kind == kind and (not named or named & set(rotation.target.values())):
+            _refuse_open(rotation)
 
 
 def _check_fits(kind: Kind, asked: Wanted) -> None:
@@ -226,6 +241,26 @@ def check_can_go_back(rotation: Rotation) -> None:
         )
 
 
+def can_be_retired(rotation: Rotation) -> bool:
+    """Say whether the old secret is still valid, and going on would retire it."""
+    return may_turn_back(rotation.state, rotation.parked_from) and rotation.state is not State.PARKED
+
+
+async def end_grace(bench: Workbench, rotation: Rotation) -> Rotation:
+    """Write that the grace period ends now, and that the old secret is retired though it seems in use.
+
+    Driving it does it: the new one is looked at once more before. Raises Refused: it is parked or on its way back.
+    """
+    async with turn(bench, rotation, wait=_TURN_WAIT):
+        rotation = bench.journal.read(rotation.id, rotation.subject)
+        if not can_be_retired(rotation):
+            raise Refused(f"{rotation.label} is {rotation.state}.", hint=f"difyops secret history {rotation.id}")
+        bench.journal.write(rotation, journals.AGAIN, force=True)
+        ended = bench.clock.now().timestamp() - 1.0
+        bench.journal.write(rotation, journals.NOTE, memo={"grace_until": ended})
+    return bench.journal.read(rotation.id, rotation.subject)
+
+
 async def again(bench: Workbench, rotation: Rotation, *, force: bool) -> Rotation:
     """Write that a person looked: a parked rotation goes on, tries are counted anew, ``force`` passes the guards.
 
@@ -275,10 +310,14 @@ async def _held(bench: Workbench, name: str, *, wait: float = 0.0) -> AsyncItera
 
 def _check_not_open(bench: Workbench, planned: Planned) -> None:
     for rotation in bench.journal.open_anywhere(planned.subject, bench.instance.context.url):
-        raise Refused(
-            f"A rotation of {planned.label} is open already: {rotation.id} ({rotation.state}).",
-            hint=f"difyops secret resume {rotation.id}   or   difyops secret revert {rotation.id}",
-        )
+        _refuse_open(rotation)
+
+
+def _refuse_open(rotation: Rotation) -> NoReturn:
+    raise Refused(
+        f"A rotation of {rotation.label} is open already: {rotation.id} ({rotation.state}).",
+        hint=f"difyops secret resume {rotation.id}   or   difyops secret revert {rotation.id}",
+    )
 
 
 async def _check_role(bench: Workbench, kind: Kind) -> None:

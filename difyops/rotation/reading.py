@@ -85,7 +85,7 @@ class Reading:
     async def documents(self) -> list[Document]:
         """Return the live documents of all apps that have one."""
         if self._documents is None:
-            found = await self._each("documents", self._document)
+            found = await self.each("documents", self._document)
             self._documents = [document for document in found.values() if document is not None]
         return self._documents
 
@@ -93,7 +93,7 @@ class Reading:
         """Return the service keys of every app, by app id."""
         if self._keys is None:
             console = self.instance.console
-            self._keys = await self._each("keys", lambda app: Keys.of_app(console, app.id).list())
+            self._keys = await self.each("keys", lambda app: Keys.of_app(console, app.id).list())
         return self._keys
 
     async def document(self, app: App) -> Document | None:
@@ -125,7 +125,8 @@ class Reading:
         found = tuple(scan(redacted.document))
         return Document(app=app, body=redacted.document, clear_spots=spots, suspicions=found)
 
-    async def _each(self, what: str, work: Callable[[App], Awaitable[Any]]) -> dict[str, Any]:
+    async def each(self, what: str, work: Callable[[App], Awaitable[Any]]) -> dict[str, Any]:
+        """Do ``work`` for every app, a few at a time; return what came, by app id; failures go to ``problems``."""
         apps = await self.apps()
         options = FanoutOptions(limit=self.instance.context.max_in_flight)
         found: dict[str, Any] = {}

@@ -45,9 +45,15 @@ def piped(
 
 
 def on_terminal(
-    words: Sequence[str], *, columns: int = 80, environment: Mapping[str, str] | None = None, typed: str = ""
+    words: Sequence[str],
+    *,
+    columns: int = 80,
+    environment: Mapping[str, str] | None = None,
+    typed: str = "",
+    question: bytes = b"[y/N]",
 ) -> Shown:
-    """Run on a pseudo terminal of this width and return everything it showed; ``typed`` answers the first question.
+    """Run on a pseudo terminal of this width and return everything it showed; ``typed`` answers the first
+    ``question``.
 
     What is typed as ``\\x03`` arrives as what a terminal makes of Ctrl-C, the signal.
     """
@@ -72,7 +78,7 @@ def on_terminal(
         if piece == b"":
             break
         shown += piece or b""
-        if typed and b"[y/N]" in shown:
+        if typed and question in shown:
             if typed == "\x03":
                 child.send_signal(signal.SIGINT)
             else:

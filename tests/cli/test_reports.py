@@ -92,3 +92,13 @@ def test_a_format_that_is_none_is_said_before_the_work(cli: Cli, words: tuple[st
     ran = cli(*words, "--as", "html")
     assert ran.code == 2
     assert "junit" in ran.err
+
+
+def test_a_job_summary_is_written_where_github_wants_it(
+    cli: Cli, connected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    cli("secret", "list", "-q")
+    cli("secret", "list", "--dry-run")
+    assert summary.read_text().count("### secrets") == 1

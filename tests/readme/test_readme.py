@@ -1,6 +1,7 @@
-"""Every command that the README shows is run, in its order, against the emulator; exit codes are the ones it states.
+"""Every command that the README and the pages of docs/ show is run, in its order; exit codes are the ones they state.
 
-``<!-- test: break APP -->`` and ``<!-- test: delete APP -->`` in the README say what happens beside difyops.
+Each page has a world of its own: the emulator to play in. ``<!-- test: break APP -->`` and the like say what happens
+beside difyops. Pages that need another world (releases, webhooks, ...) have tests of their own.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,10 +19,10 @@ import pytest
 
 from difyops.emulator import Emulator
 from tests.processes import run
-from tests.snapshot.colleague import Colleague, break_prompt
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+PAGES = ("README.md", *(f"docs/{name}.md" for name in ("connecting", "snapshots", "secrets", "broadcast", "validate",
+         "runbooks")))  # fmt: skip
 FILES = {
     "order.schema.json": '{"type": "object", "properties": {"order": {"type": "string"}, "total": {"type": "number"}},'
     ' "required": ["order", "total"]}',
@@ -28,13 +30,12 @@ FILES = {
     "answer.txt": 'Here it is:\n```json\n{"order": "A-17", "total": 12.5,}\n```\n',
     "answers.ndjson": '{"id": 1, "answer": "{\\"order\\": \\"A\\", \\"total\\": 1}"}\n',
 }
-RENAMED = {"wf-llm": "support-triage", "chat-basic": "support-chat"}
 
 
-def steps() -> Iterator[tuple[str, str]]:
-    """Yield ``("test", directive)``, ``("configure", YAML)`` and ``("run", command line)`` in the README's order."""
+def steps(page: str) -> Iterator[tuple[str, str]]:
+    """Yield ``("test", directive)``, ``("configure", YAML)`` and ``("run", command line)`` in the page's order."""
     pattern = r"<!-- test: configure -->\n```yaml\n(.*?)```|<!-- test: (.*?) -->|```console\n(.*?)```"
-    for match in re.finditer(pattern, README, re.DOTALL):
+    for match in re.finditer(pattern, (ROOT / page).read_text(), re.DOTALL):
         if match[1]:
             yield "configure", match[1]
         if match[2]:
@@ -45,8 +46,8 @@ def steps() -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, emulator: Emulator, url: str) -> dict[str, str]:
-    """A folder with what the README's reader has: the command on the PATH, a password, a remote, a token."""
+def place(tmp_path: Path) -> dict[str, str]:
+    """A folder with what the reader has: the command on the PATH, a password, a remote, a token."""
     binaries = tmp_path / "bin"
     binaries.mkdir()
     command = binaries / "difyops"
@@ -56,76 +57,91 @@ def place(tmp_path: Path, emulator: Emulator, url: str) -> dict[str, str]:
         (tmp_path / name).write_text(f"{text}\n")
         (tmp_path / name).chmod(0o600)
     subprocess.run(["git", "init", "-q", "--bare", str(tmp_path / "backup.git")], check=True)
-    return {
-        **os.environ,
-        "PATH": f"{binaries}:{os.environ['PATH']}",
-        "DIFY_PASSWORD": emulator.password,
-    }
+    return {**os.environ, "PATH": f"{binaries}:{os.environ['PATH']}", "DIFY_PASSWORD": "Passw0rd!1"}
 
 
 @pytest.mark.timeout(240)
-def test_every_command_of_the_readme(place: dict[str, str], tmp_path: Path, emulator: Emulator, url: str) -> None:
-    colleague = Colleague(url, str(emulator.admin_key), emulator.workspace_id)
-    for old, new in RENAMED.items():
-        colleague.call("POST", f"/apps/{colleague.app_id(old)}/name", {"name": new})
-    tag = colleague.call("POST", "/tags", {"name": "prod", "type": "app"})["id"]
-    body = {"tag_ids": [tag], "target_id": colleague.app_id("wf-echo"), "type": "app"}
-    colleague.call("POST", "/tag-bindings/create", body)
-    ran = 0
-    for kind, text in steps():
-        if (kind, text) == ("test", "files"):
-            for name, content in FILES.items():
-                Path(name).write_text(content)
-            continue
-        if (kind, text) == ("test", "snapshot"):
-            kind, text = "run", "difyops snapshot create -q"
-        if kind == "test":
-            happen(colleague, text)
-            continue
-        if kind == "configure":
-            with Path("difyops.yaml").open("a") as file:
-                file.write(text)
-            continue
-        if "snapshot push backup" in text and ran < 30:
-            subprocess.run(["git", "-C", "snapshots", "remote", "add", "backup", "../backup.git"], check=False)
-        expected = int(found[1]) if (found := re.search(r"# exit (\d+)", text)) else None
-        line = text.replace("https://dify.example.com", url).replace("ops@example.com", emulator.email)
-        done = typed(line, place)
-        allowed = {expected} if expected is not None else {0, 5} if "5 fails the job" in text else {0}
-        assert done.returncode in allowed, f"{text}\n{done.stdout}\n{done.stderr}"
-        ran += 1
-    assert ran > 25
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_of_a_page(page: str, place: dict[str, str]) -> None:
+    emulator = Emulator(playful=True, speed=1000.0)
+    with emulator.listening() as url:
+        if page == "README.md":
+            url = f"http://127.0.0.1:{free_port()}"  # it starts one of its own
+        elif page != "docs/connecting.md":
+            words = f"difyops context add prod --url {url} --email {emulator.email} --password env:DIFY_PASSWORD"
+            assert typed(words, place).returncode == 0
+        try:
+            ran = [carried_out(kind, text, place, emulator, url) for kind, text in steps(page)]
+        finally:
+            if page == "README.md":
+                typed("difyops emulator stop", place)
+    assert sum(ran) >= 4
+
+
+def carried_out(kind: str, text: str, place: dict[str, str], emulator: Emulator, url: str) -> bool:
+    """Do one step of a page; say whether it was a command."""
+    if (kind, text) == ("test", "files"):
+        for name, content in FILES.items():
+            Path(name).write_text(content)
+        return False
+    if (kind, text) == ("test", "snapshot"):
+        kind, text = "run", "difyops snapshot create -q"
+    if kind == "test":
+        emulator.play(*text.split())
+        return False
+    if kind == "configure":
+        with Path("difyops.yaml").open("a") as file:
+            file.write(text)
+        return False
+    if "snapshot push backup" in text:
+        subprocess.run(["git", "-C", "snapshots", "remote", "add", "backup", "../backup.git"], check=False)
+    line = text.replace("https://dify.example.com", url).replace("ops@example.com", emulator.email)
+    line = line.replace("--port 5907", f"--port {url.rpartition(':')[2]}")
+    done = typed(line, place)
+    if "emulator start --play" in text:
+        place |= {"DIFY_BASE_URL": url, "DIFY_EMAIL": emulator.email}
+    if "context add" in text:
+        place.pop("DIFY_BASE_URL", None)
+    expected = re.search(r"# exit (\d+)", text)
+    allowed = {int(expected[1])} if expected else {0, 5} if "5 fails the job" in text else {0}
+    assert done.returncode in allowed, f"{text}\n{done.stdout}\n{done.stderr}"
+    return True
 
 
 def typed(line: str, place: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run a line as a shell does; one that is nothing but a command of difyops needs no shell."""
     command = re.sub(r"\s#.*", "", line)
-    if command.startswith("difyops ") and not re.search(r"[|&;<>$`*?~(){}\\!]", command):
+    if command.startswith("difyops ") and not re.search(r"[|&;<>$`*?~(){}\\!]|emulator start", command):
         words = [sys.executable, "-m", "difyops", *shlex.split(command)[1:]]
         return run(words, capture_output=True, text=True, env=place)
     return subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=place, timeout=60, check=False)
 
 
-def happen(colleague: Colleague, directive: str) -> None:
-    """Do what a directive says, beside difyops."""
-    verb, name = directive.split()
-    app = colleague.app_id(name)
-    if verb == "break":
-        colleague.edit(app, break_prompt)
-        colleague.publish(app)
-    elif verb == "delete":
-        colleague.call("DELETE", f"/apps/{app}")
-    else:
-        raise AssertionError(directive)
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 250
 
 
 def test_make_targets_named_in_the_readme_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    named = set(re.findall(r"^make ([a-z -]+?)(?:\s+#.*)?$", README, re.MULTILINE))
+    named = set(re.findall(r"^make ([a-z -]+?)(?:\s+#.*)?$", (ROOT / "README.md").read_text(), re.MULTILINE))
     for target in {word for line in named for word in line.split()}:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
 def test_links_to_files_lead_somewhere() -> None:
-    for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        for target in re.findall(r"\]\((?!https?://)([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), (page.name, target)
+
+
+def test_the_python_page_runs(cli: object, connected: str, emulator: Emulator) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL)
+    for block in blocks:
+        exec(compile(block.replace('"tag:prod"', '"mode:workflow"'), "python.md", "exec"), {"__name__": "page"})
+    assert len(blocks) == 2

@@ -1,0 +1,153 @@
+"""What ``-o json`` prints is held to the published schema of its kind, and those schemas are learned from it.
+
+Every envelope that a test sees through the ``cli`` fixture is checked. With ``DIFYOPS_LEARN=FOLDER`` it is kept
+instead, and ``python -m tests.schemas FOLDER`` brings ``difyops/schemas`` up to date: types add up, a field is required
+only while every object had it, so a schema only ever becomes wider. A kind without a file is not checked.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+
+from difyops.cli.schema import data_of, kinds
+
+PLACE = Path(__file__).parents[1] / "difyops" / "schemas"
+_LEARNS = os.environ.get("DIFYOPS_LEARN", "")  # before tests empty the environment
+_FIELD = re.compile(r"[a-z][a-z0-9_]{0,40}")
+_SURE = 4  # objects that must have been seen before a nested field counts as required
+Schema = dict[str, Any]
+
+
+def hold(printed: str) -> None:
+    """Fail when a printed envelope does not fit the schema of its kind; keep it, when schemas are being learned."""
+    if not printed.startswith('{\n  "schema": "difyops/v1"'):
+        return
+    document = json.loads(printed)
+    if document["data"] is None:
+        return
+    if _LEARNS:
+        with (Path(_LEARNS) / f"{os.getpid()}.ndjson").open("a") as file:
+            file.write(json.dumps({"kind": document["kind"], "data": document["data"]}) + "\n")
+        return
+    if (check := _checker(document["kind"])) is not None:
+        check.validate(document["data"])
+
+
+@functools.cache
+def _checker(kind: str) -> Any:
+    return jsonschema_rs.validator_for(data_of(kind)) if kind in kinds() else None
+
+
+def shape_of(value: Any) -> Schema:
+    """Return the schema of one value; ``seen`` counts objects."""
+    if isinstance(value, dict):
+        shapes = {name: shape_of(item) for name, item in value.items()}
+        if not all(_FIELD.fullmatch(name) for name in value):
+            return {
+                "type": ["object"],
+                "additionalProperties": _all(shapes.values()),
+                "seen": 1,
+            }
+        return {"type": ["object"], "properties": shapes, "required": sorted(value), "seen": 1}
+    if isinstance(value, list):
+        return {"type": ["array"], "items": _all(map(shape_of, value))}
+    names = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}
+    return {"type": [names[type(value)]]}
+
+
+def _all(shapes: Iterable[Schema]) -> Schema:
+    found: Schema = {}
+    for shape in shapes:
+        found = merged(found, shape)
+    return found
+
+
+def merged(one: Schema, other: Schema) -> Schema:
+    """Return the schema of what fits either."""
+    if not one or not other:
+        return one or other
+    types = {*one["type"], *other["type"]}
+    if {"integer", "number"} <= types:
+        types.discard("integer")
+    both: Schema = {"type": sorted(types)}
+    if "array" in types:
+        both["items"] = merged(one.get("items", {}), other.get("items", {}))
+    if "object" in types:
+        both |= _merged_objects(one, other)
+    return both
+
+
+def _merged_objects(one: Schema, other: Schema) -> Schema:
+    if "additionalProperties" in one or "additionalProperties" in other:
+        values = [item for shape in (one, other) for item in (*shape.get("properties", {}).values(),
+                  shape.get("additionalProperties", {}))]  # fmt: skip
+        return {"additionalProperties": _all(values), "seen": _SURE}
+    if "object" not in one["type"] or "object" not in other["type"]:
+        shape = one if "object" in one["type"] else other
+        return {key: shape[key] for key in ("properties", "required", "seen") if key in shape}
+    mine, theirs = one["properties"], other["properties"]
+    return {
+        "properties": {
+            name: merged(mine.get(name, {}), theirs.get(name, {})) for name in dict.fromkeys([*mine, *theirs])
+        },
+        "required": sorted({*one["required"]} & {*other["required"]}),
+        "seen": one["seen"] + other["seen"],
+    }
+
+
+def published(shape: Schema, depth: int = 0) -> Schema:
+    """Return the schema as it is written: single types as text, required fields where enough was seen."""
+    if not shape:
+        return {}
+    types = shape["type"]
+    found: Schema = {"type": types[0] if len(types) == 1 else types}
+    if "items" in shape:
+        found["items"] = published(shape["items"], depth)
+    if "properties" in shape:
+        found["properties"] = {name: published(item, depth + 1) for name, item in shape["properties"].items()}
+        if shape["required"] and (depth == 0 or shape["seen"] >= _SURE):
+            found["required"] = shape["required"]
+    if "additionalProperties" in shape:
+        found["additionalProperties"] = published(shape["additionalProperties"], depth + 1)
+    return found
+
+
+def read(schema: Schema) -> Schema:
+    """Return the shape that a written schema stands for."""
+    if not schema:
+        return {}
+    types = schema["type"]
+    found: Schema = {"type": [types] if isinstance(types, str) else types}
+    if "items" in schema:
+        found["items"] = read(schema["items"])
+    if "additionalProperties" in schema:
+        found |= {"additionalProperties": read(schema["additionalProperties"]), "seen": _SURE}
+    elif "object" in found["type"]:
+        found["properties"] = {name: read(item) for name, item in schema.get("properties", {}).items()}
+        found |= {"required": schema.get("required", []), "seen": _SURE if "required" in schema else 1}
+    return found
+
+
+def learn(folder: Path) -> None:
+    """Widen the published schemas by what was kept in ``folder``."""
+    shapes: dict[str, Schema] = {kind: read(data_of(kind)) for kind in kinds()} if PLACE.is_dir() else {}
+    for file in sorted(folder.glob("*.ndjson")):
+        for line in file.read_text().splitlines():
+            item = json.loads(line)
+            shapes[item["kind"]] = merged(shapes.get(item["kind"], {}), shape_of(item["data"]))
+    PLACE.mkdir(exist_ok=True)
+    for kind, shape in shapes.items():
+        (PLACE / f"{kind}.json").write_text(json.dumps(published(shape), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    learn(Path(sys.argv[1]))
