@@ -15,6 +15,7 @@ ON_TIME, LATE, MISSED, DOUBLED = "on time", "late", "missed", "doubled"
 OFF, UNKNOWN = "off", "unknown"
 EARLY = timedelta(seconds=1)  # the log has whole seconds, and server and worker a clock each
 _LAST = timedelta(days=366)
+_SLIP = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,7 @@ def match(
     spare = _first_come(ordered, runs, taken, on_time)
     spare = _still_open(ordered, spare, taken, on_time)
     spare = _waited(ordered, spare, taken, away, on_time)
+    spare = _slipped(ordered, spare, taken, on_time)
     judged = [_slot_judged(slot, taken.get(number), on_time) for number, slot in enumerate(ordered)]
     times = [slot.at for slot in ordered]
     judged += [_spare_judged(ordered, times, run) for run in spare]
@@ -146,6 +148,44 @@ def _waited(
                 taken[number] = found
                 spare.remove(found)
     return spare
+
+
+def _slipped(slots: Sequence[Slot], runs: list[Start], taken: dict[int, Start], on_time: timedelta) -> list[Start]:
+    """Give runs that slipped just past the next slot back to their own, and that slot the run that came later.
+
+    The server looks once a minute, at any second of it: with a schedule of every minute a run of second 59 may start a
+    moment after the next slot. Two runs of one slot stand closer together than that.
+    """
+    times = [slot.at for slot in slots]
+    dense = [(number, slot) for number, slot in enumerate(slots) if slot.until - slot.at <= on_time]
+    before = {(slot.schedule, slot.until): number for number, slot in dense}
+    spare = []
+    for run in runs:
+        last = bisect.bisect_right(times, run.at) - 1
+        chain = _slipping(slots, taken, before, last)
+        if chain and run.at - taken[chain[0]].at >= 2 * _SLIP:
+            for number, former in zip(chain[-2::-1], chain[:0:-1], strict=True):
+                taken[former] = taken[number]
+            taken[chain[0]] = run
+        else:
+            spare.append(run)
+    return spare
+
+
+def _slipping(
+    slots: Sequence[Slot], taken: dict[int, Start], before: dict[tuple[str, datetime], int], last: int
+) -> list[int]:
+    """Return slots back from ``last`` whose runs came just after them, down to one that has none; ``[]`` without it."""
+    chain, number = [], last
+    while number >= 0:
+        chain.append(number)
+        run = taken.get(number)
+        if run is None:
+            return chain if len(chain) > 1 else []
+        if run.at - slots[number].at > _SLIP:
+            return []
+        number = before.get((slots[number].schedule, slots[number].at), -1)
+    return []
 
 
 def _slot_judged(slot: Slot, run: Start | None, on_time: timedelta) -> Judged:

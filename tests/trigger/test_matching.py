@@ -118,3 +118,12 @@ def test_predefined_words_and_question_marks_are_read_as_the_platform_reads_them
 
     assert cron("@daily") == "0 0 * * *"
     assert cron(" 0 9 ? * MON ") == "0 9 * * MON"
+
+
+def test_a_run_that_slipped_past_the_next_slot_is_neither_missed_nor_doubled() -> None:
+    """Seen on a real server that looks at second 58: some runs start a moment after the minute."""
+    minutes = slots("* * * * *", "UTC", at("2026-06-01T00:00"), at("2026-06-01T00:30"))
+    runs = [start(slot.at + timedelta(seconds=60.4 if n in (7, 12, 13) else 58.9)) for n, slot in enumerate(minutes)]
+    judged = match(minutes, runs, on_time=ON_TIME_WITHIN)
+    assert {row.verdict for row in judged} == {ON_TIME}
+    assert len(judged) == 30
