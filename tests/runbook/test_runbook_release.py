@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from difyops.errors import DifyopsError
 from difyops.publishing.putting import now_of
 from difyops.release.plan import Plan, Shadow, Watch
 from difyops.release.planning import PlanRequest, make_plan
@@ -73,3 +77,14 @@ async def test_a_healthy_app_passes(stage: Stage) -> None:
     async with stage.scene() as scene:
         record = await carried(runbook, scene, allow=consent(act=True), inputs={"app": "wf-echo"})
         assert record.verdict == "pass"
+
+
+async def test_cases_are_asked_and_one_that_fails_fails_the_step(stage: Stage, tmp_path: Path) -> None:
+    path = tmp_path / "cases.jsonl"
+    line = '{"id": "%s", "inputs": {"text": "hi"}, "expect": [{"check": "contains", "text": "%s"}]}\n'
+    async with stage.scene() as scene:
+        path.write_text(line % ("good", "HI"))
+        assert "1 cases pass" in await applied(await planned(scene, "eval.run", app="wf-echo", cases=str(path)))
+        path.write_text(line % ("good", "HI") + line % ("bad", "nothing of this"))
+        with pytest.raises(DifyopsError):
+            await applied(await planned(scene, "eval.run", app="wf-echo", cases=str(path)))
