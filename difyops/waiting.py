@@ -193,20 +193,22 @@ async def give_answer(instance: Instance, planned: PlannedAnswer, *, wait: float
             body = await run_detail(instance, planned.app.id, planned.run)
             status, error = str(body.get("status")), str(body.get("error") or "")
             outputs = body["outputs"] if isinstance(body.get("outputs"), dict) else {}
-            here = any(item.node == planned.node.node for item in (await pause_of(instance, planned.run)).nodes)
+            nodes = [item.node for item in (await pause_of(instance, planned.run)).nodes]
         except DifyopsError as fault:
             warnings = [f"The form was answered; what became of the run cannot be read: {fault.message}"]
-            here = True
+            nodes = [planned.node.node]
+        # the row says paused for a moment after the form is answered; only a node that waits now is another pause
+        again = status == "paused" and bool(nodes) and planned.node.node not in nodes
         ended = status not in ("running", "paused", "unknown")
-        if ended or (status == "paused" and not here) or clock.monotonic() >= until:
+        if ended or again or clock.monotonic() >= until:
             break
         await clock.sleep(_LOOK_AGAIN)
     if status == "stopped" and _has_any(outputs):
         warnings.append(f"The server calls the run stopped ({error}), but its outputs are there.")
-    elif status == "running" or here:
-        warnings.append("The run had not ended when the wait was over.")
-    elif status == "paused":
+    elif again:
         warnings.append("The run waits again, at another node.")
+    elif not ended:
+        warnings.append("The run had not ended when the wait was over.")
     return Answered(
         app=planned.app.name, run=planned.run, node=planned.node.title, action=planned.action.id, status=status,
         outputs=outputs, warnings=tuple(warnings),

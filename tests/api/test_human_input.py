@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from difyops.emulator import Emulator
+from difyops.clock import SystemClock
+from difyops.emulator import Emulator, humans, runs
 from difyops.emulator.records import Run
 from difyops.ledger import Ledger
+from difyops.waiting import Reply, give_answer, plan_answer
 from tests.conftest import Cli
 from tests.emulator.humans import with_person
+from tests.history.conftest import open_instance
 
 
 @pytest.fixture
@@ -119,3 +123,38 @@ def test_versions(version: str, code: int, cli: Cli, monkeypatch: pytest.MonkeyP
         assert done.json["data"]["outputs"]["note"] == "x"
         if ended == "stopped":
             assert "its outputs are there" in str(done.json["warnings"])
+
+
+async def test_a_row_that_still_says_paused_is_no_second_pause(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMULATED_PASSWORD", emulator.password)
+    app = with_person(emulator)
+    instance = await open_instance(emulator, tmp_path / "state")
+    try:
+        mine = next(item for item in [row async for row in instance.console.apps()] if item.name == "wf-echo")
+        waiting = emulator.app_named("wf-echo")
+        order = runs.Order(app=app, workflow=runs.published(app), inputs={"text": "go"})
+        await runs.perform(runs.prepare(emulator.instance, order))
+        run = waiting.runs[-1]
+        reply = Reply(action="ok", inputs={"note": "x"})
+        planned = await plan_answer(instance, mine, run.id, reply)
+        seen: list[str] = []
+        real = humans.submit
+
+        async def late(*words: Any) -> None:
+            await real(*words)
+            run.status = "paused"  # as a real server says for a moment
+
+        monkeypatch.setattr(humans, "submit", late)
+
+        class Clock(SystemClock):
+            async def sleep(self, seconds: float) -> None:
+                seen.append(run.status)
+                run.status = "succeeded"
+
+        found = await give_answer(instance, planned, wait=60.0, clock=Clock())
+    finally:
+        await instance.close()
+    assert seen == ["paused"]
+    assert (found.status, found.warnings) == ("succeeded", ())
