@@ -81,7 +81,7 @@ def carry_out(session: Session, wanted: Wanted) -> RunRecord:
 
 def _chosen(session: Session, wanted: Wanted) -> _Chosen:
     if wanted.undo is not None:
-        if session.dry_run and not _has_ledger(session):
+        if session.dry_run and not session.has_ledger:
             raise NotFound(f"There is no run {wanted.undo!r}; no runbook was run here yet.", status=404)
         runbook, trusted = _taken_back(session, wanted.undo), True
     else:
@@ -152,7 +152,7 @@ def _scene(session: Session, stack: contextlib.AsyncExitStack, chosen: _Chosen) 
     except forgiven as error:
         trouble = error
     # A dry run reads what earlier runs left, and makes no ledger where there is none.
-    if not session.dry_run or _has_ledger(session):
+    if not session.dry_run or session.has_ledger:
         with contextlib.suppress(*forgiven):
             ledger = session.ledger
 
@@ -178,10 +178,6 @@ def _actor() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container may run as a user id that has no name
         return f"uid {os.getuid()}"
-
-
-def _has_ledger(session: Session) -> bool:
-    return (session.config.state / "ledger.sqlite3").exists()
 
 
 def _context(session: Session) -> Context | None:

@@ -121,6 +121,11 @@ class Session:
                     self._ledger.takes_over(context.name, former)
         return self._ledger
 
+    @property
+    def has_ledger(self) -> bool:
+        """Say whether there is a ledger: what only reads makes none."""
+        return (self.config.state / "ledger.sqlite3").exists()
+
     def one_context(self) -> str | None:
         """Return the only ``-c``, or ``None`` for the current one.
 

@@ -178,6 +178,7 @@ def drift(
     from difyops.render.progress import progress
     from difyops.snapshot.drift import DriftOptions
     from difyops.snapshot.drift import drift as look_for_drift
+    from difyops.snapshot.rotated import explained
 
     async def work() -> Drift:
         async with session.instance(many_calls=True) as instance:
@@ -189,7 +190,8 @@ def drift(
                 writes=not session.dry_run,
             )
             with progress("comparing apps", quiet=session.quiet) as moved:
-                return await look_for_drift(instance, open_store(session), options, progress=moved)
+                found = await look_for_drift(instance, open_store(session), options, progress=moved)
+            return explained(found, session.ledger) if session.has_ledger and found.apps else found
 
     formats = formats_of(as_)
     try:

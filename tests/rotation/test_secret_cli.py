@@ -455,3 +455,13 @@ def test_canaries_show_nowhere(at: str, cli: Cli, emulator: Emulator, tmp_path: 
         assert secret not in said
         assert secret.encode() not in written
         assert json.dumps(secret).encode() not in written
+
+
+def test_drift_says_who_rotated_a_changed_secret(at: str, cli: Cli) -> None:
+    assert cli("snapshot", "create", "-q").code == 0
+    words = ("secret", "rotate", "env", "wf-llm", "API_TOKEN", "--value-from", "env:NEW_KEY", "--grace", "1s", "--yes")
+    rotated = cli(*words)
+    assert rotated.code == 0, rotated.err
+    items = cli("snapshot", "drift", "-o", "json").json["data"]["apps"]
+    item = next(item for item in items if item["kind"] == "secret changed")
+    assert "API_TOKEN rotated by difyops, " in item["what"], items
