@@ -23,7 +23,7 @@ from difyops.cli.schema import data_of, kinds
 PLACE = Path(__file__).parents[1] / "difyops" / "schemas"
 _LEARNS = os.environ.get("DIFYOPS_LEARN", "")  # before tests empty the environment
 _FIELD = re.compile(r"[a-z][a-z0-9_]{0,40}")
-_SURE = 4  # objects that must have been seen before a nested field counts as required
+_SURE = 4  # objects that must have been seen before a field counts as required
 Schema = dict[str, Any]
 
 
@@ -106,15 +106,17 @@ def _merged_objects(one: Schema, other: Schema) -> Schema:
 
 def published(shape: Schema, depth: int = 0) -> Schema:
     """Return the schema as it is written: single types as text, required fields where enough was seen."""
-    if not shape:
+    if not shape or shape["type"] == ["null"]:
         return {}
-    types = shape["type"]
+    types = ["number" if name == "integer" else name for name in shape["type"]]  # what was 0 may be 0.5
+    if depth and "null" not in types:
+        types = [*types, "null"]  # what stands below is left out where it is not known
     found: Schema = {"type": types[0] if len(types) == 1 else types}
     if "items" in shape:
         found["items"] = published(shape["items"], depth)
     if "properties" in shape:
         found["properties"] = {name: published(item, depth + 1) for name, item in shape["properties"].items()}
-        if shape["required"] and (depth == 0 or shape["seen"] >= _SURE):
+        if shape["required"] and depth == 0 and shape["seen"] >= _SURE:
             found["required"] = shape["required"]
     if "additionalProperties" in shape:
         found["additionalProperties"] = published(shape["additionalProperties"], depth + 1)

@@ -39,23 +39,46 @@ def list_(session: Session, selectors: Selectors = None) -> Outcome:
     """
     from difyops.targets import select
 
-    async def work() -> list[App]:
+    async def work() -> tuple[list[App], str]:
         async with session.instance() as instance:
             apps = [app async for app in instance.console.apps()]
-            return select(apps, selectors) if selectors else apps
+            return (select(apps, selectors) if selectors else apps), instance.context.url
 
-    apps = session.run(work())
+    apps, url = session.run(work())
     rows = [
         (app.name, app.mode, ", ".join(app.tags), _live(app), _when(app.updated_at), app.id)
         for app in sorted(apps, key=lambda app: (app.name, app.id))
     ]
     return Outcome(
         kind="app.list",
-        data=apps,
+        data=[_told(app, url) for app in apps],
         blocks=[Table(columns=("name", "mode", "tags", "live", "updated", "id"), rows=rows, empty="No apps.")],
         summary=f"{len(apps)} apps",
         names=[app.name for app in apps],
     )
+
+
+def _told(app: App, url: str) -> dict[str, object]:
+    """Return one app as a row for programs, with the address of its page in the console."""
+    return {
+        "id": app.id,
+        "name": app.name,
+        "mode": app.mode,
+        "description": app.description,
+        "tags": app.tags,
+        "live_version": app.live_version,
+        "created_at": _when(app.created_at),
+        "updated_at": _when(app.updated_at),
+        "author": app.author,
+        "enable_api": app.enable_api,
+        "enable_site": app.enable_site,
+        "agent_id": app.agent_id,
+        "console": _page(app, url),
+    }
+
+
+def _page(app: App, url: str) -> str:
+    return f"{url}/app/{app.id}/{'workflow' if app.has_workflow else 'configuration'}"
 
 
 @command(noun, "show")
@@ -205,7 +228,8 @@ async def _shown(instance: Instance, row: App) -> Outcome:
         state = await Agents(instance.console).state(detail)
         live, draft = await Agents(instance.console).live(detail, state.active), state.draft
         edited = bool(live and live.soul != draft.soul)
-    return _detail_outcome(detail, live, draft, triggers, edited=edited)
+    page = _page(detail, instance.context.url)
+    return _detail_outcome(detail, live, draft, triggers, edited=edited, page=page)
 
 
 def _detail_outcome(
@@ -215,6 +239,7 @@ def _detail_outcome(
     triggers: list[Trigger],
     *,
     edited: bool,
+    page: str,
 ) -> Outcome:
     from difyops.dsl.model import datasets, models, node_types, tools
     from difyops.dsl.secrets import redact
@@ -234,6 +259,7 @@ def _detail_outcome(
         ("mode", app.mode),
         ("description", app.description),
         ("tags", ", ".join(app.tags)),
+        ("console", page),
         ("API", app.enable_api),
         ("site", app.enable_site),
         ("live version", f"{live.id} {live.marked_name}".strip() if live else None),
@@ -244,6 +270,7 @@ def _detail_outcome(
     ]
     data = {
         "app": app,
+        "console": page,
         "live": {"id": live.id, "name": live.marked_name, "by": live.created_by, "at": live.created_at}
         if live
         else None,

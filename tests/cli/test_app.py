@@ -143,3 +143,15 @@ class TestRun:
         ran = cli("app", "run", "chat-basic", "a \x1b[31mred\x1b[0m word")
         assert ran.code == 0
         assert "\x1b" not in ran.out
+
+
+@pytest.mark.usefixtures("connected")
+def test_rows_carry_times_with_zone_and_the_page_in_the_console(cli: Cli, connected: str) -> None:
+    rows = cli("app", "list", "-o", "json").json["data"]
+    assert all(row["updated_at"].endswith("Z") and row["console"] == _page(connected, row) for row in rows)
+    assert "/workflow" in cli("app", "show", "wf-llm").out
+
+
+def _page(url: str, row: dict[str, str]) -> str:
+    end = "workflow" if row["mode"] in ("workflow", "advanced-chat") else "configuration"
+    return f"{url}/app/{row['id']}/{end}"
