@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -59,19 +60,20 @@ def story(colleague: Colleague, environment: dict[str, str], store: Path) -> int
     colleague.publish(app, "friday")
     say(f"  {answer()}", "31")
     say("3. What changed since the last snapshot? (exit 5: the answer is no)")
-    run(environment, "snapshot", "drift", "-q", expect=5)
+    run(environment, "snapshot", "drift", expect=5)
     say("4. Go back. Same app, same URLs, same keys; the secret as it is now, not as it was then.")
-    run(environment, "snapshot", "rollback", "wf-llm", "--to", "v1", "--yes", "-q")
+    run(environment, "snapshot", "rollback", "wf-llm", "--to", "v1", "--yes")
     say("5. The proof from outside:")
     back = answer()
     say(f"  {back}", "32")
     say("The rotated secret is all that differs; a new snapshot keeps that, and live is the last snapshot again:")
-    run(environment, "snapshot", "drift", "-q", expect=5)
+    run(environment, "snapshot", "drift", expect=5)
     run(environment, "snapshot", "create", "-q")
-    run(environment, "snapshot", "drift", "-q")
+    run(environment, "snapshot", "drift")
     fine = back == good.replace("tok-secret-123456789", "tok-rotated-2026") and "rotated" in back
     say("The workflow is back and its rotated secret is alive." if fine else "THE PROOF FAILED.", "1")
-    say(f"Look around with plain git: git -C {os.path.relpath(store)} log env")
+    branch = urlsplit(environment["DIFY_BASE_URL"]).netloc.replace(":", "-")
+    say(f"Look around with plain git: git -C {os.path.relpath(store)} log {branch}")
     return 0 if fine else 1
 
 

@@ -335,7 +335,7 @@ def _keeps(situation: Situation, options: PlanOptions) -> tuple[str, ...]:
     kept = ["app id, URLs and API keys", *([] if options.with_name else ["name, description and icon"])]
     alive = sum(source != "the old version" for source in situation.filled.sources.values())
     if alive:
-        kept.append(f"{alive} secret{'s' * (alive != 1)} as they are now")
+        kept.append("1 secret as it is now" if alive == 1 else f"{alive} secrets as they are now")
     if situation.triggers:
         kept.append(f"{len(situation.triggers)} trigger{'s' * (len(situation.triggers) != 1)} and whether they are on")
     kept.append(f"API {_on(app.enable_api)}, site {_on(app.enable_site)}")
