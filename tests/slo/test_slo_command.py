@@ -12,6 +12,7 @@ from difyops.emulator import Emulator
 from difyops.emulator.fleet_runs import Past, load_past
 from tests.conftest import Cli
 from tests.history.conftest import DAY, now
+from tests.places import context_name
 
 GOALS = """\
 goals:
@@ -75,7 +76,8 @@ def test_every_format_and_no_call(cli: Cli, busy: Emulator, tmp_path: Path) -> N
     page = tmp_path / "slo.prom"
     assert cli("slo", "check", "--as", f"prometheus={page}", "--as", "nagios").code == 2
     text = page.read_text()
-    assert 'difyops_slo_case_value{slo="slo",context="env",case="echo-works",name="bad_total"' in text
+    where = f'slo="slo",context="{context_name()}",case="echo-works"'
+    assert f'difyops_slo_case_value{{{where},name="bad_total"' in text
     assert busy.control.counts()["total"] == 0
 
 
