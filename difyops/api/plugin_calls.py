@@ -14,7 +14,7 @@ from difyops.api.console import Console
 from difyops.api.paths import part
 from difyops.errors import NotFound, NotSupported, RequestRejected
 
-_BASE = "/workspaces/current/plugin"
+_PLUGIN = "/workspaces/current/plugin"
 _ENDS = {"success": True, "failed": False}
 
 
@@ -80,7 +80,7 @@ class PluginCalls:
         body = {"plugin_ids": list(ids)}
         try:
             answer = await self.console.send(
-                "POST", f"{_BASE}/list/latest-versions", body, doing="ask for the newest versions",
+                "POST", f"{_PLUGIN}/list/latest-versions", body, doing="ask for the newest versions",
                 shape=answers.NEWEST_PLUGINS,
             )  # fmt: skip
         except NotFound as error:
@@ -94,7 +94,7 @@ class PluginCalls:
         for path in ("marketplace/pkg", "fetch-manifest"):
             try:
                 await self.console.get(
-                    f"{_BASE}/{path}", doing="fetch the package", plugin_unique_identifier=identifier
+                    f"{_PLUGIN}/{path}", doing="fetch the package", plugin_unique_identifier=identifier
                 )
             except RequestRejected:
                 continue
@@ -122,7 +122,7 @@ class PluginCalls:
                 "GitHub can be upgraded by a call.",
                 hint="Upload the new package in the web page.",
             )
-        path = f"{_BASE}/upgrade/{plugin.source}"
+        path = f"{_PLUGIN}/upgrade/{plugin.source}"
         answer = await self.console.send("POST", path, body, doing="upgrade the plugin", shape=answers.PLUGIN_TASK)
         done = bool(answer.get("all_installed"))
         return Task(id=str(answer.get("task_id") or "") or None, ok=True if done else None)
@@ -131,7 +131,7 @@ class PluginCalls:
         """Return how an installation stands. One that the server no longer knows is told as running."""
         try:
             body = await self.console.mapping(
-                f"{_BASE}/tasks/{part(task_id)}", doing="look at the installation", shape=answers.PLUGIN_TASK_STATE
+                f"{_PLUGIN}/tasks/{part(task_id)}", doing="look at the installation", shape=answers.PLUGIN_TASK_STATE
             )
         except RequestRejected:
             return Task(id=task_id, ok=None, message="the server does not know the task")

@@ -378,7 +378,14 @@ TABLE: dict[str, Four] = {
         given(host="no-such-host.invalid", port=1), no_answer,
     ),
 }  # fmt: skip
-ELSEWHERE = ("cost.budget", "drill.age", "slo.goals", "trigger.slots")  # tests of these rooms try them
+ELSEWHERE = (
+    "cost.budget",
+    "drill.age",
+    "release.gates",
+    "runs.paused",
+    "slo.goals",
+    "trigger.slots",
+)  # tests of these rooms try them
 WORDS: dict[str, type[Result]] = {
     "passing": Pass, "failing": Fail, "inconclusive": Inconclusive, "timing_out": Inconclusive,
 }  # fmt: skip

@@ -371,7 +371,7 @@ def _impatient(runbook: Any) -> Any:
 
 def test_every_shipped_runbook_is_tried_healthy_and_in_the_state_it_is_for() -> None:
     names = {path.stem for path in shipped_folder().glob("*.yaml")}
-    for name in names:
+    for name in names - {"canary-failed"}:  # it needs a release: test_runbook_release
         states = [case for case in CASES if case.runbook == name]
         assert any(case.state == "healthy" and case.verdict == "pass" for case in states), name
         assert any(case.verdict in ("fail", "repaired") for case in states), name
