@@ -43,7 +43,7 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 SOURCE = Source(name="orders", scheme="standard", secrets=("env:BENCH_SECRET",), to=("there",))
 EVENTS = int(20_000 * SHARE)
 IN_FLIGHT = 400
-CALLERS = 5
+CALLERS = 10
 PAYLOAD = "x" * 2000
 
 
