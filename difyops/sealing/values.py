@@ -5,7 +5,7 @@
 
 ``draft`` is the fingerprint of the draft as the server shows it, its secret variables masked: an unchanged one need not
 be read in clear again. A place is ``live:`` or ``draft:`` and the key of a spot, ``export:`` and a number, or
-``export`` for the whole text.
+``export`` for the whole text; ``app:``, a field of ``app.json`` and a number.
 """
 
 from __future__ import annotations
@@ -48,6 +48,10 @@ class Found:
         places = {place: mark for place, mark in self.places.items() if place.partition(":")[0] in parts}
         kept = set(places.values())
         return Found(places=places, values={mark: value for mark, value in self.values.items() if mark in kept})
+
+    def without(self, part: str) -> Found:
+        """Return what stands in other parts than ``part``."""
+        return self.only(*({place.partition(":")[0] for place in self.places} - {part}))
 
 
 def found_in(part: str, redacted: Redacted) -> Found:

@@ -10,6 +10,7 @@ from typing import Any
 from difyops.api.model import App
 from difyops.clock import from_unix, iso
 from difyops.dsl.diff import Change, diff
+from difyops.dsl.marks import agree, shown
 from difyops.snapshot.layout import Record
 from difyops.snapshot.reading import Before, Reading
 
@@ -128,21 +129,21 @@ def _differs(before: Record, now: Record, name: str) -> bool:
     """Say whether a setting differs. A server of another version shows more, or fewer: what both show counts."""
     one, other = getattr(before, name), getattr(now, name)
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return any(one[key] != other[key] for key in one.keys() & other.keys())
+        return any(not agree(one[key], other[key]) for key in one.keys() & other.keys())
     if name == "tags":
         return sorted(one) != sorted(other)
-    return bool(one != other)
+    return not agree(one, other)
 
 
 def _move(before: Record, now: Record, name: str) -> str:
     one, other = getattr(before, name), getattr(now, name)
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return ", ".join(sorted(key for key in one.keys() & other.keys() if one[key] != other[key]))
+        return ", ".join(sorted(key for key in one.keys() & other.keys() if not agree(one[key], other[key])))
     return f"{_shown(one)} -> {_shown(other)}"
 
 
 def _shown(value: object) -> str:
-    text = ", ".join(value) if isinstance(value, tuple | list) else str("" if value is None else value)
+    text = ", ".join(value) if isinstance(value, tuple | list) else shown(str("" if value is None else value))
     return repr(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")
 
 

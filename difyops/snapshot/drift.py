@@ -6,7 +6,7 @@ An app is read as a snapshot reads it: two or three calls, and what the manifest
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from difyops.api.instance import Instance
@@ -30,6 +30,7 @@ from difyops.snapshot.app_drift import (
     app_drift,
     new_app,
 )
+from difyops.snapshot.app_texts import sealed_texts
 from difyops.snapshot.assembly import Base, read_base
 from difyops.snapshot.belonging import place_of, require_same
 from difyops.snapshot.changelog import covers
@@ -185,6 +186,7 @@ class _Looking:
         if before is None:
             return [new_app(app)] if _is_new(app, self.manifest) else [_unread(app, self.manifest)]
         reading = await read_app(self.instance, app, before, ReadOptions(seal=self.seal))
+        before = replace(before, record=sealed_texts(before.record, self.seal, is_marked=True)[0])
         held = Held(before=before, document=lambda name: self._document(app.id, name))
         return app_drift(held, reading, live_only=self.manifest.live_only)
 

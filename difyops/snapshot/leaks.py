@@ -144,7 +144,8 @@ def _places(name: str, content: bytes, policy: Policy) -> Iterable[str]:
         yield from (spot.label for spot in redact(as_dict(_json(content)), is_marked=True, policy=policy).secrets)
     elif name == "app.json":
         body = as_dict(_json(content))
-        texts = {"description": body.get("description"), **as_dict(body.get("site"))}
+        shown = {f"web page: {key}": text for key, text in as_dict(body.get("site")).items()}
+        texts = {"description": body.get("description"), **shown}
         yield from (key for key, text in texts.items() if isinstance(text, str) and found_in_text(text))
 
 

@@ -57,8 +57,8 @@ async def _now(instance: Instance, app: App) -> JsonObject:
 
 
 def _flags(app: App, facts: Mapping[str, Any]) -> Proof:
-    identity = facts.get("identity")
-    name = identity["name"] if identity else facts["app_name"]
+    former = facts.get("identity") or {}  # as 0.1.0 wrote it
+    name = facts.get("new_name") or former.get("name") or facts["app_name"]
     same = (app.enable_api, app.enable_site, app.name) == (facts["enable_api"], facts["enable_site"], name)
     word = {True: "on", False: "off", None: "unknown"}
     found = f"{app.name}: API {word[app.enable_api]}, site {word[app.enable_site]}"

@@ -31,6 +31,7 @@ from difyops.snapshot.agreement import (
     check_workflow_export,
     merged,
 )
+from difyops.snapshot.app_texts import PART, sealed_texts
 from difyops.snapshot.in_clear import draft_print, read_clear, sealed_draft, sealed_export
 from difyops.snapshot.layout import Record, digest
 
@@ -91,7 +92,18 @@ async def read_app(instance: Instance, row: App, before: Before | None, options:
     check_mode(row)
     known = None if options.full or before is None or before.seal != options.seal.state else before
     if known and options.live_only and _same_live(row, known):
-        return Reading(record=_renamed(known.record, row), kept=tuple(_names(known)), sealed=known.sealed)
+        return Reading(record=_renamed(known.record, row, options.seal), kept=tuple(_names(known)), sealed=known.sealed)
+    reading = await _read(instance, row, before, known, options)
+    record, texts = sealed_texts(reading.record, options.seal)
+    if known and options.seal.recipients and texts.places != known.sealed.only(PART).places:
+        return await read_app(instance, row, before, replace(options, full=True))  # all values, to encrypt them anew
+    own = replace(reading.sealed.without(PART), draft=reading.sealed.draft)
+    return replace(reading, record=record, sealed=own.joined(texts))
+
+
+async def _read(
+    instance: Instance, row: App, before: Before | None, known: Before | None, options: ReadOptions
+) -> Reading:
     app = merged(row, await instance.console.app(row.id))
     if app.has_workflow:
         if app.live_version is None:
@@ -291,12 +303,16 @@ def _same_live(row: App, known: Before) -> bool:
     return row.updated_at == known.record.updated_at
 
 
-def _renamed(record: Record, row: App) -> Record:
-    """Take over what the list says of an app that is not looked at; what the list leaves out stays as it was."""
+def _renamed(record: Record, row: App, seal: Seal) -> Record:
+    """Take over what the list says of an app that is not looked at; what the list leaves out stays as it was.
+
+    So does a description that holds a secret: its value is kept by the next look at the app.
+    """
+    listed, found = sealed_texts(replace(record, description=row.description, site={}), seal)
     return replace(
         record,
         name=row.name or record.name,
-        description=row.description or record.description,
+        description=listed.description if listed.description and not found.places else record.description,
         tags=row.tags or record.tags,
         updated_at=row.updated_at,
     )

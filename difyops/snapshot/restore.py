@@ -21,13 +21,14 @@ from difyops.errors import DifyopsError, Refused
 from difyops.sealing.access import Access
 from difyops.sealing.store import Seal
 from difyops.secret_text import SecretText
+from difyops.snapshot.app_texts import clear_text
 from difyops.snapshot.belonging import Place, place_of
 from difyops.snapshot.carry import GIVEN, Filled, Filling, Pool, fill
 from difyops.snapshot.history import Kept
 from difyops.snapshot.making import KIND, WORK, Making
 from difyops.snapshot.missing import lost_credentials
 from difyops.snapshot.proof import Proof
-from difyops.snapshot.unsealing import opened_values
+from difyops.snapshot.unsealing import opened_texts, opened_values
 from difyops.workspace import Workspace
 
 JsonObject = dict[str, Any]
@@ -98,6 +99,7 @@ class Restored:
 class _Prepared:
     plan: RestorePlan
     filled: Filled = field(repr=False)
+    description: str = field(repr=False)
 
 
 async def plan_restore(instance: Instance, kept: Kept, word: str, options: RestoreOptions) -> RestorePlan:
@@ -178,7 +180,8 @@ async def _prepare(instance: Instance, kept: Kept, word: str, options: RestoreOp
         unresolved=tuple(unresolved),
         notes=_notes(kept, options),
     )
-    return _Prepared(plan=plan, filled=filled)
+    texts = opened_texts(kept, seal, options.access) if is_same or options.with_secrets else {}
+    return _Prepared(plan=plan, filled=filled, description=clear_text(kept.record.description, "", texts, seal))
 
 
 async def _unresolved(instance: Instance, document: JsonObject, lost_sets: set[str], unmapped: set[str]) -> list[str]:
@@ -237,11 +240,7 @@ def _facts(plan: RestorePlan, kept: Kept, options: RestoreOptions) -> JsonObject
 def _work(instance: Instance, kept: Kept, prepared: _Prepared) -> JsonObject:
     """Return what making the app needs, secrets included: nothing is asked of a person again."""
     former = load_dsl(kept.dsl) if kept.dsl else {}
-    identity = {
-        "mode": prepared.plan.mode,
-        "description": kept.record.description,
-        **kept.record.icon,
-    }
+    identity = {"mode": prepared.plan.mode, "description": prepared.description, **kept.record.icon}
     return {
         "document": prepared.filled.document,
         "identity": identity,

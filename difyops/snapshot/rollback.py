@@ -21,6 +21,7 @@ from difyops.publishing.agent import AgentPublication
 from difyops.publishing.config import ConfigPublication
 from difyops.publishing.publication import PARKED, TARGET, TakenBack
 from difyops.snapshot.agent_apps import agent_now
+from difyops.snapshot.app_texts import clear_text
 from difyops.snapshot.first_journal import take_over
 from difyops.snapshot.history import Kept
 from difyops.snapshot.keeping import keep_config
@@ -28,10 +29,12 @@ from difyops.snapshot.plan import Plan, PlanOptions, Situation, make_plan
 from difyops.snapshot.proof import Proof, prove
 from difyops.snapshot.reading import shown_fields
 from difyops.snapshot.smoke import Smoke, run_smoke
+from difyops.snapshot.unsealing import opened_texts
 from difyops.workspace import Workspace
 
 JsonObject = dict[str, Any]
 KIND = "snapshot.rollback"
+IDENTITIES = "identities"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +108,9 @@ async def roll_back(workspace: Workspace, kept: Kept, word: str, options: Rollba
             )
         if plan.problems and not options.allow_missing:
             raise Refused(f"{plan.app_name!r}: {plan.problems[0]}.", hint="--allow-missing goes on all the same.")
-        if plan.nothing_to_do and not (options.plan.with_name and identity_of(situation.app) != _identity(kept)):
+        if plan.nothing_to_do and not (
+            options.plan.with_name and identity_of(situation.app) != _identity(kept, situation, options)
+        ):
             return RolledBack(plan=plan, state="nothing to do", live_after=plan.live_before)
         kept_as = (
             None
@@ -122,6 +127,9 @@ async def roll_back(workspace: Workspace, kept: Kept, word: str, options: Rollba
             checkpoint=options.checkpoint,
         )
         work = _Work(instance, change)
+        if options.plan.with_name:
+            wanted, former = _identity(kept, situation, options), identity_of(situation.app)
+            change.keep(IDENTITIES, {"identity": wanted, "former_identity": former})
         work.begin(situation, options.smoke)
         change.checkpoint("journal written")
         try:
@@ -287,7 +295,7 @@ class _Work:
             self.draft_told = self.agent.draft_told() if had_draft else None
         else:
             await self.config.put_live()
-        await self._write_identity(self.facts.get("identity"))
+        await self._write_identity(self._identity("identity"))
         self.change.checkpoint("before proof")
         proofs = await prove(self.instance, self.change, self._target())
         failed = [proof for proof in proofs if not proof.ok]
@@ -306,7 +314,7 @@ class _Work:
         Raises:
             DifyopsError: a call failed; the journal stays, and this can be done again.
         """
-        await self._write_identity(self.facts.get("former_identity"), only_over=self.facts.get("identity"))
+        await self._write_identity(self._identity("former_identity"), only_over=self._identity("identity"))
         if self.is_agent:
             return await self.agent.take_back()
         return await (self.publication.take_back() if self.is_workflow else self.config.take_back())
@@ -395,6 +403,12 @@ class _Work:
         seen = await self.publication.look()
         return seen.live is not None and not self.publication.is_ours(seen.live)
 
+    def _identity(self, which: str) -> JsonObject | None:
+        """Return name, description and icon as they are to be, or were: a description may hold a secret."""
+        held = self.change.kept(IDENTITIES)
+        found: JsonObject | None = (held if held is not None else self.facts).get(which)
+        return found
+
     async def _write_identity(self, identity: JsonObject | None, *, only_over: JsonObject | None = None) -> None:
         """Set name, description and icon; everything else that the call would set stays as it is now."""
         if identity is None:
@@ -439,13 +453,15 @@ def _facts(plan: Plan, situation: Situation, kept: Kept, options: RollbackOption
         "enable_api": app.enable_api,
         "enable_site": app.enable_site,
         "triggers": {item.node_id: item.status for item in situation.triggers},
-        "identity": _identity(kept) if options.plan.with_name else None,
-        "former_identity": identity_of(app) if options.plan.with_name else None,
+        "new_name": kept.record.name if options.plan.with_name else None,
         "publish_name": options.name or f"rollback {plan.target}",
         "publish_comment": options.comment or f"back to {plan.target} ({plan.target_commit[:10]})",
         "wait_for_slots": options.wait_for_slots,
     }
 
 
-def _identity(kept: Kept) -> JsonObject:
-    return {"name": kept.record.name, "description": kept.record.description, **kept.record.icon}
+def _identity(kept: Kept, situation: Situation, options: RollbackOptions) -> JsonObject:
+    seal = options.plan.seal
+    texts = opened_texts(kept, seal, options.plan.access)
+    description = clear_text(kept.record.description, situation.app.description, texts, seal)
+    return {"name": kept.record.name, "description": description, **kept.record.icon}

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+from difyops.dsl.marks import MARK
 from difyops.dsl.secrets import Spot
 from difyops.errors import DifyopsError
 from difyops.sealing.access import Access
 from difyops.sealing.store import Seal, identities_for
-from difyops.sealing.values import at_spots, opened
+from difyops.sealing.values import Found, at_spots, opened
 from difyops.secret_text import SecretText
+from difyops.snapshot.app_texts import PART
 from difyops.snapshot.history import Kept
 
 log = logging.getLogger("difyops.snapshot")
@@ -18,11 +20,20 @@ log = logging.getLogger("difyops.snapshot")
 
 def opened_values(kept: Kept, seal: Seal, access: Access) -> Mapping[Spot, SecretText]:
     """Return the sealed values of what was live in a kept app, by spot; nothing where they cannot be opened here."""
-    if kept.age is None or kept.live is None:
-        return {}
+    found = _opened(kept, seal, access)
+    return at_spots(kept.live, "live", found) if kept.live is not None else {}
+
+
+def opened_texts(kept: Kept, seal: Seal, access: Access) -> Mapping[str, SecretText]:
+    """Return the sealed values of the description and the web page, by mark; nothing where they cannot be opened."""
+    return _opened(kept, seal, access).only(PART).values if MARK.search(kept.record.description) else {}
+
+
+def _opened(kept: Kept, seal: Seal, access: Access) -> Found:
+    if kept.age is None:
+        return Found()
     try:
-        found = opened(kept.former_id or kept.record.id, kept.age, identities_for(seal, access))
+        return opened(kept.former_id or kept.record.id, kept.age, identities_for(seal, access))
     except DifyopsError as error:
         log.info("%s: %s", kept.record.name, error.message)
-        return {}
-    return at_spots(kept.live, "live", found)
+        return Found()
