@@ -85,8 +85,9 @@ def _make(path: Path) -> None:
 def _refuse_other_things(path: Path) -> None:
     for each in path.iterdir():
         if each.name.startswith(_BIRTH):
-            if time.time() - each.stat().st_mtime > _ABANDONED:
-                shutil.rmtree(each, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):  # it was another process's, and is done
+                if time.time() - each.stat().st_mtime > _ABANDONED:
+                    shutil.rmtree(each, ignore_errors=True)
         elif each.name == ".git" and each.is_dir():
             continue  # made by another process since we looked
         elif each.name not in _MAY_BE_THERE:

@@ -237,3 +237,23 @@ def test_ten_changed_apps_of_a_thousand_write_ten_apps_and_nothing_more(store: G
 def objects(store: GitStore) -> int:
     counted = dict(line.split(": ") for line in git(store.path, "count-objects", "-v").splitlines())
     return int(counted["count"]) + int(counted["in-pack"])
+
+
+def test_a_folder_of_another_maker_that_vanishes_is_nobodys_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten contexts take their first snapshot into one new store: each makes it, one is first."""
+    path = tmp_path / "store"
+    (path / ".difyops-new-other").mkdir(parents=True)
+    real = Path.stat
+
+    def vanishing(self: Path, **words: bool) -> os.stat_result:
+        if self.name == ".difyops-new-other" and self.exists():
+            self.rmdir()
+        return real(self, **words)
+
+    looked = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda self: iter(list(looked(self))))
+    monkeypatch.setattr(Path, "stat", vanishing)
+    monkeypatch.setattr(Path, "exists", lambda self, **_: os.path.lexists(self))
+    assert GitStore.open(path, create=True).branches() == []
