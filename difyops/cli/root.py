@@ -81,6 +81,15 @@ class LazyGroup(Noun):
             return None
         return command_of(cmd_name)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the noun; a verb that was typed without its noun is told with it."""
+        if args and args[0] not in GROUPS and not ctx.resilient_parsing:
+            nouns = [name for name in GROUPS if args[0] in getattr(command_of(name), "commands", {})]
+            if nouns:
+                whole = " or ".join(f"difyops {name} {args[0]}" for name in nouns[:4])
+                ctx.fail(f"No such command {args[0]!r}. Did you mean {whole}?")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the nouns from the table, without importing them."""
         for title, nouns in (*SECTIONS.items(), ("Commands", _unsorted())):

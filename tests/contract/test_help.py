@@ -77,3 +77,9 @@ def test_a_misspelt_word_is_answered_with_what_was_meant(
     assert ran.code in (1, 2), ran
     asked = ran.err.replace("'", "").partition("Did you mean ")[2]
     assert asked.startswith(meant)
+
+
+def test_a_verb_without_its_noun_is_told_with_it(cli: Cli) -> None:
+    ran = cli("drift")
+    assert ran.code == 2
+    assert "Did you mean difyops snapshot drift?" in ran.err
