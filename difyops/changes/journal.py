@@ -16,7 +16,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from difyops import atomic_file
 from difyops.changes.private_files import PrivateFiles
 from difyops.clock import Clock
 from difyops.errors import Refused, StoreError
@@ -112,7 +111,7 @@ class Journal:
         """
         found = _folded(self.ledger.events("change.*", subject=subject, limit=_MOST)).get(identity)
         if found is None:
-            raise StoreError(f"The journal of change {identity} is not in the ledger {self.ledger.path}.")
+            raise StoreError(f"The journal of change {identity} is not in the ledger {self.ledger.place}.")
         return found
 
     def all(self, *, since: datetime | None = None, limit: int = 50, everywhere: bool = False) -> list[Record]:
@@ -149,12 +148,12 @@ class Journal:
 
     @contextlib.contextmanager
     def lock(self, subject: str, *, holding: str) -> Iterator[None]:
-        """Hold the lock of one subject on this machine.
+        """Hold the lock of one subject, against everybody who shares the ledger.
 
         Raises:
             LockHeld: another process works on it.
         """
-        with atomic_file.lock(self.state / "changes" / "locks" / f"{subject.replace('/', '_')}.lock", holding=holding):
+        with self.ledger.lock(self.state / "changes" / "locks" / f"{subject.replace('/', '_')}.lock", holding=holding):
             yield
 
     def files(self, identity: str) -> PrivateFiles:

@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from difyops import atomic_file
 from difyops.clock import iso
 from difyops.cost.budgets_file import Budget
 from difyops.cost.money import amount_of
@@ -91,7 +90,7 @@ class Reserving:
         Raises:
             OutOfBudget: one has less left. LockHeld: another reservation takes too long.
         """
-        with atomic_file.lock(self.state / _LOCK, wait=30.0, holding="a reservation"):
+        with self.ledger.lock(self.state / _LOCK, wait=30.0, holding="a reservation"):
             held = reservations(self.ledger, budgets[0].context, now=now) if budgets else []
             for budget in budgets:
                 left = self.left(budget, held)

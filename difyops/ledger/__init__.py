@@ -1,4 +1,4 @@
-"""What happened and what was changed: an append-only SQLite file in the state directory. The only home of sqlite3.
+"""What happened and what was changed: append-only, in a SQLite file of the state folder or another database.
 
 Rooms append events here and read those of others; nobody updates or deletes. The audit trail is a second table whose
 lines are chained: each carries the SHA-256 of its own text and of the line before, and the last hash is kept apart, so
@@ -8,7 +8,10 @@ that matters.) Every string passes ``secret_text.scrub`` on its way in. What an 
 
     records   events, audit entries, and what they look like as text
     anchor    how long it was, kept beside it and in the store
-    database  the file: making it, opening it, its tables, its errors
+    database  SQLite files: making one, opening it, its tables, its errors
+    backing   the seam: what a database below the ledger can do
+    file      the ledger's SQLite file, and the locks of this machine
+    integrity its chain and its length: is it whole?
     book      ``Ledger``
 """
 

@@ -1,24 +1,25 @@
-"""``Ledger``: appending and reading. It knows the two tables' columns; the file is ``database``'s business."""
+"""``Ledger``: appending and reading. It knows the two tables' columns; what holds them is ``backing``'s business."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import sqlite3
-import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from difyops import dry_run
+from difyops.clock import Clock
 from difyops.errors import StoreError
 from difyops.ledger import anchor
 from difyops.ledger.anchor import Anchor
-from difyops.ledger.database import connect, faults, immediate, one_view
-from difyops.ledger.records import GENESIS, AuditEntry, Event, as_json, link, moment, plain, stamp
+from difyops.ledger.backing import Database, Statements
+from difyops.ledger.file import LedgerFile
+from difyops.ledger.integrity import breaks, end_of_chain, goes_on_from, length, missing
+from difyops.ledger.records import AuditEntry, Event, as_json, link, moment, plain, stamp
 
 _REPAIR = "Somebody edited the file by hand: move it away with its -wal and -shm; the next run starts a new one."
 
@@ -33,10 +34,8 @@ class Ledger:
     acknowledged before stays.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self.path = path
-        self._connection = connection
-        self._turn = threading.Lock()
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._former: dict[str, str] = {}
         self._anchored = 0  # the number of events at which the anchor was last moved
 
@@ -47,7 +46,22 @@ class Ledger:
         Raises:
             StoreError: it is damaged, another program's, a newer difyops's, or cannot be written. It is never deleted.
         """
-        return cls(path, connect(path))
+        return cls(LedgerFile.open(path))
+
+    @property
+    def path(self) -> Path:
+        """Return the file in the state folder that goes with it; the anchor lies beside it."""
+        return self._database.local
+
+    @property
+    def place(self) -> str:
+        """Return where the lines are, for people."""
+        return self._database.place
+
+    @property
+    def clock(self) -> Clock:
+        """Return the clock that counts for everybody who shares it."""
+        return self._database.clock
 
     def takes_over(self, context: str, former: str) -> None:
         """Let ``context`` see what was written when it was called ``former``."""
@@ -64,9 +78,10 @@ class Ledger:
     def append_all(self, events: Iterable[Event]) -> list[int]:
         """Write several events, all or none, with one flush; return their numbers."""
         rows = [(stamp(e.when), plain(e.kind), plain(e.subject), plain(e.context), as_json(e.data)) for e in events]
-        statement = 'INSERT INTO event ("when", kind, subject, context, data) VALUES (?, ?, ?, ?, ?)'
-        with self._transaction() as connection:
-            numbers = [connection.execute(statement, row).lastrowid or 0 for row in rows]
+        statement = 'INSERT INTO event ("when", kind, subject, context, data) VALUES (?, ?, ?, ?, ?) RETURNING id'
+        numbers = self._database.change(
+            lambda inside: [int(inside.execute(statement, row).fetchone()[0]) for row in rows]
+        )
         if numbers and numbers[-1] >= self._anchored + (_EVENTS_APART if self._anchored else 0):
             self._anchored = numbers[-1]
             self._move_anchor()
@@ -100,18 +115,22 @@ class Ledger:
         """Write one line of the audit trail, chained to the line before; return its number."""
         said = map(plain, (entry.actor, entry.context, entry.action, entry.subject, entry.outcome))
         row = [stamp(entry.when), *said, as_json(entry.data)]
-        with self._transaction() as connection:
-            length, before = connection.execute("SELECT length, hash FROM chain").fetchone() or (None, GENESIS)
-            if length is None:
+
+        def add(inside: Statements) -> int:
+            end = end_of_chain(inside)
+            if end is None:
                 raise StoreError(
-                    f"The audit trail in {self.path} has lost its end; nothing is added to it.", hint=_REPAIR
+                    f"The audit trail in {self.place} has lost its end; nothing is added to it.", hint=_REPAIR
                 )
-            number = length + 1
+            number, before = end[0] + 1, end[1]
             own = link(number, row, before)
-            connection.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [number, *row, before, own])
-            connection.execute("UPDATE chain SET length = ?, hash = ?", [number, own])
+            inside.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [number, *row, before, own])
+            inside.execute("UPDATE chain SET length = ?, hash = ?", [number, own])
+            return number
+
+        number = self._database.change(add)
         self._move_anchor()
-        return int(number)
+        return number
 
     def audit_trail(
         self,
@@ -141,50 +160,16 @@ class Ledger:
 
     def verify_chain(self) -> list[str]:
         """Follow the audit trail from its first line; return one sentence per break, none when it is whole."""
-        problems: list[str] = []
-        last, before = 0, GENESIS
-        with self._turn, faults(self.path), one_view(self._connection):
-            written, newest = self._connection.execute("SELECT length, hash FROM chain").fetchone() or (0, GENESIS)
-            for number, *row, prev_hash, own in self._connection.execute("SELECT * FROM audit ORDER BY id"):
-                if number != last + 1:
-                    problems.append(f"Audit line {last + 1} is missing, the next one there is {number}.")
-                elif prev_hash != before:
-                    problems.append(f"Audit line {number} does not follow line {last}.")
-                if own != link(number, row, prev_hash):
-                    problems.append(f"Audit line {number} was changed after it was written.")
-                last, before = number, own
-        if (last, before) != (written, newest):
-            problems.append(f"The audit trail ends with line {last}; {written} lines were written.")
-        return problems
+        return self._database.read(breaks)
 
     @property
     def anchor(self) -> Anchor:
         """Return how long the ledger is now."""
-        with self._turn, faults(self.path), one_view(self._connection):
-            length, own = self._connection.execute("SELECT length, hash FROM chain").fetchone() or (0, "")
-            events = self._connection.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()[0]
-        return Anchor(length=length, hash=own if length else "", events=events)
+        return self._database.read(length)
 
     def missing(self, kept: Anchor, where: str) -> list[str]:
         """Return one sentence when the ledger does not hold what was anchored ``where``, none when it does."""
-        now = self.anchor
-        with self._turn, faults(self.path):
-            line = self._connection.execute("SELECT hash FROM audit WHERE id = ?", [kept.length]).fetchone()
-            there = self._connection.execute("SELECT count(*) FROM event WHERE id <= ?", [kept.events]).fetchone()[0]
-        if kept.length and (line is None or line[0] != kept.hash):
-            return [
-                f"The audit trail has {now.length} lines; {where}, line {kept.length} was kept, and it is not there: "
-                "the ledger was shortened or replaced."
-            ]
-        if there < kept.events:
-            return [f"Of the first {kept.events} events, kept {where}, the ledger holds {there}: it was shortened."]
-        return []
-
-    def _holds(self, kept: Anchor) -> bool:
-        with self._turn, faults(self.path):
-            line = self._connection.execute("SELECT hash FROM audit WHERE id = ?", [kept.length]).fetchone()
-            first = self._connection.execute("SELECT coalesce(min(id), 1) FROM event").fetchone()[0]
-        return (not kept.length or (line is not None and line[0] == kept.hash)) and first == 1
+        return missing(self._database, kept, where)
 
     def _move_anchor(self) -> None:
         """Anchor how long the ledger is, unless it is not the one that was anchored before."""
@@ -192,25 +177,39 @@ class Ledger:
             return
         with contextlib.suppress(StoreError):
             before = anchor.read(self.path)
-            now = self.anchor
-            if before is None or (now != before and now.events >= before.events and self._holds(before)):
+
+            def look(statements: Statements) -> Anchor | None:
+                now = length(statements)
+                return now if before is None or goes_on_from(before, now, statements) else None
+
+            if (now := self._database.read(look)) is not None:
                 anchor.write(self.path, now)
 
     def check(self) -> list[str]:
-        """Check the whole file (SQLite's own check) and the audit trail; return one sentence per problem."""
+        """Check the whole database (its own check) and the audit trail; return one sentence per problem."""
         try:
-            with self._turn, faults(self.path):
-                said = [str(row[0]) for row in self._connection.execute("PRAGMA integrity_check(20)")]
+            said = self._database.check()
             kept = anchor.read(self.path)
             lost = self.missing(kept, f"in {anchor.path_of(self.path)}") if kept else []
-            return [f"{self.path}: {line}" for line in said if line != "ok"] + self.verify_chain() + lost
+            return said + self.verify_chain() + lost
         except StoreError as error:
             return [error.message]
 
+    def lock(self, path: Path, *, wait: float = 0.0, holding: str = "this") -> AbstractContextManager[None]:
+        """Hold the lock that the file ``path`` in the state folder stands for, against everybody who shares the ledger.
+
+        Raises:
+            LockHeld: somebody else has it, after ``wait`` seconds.
+        """
+        return self._database.lock(path, wait=wait, holding=holding)
+
+    def is_held(self, path: Path) -> bool:
+        """Say whether somebody holds that lock now."""
+        return self._database.is_held(path)
+
     def close(self) -> None:
-        """Close the file; closing twice is fine."""
-        with self._turn:
-            self._connection.close()
+        """Close it; closing twice is fine."""
+        self._database.close()
 
     def __enter__(self) -> Ledger:
         return self
@@ -220,18 +219,15 @@ class Ledger:
     ) -> None:
         self.close()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._turn, faults(self.path), immediate(self._connection):
-            yield self._connection
-
     def _newest(self, table: str, tests: Mapping[str, str | None], limit: int) -> list[Any]:
         """Return whole rows, oldest first, their ``data`` read back from JSON."""
         given = {test: plain(value) for test, value in tests.items() if value is not None}
         where = f"WHERE {' AND '.join(given)}" if given else ""
         query = f"SELECT * FROM {table} {where} ORDER BY id DESC LIMIT ?"  # noqa: S608  made of constants only
-        with self._turn, faults(self.path):
-            cursor = self._connection.execute(query, [*given.values(), max(0, limit)])
+
+        def look(statements: Statements) -> list[Any]:
+            cursor = statements.execute(query, [*given.values(), max(0, limit)])
             data = [column[0] for column in cursor.description].index("data")
-            rows = [[*row[:data], json.loads(row[data]), *row[data + 1 :]] for row in cursor]
-        return rows[::-1]
+            return [[*row[:data], json.loads(row[data]), *row[data + 1 :]] for row in cursor]
+
+        return self._database.read(look)[::-1]

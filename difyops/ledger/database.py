@@ -16,7 +16,8 @@ from difyops.atomic_file import PRIVATE, make_private_folder, store_error
 from difyops.errors import StoreError
 from difyops.ledger.records import GENESIS
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+FACTS = ("CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL)",)
 
 _OURS = 0x44464F50  # "DFOP", SQLite's application_id
 _LARGEST_COPY = 64 * 1024 * 1024
@@ -42,16 +43,26 @@ _SCHEMA = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """What a file of ours holds: its mark, version and tables, and how durable each write is (``FULL``, ``NORMAL``)."""
+    """What a file of ours holds: its mark, version and tables, and how durable each write is (``FULL``, ``NORMAL``).
+
+    ``tables`` are those of version 1; ``later`` what leads from there to version 2, 3, ... A file is brought up to date
+    when it is opened.
+    """
 
     word: str
     mark: int
     version: int
     tables: tuple[str, ...]
+    later: tuple[tuple[str, ...], ...] = ()
     synchronous: str = "FULL"
 
+    def since(self, version: int) -> Iterator[str]:
+        """Yield what leads from ``version`` (0: an empty file) to ours."""
+        for step in (self.tables, *self.later)[version:]:
+            yield from step
 
-_LEDGER = Layout(word="ledger", mark=_OURS, version=SCHEMA_VERSION, tables=_SCHEMA)
+
+_LEDGER = Layout(word="ledger", mark=_OURS, version=SCHEMA_VERSION, tables=_SCHEMA, later=(FACTS,))
 
 
 def connect(path: Path, layout: Layout = _LEDGER) -> sqlite3.Connection:
@@ -105,18 +116,18 @@ def _make_private(path: Path) -> None:
 
 def _prepare(connection: sqlite3.Connection, path: Path, layout: Layout) -> None:
     connection.execute(f"PRAGMA busy_timeout = {int(_BUSY * 1000)}")
-    if not _is_current(connection, path, layout):
+    if _version(connection, path, layout) != layout.version:
         _switch_to_wal(connection)
         with immediate(connection):
-            if not _is_current(connection, path, layout):  # another process may have been first
-                for statement in layout.tables:
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA application_id = {layout.mark}")
-                connection.execute(f"PRAGMA user_version = {layout.version}")
+            for statement in layout.since(_version(connection, path, layout)):  # another process may have been first
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {layout.mark}")
+            connection.execute(f"PRAGMA user_version = {layout.version}")
     connection.execute(f"PRAGMA synchronous = {layout.synchronous}")
 
 
-def _is_current(connection: sqlite3.Connection, path: Path, layout: Layout) -> bool:
+def _version(connection: sqlite3.Connection, path: Path, layout: Layout) -> int:
+    """Return the version of the file, 0 when it is empty."""
     # Tables first: when another process makes them between two of these reads, its mark is seen as well.
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -131,7 +142,7 @@ def _is_current(connection: sqlite3.Connection, path: Path, layout: Layout) -> b
             f" ({layout.word} version {version}; this one knows {layout.version}).",
             hint="Upgrade difyops on this machine.",
         )
-    return bool(version == layout.version)
+    return int(version)
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:

@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
-from difyops import atomic_file
 from difyops.errors import (
     AccountLocked,
     Conflict,
@@ -299,7 +298,7 @@ async def _held(bench: Workbench, name: str, *, wait: float = 0.0) -> AsyncItera
     with contextlib.ExitStack() as stack:
         while True:
             try:
-                stack.enter_context(atomic_file.lock(path, holding=f"the secrets of {name}"))
+                stack.enter_context(bench.journal.ledger.lock(path, holding=f"the secrets of {name}"))
                 break
             except LockHeld:
                 if bench.clock.monotonic() >= ends:

@@ -70,9 +70,9 @@ async def run(runbook: Runbook, scene: Scene, consent: Consent, options: RunOpti
     with contextlib.ExitStack() as locks:
         if not scene.dry_run:
             if acting:
-                locks.enter_context(alone(scene.config.state, runbook.name, scene.context_name))
+                locks.enter_context(alone(scene.ledger, scene.config.state, runbook.name, scene.context_name))
             if scene.ledger is not None:
-                locks.enter_context(alive(scene.config.state, first.id))
+                locks.enter_context(alive(scene.ledger, scene.config.state, first.id))
         return await _Run(runbook=runbook, scene=scene, consent=consent, options=options, record=first).whole()
 
 

@@ -38,10 +38,10 @@ def run_lock(state: Path, run_id: str) -> Path:
 
 
 @contextlib.contextmanager
-def alive(state: Path, run_id: str) -> Iterator[None]:
+def alive(ledger: Ledger, state: Path, run_id: str) -> Iterator[None]:
     """Show for the length of the block that this run is going on; the mark goes with the process."""
     path = run_lock(state, run_id)
-    with atomic_file.lock(path, holding=f"run {run_id}"):
+    with ledger.lock(path, holding=f"run {run_id}"):
         try:
             yield
         finally:
@@ -49,13 +49,14 @@ def alive(state: Path, run_id: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def alone(state: Path, runbook: str, context: str) -> Iterator[None]:
-    """Keep a second run of the same runbook with actions out.
+def alone(ledger: Ledger | None, state: Path, runbook: str, context: str) -> Iterator[None]:
+    """Keep a second run of the same runbook with actions out, here and wherever the ledger is shared.
 
     Raises:
         LockHeld: one is going on.
     """
-    with atomic_file.lock(state / "runbooks" / f"acting-{context}-{runbook}.lock", holding=f"runbook {runbook}"):
+    lock = ledger.lock if ledger is not None else atomic_file.lock
+    with lock(state / "runbooks" / f"acting-{context}-{runbook}.lock", holding=f"runbook {runbook}"):
         yield
 
 

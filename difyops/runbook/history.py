@@ -9,8 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from difyops import atomic_file
-from difyops.errors import LockHeld, SelectorError
+from difyops.errors import SelectorError
 from difyops.ledger import Event, Ledger
 from difyops.ledger.records import as_json
 from difyops.runbook.evidence import ACTING, RUN, STEP, run_lock
@@ -102,7 +101,9 @@ def _record(ledger: Ledger, state: Path, head: _Head) -> RunRecord:
     data: Mapping[str, Any] = event.data
     run_id = _run_id(event)
     steps = [step_of(item.data) for item in ledger.events(STEP, subject=run_id, limit=2000)]
-    state_now = str(data.get("state") or ENDED) if ended else RUNNING if is_alive(state, run_id) else KILLED
+    state_now = (
+        str(data.get("state") or ENDED) if ended else RUNNING if ledger.is_held(run_lock(state, run_id)) else KILLED
+    )
     if state_now == KILLED:
         steps += _cut_off(ledger, run_id, {step.id for step in steps})
     return RunRecord(
@@ -148,15 +149,3 @@ def _cut_off(ledger: Ledger, run_id: str, known: set[str]) -> list[StepRecord]:
             )
         )
     return found
-
-
-def is_alive(state: Path, run_id: str) -> bool:
-    """Say whether the process of a run still holds its lock."""
-    path = run_lock(state, run_id)
-    if not path.exists():
-        return False
-    try:
-        with atomic_file.lock(path, holding=run_id):
-            return False
-    except LockHeld:
-        return True

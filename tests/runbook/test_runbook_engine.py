@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from difyops.errors import StoreError, UsageError
+from difyops.ledger.file import LedgerFile
 from difyops.runbook.expression import read
 from difyops.runbook.history import runs
 from difyops.runbook.model import Input, Rule, Step
@@ -219,7 +220,7 @@ async def test_a_dry_run_leaves_nothing_behind(tmp_path: Path) -> None:
 async def test_a_disk_that_fills_up_meanwhile_does_not_take_the_verdict_away(tmp_path: Path) -> None:
     async def fills_up(scene: Scene) -> Result:
         assert scene.ledger is not None
-        connection = scene.ledger._connection
+        connection = cast(LedgerFile, scene.ledger._database).connection
         connection.execute(f"PRAGMA max_page_count = {connection.execute('PRAGMA page_count').fetchone()[0]}")
         return Pass(text="full now", excerpt="x" * 600)
 

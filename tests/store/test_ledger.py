@@ -259,6 +259,20 @@ def test_a_newer_version_is_refused(path: Path) -> None:
     assert "Upgrade" in str(caught.value.hint)
 
 
+def test_a_file_of_the_first_version_is_brought_up_to_date_with_what_it_holds(path: Path) -> None:
+    with Ledger.open(path) as ledger:
+        ledger.append(EVENT)
+        ledger.audit(ENTRY)
+    edit(path, "DROP TABLE fact", "PRAGMA user_version = 1")
+    with Ledger.open(path) as ledger:
+        assert ledger.events() == [EVENT]
+        assert ledger.check() == []
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert connection.execute("SELECT * FROM fact").fetchall() == []
+    connection.close()
+
+
 def test_the_database_of_another_program_is_left_alone(path: Path) -> None:
     path.parent.mkdir()
     edit(path, "CREATE TABLE theirs (x)")

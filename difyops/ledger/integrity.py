@@ -1,0 +1,82 @@
+"""Is the ledger whole? Its chain followed from the first line, its length against what was kept of it elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from difyops.ledger.anchor import Anchor
+from difyops.ledger.backing import Database, Statements
+from difyops.ledger.records import GENESIS, link
+
+_ALL_AT_ONCE = 5000
+
+
+def end_of_chain(statements: Statements) -> tuple[int, str] | None:
+    """Return the length of the audit trail and its newest hash, ``None`` when the trail has lost its end."""
+    row = statements.execute("SELECT length, hash FROM chain").fetchone()
+    return (int(row[0]), str(row[1])) if row else None
+
+
+def rows(statements: Statements, table: str) -> Iterator[Any]:
+    """Yield all rows of a table that has an ``id``, in its order, without holding them all."""
+    last = 0
+    while found := statements.execute(
+        f"SELECT * FROM {table} WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608  a constant
+        [last, _ALL_AT_ONCE],
+    ).fetchall():
+        yield from found
+        last = found[-1][0]
+
+
+def breaks(statements: Statements) -> list[str]:
+    """Follow the audit trail from its first line; return one sentence per break, none when it is whole."""
+    problems: list[str] = []
+    last, before = 0, GENESIS
+    written, newest = end_of_chain(statements) or (0, GENESIS)
+    for number, *row, prev_hash, own in rows(statements, "audit"):
+        if number != last + 1:
+            problems.append(f"Audit line {last + 1} is missing, the next one there is {number}.")
+        elif prev_hash != before:
+            problems.append(f"Audit line {number} does not follow line {last}.")
+        if own != link(number, row, prev_hash):
+            problems.append(f"Audit line {number} was changed after it was written.")
+        last, before = number, own
+    if (last, before) != (written, newest):
+        problems.append(f"The audit trail ends with line {last}; {written} lines were written.")
+    return problems
+
+
+def length(statements: Statements) -> Anchor:
+    """Return how long the ledger is."""
+    count, own = end_of_chain(statements) or (0, "")
+    events = statements.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()[0]
+    return Anchor(length=count, hash=own if count else "", events=events)
+
+
+def missing(database: Database, kept: Anchor, where: str) -> list[str]:
+    """Return one sentence when the ledger does not hold what was anchored ``where``, none when it does."""
+
+    def look(statements: Statements) -> tuple[Anchor, Any, int]:
+        line = statements.execute("SELECT hash FROM audit WHERE id = ?", [kept.length]).fetchone()
+        there = statements.execute("SELECT count(*) FROM event WHERE id <= ?", [kept.events]).fetchone()[0]
+        return length(statements), line, there
+
+    now, line, there = database.read(look)
+    if kept.length and (line is None or line[0] != kept.hash):
+        return [
+            f"The audit trail has {now.length} lines; {where}, line {kept.length} was kept, and it is not there: "
+            "the ledger was shortened or replaced."
+        ]
+    if there < kept.events:
+        return [f"Of the first {kept.events} events, kept {where}, the ledger holds {there}: it was shortened."]
+    return []
+
+
+def goes_on_from(kept: Anchor, now: Anchor, statements: Statements) -> bool:
+    """Say whether the ledger, ``now`` so long, is the one that was anchored, and longer."""
+    if now == kept or now.events < kept.events:
+        return False
+    line = statements.execute("SELECT hash FROM audit WHERE id = ?", [kept.length]).fetchone()
+    first = statements.execute("SELECT coalesce(min(id), 1) FROM event").fetchone()[0]
+    return (not kept.length or (line is not None and line[0] == kept.hash)) and first == 1
