@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 from difyops.errors import ConfigError, Refused
 from difyops.ledger import Event, Ledger
@@ -22,6 +22,14 @@ class _Unwritten(Ledger):
 
     def append_all(self, events: Iterable[Event]) -> list[int]:
         """Refuse to write.
+
+        Raises:
+            Refused: always.
+        """
+        raise Refused("Rotations are kept in the ledger, and a dry run has none.")
+
+    def lock(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse to hold a lock.
 
         Raises:
             Refused: always.
