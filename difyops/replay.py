@@ -30,7 +30,9 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What asking once came to. ``outcome``: one of the classes of ``history.failures``; ``text``: the answer."""
+    """What asking once came to. ``outcome``: one of the classes of ``history.failures``; ``text``: the answer, and
+    ``outputs`` those of a workflow.
+    """
 
     outcome: str
     seconds: float
@@ -39,6 +41,7 @@ class Told:
     currency: str | None = None
     error: str = ""
     text: str = field(default="", repr=False)
+    outputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
     run_id: str | None = None
 
 

@@ -28,6 +28,8 @@ def kinds() -> Kinds:
     from difyops import switching
     from difyops.drill import recovery as drills
     from difyops.drill.model import KIND as DRILL
+    from difyops.evaluation.trial.run import KIND as TRIAL
+    from difyops.evaluation.trial.run import trials
     from difyops.plugins_of_dify import touched, upgrade
     from difyops.publishing import kept_drafts
     from difyops.publishing.document_change import DocumentChanges
@@ -40,6 +42,7 @@ def kinds() -> Kinds:
         rollback.KIND: rollback.Rollbacks(),
         making.KIND: making.Restores(),
         DRILL: drills.Drills(),
+        TRIAL: trials(),
         RELEASE: Releases(),
         "app.switch_model": DocumentChanges(),
         touched.KIND: DocumentChanges(),

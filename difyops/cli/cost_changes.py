@@ -8,8 +8,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from difyops.cli.cost_tier import (
+    AllowEffects,
+    AtOnce,
+    By,
+    CasesFile,
+    Content,
+    Expect,
+    Margin,
+    Most,
+    SchemaFile,
+    Tier,
+    TierNode,
+    TierOptions,
+    Tokens,
+    try_tier,
+)
 from difyops.cli.door import command, seconds
 from difyops.cli.session import Session
+from difyops.cli.values import margin_of
 from difyops.errors import StoreError, UsageError
 from difyops.outcome import Outcome
 
@@ -74,43 +91,56 @@ def advise(
     session: Session,
     app: Annotated[str, typer.Argument(metavar="APP", help="Id, exact name or glob of one app of the history.")],
     since: Since = "30d",
-    tier: Annotated[
-        str | None, typer.Option("--tier", metavar="MODEL", help="Plan the test of a smaller model instead.")
-    ] = None,
-    node: Annotated[list[str] | None, typer.Option("--node", help="With --tier: only these nodes.")] = None,
-    margin: Annotated[
-        float, typer.Option("--margin", min=0.001, max=0.5, help="With --tier: the share of cases that may be lost.")
-    ] = 0.02,
+    tier: Tier = None,
+    node: TierNode = None,
+    margin: Margin = None,
+    cases: CasesFile = None,
+    schema: SchemaFile = None,
+    expect: Expect = None,
+    by: By = None,
+    most: Most = None,
+    content: Content = False,
+    tokens: Tokens = None,
+    at_once: AtOnce = None,
+    allow_effects: AllowEffects = False,
 ) -> Outcome:
     """What would cost less: stable prompts, unused output, retrieval that sends more than it needs, in money.
+
+    With --tier: would a smaller model do? Its plan; with --schema, --expect or --cases the test itself, paired, in
+    copies. 0 not worse, 5 worse, 3 not enough cases to say.
 
     Examples:
         difyops cost advise support-triage
         difyops cost advise support-triage --tier gpt-4o-mini
+        difyops cost advise support-triage --tier gpt-4o-mini --schema answer.json --margin 5% --yes
     """
     from difyops.cli.cost import open_prices
     from difyops.cli.history import context_name, open_history
     from difyops.clock import SystemClock
     from difyops.cost.advise import advise as look
-    from difyops.cost.recorded import recorded
-    from difyops.cost.tier import plan_tier
     from difyops.history.apps import find_apps
     from difyops.render import cost_changes as views
 
-    prices, now = open_prices(session), SystemClock().now().timestamp()
+    given = {
+        "--node": node, "--margin": margin, "--cases": cases, "--schema": schema, "--expect": expect, "--by": by,
+        "--most": most, "--content": content, "--tokens": tokens, "--at-once": at_once,
+        "--allow-effects": allow_effects,
+    }  # fmt: skip
+    if tier is None and (alone := next((name for name, value in given.items() if value), None)):
+        raise UsageError(f"{alone} goes with --tier MODEL.", hint=f"difyops cost advise {app} --tier MODEL")
+    now = SystemClock().now().timestamp()
     with open_history(session) as history:
         found = find_apps(history, context_name(session), [app])
         if len(found) != 1:
             raise UsageError(f"{app!r} means {len(found)} apps.", hint="Use the exact name or the id.")
         if tier is not None:
-            mine = found[0]
-            live = session.run(_on_server(session, "live", mine))
-            kept = recorded(
-                history, context_name(session), mine.id, mine.mode, since=now - seconds(since), until=now
+            options = TierOptions(
+                model=tier, nodes=tuple(node or ()), margin=margin_of(margin or "2%"), cases=cases, schema=schema,
+                expect=expect, by=by or "size", most=most, content=content, tokens=tokens, at_once=at_once or 2,
+                allow_effects=allow_effects, since=now - seconds(since), until=now,
             )  # fmt: skip
-            return views.tier(
-                plan_tier(mine.name, live, tier, kept, prices, day=int(now // _DAY), nodes=node or (), margin=margin)
-            )
+            return try_tier(session, history, found[0], options)
+        prices = open_prices(session)
         return views.advised(
             look(history, context_name(session), found[0], prices, since=now - seconds(since), until=now)
         )

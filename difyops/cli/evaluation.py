@@ -11,6 +11,7 @@ import typer
 from difyops.cli.door import command, group, seconds
 from difyops.cli.reporting import As, formats_of, reported, unknown
 from difyops.cli.session import Session
+from difyops.cli.values import margin_of, share
 from difyops.errors import DifyopsError, UsageError
 from difyops.outcome import Outcome
 
@@ -178,7 +179,7 @@ def compare(
     from difyops.render import evaluation as views
 
     wanted = formats_of(formats)
-    limits = Limits(alpha=alpha, slower=_share("--slower", slower), margin=_margin(margin))
+    limits = Limits(alpha=alpha, slower=None if slower is None else share("--slower", slower), margin=_margin(margin))
     found = put_side_by_side(_before(session, before), read_result(after), limits)
     shown = views.compared(found)
     return reported(shown, views.comparison_suite(found), wanted) if wanted else shown
@@ -265,19 +266,4 @@ def _wanted(runs: list[str] | None, conversation: str, since: str, most: int, *,
 
 
 def _margin(text: str | None) -> float | None:
-    found = _share("--margin", text)
-    if found is not None and not 0 < found < 1:
-        raise UsageError(f"--margin {text!r} is not between 0 and 100 %.", hint="--margin 2%")
-    return found
-
-
-def _share(option: str, text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 100:
-        raise UsageError(f"{option} {text!r} is no share.", hint=f"{option} 20%")
-    return value
+    return None if text is None else margin_of(text)

@@ -86,7 +86,7 @@ def validate(
     if fallback is not None and fallback_app:
         raise UsageError("Give --fallback or --fallback-app, not both.")
     wanted = Wanted(
-        schema=_schema(schema),
+        schema=schema_of(schema),
         options=EnforceOptions(
             repair=not no_repair,
             coerce=coerce,
@@ -199,7 +199,12 @@ def _asked(session: Session, wanted: Wanted, asking: Asking, reask: ReaskOptions
 # -- what the options say -----------------------------------------------------------------------------------------
 
 
-def _schema(path: Path) -> Schema:
+def schema_of(path: Path) -> Schema:
+    """Return the schema in a file.
+
+    Raises:
+        UsageError: it cannot be read. ConfigError: it is no schema.
+    """
     from difyops.validation import read_schema
 
     try:

@@ -84,6 +84,33 @@ def inputs_of(given: Sequence[str] | None) -> dict[str, Any]:
     return found
 
 
+def share(option: str, text: str) -> float:
+    """Return the share that ``20%`` or ``0.2`` says.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 100:
+        raise UsageError(f"{option} {text!r} is no share.", hint=f"{option} 20%")
+    return value
+
+
+def margin_of(text: str) -> float:
+    """Return the share of the cases that ``--margin`` says may be lost.
+
+    Raises:
+        UsageError: it is none between 0 and 100 %.
+    """
+    found = share("--margin", text)
+    if not 0 < found < 1:
+        raise UsageError(f"--margin {text!r} is not between 0 and 100 %.", hint="--margin 2%")
+    return found
+
+
 @contextmanager
 def as_given(app: str) -> Iterator[None]:
     """Say that the command line is wrong when what it gives does not fit the form of ``app``.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from difyops.api.instance import Instance
-from difyops.changes import Change, Ended
+from difyops.changes import Change
 from difyops.errors import DifyopsError
-from difyops.scratch import Scratches
+from difyops.scratch import Scratches, TakenAway
 from difyops.snapshot.making import KIND as RESTORE
 from difyops.snapshot.making import Restores
 
@@ -15,25 +15,12 @@ def scratches(instance: Instance, change: Change) -> Scratches:
     return Scratches(instance, change, makers={RESTORE: Restores()})
 
 
-class Drills:
-    """The recovery of drills that were cut off: there is nothing to finish, only something to take away."""
+class Drills(TakenAway):
+    """The recovery of drills that were cut off."""
 
-    async def tell(self, instance: Instance, change: Change) -> str:
-        """Return one sentence on what is there."""
-        mark = scratches(instance, change).mark
-        there = [app.id async for app in instance.console.apps(name=mark.strip()) if app.name.startswith(mark)]
-        return f"{len(there)} scratch apps are there" if there else "no scratch app is there"
-
-    async def finish(self, instance: Instance, change: Change) -> Ended:
-        """Remove what the drill made."""
-        swept = await scratches(instance, change).sweep()
-        text = f"{len(swept.removed)} scratch apps removed"
-        return Ended(state="finished", text=text, warnings=swept.left)
-
-    async def undo(self, instance: Instance, change: Change) -> Ended:
-        """Remove what the drill made."""
-        ended = await self.finish(instance, change)
-        return Ended(state="undone", text=ended.text, warnings=ended.warnings)
+    def of(self, instance: Instance, change: Change) -> Scratches:
+        """Return the scratch apps of one drill."""
+        return scratches(instance, change)
 
 
 def unreachable(error: DifyopsError) -> str:

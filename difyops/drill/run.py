@@ -20,7 +20,7 @@ from difyops.drill import model
 from difyops.drill.asking import ask
 from difyops.drill.inputs import smoke_of
 from difyops.drill.model import KIND, AppDrill, Drilled, DrillRequest, Finding, Word
-from difyops.drill.recovery import scratches, unreachable
+from difyops.drill.recovery import Drills, scratches, unreachable
 from difyops.errors import DifyopsError, Refused, StoreError
 from difyops.fanout import Done, Failed, FanoutOptions, Skipped, fan_out
 from difyops.git_store import GitStore
@@ -174,7 +174,7 @@ async def run(workspace: Workspace, store: GitStore, request: DrillRequest) -> D
     subject = subject_of(instance)
     commit = store.resolve(request.to, branch=request.source)
     with journal.lock(subject, holding=f"a restore drill of {request.source!r} begun at {iso(workspace.clock.now())}"):
-        swept = await _swept(workspace, subject)
+        swept = await Drills().sweep_earlier(instance, journal, KIND, subject)
         change = Change.begin(
             journal, KIND, subject=subject, label=f"drill of {request.source}", url=instance.context.url,
             facts={"source": request.source, "commit": commit}, checkpoint=request.checkpoint,
@@ -219,21 +219,6 @@ def refuse_production(source_url: str, into: Instance, source_workspace: str | N
             f"{into.name} is where the snapshot is from; a scratch context is another instance or workspace.",
             hint="Leave --into out: scratch apps of their own names are made, and removed.",
         )
-
-
-async def _swept(workspace: Workspace, subject: str) -> tuple[str, ...]:
-    """Remove what earlier drills of this instance left, and end them."""
-    said: list[str] = []
-    for record in workspace.journal.open(everywhere=True):
-        if record.kind == KIND and record.subject == subject:
-            change = Change(workspace.journal, record)
-            found = await scratches(workspace.instance, change).sweep()
-            change.close("finished", removed=len(found.removed))
-            said += [f"drill {record.id} was cut off: {text} removed" for text in found.removed]
-            said += [f"drill {record.id} was cut off: {text}" for text in found.left]
-            if not found.removed and not found.left:
-                said.append(f"drill {record.id} was cut off; nothing of it was there")
-    return tuple(said)
 
 
 def _read_again(store: GitStore, request: DrillRequest, commit: str) -> tuple[int, list[Finding]]:

@@ -1,8 +1,8 @@
 """The language model behind the instance: it answers ``echo: <last user message>`` and obeys switches in the prompt.
 
 ``[[delay=5]]`` seconds of server time, ``[[chunks=40]]`` pieces, ``[[fail=auth|rate|server|conn|bad|unknown]]`` at
-once, ``[[fail-mid=server]]`` after the first piece. Which credential a call uses, and whether it is good, is decided
-here too.
+once, ``[[fail-mid=server]]`` after the first piece, ``[[dull=gpt-4o-mini]]`` a model that has no answer to this. Which
+credential a call uses, and whether it is good, is decided here too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from difyops.emulator.instance import Instance
 from difyops.emulator.providers import MODELS, OPENAI, SECRET_FIELD
 from difyops.emulator.shapes import JsonDict
 
-_SWITCH = re.compile(r"\[\[(delay|chunks|fail|fail-mid)=([\w.]+)\]\]")
+_SWITCH = re.compile(r"\[\[(delay|chunks|fail|fail-mid|dull)=([\w.-]+)\]\]")
 _UNIT = Decimal("0.000001")
 _DEFAULT_DELAY = 0.2
 _TEXTS = {
@@ -71,6 +71,7 @@ class _Switches:
     chunks: int
     fail: str
     fail_mid: str
+    dull: str
 
 
 def fault(instance: Instance, kind: str) -> ModelFault:
@@ -129,7 +130,7 @@ async def invoke(instance: Instance, prompt: Prompt) -> AsyncIterator[str | Json
     started = instance.moment()
     await instance.pause(switches.delay / 2)
     first = instance.moment() - started
-    text = f"echo: {prompt.last_user}"
+    text = "I do not know." if switches.dull == prompt.model else f"echo: {prompt.last_user}"
     pieces = _pieces(text, switches.chunks)
     for number, piece in enumerate(pieces):
         if number == 1 and switches.fail_mid:
@@ -148,6 +149,7 @@ def _switches(text: str) -> _Switches:
         chunks=max(1, int(float(found.get("chunks", 4)))),
         fail=found.get("fail", ""),
         fail_mid=found.get("fail-mid", ""),
+        dull=found.get("dull", ""),
     )
 
 

@@ -147,7 +147,7 @@ def read_case(line: bytes, place: str) -> Case:
         raise UsageError(f"{place}: expect must be a list of checks.", hint='"expect": [{"contains": "hello"}]')
     if not inputs and not body.get("query"):
         raise UsageError(f"{place}: a case asks something: query, or inputs.")
-    wanted = tuple(_expectation(item, f"{place}: expect[{number}]") for number, item in enumerate(expect))
+    wanted = tuple(read_expectation(item, f"{place}: expect[{number}]") for number, item in enumerate(expect))
     return Case(**{**body, "expect": wanted})
 
 
@@ -167,7 +167,12 @@ def write_cases(path: Path, cases: Sequence[Case], *, more: bool = False) -> Non
     atomic_file.write(path, "".join(lines).encode("utf-8", "surrogatepass"), mode=atomic_file.PRIVATE)
 
 
-def _expectation(item: object, place: str) -> Expectation:
+def read_expectation(item: object, place: str) -> Expectation:
+    """Read one check as a case has it.
+
+    Raises:
+        UsageError: it is none; names the place.
+    """
     if not isinstance(item, dict) or not item:
         raise UsageError(f"{place}: a check is an object.", hint='{"contains": "hello"}')
     if "check" in item:

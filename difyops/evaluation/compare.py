@@ -17,7 +17,7 @@ from difyops.statistics import (
     Shift,
     cases_for_margin,
     cases_needed,
-    least_difference,
+    margin_limits,
     mcnemar,
     paired_bootstrap,
 )
@@ -130,7 +130,10 @@ def compare(before: Evaluation, after: Evaluation, limits: Limits | None = None)
     needed, what = _needed(paired, limits.alpha)
     least = None
     if limits.margin is not None:
-        least = _least(paired, pairs, clusters, limits.alpha)
+        found = margin_limits(
+            [one.word == PASS for one, _ in pairs], [two.word == PASS for _, two in pairs], clusters, alpha=limits.alpha
+        )
+        least = found.low if found else None
         needed, what = _for_margin(paired, limits.margin, limits.alpha)
     return Compared(
         before=before.bound, after=after.bound, pairs=len(pairs), clusters=len(set(clusters)),
@@ -191,18 +194,6 @@ def _needed(paired: Paired, alpha: float) -> tuple[int | None, str]:
     spread = max(broken, _LEAST_CHANGED / 2)
     lost = spread + _SMALL / 2
     return cases_needed(lost, max(0.0, lost - _SMALL), alpha=alpha), "a loss of 5 points (none was seen)"
-
-
-def _least(paired: Paired, pairs: list[tuple[Row, Row]], clusters: list[str], alpha: float) -> float:
-    """Return the lower limit of the difference: Tango's, and with clusters the bootstrap's where that is lower."""
-    found = least_difference(paired.n, paired.broken, paired.fixed, alpha=alpha)
-    if len(set(clusters)) == len(clusters):
-        return found
-    changes = [float(two.word == PASS) - float(one.word == PASS) for one, two in pairs]
-    drawn = paired_bootstrap(changes, clusters, confidence=1 - 2 * alpha)
-    if drawn is None or drawn.interval is None:
-        return -1.0  # too few conversations to say anything
-    return min(found, drawn.interval.low)
 
 
 def _for_margin(paired: Paired, margin: float, alpha: float) -> tuple[int, str]:

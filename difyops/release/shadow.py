@@ -20,8 +20,7 @@ from difyops.release.inputs import inputs_of
 from difyops.release.plan import Plan
 from difyops.replay import COMPLETE, STOPPED, Limits, Pair, Recorded, Replayed, Side, Told, replay
 from difyops.scratch import Scratches, Swept
-from difyops.scratch.copies import make_copy, needs_file
-from difyops.scratch.effects import cannot_run, effects_of, form
+from difyops.scratch.copies import make_copy, why_no_copy
 
 _WORD = "release"
 
@@ -92,17 +91,7 @@ async def _both(
 
 def why_not(now: Now, target: Mapping[str, Any], plan: Plan) -> str:
     """Say why an app cannot stand in a shadow, blank where it can."""
-    if now.app.is_agent:
-        return "agent apps cannot be copied"
-    found = cannot_run(target) or cannot_run(now.live or {})
-    if found:
-        return found
-    if needs_file(form(target)):
-        return "it requires a file"
-    effects = effects_of(target) or effects_of(now.live or {})
-    if effects and not plan.shadow.allow_effects:
-        return f"it acts outside: {effects[0]} (--allow-effects runs it)"
-    return ""
+    return why_no_copy(now.app, (target, now.live or {}), allow_effects=plan.shadow.allow_effects)
 
 
 def _judged(pairs: Sequence[Pair], plan: Plan, ended: str, used: int, swept: Swept) -> Shadowed:

@@ -7,7 +7,6 @@ from decimal import Decimal
 from difyops.cost.advice import Advice
 from difyops.cost.advise import Advised
 from difyops.cost.diff import CostDiff, CostSum, NodeCost
-from difyops.cost.tier import TierPlan
 from difyops.outcome import Block, Facts, Outcome, Table
 from difyops.render.cost import decimal
 
@@ -67,33 +66,6 @@ def advised(found: Advised) -> Outcome:
     )  # fmt: skip
 
 
-def tier(found: TierPlan) -> Outcome:
-    """Show the plan of a test of a smaller model: what it needs and costs first."""
-    costs = ", ".join(f"{decimal(value)} {currency}" for currency, value in found.costs.items())
-    saves = ", ".join(
-        f"{_signed(item.difference)}{_reach(item.low, item.high)} {item.currency}" for item in found.saves
-    )
-    blocks: list[Block] = [
-        Facts(pairs=[
-            ("app", found.app), ("nodes that would call it", ", ".join(found.nodes)), ("model", found.model),
-            ("question", f"not worse by more than {found.margin:.1%} of the cases"),
-            ("cases needed", f"{found.needed} (80 % power, alpha 5 %, {found.changed:.0%} of them changing)"),
-            ("the test costs", costs or "not known"), ("1,000 runs would change by", saves or "not known"),
-            *(("not in these sums", text) for text in found.incomplete),
-        ]),
-        Facts(title="The test", pairs=[
-            ("1", f"difyops eval record {found.app} --content --to cases.jsonl, and say what each case expects"),
-            ("2", f"difyops eval run {found.app} cases.jsonl --to before.json"),
-            ("3", f"a copy of {found.app} with {found.model}; difyops eval run COPY cases.jsonl --to after.json"),
-            ("4", f"difyops eval compare before.json after.json --margin {found.margin:.1%}"),
-        ]),
-    ]  # fmt: skip
-    return Outcome(
-        kind="cost.tier", data=found, blocks=blocks, names=list(found.nodes), warnings=found.difference.warnings,
-        summary=f"{found.needed} cases would show it; nothing was asked",
-    )  # fmt: skip
-
-
 def _saving(item: Advice) -> str:
     if item.saving is None:
         return "unpriced"
@@ -108,9 +80,7 @@ def _advice_record(item: Advice) -> dict[str, object]:
 def _said(found: CostDiff) -> str:
     if not found.nodes:
         return "nothing that costs tokens changes"
-    parts = [f"{_signed(item.difference)} {item.currency} for 1,000 runs" for item in found.sums] or [
-        "nothing is known"
-    ]
+    parts = [f"{signed(item.difference)} {item.currency} for 1,000 runs" for item in found.sums] or ["nothing is known"]
     left = f"; {len(found.incomplete)} nodes are in no sum" if found.incomplete else ""
     return f"{', '.join(parts)}{left}"
 
@@ -119,26 +89,28 @@ def _money(value: Decimal | None, currency: str) -> str | None:
     return None if value is None else f"{decimal(value)} {currency}"
 
 
-def _signed(value: Decimal) -> str:
+def signed(value: Decimal) -> str:
+    """Return an amount with its sign."""
     return f"{'+' if value > 0 else ''}{decimal(value)}"
 
 
 def _gap(line: NodeCost) -> str:
     if line.difference is None:
         return line.unknown
-    return f"{_signed(line.difference)}{_reach(line.low, line.high)} {line.currency}"
+    return f"{signed(line.difference)}{reach(line.low, line.high)} {line.currency}"
 
 
 def _sum_gap(item: CostSum) -> str:
-    return f"{_signed(item.difference)}{_reach(item.low, item.high)}"
+    return f"{signed(item.difference)}{reach(item.low, item.high)}"
 
 
 def _month(item: CostSum) -> str | None:
-    return None if item.month is None else _signed(item.month)
+    return None if item.month is None else signed(item.month)
 
 
-def _reach(low: Decimal | None, high: Decimal | None) -> str:
-    return "" if low is None or high is None else f" [{_signed(low)}, {_signed(high)}]"
+def reach(low: Decimal | None, high: Decimal | None) -> str:
+    """Return the interval of an amount, blank where there is none."""
+    return "" if low is None or high is None else f" [{signed(low)}, {signed(high)}]"
 
 
 def _record(line: NodeCost) -> dict[str, object]:

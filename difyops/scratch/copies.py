@@ -6,7 +6,7 @@ API is on, for one key that goes with the app. Secrets of the document come alon
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ from difyops.history.live_failures import failure_of
 from difyops.publishing.content import aligned
 from difyops.replay import Recorded, Told
 from difyops.scratch.apps import Scratches
+from difyops.scratch.effects import cannot_run, effects_of, form
 
 JsonObject = dict[str, Any]
 _LIMITS = frozenset({CONCURRENCY, QUOTA, RATE_LIMIT})
@@ -66,7 +67,8 @@ class Copy:
             return Told(outcome=outcome, seconds=seconds, error=error.message, run_id=seen.get("run"))
         return Told(
             outcome=PAUSED if answer.status == "paused" else GOOD, seconds=answer.seconds, tokens=answer.tokens,
-            price=answer.price, currency=answer.currency, text=answer.text, run_id=answer.run_id,
+            price=answer.price, currency=answer.currency, text=answer.text, outputs=answer.outputs,
+            run_id=answer.run_id,
         )  # fmt: skip
 
     async def _whose(self, error: DifyopsError, run_id: str | None) -> str:
@@ -131,6 +133,21 @@ def without_triggers(document: Mapping[str, Any]) -> JsonObject:
     return {**document, "graph": {**graph, "nodes": kept, "edges": edges}}
 
 
-def needs_file(form: tuple[InputField, ...]) -> bool:
+def why_no_copy(app: App, documents: Iterable[Mapping[str, Any]], *, allow_effects: bool) -> str:
+    """Say why copies of these documents of an app cannot be asked, blank where they can."""
+    if app.is_agent:
+        return "agent apps cannot be copied"
+    for document in documents:
+        if found := cannot_run(document):
+            return found
+        if _needs_file(form(document)):
+            return "it requires a file"
+        effects = effects_of(document)
+        if effects and not allow_effects:
+            return f"it acts outside: {effects[0]} (--allow-effects runs it)"
+    return ""
+
+
+def _needs_file(found: tuple[InputField, ...]) -> bool:
     """Say whether an app cannot be asked without a file: recorded ones cannot be sent again."""
-    return any(item.required and item.kind in FILE_KINDS for item in form)
+    return any(item.required and item.kind in FILE_KINDS for item in found)

@@ -4,15 +4,15 @@ Every answer carries what it stands on: how many values, an interval, and ``None
 """
 
 from difyops.statistics.change_points import ChangePoint, change_points
-from difyops.statistics.paired import (
-    Paired,
-    Shift,
+from difyops.statistics.margins import (
     cases_for_margin,
-    cases_needed,
+    fewest_for_margin,
     least_difference,
-    mcnemar,
-    paired_bootstrap,
+    margin_limits,
+    margin_of_cases,
+    most_difference,
 )
+from difyops.statistics.paired import Paired, Shift, cases_needed, mcnemar, paired_bootstrap
 from difyops.statistics.proportions import Interval, clopper_pearson, wilson
 from difyops.statistics.quantiles import Quantile, quantile, quantiles, weighted_quantile
 from difyops.statistics.ranks import Comparison, cliffs_delta, hodges_lehmann, mann_whitney
@@ -35,10 +35,14 @@ __all__ = [
     "cliffs_delta",
     "clopper_pearson",
     "estimate_total",
+    "fewest_for_margin",
     "hodges_lehmann",
     "least_difference",
     "mann_whitney",
+    "margin_limits",
+    "margin_of_cases",
     "mcnemar",
+    "most_difference",
     "paired_bootstrap",
     "quantile",
     "quantiles",

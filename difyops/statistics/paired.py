@@ -94,39 +94,6 @@ def cases_needed(broken: float, fixed: float, *, alpha: float = 0.05, power: flo
     return max(math.ceil(reach * reach / (gap * gap)), _fewest(share, alpha))
 
 
-def cases_for_margin(margin: float, changed: float, *, alpha: float = 0.05, power: float = 0.8) -> int:
-    """Return how many cases show "not worse by more than ``margin``" where nothing is worse and ``changed`` of the
-    cases end otherwise, either way (Liu and others, Statistics in Medicine 21, 2002, at no true difference).
-    """
-    reach = _NORMAL.inv_cdf(1 - alpha) + _NORMAL.inv_cdf(power)
-    return math.ceil(reach * reach * changed / (margin * margin))
-
-
-def least_difference(n: int, broken: int, fixed: int, *, alpha: float = 0.05) -> float:
-    """Return the lower limit (one-sided) of the difference in shares that pass, after minus before, of ``n`` pairs.
-
-    Tango's score limit (Statistics in Medicine 17, 1998): right for few cases too, also where none changed.
-    """
-    z = _NORMAL.inv_cdf(1 - alpha)
-    low, high = -1.0, (fixed - broken) / n
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (low, middle) if _score(n, fixed, broken, middle) < z else (middle, high)
-    return low
-
-
-def _score(n: int, fixed: int, broken: int, difference: float) -> float:
-    """Return by how many standard deviations the difference seen lies above a true one."""
-    if difference <= -1:
-        return math.inf
-    half = -fixed - broken + (2 * n - fixed + broken) * difference
-    root = math.sqrt(max(0.0, half * half + 8 * n * broken * difference * (1 - difference)))
-    share = (root - half) / (4 * n)
-    variance = n * (2 * share + difference * (1 - difference))
-    gap = fixed - broken - n * difference
-    return gap / math.sqrt(variance) if variance > 0 else math.inf if gap > 0 else 0.0
-
-
 def _fewest(share: float, alpha: float) -> int:
     """Return the cases below which even changes that all point one way cannot reach ``alpha``."""
     return math.ceil(math.ceil(1 - math.log2(alpha)) / share)

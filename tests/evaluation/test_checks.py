@@ -11,7 +11,7 @@ import pytest
 from difyops.errors import DifyopsError, Refused, UsageError
 from difyops.evaluation.cases import read_case, read_cases, write_cases
 from difyops.evaluation.checks import CHECKS, FAIL, NOT_JUDGED, PASS, Found, Given
-from difyops.evaluation.run import place_in
+from difyops.evaluation.judging import place_in
 
 KEY = "sk-proj-" + "Aq3xT9mLw7Zk2vBn8RcY5dPs"
 
