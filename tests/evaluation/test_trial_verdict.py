@@ -50,7 +50,7 @@ def test_below_the_fewest_cases_nothing_shows_a_margin(margin: float) -> None:
 @pytest.mark.parametrize(
     ("tried", "verdict", "said"),
     [
-        (pairs(both=95, broken=2, fixed=2, neither=1), NOT_WORSE, "may be lost, 5.0 points are allowed"),
+        (pairs(both=95, broken=2, fixed=2, neither=1), NOT_WORSE, "may be lost, 5.0% are allowed"),
         (pairs(both=70, broken=28, fixed=1, neither=1), WORSE, "at least"),
         (pairs(both=30, broken=1), NOT_ENOUGH, "may be lost"),
         (pairs(both=80, open_=20), NOT_ENOUGH, "20 of 100 cases could not be judged"),
