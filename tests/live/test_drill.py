@@ -59,7 +59,9 @@ def test_a_drill_of_all_five_modes(cli: Cli, colleague: Colleague, scratch: str)
     assert done.code == 0, done.err
     assert ids(colleague) == before
     assert cli("changes", "list", "-o", "json").json["data"] == []
-    print(f"\na drill of five modes: {found['rto']:.1f} s; slowest app {max(app['seconds'] for app in found['apps'])} s")
+    print(
+        f"\na drill of five modes: {found['rto']:.1f} s; slowest app {max(app['seconds'] for app in found['apps'])} s"
+    )
     report = cli("drill", "report", "-o", "markdown")
     assert report.code == 0
     assert found["id"] in report.out or "pass" in report.out
