@@ -57,7 +57,7 @@ def test_a_report_agrees_with_the_log(cli: Cli, colleague: Colleague, app: str, 
     def all_are_there() -> bool:
         cli("history", "sync", app, "--nodes", "100%")
         rows = cli("history", "status", "-o", "json").json["data"]["apps"]
-        return sum(row["runs"] for row in rows) == GOOD + BAD
+        return bool(sum(row["runs"] for row in rows) == GOOD + BAD)
 
     for _ in range(60):  # a sync leaves out the last two minutes: runs may still be written
         if all_are_there():
