@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-com
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock newest demo test test-long cover lint format test-live bench run clean
+.PHONY: help setup lock newest demo test test-long cover lint format test-live bench run dist sbom release-notes clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,7 @@ lock: $(BASE) ## Write requirements/*.lock after a change of pyproject.toml (UPG
 	$(PIP) 'uv>=0.9,<1'
 	$(LOCK) --all-extras pyproject.toml --output-file requirements/dev.lock
 	printf 'hatchling\neditables\n' | $(LOCK) --constraints requirements/dev.lock pyproject.toml - --output-file requirements/base.lock
+	printf 'hatchling\neditables\n' | $(LOCK) --constraints requirements/dev.lock --extra redis --extra postgres --extra socks pyproject.toml - --output-file requirements/image.lock
 
 newest: ## Make .venv with the newest releases that pyproject.toml allows, past the lock (a scheduled workflow does it)
 	$(PYTHON) -m venv $(VENV)
@@ -74,5 +75,17 @@ bench: $(STAMP) ## Print the figures: ratios against raw baselines in the same r
 run: $(BASE) ## Start the emulator on 127.0.0.1:5901 (Ctrl-C stops it)
 	$(BIN)/difyops emulator start
 
+dist: $(BASE) ## Build sdist and wheel into dist/
+	rm -rf dist
+	$(BIN)/python -m hatchling build --directory dist
+
+sbom: $(STAMP) ## Write build/difyops.cdx.json: what an installation holds, in which versions (CycloneDX)
+	@mkdir -p build
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-file build/difyops.cdx.json requirements/base.lock
+
+release-notes: $(BASE) ## Print what CHANGELOG.md says of this version
+	@awk -v version="$$($(BIN)/difyops --version | cut -d ' ' -f 2)" \
+	  '/^## /{on = index($$0, "[" version "]")} on && !/^## /{print; said = 1} END{exit !said}' CHANGELOG.md
+
 clean: ## Remove .venv and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*
+	rm -rf build dist $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*

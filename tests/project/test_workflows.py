@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,7 @@ def test_a_workflow_has_few_rights_and_an_end(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["tests.yml", "newest.yml"])
 def test_every_python_of_the_classifiers_is_tried(name: str) -> None:
-    (job,) = workflow(name)["jobs"].values()
+    job = next(iter(workflow(name)["jobs"].values()))
     assert job["strategy"]["matrix"]["python"] == PYTHONS
 
 
@@ -70,6 +72,28 @@ def test_make_newest_goes_past_the_lock_and_the_other_targets_do_not() -> None:
     assert sum("--require-hashes" in line for line in installs) == 2
     done = subprocess.run(["make", "-n", "newest"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ".lock" not in done.stdout
+
+
+def test_a_release_is_published_without_a_kept_token_and_attested() -> None:
+    jobs = workflow("release.yml")["jobs"]
+    assert workflow("release.yml")[True] == {"push": {"tags": ["v[0-9]+.[0-9]+.[0-9]+*"]}}
+    assert jobs["pypi"]["permissions"] == {"id-token": "write"}
+    assert jobs["pypi"]["environment"] == "pypi"
+    assert "secrets." not in (ROOT / ".github" / "workflows" / "release.yml").read_text()
+    used = [step.get("uses", "").partition("@")[0] for job in jobs.values() for step in job["steps"]]
+    assert used.count("actions/attest-build-provenance") == 2
+    assert used.count("actions/attest-sbom") == 1
+
+
+def test_a_list_of_what_is_inside_can_be_written(tmp_path: Path) -> None:
+    done = subprocess.run(["make", "-n", "sbom"], cwd=ROOT, capture_output=True, text=True, check=True)
+    line = next(line for line in done.stdout.splitlines() if "cyclonedx" in line)
+    place = tmp_path / "sbom.json"
+    words = line.replace(".venv/bin/", f"{sys.prefix}/bin/").replace("build/difyops.cdx.json", str(place))
+    subprocess.run(["bash", "-c", words], cwd=ROOT, check=True, capture_output=True)
+    told = json.loads(place.read_text())
+    assert told["metadata"]["component"]["name"] == "difyops"
+    assert {"typer", "httpx", "aiohttp"} <= {item["name"] for item in told["components"]}
 
 
 def test_ci_runs_lint_and_tests() -> None:

@@ -70,6 +70,6 @@ def test_the_unit_and_the_container_name_commands_that_there_are() -> None:
     from difyops.cli.webhook import noun
 
     names = {command.name for command in noun.registered_commands}
-    for name in ("difyops-webhook.service", "Containerfile"):
+    for name in ("systemd/difyops-webhook.service", "compose.yaml"):
         text = (ROOT / "deploy" / name).read_text()
         assert set(re.findall(r"difyops\"?,? \"?webhook\"?,? \"?([a-z]+)", text)) <= names
