@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-com
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock newest demo test test-long cover lint format test-live bench run dist sbom release-notes clean
+.PHONY: help setup lock newest demo test test-long cover lint format test-live bench run docs dist sbom release-notes clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,10 @@ bench: $(STAMP) ## Print the figures: ratios against raw baselines in the same r
 
 run: $(BASE) ## Start the emulator on 127.0.0.1:5901 (Ctrl-C stops it)
 	$(BIN)/difyops emulator start
+
+docs: $(STAMP) ## Build the site into build/site; a dangling link or a page outside of the contents is an error
+	$(BIN)/python docs/assemble.py build/pages
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --jobs auto -c docs build/pages build/site
 
 dist: $(BASE) ## Build sdist and wheel into dist/
 	rm -rf dist

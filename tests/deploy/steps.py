@@ -48,7 +48,7 @@ class Job:
         given = {name: self.filled(str(value)) for name, value in step.get("env", {}).items()}
         done = subprocess.run(
             [*BASH[step.get("shell", "")], str(script)],
-            cwd=self.folder, capture_output=True, text=True, timeout=120, check=False,
+            cwd=self.folder, capture_output=True, text=True, check=False,
             env={**self.environment, "RUNNER_TEMP": str(runner), **{k: str(v) for k, v in files.items()}, **given},
         )  # fmt: skip
         self.ran.append(step["run"])

@@ -95,7 +95,7 @@ def run(root: Path, *words: str, **environment: str) -> subprocess.CompletedProc
     }  # fmt: skip
     inside = [f"{name}={value}" for name, value in {**ENVIRONMENT, **environment}.items()]
     asked = ["unshare", "--mount", "sh", "-c", MOUNTS, "sh", str(root), *inside, *words]
-    return subprocess.run(asked, env=given, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(asked, env=given, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.skipif(not allowed(), reason="namespaces are not allowed here, or unshare and setpriv are missing")

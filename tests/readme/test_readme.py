@@ -21,8 +21,8 @@ from difyops.emulator import Emulator
 from tests.processes import run
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", *(f"docs/{name}.md" for name in ("connecting", "snapshots", "secrets", "broadcast", "validate",
-         "runbooks")))  # fmt: skip
+PAGES = ("README.md", *(f"docs/{name}.md" for name in ("connecting", "installing", "snapshots", "secrets", "broadcast",
+         "validate", "runbooks")))  # fmt: skip
 FILES = {
     "order.schema.json": '{"type": "object", "properties": {"order": {"type": "string"}, "total": {"type": "number"}},'
     ' "required": ["order", "total"]}',
