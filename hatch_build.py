@@ -1,0 +1,43 @@
+"""Manual pages for the wheel: made of the commands while it is built, so that none can be out of date."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+
+class ManualPages(BuildHookInterface):  # type: ignore[type-arg]
+    """Write one page a noun, and hand them to the wheel as ``share/man/man1``."""
+
+    PLUGIN_NAME = "custom"
+    folder = ""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Write the pages; an editable installation has none."""
+        if version == "editable":
+            return
+        self.folder = tempfile.mkdtemp(prefix="difyops-man-")
+        for name, page in _pages(self.root).items():
+            place = Path(self.folder) / name
+            place.write_text(page, encoding="utf-8")
+            build_data["shared_data"][str(place)] = f"share/man/man1/{name}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Remove what was written."""
+        if self.folder:
+            shutil.rmtree(self.folder)
+
+
+def _pages(root: str) -> dict[str, str]:
+    sys.path.insert(0, root)
+    try:
+        from difyops.cli.manual.man import manual_pages
+
+        return manual_pages()
+    finally:
+        sys.path.remove(root)
