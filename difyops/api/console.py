@@ -328,6 +328,15 @@ class Console:
         ) as answer:
             yield events(answer)
 
+    async def stop_run(self, app: App, task_id: str) -> None:
+        """Ask the server to stop a run by its task id. It always says success, for unknown tasks too."""
+        path = f"/apps/{part(app.id)}/chat-messages/{part(task_id)}/stop"
+        if app.has_workflow:
+            path = f"/apps/{part(app.id)}/workflow-runs/tasks/{part(task_id)}/stop"
+        elif app.mode == "completion":
+            path = f"/apps/{part(app.id)}/completion-messages/{part(task_id)}/stop"
+        await self.send("POST", path, {}, doing="stop the run")
+
     async def bind_tag(self, app_id: str, tag_id: str) -> None:
         """Put a tag on an app; the call moved in 1.14 (``/tag-bindings``, before ``/tag-bindings/create``)."""
         body = {"tag_ids": [tag_id], "target_id": app_id, "type": "app"}

@@ -17,11 +17,12 @@ from difyops.api import answers, shapes
 from difyops.api.console import HIDDEN, Console
 from difyops.api.paths import part
 from difyops.api.shapes import fit
-from difyops.errors import NotFound, Refused, RequestRejected, SelectorError
+from difyops.errors import NotFound, Refused, RequestRejected, SelectorError, UnreadableAnswer
 from difyops.secret_text import SecretText
 
 LONGEST_NAME = 30
 _BASE = "/workspaces/current"
+_STARS = 6
 _PLUGIN_SAYS = re.compile(r'PluginInvokeError: \{.*?"message": ("(?:[^"\\]|\\.)+")', re.DOTALL)
 
 Values = Mapping[str, str | SecretText]
@@ -124,6 +125,21 @@ class ProviderCredentials:
     async def use_again(self, credential_id: str) -> None:
         """Switch once more; right 8 times of 8."""
         await self.use(credential_id)
+
+    async def save_unchanged(self, credential_id: str, name: str) -> None:
+        """Save a stored credential as it is, its secrets hidden: the server lets the provider try it first.
+
+        Raises:
+            RequestRejected: the provider refuses it. UnreadableAnswer: the stored credential cannot be read.
+        """
+        path, doing = f"{self._path}/credentials", "read the credential"
+        body = await self.console.get(path, doing=doing, shape=answers.CREDENTIAL, credential_id=credential_id)
+        values = body["credentials"]
+        if not values:
+            raise UnreadableAnswer("The stored credential cannot be read.")
+        hidden = {key: HIDDEN if _is_mask(value) else value for key, value in values.items()}
+        save = {"credential_id": credential_id, "credentials": hidden, "name": name}
+        await self.console.send("PUT", path, save, doing="validate the credential")
 
     async def delete(self, credential_id: str) -> None:
         """Delete a credential. The server deletes the current one too, and then every app fails."""
@@ -355,6 +371,11 @@ def _objects(value: object, name: str) -> list[dict[str, Any]]:
 
 def _is_secret(row: Mapping[str, Any]) -> bool:
     return row.get("type") == "secret-input"
+
+
+def _is_mask(value: object) -> bool:
+    """Say whether a value is the server's mask of a secret."""
+    return isinstance(value, str) and "*" * _STARS in value
 
 
 def _texts(values: object) -> dict[str, str]:

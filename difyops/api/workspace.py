@@ -43,9 +43,13 @@ class Workspace:
                 raise
         return dict(await self.console.get(f"{_CURRENT}/summary", doing=doing, shape=shape))
 
+    async def profile(self) -> dict[str, Any]:
+        """Return the account: email, timezone, ..."""
+        return await self.console.mapping("/account/profile", doing="read the account", shape=answers.PROFILE)
+
     async def identify(self) -> ServerInfo:
         """Return who we are and where: the proof that credentials, workspace and address are right."""
-        profile = await self.console.mapping("/account/profile", doing="read the account", shape=answers.PROFILE)
+        profile = await self.profile()
         workspace = await self.current()
         return ServerInfo(
             version=self.console.transport.server_version,
@@ -100,6 +104,14 @@ class Workspace:
             return {**body, "has_more": page * size < body["total"]}
 
         return [row async for row in pages.by_number(fetch, rows_in="plugins")]
+
+    async def reach_plugins(self) -> None:
+        """Ask for one plugin: no cache answers that, the plugin daemon must.
+
+        Raises:
+            DifyopsError: the daemon, or the server, did not answer.
+        """
+        await self.console.get(f"{_CURRENT}/plugin/list", doing="list plugins", page=1, page_size=1)
 
     async def model_providers(self) -> list[dict[str, Any]]:
         """Return model providers with their credentials' names and ids (no values)."""

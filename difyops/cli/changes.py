@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +15,7 @@ from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
     from difyops.api.instance import Instance
+    from difyops.changes.journal import Record
     from difyops.changes.listing import Told
     from difyops.changes.recovery import Kinds, Recovery
 
@@ -171,6 +174,9 @@ def log(
 async def told(session: Session, which: str | None) -> list[Told]:
     """Return the changes that ``which`` means, with the state that each left; a whole id also one that ended."""
     from difyops.changes.listing import Told, row
+    from difyops.cli.secret_bench import workbench
+    from difyops.rotation.recovery import chosen as meant
+    from difyops.rotation.recovery import tell
     from difyops.snapshot.first_journal import left_behind, take_over
 
     async with session.instance() as instance:
@@ -178,11 +184,25 @@ async def told(session: Session, which: str | None) -> list[Told]:
         _, damaged = left_behind(workspace.state, instance.context)
         if not session.dry_run:
             await take_over(workspace)
-        found = recovery(session, instance)
+        found, bench = recovery(session, instance), workbench(session, instance)
         ended = [record for record in workspace.journal.all(limit=10_000) if which and record.id == which]
-        records = [] if which in damaged else ended or found.chosen(which)
+        rotations = await meant(bench, which)
+        records = [] if which in damaged else ended or _chosen(found, which, or_else=rotations)
         broken = [Told.damaged(app_id, error) for app_id, error in damaged.items() if which in (None, app_id)]
-        return [*[await row(found, instance, record) for record in records], *broken]
+        rows = [await row(found, instance, record) for record in records]
+        return [*rows, *(tell(bench, item) for item in rotations), *broken]
+
+
+def _chosen(found: Recovery, which: str | None, *, or_else: Sequence[object]) -> list[Record]:
+    """Return the changes that ``which`` means; none is fine where something else of that name is."""
+    from difyops.errors import SelectorError
+
+    try:
+        return found.chosen(which)
+    except SelectorError:
+        if or_else:
+            return []
+        raise
 
 
 def _end(session: Session, which: str | None, way: str) -> Outcome:
@@ -198,6 +218,8 @@ async def end(session: Session, which: str | None, way: str) -> list[Told]:
         SelectorError: nothing of that name was cut off. DifyopsError: the only one could not be ended.
     """
     from difyops.changes.listing import Told, row
+    from difyops.cli.secret_bench import workbench
+    from difyops.rotation import recovery as rotating
     from difyops.snapshot.first_journal import left_behind, take_over
 
     async with session.instance() as instance:
@@ -205,20 +227,30 @@ async def end(session: Session, which: str | None, way: str) -> list[Told]:
         _, damaged = left_behind(workspace.state, instance.context)
         broken = [Told.damaged(app_id, error) for app_id, error in damaged.items() if which in (None, app_id)]
         await take_over(workspace)
-        found = recovery(session, instance)
-        records = [] if which in damaged else found.chosen(which)
+        found, bench = recovery(session, instance), workbench(session, instance)
+        rotations = await rotating.chosen(bench, which)
+        records = [] if which in damaged else _chosen(found, which, or_else=rotations)
         if session.dry_run:
-            return [*[await row(found, instance, record) for record in records], *broken]
-        if records:
-            session.confirm(f"{way.capitalize()} {len(records)}?", changes=f"To {way} {len(records)} changes")
+            told = rotating.tell if way == "finish" else rotating.would_undo
+            rows = [await row(found, instance, record) for record in records]
+            return [*rows, *(told(bench, item) for item in rotations), *broken]
+        if count := len(records) + len(rotations):
+            session.confirm(f"{way.capitalize()} {count}?", changes=f"To {way} {count} changes")
         ends: list[Told] = []
         for record in records:
             try:
                 ended = await (found.finish if way == "finish" else found.undo)(instance, record)
             except DifyopsError as error:
-                if len(records) == 1 and not broken:
+                if count == 1 and not broken:
                     raise
                 ends.append(Told.of(record, "as it was, or partly ended", error=error))
             else:
                 ends.append(Told.of(record, ended.text, ended=ended))
+        for rotation in rotations:
+            try:
+                ends.append(await (rotating.finish if way == "finish" else rotating.undo)(bench, rotation))
+            except DifyopsError as error:
+                if count == 1 and not broken:
+                    raise
+                ends.append(replace(rotating.tell(bench, rotation), error=error.message))
         return [*ends, *broken]

@@ -122,8 +122,7 @@ class Scene:
         instance = await self.instance()
         async with self._listing:
             if self._timezone is None:
-                profile = await instance.console.get("/account/profile", doing="read the account")
-                self._timezone = str(profile.get("timezone") or "UTC") if isinstance(profile, dict) else "UTC"
+                self._timezone = str((await instance.workspace.profile()).get("timezone") or "UTC")
             return self._timezone
 
     async def chosen(self, selectors: list[str]) -> list[App]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
@@ -62,6 +63,8 @@ HOMES = {
     "platformdirs": {"config"}, "orjson": {"dsl", "validation", "webhook"}, "redis": {"runbook"}, "kombu": {"runbook"},
     "psycopg": {"runbook", "history"}, "duckdb": {"history"}, "cronsim": {"publishing"}, "pyrage": {"sealing"},
 }  # fmt: skip
+SPEAKS_HTTP = {"api", "emulator", "webhook"}  # who knows endpoints: the platform's, the emulator's, its own
+PATH = re.compile(r"/(console/api|v1|openapi|apps|datasets|workspaces|account|installed-apps|agent)(/|$|\{)")
 OURS_OR_STANDARD = {"difyops", *sys.stdlib_module_names}
 
 
@@ -107,3 +110,19 @@ def test_each_third_party_package_has_one_home() -> None:
         for unit, package, place in packages
         if (package in HOMES and unit not in HOMES[package]) or not {package} <= OURS_OR_STANDARD | set(HOMES)
     ] == []
+
+
+def test_no_room_calls_an_endpoint_path() -> None:
+    """What a call's path is stands in ``api/`` alone; rooms ask for things by name."""
+    found = []
+    for path in sorted(HOUSE.rglob("*.py")):
+        if path.relative_to(HOUSE).parts[0].removesuffix(".py") in SPEAKS_HTTP:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                words = [leaf for given in node.args for leaf in ast.walk(given) if isinstance(leaf, ast.Constant)]
+                texts = [leaf.value for leaf in words if isinstance(leaf.value, str)]
+                name = getattr(node.func, "attr", "")
+                if name in ("get", "send", "request", "mapping") and any(PATH.match(text) for text in texts):
+                    found.append(f"{path.relative_to(HOUSE)}:{node.lineno}")
+    assert found == []

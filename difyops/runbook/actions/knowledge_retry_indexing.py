@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from difyops.api.datasets import documents_in_error, index_again
 from difyops.api.instance import Instance
 from difyops.errors import ServerFault
 from difyops.runbook.datasets import datasets_named
@@ -21,7 +20,7 @@ async def plan(scene: Scene, *, datasets: list[str] | None = None, most: int = 2
     instance = await scene.instance()
     failed: dict[str, list[str]] = {}
     for row in await datasets_named(instance, datasets):
-        ids = await _in_error(instance, str(row.get("id")))
+        ids = await documents_in_error(instance.console, str(row.get("id")))
         if ids:
             failed[str(row.get("id"))] = ids[: max(0, most - sum(map(len, failed.values())))]
     count = sum(map(len, failed.values()))
@@ -30,9 +29,7 @@ async def plan(scene: Scene, *, datasets: list[str] | None = None, most: int = 2
 
     async def apply() -> Acted:
         for dataset, ids in failed.items():
-            await instance.console.send(
-                "POST", f"/datasets/{dataset}/retry", {"document_ids": ids}, doing="retry the indexing"
-            )
+            await index_again(instance.console, dataset, ids)
             scene.audit("knowledge.retry_indexing", dataset, documents=len(ids))
         left = await _left(scene, instance, failed, wait)
         if left:
@@ -42,16 +39,10 @@ async def plan(scene: Scene, *, datasets: list[str] | None = None, most: int = 2
     return Planned(text=f"index {count} failed documents of {len(failed)} datasets again", apply=apply)
 
 
-async def _in_error(instance: Instance, dataset: str) -> list[str]:
-    body = await instance.console.get(f"/datasets/{dataset}/error-docs", doing="list failed documents")
-    rows: list[dict[str, Any]] = [row for row in body.get("data") or () if isinstance(row, dict)]
-    return [str(row.get("id")) for row in rows]
-
-
 async def _left(scene: Scene, instance: Instance, failed: dict[str, list[str]], wait: float) -> int:
     """Return how many of the documents are in error again, ``wait`` seconds later; 0 when nobody waits."""
     if wait <= 0:
         return 0
     await scene.clock.sleep(wait)
-    again = [set(await _in_error(instance, dataset)) & set(ids) for dataset, ids in failed.items()]
+    again = [set(await documents_in_error(instance.console, dataset)) & set(ids) for dataset, ids in failed.items()]
     return sum(map(len, again))

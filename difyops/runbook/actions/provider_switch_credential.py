@@ -2,48 +2,47 @@
 
 from __future__ import annotations
 
+from difyops.api.credential_sets import credentials_in
 from difyops.errors import NotFound, Refused
-from difyops.runbook.providers import credential_path, credentials_of, provider_named
+from difyops.runbook.providers import provider_named
 from difyops.runbook.result import Acted, Planned, Undo, Value
 from difyops.runbook.scene import Scene
+from difyops.switching import switch_provider
 
 
-async def plan(scene: Scene, *, provider: str, to: str, settle: float = 3.0) -> Planned:
+async def plan(scene: Scene, *, provider: str, to: str, instead_of: str | None = None, settle: float = 3.0) -> Planned:
     """Make the stored credential named ``to`` the current one of a provider, for all apps at once.
 
     Switched twice, ``settle`` seconds apart: runs that had read the old key can put it back into the server's cache
-    after the first time, where it would stay for a day (seen in 1 of 4 switches under load). Undo: switch back.
+    after the first time, where it would stay for a day (seen in 1 of 4 switches under load). With ``instead_of`` (a
+    name) only where that one is in use now. Undo: switch back, unless somebody chose a third one meanwhile.
     """
     instance = await scene.instance()
     instance.capabilities.require("model_credentials", "Switching between stored credentials")
     row = provider_named(await instance.workspace.model_providers(), provider)
     if row is None:
         raise NotFound(f"There is no model provider {provider!r}.", status=404)
-    stored, current = credentials_of(row)
-    wanted = next((item for item in stored if to in (item.get("credential_name"), item.get("credential_id"))), None)
+    name = str(row["provider"])
+    stored = credentials_in(row.get("custom_configuration"), "available_credentials")
+    wanted = next((item for item in stored if to in (item.name, item.id)), None)
+    current = next((item for item in stored if item.is_current), None)
     if wanted is None:
-        names = ", ".join(str(item.get("credential_name")) for item in stored) or "none"
-        raise Refused(f"{row['provider']} has no credential {to!r} (it has: {names}).")
-    name, wanted_id = str(row["provider"]), str(wanted["credential_id"])
-    before = next((item for item in stored if item.get("credential_id") == current), None)
-    if wanted_id == current:
+        names = ", ".join(item.name for item in stored) or "none"
+        raise Refused(f"{name} has no credential {to!r} (it has: {names}).")
+    if wanted.is_current:
         return Planned(text=f"{name} uses {to!r} already")
+    if instead_of and (current is None or instead_of not in (current.name, current.id)):
+        used = repr(current.name) if current else "none"
+        raise Refused(f"{name} uses another key by now ({used}, not {instead_of!r}); it is left alone.")
 
     async def apply() -> Acted:
-        path = credential_path(name) + "/switch"
-        for again in (False, True):
-            if again:
-                await scene.clock.sleep(settle)
-            await instance.console.send("POST", path, {"credential_id": wanted_id}, doing="switch the credential")
-            if not again:
-                scene.audit("provider.switch", name, to=to)
-        now = provider_named(await instance.workspace.model_providers(), name) or {}
-        if credentials_of(now)[1] != wanted_id:
-            raise Refused(f"{name} still uses another credential; the server said yes.")
+        seen = current.id if current else None
+        await switch_provider(await scene.workspace(), name, wanted, instead_of=seen, settle=settle)
         return Acted(text=f"{name} uses {to!r} (read back)", values=(Value(name="credential", value=to),))
 
     undo = None
-    if before is not None:
-        undo = Undo(action="provider.switch_credential", parameters={"provider": name, "to": before["credential_name"]})
-    former = f" instead of {before['credential_name']!r}" if before else ""
+    if current is not None:
+        back = {"provider": name, "to": current.name, "instead_of": wanted.name, "settle": settle}
+        undo = Undo(action="provider.switch_credential", parameters=back)
+    former = f" instead of {current.name!r}" if current else ""
     return Planned(text=f"let {name} use the key {to!r}{former}, for all apps", apply=apply, undo=undo)

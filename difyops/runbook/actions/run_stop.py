@@ -14,13 +14,9 @@ async def plan(scene: Scene, *, app: str, task: str) -> Planned:
     """
     instance = await scene.instance()
     chosen = await scene.app(app)
-    path = f"/apps/{chosen.id}/workflow-runs/tasks/{task}/stop"
-    if not chosen.has_workflow:
-        kind = "completion-messages" if chosen.mode == "completion" else "chat-messages"
-        path = f"/apps/{chosen.id}/{kind}/{task}/stop"
 
     async def apply() -> Acted:
-        await instance.console.send("POST", path, {}, doing="stop the run")
+        await instance.console.stop_run(chosen, task)
         scene.audit("run.stop", chosen.id, task=task)
         return Acted(text=f"{chosen.name}: the server was asked to stop {task}; whether it did, the logs say")
 

@@ -83,7 +83,7 @@ async def _api(scene: Scene, patience: float) -> _Part:
 async def _behind_login(scene: Scene, worker_app: str | None, inputs: dict[str, str], silence: float) -> list[_Part]:
     try:
         instance = await scene.instance()
-        await instance.console.get("/account/profile", doing="read the account")
+        await instance.workspace.profile()
     except ServerFault as error:
         # Login and refresh count their tries in Redis; the set-up page did not need it and answered.
         return [_Part(name="redis", state="down", said=f"login does not work: {error.message}")]
@@ -119,9 +119,8 @@ async def _daemon(instance: Instance) -> list[_Part]:
 
     What else may go wrong here (a role that may not, a server that has no such list) says nothing about the daemon.
     """
-    path = "/workspaces/current/plugin/list"
     try:
-        await instance.console.get(path, doing="list plugins", page=1, page_size=1)
+        await instance.workspace.reach_plugins()
     except DifyopsError as error:
         is_down = kind_of("", error.message) == PLUGIN_DOWN
         return [_Part(name="plugin daemon", state="down", said=error.message)] if is_down else []

@@ -6,6 +6,7 @@ import re
 
 from difyops.api.capabilities import NEWEST, parse
 from difyops.api.instance import Instance
+from difyops.api.setup_page import setup_page
 from difyops.errors import DifyopsError
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
 from difyops.runbook.scene import Scene
@@ -28,7 +29,7 @@ async def check(
     instance = await scene.instance()
     seen: dict[str, int] = {}
     for _ in range(max(1, samples)):
-        answer = await instance.transport.request("GET", "/console/api/setup", doing="read the version")
+        answer = await setup_page(instance.transport, doing="read the version")
         version = answer.headers.get("x-version", "")
         seen[version] = seen.get(version, 0) + 1
     versions = sorted(seen)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
-
-from difyops.api import pages
-from difyops.api.instance import Instance
+from difyops.api.datasets import documents
 from difyops.clock import MAY_DIFFER
 from difyops.runbook.datasets import datasets_named
 from difyops.runbook.parameters import Duration
@@ -37,7 +33,7 @@ async def check(
     late: list[str] = []
     seen = working = 0
     for dataset in chosen:
-        async for row in _documents(instance, str(dataset.get("id"))):
+        async for row in documents(instance.console, str(dataset.get("id"))):
             if seen >= most:
                 break
             seen += 1
@@ -65,11 +61,3 @@ async def check(
     if seen >= most:
         return Warn(text=f"{text}; only {most} documents were read", values=values)
     return Pass(text=text, values=values)
-
-
-async def _documents(instance: Instance, dataset_id: str) -> AsyncIterator[dict[str, Any]]:
-    async def fetch(params: Mapping[str, Any]) -> Any:
-        return await instance.console.get(f"/datasets/{dataset_id}/documents", doing="list documents", **params)
-
-    async for row in pages.by_number(fetch):
-        yield row

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Any
 
-from difyops.api import pages
+from difyops.api import datasets as datasets_api
 from difyops.api.instance import Instance
 from difyops.runbook.datasets import datasets_named
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
@@ -48,11 +48,8 @@ async def check(
 
 
 async def _documents(instance: Instance, dataset_id: str, most: int) -> AsyncIterator[dict[str, Any]]:
-    async def fetch(params: Mapping[str, Any]) -> Any:
-        return await instance.console.get(f"/datasets/{dataset_id}/documents", doing="list documents", **params)
-
     seen = 0
-    async for row in pages.by_number(fetch):
+    async for row in datasets_api.documents(instance.console, dataset_id):
         if seen >= most:
             return
         seen += 1

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from difyops.api.credential_sets import ProviderCredentials
 from difyops.api.instance import Instance
 from difyops.api.run_faults import PROVIDER_DOWN, PROVIDER_RATE, kind_of
 from difyops.errors import DifyopsError, NotSupported, RequestRejected
-from difyops.runbook.providers import HIDDEN, credential_path, is_mask, provider_named
+from difyops.runbook.providers import provider_named
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Skipped, Value, Warn
 from difyops.runbook.scene import Scene
 
@@ -57,18 +58,9 @@ def _chosen(configuration: dict[str, Any], wanted: str | None) -> dict[str, Any]
 
 
 async def _validated(instance: Instance, provider: str, row: dict[str, Any]) -> DifyopsError | None:
-    path = credential_path(provider)
-    stored = await instance.console.get(path, doing="read the credential", credential_id=row["credential_id"])
-    values = stored.get("credentials") if isinstance(stored, dict) else None
-    if not isinstance(values, dict) or not values:
-        return DifyopsError("the stored credential cannot be read")
-    body = {
-        "credential_id": row["credential_id"],
-        "credentials": {key: HIDDEN if is_mask(value) else value for key, value in values.items()},
-        "name": row.get("credential_name"),
-    }
+    credentials = ProviderCredentials(instance.console, provider)
     try:
-        await instance.console.send("PUT", path, body, doing="validate the credential")
+        await credentials.save_unchanged(str(row["credential_id"]), str(row.get("credential_name") or ""))
     except DifyopsError as error:
         return error
     return None
@@ -76,7 +68,6 @@ async def _validated(instance: Instance, provider: str, row: dict[str, Any]) -> 
 
 async def _is_stale(instance: Instance, provider: str, row: dict[str, Any]) -> bool:
     """Compare the mask of the key in use with that of the stored one; equal ends look the same."""
-    path = credential_path(provider)
-    used = await instance.console.get(path, doing="read the credential in use")
-    stored = await instance.console.get(path, doing="read the credential", credential_id=row["credential_id"])
-    return bool(used.get("credentials")) and used.get("credentials") != stored.get("credentials")
+    credentials = ProviderCredentials(instance.console, provider)
+    used, stored = await credentials.read(None), await credentials.read(str(row["credential_id"]))
+    return bool(used) and used != stored

@@ -1,0 +1,102 @@
+"""Rotations among the changes that were cut off: told, brought on, turned back, as every other kind is.
+
+A rotation that waits (for the end of its grace period, for a person who must look at a check) is not cut off. One whose
+next step is due and that nobody works on is; so is one that is parked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from difyops.changes.listing import Told
+from difyops.clock import iso
+from difyops.errors import DifyopsError, LockHeld
+from difyops.rotation.engine import Driver, Moved, again, check_can_go_back, nobody, turn, turn_back
+from difyops.rotation.facts import gather
+from difyops.rotation.hands import Workbench
+from difyops.rotation.machine import Action, State, Step, next_step
+from difyops.rotation.record import Rotation
+
+KIND = "secret.rotate"
+_WAITS = (Action.WAIT, Action.HOLD)
+_ENDS = {State.DONE: "finished", State.ROLLED_BACK: "undone"}
+
+
+async def chosen(bench: Workbench, selector: str | None) -> list[Rotation]:
+    """Return the open rotations that ``selector`` means (the start of an id, a label, a subject); ``None``: cut off."""
+    found = bench.journal.open()
+    if selector is not None:
+        return [item for item in found if item.id.startswith(selector) or selector in (item.label, item.subject)]
+    return [item for item in found if _next(bench, item).action not in _WAITS and not await _is_busy(bench, item)]
+
+
+def tell(bench: Workbench, rotation: Rotation) -> Told:
+    """Return a rotation as a row of ``changes``: how far it is, and what comes next."""
+    step = _next(bench, rotation)
+    if not rotation.is_open:
+        state = f"ended: {rotation.state}"
+    elif rotation.state is State.PARKED:
+        state = f"parked, a person must look: {rotation.trouble or 'see difyops secret history ' + rotation.id}"
+    elif step.action in _WAITS:
+        wait = f" for {round(step.wait)} s more" if step.wait else ""
+        state = f"nothing is due: it waits{wait}" + (f" ({step.why})" if step.why else "")
+    else:
+        state = f"next: {step.action}" + (f" ({step.why})" if step.why else "")
+    trail = bench.journal.audit(rotation)
+    return Told(
+        id=rotation.id,
+        kind=KIND,
+        subject=rotation.subject,
+        label=rotation.label,
+        context=rotation.context,
+        began_at=iso(rotation.started),
+        actor=trail[0].actor if trail else "",
+        phase=str(rotation.state),
+        state=state,
+        ended=_ENDS.get(rotation.state),
+        warnings=(rotation.went_back,) if rotation.went_back else (),
+    )
+
+
+async def finish(bench: Workbench, rotation: Rotation, moved: Moved = nobody) -> Told:
+    """Do what is due, without waiting for a grace period: ``difyops secret resume`` does that."""
+    return await _driven(bench, await again(bench, rotation, force=False), moved, wait=False)
+
+
+async def undo(bench: Workbench, rotation: Rotation, moved: Moved = nobody) -> Told:
+    """Bring the old secret back, and wait until it is.
+
+    Raises:
+        Refused: the old secret is retired.
+    """
+    return await _driven(bench, await turn_back(bench, rotation), moved, wait=True)
+
+
+def would_undo(bench: Workbench, rotation: Rotation) -> Told:
+    """Return a rotation as a row, with an error where its old secret cannot be brought back."""
+    row = tell(bench, rotation)
+    try:
+        check_can_go_back(rotation)
+    except DifyopsError as error:
+        return replace(row, error=error.message)
+    return row
+
+
+async def _driven(bench: Workbench, rotation: Rotation, moved: Moved, *, wait: bool) -> Told:
+    driven = await Driver(bench, wait=wait, moved=moved).drive(rotation)
+    return tell(bench, driven.rotation)
+
+
+def _next(bench: Workbench, rotation: Rotation) -> Step:
+    return next_step(rotation.state, gather(rotation, bench.clock.now()))
+
+
+async def _is_busy(bench: Workbench, rotation: Rotation) -> bool:
+    """Say whether another process works on it at this moment."""
+    try:
+        async with turn(bench, rotation):
+            return False
+    except LockHeld:
+        return True
+    except DifyopsError:  # of another instance: whoever finishes it is told so
+        return False

@@ -1,0 +1,76 @@
+"""Rotations among ``difyops changes``: listed when cut off, finished and undone by the same commands."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from difyops.emulator import Emulator
+from difyops.rotation import recovery
+from difyops.rotation.engine import turn
+from tests.conftest import Cli
+from tests.rotation.rig import CASES, PROVIDER, Rig, count_of
+from tests.rotation.test_secret_cli import at
+
+__all__ = ["at"]
+LEFT = ("--value-from", "env:NEW_KEY", "--grace", "1h", "--yes", "--no-probe", "--detach", "-o", "json")
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+@pytest.mark.parametrize("way", ["finish", "undo"])
+@pytest.mark.parametrize("kind", list(CASES))
+async def test_a_rotation_that_was_cut_off_is_ended_as_asked(rig: Rig, kind: str, way: str) -> None:
+    effects: list[str] = []
+
+    def kill(name: str) -> None:
+        effects.append(name)
+        if name.startswith("after"):
+            raise Killed
+
+    with pytest.raises(Killed):
+        await rig.rotate(CASES[kind], checkpoint=kill)
+    async with rig.bench() as bench:
+        (one,) = await recovery.chosen(bench, None)
+        assert recovery.tell(bench, one).state.startswith("next: ")
+        told = await (recovery.finish if way == "finish" else recovery.undo)(bench, one)
+        if way == "undo":
+            assert (told.ended, await recovery.chosen(bench, None)) == ("undone", [])
+        else:
+            assert told.ended in (None, "finished")
+            assert told.phase in ("grace", "done", "retired")
+        assert await recovery.chosen(bench, "no such rotation") == []
+    assert len(effects) >= 2
+
+
+async def test_one_that_another_process_works_on_is_not_cut_off(rig: Rig) -> None:
+    def kill(name: str) -> None:
+        if name.startswith("after"):
+            raise Killed
+
+    with pytest.raises(Killed):
+        await rig.rotate(CASES["provider"], checkpoint=kill)
+    async with rig.bench() as bench:
+        (one,) = bench.journal.open()
+        async with turn(bench, one):
+            assert await recovery.chosen(dataclasses.replace(bench), None) == []
+        assert await recovery.chosen(bench, None) == [one]
+
+
+@pytest.mark.usefixtures("at")
+def test_one_in_its_grace_period_is_not_cut_off_and_can_be_undone_by_name(cli: Cli, emulator: Emulator) -> None:
+    identity = cli("secret", "rotate", "provider", PROVIDER, *LEFT).json["data"]["id"]
+    assert cli("changes", "list", "-o", "json").json["data"] == []
+    assert cli("changes", "undo", "--yes", "-o", "json").json["data"] == []
+    (row,) = cli("changes", "show", identity, "-o", "json").json["data"]
+    assert (row["kind"], row["phase"], row["ended"]) == ("secret.rotate", "grace", None)
+    assert "it waits" in row["state"]
+    assert cli("changes", "undo", identity, "--dry-run").code == 0
+    assert count_of(emulator, "provider") == 2
+    (row,) = cli("changes", "undo", identity, "--yes", "-o", "json").json["data"]
+    assert row["ended"] == "undone"
+    assert count_of(emulator, "provider") == 1
+    assert cli("changes", "show", identity).code == 2

@@ -1,0 +1,193 @@
+"""Switching, for every kind: killed anywhere it ends as asked; what somebody else chose meanwhile is left alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from difyops.api.credential_sets import ProviderCredentials
+from difyops.changes import Record
+from difyops.changes.change import Checkpoint, no_checkpoint
+from difyops.changes.recovery import Ended, Recovery
+from difyops.cli.changes import kinds
+from difyops.emulator import Emulator
+from difyops.emulator.providers import SECRET_FIELD, Credential
+from difyops.errors import DifyopsError, Refused
+from difyops.ledger import Ledger
+from difyops.switching import switch_app, switch_provider, switch_triggers
+from difyops.workspace import Workspace
+from tests.history.conftest import open_instance
+
+PROVIDER = "langgenius/openai/openai"
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Rig:
+    """One instance whose provider has three keys, and one app with two triggers."""
+
+    def __init__(self, emulator: Emulator, workspace: Workspace) -> None:
+        self.emulator, self.workspace = emulator, workspace
+        self.provider = emulator.instance.provider
+        for name in ("fallback", "third"):
+            key = Credential(id=emulator.instance.new_id(), name=name, values={SECRET_FIELD: f"sk-good-{name}"})
+            self.provider.credentials.append(key)
+        hook = emulator.app_named("wf-hook")
+        first = next(iter(hook.triggers.values()))
+        hook.triggers["second"] = replace(first, id=emulator.instance.new_id(), title="Second")
+        self.hook = hook
+
+    @property
+    def recovery(self) -> Recovery:
+        return Recovery(journal=self.workspace.journal, kinds=kinds())
+
+    def open(self) -> Record:
+        (record,) = self.workspace.journal.open()
+        return record
+
+    async def end(self, way: str) -> Ended:
+        recovery, record = self.recovery, self.open()
+        assert await recovery.tell(self.workspace.instance, record)
+        ended = await (recovery.finish if way == "finish" else recovery.undo)(self.workspace.instance, record)
+        assert self.workspace.journal.open() == []
+        return ended
+
+    async def switch(self, kind: str, checkpoint: Checkpoint = no_checkpoint) -> bool:
+        console = self.workspace.instance.console
+        if kind in ("api", "site"):
+            app = await console.app(self.emulator.app_named("wf-echo").id)
+            return await switch_app(self.workspace, app, site=kind == "site", on=False, checkpoint=checkpoint)
+        if kind == "triggers":
+            app = await console.app(self.hook.id)
+            found = await console.triggers(app.id)
+            return await switch_triggers(self.workspace, app, found, on=False, checkpoint=checkpoint)
+        stored = await ProviderCredentials(console, PROVIDER).list()
+        current, wanted = (next(item for item in stored if item.name == name) for name in ("primary", "fallback"))
+        return await switch_provider(
+            self.workspace, PROVIDER, wanted, instead_of=current.id, settle=0.01, checkpoint=checkpoint
+        )
+
+    def state(self, kind: str) -> Any:
+        echo = self.emulator.app_named("wf-echo")
+        match kind:
+            case "api":
+                return echo.enable_api
+            case "site":
+                return echo.enable_site
+            case "triggers":
+                return {item.enabled for item in self.hook.triggers.values()}
+            case _:
+                assert self.provider.current
+                return self.provider.current.name
+
+
+BEFORE = {"api": True, "site": True, "triggers": {True}, "provider": "primary"}
+AFTER = {"api": False, "site": False, "triggers": {False}, "provider": "fallback"}
+
+
+@pytest.fixture
+async def rig(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
+    monkeypatch.setenv("EMULATED_PASSWORD", emulator.password)
+    instance = await open_instance(emulator, tmp_path / "state")
+    ledger = Ledger.open(tmp_path / "state" / "ledger.sqlite3")
+    try:
+        yield Rig(emulator, Workspace(instance=instance, state=tmp_path / "state", ledger=ledger, actor="test"))
+    finally:
+        await instance.close()
+        ledger.close()
+
+
+@pytest.mark.parametrize("way", ["finish", "undo"])
+@pytest.mark.parametrize("at", ["before switch", "after switch"])
+@pytest.mark.parametrize("kind", list(AFTER))
+async def test_killed_anywhere_it_ends_as_asked(rig: Rig, kind: str, at: str, way: str) -> None:
+    def kill(name: str) -> None:
+        if name == at:
+            raise Killed
+
+    with pytest.raises(Killed):
+        await rig.switch(kind, kill)
+    with pytest.raises(Refused, match="was cut off"):
+        await rig.switch(kind)
+    ended = await rig.end(way)
+    assert ended.state == ("finished" if way == "finish" else "undone")
+    assert rig.state(kind) == (AFTER if way == "finish" else BEFORE)[kind]
+    assert await rig.switch(kind) is (way == "undo")
+    assert rig.state(kind) == AFTER[kind]
+
+
+@pytest.mark.parametrize("way", ["finish", "undo"])
+async def test_triggers_that_were_switched_in_part_are_ended(rig: Rig, way: str) -> None:
+    rig.emulator.control.fail(method="POST", path="trigger-enable", nth=2, how="status:500")
+    with pytest.raises(DifyopsError, match="A part of it is switched"):
+        await rig.switch("triggers")
+    assert rig.state("triggers") == {True, False}
+    assert (await rig.end(way)).state == ("finished" if way == "finish" else "undone")
+    assert rig.state("triggers") == (AFTER if way == "finish" else BEFORE)["triggers"]
+
+
+@pytest.mark.parametrize("way", ["finish", "undo"])
+async def test_a_trigger_that_was_deleted_meanwhile_holds_nothing_up(rig: Rig, way: str) -> None:
+    await _killed(rig, "triggers", "before switch")
+    del rig.hook.triggers["second"]
+    await rig.end(way)
+    assert rig.state("triggers") == (AFTER if way == "finish" else BEFORE)["triggers"]
+
+
+@pytest.mark.parametrize("way", ["finish", "undo"])
+@pytest.mark.parametrize("at", ["before switch", "after switch"])
+async def test_a_third_key_that_somebody_chose_is_left_alone(rig: Rig, at: str, way: str) -> None:
+    await _killed(rig, "provider", at)
+    rig.provider.use(rig.provider.credentials[-1])
+    assert (await rig.end(way)).state == "overtaken"
+    assert rig.state("provider") == "third"
+
+
+async def test_a_key_that_was_chosen_between_plan_and_switch_or_between_the_two_calls_is_left_alone(rig: Rig) -> None:
+    third = rig.provider.credentials[-1]
+    calls = rig.emulator.control.counts
+
+    async def somebody() -> None:
+        while not any("switch" in route for route in _routes(calls())):
+            await asyncio.sleep(0.001)
+        rig.provider.use(third)
+
+    rig.emulator.control.reset_counts()
+    other = asyncio.create_task(somebody())
+    with pytest.raises(Refused, match=r"'third'.* left alone"):
+        await rig.switch("provider")
+    await other
+    assert rig.state("provider") == "third"
+    assert rig.workspace.journal.open() == []
+    with pytest.raises(Refused, match="somebody else"):
+        await rig.switch("provider")
+    assert rig.state("provider") == "third"
+
+
+@pytest.mark.parametrize("way", ["finish", "undo"])
+async def test_a_key_that_was_deleted_meanwhile_is_told_and_the_change_closed(rig: Rig, way: str) -> None:
+    await _killed(rig, "provider", "before switch" if way == "finish" else "after switch")
+    keep = "primary" if way == "finish" else "fallback"
+    rig.provider.credentials[:] = [item for item in rig.provider.credentials if item.name == keep]
+    assert (await rig.end(way)).state == "gone"
+    assert rig.state("provider") == keep
+
+
+async def _killed(rig: Rig, kind: str, at: str) -> None:
+    def kill(name: str) -> None:
+        if name == at:
+            raise Killed
+
+    with pytest.raises(Killed):
+        await rig.switch(kind, kill)
+
+
+def _routes(counts: Any) -> list[str]:
+    return list(counts["routes"])
