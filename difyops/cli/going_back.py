@@ -133,19 +133,19 @@ async def _rollback(
         options = replace(options, plan=replace(options.plan, seal=way.seal, access=session.access))
         live = [row async for row in instance.console.apps()]
         chosen = list({app.id: app for selector in selectors for app in way.chosen(live, selector)}.values())
-        plans, failed = await _plans(instance, way, chosen, options)
+        plans, failed = await plans_of(instance, way, chosen, options)
         if len(chosen) == 1 and failed:
             raise next(iter(failed.values()))
         if session.dry_run:
             return views.planned(plans, failed)
         moving = [item for item in plans if options.plan.with_name or not item.nothing_to_do]
         if moving:
-            _show_plans(session, moving)
+            show_plans(session, moving)
             session.confirm("Go ahead?", changes=f"Rolling back {len(moving)} app{'s' * (len(moving) != 1)}")
         done: list[RolledBack] = []
         for item in plans:
             try:
-                done.append(await _one(session, instance, way, item, options))
+                done.append(await roll_one(session, instance, way, item, options))
             except asyncio.CancelledError:
                 moved = [end.plan.app_name for end in done if end.state == "rolled back"]
                 if moved:
@@ -160,9 +160,10 @@ async def _rollback(
     return _many(done, failed)
 
 
-async def _plans(
+async def plans_of(
     instance: Instance, way: WayBack, chosen: Sequence[App], options: RollbackOptions
 ) -> tuple[list[Plan], dict[str, DifyopsError]]:
+    """Return the plan of each app, and why an app has none."""
     from difyops.snapshot.plan import make_plan
 
     plans: list[Plan] = []
@@ -180,7 +181,10 @@ def _label(chosen: Sequence[App], name: str, app_id: str) -> str:
     return name if sum(app.name == name for app in chosen) == 1 else f"{name} ({app_id})"
 
 
-async def _one(session: Session, instance: Instance, way: WayBack, plan: Plan, options: RollbackOptions) -> RolledBack:
+async def roll_one(
+    session: Session, instance: Instance, way: WayBack, plan: Plan, options: RollbackOptions
+) -> RolledBack:
+    """Carry one plan out, as it was shown."""
     from difyops.api.model import App
     from difyops.snapshot.rollback import roll_back
 
@@ -210,7 +214,7 @@ def _many(done: Sequence[RolledBack], failed: dict[str, DifyopsError]) -> Outcom
     )
 
 
-def _show_plans(session: Session, plans: Sequence[Plan]) -> None:
+def show_plans(session: Session, plans: Sequence[Plan]) -> None:
     """Show the plan on stderr before the question; with --yes a person still finds it in the log of the job."""
     if session.quiet:
         return

@@ -43,6 +43,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "release": ("difyops.cli.release", "New versions: tried, published, watched, taken back when worse."),
     "drill": ("difyops.cli.drill", "Restore drills: is the way back real?"),
     "changes": ("difyops.cli.changes", "What was changed, what was cut off; finish it or take it back."),
+    "incident": ("difyops.cli.incident", "What changed and what fails, side by side; then back, with proof."),
     "trigger": ("difyops.cli.trigger", "What starts workflows by itself, whether it did, and why not."),
     "plugin": ("difyops.cli.plugin", "Plugins: which are old, who uses them, upgrades with a way back."),
     "fleet": ("difyops.cli.fleet", "All instances at one look."),

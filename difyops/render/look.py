@@ -51,7 +51,7 @@ def look_for(
 
 def _asked_for(arguments: list[str], options: tuple[str, ...], known: tuple[str, ...]) -> str | None:
     """Return the value of an option on a command line that nobody parsed yet, when it is a known one."""
-    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for word, following in zip(arguments, [*arguments[1:], ""], strict=False):
         if word == "--":
             return None
         if word in options:

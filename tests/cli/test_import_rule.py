@@ -45,8 +45,9 @@ ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf", "
     "plugins_of_dify",
     "release",
     "evaluation",
+    "incident",
 }
-CONDUCTORS = {"runbook", "slo", "drill", "fleet", "release", "evaluation"}  # they join what other rooms can do
+CONDUCTORS = {"runbook", "slo", "drill", "fleet", "release", "evaluation", "incident"}  # they join what other rooms can do
 MAY = (
     dict.fromkeys(GROUND | {"emulator"}, GROUND)
     | dict.fromkeys(TRUNK | ROOMS - CONDUCTORS, GROUND | TRUNK)
