@@ -75,7 +75,10 @@ async def test_the_plugin_daemon_is_missed_without_any_run_though_the_list_of_pr
     stage: Stage,
 ) -> None:
     said = {"code": "invalid_param", "message": "Failed to request plugin daemon, url: plugin/x", "status": 400}
-    routes = {"/console/api/workspaces/current/plugin/list": answer(400, said)}
+    routes = {
+        "/console/api/workspaces/current/plugin/list": answer(400, said),
+        "/console/api/account/profile": answer(200, {"email": "ops@example.com"}),
+    }
     with serving(by_path(routes, answer(200, {"step": "finished", "data": []}))) as served:
         async with scene_at(stage.folder, replace(stage.context, url=served.url)) as scene:
             found = await check(scene, "instance.health")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from difyops.api.instance import Instance
 from difyops.api.run_faults import BAD_INPUT, CUT_OFF, PLUGIN_DOWN, RunFailed, kind_of
-from difyops.errors import AuthError, DifyopsError, ServerFault, TimedOut, Unreachable
+from difyops.errors import AuthError, DifyopsError, ServerFault, TimedOut, Unreachable, UnreadableAnswer
 from difyops.runbook.asking import Ask, ask
 from difyops.runbook.parameters import Duration
 from difyops.runbook.reaching import is_console, setup_page
@@ -84,6 +84,8 @@ async def _behind_login(scene: Scene, worker_app: str | None, inputs: dict[str, 
     try:
         instance = await scene.instance()
         await instance.workspace.profile()
+    except UnreadableAnswer as error:
+        return [_Part(name="login", state="unknown", said=error.message)]
     except ServerFault as error:
         # Login and refresh count their tries in Redis; the set-up page did not need it and answered.
         return [_Part(name="redis", state="down", said=f"login does not work: {error.message}")]
