@@ -47,7 +47,7 @@ ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf", "
     "evaluation",
     "incident",
 }
-CONDUCTORS = {"runbook", "slo", "drill", "fleet", "release", "evaluation", "incident"}  # they join what other rooms can do
+CONDUCTORS = {"runbook", "slo", "drill", "fleet", "release", "evaluation", "incident"}  # they join other rooms
 MAY = (
     dict.fromkeys(GROUND | {"emulator"}, GROUND)
     | dict.fromkeys(TRUNK | ROOMS - CONDUCTORS, GROUND | TRUNK)
