@@ -13,6 +13,7 @@ from difyops.validation.reading.model import Path
 from difyops.validation.reading.shape import Node, nodes_at
 
 _LINED = re.compile(r"\A\s*[{\[][ \t]*\r?\n")
+_INDENTED = re.compile(r"\A\s*[{\[][ \t]*\r?\n[ \t]+\S")
 _LAST_BRACKET = re.compile(r"\n[}\]]\s*\Z")
 _LINE_END = re.compile(r"[^\s,:{\[][ \t]*\r?\n[ \t]*\Z")
 
@@ -37,7 +38,7 @@ def _last_may_lack(text: str) -> bool:
 
 def ends_by_layout(text: str) -> bool:
     """Return whether a value that is written over lines ends as the outermost one does: a bracket alone on a line."""
-    return _LINED.match(text) is not None and _LAST_BRACKET.search(text[-400:]) is not None
+    return _INDENTED.match(text) is not None and _LAST_BRACKET.search(text[-400:]) is not None
 
 
 def declares_more(document: object, value: object) -> bool:

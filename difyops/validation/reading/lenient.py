@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 
 from difyops.validation.reading import strings
+from difyops.validation.reading.single import Change
 from difyops.validation.reading.vocabulary import LEFT_OUT
 
 _STRICT = re.compile(
@@ -20,6 +21,7 @@ _STRICT = re.compile(
 )
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*"', re.DOTALL)
 _COMMENT = re.compile(r"//[^\n]*|/\*[^*]*+(?:\*(?!/)[^*]*+)*\*/|\#(?=[\s#!]|$)[^\n]*|<!--[^-]*+(?:-(?!->)[^-]*+)*-->")
+_ENDS_LIKE_TEXT = re.compile(r'"[\s{}\[\],:]+\Z')
 _ODD_WHITE = re.compile(r"[\s\u180e\ufeff\u200b\u200c\u200d\u2060]+")
 _PUNCTUATION = {
     "：": ":",
@@ -56,6 +58,8 @@ class Canon:
     ``notes`` are the changes (offset in the new text, before, after, reason). ``coerced`` are those that stand only
     with coercion. ``tangled``: a quote is missing or too many, so that texts cannot be told from what is between them.
     ``code``: a rule forbids the whole, whatever else it says. ``spots`` leads from the new text to the old one.
+    ``doubts`` are texts with a mark of JSON behind a backslash, each read as if that mark were a quote.
+    ``doubtful``: what was left out as a comment holds half of a pair of quotes, so it may be a part of a text.
     """
 
     text: str = ""
@@ -64,6 +68,15 @@ class Canon:
     tangled: bool = False
     code: str | None = None
     spots: list[tuple[int, int]] = field(default_factory=list)
+    doubts: list[Change] = field(default_factory=list)
+    doubtful: bool = False
+
+    def doubted(self) -> list[Change]:
+        """Return the other reading of a mark behind a backslash: there it may stand for a quote.
+
+        Where more than one mark stands behind a backslash, it is the way that somebody writes, and means itself.
+        """
+        return self.doubts if len(self.doubts) == 1 else []
 
     def origin(self, offset: int) -> int:
         """Return the offset in the old text that belongs to one in the new text."""
@@ -129,6 +142,12 @@ class _Writer:
             self.white = True
             return found.end()
         if found := _COMMENT.match(text, at):
+            if text[at - 1 : at] in (":", '"') and found[0].count('"') % 2:
+                self.canon.tangled = True  # a link or a path in a text whose quotes are wrong
+                return at
+            if found[0].count('"') % 2 and self.canon.code is None:
+                self.canon.doubtful = True
+                self.canon.code = "not_json" if _ENDS_LIKE_TEXT.search(found[0]) else None
             if LEFT_OUT.search(found[0]):
                 self.canon.code = self.canon.code or "value_missing"
             self._put(" ", at, found[0], "", "comment")
@@ -241,6 +260,10 @@ class _Writer:
         piece = json.dumps(value)
         for slip in slips:
             self.canon.notes.append((self.size, (quote + raw)[:80], value[:80], slip))
+        if "wrong escape" in slips and quote == '"':
+            for other in strings.with_quotes_escaped(raw):
+                spelled = json.dumps(strings.decode(other, quote)[0])
+                self.canon.doubts.append(Change(self.size, self.size + len(piece), spelled, "wrong mark"))
         self._add(piece, at)
         return end
 

@@ -67,14 +67,14 @@ def _whole(mended: Mended) -> Mended:
     reached = len(states) - 1 == len(tokens.codes)
     state = states[-1]
     if reached and state == END:
-        mended.ways = [[]]
+        mended.ways = [[], *([change] for change in mended.canon.doubted())]
         return mended
     if reached:
         mended.unfinished = True
         if state & 15 not in (AFTER_MEMBER, AFTER_ELEMENT):
             mended.code = "truncated"
             return mended
-    if _holds_groups(mended.base, tokens):
+    if mended.canon.doubtful or _holds_groups(mended.base, tokens):
         mended.code = "not_json"
         return mended
     mended.ways = [[change] for change in token_edits(tokens)]
@@ -123,7 +123,7 @@ def _untangled(text: str, words: frozenset[str]) -> Mended:
     edits = quote_edits(text)
     if edits:
         mended = Mended(Canon(text), text, [[change] for change in edits])
-        if _ends_inside_text(text) and not _ends_in_closers(text):
+        if _ends_inside_text(text):
             mended.ways, mended.code = [], "truncated"
         return mended
     escaped = _escape_inner(text)
@@ -141,19 +141,34 @@ def _untangled(text: str, words: frozenset[str]) -> Mended:
 def _ends_inside_text(text: str) -> bool:
     """Return whether a text is the beginning of some JSON that ends inside a string."""
     quotes = positions(text)
-    if len(quotes) % 2 == 0:
+    if len(quotes) % 2 == 0 or "\n" in text[quotes[-1] :].rstrip():
         return False
     tokens = split(text)
     known = next((at for at, code in enumerate(tokens.codes) if code == UNKNOWN), len(tokens.codes))
     if known == len(tokens.codes) or tokens.starts[known] != quotes[-1]:
         return False
     states = Automaton().forward(tokens.codes[:known])
-    return len(states) == known + 1 and states[-1] & 15 not in (AFTER_KEY, AFTER_MEMBER, AFTER_ELEMENT, END)
+    if len(states) <= known or states[-1] & 15 in (AFTER_KEY, AFTER_MEMBER, AFTER_ELEMENT, END):
+        return False
+    tail = text[quotes[-1] + 1 :]
+    if states[-1] & 15 in (FIRST_KEY, KEY):
+        return not _closes_more(tail)
+    return not _ends_in_closers(tail)
 
 
-def _ends_in_closers(text: str) -> bool:
+def _closes_more(tail: str) -> bool:
+    """Return whether a text closes brackets that it did not open: as a part of a name, hardly ever."""
+    opened: list[str] = []
+    for mark in tail:
+        if mark in "{[":
+            opened.append("}" if mark == "{" else "]")
+        elif mark in "}]" and (not opened or opened.pop() != mark):
+            return True
+    return False
+
+
+def _ends_in_closers(tail: str) -> bool:
     """Return whether what follows the last quote is a text and then brackets that have no partner in that text."""
-    tail = text[positions(text)[-1] + 1 :]
     closers = len(tail) - len(tail.rstrip("}] \t\r\n"))
     inside = tail[: len(tail) - closers]
     return closers > 0 and inside != "" and not any(mark in inside for mark in "{[")

@@ -32,8 +32,11 @@ _END_OF_CDATA = re.compile(r"\A\s*\]\]>")
 _LAST_COMMA = re.compile(r"\s*,\s*\Z")
 _TEXT_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*"|[{}\[\]]', re.DOTALL)
 _STARTS_LIKE_JSON = re.compile(
-    r"""\s*(?:[{\[}\],:]|"[^"\n]{0,200}"\s*:|'[^'\n]{0,200}'\s*:|“[^”\n]{0,200}”\s*:|\(\s*["'(\d\-])"""
+    r"""\s*(?:[{\[}\],:]|"\s*"[^"\n]{0,200}"\s*:|"[^"\n]{0,200}"\s*:|'[^'\n]{0,200}'\s*:|“[^”\n]{0,200}”\s*:|\(\s*["'(\d\-])"""
 )
+_SCALAR = r'(?:-?\d[\d.eE+-]{0,40}|true|false|null|"[^"\n]{0,200}")\s*'
+_ITEMS = re.compile(rf"\s*(?:{_SCALAR},\s*)+\Z")
+_STARTS_LIKE_ITEMS = re.compile(rf"\s*{_SCALAR}[,\]]")
 _TUPLE = re.compile(r"""\s*\(\s*["'(\d-]""")
 _CLOSERS = re.compile(r"[}\])]")
 _LAST_FENCE = re.compile(r"(?:```+|~~~+)[ \t]*[\w.+-]*\s*\Z")
@@ -205,7 +208,7 @@ class _Region:
         """Return all that looks like JSON as one broken value."""
         text = self.text
         body = text[self.start : self.end]
-        if _STARTS_LIKE_JSON.match(body):
+        if _STARTS_LIKE_JSON.match(body) or _STARTS_LIKE_ITEMS.match(body):
             start = self.start + len(body) - len(body.lstrip())
         else:
             start = -1
@@ -267,6 +270,8 @@ def _is_prose(gap: str, *, first: bool) -> bool:
         return True
     if not first and _GOES_ON.match(_END_OF_CDATA.sub("", gap)):
         return False
+    if first and gap.rstrip()[-1:] == "," and (gap.lstrip()[0] == '"' or _ITEMS.match(gap)):
+        return False  # the beginning of a list whose bracket is lost
     return _HALF.search(_PROSE.sub(" ", _TAG.sub(" ", gap))) is None
 
 

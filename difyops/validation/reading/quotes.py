@@ -15,6 +15,7 @@ from difyops.validation.reading.single import Change, insertable
 from difyops.validation.reading.tokens import UNKNOWN, split
 
 _QUOTE = re.compile(r'\\.|(")', re.DOTALL)
+_WORD = re.compile(r"\s?[^\W\d]")
 _STRUCTURE = "{}[]:,"
 
 
@@ -130,14 +131,25 @@ class _Sides:
         inner, closes = self.quotes[number + 1], self.quotes[number + 2]
         end = self._next_end(closes + 1)
         if end >= 0 and self._joins(opens, end):
-            at_edge = inner == opens + 1 or closes == inner + 1
-            if not at_edge:
-                yield Change(inner, inner, "\\", "unescaped quote")
-            if at_edge or not self._is_meant(opens, inner, closes):
+            yield Change(inner, inner, "\\", "unescaped quote")
+            if not self._is_meant(opens, inner, closes):
                 yield Change(inner, inner + 1, "", "extra quote")
 
     def _is_meant(self, opens: int, inner: int, closes: int) -> bool:
         """Return whether a quote makes sense inside a text: inches, the end of a quotation, a partner."""
         before = self.text[opens + 1 : inner]
         opened = max(before.rfind(mark) for mark in "„“") > before.rfind("”")
-        return opened or before[-1:].isdigit() or (self.text.count('\\"', opens, closes) % 2 == 1)
+        inches = before[-1:].isdigit() and _WORD.match(self.text, inner + 1) is not None
+        return opened or inches or self._has_partner(opens, inner, closes)
+
+    def _has_partner(self, opens: int, inner: int, closes: int) -> bool:
+        """Return whether a quote inside a text makes a pair with one that is escaped."""
+        text = self.text
+        before, after = text.count('\\"', opens, inner), text.count('\\"', inner, closes)
+        if before % 2 == 1 and after % 2 == 0:
+            first, last = text.rfind('\\"', opens, inner), inner
+        elif before % 2 == 0 and after % 2 == 1:
+            first, last = inner, text.find('\\"', inner, closes)
+        else:
+            return False
+        return (first == opens + 1 or text[first - 1] in " \t([{=") and last - first > 2

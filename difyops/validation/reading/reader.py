@@ -291,8 +291,8 @@ class Reader:
 
     def _judged(self, found: Mended, locate: Locate, layers: int) -> Found:
         """Judge every cheapest reading; those that violate the schema are dropped, and one may be left."""
-        seen: set[bytes] = set()
-        valid: list[tuple[Option, list[Change]]] = []
+        ways: dict[bytes, list[list[Change]]] = {}
+        valid: list[tuple[Option, list[list[Change]]]] = []
         result = Found()
         for way in found.ways:
             final = changed(found.base, way)
@@ -303,9 +303,10 @@ class Reader:
                 continue
             except ValueError:
                 continue
-            if (key := key_of(value)) in seen:
+            same = ways.setdefault(key_of(value), [])
+            same.append(way)
+            if len(same) > 1:
                 continue
-            seen.add(key)
             inner = self.of_value(value, layers - 1)
             if inner.failing:
                 edits = _edits(found, way, final, repeated) if len(result.failing) < 3 else ()
@@ -314,10 +315,10 @@ class Reader:
                 result.code, result.message = result.code or inner.code, inner.message
             for option in inner.valid:
                 edits = _edits(found, way, final, repeated)
-                valid.append((replace(option, edits=(*edits, *option.edits), rung=REPAIR), way))
+                valid.append((replace(option, edits=(*edits, *option.edits), rung=REPAIR), same))
         if not valid:
             if result.code is None:
-                result.code = self._nothing_stands(found, bool(seen))
+                result.code = self._nothing_stands(found, bool(ways))
                 result.message = _said_of_words(found) if result.code == "not_json" else None
             return result
         return self._only(found, valid)
@@ -330,33 +331,40 @@ class Reader:
             return "not_json"
         return None
 
-    def _only(self, found: Mended, valid: list[tuple[Option, list[Change]]]) -> Found:
+    def _only(self, found: Mended, valid: list[tuple[Option, list[list[Change]]]]) -> Found:
         options = _distinct([option for option, _ in valid])
         if len(options) > 1:
             code = "truncated" if found.unfinished else "ambiguous"
             return Found(code=code, rivals=tuple(option.value for option in options))
         if found.canon.coerced and not self.options.coerce:
             return Found(code="not_json", message=_said_of_words(found))
-        option, way = valid[0]
-        if self._may_lack(found, option, way):
+        option, ways = valid[0]
+        if self._may_lack(found, option, ways):
             return Found(code="truncated", edits=option.edits)
         return Found(valid=[option])
 
-    def _may_lack(self, found: Mended, option: Option, way: list[Change]) -> bool:
-        """Return whether something may be missing at the end of the text."""
-        end = len(found.base.rstrip())
-        closed = [change for change in way if change.start >= end and change.text in ("}", "]")]
+    def _may_lack(self, found: Mended, option: Option, ways: list[list[Change]]) -> bool:
+        """Return whether something may be missing at the end of the text; ``ways`` lead to the same value."""
+        if cuts.ends_by_layout(found.base):
+            return False
         document = self.judge.document
-        if not closed:
-            moves = any(change.text in ("}", "]") or (change.start and not change.text) for change in way)
-            if not (found.unfinished and moves) or cuts.ends_by_layout(found.base):
+        end = len(found.base.rstrip())
+        closing = [(way, closed) for way in ways if (closed := [one for one in way if _closes_at(one, end)])]
+        for way, closed in closing:
+            final = changed(found.base, way)
+            behind = len(final.rstrip()) - 1
+            paths = paths_at(final, [behind - number for number in range(len(closed))])
+            by_line = len(closed) == len(way)
+            if cuts.may_be_whole(document, option.value, paths, found.base, closed_by_line=by_line):
                 return False
-            return cuts.declares_more(document, option.value)
-        final = changed(found.base, way)
-        behind = len(final.rstrip()) - 1
-        paths = paths_at(final, [behind - number for number in range(len(closed))])
-        by_line = len(closed) == len(way)
-        return not cuts.may_be_whole(document, option.value, paths, found.base, closed_by_line=by_line)
+        if closing:
+            return True
+        if not found.unfinished:
+            return False
+        if any(change.text in ("}", "]") and found.base[change.start : change.end] in ("{", "[") for change in ways[0]):
+            return True
+        moves = any(change.text in ("}", "]") or (change.start and not change.text) for change in ways[0])
+        return moves and cuts.declares_more(document, option.value)
 
     def _invented(self, body: str, code: str) -> Found:
         """Complete a text that is cut off, where the options allow it."""
@@ -421,6 +429,10 @@ def _said_of_words(found: Mended) -> str | None:
     if not found.canon.coerced:
         return None
     return f"{found.canon.coerced[0][2][:80]!r} stands without quotes or with marks: only --coerce reads it."
+
+
+def _closes_at(change: Change, end: int) -> bool:
+    return change.start >= end and change.text in ("}", "]")
 
 
 def _left_out(option: Option) -> bool:

@@ -18,8 +18,8 @@ _SPOT = re.compile(r"\\(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.|\Z)|[\"\x00-\x1f]", 
 _DIRTY = re.compile(r'[\x00-\x1f]|\\(?:u(?![0-9a-fA-F]{4})|[^"\\/bfnrtu])')
 _WINDOWS = re.compile(r"(?:[A-Za-z]:|\\\\[\w.$-]+)(?:\\(?!\\)[\w .$~()-]+)+\\?")
 """A whole path of Windows as it is written outside of JSON: each backslash stands for itself."""
-_ESCAPED = re.compile(r"\\\\")
 _SCAN: Callable[[str, int, bool], tuple[str, int]] = json.decoder.scanstring  # type: ignore[attr-defined]
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _HALF = re.compile(r"[\ud800-\udfff]")
 
 
@@ -68,6 +68,23 @@ def decode(raw: str, quote: str) -> tuple[str, list[str], str | None]:
         slips = {"wrong quotes": None, **slips}
     value = _SCAN(f'{content}"', 0, True)[0]
     return value, list(slips), "lone_surrogate" if _HALF.search(value) else None
+
+
+def with_quotes_escaped(raw: str) -> list[str]:
+    """Return for each wrong escape that may have been that of a quote the text with the quote.
+
+    A mark of JSON behind a backslash may stand for one; a quote was lost where an escaped one has no partner.
+    """
+    escapes = [(found.end(), found[1]) for found in _ESCAPE.finditer(raw)]
+    alone = sum(mark == '"' for _, mark in escapes) % 2 == 1
+    wrong = [(end, mark) for end, mark in escapes if mark not in '"\\/bfnrtu']
+    marks = [raw[: end - 1] + '"' + raw[end:] for end, mark in wrong if mark in "{}[],:"]
+    lost = [
+        raw[: end - 1] + '"' + raw[end - 1 :]
+        for end, mark in wrong
+        if mark.isspace() or (mark not in "{}[],:'" and alone)
+    ]
+    return marks + lost
 
 
 # -- quotes inside texts that nobody escaped --------------------------------------------------------------------

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from difyops.validation.reading.grammar import CODES, SCALAR, TEXT
 
-_TOKEN = re.compile(r'[ \t\r\n]*(?:("(?:[^"\\]|\\.)*")|([{}\[\]:,])|([^\s{}\[\]:,"]+|"))', re.DOTALL)
+_TOKEN = re.compile(r'[ \t\r\n]*(?:("(?:[^"\\]|\\.)*")|([{}\[\]:,])|((?:[^\s{}\[\]:,"\\]+|\\.)+|["\\]))', re.DOTALL)
 _WHITE = " \t\r\n"
 UNKNOWN = 8
 """The code of what is no token of JSON."""

@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 MARKS = '{}[],:"'
 _FILE = Path(__file__).parent / "schemastore.ndjson.xz"
 
@@ -65,6 +67,7 @@ def cheapest(text: str, accepts: Callable[[object], bool]) -> list[Any]:
     found: dict[str, Any] = {}
     for near in _neighbours(text):
         try:
+            orjson.loads(near)  # twenty times as fast, and most of them are no JSON
             value = json.loads(near, object_pairs_hook=_members)
         except ValueError:
             continue
@@ -72,6 +75,12 @@ def cheapest(text: str, accepts: Callable[[object], bool]) -> list[Any]:
         if key not in found and accepts(value):
             found[key] = value
     return list(found.values())
+
+
+def is_reading(value: object, readings: list[Any]) -> bool:
+    """Return whether a value is one of the readings, space at ends of texts aside."""
+    key = json.dumps(_trimmed(value), sort_keys=True)
+    return any(json.dumps(_trimmed(one), sort_keys=True) == key for one in readings)
 
 
 def _neighbours(text: str) -> Iterator[str]:
