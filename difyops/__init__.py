@@ -5,4 +5,4 @@ rooms on the trunk (``api``, ``dsl``, ``git_store``, ...), the trunk on the grou
 ``secret_text``, ``atomic_file``, ``outcome``). Imports only go down.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -17,6 +18,7 @@ import jsonschema
 import pytest
 import yaml
 
+from difyops import __version__
 from difyops.cli.table import entries
 from tests.deploy.steps import ROOT
 
@@ -148,10 +150,18 @@ def test_no_action_can_be_exchanged_under_our_feet() -> None:
             assert re.fullmatch(r"\./|[\w-]+/[\w-]+@[0-9a-f]{40} # v[\d.]+", used), f"{path.name}: {used}"
 
 
-def test_every_file_names_one_version_of_the_image() -> None:
-    named = {
-        version
-        for path in (ROOT / "deploy").rglob("*.y*ml")
-        for version in re.findall(r"ghcr\.io/difyops/difyops:([\w.]+)|DIFYOPS_REF: v([\d.]+)", path.read_text())
-    }
-    assert {a or b for a, b in named} == {"0.2.0"}
+def test_every_recipe_names_the_version_that_is_here() -> None:
+    said = re.compile(r"(?:ghcr\.io/difyops/difyops:|DIFYOPS_REF: v|difyops/difyops@v)([\w.]+)")
+    files = (*(ROOT / "deploy").rglob("*.y*ml"), *(ROOT / "docs").glob("*.md"), ROOT / "action.yml", ROOT / "README.md")
+    named = {path.name: {*said.findall(path.read_text())} for path in files}
+    assert {name: found for name, found in named.items() if found - {__version__}} == {}
+    assert sum(map(bool, named.values())) >= 7
+
+
+def test_people_are_told_what_this_version_brings() -> None:
+    asked = subprocess.run(["make", "-n", "release-notes"], cwd=ROOT, capture_output=True, text=True, check=True)
+    script = asked.stdout[asked.stdout.index("awk ") :].replace(".venv/bin", f"{sys.prefix}/bin")
+    done = subprocess.run(["sh", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "### What changes for you" in done.stdout
+    assert "### Upgrade" in done.stdout
+    assert "## [" not in done.stdout
