@@ -79,15 +79,18 @@ def page_of_file(source: str, place: str) -> str:
 
 def contents() -> str:
     """Return the contents of the site: the sections of docs/README.md, then what is made of the program."""
-    parts = []
+    parts: list[str] = []
+    listed = {"index"}
     text = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     for section in text.split("\n## ")[1:]:
         title, _, rest = section.partition("\n")
         names = [name.removesuffix(".md").replace("README", "index") for name in LINK.findall(rest)]
         parts.append(markdown.toctree(dict.fromkeys(names), caption=title))
+        listed |= {*names}
     parts.append(markdown.toctree(MADE.values(), caption="Look up"))
-    others = [place.removesuffix(".md") for place in BESIDE.values() if place != "index.md"]
-    return "\n\n".join([*parts, markdown.toctree(others, caption="Project")]) + "\n"
+    others = [place.removesuffix(".md") for place in sources().values() if "decisions/" not in place]
+    left = [name for name in others if name not in listed]  # what lies beside docs/, and what no section names yet
+    return "\n\n".join([*parts, markdown.toctree(left, caption="Project")]) + "\n"
 
 
 def made() -> dict[str, str]:
