@@ -34,6 +34,7 @@ from difyops.config_file import (
     save_context,
 )
 from difyops.errors import ConfigError
+from difyops.state_address import checked, is_address
 from difyops.trust import NAMED, PROJECT_FILE, Ask, Trust, TrustBook
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
 
 
 _LONGEST_NAME = 64
+_STATE_PASSWORD = "DIFYOPS_STATE_PASSWORD"  # noqa: S105  the name of a variable
 _ALIASES = {
     "url": ("DIFYOPS_URL", "DIFYOPS_BASE_URL", "DIFY_BASE_URL", "DIFY_API_URL"),
     "email": ("DIFYOPS_EMAIL", "DIFY_EMAIL"),
@@ -168,10 +170,15 @@ def load(
     default_context: str | None = None
     for layer in layers:
         warnings += _merged(contexts, layer)
+        if "state" in layer.sections:
+            sections.pop("state_password", None)  # that of another place
+            origins["state"] = layer.label
         sections.update(layer.sections)
         standing.update(dict.fromkeys(layer.sections, layer.trust))
         if layer.default_context:
             default_context, origins["default_context"] = layer.default_context, layer.label
+    if is_address(env.get("DIFYOPS_STATE", "")):
+        _take_state(env, sections, standing, origins)
     from_environment = environment_context(env)
     shared = _shared(layers)
     if from_environment:
@@ -195,6 +202,18 @@ def load(
         broken={name: error for name, error in (broken or {}).items() if name not in contexts},
         shared=shared,
     )
+
+
+def _take_state(
+    env: Mapping[str, str], sections: dict[str, Any], standing: dict[str, Trust], origins: dict[str, str]
+) -> None:
+    """Let ``DIFYOPS_STATE`` say that the state is in a PostgreSQL, and ``DIFYOPS_STATE_PASSWORD`` hold its password."""
+    address = checked(env["DIFYOPS_STATE"], where="environment DIFYOPS_STATE")
+    if sections.get("state") != address:
+        sections.pop("state_password", None)
+    if env.get(_STATE_PASSWORD):
+        sections["state_password"] = f"env:{_STATE_PASSWORD}"
+    sections["state"], standing["state"], origins["state"] = address, NAMED, "environment DIFYOPS_STATE"
 
 
 def _shared(layers: Sequence[Layer]) -> dict[str, tuple[str, str]]:
@@ -232,12 +251,19 @@ def _merged(contexts: dict[str, Context], layer: Layer) -> list[str]:
 
 
 def state_folder(env: Mapping[str, str] | None = None) -> Path:
-    """Return where sessions, journals, locks and the ledger live: ``DIFYOPS_STATE`` or the XDG state folder."""
+    """Return where sessions, journals, locks and the ledger live: ``DIFYOPS_STATE`` or the XDG state folder.
+
+    Where ``DIFYOPS_STATE`` is the address of a shared state, what stays on this machine lies in
+    ``DIFYOPS_STATE_FOLDER``, or in the XDG folder.
+    """
     env = os.environ if env is None else env
-    if folder := env.get("DIFYOPS_STATE"):
+    folder = env.get("DIFYOPS_STATE") or ""
+    if is_address(folder):
+        folder = env.get("DIFYOPS_STATE_FOLDER", "")
+    if folder:
         return expanded(folder)
-    if folder := env.get("XDG_STATE_HOME"):
-        return Path(folder) / "difyops"
+    if home := env.get("XDG_STATE_HOME"):
+        return Path(home) / "difyops"
     return Path(platformdirs.user_state_dir("difyops"))
 
 

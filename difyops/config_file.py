@@ -19,6 +19,7 @@ from difyops.dsl.load import dump_yaml, load_yaml_with_lines
 from difyops.dsl.model import DslError
 from difyops.errors import ConfigError
 from difyops.file_owner import open_once
+from difyops.state_address import SQLITE, checked
 from difyops.trust import NAMED, Marked, Parts, Trust, TrustBook, is_reference
 
 SECRET_FIELDS = frozenset({"password", "admin_key"})
@@ -27,6 +28,7 @@ _OUR_OWN = ("name", "source", "given", "trust")  # fields of a context that stan
 FORMER_ENVIRONMENT_CONTEXT = "env"
 _SECTIONS = frozenset(
     {"default_context", "contexts", "store", "panels", "secrets", "seal", "deliver", "runbooks", "webhook", "plugins"}
+    | {"state", "state_password"}
 )
 
 
@@ -126,10 +128,9 @@ def read_layer(path: Path, label: str, trust: Trust = NAMED, broken: dict[str, C
     for key in ("default_context", "store"):
         if document.get(key) is not None and not isinstance(document[key], str):
             _fail(path, lines, (key,), f"{key} must be text")
-    known = ("contexts", "default_context", "store")
-    sections = {
-        key: _placed(path, document[key], trust, named=key == "deliver") for key in document if key not in known
-    }
+    _check_state(path, lines, document)
+    known, beside = ("contexts", "default_context", "store"), ("deliver", "state_password")
+    sections = {key: _placed(path, document[key], trust, named=key in beside) for key in document if key not in known}
     return Layer(
         label=f"{label} file {path}",
         folder=path.parent,
@@ -139,6 +140,17 @@ def read_layer(path: Path, label: str, trust: Trust = NAMED, broken: dict[str, C
         store=document.get("store"),
         sections=sections,
     )
+
+
+def _check_state(path: Path, lines: Any, document: dict[str, Any]) -> None:
+    """Refuse a place of the state that is none, or holds a password, and a password that is no reference."""
+    state, password = document.get("state"), document.get("state_password")
+    if state is not None and state != SQLITE:
+        checked(str(state), where=f"{path}:{lines.at(('state',))}: state")
+    if password is not None and not is_reference(str(password)):
+        _fail(path, lines, ("state_password",), "it must be a reference (keyring:, env:, file: or cmd:)")
+    if password is not None and state in (None, SQLITE):
+        _fail(path, lines, ("state_password",), "it goes with the address of a PostgreSQL in state, and there is none")
 
 
 def clean_url(text: str, *, where: str) -> str:

@@ -27,6 +27,7 @@
     │   ├── NotFound                     not_found
     │   └── Conflict                     conflict        (a draft that moved: the hash lock said no)
     ├── StoreError                    1  store           (git store or ledger unreadable, disk full)
+    │   ├── StateAway                    state_away      (the shared state cannot be reached)
     │   └── NothingKept               2  nothing_kept    (no such snapshot, no store: what was named is not there)
     └── Interrupted                 130  interrupted
 
@@ -262,6 +263,12 @@ class StoreError(DifyopsError):
     """The local store (git, SQLite, files) cannot be read or written."""
 
     code = "store"
+
+
+class StateAway(StoreError):
+    """The database that several machines share cannot be reached; nothing new was begun."""
+
+    code = "state_away"
 
 
 class NothingKept(StoreError):

@@ -28,7 +28,7 @@ from difyops.errors import CredentialError, Refused, StoreError
 PROJECT_FILE = "difyops.yaml"
 KINDS = ("keyring", "env", "file", "cmd")
 _HARMLESS = frozenset({"email", "workspace_id", "timeout", "max_in_flight"})  # of a context; whatever is new counts
-_WHOLE = ("deliver", "runbooks", "store", "webhook")
+_WHOLE = ("deliver", "runbooks", "state", "store", "webhook")
 _NAMES = frozenset({"deliver", "ca_file", "url"})
 _BOOK = "trusted.json"
 
@@ -129,6 +129,8 @@ def _in_words(place: str, value: Any, all_of_them: Mapping[str, Any]) -> str:
         return f"connect to {value} ({place})"
     if name == "ca_file":
         return f"believe certificates by {value} ({place})"
+    if place == "state":
+        return f"keep journals, locks and the audit trail in {value} ({place})"
     if place == "store":
         return f"keep snapshots in {value} ({place})"
     return f"read runbooks in {value} ({place})" if place.startswith("runbooks") else f"use {value} ({place})"

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from difyops.changes.journal import ABOUT, DID, NOTE, Journal, Record
+from difyops.changes.journal import ABOUT, HELD, NOTE, Journal, Record
 from difyops.errors import StoreError
 
 T = TypeVar("T")
@@ -64,6 +64,7 @@ class Change:
 
     def keep(self, name: str, document: dict[str, Any]) -> None:
         """Hold a document that may carry secrets, until the change is closed."""
+        self._note_held(name, is_held=True)
         self.journal.files(self.id).keep(name, document)
 
     def kept(self, name: str) -> dict[str, Any] | None:
@@ -73,6 +74,7 @@ class Change:
     def drop(self, name: str) -> None:
         """Let go of a held document."""
         self.journal.files(self.id).drop(name)
+        self._note_held(name, is_held=False)
 
     def set_aside(self, name: str, title: str) -> None:
         """Move a held document to where it outlives the change, and note its name and place."""
@@ -84,6 +86,13 @@ class Change:
         if files.move(name, place):
             entry = {"name": place.stem, "title": title, "place": str(place)}
             self.note(set_aside=[*(self.memo("set_aside") or []), entry])
+            self._note_held(name, is_held=False)
+
+    def _note_held(self, name: str, *, is_held: bool) -> None:
+        """Note which documents this machine holds, where others could try to end the change without them."""
+        if self.journal.ledger.is_shared:
+            others = [each for each in self.memo(HELD) or () if each != name]
+            self.note(**{HELD: [*others, name] if is_held else others})
 
     async def effect(self, name: str, work: Callable[[], Awaitable[T]], *, audited: bool = True, **facts: Any) -> T:
         """Change something outside: journal line before it, audit line after it with ``facts`` (no secrets).
@@ -95,10 +104,9 @@ class Change:
         self.checkpoint(f"before {name}")
         result = await work()
         self.checkpoint(f"after {name}")
-        self.journal.write(self.record, DID, name)
+        action = f"{self.record.kind}.{name.replace(' ', '_')}" if audited else None
+        self.journal.did(self.record, name, action, facts)
         self.record = replace(self.record, effect=name, effect_done=True)
-        if audited:
-            self.audit(f"{self.record.kind}.{name.replace(' ', '_')}", "done", **facts)
         return result
 
     def audit(self, action: str, outcome: str, **facts: Any) -> None:

@@ -18,11 +18,13 @@ from typing import Any
 
 from difyops.changes.private_files import PrivateFiles
 from difyops.clock import Clock
-from difyops.errors import Refused, StoreError
-from difyops.ledger import AuditEntry, Event, Ledger
+from difyops.errors import Refused, StateAway, StoreError
+from difyops.ledger import AuditEntry, Event, Ledger, this_host
 
 BEGUN, STEP, ENDED = "change.begun", "change.step", "change.ended"
 ABOUT, DID, NOTE = "about", "did", "note"
+HELD = "held"
+"""The fact that names the documents held for a change, where several machines share the journal."""
 _MOST = 1_000_000
 
 
@@ -43,6 +45,7 @@ class Record:
     label: str
     began: datetime
     actor: str
+    host: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     memo: Mapping[str, Any] = field(default_factory=dict)
     effect: str = ""
@@ -77,31 +80,31 @@ class Journal:
         """Write the first line of a change and return it."""
         identity = secrets.token_hex(6)
         data = {"change": identity, "kind": kind, "label": label, "url": url, "actor": self.actor, "facts": dict(facts)}
-        self._append(BEGUN, subject, data)
+        self._append(BEGUN, subject, {**data, "host": this_host()})
         return self.read(identity, subject)
 
     def write(self, record: Record, entry: str, name: str = "", **facts: Any) -> None:
         """Write one line; it is on disk when this returns."""
         self._append(STEP, record.subject, {"change": record.id, "entry": entry, "name": name, **facts})
 
+    def did(self, record: Record, name: str, action: str | None, facts: Mapping[str, Any]) -> None:
+        """Write that an effect came back, and its line of the audit trail where it has an ``action``."""
+        line = self._event(STEP, record.subject, {"change": record.id, "entry": DID, "name": name})
+        entry = [self._entry(record, action, "done", facts)] if action else []
+        self.ledger.record([line, *entry])
+
     def end(self, record: Record, state: str) -> None:
         """Write how a change ended, and remove what was held for it."""
-        self._append(ENDED, record.subject, {"change": record.id, "state": state})
+        try:
+            self.ledger.record([self._event(ENDED, record.subject, {"change": record.id, "state": state})])
+        except StateAway:
+            self.files(record.id).clear()  # the line is kept, and comes in: nobody will look for them
+            raise
         self.files(record.id).clear()
 
     def audit(self, record: Record, action: str, outcome: str, facts: Mapping[str, Any]) -> None:
         """Write one line of the audit trail; no secrets."""
-        self.ledger.audit(
-            AuditEntry(
-                actor=self.actor,
-                action=action,
-                subject=record.subject.partition("/")[2] or record.subject,
-                when=self.clock.now(),
-                context=record.context,
-                outcome=outcome,
-                data={"change": record.id, **facts},
-            )
-        )
+        self.ledger.audit(self._entry(record, action, outcome, facts))
 
     def read(self, identity: str, subject: str) -> Record:
         """Return one change as it is now.
@@ -140,9 +143,10 @@ class Journal:
         found = _folded(self.ledger.events("change.*", subject=subject, limit=_MOST)).values()
         for record in found:
             if record.is_open:
+                where = f" on {record.host}" if record.host and self.ledger.is_shared else ""
                 raise Refused(
-                    f"A {record.kind} of {record.label!r} begun at {record.began:%Y-%m-%dT%H:%M:%SZ} was cut off "
-                    f"({record.phase}).",
+                    f"A {record.kind} of {record.label!r} begun{where} at {record.began:%Y-%m-%dT%H:%M:%SZ} was cut "
+                    f"off ({record.phase}).",
                     hint=f"difyops changes finish {record.id} -c {record.context} (or undo instead of finish)",
                 )
 
@@ -156,6 +160,21 @@ class Journal:
         with self.ledger.lock(self.state / "changes" / "locks" / f"{subject.replace('/', '_')}.lock", holding=holding):
             yield
 
+    def refuse_held_elsewhere(self, record: Record) -> None:
+        """Refuse to end a change here that another machine holds documents for: without them it cannot be ended.
+
+        Raises:
+            Refused: it names the machine and the folder.
+        """
+        files = self.files(record.id)
+        missing = [name for name in record.memo.get(HELD) or () if not files.holds(name)]
+        if missing and self.ledger.is_shared:
+            raise Refused(
+                f"The {record.kind} of {record.label!r} was begun on {record.host}, and what it holds "
+                f"({', '.join(missing)}) lies there: it can be ended only there.",
+                hint=f"On {record.host}: difyops changes finish {record.id} (or bring {files.folder} from there here)",
+            )
+
     def files(self, identity: str) -> PrivateFiles:
         """Return the private files of a change."""
         return PrivateFiles(self.state / "changes" / identity)
@@ -168,8 +187,21 @@ class Journal:
         return place
 
     def _append(self, kind: str, subject: str, data: Mapping[str, Any]) -> None:
-        event = Event(kind=kind, subject=subject, when=self.clock.now(), context=self.context, data=dict(data))
-        self.ledger.append(event)
+        self.ledger.append(self._event(kind, subject, data))
+
+    def _event(self, kind: str, subject: str, data: Mapping[str, Any]) -> Event:
+        return Event(kind=kind, subject=subject, when=self.clock.now(), context=self.context, data=dict(data))
+
+    def _entry(self, record: Record, action: str, outcome: str, facts: Mapping[str, Any]) -> AuditEntry:
+        return AuditEntry(
+            actor=self.actor,
+            action=action,
+            subject=record.subject.partition("/")[2] or record.subject,
+            when=self.clock.now(),
+            context=record.context,
+            outcome=outcome,
+            data={"change": record.id, **facts},
+        )
 
 
 def _folded(events: Iterable[Event]) -> dict[str, Record]:
@@ -196,6 +228,7 @@ def _begun(identity: str, event: Event) -> Record:
         label=str(data.get("label") or ""),
         began=event.when,
         actor=str(data.get("actor") or ""),
+        host=str(data.get("host") or ""),
         facts=_mapping(data.get("facts")),
     )
 

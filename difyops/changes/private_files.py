@@ -37,6 +37,10 @@ class PrivateFiles:
             raise StoreError(f"The held document {path} is damaged.", hint="Look at it.") from error
         return found if isinstance(found, dict) else None
 
+    def holds(self, name: str) -> bool:
+        """Say whether a document is here."""
+        return self._path(name).exists()
+
     def drop(self, name: str) -> None:
         """Remove one document; one that is not there is fine."""
         atomic_file.remove(self._path(name))

@@ -102,6 +102,7 @@ class Recovery:
             now = self.journal.read(record.id, record.subject)
             if not now.is_open:
                 raise Refused(f"The {record.kind} of {record.label!r} was ended by somebody else meanwhile.")
+            self.journal.refuse_held_elsewhere(now)
             change = Change(self.journal, now, checkpoint)
             kind = self._kind(record)
             try:

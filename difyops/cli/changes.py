@@ -163,10 +163,9 @@ def log(
     from datetime import timedelta
 
     from difyops.cli.door import seconds
-    from difyops.clock import SystemClock
     from difyops.render import changes as views
 
-    begin = SystemClock().now() - timedelta(seconds=seconds(since)) if since else None
+    begin = session.ledger.clock.now() - timedelta(seconds=seconds(since)) if since else None
     context = session.one_context()
     return views.log(session.ledger.audit_trail(since=begin, subject=app, context=context, limit=limit))
 

@@ -90,7 +90,7 @@ def _scene(session: Session, instance: Instance) -> Scene:
         open_instance=opened,
         open_store=lambda: open_store(session),
         make_store=lambda: open_store(session),
-        ledger=session.ledger if (session.config.state / "ledger.sqlite3").exists() else None,
+        ledger=session.ledger if session.has_ledger else None,
         actor=_actor(),
         dry_run=True,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from difyops.cli.session import Session
@@ -24,12 +24,10 @@ def with_state(session: Session, error: DifyopsError, since: datetime) -> Difyop
     if session.opened_ledger is None:
         return _nothing_done(error)
     from difyops.changes.journal import Journal
-    from difyops.clock import SystemClock
 
-    journal = Journal(
-        ledger=session.opened_ledger, state=session.config.state, context="", clock=SystemClock(), actor=""
-    )
-    mine = _of_this_run(journal, since)
+    clock = session.opened_ledger.clock
+    journal = Journal(ledger=session.opened_ledger, state=session.config.state, context="", clock=clock, actor="")
+    mine = _of_this_run(journal, clock.now() - (datetime.now(UTC) - since))  # by the clock of the ledger
     cut_off = [record for record in mine if record.is_open]
     done = [record for record in mine if not record.is_open and record.state == "done"]
     for record in cut_off:

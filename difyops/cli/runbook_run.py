@@ -13,6 +13,7 @@ from typing import Any
 
 from difyops.cli.session import Session
 from difyops.cli.snapshot import open_store
+from difyops.clock import SystemClock
 from difyops.config import Context
 from difyops.errors import ConfigError, Interrupted, NotFound, Refused, StoreError, UsageError
 from difyops.render.progress import progress
@@ -167,6 +168,7 @@ def _scene(session: Session, stack: contextlib.AsyncExitStack, chosen: _Chosen) 
         open_store=lambda: open_store(session),
         make_store=lambda: open_store(session, create=True),
         ledger=ledger,
+        clock=ledger.clock if ledger else SystemClock(),
         actor=_actor(),
         dry_run=session.dry_run,
         trusts_commands=chosen.trusted,

@@ -118,6 +118,7 @@ def workbench(session: Session, instance: Instance) -> Workbench:
         state=session.config.state,
         actor=_actor(),
         hold=policy_here(session).hold,
+        clock=session.ledger.clock,
         judge=_judge,
         withheld=OWN_VARIABLES | frozenset(_variables(session)),
     )
@@ -151,10 +152,10 @@ def _variables(session: Session) -> Iterator[str]:
 
 def journal_of(session: Session) -> Journal:
     """Return the journal of the context's rotations."""
-    from difyops.clock import SystemClock
     from difyops.rotation.journal import Journal
 
-    return Journal(session.ledger, session.config.context(session.one_context()).name, SystemClock())
+    ledger = session.ledger
+    return Journal(ledger, session.config.context(session.one_context()).name, ledger.clock)
 
 
 def policy_here(session: Session) -> Policy:

@@ -111,20 +111,19 @@ class Session:
 
     @property
     def ledger(self) -> Ledger:
-        """Return the ledger in the state folder (opened once)."""
+        """Return the ledger, in the state folder or shared with other machines (opened once)."""
         if self._ledger is None:
-            from difyops.ledger import Ledger
+            from difyops.shared_state import open_ledger
 
-            self._ledger = Ledger.open(self.config.state / "ledger.sqlite3")
-            for context in self.config.contexts.values():
-                for former in context.former_names:
-                    self._ledger.takes_over(context.name, former)
+            self._ledger = open_ledger(self.config)
         return self._ledger
 
     @property
     def has_ledger(self) -> bool:
         """Say whether there is a ledger: what only reads makes none."""
-        return (self.config.state / "ledger.sqlite3").exists()
+        from difyops.shared_state import has_ledger
+
+        return has_ledger(self.config)
 
     def one_context(self) -> str | None:
         """Return the only ``-c``, or ``None`` for the current one.
@@ -178,6 +177,7 @@ class Session:
             state=self.config.state,
             ledger=self.ledger,
             actor=_actor(),
+            clock=self.ledger.clock,
             store=store,
             access=self.access,
         )
@@ -228,7 +228,6 @@ class Session:
 
     def audit(self, action: str, subject: str, context: str, *, outcome: str = "done", **facts: object) -> None:
         """Write one line about a change to an instance into the audit log; no secrets."""
-        from difyops.clock import SystemClock
         from difyops.ledger import AuditEntry
 
         entry = AuditEntry(
@@ -236,7 +235,7 @@ class Session:
             subject=subject,
             context=context,
             actor=_actor(),
-            when=SystemClock().now(),
+            when=self.ledger.clock.now(),
             outcome=outcome,
             data=facts,
         )

@@ -98,10 +98,9 @@ def _anchor_ledger(session: Session, store: GitStore) -> None:
     """Keep in the store how long the ledger is, where there is one: the store is pushed to other places."""
     from difyops.ledger.anchor import name_of
 
-    path = session.config.state / "ledger.sqlite3"
-    if path.exists():
+    if session.has_ledger:
         kept = session.ledger
-        store.keep_anchor(context_of(session), name_of(path), kept.anchor.as_bytes().strip())
+        store.keep_anchor(context_of(session), name_of(kept.path), kept.anchor.as_bytes().strip())
 
 
 @command(noun, "list", fleet=True)

@@ -18,8 +18,8 @@ from difyops.errors import NotSupported, Unreachable, UsageError
 from difyops.history.archive import Imported
 from difyops.history.rows import RowMaker
 from difyops.history.store import Batch, History
+from difyops.postgres import client, said
 
-INSTALL = "pip install 'difyops[postgres]'"
 _OPTIONS = "-c default_transaction_read_only=on -c statement_timeout=600000 -c lock_timeout=2000"
 _MANY = 1000
 _APPS = "SELECT id::text, name, mode FROM apps"
@@ -62,17 +62,14 @@ def read_database(history: History, dsn: str, *, context: str, since: float) -> 
         raise UsageError(
             "The database reference is not a PostgreSQL address.", hint="postgresql://user:password@host:5432/dify"
         )
-    try:
-        import psycopg
-    except ImportError as error:
-        raise NotSupported("The PostgreSQL client is not installed on this machine.", hint=INSTALL) from error
+    psycopg = client()
     try:
         with psycopg.connect(dsn, connect_timeout=5, options=_OPTIONS) as connection:
             return _read(connection, history, context, since)
     except psycopg.Error as error:
-        # the text can repeat the address with the password in it: the first line of the server's own words at most
-        said = getattr(getattr(error, "diag", None), "message_primary", None) or type(error).__name__
-        raise Unreachable(f"PostgreSQL cannot be read: {said}.", hint="Is it up, and the reference right?") from None
+        raise Unreachable(
+            f"PostgreSQL cannot be read: {said(error)}.", hint="Is it up, and the reference right?"
+        ) from None
 
 
 def _read(connection: Any, history: History, context: str, since: float) -> Imported:

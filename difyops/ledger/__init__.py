@@ -11,11 +11,16 @@ that matters.) Every string passes ``secret_text.scrub`` on its way in. What an 
     database  SQLite files: making one, opening it, its tables, its errors
     backing   the seam: what a database below the ledger can do
     file      the ledger's SQLite file, and the locks of this machine
+    server    a PostgreSQL that several machines share: ``connected`` is one connection, ``server_tables`` its tables
+    holders   locks that several machines share, and who holds them
+    spool     lines that could not be written yet
     integrity its chain and its length: is it whole?
+    lines     rows of it
     book      ``Ledger``
 """
 
 from difyops.ledger.book import Ledger
+from difyops.ledger.holders import this_host
 from difyops.ledger.records import AuditEntry, Event, JsonObject
 
-__all__ = ["AuditEntry", "Event", "JsonObject", "Ledger"]
+__all__ = ["AuditEntry", "Event", "JsonObject", "Ledger", "this_host"]

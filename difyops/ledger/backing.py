@@ -7,12 +7,14 @@ how a view is one moment, what a lock is, and whose clock counts.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from difyops.clock import Clock
+from difyops.errors import Refused
 
 T = TypeVar("T")
 
@@ -29,25 +31,51 @@ class Statements(Protocol):
         """Run one statement and return its cursor."""
         ...
 
+    def follow_events(self) -> None:
+        """Let the next event have the number after the newest one: rows were written with numbers of their own."""
+        ...
+
 
 class Database(Protocol):
     """One database of the ledger. Safe for several threads.
 
-    ``place``: where it is, for people. ``local``: the file in the state folder that goes with it; the anchor lies
-    beside it. Every method raises ``StoreError`` when it cannot be read or written.
+    Every method raises ``StoreError`` when it cannot be read or written.
     """
 
-    place: str
-    local: Path
-    is_shared: bool
+    @property
+    def place(self) -> str:
+        """Return where it is, for people."""
+        ...
+
+    @property
+    def local(self) -> Path:
+        """Return the file in the state folder that goes with it; the anchor lies beside it."""
+        ...
+
+    @property
+    def is_shared(self) -> bool:
+        """Say whether other machines write into it."""
+        ...
 
     @property
     def clock(self) -> Clock:
         """Return the clock that counts for everybody who writes here."""
         ...
 
-    def change(self, work: Callable[[Statements], T]) -> T:
-        """Do ``work`` alone, as one transaction: durable when this returns, or not done. It may be called twice."""
+    def change(
+        self,
+        work: Callable[[Statements], T],
+        *,
+        missed: Callable[[], None] | None = None,
+        closed_too: bool = False,
+    ) -> T:
+        """Do ``work`` alone, as one transaction: durable when this returns, or not done. It may be called twice.
+
+        ``missed`` is called once when the database is away, before it is waited for.
+
+        Raises:
+            Refused: the ledger is closed (it was moved), and not ``closed_too``. StateAway: nobody could be reached.
+        """
         ...
 
     def read(self, work: Callable[[Statements], T]) -> T:
@@ -73,3 +101,27 @@ class Database(Protocol):
     def close(self) -> None:
         """Close it; closing twice is fine."""
         ...
+
+
+CLOSED = "closed"
+"""The fact that says why nothing may be written: ``because`` moved or arriving, ``place`` whither or whence, ``id``."""
+
+
+def refuse_closed(fact: str | None) -> None:
+    """Refuse to write into a ledger that was moved away, or is not here as a whole yet.
+
+    Raises:
+        Refused: it names the place that counts.
+    """
+    if fact is None:
+        return
+    found = json.loads(fact)
+    if found.get("because") == "moved":
+        raise Refused(
+            f"The state was moved to {found.get('place')} at {found.get('at')}; nothing is written here any more.",
+            hint=f"Write into difyops.yaml: state: {found.get('place')}",
+        )
+    raise Refused(
+        f"The state is on its way here from {found.get('place')}; until it is here, that one counts.",
+        hint=f"On {found.get('host')}, once more: difyops state move",
+    )

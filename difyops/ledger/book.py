@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -13,16 +13,15 @@ from typing import Any
 
 from difyops import dry_run
 from difyops.clock import Clock
-from difyops.errors import StoreError
+from difyops.errors import StateAway, StoreError
 from difyops.ledger import anchor
 from difyops.ledger.anchor import Anchor
 from difyops.ledger.backing import Database, Statements
 from difyops.ledger.file import LedgerFile
-from difyops.ledger.integrity import breaks, end_of_chain, goes_on_from, length, missing
-from difyops.ledger.records import AuditEntry, Event, as_json, link, moment, plain, stamp
-
-_REPAIR = "Somebody edited the file by hand: move it away with its -wal and -shm; the next run starts a new one."
-
+from difyops.ledger.integrity import breaks, goes_on_from, length, missing
+from difyops.ledger.lines import line_of, put
+from difyops.ledger.records import AuditEntry, Event, column, moment, stamp
+from difyops.ledger.spool import Line, Spool
 
 _EVENTS_APART = 256  # events between two anchors: one costs two flushes of the disk
 
@@ -36,6 +35,7 @@ class Ledger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._spool = Spool.beside(database.local) if database.is_shared and not dry_run.is_on() else None
         self._former: dict[str, str] = {}
         self._anchored = 0  # the number of events at which the anchor was last moved
 
@@ -59,33 +59,41 @@ class Ledger:
         return self._database.place
 
     @property
+    def is_shared(self) -> bool:
+        """Say whether other machines write into it."""
+        return self._database.is_shared
+
+    @property
     def clock(self) -> Clock:
         """Return the clock that counts for everybody who shares it."""
         return self._database.clock
 
     def takes_over(self, context: str, former: str) -> None:
         """Let ``context`` see what was written when it was called ``former``."""
-        self._former[context] = plain(former).replace("'", "''")
+        self._former[context] = column(former).replace("'", "''")
 
     def _of_context(self, context: str | None) -> dict[str, str | None]:
         former = self._former.get(context or "")
         return {"context = ?": context} if former is None else {f"context IN (?, '{former}')": context}
 
-    def append(self, event: Event) -> int:
-        """Write one event and return its number; it is on disk when this returns."""
-        return self.append_all([event])[0]
+    def append(self, event: Event, *, done: bool = False) -> int:
+        """Write one event and return its number; it is on disk when this returns. ``done``: as in ``record``."""
+        return self.record([event])[0] if done else self.append_all([event])[0]
 
     def append_all(self, events: Iterable[Event]) -> list[int]:
         """Write several events, all or none, with one flush; return their numbers."""
-        rows = [(stamp(e.when), plain(e.kind), plain(e.subject), plain(e.context), as_json(e.data)) for e in events]
-        statement = 'INSERT INTO event ("when", kind, subject, context, data) VALUES (?, ?, ?, ?, ?) RETURNING id'
-        numbers = self._database.change(
-            lambda inside: [int(inside.execute(statement, row).fetchone()[0]) for row in rows]
-        )
-        if numbers and numbers[-1] >= self._anchored + (_EVENTS_APART if self._anchored else 0):
-            self._anchored = numbers[-1]
-            self._move_anchor()
-        return numbers
+        return self._write([line_of(event) for event in events])
+
+    def record(self, items: Sequence[Event | AuditEntry]) -> list[int]:
+        """Write what was done already, all or none; return the numbers.
+
+        Where a shared ledger is away, the lines are kept on this machine at once, and brought in when it is back: in
+        this call, if that is soon, or by the next one of this machine, before anything else.
+
+        Raises:
+            StateAway: they are kept here, and not in the ledger yet.
+        """
+        return self._write([line_of(item) for item in items], keep=True)
 
     def events(
         self,
@@ -112,25 +120,53 @@ class Ledger:
         ]
 
     def audit(self, entry: AuditEntry) -> int:
-        """Write one line of the audit trail, chained to the line before; return its number."""
-        said = map(plain, (entry.actor, entry.context, entry.action, entry.subject, entry.outcome))
-        row = [stamp(entry.when), *said, as_json(entry.data)]
+        """Write one line of the audit trail, chained to the line before; return its number. It is kept as others are
+        that say what was done already: see ``record``.
 
-        def add(inside: Statements) -> int:
-            end = end_of_chain(inside)
-            if end is None:
-                raise StoreError(
-                    f"The audit trail in {self.place} has lost its end; nothing is added to it.", hint=_REPAIR
-                )
-            number, before = end[0] + 1, end[1]
-            own = link(number, row, before)
-            inside.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [number, *row, before, own])
-            inside.execute("UPDATE chain SET length = ?, hash = ?", [number, own])
-            return number
+        Raises:
+            StateAway: it is kept here, and not in the ledger yet.
+        """
+        return self.record([entry])[0]
 
-        number = self._database.change(add)
-        self._move_anchor()
-        return number
+    def _write(self, lines: Sequence[Line], *, keep: bool = False) -> list[int]:
+        if not lines:
+            return []
+        waiting: list[Line] = []
+        was_missed = False
+
+        def work(inside: Statements) -> list[int]:
+            waiting[:] = self._spool.lines() if self._spool else ()
+            for line in waiting:
+                put(inside, line, self.place, unless_there=True)
+            return [put(inside, line, self.place, unless_there=inside.again or was_missed) for line in lines]
+
+        def missed() -> None:
+            nonlocal was_missed
+            if self._spool:
+                self._spool.keep(lines)
+                was_missed = True
+
+        try:
+            numbers = self._database.change(work, missed=missed if keep else None)
+        except StateAway as error:
+            raise (_kept(error, self._spool) if was_missed and self._spool else error) from error
+        if self._spool:
+            self._spool.let_go(waiting)
+        newest = max((number for line, number in zip(lines, numbers, strict=True) if line[0] == "event"), default=0)
+        is_due = newest >= self._anchored + (_EVENTS_APART if self._anchored else 1)
+        if is_due or any(table == "audit" for table, _ in [*waiting, *lines]):
+            self._anchored = max(newest, self._anchored)
+            self._move_anchor()
+        return numbers
+
+    def bring_in(self) -> int:
+        """Write what was kept on this machine while the shared ledger was away; return how many lines."""
+        lines = self._spool.lines() if self._spool else []
+        if lines and self._spool:
+            self._database.change(lambda inside: [put(inside, line, self.place, unless_there=True) for line in lines])
+            self._spool.let_go(lines)
+            self._move_anchor()
+        return len(lines)
 
     def audit_trail(
         self,
@@ -221,7 +257,7 @@ class Ledger:
 
     def _newest(self, table: str, tests: Mapping[str, str | None], limit: int) -> list[Any]:
         """Return whole rows, oldest first, their ``data`` read back from JSON."""
-        given = {test: plain(value) for test, value in tests.items() if value is not None}
+        given = {test: column(value) for test, value in tests.items() if value is not None}
         where = f"WHERE {' AND '.join(given)}" if given else ""
         query = f"SELECT * FROM {table} {where} ORDER BY id DESC LIMIT ?"  # noqa: S608  made of constants only
 
@@ -231,3 +267,11 @@ class Ledger:
             return [[*row[:data], json.loads(row[data]), *row[data + 1 :]] for row in cursor]
 
         return self._database.read(look)[::-1]
+
+
+def _kept(error: StateAway, spool: Spool) -> StateAway:
+    return StateAway(
+        f"{error.message} What was just done is written down in {spool.path}; nothing more was begun.",
+        hint="When it is back, run any command that uses the state here; it brings that in first: difyops state show",
+        retryable=error.retryable,
+    )

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from difyops import atomic_file
 from difyops.clock import Clock, SystemClock
 from difyops.errors import LockHeld
-from difyops.ledger.backing import Statements
+from difyops.ledger.backing import Statements, refuse_closed
 from difyops.ledger.database import connect, faults, immediate, one_view
 
 T = TypeVar("T")
@@ -28,6 +28,9 @@ class _Inside:
 
     def execute(self, query: str, values: Sequence[Any] = ()) -> Any:
         return self.connection.execute(query, values)
+
+    def follow_events(self) -> None:
+        """Do nothing: SQLite follows by itself."""
 
 
 @dataclass(slots=True)
@@ -50,9 +53,18 @@ class LedgerFile:
         """
         return cls(path, connect(path), str(path))
 
-    def change(self, work: Callable[[Statements], T]) -> T:
-        """Do ``work`` alone, as one transaction."""
+    def change(
+        self,
+        work: Callable[[Statements], T],
+        *,
+        missed: Callable[[], None] | None = None,
+        closed_too: bool = False,
+    ) -> T:
+        """Do ``work`` alone, as one transaction; a file is never away."""
         with self._turn, faults(self.local), immediate(self.connection):
+            if not closed_too:
+                row = self.connection.execute("SELECT value FROM fact WHERE name = 'closed'").fetchone()
+                refuse_closed(row and row[0])
             return work(_Inside(self.connection))
 
     def read(self, work: Callable[[Statements], T]) -> T:

@@ -18,9 +18,9 @@ def end_of_chain(statements: Statements) -> tuple[int, str] | None:
     return (int(row[0]), str(row[1])) if row else None
 
 
-def rows(statements: Statements, table: str) -> Iterator[Any]:
-    """Yield all rows of a table that has an ``id``, in its order, without holding them all."""
-    last = 0
+def rows(statements: Statements, table: str, *, after: int = 0) -> Iterator[Any]:
+    """Yield the rows of a table after a number, in their order, without holding them all."""
+    last = after
     while found := statements.execute(
         f"SELECT * FROM {table} WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608  a constant
         [last, _ALL_AT_ONCE],

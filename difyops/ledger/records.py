@@ -83,6 +83,11 @@ def plain(text: str) -> str:
     return scrub(text).encode(errors="backslashreplace").decode()
 
 
+def column(text: str) -> str:
+    """Return ``text`` as a column of its own holds it: without secrets and NUL, which PostgreSQL cannot hold."""
+    return plain(text).replace("\0", "\\x00")
+
+
 def stamp(when: datetime) -> str:
     """Return UTC with microseconds, always the same width: it sorts as text."""
     return when.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -24,10 +24,12 @@ from difyops.errors import (
     RateLimited,
     Refused,
     ServerFault,
+    StalePlan,
     StoreError,
     Unreachable,
     UsageError,
 )
+from difyops.ledger import this_host
 from difyops.rotation import journal as journals
 from difyops.rotation.deliver import check_references
 from difyops.rotation.facts import gather
@@ -37,7 +39,7 @@ from difyops.rotation.machine import ENDED, Action, State, Step, may_turn_back, 
 from difyops.rotation.reading import Reading
 from difyops.rotation.record import Planned, Rotation, Settings
 from difyops.rotation.steps import perform
-from difyops.rotation.vault import NEW, Vault, check_can_hold
+from difyops.rotation.vault import NEW, Vault, check_can_hold, installation
 from difyops.secret_text import SecretText, scrub
 
 _PASSES = (Unreachable, RateLimited, ServerFault, Conflict)
@@ -167,7 +169,8 @@ async def plan(bench: Workbench, reading: Reading, wanted: tuple[str, Wanted], s
         await _name_open(bench, reading, kind.name, asked.arguments)  # its two secrets look like a question of which
         raise
     _check_not_open(bench, planned)
-    return replace(planned, settings=settings)
+    times = bench.journal.times_begun(planned.subject, bench.instance.context.url)
+    return replace(planned, settings=settings, times_begun=times)
 
 
 async def _name_open(bench: Workbench, reading: Reading, kind: str, arguments: tuple[str, ...]) -> None:
@@ -200,11 +203,12 @@ async def begin(
         keyring that is to hold the values does not answer.
     """
     check_can_hold(bench.hold)
-    identity = secrets.token_hex(6)
+    identity, url = secrets.token_hex(6), bench.instance.context.url
     async with _held(bench, planned.lock):
         _check_not_open(bench, planned)
+        _check_not_rotated_since(bench, planned)
         planned = replace(planned, settings=replace(planned.settings, hold=bench.hold))
-        rotation = bench.journal.begin(identity, planned, bench.instance.context.url)
+        rotation = bench.journal.begin(identity, planned, url, installation=installation(bench.state))
         vault = Vault.of(bench.state, identity, bench.hold)
         vault.keep_others(others or {})
         if value is not None:
@@ -286,6 +290,7 @@ async def turn(bench: Workbench, rotation: Rotation, *, wait: float = 0.0) -> As
             f"The rotation {rotation.id} was begun on {rotation.url}, and {rotation.context} is another instance now.",
             hint="Give a context the former url to go on with it.",
         )
+    _check_is_here(bench, rotation)
     async with _held(bench, rotation.lock, wait=wait):
         yield
 
@@ -312,9 +317,32 @@ def _check_not_open(bench: Workbench, planned: Planned) -> None:
         _refuse_open(rotation)
 
 
+def _check_not_rotated_since(bench: Workbench, planned: Planned) -> None:
+    """Refuse a plan that another one overtook: it was made for a secret that is not the present one any more."""
+    now = bench.journal.times_begun(planned.subject, bench.instance.context.url)
+    if planned.times_begun is not None and now != planned.times_begun:
+        raise StalePlan(f"{planned.label} was rotated meanwhile.", hint="Look, then plan it again: difyops secret list")
+
+
+def _check_is_here(bench: Workbench, rotation: Rotation) -> None:
+    """Refuse to act on a rotation whose values another machine holds.
+
+    Raises:
+        Refused: it names that machine.
+    """
+    is_shared = bench.journal.ledger.is_shared
+    if is_shared and rotation.installation and rotation.installation != installation(bench.state):
+        raise Refused(
+            f"The rotation {rotation.id} of {rotation.label} was begun on {rotation.host}, and the values it holds lie "
+            "there: it can be gone on with only there.",
+            hint=f"On {rotation.host}: difyops secret resume {rotation.id}   or   revert {rotation.id}",
+        )
+
+
 def _refuse_open(rotation: Rotation) -> NoReturn:
+    where = f", begun on {rotation.host}" if rotation.host and rotation.host != this_host() else ""
     raise Refused(
-        f"A rotation of {rotation.label} is open already: {rotation.id} ({rotation.state}).",
+        f"A rotation of {rotation.label} is open already: {rotation.id} ({rotation.state}{where}).",
         hint=f"difyops secret resume {rotation.id}   or   difyops secret revert {rotation.id}",
     )
 

@@ -6,7 +6,7 @@ tests kill the process. ``note`` keeps what a later step or a later process must
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -116,28 +116,27 @@ class Hands:
         result = await work()
         self.at_effect = False
         self.bench.checkpoint(f"after {name}")
-        journal.write(self.rotation, journals.DID, name)
-        self.audit(name, "done", **facts)
+        journal.did(self.rotation, name, self._entry(name, "done", facts))
         return result
 
     def found_done(self, name: str, **facts: Any) -> None:
         """Write that an effect of a process that was cut off is there already."""
-        self.bench.journal.write(self.rotation, journals.DID, name, why="found done")
-        self.audit(name, "found done", **facts)
+        self.bench.journal.did(self.rotation, name, self._entry(name, "found done", facts), why="found done")
 
     def audit(self, action: str, outcome: str, **facts: Any) -> None:
         """Write one line of the audit trail."""
+        self.bench.journal.ledger.audit(self._entry(action, outcome, facts))
+
+    def _entry(self, action: str, outcome: str, facts: Mapping[str, Any]) -> AuditEntry:
         rotation = self.rotation
-        self.bench.journal.ledger.audit(
-            AuditEntry(
-                actor=self.bench.actor,
-                action=f"secret.{action.replace(' ', '_')}",
-                subject=rotation.subject,
-                when=self.bench.clock.now(),
-                context=rotation.context,
-                outcome=outcome,
-                data={"rotation": rotation.id, **facts},
-            )
+        return AuditEntry(
+            actor=self.bench.actor,
+            action=f"secret.{action.replace(' ', '_')}",
+            subject=rotation.subject,
+            when=self.bench.clock.now(),
+            context=rotation.context,
+            outcome=outcome,
+            data={"rotation": rotation.id, **facts},
         )
 
     def _remember(self, facts: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from difyops.clock import Clock, from_unix, iso
 from difyops.errors import Refused, SelectorError
-from difyops.ledger import AuditEntry, Event, Ledger
+from difyops.ledger import AuditEntry, Event, Ledger, this_host
 from difyops.rotation.machine import Action, Health, State, Used
 from difyops.rotation.record import Planned, Rotation, settings_of
 from difyops.secret_text import scrub
@@ -47,8 +47,8 @@ class Journal:
     context: str
     clock: Clock
 
-    def begin(self, identity: str, planned: Planned, url: str) -> Rotation:
-        """Write the first line and return the rotation.
+    def begin(self, identity: str, planned: Planned, url: str, *, installation: str = "") -> Rotation:
+        """Write the first line and return the rotation. ``installation``: whose state folder holds its values.
 
         Raises:
             Refused: a known secret is an ordinary word of the plan.
@@ -65,7 +65,7 @@ class Journal:
         vocabulary = self._vocabulary(planned, url)
         if scrub(vocabulary) != vocabulary:
             raise Refused("A secret in use is an ordinary word that also stands in the plan; it cannot be kept secret.")
-        self._append(BEGUN, planned.subject, data)
+        self._append(BEGUN, planned.subject, {**data, "host": this_host(), "installation": installation})
         return self.read(identity, planned.subject)
 
     def audit(self, rotation: Rotation) -> list[AuditEntry]:
@@ -82,9 +82,20 @@ class Journal:
         data = {"rotation": rotation.id, "entry": entry, "step": step, **facts}
         self._append(STEP, rotation.subject, data)
 
+    def did(self, rotation: Rotation, effect: str, entry: AuditEntry, **facts: Any) -> None:
+        """Write that an effect came back, and its line of the audit trail, together."""
+        data = {"rotation": rotation.id, "entry": DID, "step": effect, **facts}
+        self.ledger.record([self._event(STEP, rotation.subject, data), entry])
+
     def end(self, rotation: Rotation) -> None:
         """Write that a rotation ended."""
-        self._append(ENDED_KIND, rotation.subject, {"rotation": rotation.id, "state": str(rotation.state)})
+        data = {"rotation": rotation.id, "state": str(rotation.state)}
+        self.ledger.record([self._event(ENDED_KIND, rotation.subject, data)])
+
+    def times_begun(self, subject: str, url: str) -> int:
+        """Return how often a secret of an instance was begun to be rotated."""
+        begun = self.ledger.events(BEGUN, subject=subject, limit=_MOST)
+        return sum(event.data.get("url") == url for event in begun)
 
     def read(self, identity: str, subject: str) -> Rotation:
         """Return one rotation as it is now."""
@@ -154,7 +165,10 @@ class Journal:
         return self.ledger.events(kind, context=self.context, limit=_MOST)
 
     def _append(self, kind: str, subject: str, data: Mapping[str, Any]) -> None:
-        self.ledger.append(Event(kind=kind, subject=subject, when=self.clock.now(), context=self.context, data=data))
+        self.ledger.append(self._event(kind, subject, data))
+
+    def _event(self, kind: str, subject: str, data: Mapping[str, Any]) -> Event:
+        return Event(kind=kind, subject=subject, when=self.clock.now(), context=self.context, data=data)
 
 
 def _tail(event: Event) -> str:
@@ -183,6 +197,8 @@ def _begun(identity: str, event: Event) -> Rotation:
         context=event.context,
         url=str(data["url"]),
         lock=str(data["lock"]),
+        host=str(data.get("host") or ""),
+        installation=str(data.get("installation") or ""),
         target=data["target"],
         settings=settings_of(data["settings"]),
         started=event.when,

@@ -65,6 +65,7 @@ class Planned:
     """What would be done: the secret (``subject`` is its stable address), ids and names the kind needs, what to know.
 
     ``old`` names the present secret for people; ``steps`` are the changes in order; ``warnings`` what to know before.
+    ``times_begun``: how often it was rotated when this was planned.
     """
 
     kind: str
@@ -76,6 +77,7 @@ class Planned:
     steps: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     settings: Settings = field(default_factory=Settings)
+    times_begun: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +86,7 @@ class Rotation:
 
     ``wants_back`` is set from the moment a person asks to go back until it does; ``went_back`` says why it did, and
     ``was_asked`` whether a person wanted it; ``trouble`` is the last failure, and ``is_away`` says that it was an
-    instance that did not answer.
+    instance that did not answer. ``host`` began it, ``installation`` is whose state folder holds its values.
     """
 
     id: str
@@ -96,6 +98,8 @@ class Rotation:
     lock: str
     target: Mapping[str, str]
     settings: Settings
+    host: str = ""
+    installation: str = ""
     state: State = State.PLANNED
     memo: Mapping[str, Any] = field(default_factory=dict)
     failures: int = 0

@@ -146,10 +146,19 @@ def _closed(problem: str) -> StoreError:
 
 def fingerprint(state: Path, secret: SecretText) -> str:
     """Return 16 hex digits that tell secrets apart for somebody who holds this installation's key, and nobody else."""
+    return hmac.new(_key(state), secret.reveal().encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:16]
+
+
+def installation(state: Path) -> str:
+    """Return what tells installations apart: who has this state folder has its fingerprints and what is held in it."""
+    return hashlib.sha256(b"installation " + _key(state)).hexdigest()[:16]
+
+
+def _key(state: Path) -> bytes:
+    """Return the key of this installation, made when it is first asked for."""
     path = state / "fingerprint.key"
     if not path.exists():
         with atomic_file.lock(state / "fingerprint.lock", wait=5.0, holding="the fingerprint key"):
             if not path.exists():
                 atomic_file.write(path, secrets.token_hex(32).encode(), mode=atomic_file.PRIVATE)
-    key = atomic_file.read_private(path)
-    return hmac.new(key, secret.reveal().encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:16]
+    return atomic_file.read_private(path)

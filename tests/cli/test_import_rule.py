@@ -39,6 +39,9 @@ TRUNK = {
     "replay",
     "waiting",
     "scratch",
+    "postgres",
+    "state_address",
+    "shared_state",
 }
 ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf", "cost", "slo", "drill", "webhook"} | {
     "trigger",
@@ -62,7 +65,7 @@ HOMES = {
     "json_repair": {"validation"}, "referencing": {"validation"}, "starlette": {"emulator", "webhook"},
     "uvicorn": {"emulator", "webhook"},
     "platformdirs": {"config"}, "orjson": {"dsl", "validation", "webhook"}, "redis": {"runbook"}, "kombu": {"runbook"},
-    "psycopg": {"runbook", "history"}, "duckdb": {"history"}, "cronsim": {"publishing"}, "pyrage": {"sealing"},
+    "psycopg": {"postgres"}, "duckdb": {"history"}, "cronsim": {"publishing"}, "pyrage": {"sealing"},
 }  # fmt: skip
 SPEAKS_HTTP = {"api", "emulator", "webhook"}  # who knows endpoints: the platform's, the emulator's, its own
 PATH = re.compile(r"/(console/api|v1|openapi|apps|datasets|workspaces|account|installed-apps|agent)(/|$|\{)")

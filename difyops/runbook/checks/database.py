@@ -1,4 +1,4 @@
-"""``database``: PostgreSQL behind the instance. The only home of ``psycopg`` (an optional extra)."""
+"""``database``: PostgreSQL behind the instance, asked with its client (an optional extra)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from difyops.errors import NotSupported, Unreachable
+from difyops.errors import Unreachable
+from difyops.postgres import client, said
 from difyops.runbook.parameters import Duration, Reference
 from difyops.runbook.result import Fail, Pass, Result, Value, Warn
 from difyops.runbook.scene import Scene
 from difyops.runbook.threads import apart
 
-INSTALL = "pip install 'difyops[postgres]'"
 _SEEN = "runbook.seen.database"
 _GB = 1024**3
 _QUESTIONS = {
@@ -90,16 +90,13 @@ class _Seen:
 
 async def _asked(dsn: str) -> _Seen:
     """Ask in a thread: the same code on every platform's event loop."""
-    try:
-        import psycopg
-    except ImportError as error:
-        raise NotSupported("The PostgreSQL client is not installed on this machine.", hint=INSTALL) from error
+    psycopg = client()
     try:
         return await apart(lambda: _ask(psycopg, dsn))
     except (psycopg.Error, ValueError) as error:
-        # The text can repeat the address with the password in it: the first line of the server's own words at most.
-        said = getattr(getattr(error, "diag", None), "message_primary", None) or type(error).__name__
-        raise Unreachable(f"PostgreSQL cannot be asked: {said}.", hint="Is it up, and the reference right?") from None
+        raise Unreachable(
+            f"PostgreSQL cannot be asked: {said(error)}.", hint="Is it up, and the reference right?"
+        ) from None
 
 
 def _ask(psycopg: Any, dsn: str) -> _Seen:

@@ -1,0 +1,75 @@
+"""Where a shared ledger is: a PostgreSQL address without a password, and how it is shown."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
+
+from difyops.errors import ConfigError
+from difyops.secret_text import SecretText
+
+SQLITE = "sqlite"
+SCHEMES = ("postgresql", "postgres")
+EXAMPLE = "postgresql://USER@HOST:5432/DATABASE"
+_SECRETS = frozenset({"password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret"})
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A PostgreSQL address and the password that goes with it, where it needs one of ours."""
+
+    url: str
+    password: SecretText | None = None
+
+    @property
+    def place(self) -> str:
+        """Return it as it is shown: without what follows the name of the database."""
+        parts = urlsplit(self.url)
+        host = dict(parse_qsl(parts.query)).get("host", "")
+        return f"postgresql://{parts.netloc or host}{parts.path}"
+
+    @property
+    def digest(self) -> str:
+        """Return a short name for files that go with it."""
+        return hashlib.sha256(self.place.encode()).hexdigest()[:12]
+
+
+def is_address(text: str) -> bool:
+    """Say whether a text is meant as the address of a PostgreSQL."""
+    return text.partition("://")[0].partition("+")[0].lower() in SCHEMES and "://" in text
+
+
+def checked(text: str, *, where: str) -> str:
+    """Return a PostgreSQL address that holds no password.
+
+    Raises:
+        ConfigError: it is something else, or holds one. What stands in it is not repeated: it may hold one unseen.
+    """
+    hint = f"{EXAMPLE}, and a reference to its password: state_password: env:NAME"
+    if not is_address(text):
+        raise ConfigError(f"{where}: sqlite, or the address of a PostgreSQL, is expected.", hint=hint)
+    rest = text.partition("://")[2]
+    try:
+        parts = urlsplit(f"postgresql://{rest}")
+        named = {name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
+    except ValueError:
+        raise ConfigError(f"{where}: this is no PostgreSQL address.", hint=hint) from None
+    user, at, host = parts.netloc.rpartition("@")
+    if ":" in user or "@" in user or named & _SECRETS:
+        raise ConfigError(f"{where}: the address holds a password; it must not.", hint=hint)
+    # a "/", "?" or "#" in a password cuts the address in two: what is left of it looks like a port or a path
+    if "@" in parts.path + parts.query or parts.fragment or not _are_hosts(host) or (at and not user):
+        raise ConfigError(f"{where}: this is no PostgreSQL address.", hint=hint)
+    return f"postgresql://{rest}"
+
+
+def _are_hosts(text: str) -> bool:
+    """Say whether a text names hosts (several are divided by commas), each with a port that is a number, or none."""
+    for each in text.split(","):
+        host, colon, port = (each.rpartition("]") if each.startswith("[") else ("", "", each))[2].partition(":")
+        if colon and not port.isdigit():
+            return False
+        if any(character.isspace() or ord(character) < 32 for character in host):
+            return False
+    return True

@@ -1,0 +1,56 @@
+"""A real PostgreSQL for the state that machines share: one server a session, one database a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from difyops.ledger import Ledger
+from difyops.ledger.server import LedgerServer
+from difyops.secret_text import SecretText
+from difyops.state_address import Address
+from tests.runbook import servers
+from tests.runbook.servers import PG_CANARY, Postgres
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Postgres]:
+    pytest.importorskip("psycopg", reason="the PostgreSQL client is not installed (difyops[postgres])")
+    if servers.INITDB is None:
+        pytest.skip("PostgreSQL's programs are not installed on this machine")
+    if servers.postgres_user() == "":
+        pytest.skip("we are root and there is no other user to run PostgreSQL as")
+    with servers.postgres() as found:
+        yield found
+
+
+@pytest.fixture
+def shared_url(server: Postgres) -> str:
+    """Return the address, without the password, of an empty database."""
+    import psycopg
+
+    name = f"state{next(_numbers)}"
+    with psycopg.connect(server.address, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return f"postgresql://tester@127.0.0.1:{urlsplit(server.address).port}/{name}"
+
+
+@pytest.fixture
+def machine(shared_url: str, tmp_path: Path) -> Iterator[Callable[[str], Ledger]]:
+    """Open the shared ledger as a machine of that name, with a state folder of its own."""
+    opened: list[Ledger] = []
+
+    def open_as(name: str, patience: float = 5.0) -> Ledger:
+        address = Address(shared_url, SecretText(PG_CANARY))
+        opened.append(Ledger(LedgerServer(address, tmp_path / name, patience=patience)))
+        return opened[-1]
+
+    yield open_as
+    for each in opened:
+        each.close()
