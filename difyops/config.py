@@ -51,7 +51,7 @@ __all__ = [
 
 
 _LONGEST_NAME = 64
-_STATE_PASSWORD = "DIFYOPS_STATE_PASSWORD"  # noqa: S105  the name of a variable
+STATE_PASSWORD = "DIFYOPS_STATE_PASSWORD"  # noqa: S105  the name of a variable
 _ALIASES = {
     "url": ("DIFYOPS_URL", "DIFYOPS_BASE_URL", "DIFY_BASE_URL", "DIFY_API_URL"),
     "email": ("DIFYOPS_EMAIL", "DIFY_EMAIL"),
@@ -211,8 +211,8 @@ def _take_state(
     address = checked(env["DIFYOPS_STATE"], where="environment DIFYOPS_STATE")
     if sections.get("state") != address:
         sections.pop("state_password", None)
-    if env.get(_STATE_PASSWORD):
-        sections["state_password"] = f"env:{_STATE_PASSWORD}"
+    if env.get(STATE_PASSWORD):
+        sections["state_password"] = f"env:{STATE_PASSWORD}"
     sections["state"], standing["state"], origins["state"] = address, NAMED, "environment DIFYOPS_STATE"
 
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from difyops import credentials, dry_run
-from difyops.config import Config
+from difyops.config import STATE_PASSWORD, Config
 from difyops.errors import ConfigError, Refused
 from difyops.ledger import Ledger
 from difyops.ledger.backing import CLOSED, Database, Statements, refuse_closed
 from difyops.ledger.file import LedgerFile
+from difyops.ledger.moving import copy_lines
 from difyops.state_address import SQLITE, Address
 
 if TYPE_CHECKING:
@@ -64,24 +67,48 @@ def open_ledger(config: Config) -> Ledger:
             file names it that nobody trusted. StateAway: it cannot be reached. StoreError: it cannot be read.
     """
     place = place_of(config)
-    if place.url is None:
-        file = LedgerFile.open(place.file)
-        _refuse_closed(file)
-        ledger = Ledger(file)
-    else:
-        server = server_of(config, place.url)
-        _refuse_closed(server)
-        _refuse_own_ledger(place, server)
-        ledger = Ledger(_copy_of(server) if dry_run.is_on() else server)
-        ledger.bring_in()
+    database = _opened(config, place.url)
+    _refuse_closed(database)
+    if place.url is not None:
+        _refuse_own_ledger(place, database)
+    ledger = Ledger(database)
+    ledger.bring_in()
     for context in config.contexts.values():
         for former in context.former_names:
             ledger.takes_over(context.name, former)
     return ledger
 
 
-def server_of(config: Config, url: str) -> LedgerServer:
-    """Return the shared ledger, with its password where the configuration has a reference to one.
+@contextmanager
+def database_at(config: Config, url: str | None, password_from: str | None) -> Iterator[Database]:
+    """Open one place for the length of the block, whatever it says of itself; ``None`` is the file of this machine."""
+    found = _opened(config, url, password_from)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def _opened(config: Config, url: str | None, password_from: str | None = None) -> Database:
+    if url is None:
+        return LedgerFile.open(config.state / FILE)
+    server = server_of(config, url, password_from=password_from)
+    return _copy_of(server) if dry_run.is_on() else server
+
+
+def own_lines(place: Place) -> int:
+    """Return how many lines the file of this machine holds that were not moved."""
+    if not place.file.exists():
+        return 0
+    own = LedgerFile.open(place.file)
+    try:
+        return 0 if closed(own) else own.read(_count)
+    finally:
+        own.close()
+
+
+def server_of(config: Config, url: str, *, password_from: str | None = None) -> LedgerServer:
+    """Return the shared ledger, with its password where there is a reference to one, here or in the configuration.
 
     Raises:
         Refused: the file that says so was only found. CredentialError: the reference cannot be resolved.
@@ -89,10 +116,13 @@ def server_of(config: Config, url: str) -> LedgerServer:
     from difyops.ledger import server
 
     address = Address(url)
-    config.require("state", f"keep journals, locks and the audit trail in {address.place}")
-    reference = config.sections.get("state_password") if config.sections.get("state") == url else None
+    reference = password_from
+    if config.sections.get("state") == url:
+        config.require("state", f"keep journals, locks and the audit trail in {address.place}")
+        reference = reference or config.sections.get("state_password")
+    elif reference is None and os.environ.get(STATE_PASSWORD):
+        reference = f"env:{STATE_PASSWORD}"
     if reference is not None:
-        config.require("state_password", "read the password of the shared state")
         address = Address(url, credentials.resolve(reference))
     return server.LedgerServer(address, config.state, patience=_patience())
 
@@ -157,11 +187,13 @@ def _left_open(inside: Statements) -> int:
     return max(0, begun - ended)
 
 
-def _copy_of(server: Database) -> Database:
-    """Return what a dry run works on: the shared lines in memory."""
-    from difyops.ledger.moving import copy_lines
-
+def _copy_of(server: LedgerServer) -> Database:
+    """Return what a dry run works on: the shared lines in memory; where the server holds none yet, none are made."""
     copy = LedgerFile.open(server.local)
-    server.read(lambda source: copy.change(lambda target: copy_lines(source, target)))
+    copy.place = server.place
+    if server.is_made:
+        server.read(lambda source: copy.change(lambda target: copy_lines(source, target), closed_too=True))
+        if (found := closed(server)) is not None:
+            copy.change(lambda inside: inside.execute("INSERT INTO fact VALUES (?, ?)", [CLOSED, json.dumps(found)]))
     server.close()
     return copy

@@ -135,6 +135,8 @@ def show(session: Session, name: Annotated[str | None, typer.Argument(metavar="[
         difyops context show
         difyops context show prod -o json
     """
+    from difyops.shared_state import place_of
+
     settings = session.config
     context = settings.context(name or session.one_context())
     shown = {
@@ -152,6 +154,9 @@ def show(session: Session, name: Annotated[str | None, typer.Argument(metavar="[
     origin = {key: context.source if key in {*context.given, "name"} else "default" for key in shown}
     shown |= {"store": str(settings.store), "state": str(settings.state)}
     origin |= {"store": settings.origins.get("store", "default"), "state": "environment or XDG"}
+    where = place_of(settings)
+    shown |= {"shared_state": where.shown if where.url else None}
+    origin |= {"shared_state": where.source}
     chosen = settings.origins.get("default_context", "the only one")
     rows = [(key, value, origin[key]) for key, value in shown.items()]
     return Outcome(

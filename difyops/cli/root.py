@@ -50,6 +50,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "schema": ("difyops.cli.schema", "The JSON Schema of what -o json prints."),
     "help": ("difyops.cli.help", "Pages to read: selectors, output, exit codes, cron, ..."),
     "explain": ("difyops.cli.explain", "What an exit code, or the code of an error, means."),
+    "state": ("difyops.cli.state", "Where journals and locks are: here, or shared by several machines."),
     "emulator": ("difyops.cli.emulator", "A small Dify-compatible instance on this machine."),
 }
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from difyops.clock import Clock
 from difyops.errors import Refused
+from difyops.ledger.holders import Holder
 
 T = TypeVar("T")
 
@@ -29,6 +30,10 @@ class Statements(Protocol):
 
     def execute(self, query: str, values: Sequence[Any] = ()) -> Any:
         """Run one statement and return its cursor."""
+        ...
+
+    def execute_many(self, query: str, values: Sequence[Sequence[Any]]) -> None:
+        """Run one statement for each of several rows."""
         ...
 
     def follow_events(self) -> None:
@@ -96,6 +101,10 @@ class Database(Protocol):
 
     def is_held(self, path: Path) -> bool:
         """Say whether somebody holds that lock now."""
+        ...
+
+    def holders(self) -> list[Holder]:
+        """Return who holds a lock, or was cut off while he did; of this machine's own file nobody writes it down."""
         ...
 
     def close(self) -> None:

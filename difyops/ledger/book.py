@@ -221,6 +221,11 @@ class Ledger:
             if (now := self._database.read(look)) is not None:
                 anchor.write(self.path, now)
 
+    def anchor_now(self) -> None:
+        """Anchor how long the ledger is, whatever was anchored before: it has just come here."""
+        if not dry_run.is_on():
+            anchor.write(self.path, self.anchor)
+
     def check(self) -> list[str]:
         """Check the whole database (its own check) and the audit trail; return one sentence per problem."""
         try:

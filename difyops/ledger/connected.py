@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from difyops import dry_run
 from difyops.errors import StoreError
 from difyops.ledger import server_tables
 from difyops.ledger.backing import Statements, refuse_closed
@@ -58,6 +59,10 @@ class _Inside:
     def execute(self, query: str, values: Sequence[Any] = ()) -> Any:
         return self.connection.execute(query.replace("?", "%s"), values)
 
+    def execute_many(self, query: str, values: Sequence[Sequence[Any]]) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.executemany(query.replace("?", "%s"), values)
+
     def follow_events(self) -> None:
         self.connection.execute("UPDATE chain SET events = (SELECT coalesce(max(id), 0) FROM event)")
 
@@ -69,6 +74,7 @@ class Connected:
     connection: Any
     place: str
     offset: float
+    is_made: bool = False
 
     @classmethod
     def open(cls, address: Address) -> Connected:
@@ -112,8 +118,10 @@ class Connected:
                     f"Between here and {self.place} stands a connection pooler, and locks do not pass it.",
                     hint="Give the address of the PostgreSQL itself.",
                 )
-            if self._version(is_there) != VERSION:
+            self.is_made = is_there
+            if self._version(is_there) != VERSION and not dry_run.is_on():
                 self._make_tables()
+                self.is_made = True
 
     def _version(self, is_there: bool) -> int:
         if not is_there:

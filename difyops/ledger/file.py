@@ -15,6 +15,7 @@ from difyops.clock import Clock, SystemClock
 from difyops.errors import LockHeld
 from difyops.ledger.backing import Statements, refuse_closed
 from difyops.ledger.database import connect, faults, immediate, one_view
+from difyops.ledger.holders import Holder
 
 T = TypeVar("T")
 
@@ -28,6 +29,9 @@ class _Inside:
 
     def execute(self, query: str, values: Sequence[Any] = ()) -> Any:
         return self.connection.execute(query, values)
+
+    def execute_many(self, query: str, values: Sequence[Sequence[Any]]) -> None:
+        self.connection.executemany(query, values)
 
     def follow_events(self) -> None:
         """Do nothing: SQLite follows by itself."""
@@ -91,6 +95,10 @@ class LedgerFile:
                 return False
         except LockHeld:
             return True
+
+    def holders(self) -> list[Holder]:
+        """Return nobody: the kernel knows, and does not say."""
+        return []
 
     def close(self) -> None:
         """Close the file."""

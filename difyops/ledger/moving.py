@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 from difyops.errors import Refused
 from difyops.ledger.backing import Statements
 from difyops.ledger.integrity import end_of_chain, length, rows
 
+_TOGETHER = 1000
 _WIDTH = {"event": 6, "audit": 10}
 
 
@@ -51,8 +53,9 @@ def copy_lines(source: Statements, target: Statements) -> Copied:
 
 
 def _copied(source: Statements, target: Statements, table: str, after: int) -> int:
-    marks, count = ", ".join("?" * _WIDTH[table]), 0
-    for row in rows(source, table, after=after):
-        target.execute(f"INSERT INTO {table} VALUES ({marks})", row)  # noqa: S608  constants
-        count += 1
+    query = f"INSERT INTO {table} VALUES ({', '.join('?' * _WIDTH[table])})"  # noqa: S608  constants
+    found, count = rows(source, table, after=after), 0
+    while group := list(islice(found, _TOGETHER)):
+        target.execute_many(query, group)
+        count += len(group)
     return count

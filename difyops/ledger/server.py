@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from difyops import atomic_file
+from difyops import atomic_file, dry_run
 from difyops.clock import SystemClock
 from difyops.errors import StateAway
 from difyops.ledger.backing import Statements
@@ -99,7 +99,6 @@ class LedgerServer:
     @contextlib.contextmanager
     def lock(self, path: Path, *, wait: float, holding: str) -> Iterator[None]:
         """Hold a lock against all machines; the file keeps the other processes of this one away."""
-        from difyops import dry_run
 
         ends = time.monotonic() + wait
         with atomic_file.lock(path, wait=wait, holding=holding):
@@ -122,6 +121,11 @@ class LedgerServer:
                 return is_held(connected.connection, name)
 
         return self._tried(look)
+
+    @property
+    def is_made(self) -> bool:
+        """Say whether the server holds a ledger; a dry run makes none."""
+        return self._tried(lambda connected, _: connected.is_made)
 
     def holders(self) -> list[Holder]:
         """Return who holds a lock, or was cut off while he did."""

@@ -42,6 +42,8 @@ TRUNK = {
     "postgres",
     "state_address",
     "shared_state",
+    "state_move",
+    "state_look",
 }
 ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf", "cost", "slo", "drill", "webhook"} | {
     "trigger",

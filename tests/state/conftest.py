@@ -15,8 +15,10 @@ from difyops.secret_text import SecretText
 from difyops.state_address import Address
 from tests.runbook import servers
 from tests.runbook.servers import PG_CANARY, Postgres
+from tests.state.gate import Gate, gate_to
 
 _numbers = count(1)
+Machine = Callable[..., Ledger]
 
 
 @pytest.fixture(scope="session")
@@ -42,12 +44,20 @@ def shared_url(server: Postgres) -> str:
 
 
 @pytest.fixture
-def machine(shared_url: str, tmp_path: Path) -> Iterator[Callable[[str], Ledger]]:
-    """Open the shared ledger as a machine of that name, with a state folder of its own."""
+def gate(shared_url: str) -> Iterator[Gate]:
+    """Put a door in front of the server."""
+    with gate_to(urlsplit(shared_url).port or 0) as found:
+        yield found
+
+
+@pytest.fixture
+def machine(shared_url: str, tmp_path: Path) -> Iterator[Machine]:
+    """Open the shared ledger as a machine of that name, with a state folder of its own, through a gate or not."""
     opened: list[Ledger] = []
 
-    def open_as(name: str, patience: float = 5.0) -> Ledger:
-        address = Address(shared_url, SecretText(PG_CANARY))
+    def open_as(name: str, patience: float = 5.0, through: Gate | None = None) -> Ledger:
+        url = shared_url.replace(str(urlsplit(shared_url).port), str(through.port)) if through else shared_url
+        address = Address(url, SecretText(PG_CANARY))
         opened.append(Ledger(LedgerServer(address, tmp_path / name, patience=patience)))
         return opened[-1]
 

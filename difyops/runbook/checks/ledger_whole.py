@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 from difyops.errors import Refused, StoreError, UsageError
-from difyops.ledger import Ledger
 from difyops.ledger.anchor import Anchor, name_of, path_of
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Skipped
 from difyops.runbook.scene import Scene
 from difyops.runbook.threads import apart
+from difyops.shared_state import open_ledger, place_of
 
 
 async def check(scene: Scene, *, must_exist: bool = False) -> Result:
@@ -17,31 +18,41 @@ async def check(scene: Scene, *, must_exist: bool = False) -> Result:
     store. Where none was written yet there is nothing to check,
     which is inconclusive when it ``must_exist``.
     """
-    path = scene.config.state / "ledger.sqlite3"
-    if not path.exists() and not path_of(path).exists() and not await apart(lambda: _kept_in_store(scene)):
+    place = place_of(scene.config)
+    path = place.file
+    if (
+        place.url is None
+        and not path.exists()
+        and not path_of(path).exists()
+        and not await apart(lambda: _kept_in_store(scene, path))
+    ):
         text = "nothing was written yet"
         return Inconclusive(text=text) if must_exist else Skipped(text=text)
 
     def looked() -> list[str]:
-        with Ledger.open(path) as ledger:
+        with open_ledger(scene.config) as ledger:
             return ledger.check() or [
                 problem
-                for kept in _kept_in_store(scene)
+                for kept in _kept_in_store(scene, ledger.path)
                 for problem in ledger.missing(kept, f"in the store {scene.config.store}")
             ]
 
     try:
         problems = await apart(looked)
-    except StoreError as error:
+    except (StoreError, Refused) as error:
         return Fail(text=error.message, hint=error.hint)
     hint = f"Find out who did that; then move the ledger away with its -wal, -shm and .anchor: {path.parent}"
-    return Fail(text=problems[0], excerpt="; ".join(problems), hint=hint) if problems else Pass(text="whole")
+    return (
+        Fail(text=problems[0], excerpt="; ".join(problems), hint=hint)
+        if problems
+        else Pass(text=f"whole, in {place.shown}" if place.url else "whole")
+    )
 
 
-def _kept_in_store(scene: Scene) -> list[Anchor]:
+def _kept_in_store(scene: Scene, path: Path) -> list[Anchor]:
     """Return how long the ledger was by what the store keeps; a store that cannot be read has a check of its own."""
     with contextlib.suppress(StoreError, Refused, UsageError, ValueError):
         if scene.config.store.exists():
-            kept = scene.open_store().anchors(scene.context_name).get(name_of(scene.config.state / "ledger.sqlite3"))
+            kept = scene.open_store().anchors(scene.context_name).get(name_of(path))
             return [Anchor.of(kept)] if kept else []
     return []
