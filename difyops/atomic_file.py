@@ -14,8 +14,10 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+from difyops.clock import iso
 from difyops.errors import CredentialError, LockHeld, StoreError
 
 PRIVATE = 0o600
@@ -105,14 +107,25 @@ def lock(path: Path, *, wait: float = 0.0, holding: str = "this") -> Iterator[No
         deadline = time.monotonic() + wait
         while not _try_lock(descriptor, path):
             if time.monotonic() >= deadline:
+                who = f": {said}" if (said := _holder(descriptor)) else ""
                 raise LockHeld(
-                    f"Another difyops process works on {holding}.",
+                    f"Another difyops process works on {holding}{who}.",
                     hint="Wait until it ends, then run this again.",
                 )
             time.sleep(0.05)
+        with contextlib.suppress(OSError):  # a full disk: the lock is held all the same
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} since {iso(datetime.now(UTC))}".encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def _holder(descriptor: int) -> str:
+    """Return what the holder of a lock wrote into its file: the kernel knows who he is, and does not say."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        return os.pread(descriptor, 200, 0).decode()
+    return ""
 
 
 def make_private_folder(folder: Path) -> None:

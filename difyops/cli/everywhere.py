@@ -113,7 +113,10 @@ def _carried_out(session: Session, names: Sequence[str], work: Work) -> list[Par
             one.deadline = session.deadline - (time.monotonic() - began)
             if one.deadline <= 0:
                 raise TimedOut(f"The deadline of {session.deadline:g} s passed before it began.")
-        return work(one)
+        try:
+            return work(one)
+        finally:
+            one.let_go()
 
     def stop() -> None:
         stopped.set()

@@ -169,6 +169,7 @@ def _end(outcome: Outcome, arguments: list[str]) -> int:
     from difyops.cli.session import current
     from difyops.render import show
 
+    current().let_go()
     if said := current().warnings:
         outcome = replace(outcome, warnings=(*said, *outcome.warnings))
     try:

@@ -118,6 +118,11 @@ class Session:
             self._ledger = open_ledger(self.config)
         return self._ledger
 
+    def let_go(self) -> None:
+        """Close a shared ledger at the end of a command: a server has only so many connections for everybody."""
+        if self._ledger is not None and self._ledger.is_shared:
+            self._ledger.close()
+
     @property
     def has_ledger(self) -> bool:
         """Say whether there is a ledger: what only reads makes none."""

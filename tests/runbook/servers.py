@@ -166,7 +166,7 @@ def postgres() -> Iterator[Postgres]:
         _wait_for(lambda: psycopg.connect(address, connect_timeout=2).close(), psycopg.OperationalError)
         yield Postgres(address, process)
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)  # whoever is still connected is thrown out
         process.wait(20)
         shutil.rmtree(folder, ignore_errors=True)
 
