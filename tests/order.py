@@ -7,6 +7,7 @@ killed, say) each run does one in three, another third with another seed, and ``
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterable
 from itertools import groupby
@@ -31,6 +32,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the workers of ``-n auto``: several a core, for much of a test's time is waiting (sockets, git, fsync)."""
+    return min(3 * (os.cpu_count() or 1), 16)
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell a worker of xdist the seed."""
     node.workerinput["seed"] = node.config.option.seed
@@ -48,15 +55,18 @@ def shuffled(items: list[pytest.Item], seed: int) -> list[pytest.Item]:
 
 def set_apart(items: list[pytest.Item], seed: int) -> None:
     """Mark as ``long`` what this run leaves out of its exhaustive rounds."""
-    for _, same in groupby(items, key=lambda item: item.nodeid.partition("[")[0]):
+    for _, group in groupby(items, key=lambda item: item.nodeid.partition("[")[0]):
+        same = list(group)
         for number, item in enumerate(same):
+            if len(same) == 1:
+                continue
             if (mark := item.get_closest_marker("exhaustive")) and (number + seed) % mark.args[0]:
                 item.add_marker("long")
 
 
-@pytest.fixture(params=[3, pytest.param(1, marks=pytest.mark.long)], ids=["a third", "all"])
+@pytest.fixture(params=[5, pytest.param(1, marks=pytest.mark.long)], ids=["a fifth", "all"])
 def points(request: pytest.FixtureRequest) -> Iterable[int]:
-    """Return the numbers of the steps to try, from 1: one in three, others in another run; or all."""
+    """Return the numbers of the steps to try, from 1: one in five, others in another run; or all."""
     each: int = request.param
     return range(1 + request.config.getoption("--seed") % each, 100, each)
 

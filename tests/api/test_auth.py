@@ -74,6 +74,7 @@ def session_file(state: Path) -> Path:
     return found
 
 
+@pytest.mark.exhaustive(3)
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_every_version_lets_a_login_in_and_knows_who_it_is(version: str, tmp_path: Path) -> None:
     with running(version) as (emulator, url):
@@ -88,6 +89,7 @@ async def test_every_version_lets_a_login_in_and_knows_who_it_is(version: str, t
         assert routes(emulator)[LOGIN] == 2  # the probe with nobody's address, and the login
 
 
+@pytest.mark.exhaustive(3)
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_every_version_lets_the_admin_key_in_without_a_login(version: str, tmp_path: Path) -> None:
     with running(version, workspace_id=WORKSPACE) as (emulator, url):
@@ -148,6 +150,7 @@ async def test_a_stored_session_that_is_broken_means_a_new_login(content: str, t
             assert await names(instance)
 
 
+@pytest.mark.exhaustive(3)
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_an_expired_session_is_renewed_once_in_the_middle_of_a_fleet(version: str, tmp_path: Path) -> None:
     with running(version) as (emulator, url):

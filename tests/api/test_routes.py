@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,7 @@ IN_PLACE_OF = {
 }
 
 
+@cache
 def called() -> list[tuple[str, tuple[str, ...]]]:
     """Return ``(file, paths)`` of each path in the code of ``difyops/api``; one of the paths is the one meant."""
     found = []

@@ -19,6 +19,9 @@ EMPTY_WORKFLOW = "kind: app\napp: {name: n, mode: workflow}\nworkflow: {graph: {
 NOWHERE = "00000000-0000-4000-8000-00000000dead"
 
 
+pytestmark = pytest.mark.exhaustive(3)
+
+
 @pytest.fixture(autouse=True)
 def right(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RIGHT", "Passw0rd!1")

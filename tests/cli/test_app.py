@@ -20,6 +20,7 @@ def any_version(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         yield emulator
 
 
+@pytest.mark.exhaustive(3)
 def test_list_show_and_switch_on_every_version(cli: Cli, any_version: Emulator) -> None:
     listed = cli("app", "list", "-o", "json").json["data"]
     assert {row["id"] for row in listed} == set(any_version.instance.apps)

@@ -30,6 +30,7 @@ def test_a_sound_machine_and_instance_pass(cli: Cli, connected: str) -> None:
     assert checks["store"]["verdict"] == "warn"
 
 
+@pytest.mark.exhaustive(3)
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_version_is_examined(cli: Cli, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     emulator = Emulator(version)

@@ -20,6 +20,7 @@ async def _with_node(door: Door, node: dict[str, Any]) -> str:
     return yaml.safe_dump(document)
 
 
+@pytest.mark.exhaustive(3)
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_an_import_keeps_a_sticky_note(version: str) -> None:
     door = Door(version)

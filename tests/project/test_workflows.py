@@ -85,6 +85,7 @@ def test_a_release_is_published_without_a_kept_token_and_attested() -> None:
     assert used.count("actions/attest-sbom") == 1
 
 
+@pytest.mark.long
 def test_a_list_of_what_is_inside_can_be_written(tmp_path: Path) -> None:
     done = subprocess.run(["make", "-n", "sbom"], cwd=ROOT, capture_output=True, text=True, check=True)
     line = next(line for line in done.stdout.splitlines() if "cyclonedx" in line)

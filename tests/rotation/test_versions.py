@@ -34,6 +34,7 @@ def rig(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @SOME
+@pytest.mark.exhaustive(3)
 async def test_a_secret_is_rotated_whatever_the_version(case: Case, rig: Rig, emulator: Emulator) -> None:
     before = value_in_use(emulator, case.kind)
     driven = await rig.rotate(case)
@@ -43,6 +44,7 @@ async def test_a_secret_is_rotated_whatever_the_version(case: Case, rig: Rig, em
 
 
 @SOME
+@pytest.mark.exhaustive(3)
 async def test_a_rotation_is_reverted_whatever_the_version(case: Case, rig: Rig, emulator: Emulator) -> None:
     before = value_in_use(emulator, case.kind)
     driven = await rig.rotate(case, wait=False, grace=3600.0)

@@ -305,6 +305,7 @@ CASES = [
 ]  # fmt: skip
 
 
+@pytest.mark.exhaustive(2)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.runbook}: {case.state}")
 async def test_a_shipped_runbook_gives_the_right_verdict(stage: Stage, case: Case) -> None:
     runbook = _impatient(load(shipped_folder() / f"{case.runbook}.yaml"))

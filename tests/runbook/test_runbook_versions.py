@@ -15,6 +15,7 @@ from tests.runbook.runbook_tools import add_message, add_run, carried, check, pl
 VERSIONS = ["1.9.1", "1.11.2", "1.13.0", "1.13.3", "1.15"]
 
 
+@pytest.mark.exhaustive(3)
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_checks_pass_on_every_version(tmp_path: Path, version: str) -> None:
     with staged(tmp_path, version=version) as stage:
@@ -47,6 +48,7 @@ async def test_checks_pass_on_every_version(tmp_path: Path, version: str) -> Non
                 assert isinstance(found, Pass), (name, found)
 
 
+@pytest.mark.exhaustive(3)
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_actions_work_on_every_version_or_say_that_it_lacks_them(tmp_path: Path, version: str) -> None:
     with staged(tmp_path, version=version) as stage:

@@ -91,6 +91,7 @@ def test_a_batch_is_judged_in_constant_memory() -> None:
     assert peak(1_000) < peak(50) + 200_000
 
 
+@pytest.mark.long
 def test_reports_of_a_batch_take_constant_memory_too(tmp_path: Path) -> None:
     bad = json.dumps({"answer": json.dumps({"b": "x" * 1_000})}).encode() + b"\n"
 
