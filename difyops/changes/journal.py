@@ -59,8 +59,15 @@ class Record:
         return self.ended is None
 
     @property
+    def waits(self) -> str:
+        """Return the command that tells what it waits for, where a person is to decide; blank where it was cut off."""
+        return str(self.memo.get("waits") or "") if self.is_open else ""
+
+    @property
     def phase(self) -> str:
         """Return how far it came, in words."""
+        if self.waits:
+            return "waits for a decision"
         if not self.effect:
             return "nothing was changed yet"
         return f"after {self.effect!r}" if self.effect_done else f"in the middle of {self.effect!r}"
@@ -124,7 +131,7 @@ class Journal:
         return [self.read(str(event.data["change"]), event.subject) for event in begun]
 
     def open(self, *, everywhere: bool = False) -> list[Record]:
-        """Return the changes that were cut off, oldest first."""
+        """Return the changes that did not end, oldest first: cut off, or waiting for a decision."""
         context = None if everywhere else self.context
         ended = {event.data.get("change") for event in self.ledger.events(ENDED, context=context, limit=_MOST)}
         begun = self.ledger.events(BEGUN, context=context, limit=_MOST)
@@ -138,17 +145,20 @@ class Journal:
         """Refuse a new change of ``subject`` while another one of it is open, under whatever context name.
 
         Raises:
-            Refused: it names that one and how to end it.
+            Refused: it names that one, and how to end it or what decides it.
         """
         found = _folded(self.ledger.events("change.*", subject=subject, limit=_MOST)).values()
         for record in found:
-            if record.is_open:
-                where = f" on {record.host}" if record.host and self.ledger.is_shared else ""
-                raise Refused(
-                    f"A {record.kind} of {record.label!r} begun{where} at {record.began:%Y-%m-%dT%H:%M:%SZ} was cut "
-                    f"off ({record.phase}).",
-                    hint=f"difyops changes finish {record.id} -c {record.context} (or undo instead of finish)",
-                )
+            if not record.is_open:
+                continue
+            where = f" on {record.host}" if record.host and self.ledger.is_shared else ""
+            begun = f"A {record.kind} of {record.label!r} begun{where} at {record.began:%Y-%m-%dT%H:%M:%SZ}"
+            if record.waits:
+                raise Refused(f"{begun} waits for a decision; until then nothing else is begun.", hint=record.waits)
+            raise Refused(
+                f"{begun} was cut off ({record.phase}).",
+                hint=f"difyops changes finish {record.id} -c {record.context} (or undo instead of finish)",
+            )
 
     @contextlib.contextmanager
     def lock(self, subject: str, *, holding: str) -> Iterator[None]:

@@ -14,19 +14,24 @@ from difyops.cli.release_options import (
     Again,
     AllowEffects,
     Alpha,
+    Baseline,
     Calls,
+    CasesFile,
     Dearer,
     Events,
     Every,
     For,
     Inputs,
     Least,
+    Margin,
     NoShadow,
     NoWaitSlot,
     PlanFile,
+    Pricier,
     Slower,
     Tokens,
     Wait,
+    cases_of,
     gates_of,
     shadow_of,
     watch_of,
@@ -69,6 +74,10 @@ def plan(
     alpha: Alpha = 0.01,
     slower: Slower = 0.25,
     dearer: Dearer = 0.25,
+    pricier: Pricier = None,
+    cases: CasesFile = None,
+    baseline: Baseline = None,
+    margin: Margin = None,
     no_wait_slot: NoWaitSlot = False,
     again: Again = False,
 ) -> Outcome:
@@ -77,6 +86,7 @@ def plan(
     Examples:
         difyops release plan support-triage
         difyops release plan support-triage --snapshot v1 --events 100 --for 2h
+        difyops release plan support-triage --cases cases.jsonl --baseline newest --pricier 0.1
     """
     from difyops.release.planning import PlanRequest
 
@@ -85,7 +95,8 @@ def plan(
     source, word = ("snapshot", snapshot) if snapshot else ("file", str(file)) if file else ("draft", "")
     request = PlanRequest(
         app_id=app, source=source, word=word, shadow=shadow_of(calls, no_shadow, inputs, allow_effects, tokens),
-        watch=watch_of(events, least, watch, every), gates=gates_of(alpha, slower, dearer),
+        watch=watch_of(events, least, watch, every), cases=cases_of(cases, baseline, margin),
+        gates=gates_of(alpha, slower, dearer, pricier),
         wait_for_slots=not no_wait_slot, again=again,
     )  # fmt: skip
     return session.run(_planned(session, request, to))
@@ -109,10 +120,12 @@ def apply(session: Session, path: PlanFile, wait: Wait = None, again: Again = Fa
     context = session.one_context() or found.context
     if session.dry_run:
         return session.run(_checked(session, found, context, again))
-    asked = [(context, found.app_id)] * (2 * found.shadow.calls)
-    with holding(session, asked, what=f"The shadow of {found.app_name}") as used:
+    cases = 4 * found.cases.count if found.cases else 0  # both copies, and what is live, twice where it fails
+    asked = [(context, found.app_id)] * (2 * found.shadow.calls + cases)
+    with holding(session, asked, what=f"The release of {found.app_name}") as used:
         released = session.run(_applied(session, found, context, wait, again))
-        used({(context, found.app_id): int((released.shadow or {}).get("used") or 0)})
+        live = sum(int(row["used"]) for row in released.cases if row["where"] == "live")
+        used({(context, found.app_id): int((released.shadow or {}).get("used") or 0) + live})
     return views.released(released)
 
 
@@ -147,6 +160,7 @@ def abort(
 async def _planned(session: Session, request: PlanRequest, to: Path | None) -> Outcome:
     from dataclasses import replace
 
+    from difyops.release.cases import newest_baseline
     from difyops.release.plan import write_plan
     from difyops.release.planning import make_plan
     from difyops.render import release as views
@@ -154,7 +168,11 @@ async def _planned(session: Session, request: PlanRequest, to: Path | None) -> O
 
     async with session.instance() as instance:
         app = pick([item async for item in instance.console.apps()], request.app_id)
-        found = await make_plan(workspace_of(session, instance), replace(request, app_id=app.id))
+        workspace = workspace_of(session, instance)
+        if request.cases is not None and request.cases.baseline == "newest":
+            tag = newest_baseline(workspace.store, instance.name, app)
+            request = replace(request, cases=replace(request.cases, baseline=tag))
+        found = await make_plan(workspace, replace(request, app_id=app.id))
     place = to or Path(f"{re.sub(r'[^A-Za-z0-9._-]+', '-', app.name).strip('-') or app.id}.release.yaml")
     if not session.dry_run:
         write_plan(place, found.plan.as_data())
@@ -175,6 +193,7 @@ async def _checked(session: Session, found: Plan, context: str, again: bool) -> 
 
 
 async def _applied(session: Session, found: Plan, context: str, wait: str | None, again: bool) -> Released:
+    from difyops.cli.cost import own_file
     from difyops.release.run import ReleaseOptions, open_release
     from difyops.release.run import apply as carry_out
 
@@ -187,7 +206,9 @@ async def _applied(session: Session, found: Plan, context: str, wait: str | None
                 + [f"  {line}" for line in found.changes]
             )
             session.confirm("Release it?", changes=f"A release of {found.app_name}")
-        options = ReleaseOptions(again=again, wait=None if wait is None else seconds(wait, zero=True))
+        options = ReleaseOptions(
+            again=again, wait=None if wait is None else seconds(wait, zero=True), own_prices=own_file(session)
+        )
         return await carry_out(workspace, found, options)
 
 

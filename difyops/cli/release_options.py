@@ -13,7 +13,7 @@ from difyops.errors import UsageError
 
 if TYPE_CHECKING:
     from difyops.api.instance import Instance
-    from difyops.release.plan import Gates, Shadow, Watch
+    from difyops.release.plan import CasesGate, Gates, Shadow, Watch
     from difyops.workspace import Workspace
 
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="The file that plan wrote.")]
@@ -34,6 +34,21 @@ Every = Annotated[str, typer.Option("--every", metavar="TIME", help="Time betwee
 Alpha = Annotated[float, typer.Option("--alpha", help="How often equal versions may be told apart (0.01: 1 %).")]
 Slower = Annotated[float, typer.Option("--slower", min=0.0, help="Allowed share by which the median may be slower.")]
 Dearer = Annotated[float, typer.Option("--dearer", min=0.0, help="The same for tokens.")]
+Pricier = Annotated[
+    float | None,
+    typer.Option("--pricier", min=0.0, help="The same for the price; reads the nodes of runs. Default: not judged."),
+]
+CasesFile = Annotated[
+    Path | None,
+    typer.Option("--cases", metavar="FILE", help="Evaluation cases as a gate, in the shadow and once it is live."),
+]
+Baseline = Annotated[
+    str | None,
+    typer.Option("--baseline", metavar="TAG|newest", help="With --cases: a kept result stands for the old version."),
+]
+Margin = Annotated[
+    str | None, typer.Option("--margin", metavar="SHARE", help="With --cases: prove that no more of them is lost.")
+]
 NoWaitSlot = Annotated[bool, typer.Option("--no-wait-slot", help="Publish at once, though a schedule is due.")]
 Wait = Annotated[
     str | None, typer.Option("--wait", metavar="TIME", help="Watch for so long from now on; 0s: look once.")
@@ -59,7 +74,7 @@ def watch_of(events: int, least: int, length: str, every: str) -> Watch:
     return Watch(events=events, least=min(least, events), seconds=seconds(length), every=seconds(every))
 
 
-def gates_of(alpha: float, slower: float, dearer: float) -> Gates:
+def gates_of(alpha: float, slower: float, dearer: float, pricier: float | None = None) -> Gates:
     """Return the gates.
 
     Raises:
@@ -69,7 +84,24 @@ def gates_of(alpha: float, slower: float, dearer: float) -> Gates:
 
     if not 0 < alpha < 0.5:
         raise UsageError(f"--alpha {alpha}: expected a share between 0 and 0.5.", hint="--alpha 0.01")
-    return Gates(alpha=alpha, slower=slower, dearer=dearer)
+    return Gates(alpha=alpha, slower=slower, dearer=dearer, pricier=pricier)
+
+
+def cases_of(file: Path | None, baseline: str | None, margin: str | None) -> CasesGate | None:
+    """Return the gate of evaluation cases, ``None`` where there is none.
+
+    Raises:
+        UsageError: the file is none of cases, or another option stands without it. Refused: a case holds a secret.
+    """
+    from difyops.cli.values import margin_of
+    from difyops.release.cases import gate_of
+
+    if file is None:
+        if baseline is not None or margin is not None:
+            alone = "--baseline" if baseline is not None else "--margin"
+            raise UsageError(f"{alone} goes with --cases FILE.", hint=f"--cases cases.jsonl {alone} ...")
+        return None
+    return gate_of(file, baseline=baseline or "", margin=margin_of(margin) if margin else 0.0)
 
 
 def workspace_of(session: Session, instance: Instance) -> Workspace:

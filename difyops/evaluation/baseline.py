@@ -54,7 +54,7 @@ def keep(store: GitStore, result: Evaluation, live: Bound, *, when: datetime) ->
             f"There is no snapshot of {bound.context} that a baseline could stand beside.",
             hint="difyops snapshot create",
         )
-    kept = replace(result, rows=tuple(_without_texts(row) for row in result.rows), warnings=())
+    kept = replace(result, rows=tuple(without_texts(row) for row in result.rows), warnings=())
     name = f"{_prefix(bound.app_id)}{when:%Y%m%dT%H%M%SZ}"
     commit = store.commit(
         bound.context, {_path(bound.app_id): encoded(kept)}, base=head, replace=False,
@@ -98,7 +98,8 @@ def tagged(store: GitStore, context: str, tag: str) -> Baseline:
     raise NothingKept(f"There is no baseline {tag!r} in {context}.", hint="difyops eval baseline APP")
 
 
-def _without_texts(row: Row) -> Row:
+def without_texts(row: Row) -> Row:
+    """Return a row without answers and what was said about them."""
     return replace(row, why="", answer="", checks=tuple(replace(item, why="") for item in row.checks))
 
 

@@ -13,6 +13,8 @@ from difyops.errors import UsageError
 from difyops.evaluation.cases import Case, Expectation
 from difyops.evaluation.checks import CHECKS, FAIL, NOT_JUDGED, PASS, Ask, Found, Given, as_text
 from difyops.evaluation.result import Checked, without_secrets
+from difyops.history.failures import GOOD, OURS
+from difyops.replay import Told
 
 _MISSING = object()
 
@@ -48,6 +50,16 @@ async def judge(case: Case, said: str, outputs: Mapping[str, Any], ask: Ask) -> 
     word = FAIL if FAIL in words else NOT_JUDGED if NOT_JUDGED in words else PASS
     why = next((f"{item.check}: {item.why}" for item in checks if item.word == word and word != PASS), "")
     return Judged(word=word, why=without_secrets(why), checks=checks)
+
+
+async def judge_told(case: Case, told: Told, ask: Ask) -> Judged:
+    """Judge what a replay was told: a failure of the app's own is a failure, one of others says nothing."""
+    if told.outcome == GOOD:
+        return await judge(case, told.text, told.outputs, ask)
+    why = without_secrets(told.error)
+    if told.outcome == OURS:
+        return Judged(word=FAIL, why=why)
+    return Judged(word=NOT_JUDGED, why=f"{told.outcome}: {why}" if why else told.outcome)
 
 
 async def _checked(ask: Ask, case: Case, item: Expectation, outputs: Mapping[str, Any], text: str) -> Checked:

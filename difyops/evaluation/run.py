@@ -106,5 +106,5 @@ def _row(case: Case, answer: AgentAnswer, judged: Judged) -> Row:
     return Row(
         id=case.id, hash=case.hash, word=judged.word, why=judged.why, score=judged.score, cluster=case.cluster,
         checks=judged.checks, answer=without_secrets(answer.text), seconds=answer.seconds, tokens=answer.tokens,
-        price=answer.price, currency=answer.currency or "", run_id=answer.run_id or "",
+        price=answer.price, currency=answer.currency or "", run_id=answer.run_id or answer.message_id or "",
     )  # fmt: skip

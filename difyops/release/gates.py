@@ -5,6 +5,7 @@ failures  the wager of ``statistics.sequential``: each run of the new version, i
           is the provider's or the caller's do not count at all
 seconds   Mann and Whitney's test at alpha / (k (k + 1)) at the k-th look, so that all looks together keep to alpha;
 tokens    fails only where the whole interval of the shift lies above zero and the shift above the allowed share
+price     the same, where the plan asks for it: the nodes of runs must be read for it
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ PASS, FAIL, OPEN = "pass", "fail", "inconclusive"
 _MOST_AGAINST = 20
 _SPENT_AT_ONCE = 6
 _FEWEST_RANKED = 8
-_LEAST_SHIFT = {"seconds": 0.2, "tokens": 1.0}  # less than that is no matter, whatever share it is
+_LEAST_SHIFT = {"seconds": 0.2, "tokens": 1.0, "price": 0.0}  # less than that is no matter, whatever share it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,7 @@ class Event:
     ended: float
     seconds: float | None = None
     tokens: int | None = None
+    price: float | None = None
 
     @property
     def counts(self) -> bool:
@@ -96,14 +98,22 @@ def look(
         test.take_block(item.is_bad, sum(one.is_bad for one in was[used : used + against]), against)
         used += against
     alpha = gates.alpha / (number * (number + 1))
-    found = (
+    found = [
         _failures(test, now, was, wanted),
         _ranked("seconds", _seconds(was), _seconds(now), gates.slower, alpha),
         _ranked("tokens", _tokens(was), _tokens(now), gates.dearer, alpha),
-    )
+    ]
+    if gates.pricier is not None:
+        found.append(_ranked("price", _prices(was), _prices(now), gates.pricier, alpha))
     bad, was_bad = sum(item.is_bad for item in now), sum(item.is_bad for item in was)
     return Look(
-        number=number, events=len(now), failed=bad, old_events=len(was), old_failed=was_bad, e=test.e, gates=found
+        number=number,
+        events=len(now),
+        failed=bad,
+        old_events=len(was),
+        old_failed=was_bad,
+        e=test.e,
+        gates=tuple(found),
     )
 
 
@@ -148,4 +158,9 @@ def _seconds(events: Sequence[Event]) -> list[float]:
 
 def _tokens(events: Sequence[Event]) -> list[float]:
     found = [float(item.tokens) for item in events if item.tokens is not None and item.outcome == GOOD]
+    return found if any(found) else []
+
+
+def _prices(events: Sequence[Event]) -> list[float]:
+    found = [item.price for item in events if item.price is not None and item.outcome == GOOD]
     return found if any(found) else []

@@ -55,13 +55,29 @@ class Watch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gates:
-    """``alpha``: how often two equal versions may be told apart. ``slower``, ``dearer``: shares of the old median that
-    a proven shift of time or tokens must exceed to fail.
+    """``alpha``: how often two equal versions may be told apart. ``slower``, ``dearer``, ``pricier``: shares of the old
+    median that a proven shift of time, tokens or price must exceed to fail; ``None``: the price is not judged, for that
+    the nodes of runs must be read.
     """
 
     alpha: float = 0.01
     slower: float = 0.25
     dearer: float = 0.25
+    pricier: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CasesGate:
+    """Evaluation cases as a gate. ``file`` and ``hash``: the cases; ``count`` of them. ``baseline``: the tag of a kept
+    result that stands for the old version, blank: it is asked itself. ``margin``: the share of cases that may be lost,
+    to be proven; 0: a loss must not be proven.
+    """
+
+    file: str
+    hash: str
+    count: int
+    baseline: str = ""
+    margin: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +107,7 @@ class Plan:
     shadow: Shadow = field(default_factory=Shadow)
     watch: Watch = field(default_factory=Watch)
     gates: Gates = field(default_factory=Gates)
+    cases: CasesGate | None = None
     changes: tuple[str, ...] = ()
     effects: tuple[str, ...] = ()
     wait_for_slots: bool = True

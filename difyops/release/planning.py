@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from difyops.clock import iso
 from difyops.errors import Refused
 from difyops.publishing.putting import Now, now_of
+from difyops.release.cases import kept_before
 from difyops.release.holds import refuse_held
-from difyops.release.plan import DRAFT, Gates, Plan, Shadow, Version, Watch, hash_of_plain
+from difyops.release.plan import DRAFT, CasesGate, Gates, Plan, Shadow, Version, Watch, hash_of_plain
 from difyops.release.shadow import why_not
 from difyops.release.sources import Plain, Target, changes_of, target_of
 from difyops.release.watch import Source, timezone_of
@@ -26,6 +27,7 @@ class PlanRequest:
     shadow: Shadow = field(default_factory=Shadow)
     watch: Watch = field(default_factory=Watch)
     gates: Gates = field(default_factory=Gates)
+    cases: CasesGate | None = None
     wait_for_slots: bool = True
     again: bool = False
 
@@ -53,6 +55,8 @@ async def make_plan(workspace: Workspace, request: PlanRequest) -> Planned:
         raise Refused(f"{now.app.name!r}: {target.problems[0]}.")
     if not request.again:
         refuse_held(workspace.ledger, now.app.id, now.app.name, target.version.hash)
+    if request.cases is not None:
+        await kept_before(workspace.instance, workspace.store, now.app, request.cases)
     found = planned(workspace, now, target, request, Plain.of(now, target.document))
     return replace(found, notes=(*found.notes, *await _traffic(workspace, now, found.plan)))
 
@@ -87,7 +91,8 @@ def planned(workspace: Workspace, now: Now, target: Target, request: PlanRequest
     plan = Plan(
         context=workspace.instance.name, url=workspace.instance.context.url, app_id=now.app.id, app_name=now.app.name,
         mode=now.app.mode, made_at=iso(workspace.clock.now()), live=live, target=target.version,
-        shadow=request.shadow, watch=request.watch, gates=request.gates, changes=changes_of(plain),
+        shadow=request.shadow, watch=request.watch, gates=request.gates, cases=request.cases,
+        changes=changes_of(plain),
         effects=tuple(effects_of(target.document)), wait_for_slots=request.wait_for_slots,
     )  # fmt: skip
     notes = []
@@ -96,6 +101,10 @@ def planned(workspace: Workspace, now: Now, target: Target, request: PlanRequest
         notes.append(f"no shadow is possible: {blocked}")
     if not now.label:
         notes.append(f"a {now.app.mode} app logs no version: runs are told apart by the time of publishing")
+    if plan.gates.pricier is not None and not now.app.has_workflow:
+        notes.append(f"the log of a {now.app.mode} app tells no prices: they are judged in the shadow only")
+    if plan.cases and 2 * 0.5**plan.cases.count > plan.gates.alpha:
+        notes.append(f"{plan.cases.count} cases are too few to tell chance: each one that is lost fails the release")
     if not plan.changes:
         notes.append("nothing differs but secrets or layout")
     return Planned(plan=plan, notes=tuple(notes), blocked=blocked)

@@ -8,8 +8,9 @@ for each look only, so that ``release abort`` finds its turn.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from difyops.api.server_time import server_time
@@ -27,11 +28,13 @@ from difyops.errors import (
     Unreachable,
 )
 from difyops.publishing.putting import Now, Putting, now_of
+from difyops.release.cases import as_kept as as_kept_cases
+from difyops.release.cases import cases_of, kept_before
 from difyops.release.holds import refuse_held
 from difyops.release.plan import Plan, hash_of
 from difyops.release.sources import Target, target_of
 from difyops.release.watch import Source, as_kept, timezone_of
-from difyops.release.work import BASELINE, KIND, Verdict, Work
+from difyops.release.work import BASELINE, CASES, KIND, Verdict, Work
 from difyops.workspace import Workspace
 
 JsonObject = dict[str, Any]
@@ -42,19 +45,21 @@ ReadTarget = Callable[[Now], Awaitable[Target]]
 class ReleaseOptions:
     """``again``: also what was taken back before. ``wait``: seconds to watch from now on; ``None``: as planned.
 
-    ``target`` reads the new version where it comes from elsewhere (another instance).
+    ``target`` reads the new version where it comes from elsewhere (another instance). ``own_prices``: the file of the
+    user's own prices.
     """
 
     again: bool = False
     wait: float | None = None
     target: ReadTarget | None = None
+    own_prices: Path | None = None
     checkpoint: Checkpoint = no_checkpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Released:
     """How a release stands. ``verdict``: pass, fail, inconclusive. ``state``: passed, rolled back, held (live, and not
-    decided), not published, overtaken. ``looks``: what was seen, one row a look.
+    decided), not published, overtaken. ``looks``: what was seen, one row a look; ``cases``: the same of the cases.
     """
 
     id: str
@@ -68,6 +73,7 @@ class Released:
     live_after: str | None = None
     shadow: JsonObject | None = None
     looks: tuple[JsonObject, ...] = ()
+    cases: tuple[JsonObject, ...] = ()
     draft: str | None = None
     warnings: tuple[str, ...] = field(default=())
     seconds: float = 0.0
@@ -142,12 +148,19 @@ async def _begun(workspace: Workspace, plan: Plan, options: ReleaseOptions) -> C
     now, target = await ready(workspace, plan, options)
     source = Source(instance=instance, app=now.app, timezone=await timezone_of(workspace.instance, now.app))
     old = await source.old(workspace.state, now.label, workspace.clock.now(), plan.watch.back)
+    before = await kept_before(instance, workspace.store, now.app, plan.cases) if plan.cases else None
     change = Change.begin(
         journal, KIND, subject=subject, label=plan.app_name, url=instance.context.url,
-        facts={**facts_of(plan), "timezone": source.timezone}, checkpoint=options.checkpoint,
+        facts={
+            **facts_of(plan), "timezone": source.timezone,
+            "own_prices": str(options.own_prices) if options.own_prices else None,
+        },
+        checkpoint=options.checkpoint,
     )  # fmt: skip
     await Putting(instance, change).begin(now, target.document)
     change.keep(BASELINE, {"events": as_kept(old)})
+    if before is not None:
+        change.keep(CASES, as_kept_cases(before))
     change.checkpoint("journal written")
     return change
 
@@ -173,6 +186,7 @@ async def ready(workspace: Workspace, plan: Plan, options: ReleaseOptions) -> tu
         raise StalePlan(f"The new version of {plan.app_name!r} ({plan.target.source}) moved since the plan was made.")
     if target.problems:
         raise Refused(f"{plan.app_name!r}: {target.problems[0]}.")
+    cases_of(plan)
     return now, target
 
 
@@ -239,9 +253,15 @@ def told(workspace: Workspace, record: Record, verdict: Verdict | None = None, *
         id=record.id, context=record.context, app_id=str(record.facts["app_id"]),
         app_name=str(record.facts["app_name"]), verdict=known.word, state=known.state, text=known.text,
         live_before=memo.get("live_before"), live_after=memo.get("new_version"), shadow=memo.get("shadow"),
-        looks=tuple(memo.get("looks") or ()), draft=memo.get("draft"),
+        looks=tuple(memo.get("looks") or ()), cases=cases_told(memo), draft=memo.get("draft"),
         warnings=(*aside, *(memo.get("missed") or ()), *(memo.get("left") or ())), seconds=round(seconds, 3),
     )  # fmt: skip
+
+
+def cases_told(memo: Mapping[str, Any]) -> tuple[JsonObject, ...]:
+    """Return every look at the cases: that of the shadow first."""
+    shadowed = (memo.get("shadow") or {}).get("cases")
+    return (*([shadowed] if shadowed else ()), *(memo.get("cases") or ()))
 
 
 def _by_state(record: Record) -> Verdict:

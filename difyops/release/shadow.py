@@ -1,23 +1,29 @@
 """The shadow: copies of the old and the new version answer the same recorded inputs; nothing goes live for it.
 
-Each pair is one event of both sides, and the gates are those of the watch. The copies are scratch apps of the change:
-announced before, noted after, swept at the end and after a kill.
+Each pair is one event of both sides, and the gates are those of the watch. Evaluation cases are inputs too, and what
+came is judged besides. The copies are scratch apps of the change: announced before, noted after, swept at the end and
+after a kill.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from difyops.api.instance import Instance
 from difyops.changes import Change
+from difyops.cost.prices import Prices
+from difyops.evaluation.cases import Case
+from difyops.evaluation.result import Evaluation
 from difyops.history.failures import GOOD, OURS
 from difyops.publishing.putting import Now
-from difyops.release.gates import FAIL, OPEN, Event, Look, look
+from difyops.release.cases import CasesLook, in_shadow, inputs_of_cases
+from difyops.release.gates import FAIL, OPEN, PASS, Event, Look, look
 from difyops.release.inputs import inputs_of
 from difyops.release.plan import Plan
+from difyops.release.pricing import priced_pairs
 from difyops.replay import COMPLETE, STOPPED, Limits, Pair, Recorded, Replayed, Side, Told, replay
 from difyops.scratch import Scratches, Swept
 from difyops.scratch.copies import make_copy, why_no_copy
@@ -27,13 +33,17 @@ _WORD = "release"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shadowed:
-    """How the shadow went. ``word``: pass, fail, inconclusive, or ``skipped``; ``used``: tokens of both copies."""
+    """How the shadow went. ``word``: pass, fail, inconclusive, or ``skipped``; ``used``: tokens of both copies, and of
+    apps that judged. ``before``: the old version's verdicts on the cases.
+    """
 
     word: str
     text: str
     pairs: int = 0
     used: int = 0
     look: Look | None = None
+    cases: CasesLook | None = None
+    before: Evaluation | None = None
     left: tuple[str, ...] = field(default=())
 
 
@@ -42,8 +52,19 @@ def scratches_of(instance: Instance, change: Change) -> Scratches:
     return Scratches(instance, change, word=_WORD)
 
 
-async def shadow(instance: Instance, change: Change, plan: Plan, now: Now, target: Mapping[str, Any]) -> Shadowed:
-    """Run recorded inputs through copies of both versions.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What a shadow is made with besides the plan: the cases, a baseline for the old side, prices for their gate."""
+
+    cases: Sequence[Case] = ()
+    before: Evaluation | None = None
+    prices: Prices | None = None
+
+
+async def shadow(
+    instance: Instance, change: Change, plan: Plan, now: Now, target: Mapping[str, Any], given: Given
+) -> Shadowed:  # fmt: skip
+    """Run recorded inputs, and the cases, through copies of both versions.
 
     Raises:
         DifyopsError: the copies could not be made or asked; they are swept all the same.
@@ -53,21 +74,30 @@ async def shadow(instance: Instance, change: Change, plan: Plan, now: Now, targe
     blocked = why_not(now, target, plan)
     if blocked:
         return Shadowed(word=OPEN, text=f"no shadow: {blocked}")
-    recorded = await inputs_of(instance, now.app, plan)
+    recorded = [*await inputs_of(instance, now.app, plan), *inputs_of_cases(given.cases)]
     if len(recorded) < plan.shadow.least:
         return Shadowed(word=OPEN, text=f"{len(recorded)} recorded inputs, at least {plan.shadow.least} are needed")
     scratches = scratches_of(instance, change)
     try:
-        found = await _both(scratches, plan, now, dict(target), recorded)
+        found = await _both(scratches, plan, now, dict(target), recorded, given.prices)
     except BaseException:
         await asyncio.shield(scratches.sweep())
         raise
     swept = await scratches.sweep()
-    return _judged(found.pairs, plan, found.ended, found.tokens, swept)
+    done = _judged(found.pairs, plan, found.ended, found.tokens, swept)
+    if not given.cases:
+        return done
+    before, cases = await in_shadow(instance, plan, given.cases, found.pairs, given.before)
+    words = {done.word, cases.word}
+    word = FAIL if FAIL in words else OPEN if OPEN in words else PASS
+    return replace(
+        done, word=word, text=f"{done.text}; {cases.text}", cases=cases, before=before, used=done.used + cases.used
+    )
 
 
 async def _both(
-    scratches: Scratches, plan: Plan, now: Now, target: dict[str, Any], recorded: Sequence[Recorded]
+    scratches: Scratches, plan: Plan, now: Now, target: dict[str, Any], recorded: Sequence[Recorded],
+    prices: Prices | None,
 ) -> Replayed:  # fmt: skip
     name = now.app.name
     old = await make_copy(scratches, 1, now.app, dict(now.live or {}), f"old {name}")
@@ -86,7 +116,11 @@ async def _both(
         at_once=plan.shadow.at_once, deadline=plan.shadow.seconds, tokens=plan.shadow.tokens or None
     )  # fmt: skip
     scratches.change.checkpoint("before replay")
-    return await replay(recorded, ask, limits=limits, enough=enough, clock=scratches.change.journal.clock)
+    done = await replay(recorded, ask, limits=limits, enough=enough, clock=scratches.change.journal.clock)
+    if prices is None:
+        return done
+    known = await priced_pairs(done.pairs, (old.instance, old.app), (new.instance, new.app), prices)
+    return replace(done, pairs=tuple(known))
 
 
 def why_not(now: Now, target: Mapping[str, Any], plan: Plan) -> str:
@@ -122,5 +156,8 @@ def _counted(pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def _event(number: int, told: Told, failures_only: bool) -> Event:
-    seconds, tokens = (None, None) if failures_only else (told.seconds, told.tokens)
-    return Event(id=str(number), outcome=told.outcome, ended=float(number), seconds=seconds, tokens=tokens)
+    plain = Event(id=str(number), outcome=told.outcome, ended=float(number))
+    if failures_only:
+        return plain
+    price = None if told.price is None else float(told.price)
+    return replace(plain, seconds=told.seconds, tokens=told.tokens, price=price)

@@ -11,23 +11,30 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from difyops.api.instance import Instance
 from difyops.api.server_time import server_time
 from difyops.changes import Change, Ended
+from difyops.cost.prices import Prices, load_prices
 from difyops.publishing.publication import TARGET
 from difyops.publishing.putting import Putting, now_of
+from difyops.release.cases import LIVE, as_kept, asked_live, cases_of, from_kept, judged_look
 from difyops.release.gates import FAIL, OPEN, PASS, Look, look
 from difyops.release.holds import Hold, hold, holds
 from difyops.release.plan import DRAFT, Plan, plan_of
-from difyops.release.shadow import scratches_of, shadow
-from difyops.release.watch import Source, from_kept, moment
+from difyops.release.pricing import priced, prices_of, to_price
+from difyops.release.shadow import Given, scratches_of, shadow
+from difyops.release.watch import Source, moment
+from difyops.release.watch import from_kept as from_kept_events
 
 KIND = "release"
 BASELINE = "baseline"
+CASES, ASKED, PRICES = "cases", "asked", "prices"  # private files
 JsonObject = dict[str, Any]
 _FAILING_LOOKS = 2
+_MOST_ASKED = 5  # times that cases which could not be judged are asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +78,7 @@ class Work:
         if tried["word"] in (FAIL, OPEN) and memo("since") is None:
             return self._ends(Verdict(word=tried["word"], state="not published", text=f"shadow: {tried['text']}"))
         if memo("since") is None:
+            await self._cases_before()
             await self._publish()
         return await self._look()
 
@@ -93,7 +101,9 @@ class Work:
 
     def missing(self) -> str:
         """Say what the verdict still waits for."""
-        looks, plan = self.change.memo("looks") or [], self.plan
+        looks, plan, cases = self.change.memo("looks") or [], self.plan, self.change.memo("cases") or []
+        if cases and cases[-1]["word"] == OPEN:
+            return str(cases[-1]["text"])
         if not looks:
             return f"fewer than {plan.watch.least} runs of the new version ended; {plan.watch.events} are wanted"
         return str(looks[-1]["text"])
@@ -107,8 +117,16 @@ class Work:
                 + (f", at most {plan.shadow.tokens} tokens." if plan.shadow.tokens else ".")
             )
         now = await now_of(self.instance, plan.app_id)
-        found = await shadow(self.instance, self.change, plan, now, self._target())
-        told = {"word": found.word, "text": found.text, "pairs": found.pairs, "used": found.used}
+        held = self.change.kept(CASES)
+        given = Given(
+            cases=cases_of(plan) if plan.shadow.calls else (), before=from_kept(held) if held else None,
+            prices=self._prices,
+        )  # fmt: skip
+        found = await shadow(self.instance, self.change, plan, now, self._target(), given)
+        told: JsonObject = {"word": found.word, "text": found.text, "pairs": found.pairs, "used": found.used}
+        if found.cases is not None and found.before is not None:
+            told["cases"] = found.cases.as_row()
+            self.change.keep(CASES, as_kept(found.before))
         self.change.note(shadow=told, left=[*left, *found.left])
 
     def _target(self) -> JsonObject:
@@ -125,7 +143,7 @@ class Work:
         since = before if now.label else (await server_time(self.instance, clock)).latest
         is_draft = self.plan.target.source == DRAFT
         self.change.note(new_version=now.version or None, new_label=now.label, draft=None if is_draft else draft)
-        self.change.note(since=since)
+        self.change.note(since=since, waits=f"difyops release status {self.plan.app_name!r}")
         self.change.checkpoint("published")
 
     async def _look(self) -> Verdict | None:
@@ -133,6 +151,8 @@ class Work:
         if not await self.putting.is_live_ours():
             text = "somebody else published meanwhile; that is left alone"
             return self._ends(Verdict(word=OPEN, state="overtaken", text=text))
+        if (failed := await self._cases_live()) is not None:
+            return failed
         plan, looks = self.plan, list(self.change.memo("looks") or [])
         found = await self._judged(len(looks) + 1)
         new = found.events - (looks[-1]["events"] if looks else 0)
@@ -145,7 +165,9 @@ class Work:
             self.change.note(why=found.text)
             self.change.checkpoint("failed twice")
             return await self._taken_back()
-        if found.word == PASS:
+        if found.word == PASS and (failed := await self._cases_live(again=True)) is not None:
+            return failed
+        if found.word == PASS and self._cases_word() == PASS:
             missed = await self.putting.missed_slots()
             self.change.note(missed=missed)
             return self._ends(Verdict(word=PASS, state="passed", text=found.text))
@@ -157,8 +179,55 @@ class Work:
         source = Source(instance=self.instance, app=app, timezone=str(self.change.record.facts["timezone"]))
         until = moment((await server_time(self.instance, self.change.journal.clock)).latest) + timedelta(minutes=1)
         new = await source.new(str(self.change.memo("new_label") or ""), moment(self.change.memo("since")), until)
-        old = from_kept((self.change.kept(BASELINE) or {}).get("events") or [])
+        ours = set((self.change.kept(ASKED) or {}).get("runs") or ())  # cases that we asked are no traffic
+        new = [event for event in new if event.id not in ours]
+        old = from_kept_events((self.change.kept(BASELINE) or {}).get("events") or [])
+        if self._prices is not None:
+            known = dict((self.change.kept(PRICES) or {}).get("runs") or {})
+            known |= await prices_of(self.instance, app, to_price(new, known), self._prices)
+            known |= await prices_of(self.instance, app, to_price(old, known), self._prices)
+            self.change.keep(PRICES, {"runs": known})
+            old, new = priced(old, known), priced(new, known)
         return look(old, new, plan.gates, number=number, wanted=plan.watch.events)
+
+    async def _cases_before(self) -> None:
+        """Ask the live app the cases while it is the old version, where neither a baseline nor a shadow tells."""
+        if self.plan.cases is not None and self.change.kept(CASES) is None:
+            found = await asked_live(self.instance, self.plan, cases_of(self.plan))
+            self.change.keep(CASES, as_kept(found))
+
+    async def _cases_live(self, *, again: bool = False) -> Verdict | None:
+        """Ask the new version the cases, a second time where it fails; return the verdict of one that fails twice.
+
+        ``again``: also where they were asked and could not be judged.
+        """
+        plan, rows = self.plan, list(self.change.memo("cases") or [])
+        if plan.cases is None or (rows and not (again and rows[-1]["word"] == OPEN and len(rows) < _MOST_ASKED)):
+            return None
+        before, cases = from_kept(self.change.kept(CASES) or {}), cases_of(plan)
+        for _ in range(_FAILING_LOOKS):
+            after = await asked_live(self.instance, plan, cases)
+            runs = [*((self.change.kept(ASKED) or {}).get("runs") or ()), *(row.run_id for row in after.rows)]
+            self.change.keep(ASKED, {"runs": runs})
+            found = judged_look(plan, LIVE, before, after)
+            rows.append(found.as_row())
+            self.change.note(cases=rows)
+            self.change.checkpoint("cases judged")
+            if found.word != FAIL:
+                return None
+        self.change.note(why=found.text)
+        self.change.checkpoint("failed twice")
+        return await self._taken_back()
+
+    def _cases_word(self) -> str:
+        rows = self.change.memo("cases") or []
+        return PASS if self.plan.cases is None else str(rows[-1]["word"]) if rows else OPEN
+
+    @property
+    def _prices(self) -> Prices | None:
+        """Return the list of prices where the plan judges the price."""
+        own = self.change.record.facts.get("own_prices")
+        return None if self.plan.gates.pricier is None else load_prices(Path(str(own)) if own else None)
 
     async def _taken_back(self) -> Verdict:
         """Go back by itself, and hold the content."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from difyops.changes.journal import Record
 from difyops.changes.recovery import Ended
 from difyops.outcome import Block, Facts, Lines, Outcome, Table
-from difyops.release.plan import Plan
+from difyops.release.plan import CasesGate, Plan
 from difyops.release.run import Released
 from difyops.release.status import Row
 
@@ -24,6 +24,10 @@ def planned(plan: Plan, notes: Sequence[str], path: str | None) -> Outcome:
         ("passes after", f"{watch.events} runs, a look every {watch.least} new ones"),
         ("watched for", f"{watch.seconds / 60:g} min"), ("alpha", plan.gates.alpha),
     ]  # fmt: skip
+    if plan.cases:
+        facts.append(("cases", _cases(plan.cases)))
+    if plan.gates.pricier is not None:
+        facts.append(("price", f"at most {plan.gates.pricier:.0%} more in the median"))
     blocks: list[Block] = [
         Facts(pairs=facts),
         Lines(title="What changes", lines=[("~", line) for line in plan.changes] or [("", "nothing but secrets")]),
@@ -61,7 +65,21 @@ def blocks_of(found: Released) -> list[Block]:
         for item in found.looks
     ]
     columns = ("look", "gates", "runs", "failed", "runs before", "failed before", "e")
-    return [Facts(pairs=facts), Table(columns=columns, rows=rows, empty="No look was taken yet.")]
+    looks = Table(columns=columns, rows=rows, empty="No look was taken yet.")
+    if not found.cases:
+        return [Facts(pairs=facts), looks]
+    asked = [
+        (item["where"], item["word"], item["pairs"], item["passed"], item["passed_before"], ", ".join(item["broken"]))
+        for item in found.cases
+    ]
+    cases = Table(columns=("cases in", "gate", "judged", "pass", "pass before", "lost"), rows=asked)
+    return [Facts(pairs=facts), cases, looks]
+
+
+def _cases(gate: CasesGate) -> str:
+    against = f"the baseline {gate.baseline}" if gate.baseline else "the old version"
+    margin = f", at most {gate.margin:.1%} lost" if gate.margin else ""
+    return f"{gate.count} of {gate.file} against {against}{margin}"
 
 
 def record_of(found: Released) -> dict[str, object]:

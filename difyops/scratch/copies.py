@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from difyops.api.agents import Agents
 from difyops.api.input_form import FILE_KINDS, InputField
 from difyops.api.instance import Instance
 from difyops.api.keys import Keys
@@ -26,10 +27,11 @@ from difyops.history.live_failures import failure_of
 from difyops.publishing.content import aligned
 from difyops.replay import Recorded, Told
 from difyops.scratch.apps import Scratches
-from difyops.scratch.effects import cannot_run, effects_of, form
+from difyops.scratch.effects import cannot_run, effects_of, form, owned_files
 
 JsonObject = dict[str, Any]
 _LIMITS = frozenset({CONCURRENCY, QUOTA, RATE_LIMIT})
+_AGENT = ("description", "icon", "icon_type")
 _SHOWN = ("icon", "icon_type", "icon_background", "use_icon_as_answer_icon")
 
 
@@ -87,22 +89,50 @@ async def make_copy(scratches: Scratches, number: int, app: App, document: JsonO
         DifyopsError: it could not be made; what is there of it is known to the sweep.
     """
     instance, change = scratches.instance, scratches.change
-    console, plain = instance.console, without_triggers(document)
+    console = instance.console
     scratch = scratches.announce(number, name, direct=True)
-    identity = {"mode": app.mode, "name": scratch, **{key: app.raw.get(key) for key in _SHOWN}}
-    dsl = portable_dsl(identity, plain, dsl_version=instance.capabilities.dsl_version, dependencies=[])
-    imported = await change.effect("make scratch", lambda: console.import_dsl(dump_yaml(dsl), name=scratch))
-    if not imported.app_id:
-        raise ServerFault(f"The scratch copy of {app.name!r} could not be made: {imported.error or imported.status}.")
-    copy_id = imported.app_id
+    if app.is_agent:
+        copy_id = await _created(scratches, app, scratch)
+    else:
+        copy_id = await _imported(scratches, app, document, scratch)
     scratches.made(number, scratch, copy_id)
     await change.effect("switch site", lambda: console.set_site(copy_id, enabled=False), audited=False)
     if app.has_workflow:
-        await _publish(scratches, copy_id, plain)
+        await _publish(scratches, copy_id, without_triggers(document))
+    if app.is_agent:
+        await _publish_agent(scratches, copy_id, document)
     await change.effect("switch API", lambda: console.set_api(copy_id, enabled=True), audited=False)
     key = await change.effect("make scratch key", lambda: Keys.of_app(console, copy_id).create(), audited=False)
     service = Service(instance.service_transport, key.token, app.mode)
     return Copy(instance=instance, app=await console.app(copy_id), form=await service.form(), service=service)
+
+
+async def _imported(scratches: Scratches, app: App, document: JsonObject, scratch: str) -> str:
+    console = scratches.instance.console
+    version = scratches.instance.capabilities.dsl_version
+    identity = {"mode": app.mode, "name": scratch, **{key: app.raw.get(key) for key in _SHOWN}}
+    dsl = portable_dsl(identity, without_triggers(document), dsl_version=version, dependencies=[])
+    imported = await scratches.change.effect(
+        "make scratch", lambda: console.import_dsl(dump_yaml(dsl), name=scratch)
+    )  # fmt: skip
+    if not imported.app_id:
+        raise ServerFault(f"The scratch copy of {app.name!r} could not be made: {imported.error or imported.status}.")
+    return imported.app_id
+
+
+async def _created(scratches: Scratches, app: App, scratch: str) -> str:
+    """Create an agent app: an imported one would stop answering whenever somebody edits its draft (1.16.1)."""
+    agents = Agents(scratches.instance.console)
+    shown = {key: app.raw.get(key) for key in _AGENT if app.raw.get(key) is not None}
+    identity = {"name": scratch, "role": (await agents.state(app)).role, **shown}
+    return (await scratches.change.effect("make scratch", lambda: agents.create(identity))).id
+
+
+async def _publish_agent(scratches: Scratches, copy_id: str, document: JsonObject) -> None:
+    agents, change = Agents(scratches.instance.console), scratches.change
+    copy, soul = await scratches.instance.console.app(copy_id), as_dict(document.get("agent_soul"))
+    await change.effect("write scratch", lambda: agents.write_draft(copy, soul), audited=False)
+    await change.effect("publish scratch", lambda: agents.publish(copy, note="scratch"), audited=False)
 
 
 async def _publish(scratches: Scratches, copy_id: str, document: JsonObject) -> None:
@@ -135,13 +165,13 @@ def without_triggers(document: Mapping[str, Any]) -> JsonObject:
 
 def why_no_copy(app: App, documents: Iterable[Mapping[str, Any]], *, allow_effects: bool) -> str:
     """Say why copies of these documents of an app cannot be asked, blank where they can."""
-    if app.is_agent:
-        return "agent apps cannot be copied"
     for document in documents:
         if found := cannot_run(document):
             return found
         if _needs_file(form(document)):
             return "it requires a file"
+        if owned_files(document):
+            return "its files and skills belong to its own agent and cannot be copied"
         effects = effects_of(document)
         if effects and not allow_effects:
             return f"it acts outside: {effects[0]} (--allow-effects runs it)"

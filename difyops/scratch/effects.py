@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from difyops.api.input_form import InputField, form_of
-from difyops.dsl.model import iter_nodes, tool_entries
+from difyops.dsl.model import as_dict, as_list, iter_nodes, tool_entries
 
 _READS = {"get", "head", "options"}
 _ACTS = {"tool", "agent", "datasource", "knowledge-index"}
@@ -19,9 +19,24 @@ def effects_of(document: Mapping[str, Any]) -> list[str]:
         method = str(node.data.get("method") or "get").lower()
         if node.type in _ACTS or (node.type == "http-request" and method not in _READS):
             found.append(f"{node.name} ({node.type}{' ' + method.upper() if node.type == 'http-request' else ''})")
-    if not found and any(item.get("enabled") is not False for item in tool_entries(document)):
+    has_tools = any(item.get("enabled") is not False for item in tool_entries(document))
+    if not found and (has_tools or _acts_by_soul(document)):
         found.append("tools of the agent")
     return found
+
+
+def _acts_by_soul(document: Mapping[str, Any]) -> bool:
+    """Say whether an agent app may run commands, tools or skills, of whatever kind the server has."""
+    soul = as_dict(document.get("agent_soul"))
+    return any(as_list(kind) for kind in as_dict(soul.get("tools")).values()) or bool(
+        as_list(soul.get("config_skills"))
+    )
+
+
+def owned_files(document: Mapping[str, Any]) -> bool:
+    """Say whether an agent app has files or skills: they belong to it, and no other agent can use them."""
+    soul = as_dict(document.get("agent_soul"))
+    return bool(as_list(soul.get("config_files")) or as_list(soul.get("config_skills")))
 
 
 def cannot_run(document: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from difyops.errors import AnswerIsNo, DifyopsError, PartialFailure, Refused
 from difyops.evaluation.asking import AskOptions, asker
 from difyops.evaluation.cases import Case
 from difyops.evaluation.checks import FAIL, NOT_JUDGED, Ask
-from difyops.evaluation.judging import judge
+from difyops.evaluation.judging import judge_told
 from difyops.evaluation.trial.classes import SIZE, ClassOf, classes_of
 from difyops.evaluation.trial.verdict import NOT_ENOUGH, NOT_WORSE, WORSE, Finding, Tried, find
 from difyops.history.failures import GOOD, OURS
@@ -202,22 +202,11 @@ async def _judged(
 
 
 async def _tried(case: Case, pair: Pair, ask: Ask, class_of: ClassOf) -> Tried:
-    (old, why_old), (new, why_new) = [await _word(case, told, ask) for told in (pair.old, pair.new)]
-    why = why_old if old == NOT_JUDGED else why_new
+    old, new = await judge_told(case, pair.old, ask), await judge_told(case, pair.new, ask)
     return Tried(
-        id=case.id, old=old, new=new, why=why, kind=class_of(case), cluster=case.cluster,
-        tokens_old=pair.old.tokens, tokens_new=pair.new.tokens,
+        id=case.id, old=old.word, new=new.word, why=old.why if old.word == NOT_JUDGED else new.why,
+        kind=class_of(case), cluster=case.cluster, tokens_old=pair.old.tokens, tokens_new=pair.new.tokens,
     )  # fmt: skip
-
-
-async def _word(case: Case, told: Told, ask: Ask) -> tuple[str, str]:
-    """Return pass, fail or not judged, and why: a failure of the app's own is a failure, of others nothing."""
-    if told.outcome == GOOD:
-        found = await judge(case, told.text, told.outputs, ask)
-        return found.word, found.why
-    if told.outcome == OURS:
-        return FAIL, told.error
-    return NOT_JUDGED, f"{told.outcome}: {told.error}" if told.error else told.outcome
 
 
 def _found(

@@ -10,15 +10,15 @@ from difyops.snapshot.first_journal import left_behind
 
 
 async def check(scene: Scene, *, max_open: int = 0) -> Result:
-    """Look into this machine's journal for changes of this context that did not come to an end; more than ``max_open``
-    fail. A journal that cannot be read is inconclusive.
+    """Look into this machine's journal for changes of this context that were cut off; more than ``max_open`` fail. One
+    that waits for a decision (a release that is held) is no such change. A journal that cannot be read is inconclusive.
     """
     return await apart(lambda: _looked(scene, max_open))
 
 
 def _looked(scene: Scene, max_open: int) -> Result:
     whole, damaged = left_behind(scene.config.state, scene.context) if scene.context else ([], {})
-    names = [path.stem for path in whole]
+    names, waiting = [path.stem for path in whole], list[str]()
     if scene.ledger is not None:
         journal = Journal(
             ledger=scene.ledger,
@@ -27,11 +27,14 @@ def _looked(scene: Scene, max_open: int) -> Result:
             clock=scene.clock,
             actor=scene.actor,
         )
-        names += [record.label for record in journal.open()]
+        found = journal.open()
+        names += [record.label for record in found if not record.waits]
+        waiting += [record.label for record in found if record.waits]
     value = Value(name="open", value=len(names), unit="changes", fail=max_open)
     if len(names) > max_open:
         return Fail(text=f"cut off: {', '.join(names)}", values=(value,), hint="difyops changes list")
     if damaged:
         error = next(iter(damaged.values()))
         return Inconclusive(text=error.message, values=(value,), hint=error.hint)
-    return Pass(text="none was cut off", values=(value,))
+    held = f"; {', '.join(waiting)} waits for a decision" if waiting else ""
+    return Pass(text=f"none was cut off{held}", values=(value,))
