@@ -124,6 +124,16 @@ def completion_row(instance: Instance, app: App, conversation: Conversation) -> 
     }  # fmt: skip
 
 
+def completion_detail(instance: Instance, app: App, conversation: Conversation) -> JsonDict:
+    """Return one of ``completion-conversations`` with its whole message."""
+    head = _conversation_head(conversation)
+    shown = {name: head[name] for name in ("id", "status", "from_source", "from_end_user_id", "from_account_id")}
+    return {
+        **shown, "created_at": conversation.created_at, "model_config": _config(instance, app),
+        "message": message_row(conversation.messages[0]),
+    }  # fmt: skip
+
+
 def conversation_detail(app: App, conversation: Conversation) -> JsonDict:
     """Return one conversation for the console."""
     config = app.model_config or {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 import difyops.emulator
 from tests.conftest import Cli
 from tests.release.conftest import better, broken
+from tests.snapshot.agent_author import MODEL, AgentAuthor
 from tests.snapshot.colleague import Colleague
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
@@ -90,3 +92,50 @@ def test_a_shadow_and_a_pass(cli: Cli, colleague: Colleague, app: tuple[str, str
     done = cli("release", "apply", "good.yaml", "--yes", "--wait", "0s", "-o", "json")
     assert done.code == 0, (done.out, done.err)
     print(f"\nshadow: {held.json['data']['shadow']['text']}")
+
+
+def rows_of(colleague: Colleague, mode: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = colleague.call("GET", f"/apps?limit=100&mode={mode}")["data"]
+    return found
+
+
+def test_an_agent_app_stands_in_a_shadow_with_cases(cli: Cli, colleague: Colleague, own_place: Path) -> None:
+    if colleague.http.get("/console/api/agent?page=1&limit=1").status_code != 200:
+        pytest.skip("this server has no agent apps")
+    helper = AgentAuthor(colleague, f"difyops-live-shadow-{secrets.token_hex(3)}")
+    try:
+        helper.edit(lambda soul: soul.update(model=MODEL))
+        helper.say("You are a helper.")
+        helper.publish("first")
+        helper.say("You are another helper.")
+        rows = [{"id": str(number), "query": f"question {number}"} for number in range(4)]
+        (own_place / "c.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        apps = {row["id"] for mode in ("all", "agent") for row in rows_of(colleague, mode)}
+        words = (
+            "release",
+            "plan",
+            helper.name,
+            "--plan",
+            "a.yaml",
+            "--calls",
+            "4",
+            "--slower",
+            "1000",
+            "--cases",
+            "c.jsonl",
+        )
+        assert cli(*words).code == 0
+        held = cli("release", "apply", "a.yaml", "--yes", "--wait", "0s", "-o", "json")
+        assert held.code == 3, (held.out, held.err)
+        data = held.json["data"]
+        assert {row["id"] for mode in ("all", "agent") for row in rows_of(colleague, mode)} == apps
+        assert data["shadow"]["pairs"] == 4
+        if "caller" in data["shadow"]["text"]:  # this server has no agent service: every answer is an error
+            assert data["state"] == "not published"
+            return
+        assert [(row["where"], row["word"]) for row in data["cases"]] == [("shadow", "pass"), ("live", "pass")], data
+        assert helper.live()["prompt"]["system_prompt"] == "You are another helper."
+        assert cli("release", "abort", helper.name, "--yes").code == 0
+        assert helper.live()["prompt"]["system_prompt"] == "You are a helper."
+    finally:
+        colleague.call("DELETE", f"/apps/{helper.app_id}")

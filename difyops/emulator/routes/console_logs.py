@@ -209,6 +209,15 @@ def completion_conversations(call: Call) -> Response:
     return _conversation_page(call, record_views.completion_row)
 
 
+def completion_conversation(call: Call) -> Response:
+    """Return what a completion app was asked once, and its answer."""
+    flow_app(call, ("completion",))
+    found = call.app.conversations.get(call.params["conversation_id"])
+    if found is None or found.deleted or not found.messages:
+        raise shapes.not_found_with_help(call.path, "Conversation Not Exists.")
+    return shapes.answer(record_views.completion_detail(call.instance, call.app, found))
+
+
 def _conversation_page(call: Call, view: Callable[[Instance, App, Conversation], JsonDict]) -> Response:
     page = call.number("page", 1, model="ConversationQuery", high=99999)
     limit = call.number("limit", 20, model="ConversationQuery", high=100)
@@ -272,6 +281,7 @@ ROUTES = (
     Route("GET", f"{APP}/chat-conversations", chat_conversations),
     Route("GET", f"{APP}/chat-conversations/{{conversation_id:uuid}}", chat_conversation),
     Route("GET", f"{APP}/completion-conversations", completion_conversations),
+    Route("GET", f"{APP}/completion-conversations/{{conversation_id:uuid}}", completion_conversation),
     Route("GET", f"{APP}/chat-messages", chat_messages),
     Route("GET", f"{APP}/messages/{{message_id:uuid}}", message),
     Route("GET", f"{APP}/conversation-variables", conversation_variables),
