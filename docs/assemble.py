@@ -21,6 +21,9 @@ from difyops.cli.manual.kinds import commands_of
 from difyops.cli.manual.page import chapters
 from difyops.cli.root import SECTIONS
 from difyops.cli.schema import data_of, kinds
+from difyops.plugins import OURS
+from difyops.runbook.parameters import Parameter
+from difyops.runbook.registry import tools
 
 ROOT = Path(__file__).parents[1]
 REPOSITORY = "https://github.com/difyops/difyops/blob/main/"
@@ -28,7 +31,7 @@ BESIDE = {
     "README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security-policy.md",
 }  # fmt: skip
-MADE = {"Commands": "commands/index", "Exit codes": "exit-codes", "Kinds of JSON": "json-kinds"}
+MADE = ("commands/index", "exit-codes", "json-kinds", "checks-and-actions", "help-topics")
 LINK = re.compile(r"(?<=\]\()(?!https?://|#|mailto:)([^)#\s]+)")
 
 
@@ -87,7 +90,7 @@ def contents() -> str:
         names = [name.removesuffix(".md").replace("README", "index") for name in LINK.findall(rest)]
         parts.append(markdown.toctree(dict.fromkeys(names), caption=title))
         listed |= {*names}
-    parts.append(markdown.toctree(MADE.values(), caption="Look up"))
+    parts.append(markdown.toctree(MADE, caption="Look up"))
     others = [place.removesuffix(".md") for place in sources().values() if "decisions/" not in place]
     left = [name for name in others if name not in listed]  # what lies beside docs/, and what no section names yet
     return "\n\n".join([*parts, markdown.toctree(left, caption="Project")]) + "\n"
@@ -115,7 +118,38 @@ def made() -> dict[str, str]:
     )
     found["exit-codes.md"] = markdown.exit_codes_page(EXIT_CODES, said, words)
     found["json-kinds.md"] = markdown.kinds_page({kind: data_of(kind) for kind in printed}, printed)
+    found["help-topics.md"] = help_topics()
+    found["checks-and-actions.md"] = checks_and_actions()
     return found
+
+
+def help_topics() -> str:
+    """Return what ``difyops help TOPIC`` tells, on one page."""
+    told = [f"#{text.strip()}\n\n`difyops help {name}`" for name, text in topics().items() if name != "exit-codes"]
+    return "\n\n".join(["# Help topics", "What `difyops help` tells in a terminal.", *told]) + "\n"
+
+
+def checks_and_actions() -> str:
+    """Return the checks and actions that runbooks can name, with their parameters."""
+    parts = [
+        "# Checks and actions",
+        "What the steps of a [runbook](runbooks.md) can be; `difyops runbook show NAME` tells the same.",
+    ]
+    for title, kind in (("Checks", "check"), ("Actions", "action")):
+        parts.append(f"## {title}")
+        ours = {name: tool for name, tool in tools(kind).items() if tool.origin == OURS}
+        for name, tool in sorted(ours.items()):
+            parts += [f"### {name}", *(markdown.escaped(" ".join(part.split())) for part in tool.help.split("\n\n"))]
+            if rows := [(item.name, parameter(item)) for item in tool.parameters.values()]:
+                parts.append(markdown.definitions(rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def parameter(item: Parameter) -> str:
+    """Return what a parameter takes, and what it is where it is left out."""
+    if item.required:
+        return f"{item.shown}, required"
+    return f"{item.shown}, optional" if item.default is None else f"{item.shown}, default {item.default}"
 
 
 def capabilities() -> Iterator[str]:

@@ -18,10 +18,10 @@ def command_page(page: Page, *, kinds: Iterable[str], exit_codes: Mapping[int, t
     parts.append(_block([folded(page.usage, 76)]))
     for title, records in (("Arguments", page.arguments), ("Options", page.options)):
         if records:
-            parts += [f"## {title}", _definitions(records)]
+            parts += [f"## {title}", definitions(records)]
     if page.examples:
         parts += ["## Examples", _block(f"$ {folded(line, 76)}" for line in page.examples)]
-    parts += ["## Options of every command", _definitions(page.everywhere)]
+    parts += ["## Options of every command", definitions(page.everywhere)]
     parts += ["## How it ends", _codes(exit_codes)]
     if named := [f"[`{kind}`](../json-kinds.md#{anchor(kind)})" for kind in kinds]:
         parts.append(f"With `-o json` the envelope's `kind` is {' or '.join(named)}.")
@@ -117,7 +117,8 @@ def _list(rows: Iterable[Record]) -> str:
     return "\n".join(f"- {name}: {said}" for name, said in rows)
 
 
-def _definitions(records: Iterable[Record]) -> str:
+def definitions(records: Iterable[Record]) -> str:
+    """Return names with what is said of each."""
     return "\n\n".join(f"`{name}`\n: {escaped(said) or '.'}" for name, said in records)
 
 
