@@ -27,6 +27,7 @@ ENV PATH=/opt/difyops/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/var/lib/difyops \
     XDG_CONFIG_HOME=/etc \
     DIFYOPS_STATE=/var/lib/difyops/state \
+    DIFYOPS_STATE_FOLDER=/var/lib/difyops/state \
     DIFYOPS_STORE=/srv/difyops/store \
     PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
