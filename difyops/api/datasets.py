@@ -1,7 +1,7 @@
-"""The console surface of datasets: their documents, what failed to be indexed, and indexing it again.
+"""The console surface of datasets: their documents and segments, what failed to be indexed, and indexing it again.
 
 Paths are relative to ``/console/api``. Rows are as the server gives them: id, name, indexing_status, error, enabled,
-created_at, tokens, segment_count.
+created_at, tokens, word_count, segment_count; from 1.16 on the rules by which they were cut (``process_rule_dict``).
 """
 
 from __future__ import annotations
@@ -20,6 +20,17 @@ async def documents(console: Console, dataset_id: str) -> AsyncIterator[dict[str
     async def fetch(params: Mapping[str, Any]) -> Any:
         path = f"/datasets/{part(dataset_id)}/documents"
         return await console.get(path, doing="list documents", shape=answers.DOCUMENTS, **params)
+
+    async for row in pages.by_number(fetch):
+        yield row
+
+
+async def segments(console: Console, dataset_id: str, document_id: str) -> AsyncIterator[dict[str, Any]]:
+    """Yield the segments of a document (``GET /datasets/{id}/documents/{id}/segments``): content, its hash, ..."""
+
+    async def fetch(params: Mapping[str, Any]) -> Any:
+        path = f"/datasets/{part(dataset_id)}/documents/{part(document_id)}/segments"
+        return await console.get(path, doing="list segments", shape=answers.SEGMENTS, **params)
 
     async for row in pages.by_number(fetch):
         yield row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +32,7 @@ from difyops.errors import StoreError, UsageError
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
+    from difyops.cost.knowledge import Retrieval
     from difyops.history.apps import KeptApp
 
 Since = Annotated[str, typer.Option("--since", metavar="TIME", help="How far back recorded runs count.")]
@@ -118,6 +120,7 @@ def advise(
     from difyops.cli.history import context_name, open_history
     from difyops.clock import SystemClock
     from difyops.cost.advise import advise as look
+    from difyops.cost.advise import has_retrieval
     from difyops.history.apps import find_apps
     from difyops.render import cost_changes as views
 
@@ -140,10 +143,28 @@ def advise(
                 allow_effects=allow_effects, since=now - seconds(since), until=now,
             )  # fmt: skip
             return try_tier(session, history, found[0], options)
-        prices = open_prices(session)
-        return views.advised(
-            look(history, context_name(session), found[0], prices, since=now - seconds(since), until=now)
+        context, mine = context_name(session), found[0]
+        settings, said = _retrievals(session, mine) if has_retrieval(history, context, mine) else ({}, ())
+        advised = look(
+            history, context, mine, open_prices(session), since=now - seconds(since), until=now, retrievals=settings
         )
+        return views.advised(replace(advised, warnings=(*advised.warnings, *said)))
+
+
+def _retrievals(session: Session, app: KeptApp) -> tuple[dict[str, Retrieval], tuple[str, ...]]:
+    """Return how the app's retrieval is set and what its datasets are like; a warning where that cannot be read."""
+    from difyops.cost.knowledge import retrievals
+    from difyops.errors import DifyopsError
+
+    async def work() -> dict[str, Retrieval]:
+        async with session.instance() as instance:
+            live = await instance.console.published(app.id)
+            return await retrievals(instance, live.document) if live else {}
+
+    try:
+        return session.run(work()), ()
+    except DifyopsError as error:
+        return {}, (f"The settings of its retrieval and its datasets could not be read: {error.message}",)
 
 
 def _file(text: str) -> tuple[str, dict[str, Any]] | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from difyops.cost.advice import RULES, Advice, AppRecord, NodeCall, NodeRecord
+from difyops.cost.knowledge import Retrieval
 from difyops.cost.prices import Prices
 from difyops.history import archive
 from difyops.history.apps import ENDED, PRODUCTION, KeptApp
@@ -35,10 +36,16 @@ class Advised:
 
 
 def advise(
-    history: History, context: str, app: KeptApp, prices: Prices, *, since: float, until: float
+    history: History, context: str, app: KeptApp, prices: Prices, *, since: float, until: float,
+    retrievals: Mapping[str, Retrieval] | None = None,
 ) -> Advised:  # fmt: skip
-    """Put every rule to what is recorded of an app between two moments."""
+    """Put every rule to what is recorded of an app between two moments. ``retrievals``: settings by node, as they are
+    on the server now.
+    """
     record, read = app_record(history, context, app, prices, since=since, until=until)
+    for node, settings in (retrievals or {}).items():
+        if node in record.nodes:
+            record = replace(record, nodes={**record.nodes, node: replace(record.nodes[node], retrieval=settings)})
     found = [item for plugin in RULES.all().values() for item in plugin.module.advise(record)]
     found.sort(key=lambda item: (-(item.saving.high if item.saving else -1), item.rule, item.node))
     warnings = list(RULES.problems())
@@ -48,6 +55,14 @@ def advise(
         app=app.name, runs=read, days=record.days, advice=tuple(found), rules=tuple(RULES.names()),
         warnings=tuple(warnings),
     )  # fmt: skip
+
+
+def has_retrieval(history: History, context: str, app: KeptApp) -> bool:
+    """Say whether a retrieval node of an app is recorded."""
+    found = history.one(
+        "SELECT count(*) FROM node WHERE context = ? AND app = ? AND type = 'knowledge-retrieval'", [context, app.id]
+    )
+    return bool(found)
 
 
 def app_record(

@@ -73,6 +73,17 @@ def document_row(instance: Instance, document: Document) -> JsonDict:
     }  # fmt: skip
 
 
+def ruled_row(instance: Instance, document: Document) -> JsonDict:
+    """Return a document with the rules by which it was cut, as the console of 1.16 does."""
+    names = {"remove_extra_spaces": True, "remove_urls_emails": False}
+    rules = {
+        "pre_processing_rules": [{"id": name, "enabled": enabled} for name, enabled in names.items()],
+        "segmentation": {"delimiter": "\n", "max_tokens": 500, "chunk_overlap": 50},
+    }
+    rule = {"id": document.process_rule_id, "mode": "automatic", "rules": rules}
+    return {**document_row(instance, document), "process_rule_dict": rule}
+
+
 def indexing_row(instance: Instance, document: Document) -> JsonDict:
     """Return the indexing status of one document."""
     status = document.status(instance.moment())

@@ -86,6 +86,8 @@ class Release:
     """A new app whose DSL has an unreadable version and dependencies stays, although the import failed."""
     nothing_to_export_is_500: bool = False
     missing_draft_fields_are_400: bool = False
+    document_rules: bool = False
+    """The console's documents come with the rules by which they were cut (1.16)."""
     exports_drafts_only: bool = False
     """``workflow_id`` is ignored in exports, and nothing but an export tells a secret of the draft (< 1.5, < 1.8.1)."""
     lacks: tuple[str, ...] = ()
@@ -149,6 +151,7 @@ _SIXTEEN = replace(
     garbage_version_leaves_app=True,
     nothing_to_export_is_500=True,
     missing_draft_fields_are_400=True,
+    document_rules=True,
 )
 
 _RELEASES = (

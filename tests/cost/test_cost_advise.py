@@ -10,6 +10,7 @@ import pytest
 
 from difyops.cost.advice import RULES, Advice
 from difyops.cost.advise import Advised, advise
+from difyops.cost.knowledge import DatasetFacts, Retrieval
 from difyops.history.apps import find_apps
 from difyops.history.store import Batch
 from tests.conftest import Cli
@@ -102,6 +103,38 @@ def test_retrieval_that_fills_the_prompt_and_repeats_itself(book: Book) -> None:
     assert known.evidence["repeated"] == 0.5
     assert known.saving is not None
     assert known.saving.low == known.saving.high == Decimal(750) * 1000 * rate.input
+
+
+def test_chunks_that_barely_fit_settings_and_documents_that_stand_twice(book: Book) -> None:
+    graph(book, draft=["search"])
+    runs = fill(
+        book,
+        {**node("search"), "type": "knowledge-retrieval", "output_size": 2000, "tokens": 0, "model": ""},
+        node("draft", 2000, 50, prompt_size=8000),
+    )
+    assert look(book).advice == ()  # a quarter of the prompt: no matter
+    chunks = [("best " * 20, 0.9, "a"), ("weak one " * 10, 0.3, "b"), ("weak two " * 10, 0.2, "b")]
+    answer = {"result": [{"content": text, "metadata": {"score": score, "document_name": name}}
+                         for text, score, name in chunks]}  # fmt: skip
+    content = [(CONTEXT, "shop", "node", f"{run}-0", "", json.dumps(answer), "") for run in runs]
+    book.history.write(CONTEXT, "shop", "logs", Batch(rows={}, content=content))
+    one = only(look(book))
+    assert one.evidence["barely fits"] == pytest.approx(178 / 277, abs=1e-3)
+    assert one.evidence["chunks a call"] == 3
+    assert "Switch a score threshold on" in one.steps[0]
+    dataset = DatasetFacts(id="d", name="Prices", documents=9, chunk=500, twice=(("new.md", "old.md"),), compared=2)
+    known = Retrieval(top_k=8, threshold=0.5, reranks=True, datasets=(dataset,))
+    (app,) = find_apps(book.history, CONTEXT, ["shop"])
+    told = only(advise(
+        book.history, CONTEXT, app, book.prices, since=NOON - DAY, until=NOON + DAY, retrievals={"search": known}
+    ))  # fmt: skip
+    assert (told.evidence["top_k"], told.evidence["score threshold"]) == (8, 0.5)
+    assert told.evidence["dataset Prices"] == "9 documents, cut at 500 tokens, 2 compared"
+    assert "1 texts stand in its datasets twice" in told.title
+    assert told.steps[0].startswith("Lower top_k from 8")
+    assert told.steps[-1] == "Remove one of each: new.md = old.md"
+    assert told.saving is not None
+    assert told.saving.low == 0 < told.saving.high
 
 
 def test_too_few_calls_and_unpriced_models(book: Book) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from difyops.cost.knowledge import Retrieval
 from difyops.cost.money import tidy
 from difyops.cost.prices import Rate
 from difyops.plugins import Registry
@@ -38,7 +39,8 @@ class NodeCall:
 class NodeRecord:
     """What is recorded of one node, and what its newest version reads. ``rate``: its list price, ``None`` unpriced.
 
-    ``contents``: what it put out, where content is kept.
+    ``contents``: what it put out, where content is kept. ``retrieval``: how a retrieval node is set and what its
+    datasets are like, where the server could be asked.
     """
 
     id: str
@@ -50,6 +52,7 @@ class NodeRecord:
     reads: tuple[str, ...] = ()
     rate: Rate | None = None
     contents: Sequence[str] = field(default=(), repr=False)
+    retrieval: Retrieval | None = None
 
     def mean(self, values: Sequence[float]) -> float:
         """Return the mean of one value a call, weighted."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.responses import Response
 
 from difyops.emulator import dataset_views, shapes
 from difyops.emulator.datasets import INDEXING_SECONDS, Dataset, Document
+from difyops.emulator.instance import Instance
 from difyops.emulator.routing import Call, Route
+from difyops.emulator.shapes import JsonDict
 
 API = "/console/api/datasets"
 ONE = f"{API}/{{dataset_id:uuid}}"
@@ -55,16 +59,35 @@ def show_dataset(call: Call) -> Response:
 
 
 def list_documents(call: Call) -> Response:
-    """List the documents of a dataset."""
+    """List the documents of a dataset, as the service API does."""
+    return _documents(call, dataset_views.document_row)
+
+
+def console_documents(call: Call) -> Response:
+    """List the documents of a dataset, from 1.16 on with the rules by which they were cut."""
+    has_rules = call.instance.release.document_rules
+    return _documents(call, dataset_views.ruled_row if has_rules else dataset_views.document_row)
+
+
+def _documents(call: Call, view: Callable[[Instance, Document], JsonDict]) -> Response:
     page = call.number("page", 1, model="DocumentListQuery", high=99999)
     limit = call.number("limit", 20, model="DocumentListQuery", high=100)
     keyword = call.query("keyword").lower()
     rows = [
-        dataset_views.document_row(call.instance, document)
+        view(call.instance, document)
         for document in dataset_of(call).documents.values()
         if keyword in document.name.lower()
     ]
     return shapes.answer(dataset_views.page(rows, page, limit))
+
+
+def list_segments(call: Call) -> Response:
+    """List the segments of a document."""
+    page = call.number("page", 1, model="SegmentListQuery", high=99999)
+    limit = call.number("limit", 20, model="SegmentListQuery", high=100)
+    document = document_of(call)
+    rows = [dataset_views.segment_row(call.instance, document, item) for item in document.segments]
+    return shapes.answer({**dataset_views.page(rows, page, limit), "doc_form": "text_model"})
 
 
 def show_document(call: Call) -> Response:
@@ -120,11 +143,12 @@ ROUTES = (
     Route("GET", API, list_datasets),
     Route("GET", f"{API}/api-base-info", api_base),
     Route("GET", ONE, show_dataset),
-    Route("GET", f"{ONE}/documents", list_documents),
+    Route("GET", f"{ONE}/documents", console_documents),
     Route("GET", f"{ONE}/indexing-status", indexing_of_dataset),
     Route("GET", f"{ONE}/error-docs", failed_documents),
     Route("POST", f"{ONE}/retry", retry, role="editor"),
     Route("GET", f"{ONE}/batch/{{batch}}/indexing-status", indexing_of_batch),
     Route("GET", f"{ONE}/documents/{{document_id:uuid}}", show_document),
+    Route("GET", f"{ONE}/documents/{{document_id:uuid}}/segments", list_segments),
     Route("GET", f"{ONE}/documents/{{document_id:uuid}}/indexing-status", indexing_of_document),
 )

@@ -94,15 +94,6 @@ def delete_document(call: Call) -> Response:
     return shapes.empty()
 
 
-def segments(call: Call) -> Response:
-    """List the segments of a document."""
-    page = call.number("page", 1, model="SegmentListQuery", high=99999)
-    limit = call.number("limit", 20, model="SegmentListQuery", high=100)
-    document = document_of(call)
-    rows = [dataset_views.segment_row(call.instance, document, item) for item in document.segments]
-    return shapes.answer({**dataset_views.page(rows, page, limit), "doc_form": "text_model"})
-
-
 def retrieve(call: Call) -> Response:
     """Search a dataset by keyword."""
     instance, payload = call.instance, call.json()
@@ -137,7 +128,7 @@ ROUTES = (
     Route("GET", f"{ONE}/documents/{{batch}}/indexing-status", indexing_of_batch, "dataset"),
     Route("GET", DOCUMENT, shared.show_document, "dataset"),
     Route("DELETE", DOCUMENT, delete_document, "dataset"),
-    Route("GET", f"{DOCUMENT}/segments", segments, "dataset"),
+    Route("GET", f"{DOCUMENT}/segments", shared.list_segments, "dataset"),
     Route("POST", f"{ONE}/retrieve", retrieve, "dataset"),
     Route("GET", "/v1/workspaces/current/models/model-types/{model_type}", models_by_type, "dataset"),
 )
