@@ -64,6 +64,7 @@ def sync(
                 content=content,
                 debugging=debug_runs,
                 nodes=share > 0,
+                ledger=session.shared_ledger,
             )
             with open_history(session) as history, progress("reading history", quiet=session.quiet) as moved:
                 return await bring_up_to_date(instance, history, request, clock=SystemClock(), moved=moved)
@@ -79,11 +80,16 @@ def status(session: Session) -> Outcome:
         difyops history status
         difyops history status -o json
     """
+    from dataclasses import replace
+
+    from difyops.history.others import elsewhere
     from difyops.history.status import status as look
     from difyops.render import history as views
 
     with open_history(session) as history:
-        return views.status(look(history, context_name(session)))
+        found, shared = look(history, context_name(session)), session.shared_ledger
+        others = tuple(elsewhere(shared, found.context)) if shared else ()
+        return views.status(replace(found, elsewhere=others))
 
 
 @command(noun, "export", no_dry_run="to write the files is all this does.")

@@ -118,6 +118,13 @@ class Session:
             self._ledger = open_ledger(self.config)
         return self._ledger
 
+    @property
+    def shared_ledger(self) -> Ledger | None:
+        """Return the ledger where several machines share it, ``None`` where it is this machine's own."""
+        from difyops.shared_state import place_of
+
+        return self.ledger if place_of(self.config).url else None
+
     def let_go(self) -> None:
         """Close a shared ledger at the end of a command: a server has only so many connections for everybody."""
         if self._ledger is not None and self._ledger.is_shared:

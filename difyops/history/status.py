@@ -8,6 +8,7 @@ from datetime import datetime
 
 from difyops.clock import from_unix
 from difyops.history.gaps import gaps
+from difyops.history.others import Elsewhere
 from difyops.history.store import OPEN, History
 
 
@@ -42,13 +43,17 @@ class AppStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """The history of one context. ``calls`` were spent in all syncs; ``size`` is the file's bytes."""
+    """The history of one context. ``calls`` were spent in all syncs; ``size`` is the file's bytes.
+
+    ``elsewhere``: how far other machines have read, where they share the ledger.
+    """
 
     context: str
     apps: tuple[AppStatus, ...]
     calls: int
     size: int
     last: datetime | None
+    elsewhere: tuple[Elsewhere, ...] = ()
 
 
 def status(history: History, context: str) -> Status:

@@ -21,9 +21,11 @@ from difyops.clock import Clock
 from difyops.errors import DifyopsError, NotFound, OutOfBudget, PartialFailure
 from difyops.history import sampling
 from difyops.history.feeds import Feeds
+from difyops.history.others import tell_others
 from difyops.history.pace import Ended, Pace, together
 from difyops.history.rows import RowMaker
 from difyops.history.store import Batch, History
+from difyops.ledger import Ledger
 
 LATE = 120.0  # seconds: what a window must be older than
 _CHUNK = 20
@@ -32,7 +34,10 @@ Moved = Callable[[int, int, str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncRequest:
-    """What to read: apps, how far back (seconds), how many calls, which share of node records, whether content."""
+    """What to read: apps, how far back (seconds), how many calls, which share of node records, whether content.
+
+    ``ledger``: one that machines share keeps their syncs apart, and tells each how far the others are.
+    """
 
     apps: tuple[App, ...]
     state: Path
@@ -42,6 +47,7 @@ class SyncRequest:
     content: bool = False
     debugging: bool = False
     nodes: bool = True
+    ledger: Ledger | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +127,8 @@ async def sync(
         LockHeld: another sync of this context goes on. StoreError: the history cannot be written.
     """
     lock = request.state / "locks" / f"history-{instance.name}.lock"
-    with atomic_file.lock(lock, holding=f"the history of {instance.name}"):
+    hold = request.ledger.lock if request.ledger else atomic_file.lock
+    with hold(lock, holding=f"the history of {instance.name}"):
         now = min(clock.now().timestamp(), await server_time(instance) or math.inf)
         until = float(math.floor(now - LATE))
         work = _Work(
@@ -132,7 +139,10 @@ async def sync(
         visit = history.begin_visit(instance.name, "console", clock.now().timestamp())
         stopped, cause = await _through(work, moved)
         history.end_visit(visit, clock.now().timestamp(), work.pace.calls, stopped or "")
-    return _result(work, stopped, cause)
+        done = _result(work, stopped, cause)
+        if request.ledger is not None:
+            tell_others(request.ledger, instance.name, clock.now(), until=until, is_whole=done.error is None)
+    return done
 
 
 async def _through(work: _Work, moved: Moved | None) -> tuple[str | None, DifyopsError | None]:

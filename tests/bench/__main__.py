@@ -19,6 +19,7 @@ MODULES = (
     "finding",
     "webhook",
     "release",
+    "state",
 )
 
 
