@@ -83,6 +83,10 @@ class Database(Protocol):
         """
         ...
 
+    def ask(self, query: str, values: Sequence[Any] = ()) -> tuple[list[str], list[Any]]:
+        """Run one statement that only reads; return the names of its columns and its rows."""
+        ...
+
     def read(self, work: Callable[[Statements], T]) -> T:
         """Do ``work`` as of one moment, whoever writes meanwhile."""
         ...

@@ -18,7 +18,7 @@ from difyops.ledger import anchor
 from difyops.ledger.anchor import Anchor
 from difyops.ledger.backing import Database, Statements
 from difyops.ledger.file import LedgerFile
-from difyops.ledger.integrity import breaks, goes_on_from, length, missing
+from difyops.ledger.integrity import breaks, grown_since, length, missing
 from difyops.ledger.lines import line_of, put
 from difyops.ledger.records import AuditEntry, Event, column, moment, stamp
 from difyops.ledger.spool import Line, Spool
@@ -212,13 +212,7 @@ class Ledger:
         if dry_run.is_on():
             return
         with contextlib.suppress(StoreError):
-            before = anchor.read(self.path)
-
-            def look(statements: Statements) -> Anchor | None:
-                now = length(statements)
-                return now if before is None or goes_on_from(before, now, statements) else None
-
-            if (now := self._database.read(look)) is not None:
+            if (now := grown_since(self._database, anchor.read(self.path))) is not None:
                 anchor.write(self.path, now)
 
     def anchor_now(self) -> None:
@@ -266,12 +260,12 @@ class Ledger:
         where = f"WHERE {' AND '.join(given)}" if given else ""
         query = f"SELECT * FROM {table} {where} ORDER BY id DESC LIMIT ?"  # noqa: S608  made of constants only
 
-        def look(statements: Statements) -> list[Any]:
-            cursor = statements.execute(query, [*given.values(), max(0, limit)])
-            data = [column[0] for column in cursor.description].index("data")
-            return [[*row[:data], json.loads(row[data]), *row[data + 1 :]] for row in cursor]
-
-        return self._database.read(look)[::-1]
+        names, rows = self._database.ask(query, [*given.values(), max(0, limit)])
+        data = names.index("data")
+        try:
+            return [[*row[:data], json.loads(row[data]), *row[data + 1 :]] for row in reversed(rows)]
+        except json.JSONDecodeError as error:
+            raise StoreError(f"{self.place} is damaged and cannot be read ({error}); it was left as it is.") from error
 
 
 def _kept(error: StateAway, spool: Spool) -> StateAway:

@@ -169,6 +169,12 @@ class Connected:
                 raise
         return result
 
+    def ask(self, query: str, values: Sequence[Any]) -> tuple[list[str], list[Any]]:
+        """Run one statement that only reads: it needs no transaction."""
+        with self.faults():
+            cursor = _Inside(self.connection).execute(query, values)
+            return [column.name for column in cursor.description], cursor.fetchall()
+
     def read(self, work: Callable[[Statements], T]) -> T:
         """Do ``work`` as of one moment."""
         with self.faults():

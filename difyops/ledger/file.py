@@ -71,6 +71,12 @@ class LedgerFile:
                 refuse_closed(row and row[0])
             return work(_Inside(self.connection))
 
+    def ask(self, query: str, values: Sequence[Any] = ()) -> tuple[list[str], list[Any]]:
+        """Run one statement that only reads."""
+        with self._turn, faults(self.local):
+            cursor = self.connection.execute(query, values)
+            return [column[0] for column in cursor.description], cursor.fetchall()
+
     def read(self, work: Callable[[Statements], T]) -> T:
         """Do ``work`` as of one moment."""
         with self._turn, faults(self.local), one_view(self.connection):

@@ -10,6 +10,10 @@ from difyops.ledger.backing import Database, Statements
 from difyops.ledger.records import GENESIS, link
 
 _ALL_AT_ONCE = 5000
+_ANCHORED = (
+    "SELECT (SELECT length FROM chain), (SELECT hash FROM chain), (SELECT coalesce(max(id), 0) FROM event),"
+    " (SELECT coalesce(min(id), 1) FROM event), (SELECT hash FROM audit WHERE id = ?)"
+)
 
 
 def end_of_chain(statements: Statements) -> tuple[int, str] | None:
@@ -73,10 +77,11 @@ def missing(database: Database, kept: Anchor, where: str) -> list[str]:
     return []
 
 
-def goes_on_from(kept: Anchor, now: Anchor, statements: Statements) -> bool:
-    """Say whether the ledger, ``now`` so long, is the one that was anchored, and longer."""
-    if now == kept or now.events < kept.events:
-        return False
-    line = statements.execute("SELECT hash FROM audit WHERE id = ?", [kept.length]).fetchone()
-    first = statements.execute("SELECT coalesce(min(id), 1) FROM event").fetchone()[0]
-    return (not kept.length or (line is not None and line[0] == kept.hash)) and first == 1
+def grown_since(database: Database, kept: Anchor | None) -> Anchor | None:
+    """Return how long the ledger is now, ``None`` where it is not the one that was ``kept``, and longer."""
+    count, own, events, first, line = database.ask(_ANCHORED, [kept.length if kept else 0])[1][0]
+    now = Anchor(length=count or 0, hash=own if count else "", events=events)
+    if kept is None:
+        return now
+    is_same = first == 1 and (not kept.length or line == kept.hash)
+    return now if is_same and now != kept and now.events >= kept.events else None

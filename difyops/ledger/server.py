@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from difyops import atomic_file, dry_run
 from difyops.clock import SystemClock
@@ -87,6 +87,10 @@ class LedgerServer:
             return connected.change(work, again=again, closed_too=closed_too)
 
         return self._tried(alone, missed=missed)
+
+    def ask(self, query: str, values: Sequence[Any] = ()) -> tuple[list[str], list[Any]]:
+        """Run one statement that only reads."""
+        return self._tried(lambda connected, _: connected.ask(query, values))
 
     def read(self, work: Callable[[Statements], T]) -> T:
         """Do ``work`` as of one moment."""

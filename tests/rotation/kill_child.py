@@ -33,7 +33,8 @@ def killer(point: int) -> Callable[[str], None]:
 
 
 async def work(job: dict[str, Any]) -> None:
-    rig = Rig(url=job["url"], workspace_id=job["workspace"], state=Path(job["state"]))
+    shared = job.get("shared", "")
+    rig = Rig(url=job["url"], workspace_id=job["workspace"], state=Path(job["state"]), shared=shared)
     checkpoint, case = killer(job["point"]), CASES[job["kind"]]
     match job["job"]:
         case "rotate":

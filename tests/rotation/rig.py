@@ -29,11 +29,13 @@ from difyops.rotation.prepare import Asked, prepare
 from difyops.rotation.reading import Reading
 from difyops.rotation.record import Planned, Settings
 from difyops.secret_text import SecretText
+from difyops.state_address import Address
 
 PROVIDER = "langgenius/openai/openai"
 TOOL = "langgenius/google/google"
 MODEL = "ft:canary"
 ADMIN = "ROTATION_TEST_ADMIN_KEY"
+SHARED_PASSWORD = "ROTATION_TEST_STATE_PASSWORD"
 QUICK = Settings(grace=0.1, settle=0.01, pause=0.01, handover=0.01, patience=4, refusal=20.0)
 
 
@@ -64,7 +66,7 @@ CASES = {
 
 @dataclass
 class Rig:
-    """One place to rotate from: state folder and address of an instance."""
+    """One place to rotate from: state folder and address of an instance; ``shared``: the address of a shared state."""
 
     url: str
     workspace_id: str
@@ -72,6 +74,15 @@ class Rig:
     clock: Clock = field(default_factory=SystemClock)
     checkpoint: Checkpoint = no_checkpoint
     settings: Settings = QUICK
+    shared: str = ""
+
+    def ledger(self) -> Ledger:
+        """Open the ledger, in the state folder or shared with other machines."""
+        if not self.shared:
+            return Ledger.open(self.state / "ledger.sqlite3")
+        from difyops.ledger.server import LedgerServer
+
+        return Ledger(LedgerServer(Address(self.shared, SecretText(os.environ[SHARED_PASSWORD])), self.state))
 
     @asynccontextmanager
     async def bench(self, checkpoint: Checkpoint | None = None) -> AsyncIterator[Workbench]:
@@ -79,14 +90,15 @@ class Rig:
             name="prod", url=self.url, admin_key=f"env:{ADMIN}", workspace_id=self.workspace_id, max_in_flight=4
         )
         instance = await connect(context, ConnectOptions(state=self.state, clock=self.clock))
-        ledger = Ledger.open(self.state / "ledger.sqlite3")
+        ledger = self.ledger()
+        clock = ledger.clock if self.shared else self.clock
         try:
             yield Workbench(
                 instance=instance,
-                journal=Journal(ledger, "prod", self.clock),
+                journal=Journal(ledger, "prod", clock),
                 state=self.state,
                 actor="tester",
-                clock=self.clock,
+                clock=clock,
                 checkpoint=checkpoint or self.checkpoint,
             )
         finally:

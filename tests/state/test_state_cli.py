@@ -60,7 +60,7 @@ def test_two_machines_see_one_trail_and_one_rotation(
     assert cli("context", "show", "-o", "json").json["data"]["context"]["shared_state"] == shown["place"]
     assert PG_CANARY not in cli("state", "show").out + cli("context", "show").out
     assert not list(tmp_path.glob("machine-*/ledger.sqlite3"))
-    assert cli("history", "sync", "--nodes", "none").code == 0
+    assert cli("history", "sync", "--nodes", "0").code == 0
     on(monkeypatch, "machine-b", tmp_path)
     (other,) = cli("history", "status", "-o", "json").json["data"]["elsewhere"]
     assert (other["host"], other["is_whole"]) == ("machine-a", True)
