@@ -64,15 +64,11 @@ class Instance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectOptions:
-    """Where sessions live, how many calls may be in flight, whether a refused password may be tried again.
-
-    ``many_calls``: carried by aiohttp, which takes longer to load and half the time for each call.
-    """
+    """Where sessions live, how many calls may be in flight, whether a refused password may be tried again."""
 
     state: Path
     max_in_flight: int | None = None
     login_again: bool = False
-    many_calls: bool = False
     carrier: httpx.AsyncBaseTransport | None = None
     clock: Clock = field(default_factory=SystemClock)
 
@@ -95,19 +91,13 @@ async def connect(context: Context, options: ConnectOptions) -> Instance:
             ca_file=context.ca_file,
         ),
         clock=options.clock,
-        carrier=options.carrier or (_fast_carrier(context) if options.many_calls else None),
+        carrier=options.carrier,
     )
     try:
         return await _opened(context, options, transport)
     except BaseException:
         await transport.close()
         raise
-
-
-def _fast_carrier(context: Context) -> httpx.AsyncBaseTransport:
-    from difyops.api.run_transport import Carrier
-
-    return Carrier(context.ca_file if context.url.startswith("https") else None, context.url)
 
 
 async def _opened(context: Context, options: ConnectOptions, transport: Transport) -> Instance:

@@ -128,9 +128,9 @@ def _certificate_days(response: httpx.Response) -> float | None:
 
 def _carrier(target: httpx.URL, ca_file: str | None, proxy: Proxy | None) -> httpx.AsyncBaseTransport:
     if proxy is not None and proxy.is_socks:
-        from difyops.api.run_transport import Carrier
+        from difyops.api.proxied import ProxiedCarrier
 
-        return Carrier(ca_file, str(target))
+        return ProxiedCarrier(ca_file, str(target))
     return httpx.AsyncHTTPTransport(verify=_trust(target, ca_file), proxy=proxy.url if proxy else None, trust_env=False)
 
 

@@ -11,11 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import ssl
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -24,6 +22,7 @@ from difyops import dry_run
 from difyops.api import faults, in_front
 from difyops.api.connection_faults import connection_error as connection_error  # others look for it here
 from difyops.api.connection_faults import is_login
+from difyops.api.direct import DirectCarrier
 from difyops.api.guard import LARGEST_ANSWER, USER_AGENT, Guard, Limits, TooLarge, TooSlow
 from difyops.api.proxies import Proxy, proxy_for
 from difyops.clock import Clock, SystemClock
@@ -40,6 +39,7 @@ from difyops.errors import (
 log = logging.getLogger("difyops.api")
 
 _SAFE = frozenset({"GET", "HEAD"})
+_HEADERS = httpx.Headers({"User-Agent": USER_AGENT, "Accept": "application/json, text/event-stream"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,11 +126,11 @@ class Transport:
     carrier: httpx.AsyncBaseTransport | None = None
     budget: RetryBudget = field(default_factory=RetryBudget)
     server_version: str = ""
-    _client: httpx.AsyncClient | None = None
     _guard: Guard | None = None
     _slots: asyncio.Semaphore | None = None
     _breaker: Breaker | None = None
 
+    host: str = field(default="", init=False)  # and port, for messages
     proxy: Proxy | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -139,11 +139,7 @@ class Transport:
         except httpx.InvalidURL as error:
             raise ConfigError(f"The url {self.base_url!r} cannot be used: {error}.") from error
         self.proxy = proxy_for(url)
-
-    @property
-    def host(self) -> str:
-        """Return host and port for messages."""
-        return httpx.URL(self.base_url).netloc.decode()
+        self.host = url.netloc.decode()
 
     async def request(
         self,
@@ -193,21 +189,20 @@ class Transport:
         request = self._built(method, path, patience=None, whole=None, **content)
         async with self._slot():
             began = self.clock.monotonic()
-            response = await self._sent(request, doing=doing, auth=auth, stream=True)
+            response = await self._sent(request, doing=doing, auth=auth)
             self._tell(request, doing, response, began)
             try:
                 if response.status_code >= 300:
-                    await _read_whole(response, doing, self.options.total)
-                    raise faults.error_for(response, doing=doing)
+                    raise faults.error_for(await _read_whole(response, doing, self.options.total), doing=doing)
                 yield response
             finally:
                 await response.aclose()
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        if self._guard is not None:
+            await self._guard.aclose()
+            self._guard = None
 
     async def _once(
         self, method: str, path: str, *, doing: str, auth: httpx.Auth | None, patience: float | None, **content: Any
@@ -216,25 +211,21 @@ class Transport:
         request = self._built(method, path, patience=patience, whole=self.options.total, **content)
         async with self._slot():
             began = self.clock.monotonic()
-            response = await self._sent(request, doing=doing, auth=auth, stream=True)
+            response = await self._sent(request, doing=doing, auth=auth)
             try:
-                await _read_whole(response, doing, self.options.total)
+                response = await _read_whole(response, doing, self.options.total)
             except Unreachable:
                 self._breaker_now().record(ok=False)
                 raise
-            finally:
-                await response.aclose()
         self._tell(request, doing, response, began)
         self._breaker_now().record(ok=response.status_code not in (502, 503, 504))
         if response.status_code >= 300:
             raise faults.error_for(response, doing=doing)
         return response
 
-    async def _sent(
-        self, request: httpx.Request, *, doing: str, auth: httpx.Auth | None, stream: bool
-    ) -> httpx.Response:
+    async def _sent(self, request: httpx.Request, *, doing: str, auth: httpx.Auth | None) -> httpx.Response:
         try:
-            response = await self._client_now().send(request, auth=auth, stream=stream)
+            response = await self._answered(request, auth)
         except httpx.RequestError as error:
             self._breaker_now().record(ok=False)
             failure = connection_error(error, host=self.host, doing=doing, proxy=self.proxy)
@@ -244,6 +235,24 @@ class Transport:
         if version := response.headers.get("x-version"):
             self.server_version = version
         return response
+
+    async def _answered(self, request: httpx.Request, auth: httpx.Auth | None) -> httpx.Response:
+        """Send a request with what proves who we are: a login may send others before it, or send it again."""
+        guard = self._guard_now()
+        if auth is None:
+            return await guard.handle_async_request(request)
+        async with aclosing(auth.async_auth_flow(request)) as flow:
+            wanted = await anext(flow)
+            while True:
+                response = await guard.handle_async_request(wanted)
+                try:
+                    wanted = await flow.asend(response)
+                except StopAsyncIteration:
+                    return response
+                except BaseException:
+                    await response.aclose()
+                    raise
+                await response.aread()
 
     def _tell(self, request: httpx.Request, doing: str, response: httpx.Response, began: float) -> None:
         """Tell a call with its time; the query stays out, it may hold what somebody typed."""
@@ -255,45 +264,21 @@ class Transport:
         self, method: str, path: str, *, patience: float | None, whole: float | None, **content: Any
     ) -> httpx.Request:
         silence = patience or self.options.read
-        seconds = httpx.Timeout(silence, connect=self.options.connect, pool=None)
         limits = Limits.of(connect=self.options.connect, silence=silence, whole=whole)
+        extensions = {"timeout": {"connect": self.options.connect, "read": silence}, **limits.extension}
+        content["params"] = content.get("params") or None
         try:
-            return self._client_now().build_request(
-                method, path, timeout=seconds, extensions=limits.extension, **content
-            )
+            return httpx.Request(method, self._base() + path, headers=_HEADERS, extensions=extensions, **content)
         except (httpx.InvalidURL, UnicodeError) as error:
             raise UnreadableAnswer(f"An id that the server gave cannot stand in an address ({error}).") from error
 
-    def _client_now(self) -> httpx.AsyncClient:
-        if self._client is None:
-            self._client = httpx.AsyncClient(
-                base_url=self.base_url,
-                transport=self._guard_now(),
-                cookies=_no_cookies(),
-                headers={"User-Agent": USER_AGENT, "Accept": "application/json, text/event-stream"},
-                trust_env=False,
-            )
-        return self._client
+    def _base(self) -> str:
+        return self.base_url.rstrip("/")
 
     def _guard_now(self) -> Guard:
         if self._guard is None:
-            self._guard = Guard(self.carrier or self._own_carrier())
+            self._guard = Guard(self.carrier or carrier_for(self.base_url, self.options.ca_file, self.proxy))
         return self._guard
-
-    def _own_carrier(self) -> httpx.AsyncBaseTransport:
-        """Return httpx's own transport, or aiohttp where the way goes through SOCKS."""
-        if self.proxy is not None and self.proxy.is_socks:
-            from difyops.api.run_transport import Carrier
-
-            return Carrier(self.options.ca_file, self.base_url)
-        limits = httpx.Limits(max_connections=self.options.max_in_flight, keepalive_expiry=1.0)
-        secure = httpx.URL(self.base_url).scheme == "https"
-        return httpx.AsyncHTTPTransport(
-            verify=_trust(self.options.ca_file) if secure else False,
-            limits=limits,
-            proxy=self.proxy.url if self.proxy else None,
-            trust_env=False,
-        )
 
     def _slot(self) -> asyncio.Semaphore:
         if self._slots is None:
@@ -314,11 +299,14 @@ class Transport:
         return random.uniform(0, min(self.options.backoff_cap, self.options.backoff * 2**attempt))
 
 
-async def _read_whole(response: httpx.Response, doing: str, seconds: float) -> None:
-    """Read a body whose size and time the guard limits; a connection cut in the middle is Unreachable."""
+async def _read_whole(response: httpx.Response, doing: str, seconds: float) -> httpx.Response:
+    """Return an answer with its body, whose size and time the guard limits; cut in the middle it is Unreachable."""
+    if response.is_stream_consumed:  # a login looked at it
+        return response
+    assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - carriers are asynchronous
     try:
         async with asyncio.timeout(seconds):
-            await response.aread()
+            content = b"".join([piece async for piece in response.stream])
     except (TimeoutError, TooSlow) as error:
         raise TimedOut(f"{doing}: the answer was not complete after {seconds:g} s.") from error
     except httpx.TimeoutException as error:
@@ -329,11 +317,11 @@ async def _read_whole(response: httpx.Response, doing: str, seconds: float) -> N
         raise ServerFault(f"{doing}: the answer cannot be decoded: {error}.") from error
     except httpx.RequestError as error:
         raise Unreachable(f"{doing}: the connection broke off in the middle of the answer.", retryable=True) from error
-
-
-def _no_cookies() -> CookieJar:
-    """Return a jar that keeps nothing: the login carries its own cookies, and app keys travel without them."""
-    return CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+    finally:
+        await response.stream.aclose()
+    whole = httpx.Response(response.status_code, headers=response.headers, content=content, request=response.request)
+    whole.encoding = "utf-8"
+    return whole
 
 
 def _may_repeat(error: DifyopsError, safe: bool) -> bool:
@@ -342,11 +330,13 @@ def _may_repeat(error: DifyopsError, safe: bool) -> bool:
     return safe and error.retryable and not isinstance(error, TimedOut)
 
 
-def _trust(ca_file: str | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"The CA file {ca_file} cannot be used: {error}.") from error
+def carrier_for(url: str, ca_file: str | None, proxy: Proxy | None) -> httpx.AsyncBaseTransport:
+    """Return what carries requests to ``url``: connections of our own, or aiohttp where a proxy stands in between."""
+    if proxy is None:
+        return DirectCarrier(ca_file)
+    from difyops.api.proxied import ProxiedCarrier
+
+    return ProxiedCarrier(ca_file, url)
 
 
 def json_of(response: httpx.Response, *, doing: str) -> Any:

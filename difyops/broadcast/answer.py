@@ -50,7 +50,7 @@ class AgentAnswer:
     message: str | None = None
     hint: str | None = None
     retryable: bool = False
-    exit_code: int = 0
+    exit_code: int = field(default=0, repr=False)  # for our own, not for whoever reads the answers
     attempts: int = 0
     hedged: bool = False
     unused_inputs: tuple[str, ...] = ()

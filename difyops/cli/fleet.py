@@ -47,7 +47,7 @@ def status(session: Session) -> Outcome:
 async def _asked(session: Session, name: str) -> InstanceStatus:
     from difyops.render.fleet_status import InstanceStatus
 
-    async with session.instance(many_calls=True) as instance:
+    async with session.instance() as instance:
         scene = _scene(session, instance)
         apps = len(await scene.apps())
         budgets, goals = _budgets(session), _goals(session)

@@ -64,7 +64,7 @@ def uses(session: Session, plugin: Name) -> Outcome:
     from difyops.render import plugin as views
 
     async def work() -> Outcome:
-        async with session.instance(many_calls=True) as instance:
+        async with session.instance() as instance:
             found = plugin_named(await installed(instance), plugin)
             apps = [item async for item in instance.console.apps()]
             return views.used(await uses_of(instance, apps, found.id, found.identifier))
@@ -112,7 +112,7 @@ def upgrade(
     options: dict[str, Any] = {"wait": seconds(wait), "inputs": _inputs(inputs), "watch": watched}
 
     async def work() -> Outcome:
-        async with session.instance(many_calls=True) as instance:
+        async with session.instance() as instance:
             made = await _planned(session, instance, plugin, to, apply, despite_hold=despite_hold)
             if plan is not None or session.dry_run:
                 file = _written(plan, made) if plan is not None and not session.dry_run else None

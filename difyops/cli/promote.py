@@ -144,10 +144,10 @@ async def _planned(
     from difyops.targets import select
 
     async with contextlib.AsyncExitStack() as stack:
-        start = await stack.enter_async_context(session.instance(source, many_calls=True))
+        start = await stack.enter_async_context(session.instance(source))
         targets = []
         for ring in rings:
-            opened = await stack.enter_async_context(session.instance(ring, many_calls=True))
+            opened = await stack.enter_async_context(session.instance(ring))
             targets.append((workspace_of(session, opened), read_bindings(bindings, source, ring)))
         chosen = select([app async for app in start.console.apps()], selectors)
         found = await make_promotion(

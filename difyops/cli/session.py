@@ -148,13 +148,8 @@ class Session:
         return self.contexts[0] if self.contexts else None
 
     @contextlib.asynccontextmanager
-    async def instance(
-        self, name: str | None = None, *, login_again: bool = False, many_calls: bool = False
-    ) -> AsyncIterator[Instance]:
-        """Open the instance of this run (or of context ``name``) and close it afterwards.
-
-        ``many_calls``: for whole fleets; takes longer to load and less for each call.
-        """
+    async def instance(self, name: str | None = None, *, login_again: bool = False) -> AsyncIterator[Instance]:
+        """Open the instance of this run (or of context ``name``) and close it afterwards."""
         from difyops.api.instance import ConnectOptions, connect
 
         context = self.config.context(name or self.one_context())
@@ -162,7 +157,6 @@ class Session:
             state=self.config.state,
             max_in_flight=self.max_in_flight,
             login_again=login_again,
-            many_calls=many_calls,
         )
         opened = await connect(context, options)
         try:

@@ -73,7 +73,7 @@ def create(
     session.max_in_flight = max_in_flight
 
     async def work() -> Taken:
-        async with session.instance(many_calls=True) as instance:
+        async with session.instance() as instance:
             options = TakeOptions(
                 selectors=tuple(selectors or ("all",)),
                 tag=tag,
@@ -145,7 +145,7 @@ def diff(
         return views.comparison(between(open_store(session), context_of(session), given[0], given[1], chosen))
 
     async def work() -> Comparison:
-        async with session.instance(many_calls=True) as instance:
+        async with session.instance() as instance:
             if draft:
                 return await draft_with_live(instance, chosen)
             revision = given[0] if given else "latest"
@@ -180,7 +180,7 @@ def drift(
     from difyops.snapshot.rotated import explained
 
     async def work() -> Drift:
-        async with session.instance(many_calls=True) as instance:
+        async with session.instance() as instance:
             options = DriftOptions(
                 selectors=tuple(selectors or ("all",)),
                 access=session.access,

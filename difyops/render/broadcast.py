@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from difyops.broadcast.aggregate import Combined
@@ -25,7 +26,7 @@ class AnswerLines:
 
     def add(self, answer: AgentAnswer) -> None:
         """Write one answer."""
-        line = json.dumps({"kind": "answer", **answer_data(answer)}, ensure_ascii=False)
+        line = json.dumps({"kind": "answer", **machine.plain(answer)}, ensure_ascii=False)
         sys.stdout.write(escaped(line) + "\n")
         sys.stdout.flush()
 
@@ -74,16 +75,14 @@ def broadcast(result: Broadcast, *, streamed: bool = False, answers_shown: bool 
         summary=_summary(result),
         warnings=result.warnings,
         names=[answer.app for answer in result.answers if answer.ok],
-        records=summary if streamed else [{"kind": "answer", **answer_data(item)} for item in result.answers],
+        records=summary if streamed else [{"kind": "answer", **_fields(item)} for item in result.answers],
         error=result.error,
     )
 
 
-def answer_data(answer: AgentAnswer) -> dict[str, Any]:
-    """Return one answer as JSON types; a price stays text, so that no digit is lost."""
-    data: dict[str, Any] = machine.plain(answer)
-    data.pop("exit_code", None)
-    return data
+def _fields(answer: AgentAnswer) -> dict[str, object]:
+    """Return an answer's fields as they are; they become JSON types where somebody asked for that."""
+    return {item.name: getattr(answer, item.name) for item in fields(answer) if item.repr}
 
 
 def _data(result: Broadcast) -> dict[str, Any]:
@@ -98,7 +97,7 @@ def _data(result: Broadcast) -> dict[str, Any]:
         "prices": result.prices,
         "seconds": round(result.seconds, 3),
         "combined": result.combined if result.combined and result.combined.how != "list" else None,
-        "answers": [answer_data(answer) for answer in result.answers],
+        "answers": result.answers,
     }
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -69,10 +70,35 @@ def as_names(outcome: Outcome) -> str:
 
 def plain(value: Any) -> Any:
     """Turn results into JSON types: dataclasses to objects, times to ISO text, secrets to stars."""
-    if value is None or isinstance(value, (bool, int)):
+    kind: Any = type(value)
+    if kind is str:
+        return scrub(value)
+    if value is None or kind is bool or kind is int:
+        return value
+    if kind is float:
+        return value if math.isfinite(value) else None  # JSON has no NaN
+    if kind is dict:
+        return {str(key): plain(item) for key, item in value.items()}
+    if kind is list or kind is tuple:
+        return [plain(item) for item in value]
+    if names := _shown(kind):
+        return {name: plain(getattr(value, name)) for name in names}
+    return _rarer(value)
+
+
+@functools.cache
+def _shown(kind: Hashable) -> tuple[str, ...]:
+    """Return the fields of a dataclass that are for everybody; none for what is no dataclass."""
+    if not isinstance(kind, type) or not dataclasses.is_dataclass(kind):
+        return ()
+    return tuple(item.name for item in dataclasses.fields(kind) if item.repr)
+
+
+def _rarer(value: Any) -> Any:
+    if isinstance(value, (bool, int)):
         return value
     if isinstance(value, float):
-        return value if math.isfinite(value) else None  # JSON has no NaN
+        return value if math.isfinite(value) else None
     if isinstance(value, str):
         return scrub(value)
     if isinstance(value, SecretText):
@@ -81,9 +107,6 @@ def plain(value: Any) -> Any:
         return iso(value)
     if isinstance(value, (Path, Enum)):
         return str(value.value if isinstance(value, Enum) else value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        shown = [item for item in dataclasses.fields(value) if item.repr]
-        return {item.name: plain(getattr(value, item.name)) for item in shown}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):

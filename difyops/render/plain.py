@@ -1,13 +1,12 @@
-"""Plain text for pipes and markdown for reports, drawn with tabulate from the same blocks as the terminal's."""
+"""Plain text for pipes and markdown for reports, from the same blocks as the terminal's: nothing is cut or folded."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tabulate import tabulate
-
 from difyops.outcome import Block, Facts, Lines, Table
-from difyops.render.safe import cell, one_line, text
+from difyops.render.columns import padded, width_of
+from difyops.render.safe import Cells, cell, one_line, text
 
 
 def as_plain(blocks: Sequence[Block]) -> str:
@@ -26,14 +25,12 @@ def _plain(block: Block) -> str:
         case Table():
             if not block.rows:
                 return head + block.empty
-            rows = [[cell(value) for value in row] for row in block.rows]
-            headers = [name.upper() for name in block.columns]
-            return head + tabulate(
-                rows, headers=headers, tablefmt="plain", disable_numparse=True, colalign=_sides(block)
-            )
+            cells, head_row = Cells(), [name.upper() for name in block.columns]
+            rows = [[cells.of(value) for value in row] for row in block.rows]
+            return head + "\n".join("  ".join(line).rstrip() for line in _even([head_row, *rows], _sides(block)))
         case Facts():
-            pairs = [(f"{cell(label)}:", cell(value)) for label, value in block.pairs]
-            return head + tabulate(pairs, tablefmt="plain", disable_numparse=True)
+            pairs = [[f"{cell(label)}:", cell(value)] for label, value in block.pairs]
+            return head + "\n".join("  ".join(line).rstrip() for line in _even(pairs, [False, False]))
         case Lines():
             return head + "\n".join(f"{mark} {text(line)}" if mark else text(line) for mark, line in block.lines)
 
@@ -44,11 +41,13 @@ def _markdown(block: Block) -> str:
         case Table():
             if not block.rows:
                 return head + block.empty
-            rows = [[_escaped(value) for value in row] for row in block.rows]
-            headers = list(block.columns)
-            return head + tabulate(
-                rows, headers=headers, tablefmt="github", disable_numparse=True, colalign=_sides(block)
-            )
+            rows = [list(block.columns), *([_escaped(value) for value in row] for row in block.rows)]
+            top, *lines = _even(rows, sides := _sides(block))
+            rule = [
+                f"{'-' * (width_of(name) + 1)}{':' if right else '-'}" for name, right in zip(top, sides, strict=True)
+            ]
+            shown = [f"| {' | '.join(line)} |" for line in (top, *lines)]
+            return head + "\n".join([shown[0], f"|{'|'.join(rule)}|", *shown[1:]])
         case Facts():
             return head + "\n".join(f"- **{_escaped(label)}**: {_escaped(value)}" for label, value in block.pairs)
         case Lines():
@@ -56,9 +55,20 @@ def _markdown(block: Block) -> str:
             return f"{head}```diff\n{body}\n```"
 
 
-def _sides(table: Table) -> list[str]:
-    """Return left or right per column: numbers right. Texts that look like numbers ("007", "1e5") stay texts."""
-    return ["right" if table.is_numeric(place) else "left" for place in range(len(table.columns))]
+def _sides(table: Table) -> list[bool]:
+    """Return per column whether it stands right: numbers do. Texts that look like numbers ("007", "1e5") do not."""
+    return [table.is_numeric(place) for place in range(len(table.columns))]
+
+
+def _even(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> list[list[str]]:
+    """Return the rows with every column filled up to its widest cell."""
+    if not rows:
+        return []
+    widths = [max(map(width_of, column)) for column in zip(*rows, strict=True)]
+    return [
+        [padded(shown, width, right=side) for shown, width, side in zip(row, widths, right, strict=True)]
+        for row in rows
+    ]
 
 
 def _escaped(value: object) -> str:

@@ -1,102 +1,107 @@
-"""The terminal: Rich tables, coloured diff lines. Everything shown goes through ``Text``: markup in it is inert."""
+"""The terminal: tables, coloured words and diff lines. Every text shown is safe before it is laid out (``safe``)."""
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Sequence
-from typing import Literal
-
-from rich import box
-from rich.console import Console, Group, RenderableType
-from rich.table import Table as RichTable
-from rich.text import Text
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from difyops.outcome import Block, Facts, Lines, Table
+from difyops.render.columns import GAP, folded, shared, width_of
 from difyops.render.look import Look
-from difyops.render.safe import cell, one_line, text
+from difyops.render.safe import Cells, cell, one_line, text
 
-_STYLES = {"+": "green", "-": "red", "~": "yellow", "!": "bold yellow", "✓": "green", "✗": "bold red", "#": "bold"}
+_BOLD, _DIM, _RED, _GREEN, _YELLOW, _MAGENTA = "1", "2", "1;31", "32", "33", "35"
+_MARKS = {"+": _GREEN, "-": "31", "~": _YELLOW, "!": "1;33", "✓": _GREEN, "✗": _RED, "#": _BOLD}
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_GAP = 3
 _WORDS = {
-    "ok": "green", "pass": "green", "done": "green", "yes": "green", "complete": "green", "clean": "green",
-    "failed": "bold red", "fail": "bold red", "partial": "yellow", "warn": "yellow", "live changed": "bold red",
-    "secret changed": "yellow", "draft edited": "yellow", "missing": "bold red", "inconclusive": "magenta",
+    "ok": _GREEN, "pass": _GREEN, "done": _GREEN, "yes": _GREEN, "complete": _GREEN, "clean": _GREEN,
+    "failed": _RED, "fail": _RED, "partial": _YELLOW, "warn": _YELLOW, "live changed": _RED,
+    "secret changed": _YELLOW, "draft edited": _YELLOW, "missing": _RED, "inconclusive": _MAGENTA,
 }  # fmt: skip
 
 
 def as_terminal(blocks: Sequence[Block], look: Look) -> str:
     """Return the blocks drawn for a terminal of ``look.width`` columns."""
-    buffer = io.StringIO()
-    console = Console(
-        file=buffer,
-        width=look.width,
-        force_terminal=look.colour,
-        no_color=not look.colour,
-        color_system="standard" if look.colour else None,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )
-    for number, block in enumerate(blocks):
-        if number:
-            console.print()
-        console.print(_drawn(block, look.width))
-    return buffer.getvalue()
+    pen = _Pen(width=max(1, look.width), colour=look.colour)
+    return "\n".join("".join(f"{line.rstrip(' ')}\n" for line in pen.drawn(block)) for block in blocks)
 
 
-def _drawn(block: Block, width: int) -> RenderableType:
-    parts: list[RenderableType] = [Text(one_line(block.title), style="bold")] if block.title else []
-    match block:
-        case Table():
-            parts.append(_table(block, width) if block.rows else Text(block.empty, style="dim"))
-        case Facts():
-            grid = RichTable.grid(padding=(0, 2))
-            for label, value in block.pairs:
-                grid.add_row(Text(cell(label), style="dim"), _cell(value))
-            parts.append(grid)
-        case Lines():
-            parts += [
-                Text(f"{mark} {text(line)}" if mark else text(line), style=_STYLES.get(mark, ""))
-                for mark, line in block.lines
-            ]
-    return Group(*parts)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pen:
+    """Draws blocks, line by line."""
+
+    width: int
+    colour: bool
+
+    def drawn(self, block: Block) -> Iterator[str]:
+        """Yield the lines of a block."""
+        if block.title:
+            yield from self.line(one_line(block.title), _BOLD)
+        match block:
+            case Table():
+                yield from self.table(block) if block.rows else self.line(block.empty, _DIM)
+            case Facts():
+                yield from self.facts(block)
+            case Lines():
+                for mark, shown in block.lines:
+                    whole = f"{mark} {text(shown)}" if mark else text(shown)
+                    yield from self.line(whole, _MARKS.get(mark, ""))
+
+    def painted(self, shown: str, style: str) -> str:
+        """Return text in a style, where there is colour."""
+        return f"\x1b[{style}m{shown}\x1b[0m" if style and self.colour and shown else shown
+
+    def line(self, whole: str, style: str) -> Iterator[str]:
+        """Yield a text of one or more lines."""
+        for line in whole.split("\n"):
+            for piece in folded(line.expandtabs(8), self.width):
+                yield self.painted(piece.rstrip(" "), style)
+
+    def facts(self, block: Facts) -> Iterator[str]:
+        """Yield label and value, one below the other."""
+        pairs = [(cell(label), cell(value)) for label, value in block.pairs]
+        natural = [max((width_of(pair[place]) for pair in pairs), default=0) for place in (0, 1)]
+        widths = shared(natural, self.width - 2)
+        for label, value in pairs:
+            yield from self.row((label, value), widths, "  ", (False, False), (_DIM, _WORDS.get(value, "")))
+
+    def table(self, block: Table) -> Iterator[str]:
+        """Yield head, rule and rows."""
+        columns, rows, right = _fitted(block, self.width)
+        natural = [max(width_of(name), *(width_of(row[at]) for row in rows)) for at, name in enumerate(columns)]
+        widths = shared(natural, self.width - GAP * (len(columns) - 1))
+        gap = " " * GAP
+        yield from self.row(columns, widths, gap, right, (_BOLD,) * len(columns))
+        yield "─" * min(self.width, sum(widths) + GAP * (len(columns) - 1))
+        for row in rows:
+            yield from self.row(row, widths, gap, right, [_WORDS.get(shown, "") for shown in row])
+
+    def row(
+        self, cells: Sequence[str], widths: Sequence[int], gap: str, right: Sequence[bool], styles: Sequence[str]
+    ) -> Iterator[str]:
+        """Yield the lines of one row: as many as its highest cell has."""
+        stacks = [folded(shown, width) for shown, width in zip(cells, widths, strict=True)]
+        for level in range(max(map(len, stacks))):
+            line = []
+            for place, stack in enumerate(stacks):
+                piece = stack[level] if level < len(stack) else ""
+                blanks = " " * (widths[place] - width_of(piece))
+                shown = self.painted(piece, styles[place]) if piece else ""
+                line.append(blanks + shown if right[place] else shown + blanks)
+            yield gap.join(line)
 
 
-def _table(block: Table, width: int) -> RichTable:
-    block = _fitted(block, width)
-    table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
-    for place, name in enumerate(block.columns):
-        side: Literal["left", "right"] = "right" if block.is_numeric(place) else "left"
-        table.add_column(Text(name), justify=side, overflow="fold")
-    for row in block.rows:
-        table.add_row(*(_cell(value) for value in row))
-    return table
-
-
-def _fitted(block: Table, width: int) -> Table:
-    """Return the table without columns that say nothing and, where it is too wide, with ids cut to what names them.
+def _fitted(block: Table, width: int) -> tuple[list[str], list[list[str]], list[bool]]:
+    """Return names, texts and sides of the columns that say something; ids are cut where the whole is too wide.
 
     The first eight characters of an id are enough for every selector; ``-o name``, JSON and pipes have whole ids.
     """
     shown = [place for place in range(len(block.columns)) if any(row[place] not in (None, "") for row in block.rows)]
-    natural = sum(_widest(block, place) + _GAP for place in shown)
-    rows = []
-    for row in block.rows:
-        cells = [row[place] for place in shown]
-        rows.append([_short(value) for value in cells] if natural > width else cells)
-    return Table(columns=[block.columns[place] for place in shown], rows=rows, title=block.title, empty=block.empty)
-
-
-def _widest(block: Table, place: int) -> int:
-    return max([len(block.columns[place]), *(len(cell(row[place])) for row in block.rows)])
-
-
-def _short(value: object) -> object:
-    return value[:8] if isinstance(value, str) and _UUID.fullmatch(value) else value
-
-
-def _cell(value: object) -> Text:
-    shown = cell(value)
-    return Text(shown, style=_WORDS.get(shown, ""))
+    shown = shown or list(range(len(block.columns)))
+    columns, cells = [block.columns[place] for place in shown], Cells()
+    rows = [[cells.of(row[place]) for place in shown] for row in block.rows]
+    natural = sum(max(len(name), *(len(row[at]) for row in rows)) for at, name in enumerate(columns))
+    if natural + GAP * (len(columns) - 1) > width:
+        rows = [[shown[:8] if _UUID.fullmatch(shown) else shown for shown in row] for row in rows]
+    return columns, rows, [block.is_numeric(place) for place in shown]

@@ -17,7 +17,7 @@ import pytest
 from difyops import __version__
 from difyops.api.auth import Login
 from difyops.api.decoding import CannotDecode, Decoder
-from difyops.api.run_transport import Carrier
+from difyops.api.proxied import ProxiedCarrier
 from difyops.api.session import SessionFile
 from difyops.api.transport import Transport, TransportOptions, json_of
 from difyops.errors import DifyopsError, ServerFault, TimedOut, Unreachable
@@ -36,10 +36,10 @@ def plain(url: str) -> Transport:
 
 
 def fast(url: str) -> Transport:
-    return Transport(url, QUICK, carrier=Carrier(None, url))
+    return Transport(url, QUICK, carrier=ProxiedCarrier(None, url))
 
 
-@pytest.fixture(params=[plain, fast], ids=["httpx", "aiohttp"])
+@pytest.fixture(params=[plain, fast], ids=["direct", "aiohttp"])
 def make(request: pytest.FixtureRequest) -> Make:
     made: Make = request.param
     return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from difyops.api.run_transport import Carrier
+from difyops.api.proxied import ProxiedCarrier
 from difyops.api.transport import Transport, TransportOptions, json_of
 from difyops.errors import DifyopsError
 from tests import faults
@@ -16,7 +16,7 @@ QUICK = TransportOptions(connect=1.0, read=1.0, total=3.0, tries=1)
 
 async def failure(behaviour: faults.Behaviour, *, fast: bool = False) -> DifyopsError:
     with serving(behaviour) as server:
-        transport = Transport(server.url, QUICK, carrier=Carrier(None, server.url) if fast else None)
+        transport = Transport(server.url, QUICK, carrier=ProxiedCarrier(None, server.url) if fast else None)
         with pytest.raises(DifyopsError) as caught:
             json_of(await transport.request("GET", "/console/api/apps", doing="list apps"), doing="list apps")
         await transport.close()

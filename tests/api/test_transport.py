@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from difyops.api.run_transport import Carrier
+from difyops.api.proxied import ProxiedCarrier
 from difyops.api.sse import events
 from difyops.api.transport import RetryBudget, Transport, TransportOptions, json_of
 from difyops.errors import ConfigError, DifyopsError, RateLimited, ServerFault, TimedOut, Unreachable, UnreadableAnswer
@@ -330,12 +330,14 @@ class TestTls:
             assert "ca_file" in (error.hint or "")
             assert not server.asked
 
-    async def test_it_is_refused_by_what_carries_many_calls_too(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+    async def test_it_is_refused_by_what_speaks_to_proxies_too(self, files: tuple[Path, Path], tmp_path: Path) -> None:
         (tmp_path / "other").mkdir()
         other = faults.certificate(tmp_path / "other", name="DNS:elsewhere.example.com")
         for made, ca_file in ((files, None), (other or files, str((other or files)[0]) if other else None)):
             with serving(GOOD, tls=faults.tls_with(made)) as server:
-                transport = Transport(server.url, TransportOptions(tries=1), carrier=Carrier(ca_file, server.url))
+                transport = Transport(
+                    server.url, TransportOptions(tries=1), carrier=ProxiedCarrier(ca_file, server.url)
+                )
                 with pytest.raises(Unreachable, match="certificate"):
                     await transport.request("GET", "/x", doing="ask")
                 await transport.close()

@@ -1,14 +1,17 @@
 """A server that costs nearly nothing: answers runs with a short stream after a delay, counts what is in flight.
 
-Run as ``python raw_server.py [SECONDS]``; it prints its port. A broken target is one whose key says how it breaks:
-``app-reset-1``, ``app-hang-1``, ``app-fail-1`` (400), ``app-error-1`` (503), ``app-half-1``.
+Run as ``python raw_server.py [SECONDS [APPS]]``; it prints its port. A broken target is one whose key says how it
+breaks: ``app-reset-1``, ``app-hang-1``, ``app-fail-1`` (400), ``app-error-1`` (503), ``app-half-1``. With APPS it has a
+console, too: the list of so many workflow apps and one key for each, answered at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
+import time
 
 DELAY = 0.2
 FORM = json.dumps(
@@ -42,12 +45,66 @@ def _plain(status: bytes, content: bytes) -> bytes:
     )
 
 
+class Fleet:
+    """The apps of the console: their rows in pages of a hundred, and the place of each by its id."""
+
+    rows: tuple[dict[str, object], ...] = ()
+    keys: dict[bytes, bytes] = {}  # noqa: RUF012 - filled once, before anybody calls
+
+    @classmethod
+    def fill(cls, apps: int) -> None:
+        ids = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(apps)]
+        cls.rows = tuple(
+            {
+                "id": one,
+                "name": f"agent {number}",
+                "description": "",
+                "mode": "workflow",
+                "tags": [],
+                "workflow": {"id": one},
+                "created_at": 1_700_000_000,
+                "updated_at": 1_700_000_000,
+            }
+            for number, one in enumerate(ids)
+        )
+        for number, one in enumerate(ids):
+            row = {"id": one, "type": "app", "token": f"app-{number:024d}", "last_used_at": None, "created_at": 1}
+            cls.keys[one.encode()] = json.dumps({"data": [row]}).encode()
+
+    @classmethod
+    def page(cls, number: int, limit: int) -> bytes:
+        start = (number - 1) * limit
+        found = cls.rows[start : start + limit]
+        more = start + limit < len(cls.rows)
+        return json.dumps(
+            {"page": number, "limit": limit, "total": len(cls.rows), "has_more": more, "data": found}
+        ).encode()
+
+
 class Counts:
-    """Runs seen, in flight now, and the most at once."""
+    """Runs and calls seen, runs in flight now, and the most at once."""
 
     runs = 0
+    calls = 0
     now = 0
     most = 0
+
+
+def _counted() -> bytes:
+    """Return the counts since the last look, and the CPU seconds of this process."""
+    body = {"runs": Counts.runs, "calls": Counts.calls, "now": Counts.now, "most": Counts.most}
+    Counts.runs = Counts.most = Counts.calls = 0
+    return json.dumps({**body, "cpu": time.process_time()}).encode()
+
+
+def _console(path: bytes) -> bytes:
+    """Return what the console answers to a GET."""
+    if path.endswith(b"/api-keys"):
+        return Fleet.keys[path.split(b"/")[-2]]
+    if path.startswith(b"/console/api/apps"):
+        query = {name: int(value) for name, value in re.findall(rb"(page|limit)=(\d+)", path)}
+        return Fleet.page(query.get(b"page", 1), query.get(b"limit", 20))
+    return b'{"step": "finished", "setup_at": "2026-01-01T00:00:00"}'
 
 
 class Raw(asyncio.Protocol):
@@ -82,9 +139,11 @@ class Raw(asyncio.Protocol):
     def serve(self, head: bytes) -> None:
         assert self.transport is not None
         if head.startswith(b"GET /__counts"):
-            body = json.dumps({"runs": Counts.runs, "now": Counts.now, "most": Counts.most}).encode()
-            Counts.runs = Counts.most = 0
-            self.transport.write(_plain(b"200 OK", body))
+            self.transport.write(_plain(b"200 OK", _counted()))
+            return
+        Counts.calls += 1
+        if head.startswith(b"GET /console/api/"):
+            self.transport.write(_plain(b"200 OK", _console(head.split(b" ", 2)[1])))
         elif head.startswith(b"GET"):
             self.transport.write(_plain(b"200 OK", FORM))
         elif b"/stop" in head.split(b"\r\n", 1)[0]:
@@ -131,4 +190,5 @@ async def main(delay: float) -> None:
 
 
 if __name__ == "__main__":
+    Fleet.fill(int(sys.argv[2]) if len(sys.argv) > 2 else 0)
     asyncio.run(main(float(sys.argv[1]) if len(sys.argv) > 1 else DELAY))

@@ -47,7 +47,7 @@ async def main() -> None:
     """Take it."""
     store, state = Path(sys.argv[1]), Path(sys.argv[2])
     watch = Stopwatch(GitStore.open(store, create=True))
-    instance = await connect(config.load().context(), ConnectOptions(state=state, many_calls=True))
+    instance = await connect(config.load().context(), ConnectOptions(state=state))
     try:
         selectors = ("wf-echo",) if sys.argv[3:] == ["one"] else ("all",)
         access = Access(state=state)

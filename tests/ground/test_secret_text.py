@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from difyops import secret_text
 from difyops.secret_text import STARS, SecretText, remember, scrub
 
 CANARY = "canary-s3cret-4711"
@@ -91,6 +92,25 @@ def test_overlapping_secrets_never_come_through(known: list[str], between: str) 
         remember(secret + "-and-more")
     shown = scrub(between.join(known) + known[0] + "-and-more")
     assert all(secret not in shown for secret in known)
+
+
+@given(st.lists(st.text("abc-*", min_size=6, max_size=9), max_size=40), st.text("abc- *", max_size=200), st.booleans())
+def test_many_known_values_are_found_as_one_by_one(known: list[str], text: str, are_many: bool) -> None:
+    """Beginnings that several values share, values in values, values across others: as a plain loop has it."""
+    secret_text.forget_all()
+    for secret in known:
+        remember(f"zz{secret}")
+        remember(secret)
+    for number in range(200 if are_many else 0):
+        remember(f"quite-{number:04}-another")
+    shown = scrub(text)
+    secret_text.forget_all()  # they would be stars in other tests
+    values = sorted({value for item in known for value in (item, f"zz{item}")}, key=len, reverse=True)
+    wanted = text
+    for value in values:
+        if len(value.strip()) >= 6 and set(value) != {"*"} and value in text:
+            wanted = wanted.replace(value, STARS)
+    assert shown == wanted
 
 
 @given(st.text())
