@@ -12,7 +12,7 @@ import base64
 import json
 import re
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -21,6 +21,8 @@ import httpx
 
 from difyops.api import faults
 from difyops.api.connection_faults import LOGIN_PATH
+from difyops.api.filling import fill
+from difyops.api.messages import Answer, Call, Flow, Limits, Origin
 from difyops.api.session import SessionFile, Tokens
 from difyops.clock import iso
 from difyops.errors import DifyopsError, NotAuthenticated, RateLimited, ServerFault
@@ -33,53 +35,52 @@ _UNDECODABLE_TEXT = "Invalid encrypted data"
 _LOCKED = "email_code_login_limit"
 _OUTAGE = re.compile(r"connect|socket|redis|timed?[ -]?out", re.IGNORECASE)  # a 401 that is not about the token
 
-Flow = AsyncGenerator[httpx.Request, httpx.Response]
-
 
 @dataclass(slots=True)
-class AdminKey(httpx.Auth):
+class AdminKey:
     """``ADMIN_API_KEY`` with ``X-WORKSPACE-ID``: acts as the owner, no login, no expiry."""
 
     key: SecretText
     workspace_id: str
 
-    async def async_auth_flow(self, request: httpx.Request) -> Flow:
+    async def flow(self, call: Call) -> Flow:
         """Add the two headers."""
-        request.headers["Authorization"] = f"Bearer {self.key.reveal()}"
-        request.headers["X-WORKSPACE-ID"] = self.workspace_id
-        yield request
+        call.headers["Authorization"] = f"Bearer {self.key.reveal()}"
+        call.headers["X-WORKSPACE-ID"] = self.workspace_id
+        yield call
 
 
 @dataclass(slots=True)
-class ServiceKey(httpx.Auth):
+class ServiceKey:
     """An app key or dataset key for ``/v1``."""
 
     key: SecretText
 
-    async def async_auth_flow(self, request: httpx.Request) -> Flow:
+    async def flow(self, call: Call) -> Flow:
         """Add the bearer header."""
-        request.headers["Authorization"] = f"Bearer {self.key.reveal()}"
-        yield request
+        call.headers["Authorization"] = f"Bearer {self.key.reveal()}"
+        yield call
 
 
-class Login(httpx.Auth):
+class Login:
     """E-mail and password: logs in when there is no session, renews it once when it expired, safe for two processes."""
 
     def __init__(
         self, *, base_url: str, email: str, password: Callable[[], SecretText], store: SessionFile, again: bool = False
     ) -> None:
-        self._base = httpx.URL(base_url)
+        base = httpx.URL(base_url)
+        self._origin, self._prefix = Origin.of(base), base.raw_path.decode("ascii").rstrip("/")
         self._email = email
         self._password = password
         self._store = store
         self._again = again
         self._tokens: Tokens | None = None
         self._encoded: bool | None = None
-        self._extensions: dict[str, Any] = {"timeout": {"connect": 10.0, "read": 30.0, "write": 30.0, "pool": None}}
+        self._limits = Limits()
 
-    async def async_auth_flow(self, request: httpx.Request) -> Flow:
+    async def flow(self, call: Call) -> Flow:
         """Send with the current login; after a 401 renew it once and send again."""
-        self._extensions = {**self._extensions, **request.extensions}
+        self._limits = call.limits
         tokens = self._tokens or self._store.tokens()
         if tokens is None:
             async with self._store.renewing():
@@ -91,8 +92,8 @@ class Login(httpx.Auth):
         if tokens is None:
             raise NotAuthenticated("The login gave no session.")
         self._tokens = tokens
-        request.headers.update(tokens.headers())
-        response = yield request
+        call.headers.update(tokens.headers())
+        response = yield call
         if response.status_code != 401 or not await _session_expired(response):
             return
         async with self._store.renewing():
@@ -103,8 +104,8 @@ class Login(httpx.Auth):
                 async for step in _drive(self._renew(stored or tokens)):
                     step.answer = yield step.request
         if self._tokens is not None:
-            request.headers.update(self._tokens.headers())
-        yield request
+            call.headers.update(self._tokens.headers())
+        yield call
 
     async def _renew(self, tokens: Tokens) -> Flow:
         """Refresh, and log in when the refresh token is dead. A 401 that is Redis being down is not a dead session."""
@@ -143,7 +144,7 @@ class Login(httpx.Auth):
         await response.aread()
         self._keep(self._accepted(response, password))
 
-    def _accepted(self, response: httpx.Response, password: SecretText) -> Tokens:
+    def _accepted(self, response: Answer, password: SecretText) -> Tokens:
         if response.status_code < 300:
             tokens = _tokens_of(response)
             if tokens is not None:
@@ -168,15 +169,19 @@ class Login(httpx.Auth):
         self._tokens = tokens
         self._store.save(tokens)
 
-    def _post(self, path: str, body: Any, headers: dict[str, str]) -> httpx.Request:
-        url = self._base.copy_with(raw_path=self._base.raw_path.rstrip(b"/") + path.encode())
-        return httpx.Request("POST", url, json=body, headers=headers, extensions=dict(self._extensions))
+    def _post(self, path: str, body: Any, headers: dict[str, str]) -> Call:
+        limits = self._limits if self._limits.whole is not None else replace(self._limits, whole=Limits().whole)
+        call = Call(
+            method="POST", origin=self._origin, target=self._prefix + path, headers=dict(headers), limits=limits
+        )  # fmt: skip
+        fill(call, json=body)
+        return call
 
 
 @dataclass(slots=True)
 class _Step:
-    request: httpx.Request
-    answer: httpx.Response | None = None
+    request: Call
+    answer: Answer | None = None
 
 
 async def _drive(flow: Flow) -> AsyncGenerator[_Step]:
@@ -193,7 +198,7 @@ async def _drive(flow: Flow) -> AsyncGenerator[_Step]:
         return
 
 
-def _wants_base64(probe: httpx.Response) -> bool:
+def _wants_base64(probe: Answer) -> bool:
     """Read what the probe found. No answer to the question is an error: the wrong form could count as wrong."""
     fault = faults.read(probe)
     if _UNDECODABLE_TEXT in probe.text:
@@ -211,13 +216,13 @@ def _once(error: DifyopsError, status: int) -> DifyopsError:
     return error
 
 
-async def _session_expired(response: httpx.Response) -> bool:
+async def _session_expired(response: Answer) -> bool:
     """Say whether a 401 is about the session; "not_setup" and SSO refusals are not cured by a login."""
     await response.aread()
     return faults.read(response).code in ("unauthorized", "unauthorized_and_force_logout", "token_expired", "")
 
 
-def _tokens_of(response: httpx.Response) -> Tokens | None:
+def _tokens_of(response: Answer) -> Tokens | None:
     """Read the login from cookies (1.9.2 and newer) or from the body (older)."""
     found: dict[str, tuple[str, str]] = {}
     for header in response.headers.get_list("set-cookie"):

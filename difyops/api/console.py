@@ -13,10 +13,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
-
 from difyops.api import answers, faults, pages
 from difyops.api.capabilities import Capabilities
+from difyops.api.messages import Auth
 from difyops.api.model import App, Import, Trigger, Workflow
 from difyops.api.paths import part
 from difyops.api.shapes import Shape, anything, fit, rows, some_object
@@ -34,7 +33,7 @@ class Console:
     """The app calls of one instance, made as one account or with the admin key."""
 
     transport: Transport
-    auth: httpx.Auth
+    auth: Auth
     capabilities: Capabilities
     known_apps: tuple[App, ...] | None = field(default=None, init=False, repr=False)
 

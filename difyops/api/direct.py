@@ -12,21 +12,20 @@ import asyncio
 import select
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
 from difyops.api.http_answer import AnswerReader, BadAnswer
+from difyops.api.messages import Answer, Call, Fields, Origin
 from difyops.errors import ConfigError
 
 _IDLE = 1.0  # seconds until an unused connection is closed: a stock server has ten for everybody
 _MOST_UNREAD = 1024 * 1024
 _SAME_ADDRESS = 10.0  # seconds in which a name is not looked up again
 _NEXT_ADDRESS = 0.25  # seconds until the next address of a name is tried beside the first
-_CONNECT, _SILENCE = 10.0, 30.0
-
-Origin = tuple[str, str, int]
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
 class _Connection(asyncio.Protocol):
@@ -75,16 +74,16 @@ class _Connection(asyncio.Protocol):
                 self.failure = lost
         self._wake()
 
-    def send(self, request: httpx.Request, content: bytes) -> AnswerReader:
-        """Write a request and return the reader of its answer."""
+    def send(self, call: Call) -> AnswerReader:
+        """Write a call and return the reader of its answer."""
         assert self._transport is not None  # noqa: S101 - it was connected
-        head = _head(request)
-        self.reader = AnswerReader(of_head_request=request.method == "HEAD")
+        head = _head(call)
+        self.reader = AnswerReader(of_head_request=call.method == "HEAD")
         self._unread = 0
-        self._transport.write(head + content if content else head)
+        self._transport.write(head + call.content if call.content else head)
         return self.reader
 
-    async def more(self, silence: float, request: httpx.Request) -> None:
+    async def more(self, silence: float) -> None:
         """Wait until something came.
 
         Raises:
@@ -96,16 +95,16 @@ class _Connection(asyncio.Protocol):
             try:
                 await waiter
             except TimeoutError:
-                raise httpx.ReadTimeout(f"nothing came for {silence:g} s", request=request) from None
+                raise httpx.ReadTimeout(f"nothing came for {silence:g} s") from None
             finally:
                 timer.cancel()
                 self._waiter = None
         if self.failure is None and self.is_closed and self.reader is not None and not self.reader.ended:
-            raise httpx.ReadError("the connection was closed", request=request)
+            raise httpx.ReadError("the connection was closed")
         if isinstance(self.failure, BadAnswer):
-            raise httpx.RemoteProtocolError(str(self.failure), request=request) from self.failure
+            raise httpx.RemoteProtocolError(str(self.failure)) from self.failure
         if self.failure is not None:
-            raise httpx.ReadError(str(self.failure), request=request) from self.failure
+            raise httpx.ReadError(str(self.failure)) from self.failure
 
     def taken(self) -> list[bytes]:
         """Return what came of the body since the last time."""
@@ -115,6 +114,11 @@ class _Connection(asyncio.Protocol):
             self._transport.resume_reading()
             self._is_paused = False
         return pieces
+
+    @property
+    def secured(self) -> Any:
+        """Return the TLS object, ``None`` on a plain connection."""
+        return None if self._transport is None else self._transport.get_extra_info("ssl_object")
 
     @property
     def can_be_used(self) -> bool:
@@ -145,22 +149,25 @@ def _too_quiet(waiter: asyncio.Future[None]) -> None:
         waiter.set_exception(TimeoutError())
 
 
-def _head(request: httpx.Request) -> bytes:
-    """Return the head of a request as bytes.
+def _head(call: Call) -> bytes:
+    """Return the head of a call as bytes.
 
     Raises:
-        httpx.LocalProtocolError: a line end in it would begin another field, or another request.
+        httpx.LocalProtocolError: a line end in it would begin another field, or another call.
     """
-    lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
-    lines += [b"%s: %s" % pair for pair in request.headers.raw]
-    head = b"\r\n".join(lines)
-    if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1 or b"\0" in head:
-        raise httpx.LocalProtocolError("a header field holds octets that cannot be sent", request=request)
-    return head + b"\r\n\r\n"
+    lines = [f"{call.method} {call.target} HTTP/1.1", f"Host: {call.origin.authority}"]
+    lines += [f"{name}: {value}" for name, value in call.headers.items()]
+    if call.content or call.method in _WITH_BODY:
+        lines.append(f"Content-Length: {len(call.content)}")
+    head = "\r\n".join(lines)
+    ends = len(lines) - 1
+    if head.count("\n") != ends or head.count("\r") != ends or "\0" in head or not call.target.isascii():
+        raise httpx.LocalProtocolError("a header field holds octets that cannot be sent")
+    return f"{head}\r\n\r\n".encode("utf-8", "surrogateescape")
 
 
-class DirectCarrier(httpx.AsyncBaseTransport):
-    """Sends requests on connections of its own. How many are open is bounded by whoever calls.
+class DirectCarrier:
+    """Sends calls on connections of its own. How many are open is bounded by whoever calls.
 
     Raises what httpx's transport does: ``ConnectError`` when nothing was sent, ``ReadError``,
     ``RemoteProtocolError`` and time-outs when an answer may have been lost.
@@ -173,22 +180,21 @@ class DirectCarrier(httpx.AsyncBaseTransport):
         self._places: dict[Origin, _Place] = {}
         self._sweeper: asyncio.TimerHandle | None = None
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request and return its answer as soon as its head is there; the body comes as it is read."""
-        times = request.extensions.get("timeout") or {}
-        silence = times.get("read") or _SILENCE
-        content = await request.aread()
-        origin = _origin(request.url)
-        connection = self._unused(origin) or await self._connected(origin, request, times.get("connect") or _CONNECT)
+    async def exchange(self, call: Call) -> Answer:
+        """Send one call and return its answer as soon as its head is there; the body comes as it is read."""
+        silence = call.limits.silence
+        connection = self._unused(call.origin) or await self._connected(call.origin, call.limits.connect)
         try:
-            reader = connection.send(request, content)
+            reader = connection.send(call)
             while not reader.status:
-                await connection.more(silence, request)
+                await connection.more(silence)
         except BaseException:
             connection.close()
             raise
-        body = _Body(self, origin, connection, silence, request)
-        return httpx.Response(reader.status, headers=reader.fields, stream=body, request=request)
+        body = _Body(self, call.origin, connection, silence)
+        return Answer(
+            status_code=reader.status, headers=Fields(reader.fields), body=body, call=call, secured=connection.secured
+        )
 
     async def aclose(self) -> None:
         """Close the connections that nobody uses."""
@@ -237,16 +243,16 @@ class DirectCarrier(httpx.AsyncBaseTransport):
             soonest = min(item.idle_since for items in self._idle.values() for item in items)
             self._sweeper = loop.call_later(max(0.05, soonest + _IDLE - loop.time()), self._sweep)
 
-    async def _connected(self, origin: Origin, request: httpx.Request, seconds: float) -> _Connection:
+    async def _connected(self, origin: Origin, seconds: float) -> _Connection:
         place = self._places.setdefault(origin, _Place())
-        trust = self._context() if origin[0] == "https" else None
+        trust = self._context() if origin.scheme == "https" else None
         try:
             async with asyncio.timeout(seconds):
                 return await place.connected(origin, trust)
         except TimeoutError as error:
-            raise httpx.ConnectTimeout(f"not connected within {seconds:g} s", request=request) from error
+            raise httpx.ConnectTimeout(f"not connected within {seconds:g} s") from error
         except (OSError, UnicodeError) as error:  # ssl.SSLError is an OSError
-            raise httpx.ConnectError(str(error), request=request) from error
+            raise httpx.ConnectError(str(error)) from error
 
     def _context(self) -> ssl.SSLContext:
         if self._trust is None:
@@ -258,55 +264,54 @@ class DirectCarrier(httpx.AsyncBaseTransport):
         return self._trust
 
 
-def _origin(url: httpx.URL) -> Origin:
-    return url.scheme, url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80)
-
-
 @dataclass(slots=True)
 class _Place:
     """Where a name leads: the address that was connected to last is used again for some seconds."""
 
     address: str = ""
     until: float = 0.0
-    finding: asyncio.Lock = field(default_factory=asyncio.Lock)
+    found: asyncio.Event | None = None  # somebody looks for it now
 
     async def connected(self, origin: Origin, trust: ssl.SSLContext | None) -> _Connection:
+        """Return a new connection; a thousand calls at once ask for the name once, and go on side by side."""
         loop = asyncio.get_running_loop()
+        if self.found is not None:
+            await self.found.wait()
         if loop.time() < self.until:
             try:
                 return await self._at(self.address, origin, trust)
             except ConnectionError:
                 self.until = 0.0
-        async with self.finding:  # a thousand calls at once ask for the name once
-            if loop.time() < self.until:
-                found = None
-            else:
-                found = await self._at("", origin, trust)
-        return found or await self._at(self.address, origin, trust)
+        if self.found is not None:
+            return await self._at("", origin, trust)
+        self.found = asyncio.Event()
+        try:
+            return await self._at("", origin, trust)
+        finally:
+            self.found.set()
+            self.found = None
 
     async def _at(self, address: str, origin: Origin, trust: ssl.SSLContext | None) -> _Connection:
         loop = asyncio.get_running_loop()
-        scheme, host, port = origin
-        more: dict[str, Any] = {"ssl": trust, "server_hostname": host} if scheme == "https" else {}
+        more: dict[str, Any] = {"ssl": trust, "server_hostname": origin.host} if trust is not None else {}
         if not address:
             more["happy_eyeballs_delay"] = _NEXT_ADDRESS
-        transport, connection = await loop.create_connection(lambda: _Connection(loop), address or host, port, **more)
+        transport, connection = await loop.create_connection(
+            lambda: _Connection(loop), address or origin.host, origin.port, **more
+        )
         if not address:
             self.address, self.until = transport.get_extra_info("peername")[0], loop.time() + _SAME_ADDRESS
         return connection
 
 
-class _Body(httpx.AsyncByteStream):
+class _Body:
     """The body of an answer as it comes. Its end gives the connection back."""
 
-    def __init__(
-        self, carrier: DirectCarrier, origin: Origin, connection: _Connection, silence: float, request: httpx.Request
-    ) -> None:
+    def __init__(self, carrier: DirectCarrier, origin: Origin, connection: _Connection, silence: float) -> None:
         self._carrier = carrier
         self._origin = origin
         self._connection: _Connection | None = connection
         self._silence = silence
-        self._request = request
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         connection = self._connection
@@ -320,7 +325,7 @@ class _Body(httpx.AsyncByteStream):
                 if reader.ended and not reader.pieces:
                     break
                 if not reader.pieces:
-                    await connection.more(self._silence, self._request)
+                    await connection.more(self._silence)
         except BaseException:
             if not reader.ended:  # who stops reading at the last event leaves an answer that came whole
                 connection.close()

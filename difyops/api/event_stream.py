@@ -8,18 +8,19 @@ timer a stream, instead of a task or a timer for every line: a broadcast reads a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpx
 
+from difyops.api.messages import Answer
 from difyops.errors import ServerFault, TimedOut, Unreachable
 
 _LONGEST_LINE = 32 * 1024 * 1024
 _LOOKS = 4
 
 
-async def lines(response: httpx.Response, *, silence: float, whole: bool = False) -> AsyncGenerator[str, None]:
+async def lines(response: Answer, *, silence: float, whole: bool = False) -> AsyncGenerator[str, None]:
     """Yield the non-empty lines of a streaming answer, decoded, without their ends: the one reader of streams.
 
     A last line that was cut off is left out; with ``whole`` it is an error.
@@ -30,9 +31,12 @@ async def lines(response: httpx.Response, *, silence: float, whole: bool = False
     """
     kept: list[bytes] = []
     size = 0
+    body = response.body
+    if body is None:
+        return
     try:
         async with _Watch(silence) as watch:
-            async for chunk in _chunks(response):
+            async for chunk in body:
                 watch.heard = True
                 head, *rest = chunk.split(b"\n")
                 kept.append(head)
@@ -60,13 +64,6 @@ async def lines(response: httpx.Response, *, silence: float, whole: bool = False
         raise Unreachable("The stream broke off in the middle of a line; the run may go on.")
     elif whole and tail:
         yield tail.decode("utf-8", "replace")
-
-
-def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
-    """Return the bytes as they come, past httpx's decoders when nothing is encoded: they cost as much as the rest."""
-    if "content-encoding" in response.headers or not isinstance(response.stream, httpx.AsyncByteStream):
-        return response.aiter_bytes()
-    return response.stream.__aiter__()
 
 
 class _Watch:

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
-import httpx
-
 from difyops.api import in_front
+from difyops.api.messages import Answer
 from difyops.errors import (
     AccountLocked,
     Conflict,
@@ -48,7 +47,7 @@ class Fault:
     message: str
 
 
-def read(response: httpx.Response) -> Fault:
+def read(response: Answer) -> Fault:
     """Read the body of an error answer; unknown shapes give code ``""`` and the first words of the text."""
     if "json" not in response.headers.get("content-type", ""):
         code = NO_ROUTE if response.status_code in (404, 405) else ""
@@ -60,7 +59,7 @@ def read(response: httpx.Response) -> Fault:
     return Fault(status=response.status_code, code=code, message=clean(message) or f"HTTP {response.status_code}")
 
 
-def error_for(response: httpx.Response, *, doing: str) -> DifyopsError:
+def error_for(response: Answer, *, doing: str) -> DifyopsError:
     """Return the error that fits an answer of status 300 or above. ``doing`` reads like "list apps"."""
     fault = read(response)
     status, said = fault.status, f"{doing}: {_sentence(fault)}"
@@ -99,7 +98,7 @@ def is_concurrency_limit(fault: Fault) -> bool:
     return fault.status == 400 and "maximum concurrent requests allowed" in fault.message
 
 
-def retry_after(response: httpx.Response) -> float | None:
+def retry_after(response: Answer) -> float | None:
     """Return the seconds that ``Retry-After`` asks for (both forms), or ``None``."""
     text = response.headers.get("retry-after", "").strip()
     if not text:
@@ -120,7 +119,7 @@ def clean(message: object) -> str:
     return scrub(_CONTROL.sub(" ", text).strip())[:_LONGEST]
 
 
-def _body(response: httpx.Response) -> Any:
+def _body(response: Answer) -> Any:
     try:
         return response.json()
     except (ValueError, RecursionError):

@@ -17,6 +17,7 @@ import httpx
 from difyops.api.auth import AdminKey, Login
 from difyops.api.capabilities import NEWEST, Capabilities, parse
 from difyops.api.console import BASE, Console
+from difyops.api.messages import Auth
 from difyops.api.session import SessionFile
 from difyops.api.transport import Transport, TransportOptions, json_of
 from difyops.api.workspace import Workspace
@@ -131,7 +132,7 @@ async def _setup_state(transport: Transport) -> dict[str, Any]:
     return answer
 
 
-def _auth(context: Context, options: ConnectOptions, capabilities: Capabilities) -> httpx.Auth:
+def _auth(context: Context, options: ConnectOptions, capabilities: Capabilities) -> Auth:
     has_login = context.email is not None and context.password is not None
     if context.admin_key is not None and not (has_login and _admin_key_is_broken(capabilities)):
         if _admin_key_is_broken(capabilities):

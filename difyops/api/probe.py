@@ -15,10 +15,11 @@ from typing import Any
 import httpx
 
 from difyops.api.faults import clean
-from difyops.api.guard import USER_AGENT, Guard, Limits
-from difyops.api.proxies import Proxy, proxy_for
-from difyops.api.transport import connection_error
-from difyops.errors import ConfigError, ServerFault, TimedOut, Unreachable, UsageError
+from difyops.api.guard import USER_AGENT, Guard
+from difyops.api.messages import Answer, Call, Limits, Origin, ThroughHttpx
+from difyops.api.proxies import proxy_for
+from difyops.api.transport import carrier_for, connection_error
+from difyops.errors import ServerFault, TimedOut, Unreachable, UsageError
 
 _LARGEST = 256 * 1024
 _SILENCES = 10  # so many time-outs may a whole answer take
@@ -75,69 +76,53 @@ async def fetch(url: str, probe: Probe, *, carrier: httpx.AsyncBaseTransport | N
         raise UsageError("This is not an http or https URL.")
     started = time.monotonic()
     proxy = proxy_for(target)
-    limits = Limits.of(connect=probe.timeout, silence=probe.timeout, whole=_SILENCES * probe.timeout)
-    guard = Guard(carrier or _carrier(target, probe.ca_file, proxy))
-    client = httpx.AsyncClient(transport=guard, timeout=probe.timeout, trust_env=False)
+    given = ThroughHttpx(carrier) if carrier is not None else None
+    guard = Guard(given or carrier_for(url, probe.ca_file, proxy))
+    call = Call(
+        method=probe.method,
+        origin=Origin.of(target),
+        target=target.raw_path.decode("ascii"),
+        headers={"User-Agent": USER_AGENT, "Accept": "*/*", **probe.headers},
+        content=probe.body or b"",
+        limits=Limits.of(connect=probe.timeout, silence=probe.timeout, whole=_SILENCES * probe.timeout),
+    )
     try:
-        async with (
-            client,
-            client.stream(
-                probe.method,
-                target,
-                content=probe.body,
-                headers={"User-Agent": USER_AGENT, **probe.headers},
-                extensions=limits.extension,
-            ) as response,
-        ):
-            body = await _beginning(response)
+        answer = await guard.exchange(call)
+        try:
             return Fetched(
-                status=response.status_code,
-                headers=dict(response.headers),
-                body=body,
+                status=answer.status_code,
+                headers=answer.headers.as_dict(),
+                body=await _beginning(answer),
                 seconds=time.monotonic() - started,
-                certificate_days=_certificate_days(response),
+                certificate_days=_certificate_days(answer.secured),
             )
+        finally:
+            await answer.aclose()
     except httpx.TimeoutException as error:
         raise TimedOut(f"{target.host} did not answer within {probe.timeout:g} s.", retryable=True) from error
     except httpx.TransportError as error:
         raise connection_error(error, host=target.netloc.decode(), doing="look at it", proxy=proxy) from error
     except (httpx.HTTPError, ValueError) as error:
         raise Unreachable(f"{target.host} sent something that is not HTTP.") from error
+    finally:
+        await guard.aclose()
 
 
-async def _beginning(response: httpx.Response) -> bytes:
+async def _beginning(answer: Answer) -> bytes:
     parts: list[bytes] = []
     size = 0
-    async for part in response.aiter_bytes():
-        parts.append(part)
-        size += len(part)
-        if size >= _LARGEST:
-            break
+    if answer.body is not None:
+        async for part in answer.body:
+            parts.append(part)
+            size += len(part)
+            if size >= _LARGEST:
+                break
     return b"".join(parts)[:_LARGEST]
 
 
-def _certificate_days(response: httpx.Response) -> float | None:
-    stream = response.extensions.get("network_stream")
-    secured: Any = stream.get_extra_info("ssl_object") if stream is not None else None
+def _certificate_days(secured: Any) -> float | None:
     certificate = secured.getpeercert() if secured is not None else None
     if not certificate or "notAfter" not in certificate:
         return None
     ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)
     return (ends - datetime.now(UTC)).total_seconds() / 86400
-
-
-def _carrier(target: httpx.URL, ca_file: str | None, proxy: Proxy | None) -> httpx.AsyncBaseTransport:
-    if proxy is not None and proxy.is_socks:
-        from difyops.api.proxied import ProxiedCarrier
-
-        return ProxiedCarrier(ca_file, str(target))
-    return httpx.AsyncHTTPTransport(verify=_trust(target, ca_file), proxy=proxy.url if proxy else None, trust_env=False)
-
-
-def _trust(url: httpx.URL, ca_file: str | None) -> ssl.SSLContext | bool:
-    if url.scheme != "https":
-        return False  # nothing to verify, and a context costs 20 ms
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"The CA file {ca_file} cannot be used: {error}.") from error

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 
 import aiohttp
 import httpx
+from yarl import URL
 
+from difyops.api.messages import Answer, Call, Fields, Limits
 from difyops.api.proxies import Proxy, proxy_for
 from difyops.errors import ConfigError
 
 
-class ProxiedCarrier(httpx.AsyncBaseTransport):
+class ProxiedCarrier:
     """aiohttp behind httpx's seam, with connection failures named as what they are.
 
     Whether a request was sent at all decides whether it may be sent again, so its exceptions are read here.
@@ -24,28 +26,28 @@ class ProxiedCarrier(httpx.AsyncBaseTransport):
         self._proxy = proxy_for(httpx.URL(url))
         self._session: aiohttp.ClientSession | None = None
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request; the answer's body is read as it arrives."""
+    async def exchange(self, call: Call) -> Answer:
+        """Send one call; the answer's body is read as it arrives."""
         if self._session is None:
             self._session = self._opened()
         try:
             answer = await self._session.request(
-                request.method,
-                str(request.url),
-                headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw],
-                data=await request.aread() or None,
+                call.method,
+                URL(call.url, encoded=True),
+                headers=call.headers,
+                data=call.content or None,
                 allow_redirects=False,
                 auto_decompress=False,
                 proxy=self._plain_proxy,
-                timeout=_times(request.extensions["timeout"]),
+                timeout=_times(call.limits),
             )
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _named(error) from error
         except Exception as error:
             if self._proxy is not None and self._proxy.is_socks:  # its errors have no common ancestor
                 raise httpx.ProxyError(str(error)) from error
             raise
-        return httpx.Response(answer.status, headers=answer.raw_headers, stream=_Body(answer), request=request)
+        return Answer(status_code=answer.status, headers=Fields(answer.raw_headers), body=_Body(answer), call=call)
 
     @property
     def _plain_proxy(self) -> str | None:
@@ -74,9 +76,9 @@ class ProxiedCarrier(httpx.AsyncBaseTransport):
             raise ConfigError(f"The CA file {self._ca_file} cannot be used: {error}.") from error
 
 
-def _times(seconds: Mapping[str, float]) -> aiohttp.ClientTimeout:
+def _times(limits: Limits) -> aiohttp.ClientTimeout:
     """Return limits as aiohttp takes them; that of the whole is the guard's."""
-    return aiohttp.ClientTimeout(total=None, sock_connect=seconds["connect"], sock_read=seconds["read"])
+    return aiohttp.ClientTimeout(total=None, sock_connect=limits.connect, sock_read=limits.silence)
 
 
 def _socks_connector(proxy: Proxy, trust: ssl.SSLContext | bool) -> aiohttp.TCPConnector:
@@ -103,7 +105,7 @@ def _socks_connector(proxy: Proxy, trust: ssl.SSLContext | bool) -> aiohttp.TCPC
     return connector
 
 
-class _Body(httpx.AsyncByteStream):
+class _Body:
     """The body of an answer, with its failures named."""
 
     def __init__(self, answer: aiohttp.ClientResponse) -> None:

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
-from difyops.api.guard import USER_AGENT, Limits
+from difyops.api.guard import USER_AGENT
+from difyops.api.messages import Answer, Auth, Call
 from difyops.api.transport import RetryBudget, Transport, TransportOptions
 from difyops.clock import Clock, SystemClock
 from difyops.config import Context
 from difyops.errors import DifyopsError, ServerFault
 
 _FEWEST_FAILURES = 8
-_MOST_URLS = 32
-_HEADERS = httpx.Headers(
-    {
-        "User-Agent": USER_AGENT,
-        "Accept": "application/json, text/event-stream",
-        "Accept-Encoding": "identity",
-    }
-)
+_FIELDS = {
+    "User-Agent": USER_AGENT,
+    "Accept": "application/json, text/event-stream",
+    "Accept-Encoding": "identity",
+}
 
 
 @dataclass(slots=True)
@@ -36,12 +33,12 @@ class RunTransport(Transport):
     """
 
     flying: int = 0
-    urls: dict[str, httpx.URL] = field(default_factory=dict, repr=False)
+    fields: Mapping[str, str] = field(default_factory=lambda: _FIELDS, init=False, repr=False)
 
     @asynccontextmanager
     async def stream(
-        self, method: str, path: str, *, doing: str, auth: httpx.Auth | None = None, **content: Any
-    ) -> AsyncIterator[httpx.Response]:
+        self, method: str, path: str, *, doing: str, auth: Auth | None = None, **content: Any
+    ) -> AsyncIterator[Answer]:
         """Open a streaming answer; never repeated. Any answer but 502, 503 and 504 closes the breaker."""
         breaker = self._breaker_now()
         self.flying += 1
@@ -59,32 +56,15 @@ class RunTransport(Transport):
         finally:
             self.flying -= 1
 
-    async def _answered(self, request: httpx.Request, auth: httpx.Auth | None) -> httpx.Response:
+    async def _answered(self, call: Call, auth: Auth | None) -> Answer:
         if auth is not None:
-            await _let_in(request, auth)
-        return await self._guard_now().handle_async_request(request)
-
-    def _built(
-        self, method: str, path: str, *, patience: float | None, whole: float | None, **content: Any
-    ) -> httpx.Request:
-        url = self.urls.get(path)
-        if url is None:
-            url = httpx.URL(self._base() + path)
-            if len(self.urls) < _MOST_URLS:  # paths of runs and forms are few; those of stops are not
-                self.urls[path] = url
-        extensions = _extensions(self.options.connect, patience or self.options.read, whole)
-        return httpx.Request(method, url, headers=_HEADERS, extensions=extensions, **content)
+            await _let_in(call, auth)
+        return await self._guard_now().exchange(call)
 
 
-@functools.cache
-def _extensions(connect: float, silence: float, whole: float | None) -> dict[str, object]:
-    limits = Limits.of(connect=connect, silence=silence, whole=whole)
-    return {"timeout": {"connect": connect, "read": silence}, **limits.extension}
-
-
-async def _let_in(request: httpx.Request, auth: httpx.Auth) -> None:
+async def _let_in(call: Call, auth: Auth) -> None:
     """Add what a key adds. Auth that wants to see answers (a login) is not for this transport."""
-    flow = auth.async_auth_flow(request)
+    flow = auth.flow(call)
     await anext(flow)
     await flow.aclose()
 

@@ -24,6 +24,7 @@ from difyops.api.event_stream import lines
 from difyops.api.faults import NO_ROUTE
 from difyops.api.input_form import InputField, check_inputs, form_of
 from difyops.api.instance import Instance
+from difyops.api.messages import Answer as Reply
 from difyops.api.paths import part
 from difyops.api.run_answer import Answer, Gathered, OnDelta, OnTask, text_of
 from difyops.api.run_ends import PATIENCE, RunEnds
@@ -276,7 +277,7 @@ def _unknown(error: Unreachable | BrokenStream, gathered: Gathered) -> DifyopsEr
     return type(error)(message, retryable=error.retryable)
 
 
-def _check_is_stream(answer: httpx.Response) -> None:
+def _check_is_stream(answer: Reply) -> None:
     kind = answer.headers.get("content-type", "")
     if "text/event-stream" not in kind:
         raise ServerFault(

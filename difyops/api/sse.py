@@ -12,9 +12,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
-
 from difyops.api.event_stream import lines
+from difyops.api.messages import Answer
 from difyops.errors import ServerFault
 
 SILENCE = 30.0
@@ -38,7 +37,7 @@ class Event:
         return inner if isinstance(inner, dict) else {}
 
 
-async def events(response: httpx.Response, *, silence: float = SILENCE) -> AsyncIterator[Event]:
+async def events(response: Answer, *, silence: float = SILENCE) -> AsyncIterator[Event]:
     """Yield the events of an open streaming answer, pings included.
 
     Raises:

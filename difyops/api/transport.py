@@ -9,6 +9,7 @@ stock server has ten for everybody.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import random
 from collections.abc import AsyncIterator, Mapping
@@ -23,7 +24,9 @@ from difyops.api import faults, in_front
 from difyops.api.connection_faults import connection_error as connection_error  # others look for it here
 from difyops.api.connection_faults import is_login
 from difyops.api.direct import DirectCarrier
-from difyops.api.guard import LARGEST_ANSWER, USER_AGENT, Guard, Limits, TooLarge, TooSlow
+from difyops.api.filling import addressed, fill
+from difyops.api.guard import LARGEST_ANSWER, USER_AGENT, Guard, TooLarge, TooSlow
+from difyops.api.messages import Answer, Auth, Call, Carrier, Limits, Origin, ThroughHttpx
 from difyops.api.proxies import Proxy, proxy_for
 from difyops.clock import Clock, SystemClock
 from difyops.errors import (
@@ -39,7 +42,7 @@ from difyops.errors import (
 log = logging.getLogger("difyops.api")
 
 _SAFE = frozenset({"GET", "HEAD"})
-_HEADERS = httpx.Headers({"User-Agent": USER_AGENT, "Accept": "application/json, text/event-stream"})
+_FIELDS = {"User-Agent": USER_AGENT, "Accept": "application/json, text/event-stream"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +126,7 @@ class Transport:
     base_url: str
     options: TransportOptions = field(default_factory=TransportOptions)
     clock: Clock = field(default_factory=SystemClock)
-    carrier: httpx.AsyncBaseTransport | None = None
+    carrier: httpx.AsyncBaseTransport | Carrier | None = None
     budget: RetryBudget = field(default_factory=RetryBudget)
     server_version: str = ""
     _guard: Guard | None = None
@@ -131,6 +134,9 @@ class Transport:
     _breaker: Breaker | None = None
 
     host: str = field(default="", init=False)  # and port, for messages
+    origin: Origin = field(init=False)
+    prefix: str = field(default="", init=False)
+    fields: Mapping[str, str] = field(default_factory=lambda: _FIELDS, init=False, repr=False)
     proxy: Proxy | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -139,7 +145,8 @@ class Transport:
         except httpx.InvalidURL as error:
             raise ConfigError(f"The url {self.base_url!r} cannot be used: {error}.") from error
         self.proxy = proxy_for(url)
-        self.host = url.netloc.decode()
+        self.origin, self.host = Origin.of(url), url.netloc.decode()
+        self.prefix = url.raw_path.decode("ascii").rstrip("/")
 
     async def request(
         self,
@@ -147,16 +154,16 @@ class Transport:
         path: str,
         *,
         doing: str,
-        auth: httpx.Auth | None = None,
+        auth: Auth | None = None,
         repeatable: bool | None = None,
         patience: float | None = None,
         **content: Any,
-    ) -> httpx.Response:
+    ) -> Answer:
         """Send one request and return its answer (status below 300).
 
         ``doing`` names the call for messages ("list apps"); ``repeatable`` overrides "GET and HEAD are" (a read that
         says no is made once, whatever the answer: who reads much wants to know that the server struggles);
-        ``patience`` is seconds without a byte; ``content`` goes to httpx (params, json, headers, files).
+        ``patience`` is seconds without a byte; ``content`` is params, json, headers, files (``filling``).
 
         Raises:
             Unreachable, TimedOut: no answer. AuthError, NotFound, Conflict, RateLimited, RequestRejected,
@@ -181,16 +188,16 @@ class Transport:
 
     @asynccontextmanager
     async def stream(
-        self, method: str, path: str, *, doing: str, auth: httpx.Auth | None = None, **content: Any
-    ) -> AsyncIterator[httpx.Response]:
+        self, method: str, path: str, *, doing: str, auth: Auth | None = None, **content: Any
+    ) -> AsyncIterator[Answer]:
         """Open a streaming answer; never repeated. Errors as in ``request``."""
         dry_run.check_call(method, path, doing)
         self._check_breaker()
-        request = self._built(method, path, patience=None, whole=None, **content)
+        call = self._built(method, path, patience=None, whole=None, **content)
         async with self._slot():
             began = self.clock.monotonic()
-            response = await self._sent(request, doing=doing, auth=auth)
-            self._tell(request, doing, response, began)
+            response = await self._sent(call, doing=doing, auth=auth)
+            self._tell(call, doing, response, began)
             try:
                 if response.status_code >= 300:
                     raise faults.error_for(await _read_whole(response, doing, self.options.total), doing=doing)
@@ -205,27 +212,27 @@ class Transport:
             self._guard = None
 
     async def _once(
-        self, method: str, path: str, *, doing: str, auth: httpx.Auth | None, patience: float | None, **content: Any
-    ) -> httpx.Response:
+        self, method: str, path: str, *, doing: str, auth: Auth | None, patience: float | None, **content: Any
+    ) -> Answer:
         self._check_breaker()
-        request = self._built(method, path, patience=patience, whole=self.options.total, **content)
+        call = self._built(method, path, patience=patience, whole=self.options.total, **content)
         async with self._slot():
             began = self.clock.monotonic()
-            response = await self._sent(request, doing=doing, auth=auth)
+            response = await self._sent(call, doing=doing, auth=auth)
             try:
                 response = await _read_whole(response, doing, self.options.total)
             except Unreachable:
                 self._breaker_now().record(ok=False)
                 raise
-        self._tell(request, doing, response, began)
+        self._tell(call, doing, response, began)
         self._breaker_now().record(ok=response.status_code not in (502, 503, 504))
         if response.status_code >= 300:
             raise faults.error_for(response, doing=doing)
         return response
 
-    async def _sent(self, request: httpx.Request, *, doing: str, auth: httpx.Auth | None) -> httpx.Response:
+    async def _sent(self, call: Call, *, doing: str, auth: Auth | None) -> Answer:
         try:
-            response = await self._answered(request, auth)
+            response = await self._answered(call, auth)
         except httpx.RequestError as error:
             self._breaker_now().record(ok=False)
             failure = connection_error(error, host=self.host, doing=doing, proxy=self.proxy)
@@ -236,48 +243,62 @@ class Transport:
             self.server_version = version
         return response
 
-    async def _answered(self, request: httpx.Request, auth: httpx.Auth | None) -> httpx.Response:
-        """Send a request with what proves who we are: a login may send others before it, or send it again."""
+    async def _answered(self, call: Call, auth: Auth | None) -> Answer:
+        """Send a call with what proves who we are: a login may send others before it, or send it again."""
         guard = self._guard_now()
         if auth is None:
-            return await guard.handle_async_request(request)
-        async with aclosing(auth.async_auth_flow(request)) as flow:
+            return await guard.exchange(call)
+        async with aclosing(auth.flow(call)) as flow:
             wanted = await anext(flow)
             while True:
-                response = await guard.handle_async_request(wanted)
+                answer = await guard.exchange(wanted)
                 try:
-                    wanted = await flow.asend(response)
+                    wanted = await flow.asend(answer)
                 except StopAsyncIteration:
-                    return response
+                    return answer
                 except BaseException:
-                    await response.aclose()
+                    await answer.aclose()
                     raise
-                await response.aread()
+                await answer.aread()
 
-    def _tell(self, request: httpx.Request, doing: str, response: httpx.Response, began: float) -> None:
+    def _tell(self, call: Call, doing: str, response: Answer, began: float) -> None:
         """Tell a call with its time; the query stays out, it may hold what somebody typed."""
         if log.isEnabledFor(logging.INFO):
             took = self.clock.monotonic() - began
-            log.info("%s %s %d %.3f s (%s)", request.method, request.url.path, response.status_code, took, doing)
+            log.info("%s %s %d %.3f s (%s)", call.method, call.path, response.status_code, took, doing)
 
     def _built(
-        self, method: str, path: str, *, patience: float | None, whole: float | None, **content: Any
-    ) -> httpx.Request:
+        self,
+        method: str,
+        path: str,
+        *,
+        patience: float | None,
+        whole: float | None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        **content: Any,
+    ) -> Call:
         silence = patience or self.options.read
-        limits = Limits.of(connect=self.options.connect, silence=silence, whole=whole)
-        extensions = {"timeout": {"connect": self.options.connect, "read": silence}, **limits.extension}
-        content["params"] = content.get("params") or None
-        try:
-            return httpx.Request(method, self._base() + path, headers=_HEADERS, extensions=extensions, **content)
-        except (httpx.InvalidURL, UnicodeError) as error:
-            raise UnreadableAnswer(f"An id that the server gave cannot stand in an address ({error}).") from error
-
-    def _base(self) -> str:
-        return self.base_url.rstrip("/")
+        limits = _limits(self.options.connect, silence, whole)
+        call = Call(
+            method=method,
+            origin=self.origin,
+            target=addressed(self.prefix + path, params),
+            headers=dict(self.fields),
+            limits=limits,
+        )
+        if headers:
+            given = {name.lower() for name in headers}
+            call.headers = {name: value for name, value in call.headers.items() if name.lower() not in given}
+            call.headers.update(headers)
+        if content:
+            fill(call, **content)
+        return call
 
     def _guard_now(self) -> Guard:
         if self._guard is None:
-            self._guard = Guard(self.carrier or carrier_for(self.base_url, self.options.ca_file, self.proxy))
+            given = ThroughHttpx(self.carrier) if isinstance(self.carrier, httpx.AsyncBaseTransport) else self.carrier
+            self._guard = Guard(given or carrier_for(self.base_url, self.options.ca_file, self.proxy))
         return self._guard
 
     def _slot(self) -> asyncio.Semaphore:
@@ -299,14 +320,11 @@ class Transport:
         return random.uniform(0, min(self.options.backoff_cap, self.options.backoff * 2**attempt))
 
 
-async def _read_whole(response: httpx.Response, doing: str, seconds: float) -> httpx.Response:
+async def _read_whole(response: Answer, doing: str, seconds: float) -> Answer:
     """Return an answer with its body, whose size and time the guard limits; cut in the middle it is Unreachable."""
-    if response.is_stream_consumed:  # a login looked at it
-        return response
-    assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - carriers are asynchronous
     try:
         async with asyncio.timeout(seconds):
-            content = b"".join([piece async for piece in response.stream])
+            await response.aread()
     except (TimeoutError, TooSlow) as error:
         raise TimedOut(f"{doing}: the answer was not complete after {seconds:g} s.") from error
     except httpx.TimeoutException as error:
@@ -317,11 +335,7 @@ async def _read_whole(response: httpx.Response, doing: str, seconds: float) -> h
         raise ServerFault(f"{doing}: the answer cannot be decoded: {error}.") from error
     except httpx.RequestError as error:
         raise Unreachable(f"{doing}: the connection broke off in the middle of the answer.", retryable=True) from error
-    finally:
-        await response.stream.aclose()
-    whole = httpx.Response(response.status_code, headers=response.headers, content=content, request=response.request)
-    whole.encoding = "utf-8"
-    return whole
+    return response
 
 
 def _may_repeat(error: DifyopsError, safe: bool) -> bool:
@@ -330,7 +344,12 @@ def _may_repeat(error: DifyopsError, safe: bool) -> bool:
     return safe and error.retryable and not isinstance(error, TimedOut)
 
 
-def carrier_for(url: str, ca_file: str | None, proxy: Proxy | None) -> httpx.AsyncBaseTransport:
+@functools.cache
+def _limits(connect: float, silence: float, whole: float | None) -> Limits:
+    return Limits.of(connect=connect, silence=silence, whole=whole)
+
+
+def carrier_for(url: str, ca_file: str | None, proxy: Proxy | None) -> Carrier:
     """Return what carries requests to ``url``: connections of our own, or aiohttp where a proxy stands in between."""
     if proxy is None:
         return DirectCarrier(ca_file)
@@ -339,7 +358,7 @@ def carrier_for(url: str, ca_file: str | None, proxy: Proxy | None) -> httpx.Asy
     return ProxiedCarrier(ca_file, url)
 
 
-def json_of(response: httpx.Response, *, doing: str) -> Any:
+def json_of(response: Answer, *, doing: str) -> Any:
     """Return the JSON body of a good answer.
 
     Raises:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from difyops.api.direct import DirectCarrier
 from difyops.api.http_answer import AnswerReader, BadAnswer
+from difyops.api.messages import Call, Origin
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 bodies = st.binary(max_size=40)
@@ -144,7 +145,7 @@ class Server:
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 await self.answer(head, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
             self.open.discard(writer)
@@ -165,28 +166,28 @@ async def served() -> AsyncIterator[tuple[Server, str, DirectCarrier]]:
             writer.close()
 
 
-async def asked(carrier: DirectCarrier, request: httpx.Request) -> bytes:
-    response = await carrier.handle_async_request(request)
-    assert isinstance(response.stream, httpx.AsyncByteStream)
-    try:
-        return b"".join([piece async for piece in response.stream])
-    finally:
-        await response.stream.aclose()
+def call(url: str, method: str = "GET", **headers: str) -> Call:
+    parsed = httpx.URL(url)
+    return Call(method=method, origin=Origin.of(parsed), target=parsed.raw_path.decode(), headers=headers)
+
+
+async def asked(carrier: DirectCarrier, url: str, method: str = "GET") -> bytes:
+    return await (await carrier.exchange(call(url, method))).aread()
 
 
 async def test_one_connection_serves_one_call_after_the_other() -> None:
     async with served() as (server, url, carrier):
         for _ in range(20):
-            assert await asked(carrier, httpx.Request("GET", url)) == b"ok"
+            assert await asked(carrier, url) == b"ok"
         assert server.connections == 1
-        assert await asyncio.gather(*(asked(carrier, httpx.Request("GET", url)) for _ in range(200))) == [b"ok"] * 200
+        assert await asyncio.gather(*(asked(carrier, url) for _ in range(200))) == [b"ok"] * 200
         assert server.connections <= 201
 
 
 async def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
     async with served() as (server, url, carrier):
         for number in range(5):
-            assert await asked(carrier, httpx.Request("POST", url, content=b"")) == b"ok"
+            assert await asked(carrier, url, "POST") == b"ok"
             for writer in list(server.open):
                 writer.close()
                 await writer.wait_closed()
@@ -196,7 +197,7 @@ async def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
 async def test_an_unused_connection_is_closed_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("difyops.api.direct._IDLE", 0.01)
     async with served() as (server, url, carrier):
-        await asked(carrier, httpx.Request("GET", url))
+        await asked(carrier, url)
         async with asyncio.timeout(20):
             while server.open:
                 await asyncio.sleep(0.01)
@@ -208,16 +209,16 @@ async def test_who_leaves_in_the_middle_does_not_leave_the_rest_to_the_next() ->
 
     async with served() as (server, url, carrier):
         server.answer = endless
-        response = await carrier.handle_async_request(httpx.Request("GET", url))
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        assert await anext(aiter(response.stream)) == b"first"
-        await response.stream.aclose()
-        waiting = asyncio.create_task(asked(carrier, httpx.Request("GET", url)))
+        response = await carrier.exchange(call(url))
+        assert response.body is not None
+        assert await anext(aiter(response.body)) == b"first"
+        await response.aclose()
+        waiting = asyncio.create_task(asked(carrier, url))
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         server.answer = server.say_ok
-        assert await asked(carrier, httpx.Request("GET", url)) == b"ok"
+        assert await asked(carrier, url) == b"ok"
 
 
 async def test_a_server_that_is_faster_than_its_reader_is_made_to_wait() -> None:
@@ -231,25 +232,28 @@ async def test_a_server_that_is_faster_than_its_reader_is_made_to_wait() -> None
 
     async with served() as (server, url, carrier):
         server.answer = flood
-        response = await carrier.handle_async_request(httpx.Request("GET", url))
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        pieces = aiter(response.stream)
+        response = await carrier.exchange(call(url))
+        assert response.body is not None
+        pieces = aiter(response.body)
         got = len(await anext(pieces))
-        await asyncio.sleep(0.2)
-        waiting = response.stream._connection.reader.pieces  # type: ignore[attr-defined]
-        assert sum(map(len, waiting)) < 4 * 1024 * 1024
+        connection = response.body._connection  # type: ignore[attr-defined]
+        while not connection._is_paused:
+            await asyncio.sleep(0)
+        for _ in range(100):  # turns of the loop in which the server would go on
+            await asyncio.sleep(0)
+        assert sum(map(len, connection.reader.pieces)) < 4 * 1024 * 1024
         async for piece in pieces:
             got += len(piece)
         assert got == size
-        await response.stream.aclose()
+        await response.aclose()
 
 
 @pytest.mark.parametrize("value", ["a\r\nx: y", "a\nb", "a\0b"])
 async def test_a_field_that_would_begin_another_is_never_sent(value: str) -> None:
     async with served() as (_server, url, carrier):
         with pytest.raises(httpx.LocalProtocolError):
-            await carrier.handle_async_request(httpx.Request("GET", url, headers={"Authorization": value}))
-        assert await asked(carrier, httpx.Request("GET", url)) == b"ok"
+            await carrier.exchange(call(url, Authorization=value))
+        assert await asked(carrier, url) == b"ok"
 
 
 async def test_nothing_was_sent_is_told_from_an_answer_that_was_lost() -> None:
@@ -260,6 +264,6 @@ async def test_nothing_was_sent_is_told_from_an_answer_that_was_lost() -> None:
 
         server.answer = hang_up
         with pytest.raises(httpx.RemoteProtocolError, match="there was no answer"):
-            await asked(carrier, httpx.Request("POST", url))
+            await asked(carrier, url, "POST")
     with pytest.raises(httpx.ConnectError):
-        await asked(DirectCarrier(), httpx.Request("POST", url))
+        await asked(DirectCarrier(), url, "POST")

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from difyops.api import faults
+from difyops.api.messages import Answer, Call, Fields, Origin
 from difyops.errors import (
     AccountLocked,
     Conflict,
@@ -30,17 +31,18 @@ from difyops.errors import (
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "1.13.0"
 
 
-def recorded(name: str) -> httpx.Response:
+def recorded(name: str) -> Answer:
     answer = json.loads((RECORDINGS / f"{name}.json").read_text())["response"]
     body = answer.get("body", "")
     content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
     return response(answer["status"], content, content_type=answer["headers"]["content-type"])
 
 
-def response(status: int, content: bytes, *, content_type: str = "application/json", **headers: str) -> httpx.Response:
+def response(status: int, content: bytes, *, content_type: str = "application/json", **headers: str) -> Answer:
     fields = {"content-type": content_type} | {name.replace("_", "-"): value for name, value in headers.items()}
-    request = httpx.Request("GET", "http://dify.example.com/console/api/x")
-    return httpx.Response(status, content=content, headers=fields, request=request)
+    origin = Origin.of(httpx.URL("http://dify.example.com"))
+    call = Call(method="GET", origin=origin, target="/console/api/x")
+    return Answer(status_code=status, content=content, headers=Fields(fields), call=call)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +151,7 @@ def test_a_date_in_the_past_means_now() -> None:
 
 @given(st.binary(max_size=60))
 def test_retry_after_never_fails(raw: bytes) -> None:
-    answer = httpx.Response(429, headers=[(b"retry-after", raw)])
+    answer = Answer(status_code=429, headers=Fields([(b"retry-after", raw)]))
     found = faults.retry_after(answer)
     assert found is None or found >= 0
 

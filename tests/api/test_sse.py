@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from difyops.api.messages import Answer
 from difyops.api.sse import Event, events, parse_line
 from difyops.errors import ServerFault, TimedOut, Unreachable
 
@@ -32,7 +33,7 @@ class Chunks(httpx.AsyncByteStream):
 
 
 async def read(*pieces: bytes | Exception, pause: float = 0.0, silence: float = 5.0) -> list[Event]:
-    response = httpx.Response(200, stream=Chunks(*pieces, pause=pause))
+    response = Answer(status_code=200, body=Chunks(*pieces, pause=pause))
     return [event async for event in events(response, silence=silence)]
 
 
@@ -80,7 +81,7 @@ async def test_pings_keep_a_quiet_stream_alive() -> None:
 
 
 async def test_a_slow_reader_is_not_taken_for_a_silent_server() -> None:
-    response = httpx.Response(200, stream=Chunks(line(event="message"), line(event="message_end")))
+    response = Answer(status_code=200, body=Chunks(line(event="message"), line(event="message_end")))
     found = []
     async for event in events(response, silence=0.05):
         await asyncio.sleep(0.15)

@@ -11,6 +11,7 @@ import pytest
 
 from difyops import config
 from difyops.api.instance import ConnectOptions, connect
+from difyops.api.messages import Call
 from tests.snapshot.colleague import Colleague
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name.startswith("DIFY")}
@@ -26,13 +27,9 @@ class Watched(httpx.Auth):
         settings = config.load()
         instance = await connect(settings.context(), ConnectOptions(state=settings.state))
         try:
-            request = httpx.Request("GET", "http://unused")
-            flow = instance.console.auth.async_auth_flow(request)
+            flow = instance.console.auth.flow(Call(method="GET", origin=instance.transport.origin, target="/"))
             await instance.workspace.identify()
-            sent = await anext(flow)
-            self.headers = {
-                name: value for name, value in sent.headers.items() if name.lower() not in ("host", "content-length")
-            }
+            self.headers = (await anext(flow)).headers
             await flow.aclose()
         finally:
             await instance.close()
