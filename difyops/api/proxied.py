@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import httpx
-from yarl import URL
 
 from difyops.api.messages import Answer, Call, Fields, Limits
 from difyops.api.proxies import Proxy, proxy_for
@@ -33,7 +32,7 @@ class ProxiedCarrier:
         try:
             answer = await self._session.request(
                 call.method,
-                URL(call.url, encoded=True),
+                call.url,
                 headers=call.headers,
                 data=call.content or None,
                 allow_redirects=False,
