@@ -160,7 +160,7 @@ TOOL_SCHEMA = rows(obj({"name": filled}))
 CREDENTIAL = obj({"credentials": maybe(some_object)})
 DATASETS = page_of(obj({"id": filled, "name": text}))
 DOCUMENTS = page_of(obj({"id": filled, "name": text}))
-SEGMENTS = page_of(obj({"id": filled}))
+SEGMENTS = obj({"data": rows(obj({"id": filled}))}, total=count, total_pages=count)
 ERROR_DOCUMENTS = obj({"data": rows(obj({"id": filled}))})
 HITS = obj({"records": rows(obj({"segment": obj({"content": text}, document=some_object)}))})
 

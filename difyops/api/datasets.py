@@ -26,11 +26,15 @@ async def documents(console: Console, dataset_id: str) -> AsyncIterator[dict[str
 
 
 async def segments(console: Console, dataset_id: str, document_id: str) -> AsyncIterator[dict[str, Any]]:
-    """Yield the segments of a document (``GET /datasets/{id}/documents/{id}/segments``): content, its hash, ..."""
+    """Yield the segments of a document (``GET /datasets/{id}/documents/{id}/segments``): content, its hash, ...
+
+    The console counts pages here (``total_pages``) and does not say whether there are more.
+    """
 
     async def fetch(params: Mapping[str, Any]) -> Any:
         path = f"/datasets/{part(dataset_id)}/documents/{part(document_id)}/segments"
-        return await console.get(path, doing="list segments", shape=answers.SEGMENTS, **params)
+        body = await console.get(path, doing="list segments", shape=answers.SEGMENTS, **params)
+        return {**body, "has_more": int(params.get("page") or 1) < int(body.get("total_pages") or 1)}
 
     async for row in pages.by_number(fetch):
         yield row

@@ -112,6 +112,18 @@ def segment_row(instance: Instance, document: Document, segment: Segment) -> Jso
     }  # fmt: skip
 
 
+def console_segment_row(instance: Instance, document: Document, segment: Segment) -> JsonDict:
+    """Return a segment as the console shows it."""
+    more: JsonDict = {
+        "updated_at": segment.created_at,
+        "updated_by": None,
+        "child_chunks": [],
+        "attachments": [],
+        "summary": None,
+    }
+    return {**segment_row(instance, document, segment), **more}
+
+
 def page(rows: list[JsonDict], number: int, limit: int) -> JsonDict:
     """Return one page of ``rows`` in the order of keys the knowledge calls use."""
     start = (number - 1) * limit

@@ -63,6 +63,16 @@ async def test_documents_with_the_same_text_are_found(rig: Rig) -> None:
     assert off["kb"].threshold is None
 
 
+async def test_a_document_of_many_pages_is_read_whole(rig: Rig) -> None:
+    parts = "|".join(f"part {number}" for number in range(230))
+    one = fill(rig.emulator, ("a.md", parts), ("b.md", parts), ("c.md", parts[:-1] + "x"))
+    (facts,) = (await retrievals(rig.workspace.instance, graph(one)))["kb"].datasets
+    assert (facts.twice, facts.compared) == ((("a.md", "b.md"),), 3)
+    document = next(iter(rig.emulator.instance.datasets[one].documents))
+    answer = await rig.console.get(f"/datasets/{one}/documents/{document}/segments", doing="look")
+    assert sorted(answer) == ["data", "limit", "page", "total", "total_pages"]  # as recorded of 1.16.1
+
+
 class TestRules:
     """From 1.16 on the console tells how documents were cut."""
 

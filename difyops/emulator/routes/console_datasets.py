@@ -90,6 +90,17 @@ def list_segments(call: Call) -> Response:
     return shapes.answer({**dataset_views.page(rows, page, limit), "doc_form": "text_model"})
 
 
+def console_segments(call: Call) -> Response:
+    """List the segments of a document as the console does: it counts pages, and does not say whether there are more."""
+    page = call.number("page", 1, model="SegmentListQuery", high=99999)
+    limit = call.number("limit", 20, model="SegmentListQuery", high=100)
+    document = document_of(call)
+    rows = [dataset_views.console_segment_row(call.instance, document, item) for item in document.segments]
+    pages = max(1, -(-len(rows) // limit))
+    shown = rows[(page - 1) * limit : page * limit]
+    return shapes.answer({"data": shown, "limit": limit, "total": len(rows), "total_pages": pages, "page": page})
+
+
 def show_document(call: Call) -> Response:
     """Return one document."""
     return shapes.answer(dataset_views.document_row(call.instance, document_of(call)))
@@ -149,6 +160,6 @@ ROUTES = (
     Route("POST", f"{ONE}/retry", retry, role="editor"),
     Route("GET", f"{ONE}/batch/{{batch}}/indexing-status", indexing_of_batch),
     Route("GET", f"{ONE}/documents/{{document_id:uuid}}", show_document),
-    Route("GET", f"{ONE}/documents/{{document_id:uuid}}/segments", list_segments),
+    Route("GET", f"{ONE}/documents/{{document_id:uuid}}/segments", console_segments),
     Route("GET", f"{ONE}/documents/{{document_id:uuid}}/indexing-status", indexing_of_document),
 )
