@@ -1,6 +1,6 @@
 """Run the command lines of the input ``run`` of action.yml, and say in the job's summary how each ended.
 
-Reads ``RUN``, ``ALLOW`` and ``KEEP_GOING`` from the environment; runs with the Python that difyops is installed in.
+Reads ``RUN``, ``ALLOW``, ``KEEP_GOING`` and ``PLACE`` (where difyops is installed) from the environment.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def run(words: list[str]) -> int:
     """Run one command in a group of the log; texts of an instance are no workflow commands in it."""
     shown, token = shlex.join(["difyops", *words]), secrets.token_hex(16)
     print(f"::group::{shown}\n::stop-commands::{token}", flush=True)
-    code = subprocess.run([Path(sys.prefix, "bin", "difyops"), *words], check=False).returncode
+    code = subprocess.run([Path(os.environ["PLACE"], "bin", "difyops"), *words], check=False).returncode
     print(f"::{token}::\n::endgroup::\nexit {code}: {meaning(code)}", flush=True)
     return code
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,11 +69,11 @@ class Job:
         return place.read_text() if place.exists() else ""
 
 
-def programs(folder: Path, **scripts: str) -> str:
+def programs(folder: Path, difyops: Path, **scripts: str) -> str:
     """Return a PATH with ``difyops`` and other programs in front, each a line of ``sh``."""
     folder.mkdir(exist_ok=True)
-    for name, line in {"difyops": f'exec {sys.executable} -m difyops "$@"', **scripts}.items():
-        program = folder / name
-        program.write_text(f"#!/bin/sh\n{line}\n")
-        program.chmod(0o755)
+    (folder / "difyops").symlink_to(difyops)
+    for name, line in scripts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{line}\n")
+        (folder / name).chmod(0o755)
     return f"{folder}:{os.environ['PATH']}"

@@ -10,23 +10,34 @@ from pathlib import Path
 import pytest
 
 from difyops import __version__
-from tests.deploy.steps import ROOT, Job, document
+from tests.deploy.steps import ROOT, Job, document, programs
 
 ACTION = document("action.yml")
 STEPS = {step["id"]: step for step in ACTION["runs"]["steps"]}
 
 
-def job(folder: Path, **inputs: str) -> Job:
-    """A runner on which the action is used; it is installed already, in this environment."""
+@pytest.fixture
+def place(tmp_path: Path, program: Path) -> Path:
+    """Where the action is installed already: Python with difyops, and the program."""
+    folder = tmp_path / "place"
+    folder.mkdir()
+    programs(folder / "bin", program, python=f'exec {sys.executable} "$@"')
+    return folder
+
+
+def job(folder: Path, place: Path | None = None, **inputs: str) -> Job:
+    """A runner on which the action is used."""
     names = {f"inputs.{name}": value.get("default", "") for name, value in ACTION["inputs"].items()}
     names |= {f"inputs.{name.replace('_', '-')}": value for name, value in inputs.items()}
-    names |= {"github.action_path": str(ROOT), "steps.install.outputs.place": sys.prefix}
+    names |= {"github.action_path": str(ROOT), "steps.install.outputs.place": str(place)}
     return Job(folder=folder, names=names, environment=dict(os.environ))
 
 
 @pytest.mark.usefixtures("connected")
-def test_lines_are_run_and_told_in_the_summary(tmp_path: Path) -> None:
-    on = job(tmp_path, store="kept", run="# first\ndifyops app list 'wf-echo' \\\n  -o name\n\ncontext show -o json\n")
+def test_lines_are_run_and_told_in_the_summary(tmp_path: Path, place: Path) -> None:
+    on = job(
+        tmp_path, place, store="kept", run="# first\ndifyops app list 'wf-echo' \\\n  -o name\n\ncontext show -o json\n"
+    )
     done = on.step(STEPS["run"])
     assert done is not None
     assert done.returncode == 0, on.log
@@ -39,10 +50,11 @@ def test_lines_are_run_and_told_in_the_summary(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("allow", "keep_going", "code", "ran"), [("", "false", 5, 1), ("3, 5", "false", 0, 2), ("", "true", 5, 2)]
 )
-def test_a_line_that_says_no(tmp_path: Path, allow: str, keep_going: str, code: int, ran: int) -> None:
+def test_a_line_that_says_no(tmp_path: Path, place: Path, allow: str, keep_going: str, code: int, ran: int) -> None:
     (tmp_path / "number.json").write_text('{"type": "integer"}')
     (tmp_path / "answer.txt").write_text('"none"')
-    on = job(tmp_path, run="validate answer.txt --schema number.json\nexplain 5", allow=allow, keep_going=keep_going)
+    lines = "validate answer.txt --schema number.json\nexplain 5"
+    on = job(tmp_path, place, run=lines, allow=allow, keep_going=keep_going)
     done = on.step(STEPS["run"])
     assert done is not None
     assert done.returncode == code, on.log
@@ -51,8 +63,8 @@ def test_a_line_that_says_no(tmp_path: Path, allow: str, keep_going: str, code: 
     assert ("1 more not run" in on.summary) == (ran == 1)
 
 
-def test_no_shell_reads_the_lines_and_no_text_is_a_workflow_command(tmp_path: Path) -> None:
-    on = job(tmp_path, run="explain '$(touch made)' `touch made`; touch made")
+def test_no_shell_reads_the_lines_and_no_text_is_a_workflow_command(tmp_path: Path, place: Path) -> None:
+    on = job(tmp_path, place, run="explain '$(touch made)' `touch made`; touch made")
     done = on.step(STEPS["run"])
     assert done is not None
     assert done.returncode == 2
@@ -62,8 +74,8 @@ def test_no_shell_reads_the_lines_and_no_text_is_a_workflow_command(tmp_path: Pa
 
 
 @pytest.mark.parametrize("given", [{"run": ""}, {"run": 'app list "'}, {"run": "app list", "allow": "five"}])
-def test_inputs_that_cannot_be_read(tmp_path: Path, given: dict[str, str]) -> None:
-    on = job(tmp_path, **given)
+def test_inputs_that_cannot_be_read(tmp_path: Path, place: Path, given: dict[str, str]) -> None:
+    on = job(tmp_path, place, **given)
     done = on.step(STEPS["run"])
     assert done is not None
     assert done.returncode == 2
@@ -75,6 +87,7 @@ def test_inputs_reach_the_shell_by_the_environment_only() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)  # it asks the registry
 @pytest.mark.usefixtures("connected")
 def test_it_installs_from_its_own_ref(tmp_path: Path) -> None:
     on = job(tmp_path, run="app list")

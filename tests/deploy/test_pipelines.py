@@ -21,12 +21,12 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path / "kept.git"
 
 
-def runner(folder: Path, emulator: Emulator, **more: str) -> dict[str, str]:
+def runner(folder: Path, program: Path, emulator: Emulator, **more: str) -> dict[str, str]:
     """A fresh machine with what the platform sets; ``pip`` says that it was asked for a ref of difyops."""
     folder.mkdir()
     pip = 'case "$*" in *"difyops @ git+https://github.com/difyops/difyops@"?*) ;; *) exit 9 ;; esac'
     python = 'shift 2; exec pip "$@"'
-    path = programs(folder / "bin", pip=pip, python=python)
+    path = programs(folder / "bin", program, pip=pip, python=python)
     home = {"DIFYOPS_STATE": str(folder / "state"), "HOME": str(folder)}
     return {**os.environ, **home, "PATH": path, "DIFY_PASSWORD": emulator.password, **more}
 
@@ -41,13 +41,14 @@ def branches(repository: Path) -> dict[str, int]:
     }
 
 
-def test_two_nights_on_github(tmp_path: Path, repository: Path, emulator: Emulator, connected: str) -> None:
+@pytest.mark.usefixtures("connected")
+def test_two_nights_on_github(tmp_path: Path, repository: Path, emulator: Emulator, program: Path) -> None:
     job = document(".github/workflows/snapshot.yml")["jobs"]["snapshot"]
     names = {f"secrets.{name}": os.environ.get(name, "") for name in job["env"]}
     names["secrets.DIFY_PASSWORD"] = emulator.password
     shown = []
     for night in ("first", "second"):
-        on = Job(folder=tmp_path / night, names=names, environment=runner(tmp_path / night, emulator))
+        on = Job(folder=tmp_path / night, names=names, environment=runner(tmp_path / night, program, emulator))
         on.environment |= {name: on.filled(str(value)) for name, value in job["env"].items()}
         subprocess.run(["git", "clone", "-q", str(repository), str(tmp_path / night / "store")], check=True)
         for step in job["steps"]:
@@ -62,11 +63,14 @@ def test_two_nights_on_github(tmp_path: Path, repository: Path, emulator: Emulat
     assert len(kept) == 1
 
 
-def test_two_nights_on_gitlab(tmp_path: Path, repository: Path, emulator: Emulator, connected: str) -> None:
+@pytest.mark.usefixtures("connected")
+def test_two_nights_on_gitlab(tmp_path: Path, repository: Path, emulator: Emulator, program: Path) -> None:
     job = document("deploy/gitlab-ci.yml")["nightly snapshot"]
     for night in ("first", "second"):
         place = tmp_path / night
-        given = runner(place, emulator, PUSH_URL=str(repository), CI_PROJECT_DIR=str(place), CI_PIPELINE_ID="7")
+        given = runner(
+            place, program, emulator, PUSH_URL=str(repository), CI_PROJECT_DIR=str(place), CI_PIPELINE_ID="7"
+        )
         for name, value in job["variables"].items():
             given[name] = value.replace("$CI_PROJECT_DIR", str(place))
         lines = [*job["before_script"], *job["script"]]

@@ -91,6 +91,7 @@ def test_the_wheel_has_the_pages_and_the_sdist_what_it_takes_to_build_them(built
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)  # it asks the registry
 def test_both_install_in_a_clean_environment(built: tuple[Path, Path], tmp_path: Path) -> None:
     for number, package in enumerate(built):
         place = tmp_path / str(number)
