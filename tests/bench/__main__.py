@@ -20,6 +20,7 @@ MODULES = (
     "webhook",
     "release",
     "state",
+    "trial",
 )
 
 
