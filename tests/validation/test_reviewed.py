@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -192,6 +193,40 @@ def test_a_constant_tells_which_branch_was_meant() -> None:
         item for _, item in compile_schema({"anyOf": branches}).violations({"kind": "b", "size": "1", "other": 1})
     ]
     assert found.pointer == "/size"
+
+
+OPEN = {"type": ["object", "array", "string"], "properties": {"a": {"type": "integer"}, "b": {}}}
+
+
+@pytest.mark.parametrize("text", [
+    '{"tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{\\"a\\": 1}"}}]}',
+    '{"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}]}',
+    '[{"type": "text", "text": "I submit it."}, {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}]',
+    '{"result": {"a": 1}}', '"{\\"a\\": 1}"',
+])  # fmt: skip
+def test_an_envelope_that_an_open_schema_accepts_is_opened_all_the_same(text: str) -> None:
+    assert enforce(text, OPEN).value == {"a": 1}
+    assert enforce(text.replace("1", '\\"x\\"' if '\\"' in text else '"x"'), {**OPEN, "type": "object"}).value is None
+
+
+@pytest.mark.parametrize(
+    "value", [{"result": {"c": 1}}, {"a": 1, "result": {"a": 2}}, {"name": "f", "arguments": {}}, "x"]
+)
+def test_data_that_looks_like_an_envelope_stays_data(value: object) -> None:
+    assert enforce(json.dumps(value), OPEN)[:4] == (True, "strict", value, ())
+
+
+@pytest.mark.parametrize("text", [
+    '{"a": {"b": 1}, "a": "\\u003a"}', '{"a": 1, "a": "\\u003A"}', '{"a\\u003a": 1, "a:": 2}',
+    '{"é": 1, "é": 18446744073709551616}',
+])  # fmt: skip
+def test_no_repeated_key_hides_behind_an_escape(text: str) -> None:
+    assert enforce(text, True).error == "duplicate_keys"
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 10**40, 10**400])
+def test_a_long_integer_stays_exact(number: int) -> None:
+    assert enforce(f' [{number}, "a+b", 1e+22]', True).value == [number, "a+b", 1e22]
 
 
 @pytest.mark.parametrize("thing", [b"{}", None, 7, bytearray(b"1")])

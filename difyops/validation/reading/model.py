@@ -96,6 +96,11 @@ class Judge(Protocol):
         """Return the texts that the schema lists (``enum``, ``const``)."""
         ...
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Return the names that the schema declares for the members of the whole answer."""
+        ...
+
 
 class Failing(NamedTuple):
     """A value that violates the schema: how it was read, and the way from a path in it to its line in the text."""

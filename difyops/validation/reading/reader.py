@@ -7,76 +7,53 @@ Everything else is a failure with a class of its own.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise
 
 from difyops.validation.reading import cuts, disguise, strict
 from difyops.validation.reading.completion import completed
-from difyops.validation.reading.echo import is_echo, is_rewritten
+from difyops.validation.reading.echo import is_echo, is_plain, is_rewritten
+from difyops.validation.reading.edits import Locate, closing, edits_of, locator, said_of_words
 from difyops.validation.reading.envelopes import unwrap
 from difyops.validation.reading.envelopes.dify import text_of_events
+from difyops.validation.reading.found import Found, Option, distinct
 from difyops.validation.reading.load import key_of, load
 from difyops.validation.reading.mend import Mended, changed, mend
 from difyops.validation.reading.model import (
-    EXTRACT,
     OUTSIDE,
     REPAIR,
+    STRICT,
     Edit,
     EnforceOptions,
     Failing,
     Judge,
-    Path,
     Reading,
     Refused,
     pointer_of,
     shown,
 )
 from difyops.validation.reading.outline import Outline, Piece, outline
-from difyops.validation.reading.places import paths_at, starts
-from difyops.validation.reading.shape import declared, holds_members, nodes_at
+from difyops.validation.reading.places import paths_at
+from difyops.validation.reading.shape import holds_members, takes_any_name
 from difyops.validation.reading.single import Change
 
 _NOTHING = "\ufeff\u200b \t\r\n"
+_made = tuple.__new__
+"""Makes a reading in a third of the time that its constructor takes."""
 _MOST_LAYERS = 5
 _MOST_WORK = 12_000_000
-_LONGEST_LINES = 2_000_000
 _LITERALS = {"True": True, "False": False, "None": None, "TRUE": True, "FALSE": False, "NULL": None, "Null": None}
 _BETWEEN = re.compile(r"\s*,?\s*")
-
-Locate = Callable[[Path], "int | None"]
-
-
-@dataclass(slots=True)
-class Option:
-    """A value that satisfies the schema, and how it came about."""
-
-    value: object
-    edits: tuple[Edit, ...] = ()
-    rung: str = EXTRACT
-
-
-@dataclass(slots=True)
-class Found:
-    """What one value of the answer comes to: options that stand, or values that fail, or the code of why not."""
-
-    valid: list[Option] = field(default_factory=list)
-    failing: list[Failing] = field(default_factory=list)
-    code: str | None = None
-    message: str | None = None
-    rivals: tuple[object, ...] = ()
-    edits: tuple[Edit, ...] = ()
 
 
 class Reader:
     """Reads texts for one schema."""
 
-    __slots__ = ("judge", "names", "options")
+    __slots__ = ("judge", "options")
 
     def __init__(self, judge: Judge, options: EnforceOptions) -> None:
         self.judge = judge
         self.options = options
-        self.names = declared(nodes_at(judge.document, ()))
 
     # -- texts --------------------------------------------------------------------------------------------------
 
@@ -105,12 +82,12 @@ class Reader:
             return Found(code="truncated")
         note = Edit("", "data: …", "", "unwrapped")
         inner = self.read_any(content, layers - 1) if isinstance(content, str) else self.of_value(content, layers - 1)
-        return _noted(inner, note)
+        return inner.noted(note)
 
     def _of_disguised(self, text: str, other: tuple[str, str], layers: int) -> Found:
         plain, reason = other
         note = Edit("", shown(text), shown(plain), reason)
-        found = _noted(self.read_any(plain, layers - 1), note)
+        found = self.read_any(plain, layers - 1).noted(note)
         if reason not in OUTSIDE:
             found.valid = [replace(option, rung=REPAIR) for option in found.valid]
         return found
@@ -125,7 +102,7 @@ class Reader:
         except ValueError:
             pass
         else:
-            return self.of_value(value, layers, _locator(text, 0, None))
+            return self.of_value(value, layers, locator(text, 0, None))
         return self.read(text, layers) if layers > 0 else Found(code="not_json")
 
     def _values(self, found: Outline) -> list[Failing]:
@@ -149,22 +126,49 @@ class Reader:
         if is_echo(value, document):
             return Found(code="schema_echo")
         if self.judge.accepts(value):
-            return Found(valid=[Option(value)])
+            return (self._enveloped(value, layers) if layers > 0 else None) or Found(valid=[Option(value)])
         if is_rewritten(value, document):
             return Found(code="schema_echo")
         if layers <= 0:
             return Found(failing=[Failing(value, (), locate)])
         if isinstance(value, str):
-            if value.lstrip()[:1] in ("{", "[", '"') and value.strip() and holds_members(document):
-                inner = self.read_any(value, layers - 1)
-                if inner.valid and not any(_left_out(option) for option in inner.valid):
-                    return _noted(inner, Edit("", shown(value), "", "encoded twice"))
-            return Found(failing=[Failing(value, (), locate)])
+            return self._encoded(value, layers) or Found(failing=[Failing(value, (), locate)])
         return self._opened(value, layers) or Found(failing=[Failing(value, (), locate)])
+
+    def _enveloped(self, value: object, layers: int) -> Found | None:
+        """Return what is inside a value that satisfies the schema only because the schema says nothing of its members.
+
+        It is an envelope if it has no member that the schema declares, and what it holds has one.
+        """
+        names = self.judge.names
+        if is_plain(value, self.judge):
+            return None
+        if isinstance(value, str):
+            found: Found | None = self._encoded(value, layers)
+        else:
+            opened = unwrap(value, names)
+            if opened is None or (opened.vague and takes_any_name(self.judge.document)):
+                return None
+            found = self._opened(value, layers)
+            if opened.cut:
+                return found
+        if found is None:
+            return None
+        inner = [option.value for option in found.valid] + [failing.value for failing in found.failing]
+        return found if any(isinstance(one, dict) and names & one.keys() for one in inner) else None
+
+    def _encoded(self, text: str, layers: int) -> Found | None:
+        """Return what a text holds that is JSON itself, where the schema wants members."""
+        if text.lstrip()[:1] not in ("{", "[", '"') or not holds_members(self.judge.document):
+            return None
+        inner = self.read_any(text, layers - 1)
+        if not inner.valid or any(option.leaves_out for option in inner.valid):
+            return None
+        return inner.noted(Edit("", shown(text), "", "encoded twice"))
 
     def _opened(self, value: object, layers: int) -> Found | None:
         """Return what an envelope holds; ``None`` when the value is none."""
-        opened = unwrap(value, self.names)
+        opened = unwrap(value, self.judge.names)
         if opened is None:
             return None
         if opened.cut:
@@ -174,7 +178,7 @@ class Reader:
             note = Edit(pointer_of(path), shown(value), shown(content), "unwrapped")
             is_text = isinstance(content, str)
             inner = self.read_any(str(content), layers - 1) if is_text else self.of_value(content, layers - 1)
-            _noted(inner, note)
+            inner.noted(note)
             result.valid += inner.valid
             result.failing += [failing._replace(locate=None) for failing in inner.failing]
             if inner.code not in (None, "not_json", "empty"):
@@ -200,9 +204,9 @@ class Reader:
         row = self._in_a_row(text, pieces) if len(pieces) > 1 and not any(one.valid for one in each) else None
         talk = self._talk(text, found, pieces)
         if row is not None:
-            return _noted(Found(valid=[row]), *talk)
+            return Found(valid=[row]).noted(*talk)
         result = self._settled(pieces, each)
-        return _noted(result, *talk)
+        return result.noted(*talk)
 
     def _settled(self, pieces: list[Piece], each: list[Found]) -> Found:
         """Return the one value that stands, or why none does."""
@@ -211,25 +215,25 @@ class Reader:
         blocked = next((one for one in each if one.code), None)
         if self.options.pick is not None and valid:
             return Found(valid=[valid[0] if self.options.pick == "first" else valid[-1]])
-        distinct = _distinct(valid)
-        if not distinct:
+        several = distinct(valid)
+        if not several:
             if blocked is not None:
                 return Found([], failing, blocked.code, blocked.message, blocked.rivals, blocked.edits)
             return Found(failing=failing)
-        if len(distinct) > 1:
-            return Found(code="ambiguous", rivals=tuple(option.value for option in distinct))
+        if len(several) > 1:
+            return Found(code="ambiguous", rivals=tuple(option.value for option in several))
         if blocked is not None and blocked.code != "schema_echo":
             code = "truncated" if blocked.code == "truncated" else "ambiguous"
             message = f"The answer holds a valid value, and another one that is refused ({blocked.code})."
-            return Found(code=code, message=message, rivals=tuple(option.value for option in distinct))
+            return Found(code=code, message=message, rivals=tuple(option.value for option in several))
         last = each[-1]
         if last.failing and not last.valid and self._is_like(last.failing[-1].value):
             return Found(failing=last.failing)
-        return Found(valid=distinct)
+        return Found(valid=several)
 
     def _is_like(self, value: object) -> bool:
         """Return whether a value that fails may be meant as the answer: it has a name that the schema declares."""
-        return isinstance(value, dict) and bool(self.names & value.keys())
+        return isinstance(value, dict) and bool(self.judge.names & value.keys())
 
     def _in_a_row(self, text: str, pieces: list[Piece]) -> Option | None:
         """Return the list that whole values one after the other make, where the schema wants one."""
@@ -259,7 +263,7 @@ class Reader:
     def _of_piece(self, text: str, piece: Piece, layers: int) -> Found:
         if piece.code:
             return Found(code=piece.code)
-        locate = _locator(text, piece.start, None)
+        locate = locator(text, piece.start, None)
         if not piece.broken:
             return self.of_value(piece.value, layers, locate)
         if not self.options.repair:
@@ -278,7 +282,7 @@ class Reader:
             return Found(code=code)
         if len(found.ways) * len(found.base) > _MOST_WORK:
             return Found(code="truncated" if found.unfinished else "too_complex")
-        result = self._judged(found, _locator(text, piece.start, found), layers)
+        result = self._judged(found, locator(text, piece.start, found), layers)
         if result.code == "truncated" and self.options.invented != "never":
             return self._invented(body, "truncated")
         return result
@@ -309,17 +313,17 @@ class Reader:
                 continue
             inner = self.of_value(value, layers - 1)
             if inner.failing:
-                edits = _edits(found, way, final, repeated) if len(result.failing) < 3 else ()
+                edits = edits_of(found, way, final, repeated) if len(result.failing) < 3 else ()
                 result.failing += [Failing(failing.value, edits, locate) for failing in inner.failing]
             if inner.code and not inner.valid:
                 result.code, result.message = result.code or inner.code, inner.message
             for option in inner.valid:
-                edits = _edits(found, way, final, repeated)
+                edits = edits_of(found, way, final, repeated)
                 valid.append((replace(option, edits=(*edits, *option.edits), rung=REPAIR), same))
         if not valid:
             if result.code is None:
                 result.code = self._nothing_stands(found, bool(ways))
-                result.message = _said_of_words(found) if result.code == "not_json" else None
+                result.message = said_of_words(found) if result.code == "not_json" else None
             return result
         return self._only(found, valid)
 
@@ -332,12 +336,12 @@ class Reader:
         return None
 
     def _only(self, found: Mended, valid: list[tuple[Option, list[list[Change]]]]) -> Found:
-        options = _distinct([option for option, _ in valid])
+        options = distinct([option for option, _ in valid])
         if len(options) > 1:
             code = "truncated" if found.unfinished else "ambiguous"
             return Found(code=code, rivals=tuple(option.value for option in options))
         if found.canon.coerced and not self.options.coerce:
-            return Found(code="not_json", message=_said_of_words(found))
+            return Found(code="not_json", message=said_of_words(found))
         option, ways = valid[0]
         if self._may_lack(found, option, ways):
             return Found(code="truncated", edits=option.edits)
@@ -348,16 +352,15 @@ class Reader:
         if cuts.ends_by_layout(found.base):
             return False
         document = self.judge.document
-        end = len(found.base.rstrip())
-        closing = [(way, closed) for way in ways if (closed := [one for one in way if _closes_at(one, end)])]
-        for way, closed in closing:
+        at_end = closing(ways, found.base)
+        for way, closed in at_end:
             final = changed(found.base, way)
             behind = len(final.rstrip()) - 1
-            paths = paths_at(final, [behind - number for number in range(len(closed))])
-            by_line = len(closed) == len(way)
+            paths = paths_at(final, [behind - number for number in range(closed)])
+            by_line = closed == len(way)
             if cuts.may_be_whole(document, option.value, paths, found.base, closed_by_line=by_line):
                 return False
-        if closing:
+        if at_end:
             return True
         if not found.unfinished:
             return False
@@ -375,80 +378,6 @@ class Reader:
         return Found(valid=[Option(value, edits, REPAIR)])
 
 
-# -- edits and lines ------------------------------------------------------------------------------------------------
-
-
-def _edits(found: Mended, way: list[Change], final: str, repeated: list[str]) -> tuple[Edit, ...]:
-    """Return what was changed, with the place of each change in the value."""
-    marks: list[tuple[int, object, object, str]] = []
-    shift = number = 0
-    for change in way:
-        while number < len(found.canon.notes) and found.canon.notes[number][0] <= change.start:
-            at, before, after, reason = found.canon.notes[number]
-            marks.append((at + shift, before, after, reason))
-            number += 1
-        marks.append((change.start + shift, found.base[change.start : change.end], change.text, change.reason))
-        shift += len(change.text) - (change.end - change.start)
-    for at, before, after, reason in found.canon.notes[number:]:
-        marks.append((at + shift, before, after, reason))
-    paths = paths_at(final, [mark[0] for mark in marks])
-    edits = [
-        Edit(pointer_of(path), shown(before), shown(after), reason)
-        for path, (_, before, after, reason) in zip(paths, marks, strict=True)
-    ]
-    edits += [Edit("", shown(name), "", "repeated key") for name in repeated]
-    return tuple(edits)
-
-
-def _locator(text: str, start: int, found: Mended | None) -> Locate:
-    """Return the way from a path in a value to the line of the answer it stands on."""
-    places: dict[Path, int] | None = None
-
-    def locate(path: Path) -> int | None:
-        nonlocal places
-        if len(text) > _LONGEST_LINES:
-            return None
-        if places is None:
-            places = starts(text[start:] if found is None else found.base)
-        while path and path not in places:
-            path = path[:-1]
-        at = places.get(path, 0)
-        return text.count("\n", 0, start + (at if found is None else found.canon.origin(at))) + 1
-
-    return locate
-
-
-def _noted(found: Found, *notes: Edit) -> Found:
-    found.valid = [replace(option, edits=(*notes, *option.edits)) for option in found.valid]
-    found.failing = [failing._replace(edits=(*notes, *failing.edits)) for failing in found.failing]
-    return found
-
-
-def _said_of_words(found: Mended) -> str | None:
-    """Return the sentence about words without quotes and numbers with marks, if there are any."""
-    if not found.canon.coerced:
-        return None
-    return f"{found.canon.coerced[0][2][:80]!r} stands without quotes or with marks: only --coerce reads it."
-
-
-def _closes_at(change: Change, end: int) -> bool:
-    return change.start >= end and change.text in ("}", "]")
-
-
-def _left_out(option: Option) -> bool:
-    return any(edit.reason == "text left out" for edit in option.edits)
-
-
-def _distinct(options: list[Option]) -> list[Option]:
-    """Return one option for each value: the one with the fewest edits."""
-    best: dict[bytes, Option] = {}
-    for option in options:
-        key = key_of(option.value)
-        if key not in best or len(option.edits) < len(best[key].edits):
-            best[key] = option
-    return list(best.values())
-
-
 def read(text: str, judge: Judge, options: EnforceOptions) -> Reading:
     """Return the value of an answer that satisfies the schema and that the text decides on, or why there is none."""
     try:
@@ -460,9 +389,10 @@ def read(text: str, judge: Judge, options: EnforceOptions) -> Reading:
     except ValueError:
         found = Reader(judge, options).read(text)
     else:
-        if judge.accepts(value) and not is_echo(value, judge.document):
-            return Reading(True, value)
-        found = Reader(judge, options).of_value(value, _MOST_LAYERS, _locator(text, 0, None))
+        if judge.accepts(value) and is_plain(value, judge):
+            return _made(Reading, (True, value, (), STRICT, None, None, (), ()))
+        found = Reader(judge, options).of_value(value, _MOST_LAYERS, locator(text, 0, None))
+        found.valid = [option if option.edits else replace(option, rung=STRICT) for option in found.valid]
     return _ended(found, options)
 
 

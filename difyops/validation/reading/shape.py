@@ -48,6 +48,14 @@ def declared(nodes: Iterable[Node]) -> frozenset[str]:
     return frozenset(name for node in nodes for name in _mapping(node.get("properties")))
 
 
+def takes_any_name(document: object) -> bool:
+    """Return whether the schema speaks about members of the whole answer whatever their names are: a map."""
+    return any(
+        "patternProperties" in node or isinstance(node.get("additionalProperties"), dict)
+        for node in nodes_at(document, ())
+    )
+
+
 def is_required(document: object, path: Path) -> bool:
     """Return whether any subschema of the parent requires the member at ``path``; elements count as required."""
     if not path or not isinstance(path[-1], str):

@@ -11,10 +11,11 @@
 The options that let a repeated key or NaN pass are for the repairing reader, which lists what it did.
 
 Three ways to the same value, the cheapest that is certain first. A whole document is read by a parser that is as strict
-but for two things: it keeps the last of repeated keys, and rounds integers beyond 64 bits. As many quotes in what it
-read as in the text prove that no key was lost. Else a short text is read with a check on every object for repeated
-keys. A long one is read without, and a count of colons proves that no key was lost; when the proof fails (a colon
-inside a string) it is read again with the check.
+but for two things: it keeps the last of repeated keys, and rounds integers beyond 64 bits. As many colons in what it
+read, written again, as in the text prove that no key was lost (a key that is lost takes its colon with it; those inside
+of texts stand in both), and what was rounded is written with an exponent. Else a short text is read with a check on
+every object for repeated keys. A long one is read without, and a count of colons proves that no key was lost; when the
+proof fails (a colon inside a string) it is read again with the check.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ Scan = Callable[[str, int], tuple[Any, int]]
 
 WHITE = re.compile(r"[ \t\n\r]*")
 _NO_WHITE = frozenset('{["')
-_ROUNDED = b"e+" if b"e+" in orjson.dumps(2.0**64) else b"e"
-"""What is in every number that is written for an integer beyond 64 bits; also in some that are fine."""
+_EXPONENT = b"+" if b"e+" in orjson.dumps(2.0**64) else b"e"
+"""What is in every number that is written for an integer beyond 64 bits."""
+_E = ord("e")
 _SHORT = 4_000
 _WINDOW = 8_000
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
@@ -68,6 +70,8 @@ def _scanner(**hooks: Any) -> Scan:
 
 
 _PLAIN = _scanner(parse_float=_finite, parse_constant=_refuse_constant)
+_RAW = _scanner()
+"""For a text that the other parser took, and that repeats no key: it is strict, only long integers were rounded."""
 _CAREFUL = _scanner(parse_float=_finite, parse_constant=_refuse_constant, object_pairs_hook=_object_without_repeats)
 
 
@@ -83,23 +87,37 @@ def loads(text: str, options: EnforceOptions) -> Any:
         raise Refused("too_large", f"The answer has {size:,} characters; {options.max_chars:,} are allowed.")
     try:
         value = orjson.loads(text)
-        if _is_whole(value, text):
-            if size > 2 * options.max_depth:
-                check_depth(text, options.max_depth)
-            return value
+        again = orjson.dumps(value)
     except (ValueError, TypeError):  # not JSON, too deep, or a rule forbids it: which one, the careful way tells
-        pass
-    start = 0 if text[:1] in _NO_WHITE else WHITE.match(text).end()  # type: ignore[union-attr]  # matches everywhere
-    value, end = scan(text, start, options)
-    if end != size and text[end:].strip(" \t\n\r"):
-        raise ValueError("more text follows the JSON")
+        return _whole(text, options)
+    names = text.count(":") if text.isascii() else text.encode().count(b":")
+    if names != again.count(b":") or ("\\" in text and "\\u003" in text):
+        return _whole(text, options)
+    if _EXPONENT in again and _may_be_rounded(again):
+        value = _RAW(text, 0 if text[:1] in _NO_WHITE else _begin(text))[0]
+    if size > 2 * options.max_depth and names + text.count("[") >= options.max_depth:
+        check_depth(text, options.max_depth)
     return value
 
 
-def _is_whole(value: Any, text: str) -> bool:
-    """Return whether a value is all of the text that it was read from: "yes" is certain."""
-    again = orjson.dumps(value)
-    return text.count('"') == again.count(b'"') and _ROUNDED not in again and "\\u0022" not in text
+def _may_be_rounded(again: bytes) -> bool:
+    """Return whether a number in JSON that was written again has a positive exponent; "no" is certain."""
+    at = again.find(_EXPONENT)
+    while at > 0 and again[at - 1] != _E:
+        at = again.find(_EXPONENT, at + 1)
+    return at > 0 or _EXPONENT == b"e"
+
+
+def _begin(text: str) -> int:
+    return WHITE.match(text).end()  # type: ignore[union-attr]  # matches everywhere
+
+
+def _whole(text: str, options: EnforceOptions) -> Any:
+    """Return the value of a text that is one JSON document, read by the parser of the standard library."""
+    value, end = scan(text, 0 if text[:1] in _NO_WHITE else _begin(text), options)
+    if end != len(text) and text[end:].strip(" \t\n\r"):
+        raise ValueError("more text follows the JSON")
+    return value
 
 
 def scan(text: str, start: int, options: EnforceOptions) -> tuple[Any, int]:

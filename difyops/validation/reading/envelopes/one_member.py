@@ -18,4 +18,4 @@ def unwrap(value: object) -> Opened | None:
     name, inner = next(iter(members.items()))
     if name.lower() not in _NAMES or not isinstance(inner, dict | list | str):
         return None
-    return Opened(keys=(name,), contents=(((name,), inner),))
+    return Opened(keys=(name,), contents=(((name,), inner),), vague=True)

@@ -21,11 +21,15 @@ _NAMES = ("name", "tool", "tool_name", "action", "recipient_name")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """What an envelope holds. ``keys`` are the members that were opened; ``cut``: its writer ran out of tokens."""
+    """What an envelope holds. ``keys`` are the members that were opened; ``cut``: its writer ran out of tokens.
+
+    ``vague``: its shape is that of much data, too.
+    """
 
     keys: tuple[str, ...]
     contents: tuple[Content, ...]
     cut: bool = False
+    vague: bool = False
 
 
 def mapping(value: object) -> Mapping[str, Any]:
