@@ -1,7 +1,8 @@
-"""Manual pages for the wheel: made of the commands while it is built, so that none can be out of date."""
+"""Manual pages and the file of completion: made of the commands while the wheel is built, so never out of date."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import tempfile
@@ -26,6 +27,9 @@ class ManualPages(BuildHookInterface):  # type: ignore[type-arg]
             place = Path(self.folder) / name
             place.write_text(page, encoding="utf-8")
             build_data["shared_data"][str(place)] = f"share/man/man1/{name}"
+        tree = Path(self.folder) / "completion-tree.json"
+        tree.write_text(_tree(self.root), encoding="utf-8")
+        build_data["force_include"][str(tree)] = "difyops/cli/completion-tree.json"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove what was written."""
@@ -39,5 +43,16 @@ def _pages(root: str) -> dict[str, str]:
         from difyops.cli.manual.man import manual_pages
 
         return manual_pages()
+    finally:
+        sys.path.remove(root)
+
+
+def _tree(root: str) -> str:
+    sys.path.insert(0, root)
+    try:
+        from difyops import __version__
+        from difyops.cli.completion_tree import tree
+
+        return json.dumps(tree(__version__))
     finally:
         sys.path.remove(root)

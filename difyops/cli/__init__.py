@@ -6,12 +6,22 @@ loop, shows the outcome and turns it into an exit code. Heavy libraries load onl
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+
+TYPE_CHECKING = False  # as in ``completion``
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run difyops and leave the process with its exit code."""
+    if "_DIFYOPS_COMPLETE" in os.environ:
+        from difyops.cli.quick_completion import answer
+
+        if (said := answer(dict(os.environ))) is not None:
+            sys.stdout.write(said + "\n")
+            sys.exit(0)
     from difyops.cli.standard_streams import complete_standard_streams
 
     complete_standard_streams()

@@ -9,12 +9,18 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any
+
+TYPE_CHECKING = False  # as typing has it: importing that, or pathlib, takes longer than all of a Tab
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+    from typing import Any
+
+    Completer = Callable[[str], list[str]]
 
 FILE = "completion.json"
-Completer = Callable[[str], list[str]]
+_CLI = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
+_PACKAGE = os.path.dirname(_CLI)  # noqa: PTH120
 
 
 def completer_for(metavar: str | None, formats: Iterable[str] = ()) -> Completer | None:
@@ -29,7 +35,7 @@ def completer_for(metavar: str | None, formats: Iterable[str] = ()) -> Completer
 def remember(state: Path, context: str, contexts: Iterable[str], store: Path, apps: Iterable[tuple[str, Any]]) -> None:
     """Keep the names of an instance's apps and their tags for the next Tab; a folder that cannot be written is fine."""
     listed = sorted(apps)
-    known = _read(state / FILE)
+    known = read(f"{state}/{FILE}")
     found = dict(known)
     found["contexts"] = sorted(contexts)
     found["last"] = context
@@ -66,44 +72,50 @@ def _selectors() -> list[str]:
 
 
 def _contexts() -> list[str]:
-    found: list[str] = _read(_state() / FILE).get("contexts", [])
+    found: list[str] = read(f"{state_folder()}/{FILE}").get("contexts", [])
     return found
 
 
 def _snapshots() -> list[str]:
     """Return the tags of the store, read from git's own files."""
-    store = _read(_state() / FILE).get("store")
+    known = read(f"{state_folder()}/{FILE}")
+    store = known.get("store")
     if not store:
         return ["latest"]
-    folder = Path(store)
-    git = folder / ".git" if (folder / ".git").is_dir() else folder
-    names = {item.relative_to(git / "refs" / "tags").as_posix() for item in (git / "refs" / "tags").rglob("*")}
+    git = f"{store}/.git" if os.path.isdir(f"{store}/.git") else store  # noqa: PTH112
+    tags = f"{git}/refs/tags"
+    names = {f"{folder}/{name}".removeprefix(f"{tags}/") for folder, _, files in os.walk(tags) for name in files}
     try:
-        lines = (git / "packed-refs").read_text(encoding="utf-8").splitlines()
+        with open(f"{git}/packed-refs", encoding="utf-8") as packed:  # noqa: PTH123
+            names |= {line.rstrip("\n").partition(" refs/tags/")[2] for line in packed if " refs/tags/" in line}
     except OSError:
-        lines = []
-    names |= {line.partition(" refs/tags/")[2] for line in lines if " refs/tags/" in line}
-    context = _read(_state() / FILE).get("last", "")
-    return ["latest", *sorted(name.removeprefix(f"{context}/") for name in names if name)]
+        pass
+    return ["latest", *sorted(name.removeprefix(f"{known.get('last', '')}/") for name in names if name)]
 
 
 def _runbooks() -> list[str]:
-    package = Path(__file__).resolve().parents[1]
-    folders = (package / "runbook" / "shipped", package.parent / "runbooks", Path("runbooks"))
-    return sorted({item.stem for folder in folders for item in folder.glob("*.yaml")})
+    folders = (f"{_PACKAGE}/runbook/shipped", f"{os.path.dirname(_PACKAGE)}/runbooks", "runbooks")  # noqa: PTH120
+    return sorted({name for folder in folders for name in _stems(folder, ".yaml")})
 
 
 def _kinds() -> list[str]:
-    folder = Path(__file__).resolve().parents[1] / "rotation" / "kinds"
-    return sorted(item.stem.replace("_", "-") for item in folder.glob("*.py") if not item.name.startswith("_"))
+    names = _stems(f"{_PACKAGE}/rotation/kinds", ".py")
+    return sorted(name.replace("_", "-") for name in names if not name.startswith("_"))
 
 
 def _schemas() -> list[str]:
-    return sorted(item.stem for item in (Path(__file__).resolve().parents[1] / "schemas").glob("*.json"))
+    return sorted(_stems(f"{_PACKAGE}/schemas", ".json"))
 
 
 def _topics() -> list[str]:
-    return sorted(item.stem for item in (Path(__file__).resolve().parent / "topics").glob("*.md"))
+    return sorted(_stems(f"{_CLI}/topics", ".md"))
+
+
+def _stems(folder: str, ending: str) -> list[str]:
+    try:
+        return [name.removesuffix(ending) for name in os.listdir(folder) if name.endswith(ending)]  # noqa: PTH208
+    except OSError:
+        return []
 
 
 def _reports() -> list[str]:
@@ -111,27 +123,29 @@ def _reports() -> list[str]:
 
 
 def _instance() -> Any:
-    known = _read(_state() / FILE)
+    known = read(f"{state_folder()}/{FILE}")
     wanted = os.environ.get("DIFYOPS_CONTEXT") or known.get("last")
     return known.get("instances", {}).get(wanted, {})
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: str) -> dict[str, Any]:
+    """Return what a file of ours holds, nothing where it cannot be read."""
     try:
-        found = json.loads(path.read_bytes())
+        with open(path, "rb") as file:  # noqa: PTH123
+            found = json.load(file)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def _state() -> Path:
+def state_folder() -> str:
     """Return the state folder as ``config`` does, without what that has to import."""
     if folder := os.environ.get("DIFYOPS_STATE"):
-        return Path(folder).expanduser()
+        return os.path.expanduser(folder)  # noqa: PTH111
     if folder := os.environ.get("XDG_STATE_HOME"):
-        return Path(folder) / "difyops"
+        return f"{folder}/difyops"
     home = "~/Library/Application Support" if sys.platform == "darwin" else "~/.local/state"
-    return Path(home).expanduser() / "difyops"
+    return os.path.expanduser(f"{home}/difyops")  # noqa: PTH111
 
 
 _BY_WORD: dict[str, Completer] = {

@@ -137,8 +137,9 @@ def _root(
 def run(arguments: list[str]) -> int:
     """Run one command line and return the exit code; everything difyops knows to fail ends here."""
     if "_DIFYOPS_COMPLETE" in os.environ:
-        # Typer loads Rich to take markup out of help texts; ours have none, and pressing Tab should not cost that
-        sys.modules["rich"] = None  # type: ignore[assignment]
+        return _complete()
+    if {"--install-completion", "--show-completion"} & set(arguments):
+        _with_first_tab()
     try:
         result = root(args=arguments, prog_name="difyops", standalone_mode=False)
     except DifyopsError as error:
@@ -156,6 +157,29 @@ def run(arguments: list[str]) -> int:
         return _end(_failed(fault_of_ours(error)), arguments)
     if isinstance(result, Outcome):
         return _end(result, arguments)
+    return result if isinstance(result, int) else 0
+
+
+def _with_first_tab() -> None:
+    """Let the script for zsh complete at its first call: Typer's only defines what the second one finds."""
+    from difyops.cli.quick_completion import ZSH
+
+    scripts = getattr(importlib.import_module("typer._completion_shared"), "_completion_scripts", {})
+    if "zsh" in scripts:
+        scripts["zsh"] = ZSH
+
+
+def _complete() -> int:
+    """Let the parser answer a Tab, and have the next ones answered without it."""
+    # Typer loads Rich to take markup out of help texts; ours have none, and pressing Tab should not cost that
+    sys.modules["rich"] = None  # type: ignore[assignment]
+    try:
+        result = root(args=[], prog_name="difyops", standalone_mode=False)
+    finally:
+        from difyops.cli.completion_tree import write_in_background
+
+        sys.stdout.flush()
+        write_in_background()
     return result if isinstance(result, int) else 0
 
 
