@@ -184,6 +184,7 @@ def _everywhere(
     session: Session, shard: str | None, function: Callable[..., Outcome], values: dict[str, Any], needs: str | None
 ) -> Outcome:
     """Run a command once per context. A report goes to one file a context: ``--as FORMAT=FILE`` with ``{context}``."""
+    from difyops.cli.apart import load_what_runs
     from difyops.cli.everywhere import everywhere
 
     if needs is not None and not values.get(needs):
@@ -199,6 +200,7 @@ def _everywhere(
         named = {key: [item.replace("{context}", own.contexts[0]) for item in items] for key, items in reports.items()}
         return function(own, **{**values, **named})
 
+    load_what_runs(function)
     return everywhere(session, shard, one)
 
 

@@ -1,14 +1,16 @@
 """One command on several instances: once per context, side by side, each with a session of its own.
 
 ``-c`` several times, or ``-c all``; ``--shard I/N`` takes a part of the contexts. Each run is the command as it is for
-one context, in a thread with its own event loop, so what bounds calls to an instance holds for each by itself. One that
-fails does not stop the others. ``render.fleet`` joins the results.
+one context, in a thread with its own event loop, so what bounds calls to an instance holds for each by itself; the
+threads are spread over several processes (``apart``). One that fails does not stop the others. ``render.fleet`` joins
+the results.
 """
 
 from __future__ import annotations
 
 import contextvars
 import hashlib
+import os
 import signal
 import threading
 import time
@@ -18,7 +20,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from difyops.cli.session import Session
+from difyops.cli.apart import apart, processes_for
+from difyops.cli.session import Session, one_question_at_a_time
 from difyops.config import Config
 from difyops.errors import ConfigError, DifyopsError, Interrupted, TimedOut, UsageError
 from difyops.outcome import Outcome
@@ -101,11 +104,30 @@ def share(names: Sequence[str], index: int, count: int) -> list[str]:
 
 
 def _carried_out(session: Session, names: Sequence[str], work: Work) -> list[Part]:
-    began, stopped = time.monotonic(), threading.Event()
+    began = time.monotonic()
+    refused = {name: _refused(session, name) for name in names}
+    allowed = [name for name in names if refused[name] is None]
+
+    def run(share: Sequence[str]) -> list[Part]:
+        return _side_by_side(session, share, work, began=began, several=len(names) > 1)
+
+    if len(allowed) > 1 and threading.current_thread() is threading.main_thread():
+        count = processes_for(len(allowed))
+        one_question_at_a_time()
+        parts = apart([allowed[place::count] for place in range(count)], run)
+    else:
+        parts = run(allowed)
+    found = {part.context: part for part in parts}
+    return [found.get(name) or Part(context=name, error=refused[name]) for name in names]
+
+
+def _side_by_side(session: Session, names: Sequence[str], work: Work, *, began: float, several: bool) -> list[Part]:
+    """Carry ``work`` out on the contexts of one process, each in a thread."""
+    stopped, parent = threading.Event(), os.getppid()
     sessions = {name: _one(session, name) for name in names}
 
     def run(name: str) -> Outcome:
-        at_context.set(name if len(names) > 1 else None)
+        at_context.set(name if several else None)
         one = sessions[name]
         if stopped.is_set():
             raise Interrupted("Interrupted before it began.")
@@ -123,17 +145,13 @@ def _carried_out(session: Session, names: Sequence[str], work: Work) -> list[Par
         for one in sessions.values():
             one.interrupt()
 
-    trusted = {name: _refused(session, name) for name in names}
     with ThreadPoolExecutor(max_workers=max(1, min(len(names), _MOST_AT_ONCE)), thread_name_prefix="context") as pool:
-        futures: dict[str, Future[Outcome]] = {
-            name: pool.submit(contextvars.copy_context().run, run, name)
-            for name, error in trusted.items()
-            if error is None
-        }
+        futures = {name: pool.submit(contextvars.copy_context().run, run, name) for name in names}
         with _signals(stop):
             while wait(futures.values(), timeout=_LOOK_UP).not_done:
-                pass
-    return [_part(name, trusted[name], futures.get(name)) for name in names]
+                if os.getppid() != parent and not stopped.is_set():
+                    stop()  # whom it was for is gone
+    return [_part(name, future) for name, future in futures.items()]
 
 
 def _one(session: Session, name: str) -> Session:
@@ -150,9 +168,7 @@ def _refused(session: Session, name: str) -> DifyopsError | None:
     return None
 
 
-def _part(name: str, error: DifyopsError | None, future: Future[Outcome] | None) -> Part:
-    if error is not None or future is None:
-        return Part(context=name, error=error or Interrupted("Interrupted before it began."))
+def _part(name: str, future: Future[Outcome]) -> Part:
     try:
         outcome = future.result()
     except DifyopsError as failure:
@@ -174,7 +190,9 @@ def _signals(stop: Callable[[], None]) -> Iterator[None]:
     def told(_number: int, _frame: Any) -> None:
         stop()
 
-    before = {number: signal.signal(number, told) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, told) for number in heard}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)  # a process that was just made begins without them
     try:
         yield
     finally:

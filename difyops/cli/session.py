@@ -14,7 +14,8 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _LOOK_UP = 0.1
 _one_question = threading.Lock()  # threads ask one after the other
+_one_process: list[Any] = []  # and so do processes: a file that one of them locks
 log = logging.getLogger("difyops.cli")
 
 
@@ -311,7 +313,9 @@ def _asked(question: str, withdrawn: Callable[[], bool] | None) -> str:
     """
     shown = f"\r\x1b[K{one_line(question)} [y/N] "  # the line may hold a progress view
     if threading.current_thread() is not threading.main_thread():
-        with _one_question:
+        with _one_question, _alone(withdrawn) as may_ask:
+            if not may_ask:
+                return ""
             _show(shown)
             while withdrawn is not None and not select.select([sys.stdin], [], [], _LOOK_UP)[0]:
                 if withdrawn():
@@ -327,6 +331,36 @@ def _asked(question: str, withdrawn: Callable[[], bool] | None) -> str:
         raise Interrupted("Interrupted; nothing was changed.") from None
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def one_question_at_a_time() -> None:
+    """Let the processes that are about to be made ask one after the other."""
+    import tempfile
+
+    _one_process[:] = [tempfile.TemporaryFile()]  # noqa: SIM115 - open as long as there are processes
+
+
+@contextlib.contextmanager
+def _alone(withdrawn: Callable[[], bool] | None) -> Iterator[bool]:
+    """Wait until no other process asks; hand out whether the question still stands then."""
+    import fcntl
+
+    if not _one_process:
+        yield True
+        return
+    while True:
+        try:
+            fcntl.lockf(_one_process[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError:
+            if withdrawn is not None and withdrawn():
+                yield False
+                return
+            time.sleep(_LOOK_UP)
+    try:
+        yield True
+    finally:
+        fcntl.lockf(_one_process[0], fcntl.LOCK_UN)
 
 
 def _show(text: str) -> None:

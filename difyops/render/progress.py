@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 
+from difyops.render.logs import at_context
 from difyops.render.safe import one_line
 
 Moved = Callable[[int, int, str], None]
@@ -19,7 +19,7 @@ _PACE = 0.1
 @contextlib.contextmanager
 def progress(what: str, *, quiet: bool = False) -> Iterator[Moved]:
     """Hand out a function ``moved(done, total, name)``; shows nothing in a pipe, in CI, or before a second passed."""
-    alone = threading.current_thread() is threading.main_thread()  # else several contexts would share the line
+    alone = at_context.get() is None  # else several contexts would share the line
     shown = alone and sys.stderr.isatty() and not quiet and not os.environ.get("CI")
     began = last = time.monotonic()
     drawn = False
