@@ -15,17 +15,21 @@ from difyops.cli.release_options import (
     AllowEffects,
     Alpha,
     Calls,
+    CasesFile,
     Dearer,
     Events,
     Every,
     For,
     Inputs,
     Least,
+    Margin,
     NoShadow,
     NoWaitSlot,
+    Pricier,
     Slower,
     Tokens,
     Wait,
+    cases_of,
     gates_of,
     shadow_of,
     watch_of,
@@ -74,6 +78,9 @@ def plan(
     alpha: Alpha = 0.01,
     slower: Slower = 0.25,
     dearer: Dearer = 0.25,
+    pricier: Pricier = None,
+    cases: CasesFile = None,
+    margin: Margin = None,
     no_wait_slot: NoWaitSlot = False,
 ) -> Outcome:
     """Write a plan: every binding, what cannot be resolved first (then 5), and a release for each app and target.
@@ -89,8 +96,8 @@ def plan(
         raise UsageError("--from and --to must name different contexts, each once.")
     request = PlanRequest(
         app_id="", shadow=shadow_of(calls, no_shadow, inputs, allow_effects, tokens),
-        watch=watch_of(events, least, watch, every), gates=gates_of(alpha, slower, dearer),
-        wait_for_slots=not no_wait_slot,
+        watch=watch_of(events, least, watch, every), gates=gates_of(alpha, slower, dearer, pricier),
+        cases=cases_of(cases, None, margin), wait_for_slots=not no_wait_slot,
     )  # fmt: skip
     for ring in rings:
         read_bindings(bindings, source, ring)
@@ -114,6 +121,7 @@ def apply(
         difyops release promote apply promotion.yaml --yes --wait 1h
     """
     from difyops.cli.cost import holding
+    from difyops.release.plan import runs_of
     from difyops.release.promote.plan import read_promotion
     from difyops.render import promotion as views
 
@@ -125,7 +133,7 @@ def apply(
         session.run(_applied(session, found, wait, again))
         return views.planned(found, None)
     steps = [(ring.context, step.plan) for ring in found.rings for step in ring.steps if step.plan is not None]
-    asked = [(context, plan.app_id) for context, plan in steps for _ in range(2 * plan.shadow.calls)]
+    asked = [(context, plan.app_id) for context, plan in steps for _ in range(runs_of(plan))]
     with holding(session, asked, what="The shadows of a promotion") as used:
         done = session.run(_applied(session, found, wait, again))
         used({(row.ring, row.app_id): row.used for row in done.rows})
@@ -150,6 +158,8 @@ async def _planned(
             opened = await stack.enter_async_context(session.instance(ring))
             targets.append((workspace_of(session, opened), read_bindings(bindings, source, ring)))
         chosen = select([app async for app in start.console.apps()], selectors)
+        if request.cases is not None and len(chosen) > 1:
+            raise UsageError(f"--cases are of one app, and {len(chosen)} are promoted.", hint="Promote it by itself.")
         found = await make_promotion(
             start, chosen, targets, request, pause=pause, with_secrets=with_secrets, clock=SystemClock()
         )
@@ -159,6 +169,7 @@ async def _planned(
 
 
 async def _applied(session: Session, found: Promotion, wait: str | None, again: bool) -> Promoting:
+    from difyops.cli.cost import own_file
     from difyops.release.promote.run import Promoting, carry_out, check
     from difyops.release.run import ReleaseOptions
 
@@ -180,7 +191,9 @@ async def _applied(session: Session, found: Promotion, wait: str | None, again: 
         if session.dry_run:
             await check(source, opened, found)
             return Promoting(rows=())
-        options = ReleaseOptions(again=again, wait=None if wait is None else seconds(wait, zero=True))
+        options = ReleaseOptions(
+            again=again, wait=None if wait is None else seconds(wait, zero=True), own_prices=own_file(session)
+        )
         return await carry_out(source, opened, found, options)
 
 

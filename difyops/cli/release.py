@@ -113,19 +113,17 @@ def apply(session: Session, path: PlanFile, wait: Wait = None, again: Again = Fa
         difyops release apply support-triage.release.yaml --yes --wait 1h
     """
     from difyops.cli.cost import holding
-    from difyops.release.plan import read_plan
+    from difyops.release.plan import read_plan, runs_of
     from difyops.render import release as views
 
     found = read_plan(path)
     context = session.one_context() or found.context
     if session.dry_run:
         return session.run(_checked(session, found, context, again))
-    cases = 4 * found.cases.count if found.cases else 0  # both copies, and what is live, twice where it fails
-    asked = [(context, found.app_id)] * (2 * found.shadow.calls + cases)
+    asked = [(context, found.app_id)] * runs_of(found)
     with holding(session, asked, what=f"The release of {found.app_name}") as used:
         released = session.run(_applied(session, found, context, wait, again))
-        live = sum(int(row["used"]) for row in released.cases if row["where"] == "live")
-        used({(context, found.app_id): int((released.shadow or {}).get("used") or 0) + live})
+        used({(context, found.app_id): released.used})
     return views.released(released)
 
 

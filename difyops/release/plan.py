@@ -123,6 +123,11 @@ class Plan:
         return signed(dataclasses.asdict(self))
 
 
+def runs_of(plan: Plan) -> int:
+    """Return how many runs a release may ask for itself: both copies, and what is live, twice where cases fail."""
+    return 2 * plan.shadow.calls + (4 * plan.cases.count if plan.cases else 0)
+
+
 def hash_of(document: Mapping[str, Any]) -> str:
     """Return the hash of what a document does, whatever its secrets and its layout are."""
     return hash_of_plain(redact(dict(document)).document)

@@ -28,8 +28,8 @@ from difyops.errors import (
     Unreachable,
 )
 from difyops.publishing.putting import Now, Putting, now_of
+from difyops.release.cases import LIVE, cases_of, kept_before
 from difyops.release.cases import as_kept as as_kept_cases
-from difyops.release.cases import cases_of, kept_before
 from difyops.release.holds import refuse_held
 from difyops.release.plan import Plan, hash_of
 from difyops.release.sources import Target, target_of
@@ -77,6 +77,12 @@ class Released:
     draft: str | None = None
     warnings: tuple[str, ...] = field(default=())
     seconds: float = 0.0
+
+    @property
+    def used(self) -> int:
+        """Return the tokens of the runs that it asked for itself: copies, cases, judges."""
+        live = sum(int(row["used"]) for row in self.cases if row["where"] == LIVE)
+        return int((self.shadow or {}).get("used") or 0) + live
 
     @property
     def error(self) -> DifyopsError | None:

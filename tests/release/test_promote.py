@@ -18,10 +18,11 @@ from difyops.emulator import Emulator
 from difyops.emulator.routes.service_datasets import new_dataset
 from difyops.errors import StalePlan, UsageError
 from difyops.ledger import Ledger
-from difyops.release.plan import Shadow
+from difyops.release.cases import gate_of
+from difyops.release.plan import Gates, Shadow, runs_of, write_plan
 from difyops.release.planning import PlanRequest
 from difyops.release.promote.bindings import Bindings, read_bindings
-from difyops.release.promote.plan import Promotion
+from difyops.release.promote.plan import Promotion, read_promotion
 from difyops.release.promote.run import Promoting, carry_out, make_promotion
 from difyops.release.run import ReleaseOptions
 from difyops.release.status import abort
@@ -44,7 +45,8 @@ class Fleet:
         source = self.rigs["dev"]
         chosen = [app async for app in source.console.apps() if app.name in apps]
         watch = replace(QUICK, events=4, least=2)
-        request = PlanRequest(app_id="", shadow=Shadow(calls=0), watch=watch, gates=ANY_SPEED)
+        gates, cases = fields.pop("gates", ANY_SPEED), fields.pop("cases", None)
+        request = PlanRequest(app_id="", shadow=Shadow(calls=0), watch=watch, gates=gates, cases=cases)
         targets = [(self.rigs[name].workspace, how or Bindings()) for name in to]
         return await make_promotion(
             source.workspace.instance, chosen, targets, request,
@@ -238,3 +240,16 @@ def test_a_bindings_file_that_is_wrong(tmp_path: Path, text: str, said: str) -> 
     with pytest.raises(UsageError) as caught:
         read_bindings(path, "dev", "prod")
     assert said in caught.value.message
+
+
+async def test_the_gates_of_cases_and_prices_go_along(fleet: Fleet, tmp_path: Path) -> None:
+    file, path = tmp_path / "cases.jsonl", tmp_path / "p.yaml"
+    file.write_text('{"id": "one", "inputs": {"text": "hi"}, "expect": [{"contains": "HI"}]}\n')
+    await publish(fleet["dev"], "wf-echo", better)
+    gate = gate_of(file, margin=0.1)
+    made = await fleet.plan("wf-echo", cases=gate, gates=Gates(pricier=0.2))
+    write_plan(path, made.as_data())
+    (step,) = read_promotion(path).rings[0].steps
+    assert step.plan is not None
+    assert (step.plan.cases, step.plan.gates.pricier) == (gate, 0.2)
+    assert runs_of(step.plan) == 4

@@ -31,7 +31,7 @@ Open = Callable[[str], AbstractAsyncContextManager[Workspace]]
 class Promoted:
     """What became of one app in one ring. ``state``: that of its release, or error, unchanged, not begun.
 
-    ``app_id``: of the target; ``used``: tokens that its shadow used.
+    ``app_id``: of the target; ``used``: tokens that its shadow and its cases used.
     """
 
     ring: str
@@ -224,8 +224,7 @@ def _passed(workspace: Workspace, step: Step) -> Released | None:
 
 
 def _row(ring: str, app: str, found: Released) -> Promoted:
-    used = int((found.shadow or {}).get("used") or 0)
     return Promoted(
         ring=ring, app=app, state=found.state, verdict=found.verdict, text=found.text, release=found.id,
-        app_id=found.app_id, used=used,
+        app_id=found.app_id, used=found.used,
     )  # fmt: skip
