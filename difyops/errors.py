@@ -18,6 +18,7 @@
     │   ├── NeedsConfirmation            needs_confirmation
     │   ├── StalePlan                    stale_plan
     │   ├── LockHeld                     lock_held
+    │   │   └── LockLost                 lock_lost       (somebody took it over while the shared state was away)
     │   └── UnpublishedEdits             unpublished_edits
     ├── Unreachable                   1  unreachable     (DNS, connection, TLS, breaker open)
     │   └── TimedOut                     timed_out
@@ -185,6 +186,12 @@ class LockHeld(Refused):
     """Another process works on the same thing."""
 
     code = "lock_held"
+
+
+class LockLost(LockHeld):
+    """Somebody else had our lock while the shared state was away; nothing more is done."""
+
+    code = "lock_lost"
 
 
 class UnpublishedEdits(Refused):

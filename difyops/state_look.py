@@ -70,7 +70,7 @@ def look(config: Config) -> Looked:
     waiting = 0
     try:
         with database_at(config, place.url, None) as database:
-            waiting = len(Spool.beside(database.local).lines())
+            waiting = len(Spool.in_folder(config.state).lines())
             now, shut = database.read(length), closed(database)
             return Looked(
                 **known,  # type: ignore[arg-type]

@@ -64,6 +64,7 @@ def move(source: Database, target: Database, checkpoint: Callable[[str], None] =
     _refuse_gone(source, target)
     copied = Copied(events=0, audit=0)
     if not _is_gone(source):
+        Ledger(source).bring_in()
         copied = source.change(lambda inside: _moved(source, inside, target, checkpoint), closed_too=True)
         checkpoint("after the old place was closed")
     target.change(lambda inside: inside.execute("DELETE FROM fact WHERE name = ?", [CLOSED]), closed_too=True)

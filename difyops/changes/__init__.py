@@ -7,8 +7,8 @@
 A room gives each of its kinds of change a ``Recoverable``: how it tells its state, how it is finished and undone.
 """
 
-from difyops.changes.change import Change
+from difyops.changes.change import Change, cut_off
 from difyops.changes.journal import Journal, Record
 from difyops.changes.recovery import Ended, Recoverable
 
-__all__ = ["Change", "Ended", "Journal", "Record", "Recoverable"]
+__all__ = ["Change", "Ended", "Journal", "Record", "Recoverable", "cut_off"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from difyops.changes.journal import ABOUT, HELD, NOTE, Journal, Record
-from difyops.errors import StoreError
+from difyops.errors import DifyopsError, LockLost, StateAway, StoreError
 
 T = TypeVar("T")
 Checkpoint = Callable[[str], None]
@@ -17,6 +17,16 @@ log = logging.getLogger("difyops.changes")
 
 def no_checkpoint(name: str) -> None:
     """Do nothing at a numbered step; tests kill the process there."""
+
+
+def cut_off(error: DifyopsError, what: str, hint: str) -> DifyopsError | None:
+    """Return the error of a change that cannot go on and cannot go back now, for its journal cannot be written.
+
+    ``None``: it is another error. The change stays open; what was done is in the journal, or is brought into it.
+    """
+    if not isinstance(error, StateAway | LockLost):
+        return None
+    return type(error)(f"{what} was cut off: {error.message}", hint=f"{error.hint} {hint}", retryable=error.retryable)
 
 
 @dataclass(slots=True)

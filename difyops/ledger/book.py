@@ -35,7 +35,7 @@ class Ledger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._spool = Spool.beside(database.local) if database.is_shared and not dry_run.is_on() else None
+        self._spool = None if dry_run.is_on() else Spool.in_folder(database.local.parent)
         self._former: dict[str, str] = {}
         self._anchored = 0  # the number of events at which the anchor was last moved
 
@@ -135,7 +135,7 @@ class Ledger:
         was_missed = False
 
         def work(inside: Statements) -> list[int]:
-            waiting[:] = self._spool.lines() if self._spool else ()
+            waiting[:] = self._spool.lines() if self._spool and self.is_shared else ()
             for line in waiting:
                 put(inside, line, self.place, unless_there=True)
             return [put(inside, line, self.place, unless_there=inside.again or was_missed) for line in lines]

@@ -20,7 +20,7 @@ from datetime import datetime
 from typing import Any
 
 from difyops.clock import iso
-from difyops.errors import LockHeld
+from difyops.errors import LockHeld, LockLost
 
 _KEYS = "l.locktype = 'advisory' AND l.granted AND ((l.classid::bigint << 32) | l.objid::bigint) ="
 _HERE = "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -100,7 +100,7 @@ class Held:
         """Take the lock on a new connection, if nobody had it meanwhile; ``False``: our former one still holds it.
 
         Raises:
-            LockHeld: somebody else had it, or has it; it is lost.
+            LockLost: somebody else had it, or has it.
         """
         row = connection.execute("SELECT token, backend FROM holder WHERE name = %s", [self.name]).fetchone()
         if row is None or row[0] != self.token:
@@ -121,10 +121,10 @@ class Held:
         """Refuse to go on without the lock.
 
         Raises:
-            LockHeld: it is lost.
+            LockLost: it is lost.
         """
         if self.is_lost:
-            raise LockHeld(
+            raise LockLost(
                 f"While PostgreSQL was away, another process took over {self.holding}; nothing more is done here.",
                 hint="Look what it did, then run this again: difyops changes list",
             )

@@ -21,14 +21,14 @@ Line: TypeAlias = tuple[str, Sequence[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Spool:
-    """The file beside the anchor, 0600; one JSON array a line."""
+    """A file in the state folder, 0600; one JSON array a line. It stays with the machine wherever the state goes."""
 
     path: Path
 
     @classmethod
-    def beside(cls, local: Path) -> Spool:
-        """Return the spool of a ledger."""
-        return cls(local.with_name(f"{local.name}.spool"))
+    def in_folder(cls, folder: Path) -> Spool:
+        """Return the spool of a machine."""
+        return cls(folder / "ledger.spool")
 
     def lines(self) -> list[Line]:
         """Return what waits, oldest first.

@@ -13,7 +13,7 @@ from typing import Any
 
 from difyops.api.instance import Instance
 from difyops.api.plugin_calls import Plugin, PluginCalls, Task
-from difyops.changes import Change, Ended
+from difyops.changes import Change, Ended, cut_off
 from difyops.changes.change import Checkpoint, no_checkpoint
 from difyops.changes.recovery import Recovery
 from difyops.errors import DifyopsError, Interrupted, NotFound, Refused, ServerFault, TimedOut, Unreachable
@@ -173,6 +173,8 @@ class _Work:
     async def undone(self, error: DifyopsError) -> DifyopsError:
         """Take everything back after a failure, and return the error to raise: it says what is there now."""
         hint = f"difyops changes show {self.change.id} tells the state; finish or undo ends it."
+        if gone := cut_off(error, "The upgrade", hint):
+            return gone
         try:
             said = await self.back()
         except DifyopsError as second:

@@ -11,7 +11,7 @@ from typing import Any
 
 from difyops.api.instance import Instance
 from difyops.api.model import App
-from difyops.changes import Change, Ended
+from difyops.changes import Change, Ended, cut_off
 from difyops.changes.change import Checkpoint, no_checkpoint
 from difyops.errors import DifyopsError, NotSupported, Refused, ServerFault, StalePlan, Unreachable
 from difyops.publishing.config import ConfigPublication
@@ -188,6 +188,8 @@ class _Work:
     async def undone(self, error: DifyopsError) -> DifyopsError:
         """Take back after a failure and return the error to raise: it says what is live."""
         hint = f"difyops changes show {self.change.id} tells the state; finish or undo ends it."
+        if gone := cut_off(error, "The change", hint):
+            return gone
         if isinstance(error, Unreachable):
             said = f"{error.message} Whether the server acted is unknown."
             return DifyopsError(said, hint=hint, retryable=True)

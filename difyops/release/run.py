@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from difyops.api.server_time import server_time
-from difyops.changes import Change
+from difyops.changes import Change, cut_off
 from difyops.changes.change import Checkpoint, no_checkpoint
 from difyops.changes.journal import Record
 from difyops.errors import (
@@ -238,6 +238,8 @@ async def _advanced(work: Work) -> Verdict | None:
 async def _undone(work: Work, error: DifyopsError) -> DifyopsError:
     """Take back after a failure before the watch, and return the error to raise: it says what is live."""
     hint = f"difyops changes finish {work.change.id} goes on; difyops changes undo {work.change.id} goes back."
+    if gone := cut_off(error, "The release", hint):
+        return gone
     if isinstance(error, Unreachable):
         said = f"{error.message} Whether the server acted is unknown."
         return DifyopsError(said, hint=hint, retryable=True)

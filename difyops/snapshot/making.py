@@ -13,7 +13,7 @@ from difyops.api.agents import Agents
 from difyops.api.instance import Instance
 from difyops.api.model import AGENT_MODE, AgentVersion, App, Import, Workflow
 from difyops.api.runs import runs_in
-from difyops.changes import Change, Ended
+from difyops.changes import Change, Ended, cut_off
 from difyops.clock import iso
 from difyops.dsl.diff import describe, diff
 from difyops.dsl.load import dump_yaml
@@ -101,6 +101,8 @@ class Making:
         if app is not None:
             said = f"{name!r} was created as app {app.id}, but its restore did not end: {error.message}"
             return DifyopsError(said, hint=hint)
+        if gone := cut_off(error, f"The restore of {name!r}", hint):
+            return gone
         if isinstance(error, Unreachable):
             said = f"The restore of {name!r} was cut off: {error.message} Whether the server acts on it is unknown."
             return DifyopsError(said, hint=hint, retryable=True)

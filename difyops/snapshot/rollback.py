@@ -13,7 +13,7 @@ from typing import Any
 from difyops.api.agents import Agents
 from difyops.api.instance import Instance
 from difyops.api.model import AGENT_MODE, AgentVersion, App
-from difyops.changes import Change, Ended
+from difyops.changes import Change, Ended, cut_off
 from difyops.changes.change import Checkpoint, no_checkpoint
 from difyops.errors import DifyopsError, NotFound, PartialFailure, Refused, StalePlan, Unreachable
 from difyops.publishing import Content, Overtaken, Publication, PublishSettings
@@ -343,6 +343,8 @@ class _Work:
         """Undo after a failure and return the error to raise: it says which state the app is in."""
         name, identity = self.facts["app_name"], self.change.id
         hint = f"difyops changes show {identity} tells the state; difyops changes finish {identity} (or undo) ends it."
+        if gone := cut_off(error, f"The rollback of {name!r}", hint):
+            return gone
         if isinstance(error, Unreachable):
             return DifyopsError(
                 f"The rollback of {name!r} was cut off: {error.message} Whether the server acted is unknown.",

@@ -216,8 +216,8 @@ def test_lines_that_were_brought_in_before_a_kill_are_not_written_twice(machine:
     kept = next(one.path.parent.glob("*.spool")).read_bytes()
     gate.open()
     assert one.append(EVENT) == 1, "before anything else, they come in"
-    (one.path.parent / f"{one.path.name}.spool").write_bytes(kept)
-    (one.path.parent / f"{one.path.name}.spool").chmod(0o600)
+    (one.path.parent / "ledger.spool").write_bytes(kept)
+    (one.path.parent / "ledger.spool").chmod(0o600)
     assert one.bring_in() == 2
     assert [entry.subject for entry in one.audit_trail()] == ["app-1", "app-2", "app-3"]
     assert one.check() == []
