@@ -7,9 +7,11 @@ length.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 GAP = 3
+LONGEST_WORD = 24
+READABLE = 12  # a column that is narrower breaks almost every word
 _WORD = re.compile(r"\s*\S+")
 
 
@@ -33,6 +35,26 @@ def shared(natural: Sequence[int], room: int) -> list[int]:
     for rank, place in enumerate(sorted(range(len(natural)), key=natural.__getitem__)):
         widths[place] = max(1, min(natural[place], left // (len(natural) - rank)))
         left -= widths[place]
+    return widths
+
+
+def longest_word(texts: Iterable[str]) -> int:
+    """Return the width of the longest word of a column; what is longer than 24 may be broken."""
+    return max((min(LONGEST_WORD, width_of(word)) for text in texts for word in text.split()), default=1)
+
+
+def in_words(natural: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """Return the widths of columns that fit into ``room`` without breaking a word; ``shared`` where that cannot be.
+
+    ``least``: the longest word of each. What is left goes to the columns that want little more first: they are whole.
+    """
+    spare = room - sum(least)
+    if sum(natural) <= room or spare < 0:
+        return shared(natural, room)
+    widths = list(least)
+    for place in sorted(range(len(widths)), key=lambda place: natural[place] - least[place]):
+        more = min(spare, natural[place] - least[place])
+        widths[place], spare = widths[place] + more, spare - more
     return widths
 
 

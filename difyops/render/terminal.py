@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from difyops.outcome import Block, Facts, Lines, Table
-from difyops.render.columns import GAP, folded, shared, width_of
+from difyops.render.columns import GAP, READABLE, folded, in_words, longest_word, shared, width_of
 from difyops.render.look import Look
 from difyops.render.safe import Cells, cell, one_line, text
 
 _BOLD, _DIM, _RED, _GREEN, _YELLOW, _MAGENTA = "1", "2", "1;31", "32", "33", "35"
 _MARKS = {"+": _GREEN, "-": "31", "~": _YELLOW, "!": "1;33", "✓": _GREEN, "✗": _RED, "#": _BOLD}
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _WORDS = {
     "ok": _GREEN, "pass": _GREEN, "done": _GREEN, "yes": _GREEN, "complete": _GREEN, "clean": _GREEN,
     "failed": _RED, "fail": _RED, "partial": _YELLOW, "warn": _YELLOW, "live changed": _RED,
@@ -70,12 +71,28 @@ class _Pen:
         """Yield head, rule and rows."""
         columns, rows, right = _fitted(block, self.width)
         natural = [max(width_of(name), *(width_of(row[at]) for row in rows)) for at, name in enumerate(columns)]
-        widths = shared(natural, self.width - GAP * (len(columns) - 1))
+        least = [longest_word((name, *(row[at] for row in rows))) for at, name in enumerate(columns)]
+        room = self.width - GAP * (len(columns) - 1)
+        if sum(min(each, READABLE) for each in least) > room:
+            yield from self.records(columns, rows)
+            return
+        widths = in_words(natural, least, room)
         gap = " " * GAP
         yield from self.row(columns, widths, gap, right, (_BOLD,) * len(columns))
         yield "─" * min(self.width, sum(widths) + GAP * (len(columns) - 1))
         for row in rows:
             yield from self.row(row, widths, gap, right, [_WORDS.get(shown, "") for shown in row])
+
+    def records(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+        """Yield each row as a list of labels and values: no column is dropped where all of them would be too narrow.
+
+        A value that says nothing is left out there.
+        """
+        for number, row in enumerate(rows):
+            if number:
+                yield ""
+            pairs = [(name, shown) for name, shown in zip(columns, row, strict=True) if shown not in ("", "-")]
+            yield from self.facts(Facts(pairs=pairs))
 
     def row(
         self, cells: Sequence[str], widths: Sequence[int], gap: str, right: Sequence[bool], styles: Sequence[str]
@@ -92,8 +109,15 @@ class _Pen:
             yield gap.join(line)
 
 
+def _short(shown: str) -> str:
+    """Return an id cut to what names it, a time to the minute."""
+    if _UUID.fullmatch(shown):
+        return shown[:8]
+    return f"{shown[:10]} {shown[11:16]}Z" if _TIME.fullmatch(shown) else shown
+
+
 def _fitted(block: Table, width: int) -> tuple[list[str], list[list[str]], list[bool]]:
-    """Return names, texts and sides of the columns that say something; ids are cut where the whole is too wide.
+    """Return names, texts and sides of the columns that say something; ids and times are cut where all is too wide.
 
     The first eight characters of an id are enough for every selector; ``-o name``, JSON and pipes have whole ids.
     """
@@ -103,5 +127,5 @@ def _fitted(block: Table, width: int) -> tuple[list[str], list[list[str]], list[
     rows = [[cells.of(row[place]) for place in shown] for row in block.rows]
     natural = sum(max(len(name), *(len(row[at]) for row in rows)) for at, name in enumerate(columns))
     if natural + GAP * (len(columns) - 1) > width:
-        rows = [[shown[:8] if _UUID.fullmatch(shown) else shown for shown in row] for row in rows]
+        rows = [[_short(shown) for shown in row] for row in rows]
     return columns, rows, [block.is_numeric(place) for place in shown]
