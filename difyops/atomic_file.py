@@ -139,13 +139,17 @@ def make_private_folder(folder: Path) -> None:
     _make_folder(folder, 0o700)
 
 
+NOT_OURS = (errno.EROFS, errno.EACCES, errno.EPERM)  # a place where we may not write
+
+
 def store_error(error: OSError, path: Path) -> StoreError:
     """Turn an operating system error about ``path`` into one clear sentence."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return StoreError(
             f"No room left to write {path}; nothing was changed.", hint="Free disk space, then run again."
         )
-    return StoreError(f"Cannot write {path}: {error.strerror or error}.")
+    hint = "DIFYOPS_STATE and DIFYOPS_STORE name other places." if error.errno in NOT_OURS else None
+    return StoreError(f"Cannot write {path}: {error.strerror or error}.", hint=hint)
 
 
 def _make_folder(folder: Path, mode: int) -> None:

@@ -12,6 +12,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import time
 from collections.abc import AsyncIterator
@@ -20,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from difyops import atomic_file
-from difyops.errors import LockHeld
+from difyops.errors import LockHeld, StoreError
 from difyops.secret_text import SecretText, remember
 
 _LOCK_SECONDS = 60.0
+log = logging.getLogger("difyops.api")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +59,10 @@ class Tokens:
 
 @dataclass(slots=True)
 class SessionFile:
-    """The stored session of one account on one instance."""
+    """The stored session of one account on one instance. ``unkept`` holds it where nothing can be written."""
 
     path: Path
+    unkept: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, state: Path, url: str, email: str) -> SessionFile:
@@ -118,9 +121,17 @@ class SessionFile:
                     if time.monotonic() > deadline:
                         raise
                     await asyncio.sleep(0.05)
+                except StoreError as error:
+                    if not _may_not_write(error):
+                        raise
+                    log.warning("The login is not kept, each command logs in anew: %s %s", error.message, error.hint)
+                    self.unkept = self._body()
+                    break
             yield
 
     def _body(self) -> dict[str, Any]:
+        if self.unkept is not None:
+            return self.unkept
         try:
             body = json.loads(self.path.read_bytes())
         except (OSError, ValueError):
@@ -128,7 +139,14 @@ class SessionFile:
         return body if isinstance(body, dict) else {}
 
     def _write(self, body: dict[str, Any]) -> None:
+        if self.unkept is not None:
+            self.unkept = body
+            return
         atomic_file.write(self.path, json.dumps(body).encode(), mode=atomic_file.PRIVATE)
+
+
+def _may_not_write(error: StoreError) -> bool:
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in atomic_file.NOT_OURS
 
 
 def _slow_hash(password: SecretText, salt: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sqlite3
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from difyops import atomic_file, config
 from difyops.cli.door import seconds
 from difyops.emulator import Emulator
 from difyops.errors import UsageError
@@ -161,3 +163,23 @@ def test_debug_talk_names_calls_and_no_secrets(cli: Cli, emulator: Emulator, con
     stored = next((own_place / "state" / "sessions").glob("*.json")).read_text()
     for secret in (emulator.password, *[part for part in stored.split('"') if len(part) > 40]):
         assert secret not in ran.out + ran.err
+
+
+@pytest.mark.parametrize("why", [errno.EROFS, errno.EACCES])
+def test_where_nothing_can_be_written_it_is_read_all_the_same(
+    cli: Cli, emulator: Emulator, connected: str, monkeypatch: pytest.MonkeyPatch, why: int
+) -> None:
+    def refused(path: Path, **_: object) -> None:
+        error = OSError(why, os.strerror(why))
+        raise atomic_file.store_error(error, path) from error
+
+    monkeypatch.setattr(atomic_file, "lock", refused)
+    ran = cli("app", "list", "-o", "name")
+    assert (ran.code, len(ran.out.splitlines())) == (0, 8)
+    assert "logs in anew" in ran.err
+    assert "DIFYOPS_STATE" in ran.err
+    assert not list(config.load().state.glob("sessions/*.json"))
+    changed = cli("app", "disable", "wf-echo", "--yes")
+    assert changed.code == 1
+    assert "DIFYOPS_STATE" in changed.err
+    assert emulator.app_named("wf-echo").enable_api
