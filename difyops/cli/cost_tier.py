@@ -121,13 +121,13 @@ async def _tested(
         )  # fmt: skip
         if not options.says_what_is_good:
             return planned(plan)
-        cases = await _cases(instance, history, app, options, plan.needed)
+        cases, notes = await _cases(instance, history, app, options, plan.needed)
         classes_of(cases, options.by)
         tokens = history.one(
             "SELECT avg(tokens) FROM run WHERE context = ? AND app = ? AND started >= ? AND tokens > 0",
             [instance.name, app.id, options.since],
         )
-        test = planned(plan, cases, tokens=tokens)
+        test = planned(plan, cases, tokens=tokens, notes=notes)
         if why := too_few(test):
             return replace(test, not_tried=why)
         request = TrialRequest(
@@ -162,19 +162,24 @@ async def _tried(session: Session, instance: Instance, request: TrialRequest, te
 
 async def _cases(
     instance: Instance, history: History, app: App, options: TierOptions, needed: int
-) -> tuple[Case, ...]:  # fmt: skip
-    """Return all cases of a file, or as many recorded runs as needed: each once, each saying what a good answer is."""
+) -> tuple[tuple[Case, ...], list[str]]:  # fmt: skip
+    """Return all cases of a file, or as many recorded runs as needed, each once, each saying what a good answer is; and
+    what is to be known of them.
+    """
     from difyops.evaluation.cases import read_cases
     from difyops.evaluation.past import Wanted
     from difyops.evaluation.record import EXACT, NONE, record
 
+    notes: list[str] = []
     if options.cases is not None:
         found = read_cases(options.cases)
     else:
         wanted = Wanted(since=options.since, until=options.until, most=options.most or needed)
         expect = EXACT if options.expect == _EXACT else NONE
         made = await record(instance, history, app, wanted, content=options.content, expect=expect)
-        found = made.cases
+        found, notes = made.cases, list(made.warnings)
+        reasons = Counter(item.why for item in made.left_out)
+        notes += [f"{count} recorded runs are no cases: {why}." for why, count in reasons.most_common()]
     more = _expectations(options)
     seen: dict[str, Case] = {}
     for case in found:
@@ -186,7 +191,9 @@ async def _cases(
         raise UsageError(
             f"The case {blank!r} does not say what a good answer is.", hint="--schema FILE or --expect CHECK says it."
         )
-    return chosen
+    if len(seen) < len(found):
+        notes.append(f"{len(found) - len(seen)} of {len(found)} asked the same as another one, and count once.")
+    return chosen, notes
 
 
 def _expectations(options: TierOptions) -> Sequence[Expectation]:

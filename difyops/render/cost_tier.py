@@ -19,7 +19,7 @@ def tier(found: TierTest) -> Outcome:
     blocks: list[Block] = [Facts(pairs=_plan(found))]
     if found.trial is not None:
         blocks += _trial(found, found.trial)
-    warnings = (*found.difference.warnings, *(found.trial.warnings if found.trial else ()))
+    warnings = (*found.difference.warnings, *found.notes, *(found.trial.warnings if found.trial else ()))
     return Outcome(
         kind="cost.tier", data=found, blocks=blocks, names=list(found.nodes), warnings=warnings, error=found.error,
         records=[asdict(item) for item in _findings(found.trial)] or None, summary=_summary(found),

@@ -105,6 +105,11 @@ def test_recorded_runs_go_through_both(cli: Cli, emulator: Emulator) -> None:
     emulator.control.reset_counts()
     dry = cli(*good, "--dry-run", "-o", "json")
     assert (dry.code, dry.json["data"]["cases"], dry.json["data"]["trial"]) == (0, 7, None)
+    every = cli(*good, "--most", "30", "--dry-run", "-o", "json")
+    assert every.json["data"]["cases"] == 9
+    assert any(
+        "recorded runs are no cases: nothing of what was asked is kept" in text for text in every.json["warnings"]
+    )
     assert cli(*good).code == 8  # nobody said yes
     few = cli(*good, "--margin", "2%", "--yes", "-o", "json")
     assert few.code == 3

@@ -45,7 +45,8 @@ class TierTest(TierPlan):
     """The plan, what there is to ask (``cases``; ``price`` and ``tokens``: of asking both sides these, about), and the
     trial once it was made.
 
-    ``ratio``: tokens of the other model to those of the one that is live, as the trial saw them.
+    ``ratio``: tokens of the other model to those of the one that is live, as the trial saw them. ``notes``: what is to
+    be known of the cases.
     """
 
     cases: int = 0
@@ -55,6 +56,7 @@ class TierTest(TierPlan):
     savings: tuple[TierSaving, ...] = ()
     ratio: float | None = None
     not_tried: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def error(self) -> DifyopsError | None:
@@ -64,12 +66,14 @@ class TierTest(TierPlan):
         return self.trial.error if self.trial else None
 
 
-def planned(plan: TierPlan, cases: Sequence[Case] = (), *, tokens: float | None = None) -> TierTest:
+def planned(
+    plan: TierPlan, cases: Sequence[Case] = (), *, tokens: float | None = None, notes: Sequence[str] = ()
+) -> TierTest:  # fmt: skip
     """Return the plan with what asking these cases costs. ``tokens``: what a recorded run used in the mean."""
     known = {field.name: getattr(plan, field.name) for field in dataclasses.fields(TierPlan)}
     price = {currency: tidy(round(amount / plan.needed * len(cases), 6)) for currency, amount in plan.costs.items()}
     used = round(2 * len(cases) * tokens) if tokens and cases else None
-    return TierTest(**known, cases=len(cases), price=price if cases else {}, tokens=used)
+    return TierTest(**known, cases=len(cases), price=price if cases else {}, tokens=used, notes=tuple(notes))
 
 
 def too_few(test: TierTest) -> str:
