@@ -139,6 +139,13 @@ def priced_nodes(document: Mapping[str, Any]) -> dict[str, Priced]:
         model = as_dict(config.get("model"))
         text = text_of(config.get("pre_prompt"))
         return {CHAT: _priced(CHAT, CHAT, "chat", model, len(text))}
+    soul = as_dict(document.get("agent_soul"))
+    if soul:
+        chosen = as_dict(soul.get("model"))
+        model = {"provider": chosen.get("model_provider"), "name": chosen.get("model")}
+        return {
+            CHAT: _priced(CHAT, CHAT, "agent", model, len(text_of(as_dict(soul.get("prompt")).get("system_prompt"))))
+        }
     found = {}
     for node in iter_nodes(document):
         model = as_dict(node.data.get("model"))

@@ -79,14 +79,26 @@ def with_model(document: Mapping[str, Any], model: str, nodes: Sequence[str] = (
     for key, item in known.items():
         if (nodes and item.id not in nodes and item.title not in nodes) or item.model == name:
             continue
-        place = as_dict(_place(target, key))
-        place["name"] = name
-        if provider:
-            place["provider"] = provider
+        _choose(target, key, provider, name)
         changed.append(item.title)
     if not changed:
         raise UsageError(f"No node would change: all call {name} already, or none calls a model.")
     return target, changed
+
+
+def _choose(document: dict[str, Any], node: str, provider: str, name: str) -> None:
+    """Write another model where a node's is chosen; a blank provider stays as it is."""
+    soul = as_dict(document.get("agent_soul"))
+    if soul:
+        chosen = as_dict(soul.get("model"))
+        chosen["model"] = name
+        if provider:
+            chosen |= {"model_provider": provider, "plugin_id": provider.rpartition("/")[0] or provider}
+        return
+    place = as_dict(_place(document, node))
+    place["name"] = name
+    if provider:
+        place["provider"] = provider
 
 
 def _place(document: dict[str, Any], node: str) -> object:

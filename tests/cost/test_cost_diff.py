@@ -157,6 +157,10 @@ def test_a_smaller_model_is_planned_with_its_own_price_first(runs: Book) -> None
     assert changed == ["chat"]
     assert target["model_config"]["model"]["provider"] == "acme/acme/acme"
     assert chat["model_config"]["model"]["name"] == "gpt-4o"
+    soul = {"agent_soul": {"model": {"plugin_id": "a/b", "model_provider": "a/b/c", "model": "gpt-4o"}}}
+    agent, _ = with_model(soul, "acme/acme/acme/tiny")
+    wanted = {"plugin_id": "acme/acme", "model_provider": "acme/acme/acme", "model": "tiny"}
+    assert agent["agent_soul"]["model"] == wanted
 
 
 def test_the_command_reads_files_versions_and_snapshots(

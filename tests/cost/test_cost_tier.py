@@ -21,6 +21,8 @@ from difyops.evaluation.trial.verdict import Tried, find
 from tests.conftest import Cli
 from tests.cost.conftest import DAY
 from tests.history.conftest import now
+from tests.snapshot.agent_author import AgentAuthor
+from tests.snapshot.colleague import Colleague
 
 OTHER = "gpt-4o"  # any other model that the emulator has; that it costs more is as well
 
@@ -161,3 +163,27 @@ def test_cases_of_a_file_budgets_and_what_is_shown(cli: Cli, tmp_path: Path) -> 
     cli("cost", "budget", "set", "all", "--hard", "0.000001", "--price", "dify")
     file.write_text("".join(json.dumps({**row, "expect": [{"contains": "echo"}]}) + "\n" for row in rows))
     assert cli(*words, "--yes").code == 7
+
+
+class TestAgents:
+    """Agent apps: their model stands in the soul, and a copy is an agent of its own."""
+
+    @pytest.fixture
+    def emulator(self) -> Emulator:
+        return Emulator("1.16.1")
+
+    def test_an_agent_app(self, cli: Cli, emulator: Emulator, connected: str, tmp_path: Path) -> None:
+        helper = AgentAuthor(Colleague(connected, str(emulator.admin_key), emulator.workspace_id))
+        helper.fill()
+        helper.edit(lambda soul: soul["tools"].update(cli_tools=[], dify_tools=[]))
+        helper.publish("first")
+        assert cli("history", "sync", "helper").code == 0
+        rows = [{"id": str(n), "query": f"q{n}[[dull={OTHER}]]", "expect": [{"contains": "echo"}]} for n in range(8)]
+        (tmp_path / "cases.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        apps = sorted(app.name for app in emulator.instance.apps.values())
+        words = ("cost", "advise", "helper", "--tier", OTHER, "--margin", "30%", "--cases", "cases.jsonl", "--yes")
+        done = cli(*words, "-o", "json")
+        assert done.code == 5, done.err
+        overall = done.json["data"]["trial"]["overall"]
+        assert (overall["verdict"], overall["broken"]) == ("worse", 8)
+        assert sorted(app.name for app in emulator.instance.apps.values()) == apps
