@@ -74,7 +74,8 @@ async def _traffic(workspace: Workspace, now: Now, plan: Plan) -> list[str]:
         )
     tokens = [event.tokens for event in counted if event.tokens]
     if plan.shadow.calls and tokens:
-        about = 2 * plan.shadow.calls * sum(tokens) // len(counted)
+        asked = plan.shadow.calls + (plan.cases.count if plan.cases else 0)
+        about = 2 * asked * sum(tokens) // len(counted)
         notes.append(f"the shadow may use about {about} tokens (--tokens bounds it)")
     return notes
 

@@ -18,9 +18,10 @@ from difyops.api.instance import Instance
 from difyops.api.server_time import server_time
 from difyops.changes import Change, Ended
 from difyops.cost.prices import Prices, load_prices
+from difyops.errors import DifyopsError
 from difyops.publishing.publication import TARGET
 from difyops.publishing.putting import Putting, now_of
-from difyops.release.cases import LIVE, as_kept, asked_live, cases_of, from_kept, judged_look
+from difyops.release.cases import LIVE, CasesLook, as_kept, asked_live, cases_of, from_kept, judged_look
 from difyops.release.gates import FAIL, OPEN, PASS, Look, look
 from difyops.release.holds import Hold, hold, holds
 from difyops.release.plan import DRAFT, Plan, plan_of
@@ -204,12 +205,8 @@ class Work:
         plan, rows = self.plan, list(self.change.memo("cases") or [])
         if plan.cases is None or (rows and not (again and rows[-1]["word"] == OPEN and len(rows) < _MOST_ASKED)):
             return None
-        before, cases = from_kept(self.change.kept(CASES) or {}), cases_of(plan)
         for _ in range(_FAILING_LOOKS):
-            after = await asked_live(self.instance, plan, cases)
-            runs = [*((self.change.kept(ASKED) or {}).get("runs") or ()), *(row.run_id for row in after.rows)]
-            self.change.keep(ASKED, {"runs": runs})
-            found = judged_look(plan, LIVE, before, after)
+            found = await self._cases_asked()
             rows.append(found.as_row())
             self.change.note(cases=rows)
             self.change.checkpoint("cases judged")
@@ -218,6 +215,17 @@ class Work:
         self.change.note(why=found.text)
         self.change.checkpoint("failed twice")
         return await self._taken_back()
+
+    async def _cases_asked(self) -> CasesLook:
+        """Ask the live app every case once; where that cannot be done, the look says why, and decides nothing."""
+        plan = self.plan
+        try:
+            after = await asked_live(self.instance, plan, cases_of(plan))
+        except DifyopsError as error:
+            return CasesLook(where=LIVE, word=OPEN, text=f"cases: they could not be asked: {error.message}")
+        runs = [*((self.change.kept(ASKED) or {}).get("runs") or ()), *(row.run_id for row in after.rows)]
+        self.change.keep(ASKED, {"runs": runs})
+        return judged_look(plan, LIVE, from_kept(self.change.kept(CASES) or {}), after)
 
     def _cases_word(self) -> str:
         rows = self.change.memo("cases") or []

@@ -141,6 +141,18 @@ def test_cases_that_nobody_can_judge_hold_it(cli: Cli, colleague: Colleague, tmp
     found = apply(cli)
     assert found.code == 3, found.err
     assert found.json["data"]["cases"][0]["word"] == "inconclusive"
+    for number in range(8):
+        colleague.run(colleague.app_id("wf-echo"), {"text": f"before {number}"})
+    words = ("release", "plan", "wf-echo", "--plan", "p.json", "--no-shadow", "--events", "4", "--least", "2")
+    assert cli(*words, "--slower", "1000", "--cases", file).code == 0
+    assert apply(cli).json["data"]["state"] == "held"
+    file.unlink()
+    for number in range(5):
+        colleague.run(colleague.app_id("wf-echo"), {"text": f"hi {number}"})
+    held = apply(cli)
+    assert held.code == 3, held.err
+    assert "cases: they could not be asked" in held.json["data"]["text"]
+    assert cli("release", "abort", "wf-echo", "--yes").code == 0
 
 
 def plan(**fields: Any) -> Plan:
