@@ -47,6 +47,7 @@ def test_lines_are_run_and_told_in_the_summary(tmp_path: Path, place: Path) -> N
     assert "| `difyops app list wf-echo -o name` | 0 | It is done, or the answer is yes. |" in on.summary
 
 
+@pytest.mark.exhaustive(3)
 @pytest.mark.parametrize(
     ("allow", "keep_going", "code", "ran"), [("", "false", 5, 1), ("3, 5", "false", 0, 2), ("", "true", 5, 2)]
 )
@@ -73,6 +74,7 @@ def test_no_shell_reads_the_lines_and_no_text_is_a_workflow_command(tmp_path: Pa
     assert len(stops) == 1
 
 
+@pytest.mark.exhaustive(3)
 @pytest.mark.parametrize("given", [{"run": ""}, {"run": 'app list "'}, {"run": "app list", "allow": "five"}])
 def test_inputs_that_cannot_be_read(tmp_path: Path, place: Path, given: dict[str, str]) -> None:
     on = job(tmp_path, place, **given)
