@@ -167,8 +167,15 @@ class Journal:
         Raises:
             LockHeld: another process works on it.
         """
-        with self.ledger.lock(self.state / "changes" / "locks" / f"{subject.replace('/', '_')}.lock", holding=holding):
+        with self.ledger.lock(self._lock_file(subject), holding=holding):
             yield
+
+    def is_worked_on(self, subject: str) -> bool:
+        """Say whether somebody holds the lock of a subject now, where that can be asked without taking it."""
+        return self.ledger.is_shared and self.ledger.is_held(self._lock_file(subject))
+
+    def _lock_file(self, subject: str) -> Path:
+        return self.state / "changes" / "locks" / f"{subject.replace('/', '_')}.lock"
 
     def refuse_held_elsewhere(self, record: Record) -> None:
         """Refuse to end a change here that another machine holds documents for: without them it cannot be ended.

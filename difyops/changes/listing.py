@@ -77,6 +77,8 @@ async def row(recovery: Recovery, instance: Instance, record: Record) -> Told:
     """Return one change as it is shown: an open one with the state that the instance is in now."""
     if not record.is_open:
         return replace(Told.of(record, f"ended: {record.state}"), ended=record.state)
+    if recovery.journal.is_worked_on(record.subject):
+        return Told.of(record, f"somebody works on it now, begun on {record.host}")
     try:
         return Told.of(record, await recovery.tell(instance, record))
     except DifyopsError as error:

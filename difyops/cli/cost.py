@@ -433,7 +433,8 @@ def holding(
     from difyops.cost.leaves import Leaves
     from difyops.cost.reserving import Reserving
 
-    now, prices, held, used = _now(), open_prices(session), list[Held](), dict[tuple[str, str], int]()
+    clock, prices, held, used = session.ledger.clock, open_prices(session), list[Held](), dict[tuple[str, str], int]()
+    now = clock.now()  # reservations of several machines are compared
     budgets = read_budgets(file)
     with open_history(session) as history, Leaves(history, prices) as leaves:
         books = Books(history=history, leaves=leaves, prices=prices)
@@ -449,4 +450,4 @@ def holding(
     finally:
         for item in held:
             tokens = {app: count for (context, app), count in used.items() if context == item.budget.context}
-            reserving.settle(item.taken, item.cost(tokens), now=_now())
+            reserving.settle(item.taken, item.cost(tokens), now=clock.now())

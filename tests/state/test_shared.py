@@ -91,6 +91,7 @@ def test_who_holds_a_lock_is_named_and_who_was_killed_holds_none(
     path = "changes/locks/app_1.lock"
     with one.lock(one.path.parent / path, holding="a change of 'wf-echo'"):
         assert two.is_held(two.path.parent / path)
+        assert journal_of(two).is_worked_on("app/1")
         with (
             pytest.raises(
                 LockHeld, match=r"wf-echo.*difyops app disable of \S+ on machine-a \(process \d+\)"

@@ -55,6 +55,7 @@ def lines(database: Database) -> list[list[tuple[object, ...]]]:
     return database.read(read)
 
 
+@pytest.mark.exhaustive(3)
 @pytest.mark.parametrize("back", [False, True])
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_at_any_step_one_place_counts_and_the_next_run_ends_it(

@@ -41,7 +41,11 @@ async def check(scene: Scene, *, must_exist: bool = False) -> Result:
         problems = await apart(looked)
     except (StoreError, Refused) as error:
         return Fail(text=error.message, hint=error.hint)
-    hint = f"Find out who did that; then move the ledger away with its -wal, -shm and .anchor: {path.parent}"
+    hint = (
+        "Find out who did that: difyops changes log"
+        if place.url
+        else f"Find out who did that; then move the ledger away with its -wal, -shm and .anchor: {path.parent}"
+    )
     return (
         Fail(text=problems[0], excerpt="; ".join(problems), hint=hint)
         if problems
