@@ -21,7 +21,7 @@ from difyops.ledger import Ledger
 from difyops.ledger.backing import CLOSED, Database, Statements, refuse_closed
 from difyops.ledger.file import LedgerFile
 from difyops.ledger.moving import copy_lines
-from difyops.state_address import SQLITE, Address
+from difyops.state_address import SQLITE, Address, shared_file
 
 if TYPE_CHECKING:
     from difyops.ledger.server import LedgerServer
@@ -36,6 +36,11 @@ class Place:
     file: Path
     url: str | None
     source: str
+
+    @property
+    def local(self) -> Path:
+        """Return the file of this machine that goes with it; the anchor lies beside it."""
+        return shared_file(self.file.parent, Address(self.url)) if self.url else self.file
 
     @property
     def shown(self) -> str:

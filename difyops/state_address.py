@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from difyops.errors import ConfigError
@@ -33,6 +34,11 @@ class Address:
     def digest(self) -> str:
         """Return a short name for files that go with it."""
         return hashlib.sha256(self.place.encode()).hexdigest()[:12]
+
+
+def shared_file(folder: Path, address: Address) -> Path:
+    """Return the name of the files in a state folder that go with a shared state."""
+    return folder / f"shared-{address.digest}"
 
 
 def is_address(text: str) -> bool:

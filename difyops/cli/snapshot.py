@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,7 @@ from difyops.cli import going_back, sealing, snapshot_looking
 from difyops.cli.door import command, group, seconds
 from difyops.cli.reporting import As, formats_of, reported, unknown
 from difyops.cli.session import Session
-from difyops.errors import DifyopsError, Interrupted, TimedOut, UsageError
+from difyops.errors import DifyopsError, Interrupted, StoreError, TimedOut, UsageError
 from difyops.outcome import Facts, Outcome
 
 if TYPE_CHECKING:
@@ -96,11 +97,18 @@ def create(
 
 def _anchor_ledger(session: Session, store: GitStore) -> None:
     """Keep in the store how long the ledger is, where there is one: the store is pushed to other places."""
-    from difyops.ledger.anchor import name_of
+    from difyops.ledger.anchor import name_of, read
+    from difyops.shared_state import place_of
 
-    if session.has_ledger:
-        kept = session.ledger
-        store.keep_anchor(context_of(session), name_of(kept.path), kept.anchor.as_bytes().strip())
+    place = place_of(session.config)
+    known = None
+    if place.url is None and session.has_ledger:
+        known = session.ledger.anchor
+    elif place.url is not None:
+        with contextlib.suppress(StoreError):  # doctor tells that this machine's anchor is damaged
+            known = read(place.local)  # enough, and it needs no server
+    if known is not None:
+        store.keep_anchor(context_of(session), name_of(place.local), known.as_bytes().strip())
 
 
 @command(noun, "list", fleet=True)

@@ -21,7 +21,7 @@ from difyops.errors import StateAway
 from difyops.ledger.backing import Statements
 from difyops.ledger.connected import Away, Connected
 from difyops.ledger.holders import Held, Holder, holders, is_held, refuse_held
-from difyops.state_address import Address
+from difyops.state_address import Address, shared_file
 
 T = TypeVar("T")
 PATIENCE = 10.0
@@ -52,7 +52,7 @@ class LedgerServer:
     @property
     def local(self) -> Path:
         """Return the name of the files that go with it on this machine."""
-        return self.folder / f"shared-{self.address.digest}"
+        return shared_file(self.folder, self.address)
 
     @property
     def clock(self) -> ServerClock:

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from difyops.errors import ConfigError
+from difyops.git_store import GitStore
 from difyops.state_address import Address, checked
 from tests.conftest import Cli
+from tests.places import context_name
 from tests.runbook.servers import PG_CANARY
 from tests.state.gate import Gate
 
@@ -112,8 +114,12 @@ def test_with_the_server_away_nothing_is_done_and_it_is_said(cli: Cli, shared_ur
         assert ran.json["error"]["code"] == "state_away"
         assert ran.json["error"]["retryable"]
     assert cli("app", "list", "-o", "json").code == 0
+    assert cli("snapshot", "create").code == 0, "keeping needs no state"
     gate.open()
     assert cli("app", "disable", "wf-echo", "--yes").code == 0
+    assert cli("snapshot", "create").code == 0
+    (kept,) = GitStore.open(Path("snapshots")).anchors(context_name()).values()
+    assert b'"length": ' in kept
 
 
 @pytest.mark.usefixtures("connected")
