@@ -384,6 +384,7 @@ ELSEWHERE = (
     "release.gates",
     "runs.paused",
     "slo.goals",
+    "snapshot.seal",
     "trigger.slots",
 )  # tests of these rooms try them
 WORDS: dict[str, type[Result]] = {

@@ -1,0 +1,61 @@
+"""``snapshot.seal``: can somebody open what is sealed in the newest snapshot, and when was it opened last?"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from difyops.runbook.parameters import Duration
+from difyops.runbook.result import Fail, Pass, Result, Skipped, Value, Warn
+from difyops.runbook.scene import Scene
+from difyops.runbook.threads import apart
+from difyops.snapshot.seals import Status, status
+
+
+async def check(scene: Scene, *, max_age: Duration = 7_776_000.0) -> Result:
+    """Try to open the sealed values of the newest snapshot with what this machine has.
+
+    Recipients that this machine did not agree to fail. Values without recipients are a warning: only fingerprints are
+    kept of them. So is a seal that no identity opened on this machine within ``max_age`` (90 d): who can open it is
+    named. No store, and nothing sealed, is nothing to look at.
+    """
+    return await apart(lambda: _looked(scene, max_age))
+
+
+def _looked(scene: Scene, max_age: float) -> Result:
+    if not scene.config.store.exists():
+        return Skipped(text="there is no store")
+    store = scene.open_store()
+    if store.head(scene.context_name) is None:
+        return Skipped(text=f"there is no snapshot of {scene.context_name}")
+    return _judged(status(store, scene.context_name, scene.access, scene.clock), scene.clock.now(), max_age)
+
+
+def _judged(found: Status, now: datetime, max_age: float) -> Result:
+    values = (
+        Value(name="sealed", value=found.values, unit="values"),
+        Value(name="lost", value=found.lost, unit="values"),
+        Value(name="recipients", value=len(found.recipients)),
+    )
+    if not found.is_agreed:
+        text = "the recipients of the store are not those that this machine agreed to"
+        return Fail(text=text, values=values, excerpt=", ".join(found.recipients), hint="difyops snapshot seal status")
+    if not found.values:
+        return Pass(text="nothing is sealed", values=values)
+    if not found.recipients:
+        text = f"the store holds only fingerprints of {found.lost} secret values: what the instance loses is lost"
+        return Warn(text=text, values=values, hint="difyops snapshot seal init")
+    if found.opens:
+        lost = f", {found.lost} have a fingerprint only" if found.lost else ""
+        text = f"an identity of this machine opens the {found.values - found.lost} sealed values{lost}"
+        return (Warn if found.lost else Pass)(text=text, values=values)
+    return _not_here(found, values, now, max_age)
+
+
+def _not_here(found: Status, values: tuple[Value, ...], now: datetime, max_age: float) -> Result:
+    who = f"can be opened by {', '.join(found.recipients)}"
+    if found.opened_at is None:
+        text = f"no identity of this machine opens the {found.values} sealed values; they {who}"
+        return Warn(text=text, values=values, hint="Where an identity is: difyops snapshot seal status")
+    age = (now - datetime.fromisoformat(found.opened_at)).total_seconds()
+    text = f"sealed values were last opened here {age / 86400:.1f} days ago; they {who}"
+    return (Warn if age > max_age else Pass)(text=text, values=values)
