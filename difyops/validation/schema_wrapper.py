@@ -60,16 +60,19 @@ def _wrapped(document: Mapping[str, Any]) -> str | None:
 
 def _says_nothing(document: Mapping[str, Any]) -> ConfigError:
     names = ", ".join(repr(name) for name in list(document)[:5])
+    are = "is no keyword" if len(document) == 1 else "are no keywords"
     close = [
         f"{near[0]!r} instead of {name!r}"
         for name in list(document)[:20]
         if (near := difflib.get_close_matches(name, _KEYWORDS, n=1, cutoff=0.75))
     ]
     holders = [name for name, value in document.items() if isinstance(value, dict) and _KEYWORDS & value.keys()]
-    if close:
-        hint = f"Did you mean {', '.join(close)}?"
-    elif holders:
+    if len(holders) == 1:
         hint = f"Did you mean its {holders[0]!r}? Give only that."
+    elif holders and len(holders) == len(document):
+        hint = 'These look like members: write {"type": "object", "properties": {...}} around them.'
+    elif close:
+        hint = f"Did you mean {', '.join(close)}?"
     else:
         hint = "Use {} or true for a schema that accepts everything."
-    return ConfigError(f"The schema says nothing about an answer: {names} is no keyword of JSON Schema.", hint=hint)
+    return ConfigError(f"The schema says nothing about an answer: {names} {are} of JSON Schema.", hint=hint)

@@ -44,7 +44,9 @@ EXAMPLE = 'The form is {"name":"Example","age":1}.'
 
 @pytest.mark.parametrize("text", [
     f"[THINK]{EXAMPLE}[/THINK]", f"<seed:think>{EXAMPLE}</seed:think>", f"<think>{EXAMPLE}</think>",
-    f"◁think▷{EXAMPLE}◁/think▷",
+    f"◁think▷{EXAMPLE}◁/think▷", f"<reasoning_content>{EXAMPLE}</reasoning_content>", f"<scratch>{EXAMPLE}</scratch>",
+    f"<antThinking>{EXAMPLE}</antThinking>", f"<thought_process>{EXAMPLE}</thought_process>",
+    f"< think >{EXAMPLE}</ think >", f"<reflect>{EXAMPLE}</reflect>",
     f'<details style="color:gray;" open> <summary> Thinking... </summary>\n{EXAMPLE}\n</details>\n',
 ])  # fmt: skip
 def test_reasoning_is_never_the_answer_and_never_makes_one_ambiguous(text: str) -> None:
@@ -57,7 +59,7 @@ def test_reasoning_is_never_the_answer_and_never_makes_one_ambiguous(text: str) 
     '{"items":[1,2 # and so on\n]}', '{"items":[1,2 // ... more items\n]}', '{"items":[1,2 // 其余省略\n]}',
     '{"items":[1,2 /* same as above */]}', '{"items":[1, 2, /* add more here */]}',
     '{"items":[1,2, // TODO: fill in\n]}',
-    '{"items":[1,2]} # truncated, 48 more',
+    '{"items":[1,2]} # truncated, 48 more', '{"items":[1,2]} ...', '{"items":[1,2]}\n[...]',
     '{"items":[1,2]}\n[continued in next message]', '{"items":[1,2]}\n(Fortsetzung folgt)',
 ])  # fmt: skip
 def test_a_list_that_says_it_is_cut_is_refused(text: str) -> None:
@@ -162,6 +164,15 @@ def test_a_schema_that_says_nothing_is_refused_with_a_hint(nothing: dict[str, An
     with pytest.raises(ConfigError, match="says nothing") as caught:
         compile_schema(nothing)
     assert caught.value.hint
+
+
+def test_members_that_stand_alone_are_told_where_they_belong() -> None:
+    with pytest.raises(ConfigError, match="are no keywords") as caught:
+        compile_schema({"name": {"type": "string"}, "age": {"type": "integer"}})
+    assert "properties" in (caught.value.hint or "")
+
+
+def test_a_schema_that_accepts_everything_may_say_so() -> None:
     assert enforce("1", {}).ok
     assert enforce("1", True).ok
 

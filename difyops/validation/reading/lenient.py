@@ -101,6 +101,7 @@ class _Writer:
         self.parts: list[str] = []
         self.size = 0
         self.white = False
+        self.ends = [("/*", text.rfind("*/")), ("<!--", text.rfind("-->"))]
 
     def write(self) -> Canon:
         at, text = 0, self.text
@@ -141,7 +142,7 @@ class _Writer:
                 self._add(" ", at)
             self.white = True
             return found.end()
-        if found := _COMMENT.match(text, at):
+        if char in "/#<" and (found := self._comment(at)):
             if text[at - 1 : at] in (":", '"') and found[0].count('"') % 2:
                 self.canon.tangled = True  # a link or a path in a text whose quotes are wrong
                 return at
@@ -166,6 +167,13 @@ class _Writer:
             self._put(":", at, found[0], ":", "wrong colon")
             return found.end()
         return self._unquoted(at)
+
+    def _comment(self, at: int) -> re.Match[str] | None:
+        """Return the comment at ``at``; one without an end is none."""
+        for opens, end in self.ends:
+            if end < at and self.text.startswith(opens, at):
+                return None
+        return _COMMENT.match(self.text, at)
 
     def _unquoted(self, at: int) -> int:
         text = self.text

@@ -30,7 +30,7 @@ _HALF = re.compile(
 _GOES_ON = re.compile(r"""\s*(?:[,:"'}\]”=]|=>)""")
 _END_OF_CDATA = re.compile(r"\A\s*\]\]>")
 _LAST_COMMA = re.compile(r"\s*,\s*\Z")
-_TEXT_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*"|[{}\[\]]', re.DOTALL)
+_TEXT_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*(?:"|\\?\Z)|[{}\[\]]', re.DOTALL)
 _STARTS_LIKE_JSON = re.compile(
     r"""\s*(?:[{\[}\],:]|"\s*"[^"\n]{0,200}"\s*:|"[^"\n]{0,200}"\s*:|'[^'\n]{0,200}'\s*:|“[^”\n]{0,200}”\s*:|\(\s*["'(\d\-])"""
 )
@@ -38,6 +38,7 @@ _SCALAR = r'(?:-?\d[\d.eE+-]{0,40}|true|false|null|"[^"\n]{0,200}")\s*'
 _ITEMS = re.compile(rf"\s*(?:{_SCALAR},\s*)+\Z")
 _STARTS_LIKE_ITEMS = re.compile(rf"\s*{_SCALAR}[,\]]")
 _TUPLE = re.compile(r"""\s*\(\s*["'(\d-]""")
+_DOTS = ("...", "…", "....", "(...)", "[...]")
 _CLOSERS = re.compile(r"[}\])]")
 _LAST_FENCE = re.compile(r"(?:```+|~~~+)[ \t]*[\w.+-]*\s*\Z")
 _MOST_PIECES = 2_000
@@ -249,7 +250,7 @@ class _Region:
             gap = self.text[at : piece.start]
             if gap.strip():
                 self.found.talk.append((at, piece.start))
-                if pieces and CUT.search(gap[:2_000]) and at != self.start:
+                if pieces and at != self.start and (gap.strip() in _DOTS or CUT.search(gap[:2_000])):
                     self.found.code = self.found.code or "truncated"
             before = gap if gap.strip() else self._before(at) if at == self.start else gap
             piece.declared = DECLARES.search(_LAST_FENCE.sub("", before[-200:])[-150:]) is not None

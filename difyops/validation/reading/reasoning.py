@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 
-_TAGS = "think|thinking|thought|thoughts|reasoning|reason|reflection|scratchpad|analysis|inner_monologue|seed:think|cot"
+_TAGS = (
+    r"(?:[\w:.-]{0,40}(?:think|thought|monologue|scratch|reflection)[\w:.-]{0,40}|reason|reasoning(?:[_-]\w{1,30})?"
+    r"|reflect|rationale|planning|analysis|deliberation|internal|cot|chain[_-]of[_-]\w{1,30})"
+)
 BLOCKS: tuple[tuple[str, str], ...] = (
-    (rf"<(?:{_TAGS})(?:\s[^<>]*)?>", rf"</(?:{_TAGS})\s*>"),
+    (rf"<\s?{_TAGS}(?:\s[^<>]*)?>", rf"</\s?{_TAGS}\s*>"),
     (r"◁(?:think|thinking)▷", r"◁/(?:think|thinking)▷"),
     (r"\[(?:THINK|THINKING|REASONING)\]", r"\[/(?:THINK|THINKING|REASONING)\]"),
     (r"<details\b[^<>]*>\s*<summary>[^<>]*(?:think|thought|reason|思考|推理)[^<>]*</summary>", r"</details>"),

@@ -24,8 +24,8 @@ LEFT_OUT = re.compile(
 )
 """Says it in a comment or a bare word inside JSON, where less is enough."""
 DECLARES = re.compile(
-    r"(?i)(?:\b(?:final|corrected|revised|fixed|updated|amended)\b[^.\n{}\[\]]{0,60}[:：]\s*(?:\W{0,8}\n)?\s*\Z)"
-    r"|(?:\b(?:final|corrected|revised|fixed|updated|amended|corrected)\b[^.\n{}\[\]]{0,60}\s*\Z)"
+    r"(?i)(?:\b(?:finale?|correct(?:ed)?|revised|fixed|updated|amended)\b[^.\n{}\[\]]{0,60}[:：]\s*(?:\W{0,8}\n)?\s*\Z)"
+    r"|(?:\b(?:finale?|corrected|revised|fixed|updated|amended)\b[^.\n{}\[\]]{0,60}\s*\Z)"
     r"|(?:korrigiert|korrektur|endgültig|corrigé|corregid|修正|最终|更正|最終|정정|최종)[^.\n{}\[\]]{0,40}\Z"
 )
 """Ends right before an answer, and marks it as the one that counts."""
