@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -36,8 +36,8 @@ from difyops.broadcast.engine import (
 from difyops.broadcast.plan import Member, Plan, Target, Wishes, make_plan
 from difyops.broadcast.result import Broadcast, tally, unused_inputs
 from difyops.broadcast.runner import Reach
-from difyops.cli.cost import holding
 from difyops.cli.session import Session
+from difyops.cost import BUDGETS_FILE
 from difyops.errors import DifyopsError, OutOfBudget, SelectorError, StoreError, TimedOut
 from difyops.fanout import Halt
 from difyops.render.live import MOST_SHOWN, View, live_view
@@ -99,10 +99,24 @@ async def carry_out(session: Session, wanted: Wanted) -> Broadcast:
         left = None if deadline is None else max(0.0, deadline - (time.monotonic() - began))
         asking = _Asking(wanted, plan, reaches, replace(wanted.options, deadline=left), quiet=session.quiet)
         asked = [(target.context, target.app.id) for target in plan.targets]
-        with holding(session, asked, what="the broadcast") as settle:
+        with _holding(session, asked) as settle:
             result = await until_halted(asking.result(judge, opened.failed), asking.stop)
             settle(_used(plan, result))
     return replace(result, seconds=time.monotonic() - began)
+
+
+@contextmanager
+def _holding(
+    session: Session, asked: Sequence[tuple[str, str]]
+) -> Iterator[Callable[[Mapping[tuple[str, str], int]], None]]:
+    """Hold what the runs will take in the budgets; without budgets the rooms of costs are not loaded at all."""
+    if not session.config.user_file.with_name(BUDGETS_FILE).exists():
+        yield lambda used: None
+        return
+    from difyops.cli.cost import holding
+
+    with holding(session, asked, what="the broadcast") as settle:
+        yield settle
 
 
 def _used(plan: Plan, result: Broadcast) -> dict[tuple[str, str], int]:

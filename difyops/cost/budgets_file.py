@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from difyops import atomic_file
+from difyops.cost import BUDGETS_FILE
 from difyops.cost.money import amount_of, currency_of
 from difyops.errors import ConfigError, UsageError
 
-FILE = "budgets.json"
+FILE = BUDGETS_FILE
 PERIODS = ("day", "week", "month")
 PRICES = ("list", "dify")
 _WRITES = "difyops cost budget set writes it."

@@ -20,6 +20,7 @@ MODULES = (
     "finding",
     "webhook",
     "release",
+    "whole",
     "state",
     "trial",
 )
