@@ -21,6 +21,8 @@ _STRICT = re.compile(
 )
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*"', re.DOTALL)
 _COMMENT = re.compile(r"//[^\n]*|/\*[^*]*+(?:\*(?!/)[^*]*+)*\*/|\#(?=[\s#!]|$)[^\n]*|<!--[^-]*+(?:-(?!->)[^-]*+)*-->")
+_MOST_WORK = 250_000
+"""So many odd things are rewritten, a word without quotes counts three times; a text with more is too complex."""
 _ENDS_LIKE_TEXT = re.compile(r'"[\s{}\[\],:]+\Z')
 _ODD_WHITE = re.compile(r"[\s\u180e\ufeff\u200b\u200c\u200d\u2060]+")
 _PUNCTUATION = {
@@ -101,6 +103,7 @@ class _Writer:
         self.parts: list[str] = []
         self.size = 0
         self.white = False
+        self.work = 0
         self.ends = [("/*", text.rfind("*/")), ("<!--", text.rfind("-->"))]
 
     def write(self) -> Canon:
@@ -112,6 +115,10 @@ class _Writer:
                 at = run.end()
                 continue
             at = self._odd(at)
+            self.work += 1
+            if self.work > _MOST_WORK:
+                self.canon.code = "too_complex"
+                break
         if self.canon.tangled:
             self._add(text[at:], at)
         self.canon.text = "".join(self.parts)
@@ -222,6 +229,7 @@ class _Writer:
         return found.end()
 
     def _bare(self, at: int) -> int:
+        self.work += 2
         found = _BARE.match(self.text, at)
         if found is None or (at and self.text[at - 1] in "\"'`”’") or self.text[found.end() : found.end() + 1] == '"':
             self.canon.tangled = True

@@ -52,6 +52,8 @@ class Mended:
 def mend(text: str, words: frozenset[str] = frozenset()) -> Mended:
     """Return the cheapest readings of a text."""
     canon = canonical(text, words)
+    if canon.code == "too_complex":
+        return Mended(canon, canon.text, code=canon.code)
     if not canon.tangled:
         return _whole(Mended(canon, canon.text))
     return _untangled(text, words)

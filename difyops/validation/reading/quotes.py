@@ -15,6 +15,7 @@ from difyops.validation.reading.single import Change, insertable
 from difyops.validation.reading.tokens import UNKNOWN, split
 
 _QUOTE = re.compile(r'\\.|(")', re.DOTALL)
+_WHITE = re.compile(r"[ \t\r\n]*")
 _WORD = re.compile(r"\s?[^\W\d]")
 _STRUCTURE = "{}[]:,"
 
@@ -71,9 +72,10 @@ class _Sides:
     def _next_end(self, at: int) -> int:
         """Return the first place from ``at`` on from which the rest can be read; -1 when there is none."""
         index = bisect_left(self.ends, at)
-        if index == len(self.ends) or self.text[at : self.ends[index]].strip(" \t\r\n"):
+        if index == len(self.ends):
             return -1
-        return self.ends[index]
+        place = _WHITE.match(self.text, at).end()  # type: ignore[union-attr]  # matches everywhere
+        return self.ends[index] if place >= self.ends[index] else -1
 
     def without_end(self, number: int) -> Iterator[Change]:
         """Yield the edits that end the text which opens with a quote before the next one."""
