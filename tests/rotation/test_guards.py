@@ -138,7 +138,7 @@ async def test_a_secret_that_is_an_ordinary_word_of_the_plan_is_refused(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("difyops.secret_text._known", set())
-    monkeypatch.setattr("difyops.secret_text._longest_first", [])
+    monkeypatch.setattr("difyops.secret_text._by_beginning", {})
     wrong = Case(kind="env", arguments=("wf-llm", "API_TOKEN"), new="switched")
     async with rig.bench() as bench:
         planned = await rig.plan(bench, wrong)
