@@ -30,7 +30,8 @@ _HALF = re.compile(
 _GOES_ON = re.compile(r"""\s*(?:[,:"'}\]”=]|=>)""")
 _END_OF_CDATA = re.compile(r"\A\s*\]\]>")
 _LAST_COMMA = re.compile(r"\s*,\s*\Z")
-_TEXT_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*(?:"|\\?\Z)|[{}\[\]]', re.DOTALL)
+_TEXT_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*(?:(")|\\?\Z)|[{}\[\]]', re.DOTALL)
+_ANY_BRACKET = re.compile(r"[{}\[\]]")
 _STARTS_LIKE_JSON = re.compile(
     r"""\s*(?:[{\[}\],:]|"\s*"[^"\n]{0,200}"\s*:|"[^"\n]{0,200}"\s*:|'[^'\n]{0,200}'\s*:|“[^”\n]{0,200}”\s*:|\(\s*["'(\d\-])"""
 )
@@ -278,13 +279,16 @@ def _is_prose(gap: str, *, first: bool) -> bool:
 
 def _balanced(text: str, start: int, end: int) -> int:
     """Return where the brackets that open at ``start`` are all closed, -1 when they are not."""
-    level = 0
-    for found in _TEXT_OR_BRACKET.finditer(text, start, end):
+    level, at, marks = 0, start, _TEXT_OR_BRACKET
+    while (found := marks.search(text, at, end)) is not None:
+        at = found.end()
         mark = found[0]
         if mark in "{[":
             level += 1
         elif mark in "}]":
             level -= 1
             if level <= 0:
-                return found.end()
+                return at
+        elif found[1] is None:  # a quote without another: no text ends behind it, so it is passed over
+            at, marks = found.start() + 1, _ANY_BRACKET
     return -1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from difyops.validation.reading import grammar
 from difyops.validation.reading.model import Path
@@ -32,34 +32,32 @@ def starts(text: str) -> dict[Path, int]:
     return found
 
 
-def _values(text: str) -> list[tuple[int, int, Path]]:
+def _values(text: str) -> Iterator[tuple[int, int, Path]]:
     tokens = split(text)
     path: list[str | int] = []
     kinds: list[bool] = []
-    found: list[tuple[int, int, Path]] = []
     for number, code in enumerate(tokens.codes):
         start, end = tokens.starts[number], tokens.ends[number]
         if code in (grammar.OPEN_OBJECT, grammar.OPEN_ARRAY):
-            found.append((start, end, tuple(path)))
+            yield start, end, tuple(path)
             kinds.append(code == grammar.OPEN_OBJECT)
             path.append("" if kinds[-1] else 0)
         elif code in (grammar.CLOSE_OBJECT, grammar.CLOSE_ARRAY):
             if kinds:
                 kinds.pop()
                 path.pop()
-            found.append((start, end, tuple(path)))
+            yield start, end, tuple(path)
         elif code == grammar.COMMA:
             if kinds and not kinds[-1]:
                 path[-1] = int(path[-1]) + 1
-            found.append((start, end, tuple(path[:-1])))
+            yield start, end, tuple(path[:-1])
         elif _is_key(tokens, number) and kinds and kinds[-1]:
             path[-1] = _name(text[start:end])
-            found.append((start, end, tuple(path)))
+            yield start, end, tuple(path)
         else:
-            found.append((start, end, tuple(path)))
+            yield start, end, tuple(path)
         if len(path) > 400:
             break
-    return found
 
 
 def _is_key(tokens: Tokens, number: int) -> bool:
@@ -71,6 +69,8 @@ def _is_key(tokens: Tokens, number: int) -> bool:
 
 
 def _name(quoted: str) -> str:
+    if "\\" not in quoted:
+        return quoted[1:-1]
     try:
         return str(json.loads(quoted, strict=False))
     except ValueError:
