@@ -20,7 +20,7 @@ from difyops.dsl.model import DslError
 from difyops.errors import ConfigError
 from difyops.file_owner import open_once
 from difyops.state_address import SQLITE, checked
-from difyops.trust import NAMED, Marked, Parts, Trust, TrustBook, is_reference
+from difyops.trust import NAMED, Marked, Trust, TrustBook, TrustedParts, is_reference
 
 SECRET_FIELDS = frozenset({"password", "admin_key"})
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(%\w+)?\]|[\w.-]+)(:\d+)?")  # no spaces, controls or tricks
@@ -201,7 +201,7 @@ def save_context(path: Path, context: Context, *, make_default: bool, trust: Tru
         document["default_context"] = context.name
     _save(path, document)
     if trust is not None:
-        trust.add(path, Parts.of(document).digest)
+        trust.add(path, TrustedParts.of(document).digest)
 
 
 def _require_known(path: Path, document: dict[str, Any], book: TrustBook) -> None:
@@ -229,14 +229,14 @@ def remove_context(path: Path, name: str, *, dry_run: bool = False, trust: Trust
     contexts = document.get("contexts")
     if not isinstance(contexts, dict) or name not in contexts:
         raise ConfigError(f"{path} defines no context {name!r}.", hint="difyops context list")
-    was_trusted = trust is not None and trust.knows(path, Parts.of(document).digest)
+    was_trusted = trust is not None and trust.knows(path, TrustedParts.of(document).digest)
     del contexts[name]
     if document.get("default_context") == name:
         del document["default_context"]
     if not dry_run:
         _save(path, document)
         if trust is not None and was_trusted:
-            trust.add(path, Parts.of(document).digest)
+            trust.add(path, TrustedParts.of(document).digest)
 
 
 def expanded(text: str) -> Path:

@@ -42,7 +42,7 @@ class Failed(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Skipped(Generic[T]):
+class SkippedItem(Generic[T]):
     """The work on ``item`` was not begun, or was cancelled: deadline, or the reason a ``Halt`` gave."""
 
     item: T
@@ -93,7 +93,7 @@ class Limiter:
 
 
 @dataclass(slots=True)
-class Limits:
+class FanoutLimits:
     """How much may be in flight: ``most`` in all, and an adaptive limit per group that begins at ``start``.
 
     A slot is taken for every call on a server, so a hedged twin takes one too, and work that was given up holds its
@@ -147,7 +147,7 @@ class Halt:
                 tell()
 
 
-Result = Done[T, R] | Failed[T] | Skipped[T]
+Result = Done[T, R] | Failed[T] | SkippedItem[T]
 _Ended = tuple[asyncio.Task[Any], Result[T, R] | BaseException]
 
 
@@ -157,7 +157,7 @@ async def fan_out(
     options: FanoutOptions | None = None,
     *,
     clock: Clock | None = None,
-    limits: Limits | None = None,
+    limits: FanoutLimits | None = None,
     group_of: Callable[[T], str] | None = None,
     halt: Halt | None = None,
 ) -> AsyncIterator[Result[T, R]]:
@@ -172,7 +172,7 @@ async def fan_out(
         work=work,
         timeout=options.timeout,
         clock=clock or SystemClock(),
-        limits=limits or Limits(most=options.limit, adaptive=options.adaptive),
+        limits=limits or FanoutLimits(most=options.limit, adaptive=options.adaptive),
         group_of=group_of or _one_group,
         halt=halt or Halt(),
     )
@@ -204,7 +204,7 @@ class _Floor(Generic[T, R]):
     work: Callable[[T], Awaitable[R]]
     timeout: float | None
     clock: Clock
-    limits: Limits
+    limits: FanoutLimits
     group_of: Callable[[T], str]
     halt: Halt
     waiting: dict[str, deque[T]] = field(default_factory=dict)
@@ -271,10 +271,10 @@ class _Floor(Generic[T, R]):
             if ended is not None:
                 yield self.taken_off(ended)
         for item in list(self.running.values()):
-            yield Skipped(item=item, reason=reason)
+            yield SkippedItem(item=item, reason=reason)
         for line in self.waiting.values():
             for item in line:
-                yield Skipped(item=item, reason=f"{reason}, not begun", begun=False)
+                yield SkippedItem(item=item, reason=f"{reason}, not begun", begun=False)
 
     async def clear(self) -> None:
         """Leave nothing running; slots of cancelled items are free again."""

@@ -13,14 +13,14 @@ from typing import Any, Literal
 
 from difyops.clock import Clock
 from difyops.errors import DifyopsError
-from difyops.fanout import Done, Failed, FanoutOptions, Halt, Skipped, fan_out
+from difyops.fanout import Done, Failed, FanoutOptions, Halt, SkippedItem, fan_out
 
 Side = Literal["old", "new"]
 COMPLETE, DEADLINE, BUDGET, STOPPED = "complete", "deadline", "budget", "stopped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
+class RecordedInput:
     """One input: where it is from (``id``: a run, a line of a file), the inputs by name, the query of a chat."""
 
     id: str
@@ -29,7 +29,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class ReplayTold:
     """What asking once came to. ``outcome``: one of the classes of ``history.failures``; ``text``: the answer, and
     ``outputs`` those of a workflow.
     """
@@ -46,16 +46,16 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class ReplayPair:
     """One input and what both sides made of it."""
 
-    recorded: Recorded
-    old: Told
-    new: Told
+    recorded: RecordedInput
+    old: ReplayTold
+    new: ReplayTold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class ReplayLimits:
     """``at_once``: pairs side by side. ``deadline``: seconds. ``tokens``, ``price``: most that both sides may use."""
 
     at_once: int = 2
@@ -68,23 +68,23 @@ class Limits:
 class Replayed:
     """The pairs in the order in which they ended, why it ended, and what both sides used together."""
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[ReplayPair, ...]
     ended: str
     tokens: int = 0
     price: Decimal = Decimal(0)
 
 
-Ask = Callable[[Side, Recorded], Awaitable[Told]]
-Enough = Callable[[Pair], bool]
+Ask = Callable[[Side, RecordedInput], Awaitable[ReplayTold]]
+Enough = Callable[[ReplayPair], bool]
 
 
 @dataclass(slots=True)
 class _Spent:
-    limits: Limits
+    limits: ReplayLimits
     tokens: int = 0
     price: Decimal = Decimal(0)
 
-    def add(self, told: Told) -> None:
+    def add(self, told: ReplayTold) -> None:
         self.tokens += told.tokens or 0
         self.price += told.price or Decimal(0)
 
@@ -95,10 +95,10 @@ class _Spent:
 
 
 async def replay(
-    recorded: Sequence[Recorded],
+    recorded: Sequence[RecordedInput],
     ask: Ask,
     *,
-    limits: Limits | None = None,
+    limits: ReplayLimits | None = None,
     enough: Enough = lambda pair: False,
     clock: Clock | None = None,
 ) -> Replayed:
@@ -109,19 +109,19 @@ async def replay(
     Raises:
         DifyopsError: ``ask`` raised; what an app answers badly is told, not raised.
     """
-    limits, halt = limits or Limits(), Halt()
+    limits, halt = limits or ReplayLimits(), Halt()
     spent = _Spent(limits)
 
-    async def both(item: tuple[int, Recorded]) -> Pair:
+    async def both(item: tuple[int, RecordedInput]) -> ReplayPair:
         number, what = item
         order: tuple[Side, Side] = ("old", "new") if number % 2 == 0 else ("new", "old")
-        told: dict[Side, Told] = {}
+        told: dict[Side, ReplayTold] = {}
         for side in order:
             told[side] = await ask(side, what)
             spent.add(told[side])
-        return Pair(recorded=what, old=told["old"], new=told["new"])
+        return ReplayPair(recorded=what, old=told["old"], new=told["new"])
 
-    pairs: list[Pair] = []
+    pairs: list[ReplayPair] = []
     failed: list[DifyopsError] = []
     options = FanoutOptions(limit=limits.at_once, deadline=limits.deadline, adaptive=False)
     async for result in fan_out(enumerate(recorded), both, options, clock=clock, halt=halt):
@@ -135,7 +135,7 @@ async def replay(
             case Failed(error=error):
                 failed.append(error)
                 halt.now("error")
-            case Skipped():
+            case SkippedItem():
                 pass
     if failed:
         raise failed[0]

@@ -1,8 +1,8 @@
 """Cases in the words of other programs: JUnit, SARIF 2.1.0, TAP 13, Nagios, Prometheus text, a Markdown job summary.
 
-One writer for every command that judges something. A room's result becomes a ``Suite`` of ``Case``s; what is written
-from it is pure text. Remote text is data in each of these formats: control characters, markup and separators in it
-cannot end a line, an element, a string or a label, and known secrets are taken out.
+One writer for every command that judges something. A room's result becomes a ``Suite`` of ``ReportCase``s; what is
+written from it is pure text. Remote text is data in each of these formats: control characters, markup and separators
+in it cannot end a line, an element, a string or a label, and known secrets are taken out.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class ReportCase:
     """One thing that was judged. ``group`` is the check that judged it (the class of a test, the rule of a finding),
     ``body`` what stands behind the text; ``file`` and ``line`` say where a finding is, when it is in a file.
     """
@@ -82,14 +82,14 @@ class Suite:
     seconds: float
     verdict: Word
     said: str
-    cases: tuple[Case, ...] = ()
+    cases: tuple[ReportCase, ...] = ()
 
     def count(self, *words: Word) -> int:
         """Return how many cases ended so."""
         return sum(case.word in words for case in self.cases)
 
 
-def worst(cases: Iterable[Case]) -> Word:
+def worst(cases: Iterable[ReportCase]) -> Word:
     """Return the verdict that cases make together: fail before inconclusive before warn before pass."""
     words = {case.word for case in cases}
     for word in ("fail", "inconclusive", "repaired", "warn"):
@@ -211,7 +211,7 @@ FORMATS: Mapping[str, Callable[[Suite], str]] = {
 }
 
 
-def _junit_case(suite: Suite, case: Case) -> str:
+def _junit_case(suite: Suite, case: ReportCase) -> str:
     name, kind = _attribute(f"{case.id}: {case.title}"), _attribute(f"{suite.name}.{case.group}")
     message, body = _attribute(case.text), escape(harmless(_body(case)))
     match case.word:
@@ -226,12 +226,12 @@ def _junit_case(suite: Suite, case: Case) -> str:
     return f'<testcase name={name} classname={kind} time="{case.seconds:.3f}">{inside}</testcase>\n'
 
 
-def _body(case: Case) -> str:
+def _body(case: ReportCase) -> str:
     values = ", ".join(f"{value.name}={value.value}{value.unit}" for value in case.measures)
     return " | ".join(part for part in (values, case.body) if part)
 
 
-def _sarif_result(suite: Suite, case: Case) -> dict[str, object]:
+def _sarif_result(suite: Suite, case: ReportCase) -> dict[str, object]:
     result: dict[str, object] = {
         "ruleId": harmless(case.group),
         "level": _SARIF_LEVELS[case.word],
@@ -254,7 +254,7 @@ def _cell(text: object) -> str:
     return re.sub(r"([\\`*_{}\[\]<>|#!~])", r"\\\1", harmless(text))
 
 
-def _performance(case: Case, value: Measure) -> str | None:
+def _performance(case: ReportCase, value: Measure) -> str | None:
     if not _is_number(value.value) or case.word == "skipped":
         return None
     label = re.sub(r"[^\w.-]", "_", f"{case.id}.{value.name}")

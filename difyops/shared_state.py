@@ -21,7 +21,7 @@ from difyops.ledger import Ledger
 from difyops.ledger.backing import CLOSED, Database, Statements, refuse_closed
 from difyops.ledger.file import LedgerFile
 from difyops.ledger.moving import copy_lines
-from difyops.state_address import SQLITE, Address, shared_file
+from difyops.state_address import SQLITE, StateAddress, shared_file
 
 if TYPE_CHECKING:
     from difyops.ledger.server import LedgerServer
@@ -30,7 +30,7 @@ FILE = "ledger.sqlite3"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class StatePlace:
     """Where the state is, by the configuration. ``url`` is ``None`` for the file ``file`` of this machine."""
 
     file: Path
@@ -40,18 +40,18 @@ class Place:
     @property
     def local(self) -> Path:
         """Return the file of this machine that goes with it; the anchor lies beside it."""
-        return shared_file(self.file.parent, Address(self.url)) if self.url else self.file
+        return shared_file(self.file.parent, StateAddress(self.url)) if self.url else self.file
 
     @property
     def shown(self) -> str:
         """Return it for people."""
-        return Address(self.url).place if self.url else str(self.file)
+        return StateAddress(self.url).place if self.url else str(self.file)
 
 
-def place_of(config: Config) -> Place:
+def place_of(config: Config) -> StatePlace:
     """Return where the configuration says the state is."""
     url = config.sections.get("state")
-    return Place(
+    return StatePlace(
         file=config.state / FILE,
         url=None if url in (None, SQLITE) else str(url),
         source=config.origins.get("state", "default"),
@@ -101,7 +101,7 @@ def _opened(config: Config, url: str | None, password_from: str | None = None) -
     return _copy_of(server) if dry_run.is_on() else server
 
 
-def own_lines(place: Place) -> int:
+def own_lines(place: StatePlace) -> int:
     """Return how many lines the file of this machine holds that were not moved."""
     if not place.file.exists():
         return 0
@@ -120,7 +120,7 @@ def server_of(config: Config, url: str, *, password_from: str | None = None) -> 
     """
     from difyops.ledger import server
 
-    address = Address(url)
+    address = StateAddress(url)
     reference = password_from
     if config.sections.get("state") == url:
         config.require("state", f"keep journals, locks and the audit trail in {address.place}")
@@ -128,7 +128,7 @@ def server_of(config: Config, url: str, *, password_from: str | None = None) -> 
     elif reference is None and os.environ.get(STATE_PASSWORD):
         reference = f"env:{STATE_PASSWORD}"
     if reference is not None:
-        address = Address(url, credentials.resolve(reference))
+        address = StateAddress(url, credentials.resolve(reference))
     return server.LedgerServer(address, config.state, patience=_patience())
 
 
@@ -156,7 +156,7 @@ def _refuse_closed(database: Database) -> None:
     refuse_closed(json.dumps(found) if found else None)
 
 
-def _refuse_own_ledger(place: Place, server: Database) -> None:
+def _refuse_own_ledger(place: StatePlace, server: Database) -> None:
     """Refuse to go on beside lines of this machine that nobody would look at any more.
 
     Raises:

@@ -17,7 +17,7 @@ _SECRETS = frozenset({"password", "sslpassword", "scram_client_key", "scram_serv
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class StateAddress:
     """A PostgreSQL address and the password that goes with it, where it needs one of ours."""
 
     url: str
@@ -36,7 +36,7 @@ class Address:
         return hashlib.sha256(self.place.encode()).hexdigest()[:12]
 
 
-def shared_file(folder: Path, address: Address) -> Path:
+def shared_file(folder: Path, address: StateAddress) -> Path:
     """Return the name of the files in a state folder that go with a shared state."""
     return folder / f"shared-{address.digest}"
 

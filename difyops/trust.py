@@ -36,13 +36,13 @@ Ask = Callable[[str, list[str]], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class TrustedParts:
     """What of a file needs trust: the place of each value (``contexts.prod.url``) and the value, sorted by place."""
 
     values: tuple[tuple[str, Any], ...] = ()
 
     @classmethod
-    def of(cls, document: Mapping[Any, Any]) -> Parts:
+    def of(cls, document: Mapping[Any, Any]) -> TrustedParts:
         """Collect them from a project file as it was read."""
         return cls(values=tuple(sorted(_collected(document), key=lambda pair: pair[0])))
 
@@ -221,7 +221,7 @@ class Trust:
 
     def learn(self, document: Mapping[Any, Any]) -> None:
         """Take over what a project file says, as it was read."""
-        parts = Parts.of(document)
+        parts = TrustedParts.of(document)
         self.digest = parts.digest if parts.values else ""
         self.would = tuple(parts.explained())
 

@@ -18,7 +18,7 @@ from difyops.api.human_input import (
 from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.api.run_feed import run_detail
-from difyops.api.run_records import RunRecord
+from difyops.api.run_records import LoggedRun
 from difyops.clock import Clock
 from difyops.errors import DifyopsError, NotFound, PartialFailure, Refused, UsageError
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
@@ -215,7 +215,7 @@ async def give_answer(instance: Instance, planned: PlannedAnswer, *, wait: float
     )  # fmt: skip
 
 
-async def _of_run(instance: Instance, app: App, record: RunRecord) -> list[Wait]:
+async def _of_run(instance: Instance, app: App, record: LoggedRun) -> list[Wait]:
     try:
         pause = await pause_of(instance, record.id)
     except NotFound:  # it went on between the two calls
@@ -223,7 +223,7 @@ async def _of_run(instance: Instance, app: App, record: RunRecord) -> list[Wait]
     return [await _of_node(instance, app, record, pause.since or record.started, node) for node in pause.nodes]
 
 
-async def _of_node(instance: Instance, app: App, record: RunRecord, since: float, node: PausedNode) -> Wait:
+async def _of_node(instance: Instance, app: App, record: LoggedRun, since: float, node: PausedNode) -> Wait:
     asks, expires, actions, inputs = "", None, tuple[FormAction, ...](), tuple[str, ...]()
     if node.token is not None:
         try:

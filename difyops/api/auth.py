@@ -22,8 +22,8 @@ import httpx
 from difyops.api import faults
 from difyops.api.connection_faults import LOGIN_PATH
 from difyops.api.filling import fill
-from difyops.api.messages import Answer, Call, Flow, Limits, Origin
-from difyops.api.session import SessionFile, Tokens
+from difyops.api.messages import CallLimits, Flow, HttpAnswer, HttpCall, Origin
+from difyops.api.session import LoginTokens, SessionFile
 from difyops.clock import iso
 from difyops.errors import DifyopsError, NotAuthenticated, RateLimited, ServerFault
 from difyops.secret_text import SecretText, remember
@@ -43,7 +43,7 @@ class AdminKey:
     key: SecretText
     workspace_id: str
 
-    async def flow(self, call: Call) -> Flow:
+    async def flow(self, call: HttpCall) -> Flow:
         """Add the two headers."""
         call.headers["Authorization"] = f"Bearer {self.key.reveal()}"
         call.headers["X-WORKSPACE-ID"] = self.workspace_id
@@ -56,7 +56,7 @@ class ServiceKey:
 
     key: SecretText
 
-    async def flow(self, call: Call) -> Flow:
+    async def flow(self, call: HttpCall) -> Flow:
         """Add the bearer header."""
         call.headers["Authorization"] = f"Bearer {self.key.reveal()}"
         yield call
@@ -74,11 +74,11 @@ class Login:
         self._password = password
         self._store = store
         self._again = again
-        self._tokens: Tokens | None = None
+        self._tokens: LoginTokens | None = None
         self._encoded: bool | None = None
-        self._limits = Limits()
+        self._limits = CallLimits()
 
-    async def flow(self, call: Call) -> Flow:
+    async def flow(self, call: HttpCall) -> Flow:
         """Send with the current login; after a 401 renew it once and send again."""
         self._limits = call.limits
         tokens = self._tokens or self._store.tokens()
@@ -107,7 +107,7 @@ class Login:
             call.headers.update(self._tokens.headers())
         yield call
 
-    async def _renew(self, tokens: Tokens) -> Flow:
+    async def _renew(self, tokens: LoginTokens) -> Flow:
         """Refresh, and log in when the refresh token is dead. A 401 that is Redis being down is not a dead session."""
         body = None if tokens.cookies else {"refresh_token": tokens.refresh}
         headers = tokens.headers() if tokens.cookies else {}
@@ -144,7 +144,7 @@ class Login:
         await response.aread()
         self._keep(self._accepted(response, password))
 
-    def _accepted(self, response: Answer, password: SecretText) -> Tokens:
+    def _accepted(self, response: HttpAnswer, password: SecretText) -> LoginTokens:
         if response.status_code < 300:
             tokens = _tokens_of(response)
             if tokens is not None:
@@ -161,7 +161,7 @@ class Login:
             )
         raise _once(error, fault.status)
 
-    def _keep(self, tokens: Tokens | None) -> None:
+    def _keep(self, tokens: LoginTokens | None) -> None:
         if tokens is None:
             raise NotAuthenticated("The server answered the login without a session.")
         if not tokens.can_be_sent:
@@ -169,9 +169,9 @@ class Login:
         self._tokens = tokens
         self._store.save(tokens)
 
-    def _post(self, path: str, body: Any, headers: dict[str, str]) -> Call:
-        limits = self._limits if self._limits.whole is not None else replace(self._limits, whole=Limits().whole)
-        call = Call(
+    def _post(self, path: str, body: Any, headers: dict[str, str]) -> HttpCall:
+        limits = self._limits if self._limits.whole is not None else replace(self._limits, whole=CallLimits().whole)
+        call = HttpCall(
             method="POST", origin=self._origin, target=self._prefix + path, headers=dict(headers), limits=limits
         )  # fmt: skip
         fill(call, json=body)
@@ -180,8 +180,8 @@ class Login:
 
 @dataclass(slots=True)
 class _Step:
-    request: Call
-    answer: Answer | None = None
+    request: HttpCall
+    answer: HttpAnswer | None = None
 
 
 async def _drive(flow: Flow) -> AsyncGenerator[_Step]:
@@ -198,7 +198,7 @@ async def _drive(flow: Flow) -> AsyncGenerator[_Step]:
         return
 
 
-def _wants_base64(probe: Answer) -> bool:
+def _wants_base64(probe: HttpAnswer) -> bool:
     """Read what the probe found. No answer to the question is an error: the wrong form could count as wrong."""
     fault = faults.read(probe)
     if _UNDECODABLE_TEXT in probe.text:
@@ -216,13 +216,13 @@ def _once(error: DifyopsError, status: int) -> DifyopsError:
     return error
 
 
-async def _session_expired(response: Answer) -> bool:
+async def _session_expired(response: HttpAnswer) -> bool:
     """Say whether a 401 is about the session; "not_setup" and SSO refusals are not cured by a login."""
     await response.aread()
     return faults.read(response).code in ("unauthorized", "unauthorized_and_force_logout", "token_expired", "")
 
 
-def _tokens_of(response: Answer) -> Tokens | None:
+def _tokens_of(response: HttpAnswer) -> LoginTokens | None:
     """Read the login from cookies (1.9.2 and newer) or from the body (older)."""
     found: dict[str, tuple[str, str]] = {}
     for header in response.headers.get_list("set-cookie"):
@@ -231,7 +231,7 @@ def _tokens_of(response: Answer) -> Tokens | None:
                 if name.endswith(known) and value:
                     found[known] = (name.removesuffix(known), value)
     if "access_token" in found and "refresh_token" in found:
-        return Tokens(
+        return LoginTokens(
             access=found["access_token"][1],
             refresh=found["refresh_token"][1],
             csrf=found.get("csrf_token", ("", ""))[1],
@@ -240,7 +240,7 @@ def _tokens_of(response: Answer) -> Tokens | None:
         )
     try:
         data = json.loads(response.text).get("data")
-        return Tokens(access=str(data["access_token"]), refresh=str(data["refresh_token"]))
+        return LoginTokens(access=str(data["access_token"]), refresh=str(data["refresh_token"]))
     except (ValueError, AttributeError, TypeError, KeyError):
         return None
 

@@ -19,7 +19,7 @@ from difyops.api.messages import Auth
 from difyops.api.model import App, Import, Trigger, Workflow
 from difyops.api.paths import part
 from difyops.api.shapes import Shape, anything, fit, rows, some_object
-from difyops.api.sse import Event, events
+from difyops.api.sse import ServerEvent, events
 from difyops.api.transport import Transport, json_of
 from difyops.errors import NotFound, NotSupported, RequestRejected, UnreadableAnswer
 
@@ -317,7 +317,7 @@ class Console:
     @asynccontextmanager
     async def draft_run(
         self, app: App, inputs: Mapping[str, Any], query: str = ""
-    ) -> AsyncIterator[AsyncIterator[Event]]:
+    ) -> AsyncIterator[AsyncIterator[ServerEvent]]:
         """Run the draft and hand out its events."""
         chatflow = app.mode == "advanced-chat"
         path = f"/apps/{part(app.id)}/{'advanced-chat/' if chatflow else ''}workflows/draft/run"

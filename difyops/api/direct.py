@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 
 from difyops.api.http_answer import AnswerReader, BadAnswer
-from difyops.api.messages import Answer, Call, Fields, Origin
+from difyops.api.messages import HeaderFields, HttpAnswer, HttpCall, Origin
 from difyops.errors import ConfigError
 
 _IDLE = 1.0  # seconds until an unused connection is closed: a stock server has ten for everybody
@@ -74,7 +74,7 @@ class _Connection(asyncio.Protocol):
                 self.failure = lost
         self._wake()
 
-    def send(self, call: Call) -> AnswerReader:
+    def send(self, call: HttpCall) -> AnswerReader:
         """Write a call and return the reader of its answer."""
         assert self._transport is not None  # noqa: S101 - it was connected
         head = _head(call)
@@ -149,7 +149,7 @@ def _too_quiet(waiter: asyncio.Future[None]) -> None:
         waiter.set_exception(TimeoutError())
 
 
-def _head(call: Call) -> bytes:
+def _head(call: HttpCall) -> bytes:
     """Return the head of a call as bytes.
 
     Raises:
@@ -180,7 +180,7 @@ class DirectCarrier:
         self._places: dict[Origin, _Place] = {}
         self._sweeper: asyncio.TimerHandle | None = None
 
-    async def exchange(self, call: Call) -> Answer:
+    async def exchange(self, call: HttpCall) -> HttpAnswer:
         """Send one call and return its answer as soon as its head is there; the body comes as it is read."""
         silence = call.limits.silence
         connection = self._unused(call.origin) or await self._connected(call.origin, call.limits.connect)
@@ -192,8 +192,12 @@ class DirectCarrier:
             connection.close()
             raise
         body = _Body(self, call.origin, connection, silence)
-        return Answer(
-            status_code=reader.status, headers=Fields(reader.fields), body=body, call=call, secured=connection.secured
+        return HttpAnswer(
+            status_code=reader.status,
+            headers=HeaderFields(reader.fields),
+            body=body,
+            call=call,
+            secured=connection.secured,
         )
 
     async def aclose(self) -> None:

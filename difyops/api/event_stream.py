@@ -13,14 +13,14 @@ from typing import Any
 
 import httpx
 
-from difyops.api.messages import Answer
+from difyops.api.messages import HttpAnswer
 from difyops.errors import ServerFault, TimedOut, Unreachable
 
 _LONGEST_LINE = 32 * 1024 * 1024
 _LOOKS = 4
 
 
-async def lines(response: Answer, *, silence: float, whole: bool = False) -> AsyncGenerator[str, None]:
+async def lines(response: HttpAnswer, *, silence: float, whole: bool = False) -> AsyncGenerator[str, None]:
     """Yield the non-empty lines of a streaming answer, decoded, without their ends: the one reader of streams.
 
     A last line that was cut off is left out; with ``whole`` it is an error.

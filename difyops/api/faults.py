@@ -16,7 +16,7 @@ from datetime import UTC
 from typing import Any
 
 from difyops.api import in_front
-from difyops.api.messages import Answer
+from difyops.api.messages import HttpAnswer
 from difyops.errors import (
     AccountLocked,
     Conflict,
@@ -47,7 +47,7 @@ class Fault:
     message: str
 
 
-def read(response: Answer) -> Fault:
+def read(response: HttpAnswer) -> Fault:
     """Read the body of an error answer; unknown shapes give code ``""`` and the first words of the text."""
     if "json" not in response.headers.get("content-type", ""):
         code = NO_ROUTE if response.status_code in (404, 405) else ""
@@ -59,7 +59,7 @@ def read(response: Answer) -> Fault:
     return Fault(status=response.status_code, code=code, message=clean(message) or f"HTTP {response.status_code}")
 
 
-def error_for(response: Answer, *, doing: str) -> DifyopsError:
+def error_for(response: HttpAnswer, *, doing: str) -> DifyopsError:
     """Return the error that fits an answer of status 300 or above. ``doing`` reads like "list apps"."""
     fault = read(response)
     status, said = fault.status, f"{doing}: {_sentence(fault)}"
@@ -98,7 +98,7 @@ def is_concurrency_limit(fault: Fault) -> bool:
     return fault.status == 400 and "maximum concurrent requests allowed" in fault.message
 
 
-def retry_after(response: Answer) -> float | None:
+def retry_after(response: HttpAnswer) -> float | None:
     """Return the seconds that ``Retry-After`` asks for (both forms), or ``None``."""
     text = response.headers.get("retry-after", "").strip()
     if not text:
@@ -119,7 +119,7 @@ def clean(message: object) -> str:
     return scrub(_CONTROL.sub(" ", text).strip())[:_LONGEST]
 
 
-def _body(response: Answer) -> Any:
+def _body(response: HttpAnswer) -> Any:
     try:
         return response.json()
     except (ValueError, RecursionError):

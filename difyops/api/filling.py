@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from difyops.api.messages import Call
+from difyops.api.messages import HttpCall
 from difyops.errors import UnreadableAnswer
 
 _LONGEST = 60_000
@@ -39,7 +39,7 @@ def _plain(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def fill(call: Call, *, json: Any = None, content: bytes | str | None = None, **form: Any) -> None:
+def fill(call: HttpCall, *, json: Any = None, content: bytes | str | None = None, **form: Any) -> None:
     """Give a call its body: JSON, bytes, or a form of ``data`` and ``files``."""
     if json is not None:
         text = jsonlib.dumps(json, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

@@ -14,13 +14,13 @@ import httpx
 
 from difyops import __version__
 from difyops.api.decoding import ACCEPTED, CannotDecode, Decoder
-from difyops.api.messages import Answer, Body, Call, Carrier
+from difyops.api.messages import Body, Carrier, HttpAnswer, HttpCall
 
 USER_AGENT = f"difyops/{__version__}"
 LARGEST_ANSWER = 64 * 1024 * 1024
 
 
-class TooLarge(httpx.DecodingError):
+class AnswerTooLarge(httpx.DecodingError):
     """An answer is larger than ``LARGEST_ANSWER`` once decoded."""
 
 
@@ -34,7 +34,7 @@ class Guard:
     def __init__(self, carrier: Carrier) -> None:
         self._carrier = carrier
 
-    async def exchange(self, call: Call) -> Answer:
+    async def exchange(self, call: HttpCall) -> HttpAnswer:
         """Send one call. The body of the answer comes decoded, its header fields without what was taken off.
 
         Raises:
@@ -59,13 +59,13 @@ class Guard:
         await self._carrier.aclose()
 
 
-def _of(call: Call, error: httpx.RequestError) -> httpx.RequestError:
+def _of(call: HttpCall, error: httpx.RequestError) -> httpx.RequestError:
     """Return the error with the request that it is about, which is made only where one failed."""
     error.request = httpx.Request(call.method, call.url)
     return error
 
 
-async def _guarded(answer: Answer, call: Call, until: float | None) -> Answer:
+async def _guarded(answer: HttpAnswer, call: HttpCall, until: float | None) -> HttpAnswer:
     encoding = answer.headers.get("content-encoding")
     if answer.body is None or (not encoding and until is None):
         return answer  # a stream in clear: its reader counts lines and silence itself
@@ -83,7 +83,7 @@ async def _guarded(answer: Answer, call: Call, until: float | None) -> Answer:
 class _Body:
     """The decoded bytes of an answer, counted; late and large ones end with an error."""
 
-    def __init__(self, inner: Body, decoder: Decoder | None, call: Call, until: float | None) -> None:
+    def __init__(self, inner: Body, decoder: Decoder | None, call: HttpCall, until: float | None) -> None:
         self._inner = inner
         self._decoder = decoder
         self._call = call
@@ -98,7 +98,7 @@ class _Body:
                 for piece in (chunk,) if self._decoder is None else self._decoder.pieces(chunk):
                     size += len(piece)
                     if self._until is not None and size > LARGEST_ANSWER:
-                        raise TooLarge(f"larger than {LARGEST_ANSWER} bytes")
+                        raise AnswerTooLarge(f"larger than {LARGEST_ANSWER} bytes")
                     yield piece
             if self._decoder is not None:
                 self._decoder.finish()

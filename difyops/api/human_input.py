@@ -20,7 +20,7 @@ from difyops.api.model import App
 from difyops.api.pages import rows_of
 from difyops.api.paths import part
 from difyops.api.run_feed import PAGE, runs_page
-from difyops.api.run_records import RunRecord
+from difyops.api.run_records import LoggedRun
 from difyops.api.shapes import filled, obj, rows
 from difyops.api.transport import json_of
 from difyops.errors import NotFound, Refused, RequestRejected, ServerFault
@@ -85,7 +85,7 @@ def require_human_input(instance: Instance) -> None:
     instance.capabilities.require("human_input", "Waiting for a person")
 
 
-async def paused_runs(instance: Instance, app: App, *, since: float) -> list[RunRecord]:
+async def paused_runs(instance: Instance, app: App, *, since: float) -> list[LoggedRun]:
     """Return the runs of an app that wait, newest first, begun at or after ``since``.
 
     Raises:
@@ -95,7 +95,7 @@ async def paused_runs(instance: Instance, app: App, *, since: float) -> list[Run
     if not app.has_workflow:
         return []
     source = _logs(instance, app) if app.mode == "workflow" else _runs(instance, app)
-    found: list[RunRecord] = []
+    found: list[LoggedRun] = []
     async for record in source:
         if record.started < since:
             break
@@ -149,22 +149,22 @@ async def answer_form(instance: Instance, token: SecretText, inputs: Mapping[str
         raise _told_apart(error, token) from None
 
 
-async def _logs(instance: Instance, app: App) -> AsyncIterator[RunRecord]:
+async def _logs(instance: Instance, app: App) -> AsyncIterator[LoggedRun]:
     for number in range(1, _MOST_PAGES):
         body = await _got(instance, f"/apps/{app.id}/workflow-app-logs", status="paused", page=number, limit=PAGE)
         for row in rows_of(body, "data"):
-            if record := RunRecord.of_log(row):
+            if record := LoggedRun.of_log(row):
                 yield record
         if not body.get("has_more"):
             return
 
 
-async def _runs(instance: Instance, app: App) -> AsyncIterator[RunRecord]:
+async def _runs(instance: Instance, app: App) -> AsyncIterator[LoggedRun]:
     last: str | None = None
     for _ in range(_MOST_PAGES):
         page = await runs_page(instance, app, source="app-run", last_id=last)
         for row in page.rows:
-            yield RunRecord.of_run(row, "app-run")
+            yield LoggedRun.of_run(row, "app-run")
         if not page.more or not page.rows:
             return
         last = str(page.rows[-1].get("id"))

@@ -11,7 +11,7 @@ import re
 
 import httpx
 
-from difyops.api.messages import Answer
+from difyops.api.messages import HttpAnswer
 from difyops.errors import DifyopsError, Forbidden, NotAuthenticated, ServerFault, Unreachable
 
 _GATEWAYS = ("cloudflare", "awselb", "cloudfront", "akamai", "envoy", "nginx", "apache", "caddy", "haproxy", "iis")
@@ -19,7 +19,7 @@ _REALM = re.compile(r'realm="?([^",]{1,60})')
 _PAGE_BEGINS = re.compile(rb"\s{0,64}<(?:!doctype|html|head|\?xml)", re.IGNORECASE)
 
 
-def refusal(response: Answer, doing: str) -> DifyopsError | None:
+def refusal(response: HttpAnswer, doing: str) -> DifyopsError | None:
     """Return the error for an answer that the instance did not give itself, ``None`` when it did."""
     status = response.status_code
     if 300 <= status < 400:
@@ -47,7 +47,7 @@ def refusal(response: Answer, doing: str) -> DifyopsError | None:
     return None
 
 
-def not_json(response: Answer, doing: str) -> ServerFault | None:
+def not_json(response: HttpAnswer, doing: str) -> ServerFault | None:
     """Return the error for a page where JSON was due (a login page, a proxy's greeting), ``None`` for other bodies."""
     if not is_page(response):
         return None
@@ -58,12 +58,12 @@ def not_json(response: Answer, doing: str) -> ServerFault | None:
     )
 
 
-def is_json(response: Answer) -> bool:
+def is_json(response: HttpAnswer) -> bool:
     """Say whether an answer calls itself JSON."""
     return "json" in response.headers.get("content-type", "")
 
 
-def is_page(response: Answer) -> bool:
+def is_page(response: HttpAnswer) -> bool:
     """Say whether an answer is a page for a browser."""
     kind = response.headers.get("content-type", "")
     if "json" in kind or "event-stream" in kind:
@@ -71,7 +71,7 @@ def is_page(response: Answer) -> bool:
     return "html" in kind or _PAGE_BEGINS.match(response.content[:512]) is not None
 
 
-def _redirected(response: Answer, doing: str) -> DifyopsError:
+def _redirected(response: HttpAnswer, doing: str) -> DifyopsError:
     here = httpx.URL(response.call.url if response.call else "")
     try:
         target = here.join(response.headers.get("location", ""))
@@ -93,7 +93,7 @@ def _redirected(response: Answer, doing: str) -> DifyopsError:
     )
 
 
-def _who(response: Answer) -> str:
+def _who(response: HttpAnswer) -> str:
     """Return what answered, by the name that it gives itself."""
     server = response.headers.get("server", "").lower()
     if "cf-ray" in response.headers:

@@ -20,7 +20,7 @@ from difyops.api.console import BASE, Console
 from difyops.api.messages import Auth
 from difyops.api.session import SessionFile
 from difyops.api.transport import Transport, TransportOptions, json_of
-from difyops.api.workspace import Workspace
+from difyops.api.workspace import WorkspaceCalls
 from difyops.clock import Clock, SystemClock
 from difyops.config import Context
 from difyops.credentials import resolve
@@ -38,7 +38,7 @@ class Instance:
     context: Context
     transport: Transport
     console: Console
-    workspace: Workspace
+    workspace: WorkspaceCalls
     capabilities: Capabilities
     _service: Transport | None = None
 
@@ -113,7 +113,7 @@ async def _opened(context: Context, options: ConnectOptions, transport: Transpor
             transport.host, capabilities.text, known,
         )  # fmt: skip
     console = Console(transport, _auth(context, options, capabilities), capabilities)
-    instance = Instance(context, transport, console, Workspace(console), capabilities)
+    instance = Instance(context, transport, console, WorkspaceCalls(console), capabilities)
     if isinstance(console.auth, Login) and context.workspace_id:
         await _check_workspace(instance, context.workspace_id)
     return instance

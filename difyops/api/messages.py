@@ -33,7 +33,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class CallLimits:
     """Seconds: to connect, without a byte, until an answer's head is here, until all of it is.
 
     ``whole`` is ``None`` for a stream, which its reader watches.
@@ -45,13 +45,13 @@ class Limits:
     whole: float | None = 300.0
 
     @classmethod
-    def of(cls, *, connect: float, silence: float, whole: float | None) -> Limits:
+    def of(cls, *, connect: float, silence: float, whole: float | None) -> CallLimits:
         """Return the limits that go with a silence limit: a head may take two silences after connecting."""
         return cls(connect=connect, silence=silence, head=connect + 2 * silence, whole=whole)
 
 
 @dataclass(slots=True, kw_only=True)
-class Call:
+class HttpCall:
     """One request. ``target`` is path and query, in ASCII, quoted; ``headers`` may be added to before it is sent."""
 
     method: str
@@ -59,7 +59,7 @@ class Call:
     target: str
     headers: dict[str, str] = field(default_factory=dict)
     content: bytes = field(default=b"", repr=False)
-    limits: Limits = Limits()
+    limits: CallLimits = CallLimits()
 
     @property
     def url(self) -> str:
@@ -72,7 +72,7 @@ class Call:
         return self.target.partition("?")[0]
 
 
-class Fields:
+class HeaderFields:
     """The header fields of an answer. Names in any case; what came several times is joined by commas."""
 
     __slots__ = ("raw",)
@@ -122,14 +122,14 @@ class Body(Protocol):
 
 
 @dataclass(slots=True, kw_only=True)
-class Answer:
+class HttpAnswer:
     """One answer. ``body`` is there until somebody read it (``aread``): then ``content`` is."""
 
     status_code: int
-    headers: Fields = field(default_factory=Fields)
+    headers: HeaderFields = field(default_factory=HeaderFields)
     content: bytes = field(default=b"", repr=False)
     body: Body | None = field(default=None, repr=False)
-    call: Call | None = field(default=None, repr=False)
+    call: HttpCall | None = field(default=None, repr=False)
     secured: Any = field(default=None, repr=False)
 
     async def aread(self) -> bytes:
@@ -162,20 +162,20 @@ class Answer:
         return json.loads(self.content)
 
 
-Flow = AsyncGenerator[Call, Answer]
+Flow = AsyncGenerator[HttpCall, HttpAnswer]
 
 
 class Auth(Protocol):
     """How a call proves who makes it: yields the calls to send, the last of which gives the answer."""
 
-    def flow(self, call: Call) -> Flow:
+    def flow(self, call: HttpCall) -> Flow:
         """Yield ``call`` with what proves it, and whatever must be sent before it or when it was refused."""
 
 
 class Carrier(Protocol):
     """What carries calls; it raises httpx's transport errors, which say whether anything was sent."""
 
-    async def exchange(self, call: Call) -> Answer:
+    async def exchange(self, call: HttpCall) -> HttpAnswer:
         """Send a call and return its answer as soon as its head is there."""
 
     async def aclose(self) -> None:
@@ -188,7 +188,7 @@ class ThroughHttpx:
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
         self._transport = transport
 
-    async def exchange(self, call: Call) -> Answer:
+    async def exchange(self, call: HttpCall) -> HttpAnswer:
         """Send a call and return its answer."""
         times = {
             "connect": call.limits.connect,
@@ -201,9 +201,9 @@ class ThroughHttpx:
         )
         response = await self._transport.handle_async_request(request)
         assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - such carriers are asynchronous
-        return Answer(
+        return HttpAnswer(
             status_code=response.status_code,
-            headers=Fields(response.headers.raw),
+            headers=HeaderFields(response.headers.raw),
             body=response.stream,
             call=call,
         )

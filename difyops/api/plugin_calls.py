@@ -19,7 +19,7 @@ _ENDS = {"success": True, "failed": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plugin:
+class DifyPlugin:
     """An installed plugin. ``id`` is ``org/name``, ``identifier`` ``org/name:version@checksum``.
 
     ``source``: marketplace, github, package or remote. ``meta`` is what the source needs to be named again.
@@ -33,7 +33,7 @@ class Plugin:
     meta: dict[str, Any]
 
     @classmethod
-    def of(cls, row: dict[str, Any]) -> Plugin:
+    def of(cls, row: dict[str, Any]) -> DifyPlugin:
         """Read a row of the plugin list."""
         declaration, meta = row.get("declaration"), row.get("meta")
         kind = declaration.get("category") if isinstance(declaration, dict) else None
@@ -101,7 +101,7 @@ class PluginCalls:
             return True
         return False
 
-    async def upgrade(self, plugin: Plugin, new: str) -> Task:
+    async def upgrade(self, plugin: DifyPlugin, new: str) -> Task:
         """Ask for another version in place of the installed one; the answer comes before it is done.
 
         Raises:

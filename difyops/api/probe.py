@@ -16,7 +16,7 @@ import httpx
 
 from difyops.api.faults import clean
 from difyops.api.guard import USER_AGENT, Guard
-from difyops.api.messages import Answer, Call, Limits, Origin, ThroughHttpx
+from difyops.api.messages import CallLimits, HttpAnswer, HttpCall, Origin, ThroughHttpx
 from difyops.api.proxies import proxy_for
 from difyops.api.transport import carrier_for, connection_error
 from difyops.errors import ServerFault, TimedOut, Unreachable, UsageError
@@ -78,13 +78,13 @@ async def fetch(url: str, probe: Probe, *, carrier: httpx.AsyncBaseTransport | N
     proxy = proxy_for(target)
     given = ThroughHttpx(carrier) if carrier is not None else None
     guard = Guard(given or carrier_for(url, probe.ca_file, proxy))
-    call = Call(
+    call = HttpCall(
         method=probe.method,
         origin=Origin.of(target),
         target=target.raw_path.decode("ascii"),
         headers={"User-Agent": USER_AGENT, "Accept": "*/*", **probe.headers},
         content=probe.body or b"",
-        limits=Limits.of(connect=probe.timeout, silence=probe.timeout, whole=_SILENCES * probe.timeout),
+        limits=CallLimits.of(connect=probe.timeout, silence=probe.timeout, whole=_SILENCES * probe.timeout),
     )
     try:
         answer = await guard.exchange(call)
@@ -108,7 +108,7 @@ async def fetch(url: str, probe: Probe, *, carrier: httpx.AsyncBaseTransport | N
         await guard.aclose()
 
 
-async def _beginning(answer: Answer) -> bytes:
+async def _beginning(answer: HttpAnswer) -> bytes:
     parts: list[bytes] = []
     size = 0
     if answer.body is not None:

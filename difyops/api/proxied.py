@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import httpx
 
-from difyops.api.messages import Answer, Call, Fields, Limits
+from difyops.api.messages import CallLimits, HeaderFields, HttpAnswer, HttpCall
 from difyops.api.proxies import Proxy, proxy_for
 from difyops.errors import ConfigError
 
@@ -25,7 +25,7 @@ class ProxiedCarrier:
         self._proxy = proxy_for(httpx.URL(url))
         self._session: aiohttp.ClientSession | None = None
 
-    async def exchange(self, call: Call) -> Answer:
+    async def exchange(self, call: HttpCall) -> HttpAnswer:
         """Send one call; the answer's body is read as it arrives."""
         if self._session is None:
             self._session = self._opened()
@@ -46,7 +46,9 @@ class ProxiedCarrier:
             if self._proxy is not None and self._proxy.is_socks:  # its errors have no common ancestor
                 raise httpx.ProxyError(str(error)) from error
             raise
-        return Answer(status_code=answer.status, headers=Fields(answer.raw_headers), body=_Body(answer), call=call)
+        return HttpAnswer(
+            status_code=answer.status, headers=HeaderFields(answer.raw_headers), body=_Body(answer), call=call
+        )
 
     @property
     def _plain_proxy(self) -> str | None:
@@ -75,7 +77,7 @@ class ProxiedCarrier:
             raise ConfigError(f"The CA file {self._ca_file} cannot be used: {error}.") from error
 
 
-def _times(limits: Limits) -> aiohttp.ClientTimeout:
+def _times(limits: CallLimits) -> aiohttp.ClientTimeout:
     """Return limits as aiohttp takes them; that of the whole is the guard's."""
     return aiohttp.ClientTimeout(total=None, sock_connect=limits.connect, sock_read=limits.silence)
 

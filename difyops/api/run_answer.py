@@ -9,7 +9,7 @@ from typing import Any
 
 from difyops.api.run_faults import CUT_OFF, PAUSED, RunFailed, run_failure
 from difyops.api.shapes import whole
-from difyops.api.sse import Event
+from difyops.api.sse import ServerEvent
 from difyops.errors import ServerFault
 
 STREAM = "stream"  # how the end was learned: from the run's own stream,
@@ -67,7 +67,7 @@ class Gathered:
         """Return the id of the workflow run, where there is one and it was seen."""
         return self.ids.get("workflow_run_id")
 
-    def take(self, event: Event, elapsed: float, on_delta: OnDelta | None, on_task: OnTask | None) -> None:
+    def take(self, event: ServerEvent, elapsed: float, on_delta: OnDelta | None, on_task: OnTask | None) -> None:
         """Take one event in; failures raise."""
         self._remember(event, on_task)
         if event.name in _DELTAS:
@@ -138,7 +138,7 @@ class Gathered:
             raise ServerFault("run the app: the outputs of the run are no object.")
         return outputs
 
-    def _remember(self, event: Event, on_task: OnTask | None) -> None:
+    def _remember(self, event: ServerEvent, on_task: OnTask | None) -> None:
         for name in ("task_id", "conversation_id", "message_id", "workflow_run_id"):
             value = event.body.get(name)
             if value:

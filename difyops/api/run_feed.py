@@ -22,7 +22,7 @@ PAGE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class FeedPage:
     """The rows of one page; ``total`` is ``None`` where the list does not say."""
 
     rows: list[dict[str, Any]]
@@ -30,7 +30,7 @@ class Page:
     total: int | None = None
 
 
-async def log_page(instance: Instance, app_id: str, *, page: int, after: float, before: float) -> Page:
+async def log_page(instance: Instance, app_id: str, *, page: int, after: float, before: float) -> FeedPage:
     """Return a page of a workflow app's logs between two moments, both included; newest first, by OFFSET."""
     return await _page(
         instance, f"/apps/{app_id}/workflow-app-logs", "list runs", page=page, limit=PAGE,
@@ -38,7 +38,7 @@ async def log_page(instance: Instance, app_id: str, *, page: int, after: float, 
     )  # fmt: skip
 
 
-async def runs_page(instance: Instance, app: App, *, source: str, last_id: str | None) -> Page:
+async def runs_page(instance: Instance, app: App, *, source: str, last_id: str | None) -> FeedPage:
     """Return runs older than ``last_id`` (strictly), newest first: ``app-run`` of a chatflow, or ``debugging``."""
     chatflow = "advanced-chat/" if app.mode == "advanced-chat" else ""
     cursor = {"last_id": last_id} if last_id else {}
@@ -47,14 +47,14 @@ async def runs_page(instance: Instance, app: App, *, source: str, last_id: str |
     )  # fmt: skip
 
 
-async def conversations_page(instance: Instance, app: App, *, page: int) -> Page:
+async def conversations_page(instance: Instance, app: App, *, page: int) -> FeedPage:
     """Return a page of conversations (of what a completion app was asked), last changed first."""
     name = "completion-conversations" if app.mode == "completion" else "chat-conversations"
     sort = {} if app.mode == "completion" else {"sort_by": "-updated_at"}
     return await _page(instance, f"/apps/{app.id}/{name}", "list conversations", page=page, limit=PAGE, **sort)
 
 
-async def messages_page(instance: Instance, app_id: str, conversation: str, *, first_id: str | None) -> Page:
+async def messages_page(instance: Instance, app_id: str, conversation: str, *, first_id: str | None) -> FeedPage:
     """Return the messages of a conversation before ``first_id``."""
     cursor = {"first_id": first_id} if first_id else {}
     path = f"/apps/{app_id}/chat-messages"
@@ -98,13 +98,13 @@ async def _get(instance: Instance, path: str, doing: str, **params: Any) -> dict
     return body
 
 
-async def _page(instance: Instance, path: str, doing: str, **params: Any) -> Page:
+async def _page(instance: Instance, path: str, doing: str, **params: Any) -> FeedPage:
     body = await _get(instance, path, doing, **params)
     if not isinstance(body.get("data"), list):
         raise ServerFault(f"{doing}: a list was expected and something else came.")
     total = body.get("total")
     known = total if isinstance(total, int) else None
-    return Page(rows=pages.rows_of(body, "data"), more=bool(body.get("has_more")), total=known)
+    return FeedPage(rows=pages.rows_of(body, "data"), more=bool(body.get("has_more")), total=known)
 
 
 def _iso(moment: float) -> str:

@@ -27,7 +27,7 @@ _KINDS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunRecord:
+class LoggedRun:
     """One run, or one answered message of an app without workflow. ``logged`` is when its log row was written."""
 
     id: str
@@ -47,7 +47,7 @@ class RunRecord:
     message: str = ""
 
     @classmethod
-    def of_log(cls, row: Wire) -> RunRecord | None:
+    def of_log(cls, row: Wire) -> LoggedRun | None:
         """Read a row of ``workflow-app-logs``."""
         inner = row.get("workflow_run")
         if not isinstance(inner, dict):
@@ -57,7 +57,7 @@ class RunRecord:
         return cls.of_run(inner, "web-app" if by_page else source, row)
 
     @classmethod
-    def of_run(cls, row: Wire, source: str, outer: Wire | None = None) -> RunRecord:
+    def of_run(cls, row: Wire, source: str, outer: Wire | None = None) -> LoggedRun:
         """Read a row of ``workflow-runs``, or the run inside a log row."""
         around = outer if outer is not None else row
         status = str(row.get("status") or "running")
@@ -192,9 +192,9 @@ class MessageRecord:
             outputs=row.get("answer"),
         )
 
-    def as_run(self) -> RunRecord:
+    def as_run(self) -> LoggedRun:
         """Return the message as a run: what an app without workflow has instead."""
-        return RunRecord(
+        return LoggedRun(
             id=self.id, source="chat", status=self.status, started=self.started, logged=self.started,
             elapsed=self.latency, finished=self.started + self.latency if self.latency is not None else None,
             tokens=self.prompt_tokens + self.answer_tokens, error=self.error, user=self.user,

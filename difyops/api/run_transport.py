@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from difyops.api.guard import USER_AGENT
-from difyops.api.messages import Answer, Auth, Call
+from difyops.api.messages import Auth, HttpAnswer, HttpCall
 from difyops.api.transport import RetryBudget, Transport, TransportOptions
 from difyops.clock import Clock, SystemClock
 from difyops.config import Context
@@ -38,7 +38,7 @@ class RunTransport(Transport):
     @asynccontextmanager
     async def stream(
         self, method: str, path: str, *, doing: str, auth: Auth | None = None, **content: Any
-    ) -> AsyncIterator[Answer]:
+    ) -> AsyncIterator[HttpAnswer]:
         """Open a streaming answer; never repeated. Any answer but 502, 503 and 504 closes the breaker."""
         breaker = self._breaker_now()
         self.flying += 1
@@ -56,13 +56,13 @@ class RunTransport(Transport):
         finally:
             self.flying -= 1
 
-    async def _answered(self, call: Call, auth: Auth | None) -> Answer:
+    async def _answered(self, call: HttpCall, auth: Auth | None) -> HttpAnswer:
         if auth is not None:
             await _let_in(call, auth)
         return await self._guard_now().exchange(call)
 
 
-async def _let_in(call: Call, auth: Auth) -> None:
+async def _let_in(call: HttpCall, auth: Auth) -> None:
     """Add what a key adds. Auth that wants to see answers (a login) is not for this transport."""
     flow = auth.flow(call)
     await anext(flow)

@@ -58,7 +58,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class RunWindow:
     """The runs of an app from ``since`` to before ``until``, newest first; not ``complete`` past 20,000."""
 
     app_id: str
@@ -91,7 +91,7 @@ async def runs_in(
     *,
     dead_after: float = DEAD_AFTER,
     timezone: str = "UTC",
-) -> Window:
+) -> RunWindow:
     """Return the production runs of ``app`` that started from ``since`` to before ``until``.
 
     ``timezone`` is the account's (``Workspace.identify().timezone``); only completion apps are asked with it.
@@ -110,7 +110,7 @@ async def runs_in(
             complete = False
             break
     found.sort(key=lambda run: (-run.started, run.id))
-    return Window(app_id=app.id, since=since, until=until, runs=tuple(found), complete=complete)
+    return RunWindow(app_id=app.id, since=since, until=until, runs=tuple(found), complete=complete)
 
 
 def percentile(sorted_values: Sequence[float], share: float) -> float | None:

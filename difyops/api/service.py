@@ -24,13 +24,13 @@ from difyops.api.event_stream import lines
 from difyops.api.faults import NO_ROUTE
 from difyops.api.input_form import InputField, check_inputs, form_of
 from difyops.api.instance import Instance
-from difyops.api.messages import Answer as Reply
+from difyops.api.messages import HttpAnswer as Reply
 from difyops.api.paths import part
 from difyops.api.run_answer import Answer, Gathered, OnDelta, OnTask, text_of
 from difyops.api.run_ends import PATIENCE, RunEnds
 from difyops.api.run_faults import told_apart, was_never_sent
 from difyops.api.shapes import Shape, fit
-from difyops.api.sse import SILENCE, BrokenStream, Event, parse_line
+from difyops.api.sse import SILENCE, BrokenStream, ServerEvent, parse_line
 from difyops.api.transport import Transport, json_of
 from difyops.clock import Clock, SystemClock
 from difyops.config import Context, clean_url
@@ -43,7 +43,7 @@ _PATHS = {"workflow": "/v1/workflows/run", "completion": "/v1/completion-message
 _CHAT = "/v1/chat-messages"
 _STOPS = {"workflow": "/v1/workflows/tasks/{}/stop", "completion": "/v1/completion-messages/{}/stop"}
 
-OnLine = Callable[[str, Event | None], None]
+OnLine = Callable[[str, ServerEvent | None], None]
 
 log = logging.getLogger("difyops.api")
 

@@ -29,7 +29,7 @@ log = logging.getLogger("difyops.api")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tokens:
+class LoginTokens:
     """One login. ``cookies`` is True from 1.9.2 on; ``prefix`` is ``__Host-`` on https installs."""
 
     access: str
@@ -70,16 +70,16 @@ class SessionFile:
         name = hashlib.sha256(f"{url}\n{email}".encode()).hexdigest()[:24]
         return cls(state / "sessions" / f"{name}.json")
 
-    def tokens(self) -> Tokens | None:
+    def tokens(self) -> LoginTokens | None:
         """Return the stored login, ``None`` when there is none or the file is broken."""
         body = self._body().get("tokens")
         try:
-            tokens = Tokens(**body) if isinstance(body, dict) else None
+            tokens = LoginTokens(**body) if isinstance(body, dict) else None
             return tokens if tokens is None or tokens.can_be_sent else None
         except (TypeError, AttributeError):
             return None
 
-    def save(self, tokens: Tokens) -> None:
+    def save(self, tokens: LoginTokens) -> None:
         """Keep a login; forgets a remembered wrong password."""
         self._write({"tokens": asdict(tokens)})
 

@@ -9,16 +9,16 @@ from difyops.api.faults import NO_ROUTE
 from difyops.errors import DifyopsError, NotFound
 
 if TYPE_CHECKING:
-    from difyops.api.messages import Answer
+    from difyops.api.messages import HttpAnswer
     from difyops.api.transport import Transport
 
 
-async def setup_page(transport: Transport, *, doing: str) -> Answer:
+async def setup_page(transport: Transport, *, doing: str) -> HttpAnswer:
     """Return the answer as it is: its headers carry the server's version and clock."""
     return await transport.request("GET", f"{BASE}/setup", doing=doing)
 
 
-def is_console(answer: Answer) -> bool:
+def is_console(answer: HttpAnswer) -> bool:
     """Say whether a Dify console answered: a portal or a parking page says yes to everything."""
     return b'"step"' in answer.content
 

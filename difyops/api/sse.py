@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from difyops.api.event_stream import lines
-from difyops.api.messages import Answer
+from difyops.api.messages import HttpAnswer
 from difyops.errors import ServerFault
 
 SILENCE = 30.0
@@ -24,7 +24,7 @@ class BrokenStream(ServerFault):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class ServerEvent:
     """One event: its name (``workflow_finished``, ``message``, ``ping`` ...) and its JSON body (``{}`` for pings)."""
 
     name: str
@@ -37,7 +37,7 @@ class Event:
         return inner if isinstance(inner, dict) else {}
 
 
-async def events(response: Answer, *, silence: float = SILENCE) -> AsyncIterator[Event]:
+async def events(response: HttpAnswer, *, silence: float = SILENCE) -> AsyncIterator[ServerEvent]:
     """Yield the events of an open streaming answer, pings included.
 
     Raises:
@@ -51,14 +51,14 @@ async def events(response: Answer, *, silence: float = SILENCE) -> AsyncIterator
                 yield event
 
 
-def parse_line(line: str) -> Event | None:
+def parse_line(line: str) -> ServerEvent | None:
     """Turn one line into an event, or ``None`` for blank lines, comments and fields that carry nothing.
 
     Raises:
         BrokenStream: a ``data:`` line that is not a JSON object.
     """
     if line.startswith("event:"):
-        return Event(name="ping") if line[6:].strip() == "ping" else None
+        return ServerEvent(name="ping") if line[6:].strip() == "ping" else None
     if not line.startswith("data:"):
         return None
     text = line[5:].strip()
@@ -70,4 +70,4 @@ def parse_line(line: str) -> Event | None:
         body = None
     if not isinstance(body, dict):
         raise BrokenStream("The stream sent a line that is not a JSON object.")
-    return Event(name=str(body.get("event", "")), body=body)
+    return ServerEvent(name=str(body.get("event", "")), body=body)

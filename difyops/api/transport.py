@@ -25,8 +25,8 @@ from difyops.api.connection_faults import connection_error as connection_error  
 from difyops.api.connection_faults import is_login
 from difyops.api.direct import DirectCarrier
 from difyops.api.filling import addressed, fill
-from difyops.api.guard import LARGEST_ANSWER, USER_AGENT, Guard, TooLarge, TooSlow
-from difyops.api.messages import Answer, Auth, Call, Carrier, Limits, Origin, ThroughHttpx
+from difyops.api.guard import LARGEST_ANSWER, USER_AGENT, AnswerTooLarge, Guard, TooSlow
+from difyops.api.messages import Auth, CallLimits, Carrier, HttpAnswer, HttpCall, Origin, ThroughHttpx
 from difyops.api.proxies import Proxy, proxy_for
 from difyops.clock import Clock, SystemClock
 from difyops.errors import (
@@ -158,7 +158,7 @@ class Transport:
         repeatable: bool | None = None,
         patience: float | None = None,
         **content: Any,
-    ) -> Answer:
+    ) -> HttpAnswer:
         """Send one request and return its answer (status below 300).
 
         ``doing`` names the call for messages ("list apps"); ``repeatable`` overrides "GET and HEAD are" (a read that
@@ -189,7 +189,7 @@ class Transport:
     @asynccontextmanager
     async def stream(
         self, method: str, path: str, *, doing: str, auth: Auth | None = None, **content: Any
-    ) -> AsyncIterator[Answer]:
+    ) -> AsyncIterator[HttpAnswer]:
         """Open a streaming answer; never repeated. Errors as in ``request``."""
         dry_run.check_call(method, path, doing)
         self._check_breaker()
@@ -213,7 +213,7 @@ class Transport:
 
     async def _once(
         self, method: str, path: str, *, doing: str, auth: Auth | None, patience: float | None, **content: Any
-    ) -> Answer:
+    ) -> HttpAnswer:
         self._check_breaker()
         call = self._built(method, path, patience=patience, whole=self.options.total, **content)
         async with self._slot():
@@ -230,7 +230,7 @@ class Transport:
             raise faults.error_for(response, doing=doing)
         return response
 
-    async def _sent(self, call: Call, *, doing: str, auth: Auth | None) -> Answer:
+    async def _sent(self, call: HttpCall, *, doing: str, auth: Auth | None) -> HttpAnswer:
         try:
             response = await self._answered(call, auth)
         except httpx.RequestError as error:
@@ -243,7 +243,7 @@ class Transport:
             self.server_version = version
         return response
 
-    async def _answered(self, call: Call, auth: Auth | None) -> Answer:
+    async def _answered(self, call: HttpCall, auth: Auth | None) -> HttpAnswer:
         """Send a call with what proves who we are: a login may send others before it, or send it again."""
         guard = self._guard_now()
         if auth is None:
@@ -261,7 +261,7 @@ class Transport:
                     raise
                 await answer.aread()
 
-    def _tell(self, call: Call, doing: str, response: Answer, began: float) -> None:
+    def _tell(self, call: HttpCall, doing: str, response: HttpAnswer, began: float) -> None:
         """Tell a call with its time; the query stays out, it may hold what somebody typed."""
         if log.isEnabledFor(logging.INFO):
             took = self.clock.monotonic() - began
@@ -277,10 +277,10 @@ class Transport:
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         **content: Any,
-    ) -> Call:
+    ) -> HttpCall:
         silence = patience or self.options.read
         limits = _limits(self.options.connect, silence, whole)
-        call = Call(
+        call = HttpCall(
             method=method,
             origin=self.origin,
             target=addressed(self.prefix + path, params),
@@ -320,7 +320,7 @@ class Transport:
         return random.uniform(0, min(self.options.backoff_cap, self.options.backoff * 2**attempt))
 
 
-async def _read_whole(response: Answer, doing: str, seconds: float) -> Answer:
+async def _read_whole(response: HttpAnswer, doing: str, seconds: float) -> HttpAnswer:
     """Return an answer with its body, whose size and time the guard limits; cut in the middle it is Unreachable."""
     try:
         async with asyncio.timeout(seconds):
@@ -329,7 +329,7 @@ async def _read_whole(response: Answer, doing: str, seconds: float) -> Answer:
         raise TimedOut(f"{doing}: the answer was not complete after {seconds:g} s.") from error
     except httpx.TimeoutException as error:
         raise TimedOut(f"{doing}: the answer stopped in the middle.", retryable=True) from error
-    except TooLarge as error:
+    except AnswerTooLarge as error:
         raise ServerFault(f"{doing}: the answer is larger than {LARGEST_ANSWER} bytes.") from error
     except httpx.DecodingError as error:
         raise ServerFault(f"{doing}: the answer cannot be decoded: {error}.") from error
@@ -345,8 +345,8 @@ def _may_repeat(error: DifyopsError, safe: bool) -> bool:
 
 
 @functools.cache
-def _limits(connect: float, silence: float, whole: float | None) -> Limits:
-    return Limits.of(connect=connect, silence=silence, whole=whole)
+def _limits(connect: float, silence: float, whole: float | None) -> CallLimits:
+    return CallLimits.of(connect=connect, silence=silence, whole=whole)
 
 
 def carrier_for(url: str, ca_file: str | None, proxy: Proxy | None) -> Carrier:
@@ -358,7 +358,7 @@ def carrier_for(url: str, ca_file: str | None, proxy: Proxy | None) -> Carrier:
     return ProxiedCarrier(ca_file, url)
 
 
-def json_of(response: Answer, *, doing: str) -> Any:
+def json_of(response: HttpAnswer, *, doing: str) -> Any:
     """Return the JSON body of a good answer.
 
     Raises:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from difyops.api import answers
 from difyops.api.console import Console
-from difyops.api.messages import Answer
+from difyops.api.messages import HttpAnswer
 from difyops.api.paths import part
 from difyops.api.transport import Transport
 from difyops.errors import NotFound
@@ -34,7 +34,7 @@ async def webhook_address(console: Console, app_id: str, node_id: str) -> Webhoo
 
 async def call_webhook(
     transport: Transport, address: str, *, method: str, content: bytes, headers: Mapping[str, str]
-) -> Answer:
+) -> HttpAnswer:
     """Call a webhook once, at the server that we know: only the path of its own ``address`` is taken.
 
     Raises:

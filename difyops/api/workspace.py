@@ -20,7 +20,7 @@ MODEL_TYPES = ("llm", "text-embedding", "rerank", "speech2text", "tts")
 
 
 @dataclass(slots=True)
-class Workspace:
+class WorkspaceCalls:
     """The workspace calls of one instance, made through its console."""
 
     console: Console

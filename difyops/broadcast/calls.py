@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from difyops.api.run_faults import CUT_OFF, RunFailed
 from difyops.api.service import Answer, Question, Service
 from difyops.errors import DifyopsError, TimedOut, Unreachable
-from difyops.fanout import Limits
+from difyops.fanout import FanoutLimits
 
 log = logging.getLogger("difyops.broadcast")
 STOP_PATIENCE = 3.0
@@ -61,7 +61,7 @@ class Call:
 class Calls:
     """The runs of one broadcast: those that were given up are stopped in the background, each within seconds."""
 
-    limits: Limits
+    limits: FanoutLimits
     leaving: set[asyncio.Task[None]] = field(default_factory=set)
 
     def let_go(self, call: Call) -> None:

@@ -16,11 +16,11 @@ from typing import Any, TypeVar
 from difyops.api.run_faults import BAD_INPUT, RunFailed
 from difyops.broadcast.answer import FAILED, REFUSED, SKIPPED, STOPPED, AgentAnswer, without_answer
 from difyops.broadcast.calls import Calls
-from difyops.broadcast.plan import Plan, Target
+from difyops.broadcast.plan import BroadcastPlan, Target
 from difyops.broadcast.runner import Live, Reach, Runner, RunOptions
 from difyops.clock import Clock, SystemClock
 from difyops.errors import CredentialError, DifyopsError
-from difyops.fanout import Done, Failed, FanoutOptions, Halt, Limits, Result, fan_out
+from difyops.fanout import Done, Failed, FanoutLimits, FanoutOptions, Halt, Result, fan_out
 
 T = TypeVar("T")
 QUORUM, BUDGET, DEADLINE, INTERRUPTED = "quorum", "budget", "deadline", "interrupted"
@@ -43,14 +43,14 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class AnswerEnded:
     """A target ended: its one answer."""
 
     target: Target
     answer: AgentAnswer
 
 
-Event = Started | Delta | Ended
+Event = Started | Delta | AnswerEnded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +72,14 @@ class EngineOptions:
 
 
 async def broadcast(
-    plan: Plan,
+    plan: BroadcastPlan,
     reaches: Mapping[str, Reach],
     options: EngineOptions,
     *,
     clock: Clock | None = None,
     halt: Halt | None = None,
 ) -> AsyncGenerator[Event, None]:
-    """Ask every target of ``plan`` and yield what happens, as it happens; exactly one ``Ended`` per target.
+    """Ask every target of ``plan`` and yield what happens, as it happens; exactly one ``AnswerEnded`` per target.
 
     ``halt`` ends it from outside: the rest is stopped and ended, and the events go on until the last one. Closing the
     generator instead stops everything without further events.
@@ -136,13 +136,13 @@ def _rare_collections() -> Iterator[None]:
 
 @dataclass(slots=True)
 class _Engine:
-    plan: Plan
+    plan: BroadcastPlan
     options: EngineOptions
     clock: Clock
     halt: Halt
     reaches: Mapping[str, Reach]
     queue: asyncio.Queue[Event | None] = field(default_factory=asyncio.Queue)
-    limits: Limits = field(init=False)
+    limits: FanoutLimits = field(init=False)
     runner: Runner = field(init=False)
     answered: int = 0
     ended: int = 0
@@ -150,7 +150,7 @@ class _Engine:
     arriving: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.limits = Limits(most=self.options.max_in_flight, start=self.options.start)
+        self.limits = FanoutLimits(most=self.options.max_in_flight, start=self.options.start)
         self.runner = Runner(
             reaches=self.reaches,
             question=self.plan.question,
@@ -200,7 +200,7 @@ class _Engine:
 
     def end(self, target: Target, answer: AgentAnswer) -> None:
         self.ended += 1
-        self.queue.put_nowait(Ended(target=target, answer=replace(answer, order=self.ended)))
+        self.queue.put_nowait(AnswerEnded(target=target, answer=replace(answer, order=self.ended)))
         if answer.tokens is not None:
             self.pay(answer.tokens - self.arriving.pop(target.id, 0.0))
         if answer.ok:

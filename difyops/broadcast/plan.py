@@ -66,7 +66,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class BroadcastPlan:
     """What will be asked of whom. ``warnings`` name what was left aside."""
 
     question: str
@@ -115,7 +115,7 @@ class Wishes:
 
 def make_plan(
     question: str, members: Sequence[Member], fleets: Mapping[str, Sequence[App]], wishes: Wishes | None = None
-) -> Plan:
+) -> BroadcastPlan:
     """Return the plan for ``question``; ``fleets`` are the apps by context name.
 
     A selector has to match in at least one of the contexts it is meant for. Targets keep the order of the members.
@@ -134,7 +134,7 @@ def make_plan(
             target = _target(member, context, app, wishes)
             key = (context, app.id, json.dumps(target.inputs, sort_keys=True, default=str), target.question_as or "")
             targets.setdefault(key, target)
-    return Plan(question=question, targets=_numbered(list(targets.values())), attachments=wishes.attachments)
+    return BroadcastPlan(question=question, targets=_numbered(list(targets.values())), attachments=wishes.attachments)
 
 
 def _matches(member: Member, fleets: Mapping[str, Sequence[App]]) -> list[tuple[str, App]]:

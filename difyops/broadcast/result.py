@@ -10,7 +10,7 @@ from decimal import Decimal
 from difyops.broadcast.aggregate import Combined
 from difyops.broadcast.answer import ANSWERED, SKIPPED, STATUSES, STOPPED, AgentAnswer, without_answer
 from difyops.broadcast.engine import BUDGET, DEADLINE, INTERRUPTED
-from difyops.broadcast.plan import Plan
+from difyops.broadcast.plan import BroadcastPlan
 from difyops.errors import DifyopsError, Interrupted, OutOfBudget, PartialFailure, StoreError, TimedOut
 
 _NAMED = 5
@@ -87,7 +87,7 @@ _RESUME = "With --save FILE, run it again with --resume FILE."
 
 
 def tally(
-    plan: Plan, answers: Iterable[AgentAnswer], *, earlier: Sequence[AgentAnswer] = ()
+    plan: BroadcastPlan, answers: Iterable[AgentAnswer], *, earlier: Sequence[AgentAnswer] = ()
 ) -> tuple[AgentAnswer, ...]:
     """Return one answer per target in the order of the plan; a target that never ended is skipped."""
     found: Mapping[str, AgentAnswer] = {answer.target: answer for answer in (*earlier, *answers)}

@@ -24,7 +24,7 @@ from difyops.broadcast.inputs import Mapped, mapped
 from difyops.broadcast.plan import Attachment, Target
 from difyops.clock import Clock
 from difyops.errors import DifyopsError, ServerFault, TimedOut, Unreachable
-from difyops.fanout import Limits
+from difyops.fanout import FanoutLimits
 from difyops.secret_text import SecretText
 
 _HEDGED_SHARE = 20  # one twin per so many targets, and one at least
@@ -76,7 +76,7 @@ class Runner:
     question: str
     attachments: tuple[Attachment, ...]
     options: RunOptions
-    limits: Limits
+    limits: FanoutLimits
     clock: Clock
     on_delta: Callable[[Target, str], None]
     calls: Calls

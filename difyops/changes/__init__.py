@@ -8,7 +8,7 @@ A room gives each of its kinds of change a ``Recoverable``: how it tells its sta
 """
 
 from difyops.changes.change import Change, cut_off
-from difyops.changes.journal import Journal, Record
+from difyops.changes.journal import ChangeRecord, Journal
 from difyops.changes.recovery import Ended, Recoverable
 
-__all__ = ["Change", "Ended", "Journal", "Record", "Recoverable", "cut_off"]
+__all__ = ["Change", "ChangeRecord", "Ended", "Journal", "Recoverable", "cut_off"]

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from difyops.changes.journal import ABOUT, HELD, NOTE, Journal, Record
+from difyops.changes.journal import ABOUT, HELD, NOTE, ChangeRecord, Journal
 from difyops.errors import DifyopsError, LockLost, StateAway, StoreError
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class Change:
     """A change and its journal. ``checkpoint`` is called before and after each effect."""
 
     journal: Journal
-    record: Record
+    record: ChangeRecord
     checkpoint: Checkpoint = no_checkpoint
 
     @classmethod
@@ -130,7 +130,7 @@ class Change:
         """Tell the person who waits what is going on."""
         log.warning("%s", text)
 
-    def close(self, state: str, **facts: Any) -> Record:
+    def close(self, state: str, **facts: Any) -> ChangeRecord:
         """End the change: one line in journal and audit trail, and everything held for it is removed."""
         self.audit(self.record.kind, state, **facts)
         self.journal.end(self.record, state)

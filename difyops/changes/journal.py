@@ -2,8 +2,8 @@
 
     change.begun   what is to be done        change.step   about | did | note        change.ended   how it ended
 
-A change is never stored as such: ``Record`` is folded from its lines. Secrets are not written here; documents that may
-hold some lie in private files until the change is closed.
+A change is never stored as such: ``ChangeRecord`` is folded from its lines. Secrets are not written here; documents
+that may hold some lie in private files until the change is closed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MOST = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class ChangeRecord:
     """One change as its lines tell it.
 
     ``kind`` names the room's kind (snapshot.rollback, app.api, ...), ``subject`` what is changed (``app/ID``),
@@ -83,24 +83,24 @@ class Journal:
     clock: Clock
     actor: str
 
-    def begin(self, kind: str, *, subject: str, label: str, url: str, facts: Mapping[str, Any]) -> Record:
+    def begin(self, kind: str, *, subject: str, label: str, url: str, facts: Mapping[str, Any]) -> ChangeRecord:
         """Write the first line of a change and return it."""
         identity = secrets.token_hex(6)
         data = {"change": identity, "kind": kind, "label": label, "url": url, "actor": self.actor, "facts": dict(facts)}
         self._append(BEGUN, subject, {**data, "host": this_host()})
         return self.read(identity, subject)
 
-    def write(self, record: Record, entry: str, name: str = "", **facts: Any) -> None:
+    def write(self, record: ChangeRecord, entry: str, name: str = "", **facts: Any) -> None:
         """Write one line; it is on disk when this returns."""
         self._append(STEP, record.subject, {"change": record.id, "entry": entry, "name": name, **facts})
 
-    def did(self, record: Record, name: str, action: str | None, facts: Mapping[str, Any]) -> None:
+    def did(self, record: ChangeRecord, name: str, action: str | None, facts: Mapping[str, Any]) -> None:
         """Write that an effect came back, and its line of the audit trail where it has an ``action``."""
         line = self._event(STEP, record.subject, {"change": record.id, "entry": DID, "name": name})
         entry = [self._entry(record, action, "done", facts)] if action else []
         self.ledger.record([line, *entry])
 
-    def end(self, record: Record, state: str) -> None:
+    def end(self, record: ChangeRecord, state: str) -> None:
         """Write how a change ended, and remove what was held for it."""
         try:
             self.ledger.record([self._event(ENDED, record.subject, {"change": record.id, "state": state})])
@@ -109,11 +109,11 @@ class Journal:
             raise
         self.files(record.id).clear()
 
-    def audit(self, record: Record, action: str, outcome: str, facts: Mapping[str, Any]) -> None:
+    def audit(self, record: ChangeRecord, action: str, outcome: str, facts: Mapping[str, Any]) -> None:
         """Write one line of the audit trail; no secrets."""
         self.ledger.audit(self._entry(record, action, outcome, facts))
 
-    def read(self, identity: str, subject: str) -> Record:
+    def read(self, identity: str, subject: str) -> ChangeRecord:
         """Return one change as it is now.
 
         Raises:
@@ -124,13 +124,13 @@ class Journal:
             raise StoreError(f"The journal of change {identity} is not in the ledger {self.ledger.place}.")
         return found
 
-    def all(self, *, since: datetime | None = None, limit: int = 50, everywhere: bool = False) -> list[Record]:
+    def all(self, *, since: datetime | None = None, limit: int = 50, everywhere: bool = False) -> list[ChangeRecord]:
         """Return the newest changes of this context (or of all), oldest first."""
         context = None if everywhere else self.context
         begun = self.ledger.events(BEGUN, since=since, context=context, limit=limit)
         return [self.read(str(event.data["change"]), event.subject) for event in begun]
 
-    def open(self, *, everywhere: bool = False) -> list[Record]:
+    def open(self, *, everywhere: bool = False) -> list[ChangeRecord]:
         """Return the changes that did not end, oldest first: cut off, or waiting for a decision."""
         context = None if everywhere else self.context
         ended = {event.data.get("change") for event in self.ledger.events(ENDED, context=context, limit=_MOST)}
@@ -177,7 +177,7 @@ class Journal:
     def _lock_file(self, subject: str) -> Path:
         return self.state / "changes" / "locks" / f"{subject.replace('/', '_')}.lock"
 
-    def refuse_held_elsewhere(self, record: Record) -> None:
+    def refuse_held_elsewhere(self, record: ChangeRecord) -> None:
         """Refuse to end a change here that another machine holds documents for: without them it cannot be ended.
 
         Raises:
@@ -209,7 +209,7 @@ class Journal:
     def _event(self, kind: str, subject: str, data: Mapping[str, Any]) -> Event:
         return Event(kind=kind, subject=subject, when=self.clock.now(), context=self.context, data=dict(data))
 
-    def _entry(self, record: Record, action: str, outcome: str, facts: Mapping[str, Any]) -> AuditEntry:
+    def _entry(self, record: ChangeRecord, action: str, outcome: str, facts: Mapping[str, Any]) -> AuditEntry:
         return AuditEntry(
             actor=self.actor,
             action=action,
@@ -221,9 +221,9 @@ class Journal:
         )
 
 
-def _folded(events: Iterable[Event]) -> dict[str, Record]:
+def _folded(events: Iterable[Event]) -> dict[str, ChangeRecord]:
     """Return the changes that these lines tell, by id."""
-    found: dict[str, Record] = {}
+    found: dict[str, ChangeRecord] = {}
     for event in events:
         data = event.data
         identity = str(data.get("change"))
@@ -234,9 +234,9 @@ def _folded(events: Iterable[Event]) -> dict[str, Record]:
     return found
 
 
-def _begun(identity: str, event: Event) -> Record:
+def _begun(identity: str, event: Event) -> ChangeRecord:
     data = event.data
-    return Record(
+    return ChangeRecord(
         id=identity,
         kind=str(data.get("kind")),
         subject=event.subject,
@@ -250,7 +250,7 @@ def _begun(identity: str, event: Event) -> Record:
     )
 
 
-def _advanced(record: Record, event: Event) -> Record:
+def _advanced(record: ChangeRecord, event: Event) -> ChangeRecord:
     data = event.data
     if event.kind == ENDED:
         return replace(record, state=str(data.get("state")), ended=event.when)

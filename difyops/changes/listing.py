@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from difyops.api.instance import Instance
-from difyops.changes.journal import Record
+from difyops.changes.journal import ChangeRecord
 from difyops.changes.recovery import Ended, Recovery
 from difyops.clock import iso
 from difyops.errors import DifyopsError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class ChangeRow:
     """One change that was cut off, or just ended. ``state`` is a sentence about the instance as it is now.
 
     ``ended``: finished, undone, overtaken, gone; ``None`` while it is open. ``error``: why it could not be ended, or
@@ -37,7 +37,9 @@ class Told:
     error: str | None = None
 
     @classmethod
-    def of(cls, record: Record, state: str, *, ended: Ended | None = None, error: DifyopsError | None = None) -> Told:
+    def of(
+        cls, record: ChangeRecord, state: str, *, ended: Ended | None = None, error: DifyopsError | None = None
+    ) -> ChangeRow:
         """Return a record as it is shown."""
         return cls(
             id=record.id,
@@ -57,7 +59,7 @@ class Told:
         )
 
     @classmethod
-    def damaged(cls, app_id: str, error: DifyopsError) -> Told:
+    def damaged(cls, app_id: str, error: DifyopsError) -> ChangeRow:
         """Return the row of a journal that cannot be read."""
         return cls(
             id="",
@@ -73,13 +75,13 @@ class Told:
         )
 
 
-async def row(recovery: Recovery, instance: Instance, record: Record) -> Told:
+async def row(recovery: Recovery, instance: Instance, record: ChangeRecord) -> ChangeRow:
     """Return one change as it is shown: an open one with the state that the instance is in now."""
     if not record.is_open:
-        return replace(Told.of(record, f"ended: {record.state}"), ended=record.state)
+        return replace(ChangeRow.of(record, f"ended: {record.state}"), ended=record.state)
     if recovery.journal.is_worked_on(record.subject):
-        return Told.of(record, f"somebody works on it now, begun on {record.host}")
+        return ChangeRow.of(record, f"somebody works on it now, begun on {record.host}")
     try:
-        return Told.of(record, await recovery.tell(instance, record))
+        return ChangeRow.of(record, await recovery.tell(instance, record))
     except DifyopsError as error:
-        return Told.of(record, "unknown", error=error)
+        return ChangeRow.of(record, "unknown", error=error)

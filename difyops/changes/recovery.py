@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from difyops.api.instance import Instance
 from difyops.changes.change import Change, Checkpoint, no_checkpoint
-from difyops.changes.journal import Journal, Record
+from difyops.changes.journal import ChangeRecord, Journal
 from difyops.errors import DifyopsError, NotFound, NotSupported, Refused, SelectorError
 
 
@@ -56,7 +56,7 @@ class Recovery:
     journal: Journal
     kinds: Kinds
 
-    def chosen(self, selector: str | None) -> list[Record]:
+    def chosen(self, selector: str | None) -> list[ChangeRecord]:
         """Return the open changes that ``selector`` means: an id or its beginning, an app id or name; ``None``: all.
 
         Raises:
@@ -74,14 +74,14 @@ class Recovery:
             raise SelectorError(f"No change of {selector!r} was cut off.", hint="difyops changes list")
         return found
 
-    async def tell(self, instance: Instance, record: Record) -> str:
+    async def tell(self, instance: Instance, record: ChangeRecord) -> str:
         """Return what state the instance is in."""
         try:
             return await self._kind(record).tell(instance, Change(self.journal, record))
         except NotFound:
             return "it was deleted; undo removes this record"
 
-    async def finish(self, instance: Instance, record: Record, checkpoint: Checkpoint = no_checkpoint) -> Ended:
+    async def finish(self, instance: Instance, record: ChangeRecord, checkpoint: Checkpoint = no_checkpoint) -> Ended:
         """Bring a change to its end and close it; where the world moved on, that is said, and it is closed too.
 
         Raises:
@@ -89,7 +89,7 @@ class Recovery:
         """
         return await self._end(instance, record, "finish", checkpoint)
 
-    async def undo(self, instance: Instance, record: Record, checkpoint: Checkpoint = no_checkpoint) -> Ended:
+    async def undo(self, instance: Instance, record: ChangeRecord, checkpoint: Checkpoint = no_checkpoint) -> Ended:
         """Put back what is still ours, and close the change.
 
         Raises:
@@ -97,7 +97,7 @@ class Recovery:
         """
         return await self._end(instance, record, "undo", checkpoint)
 
-    async def _end(self, instance: Instance, record: Record, way: str, checkpoint: Checkpoint) -> Ended:
+    async def _end(self, instance: Instance, record: ChangeRecord, way: str, checkpoint: Checkpoint) -> Ended:
         with self.journal.lock(record.subject, holding=f"{record.kind} of {record.label!r}"):
             now = self.journal.read(record.id, record.subject)
             if not now.is_open:
@@ -114,7 +114,7 @@ class Recovery:
             change.close(ended.state)
             return ended
 
-    def _kind(self, record: Record) -> Recoverable:
+    def _kind(self, record: ChangeRecord) -> Recoverable:
         kind = self.kinds.get(record.kind)
         if kind is None:
             raise NotSupported(f"This difyops does not know how to end a change of kind {record.kind!r}.")

@@ -25,15 +25,15 @@ from difyops.broadcast.engine import (
     BUDGET,
     DEADLINE,
     INTERRUPTED,
+    AnswerEnded,
     Delta,
-    Ended,
     EngineOptions,
     Event,
     Started,
     broadcast,
     until_halted,
 )
-from difyops.broadcast.plan import Member, Plan, Target, Wishes, make_plan
+from difyops.broadcast.plan import BroadcastPlan, Member, Target, Wishes, make_plan
 from difyops.broadcast.result import Broadcast, tally, unused_inputs
 from difyops.broadcast.runner import Reach
 from difyops.cli.session import Session
@@ -48,7 +48,7 @@ _HEADROOM = 16  # stop calls travel beside the runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class BroadcastRequest:
     """A broadcast as the command line and the panel ask for it."""
 
     question: str
@@ -63,7 +63,7 @@ class Wanted:
 
 
 @dataclass(slots=True)
-class Opened:
+class OpenedInstances:
     """The instances that could be opened, their apps, and what went wrong with the others."""
 
     instances: dict[str, Instance] = field(default_factory=dict)
@@ -76,14 +76,14 @@ def new_user() -> str:
     return f"difyops-{uuid.uuid4().hex[:12]}"
 
 
-async def plan_only(session: Session, wanted: Wanted) -> Plan:
+async def plan_only(session: Session, wanted: BroadcastRequest) -> BroadcastPlan:
     """Return the plan; nothing is called but the app lists."""
     async with AsyncExitStack() as stack:
         opened = await _opened(session, wanted, stack, None)
         return _plan(wanted, opened)
 
 
-async def carry_out(session: Session, wanted: Wanted) -> Broadcast:
+async def carry_out(session: Session, wanted: BroadcastRequest) -> Broadcast:
     """Ask everybody and return the result; Ctrl-C and the deadline of the options end it early, with what came.
 
     Raises:
@@ -119,7 +119,7 @@ def _holding(
         yield settle
 
 
-def _used(plan: Plan, result: Broadcast) -> dict[tuple[str, str], int]:
+def _used(plan: BroadcastPlan, result: Broadcast) -> dict[tuple[str, str], int]:
     """Return the tokens of the answers, by context and app."""
     apps = {target.id: (target.context, target.app.id) for target in plan.targets}
     found: dict[tuple[str, str], int] = {}
@@ -131,8 +131,8 @@ def _used(plan: Plan, result: Broadcast) -> dict[tuple[str, str], int]:
 
 @dataclass(slots=True)
 class _Asking:
-    wanted: Wanted
-    plan: Plan
+    wanted: BroadcastRequest
+    plan: BroadcastPlan
     reaches: Mapping[str, Reach]
     options: EngineOptions
     quiet: bool
@@ -180,7 +180,7 @@ class _Asking:
                 async with aclosing(broadcast(plan, self.reaches, options, halt=self.halt)) as events:
                     async for event in events:
                         _show(view, event)
-                        if isinstance(event, Ended):
+                        if isinstance(event, AnswerEnded):
                             came.append(event.answer)
                             self._save(saver, event.answer)
                             if self.wanted.on_answer:
@@ -218,7 +218,7 @@ class _Asking:
 
     async def _ask_one(self, target: Target, spent: int, question: str) -> AgentAnswer:
         """Ask one app one thing, a broadcast of one, with what is left of the budget."""
-        plan = Plan(question=question, targets=(target,))
+        plan = BroadcastPlan(question=question, targets=(target,))
         budget = self.options.max_tokens
         try:
             plan.check_budget(None if budget is None else budget - spent - self.judge_tokens)
@@ -229,14 +229,16 @@ class _Asking:
             left = max(0.0, left - (time.monotonic() - self.began))
         options = replace(self.options, wait=None, max_tokens=None, deadline=left)
         async with aclosing(broadcast(plan, self.reaches, options, halt=self.judging)) as events:
-            ended = [event.answer async for event in events if isinstance(event, Ended)]
+            ended = [event.answer async for event in events if isinstance(event, AnswerEnded)]
         self.judge_tokens += ended[0].tokens or 0
         return ended[0]
 
 
-async def _opened(session: Session, wanted: Wanted, stack: AsyncExitStack, deadline: float | None) -> Opened:
+async def _opened(
+    session: Session, wanted: BroadcastRequest, stack: AsyncExitStack, deadline: float | None
+) -> OpenedInstances:
     """Open the contexts side by side; with several of them, one that fails does not stop the others."""
-    opened = Opened()
+    opened = OpenedInstances()
 
     async def one(name: str | None) -> None:
         context = session.config.context(name)
@@ -261,7 +263,7 @@ async def _opened(session: Session, wanted: Wanted, stack: AsyncExitStack, deadl
     return opened
 
 
-def _plan(wanted: Wanted, opened: Opened) -> Plan:
+def _plan(wanted: BroadcastRequest, opened: OpenedInstances) -> BroadcastPlan:
     try:
         plan = make_plan(wanted.question, wanted.members, opened.fleets, wanted.wishes)
     except SelectorError:
@@ -273,7 +275,7 @@ def _plan(wanted: Wanted, opened: Opened) -> Plan:
     return plan
 
 
-def _judge(wanted: Wanted, opened: Opened) -> Target | None:
+def _judge(wanted: BroadcastRequest, opened: OpenedInstances) -> Target | None:
     selector = wanted.chosen.judge
     if selector is None:
         return None
@@ -282,7 +284,7 @@ def _judge(wanted: Wanted, opened: Opened) -> Target | None:
     return Target(id=f"judge/{app.id}", context=context, app=app)
 
 
-def _reaches(wanted: Wanted, opened: Opened, stack: AsyncExitStack) -> dict[str, Reach]:
+def _reaches(wanted: BroadcastRequest, opened: OpenedInstances, stack: AsyncExitStack) -> dict[str, Reach]:
     reaches: dict[str, Reach] = {}
     for name, instance in opened.instances.items():
         options = wanted.options
@@ -310,7 +312,7 @@ def _show(view: View, event: Event) -> None:
             view.started(target.id, target.app.name)
         case Delta(target=target, text=text):
             view.delta(target.id, text)
-        case Ended(target=target, answer=answer):
+        case AnswerEnded(target=target, answer=answer):
             view.ended(target.id, target.app.name, answer.status, _said(answer), answer.seconds)
 
 

@@ -18,7 +18,7 @@ from difyops.outcome import Outcome
 if TYPE_CHECKING:
     from difyops.broadcast.plan import Attachment
     from difyops.broadcast.saving import Saved
-    from difyops.cli.asking import Wanted
+    from difyops.cli.asking import BroadcastRequest
 
 noun = group("One question, many agents, in the time of the slowest.")
 _TIMEOUT, _IN_FLIGHT, _START = "5m", 1000, 32
@@ -78,7 +78,7 @@ def broadcast(
     from difyops.broadcast.panel import Panel, panel_named
     from difyops.broadcast.plan import Member, Wishes
     from difyops.broadcast.runner import RunOptions
-    from difyops.cli.asking import Wanted, new_user
+    from difyops.cli.asking import BroadcastRequest, new_user
 
     if save and resume:
         raise UsageError("--save begins a file, --resume goes on with one; give one of them.")
@@ -88,7 +88,7 @@ def broadcast(
         raise UsageError("Nobody is asked: no target was given.", hint="Add --to SELECTOR or --panel NAME.")
     may_repeat = repeatable or chosen.repeatable
     saved = saving.read(resume) if resume else None
-    wanted = Wanted(
+    wanted = BroadcastRequest(
         question=_question(question, saved, resume),
         members=members,
         contexts=session.contexts or chosen.contexts or (None,),
@@ -116,7 +116,7 @@ def broadcast(
     return _end(session, wanted)
 
 
-def _end(session: Session, wanted: Wanted) -> Outcome:
+def _end(session: Session, wanted: BroadcastRequest) -> Outcome:
     from dataclasses import replace
 
     from difyops.cli.asking import carry_out, plan_only

@@ -15,8 +15,8 @@ from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
     from difyops.api.instance import Instance
-    from difyops.changes.journal import Record
-    from difyops.changes.listing import Told
+    from difyops.changes.journal import ChangeRecord
+    from difyops.changes.listing import ChangeRow
     from difyops.changes.recovery import Kinds, Recovery
 
 noun = group("What was changed, what was cut off; finish it or take it back.")
@@ -170,9 +170,9 @@ def log(
     return views.log(session.ledger.audit_trail(since=begin, subject=app, context=context, limit=limit))
 
 
-async def told(session: Session, which: str | None) -> list[Told]:
+async def told(session: Session, which: str | None) -> list[ChangeRow]:
     """Return the changes that ``which`` means, with the state that each left; a whole id also one that ended."""
-    from difyops.changes.listing import Told, row
+    from difyops.changes.listing import ChangeRow, row
     from difyops.cli.secret_bench import workbench
     from difyops.rotation.recovery import chosen as meant
     from difyops.rotation.recovery import tell
@@ -187,12 +187,12 @@ async def told(session: Session, which: str | None) -> list[Told]:
         ended = [record for record in workspace.journal.all(limit=10_000) if which and record.id == which]
         rotations = await meant(bench, which)
         records = [] if which in damaged else ended or _chosen(found, which, or_else=rotations)
-        broken = [Told.damaged(app_id, error) for app_id, error in damaged.items() if which in (None, app_id)]
+        broken = [ChangeRow.damaged(app_id, error) for app_id, error in damaged.items() if which in (None, app_id)]
         rows = [await row(found, instance, record) for record in records]
         return [*rows, *(tell(bench, item) for item in rotations), *broken]
 
 
-def _chosen(found: Recovery, which: str | None, *, or_else: Sequence[object]) -> list[Record]:
+def _chosen(found: Recovery, which: str | None, *, or_else: Sequence[object]) -> list[ChangeRecord]:
     """Return the changes that ``which`` means; none is fine where something else of that name is."""
     from difyops.errors import SelectorError
 
@@ -210,13 +210,13 @@ def _end(session: Session, which: str | None, way: str) -> Outcome:
     return views.told(session.run(end(session, which, way)), title=f"{way} of cut-off changes")
 
 
-async def end(session: Session, which: str | None, way: str) -> list[Told]:
+async def end(session: Session, which: str | None, way: str) -> list[ChangeRow]:
     """Finish or undo the changes that ``which`` means. One that cannot be ended now does not stop the rest.
 
     Raises:
         SelectorError: nothing of that name was cut off. DifyopsError: the only one could not be ended.
     """
-    from difyops.changes.listing import Told, row
+    from difyops.changes.listing import ChangeRow, row
     from difyops.cli.secret_bench import workbench
     from difyops.rotation import recovery as rotating
     from difyops.snapshot.first_journal import left_behind, take_over
@@ -224,7 +224,7 @@ async def end(session: Session, which: str | None, way: str) -> list[Told]:
     async with session.instance() as instance:
         workspace = session.workspace(instance)
         _, damaged = left_behind(workspace.state, instance.context)
-        broken = [Told.damaged(app_id, error) for app_id, error in damaged.items() if which in (None, app_id)]
+        broken = [ChangeRow.damaged(app_id, error) for app_id, error in damaged.items() if which in (None, app_id)]
         await take_over(workspace)
         found, bench = recovery(session, instance), workbench(session, instance)
         rotations = await rotating.chosen(bench, which)
@@ -235,16 +235,16 @@ async def end(session: Session, which: str | None, way: str) -> list[Told]:
             return [*rows, *(told(bench, item) for item in rotations), *broken]
         if count := len(records) + len(rotations):
             session.confirm(f"{way.capitalize()} {count}?", changes=f"To {way} {count} changes")
-        ends: list[Told] = []
+        ends: list[ChangeRow] = []
         for record in records:
             try:
                 ended = await (found.finish if way == "finish" else found.undo)(instance, record)
             except DifyopsError as error:
                 if count == 1 and not broken:
                     raise
-                ends.append(Told.of(record, "as it was, or partly ended", error=error))
+                ends.append(ChangeRow.of(record, "as it was, or partly ended", error=error))
             else:
-                ends.append(Told.of(record, ended.text, ended=ended))
+                ends.append(ChangeRow.of(record, ended.text, ended=ended))
         for rotation in rotations:
             try:
                 ends.append(await (rotating.finish if way == "finish" else rotating.undo)(bench, rotation))

@@ -22,7 +22,7 @@ from difyops.outcome import Outcome
 if TYPE_CHECKING:
     from difyops.cost.budget import BudgetStates
     from difyops.cost.prices import Prices
-    from difyops.cost.runs import Question
+    from difyops.cost.runs import PricedQuestion
     from difyops.cost.summary import Spending
     from difyops.history.store import History
 
@@ -192,14 +192,14 @@ def spending(
         return summarise(history, leaves, question_of(session, history, apps, since), prices, by=by, rates=worth)
 
 
-def question_of(session: Session, history: History, apps: list[str] | None, since: str) -> Question:
+def question_of(session: Session, history: History, apps: list[str] | None, since: str) -> PricedQuestion:
     """Return what the options ask about, up to now."""
-    from difyops.cost.runs import Question
+    from difyops.cost.runs import PricedQuestion
     from difyops.history.apps import find_apps
 
     context, now = context_name(session), _now().timestamp()
     found = tuple(find_apps(history, context, apps or ["all"]))
-    return Question(context=context, apps=found, since=now - seconds(since), until=now)
+    return PricedQuestion(context=context, apps=found, since=now - seconds(since), until=now)
 
 
 def open_prices(session: Session) -> Prices:
@@ -429,11 +429,16 @@ def holding(
         return
     from difyops.cost.budget import Books
     from difyops.cost.budgets_file import read_budgets
-    from difyops.cost.holding import Held, hold, left
+    from difyops.cost.holding import HeldBudget, hold, left
     from difyops.cost.leaves import Leaves
     from difyops.cost.reserving import Reserving
 
-    clock, prices, held, used = session.ledger.clock, open_prices(session), list[Held](), dict[tuple[str, str], int]()
+    clock, prices, held, used = (
+        session.ledger.clock,
+        open_prices(session),
+        list[HeldBudget](),
+        dict[tuple[str, str], int](),
+    )
     now = clock.now()  # reservations of several machines are compared
     budgets = read_budgets(file)
     with open_history(session) as history, Leaves(history, prices) as leaves:

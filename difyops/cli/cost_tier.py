@@ -167,14 +167,14 @@ async def _cases(
     what is to be known of them.
     """
     from difyops.evaluation.cases import read_cases
-    from difyops.evaluation.past import Wanted
+    from difyops.evaluation.past import WantedRuns
     from difyops.evaluation.record import EXACT, NONE, record
 
     notes: list[str] = []
     if options.cases is not None:
         found = read_cases(options.cases)
     else:
-        wanted = Wanted(since=options.since, until=options.until, most=options.most or needed)
+        wanted = WantedRuns(since=options.since, until=options.until, most=options.most or needed)
         expect = EXACT if options.expect == _EXACT else NONE
         made = await record(instance, history, app, wanted, content=options.content, expect=expect)
         found, notes = made.cases, list(made.warnings)

@@ -30,7 +30,7 @@ def doctor(
         difyops doctor
         difyops doctor --as nagios
     """
-    from difyops.cli.runbook_run import Wanted, carry_out
+    from difyops.cli.runbook_run import RunbookRequest, carry_out
     from difyops.render.doctor import examined
     from difyops.runbook.library import shipped_folder
     from difyops.runbook.outputs import suite_of
@@ -38,7 +38,7 @@ def doctor(
     formats = formats_of(as_)
 
     place = next(folder for folder in (session.config.store, *session.config.store.parents) if folder.exists())
-    wanted = Wanted(
+    wanted = RunbookRequest(
         runbook=str(shipped_folder() / "doctor.yaml"),
         undo=None,
         given=(f"store={place}", *(given or ())),

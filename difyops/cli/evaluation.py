@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from difyops.broadcast.answer import AgentAnswer
     from difyops.evaluation.asking import AskOptions
     from difyops.evaluation.cases import Case
-    from difyops.evaluation.past import Wanted
-    from difyops.evaluation.record import Recorded
+    from difyops.evaluation.past import WantedRuns
+    from difyops.evaluation.record import RecordedCases
     from difyops.evaluation.result import Bound, Evaluation
 
 noun = group("Is it still as good as it was? Cases from real runs, asked again and compared.")
@@ -173,21 +173,23 @@ def compare(
         difyops eval compare baseline:support result.json --as markdown
         difyops eval compare before.json after.json
     """
-    from difyops.evaluation.compare import Limits
+    from difyops.evaluation.compare import CompareLimits
     from difyops.evaluation.compare import compare as put_side_by_side
     from difyops.evaluation.result import read_result
     from difyops.render import evaluation as views
 
     wanted = formats_of(formats)
-    limits = Limits(alpha=alpha, slower=None if slower is None else share("--slower", slower), margin=_margin(margin))
+    limits = CompareLimits(
+        alpha=alpha, slower=None if slower is None else share("--slower", slower), margin=_margin(margin)
+    )
     found = put_side_by_side(_before(session, before), read_result(after), limits)
     shown = views.compared(found)
     return reported(shown, views.comparison_suite(found), wanted) if wanted else shown
 
 
 async def _record(
-    session: Session, selector: str, wanted: Wanted, broadcast: Path | None, *, content: bool, expect: str
-) -> Recorded:  # fmt: skip
+    session: Session, selector: str, wanted: WantedRuns, broadcast: Path | None, *, content: bool, expect: str
+) -> RecordedCases:  # fmt: skip
     from difyops.cli.history import open_history
     from difyops.evaluation.record import from_broadcast
     from difyops.evaluation.record import record as make
@@ -254,12 +256,12 @@ def _before(session: Session, text: str) -> Evaluation:
     return (tagged(store, context, name) if name.startswith(PREFIX) else baselines(store, context, name)[0]).result
 
 
-def _wanted(runs: list[str] | None, conversation: str, since: str, most: int, *, failed: bool) -> Wanted:
+def _wanted(runs: list[str] | None, conversation: str, since: str, most: int, *, failed: bool) -> WantedRuns:
     from difyops.clock import SystemClock
-    from difyops.evaluation.past import Wanted
+    from difyops.evaluation.past import WantedRuns
 
     now = SystemClock().now().timestamp()
-    return Wanted(
+    return WantedRuns(
         runs=tuple(runs or ()), conversation=conversation, failed=failed, since=now - seconds(since), until=now,
         most=len(runs) if runs else most,
     )  # fmt: skip

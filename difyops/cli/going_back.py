@@ -20,7 +20,7 @@ from difyops.outcome import Outcome, Table
 if TYPE_CHECKING:
     from difyops.api.instance import Instance
     from difyops.api.model import App
-    from difyops.snapshot.plan import Plan
+    from difyops.snapshot.plan import RollbackPlan
     from difyops.snapshot.rollback import RollbackOptions, RolledBack
     from difyops.snapshot.smoke import Smoke
     from difyops.snapshot.way_back import WayBack
@@ -123,10 +123,10 @@ async def _rollback(
 ) -> Outcome:
     from difyops.cli.snapshot import open_store
     from difyops.render import snapshot as views
-    from difyops.snapshot.way_back import Asked, find_way_back
+    from difyops.snapshot.way_back import WayBackRequest, find_way_back
 
     async with session.instance() as instance:
-        asked = Asked(word=to, access=session.access, same_instance=same_instance, writes=not session.dry_run)
+        asked = WayBackRequest(word=to, access=session.access, same_instance=same_instance, writes=not session.dry_run)
         way = await find_way_back(instance, lambda: open_store(session), asked)
         for warning in way.seal.warnings:
             log.warning("%s", warning)
@@ -162,11 +162,11 @@ async def _rollback(
 
 async def plans_of(
     instance: Instance, way: WayBack, chosen: Sequence[App], options: RollbackOptions
-) -> tuple[list[Plan], dict[str, DifyopsError]]:
+) -> tuple[list[RollbackPlan], dict[str, DifyopsError]]:
     """Return the plan of each app, and why an app has none."""
     from difyops.snapshot.plan import make_plan
 
-    plans: list[Plan] = []
+    plans: list[RollbackPlan] = []
     failed: dict[str, DifyopsError] = {}
     for app in chosen:
         try:
@@ -182,7 +182,7 @@ def _label(chosen: Sequence[App], name: str, app_id: str) -> str:
 
 
 async def roll_one(
-    session: Session, instance: Instance, way: WayBack, plan: Plan, options: RollbackOptions
+    session: Session, instance: Instance, way: WayBack, plan: RollbackPlan, options: RollbackOptions
 ) -> RolledBack:
     """Carry one plan out, as it was shown."""
     from difyops.api.model import App
@@ -214,7 +214,7 @@ def _many(done: Sequence[RolledBack], failed: dict[str, DifyopsError]) -> Outcom
     )
 
 
-def show_plans(session: Session, plans: Sequence[Plan]) -> None:
+def show_plans(session: Session, plans: Sequence[RollbackPlan]) -> None:
     """Show the plan on stderr before the question; with --yes a person still finds it in the log of the job."""
     if session.quiet:
         return

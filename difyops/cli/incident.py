@@ -20,7 +20,7 @@ from difyops.outcome import Outcome
 if TYPE_CHECKING:
     from difyops.api.instance import Instance
     from difyops.incident.model import Incident, Picture, Way
-    from difyops.snapshot.plan import Plan
+    from difyops.snapshot.plan import RollbackPlan
     from difyops.snapshot.rollback import RollbackOptions
     from difyops.snapshot.way_back import WayBack
 
@@ -58,7 +58,7 @@ def incident(
     """
     from difyops.clock import SystemClock
     from difyops.incident import record
-    from difyops.incident.looking import Look
+    from difyops.incident.looking import LookRequest
     from difyops.render import incident as views
 
     if list_ and show:
@@ -68,16 +68,18 @@ def incident(
     if show:
         return views.shown(record.find(session.ledger, session.one_context(), show))
     until = SystemClock().now()
-    wanted = Look(selectors=tuple(apps or ()), since=until - timedelta(seconds=seconds(since)), until=until, most=most)
+    wanted = LookRequest(
+        selectors=tuple(apps or ()), since=until - timedelta(seconds=seconds(since)), until=until, most=most
+    )
     return session.run(_work(session, wanted, to))
 
 
 async def _work(session: Session, wanted: object, to: str | None) -> Outcome:
-    from difyops.incident.looking import Look, look
+    from difyops.incident.looking import LookRequest, look
     from difyops.render import incident as views
     from difyops.render.progress import progress
 
-    assert isinstance(wanted, Look)  # noqa: S101 - typed loosely, so that the door imports no room
+    assert isinstance(wanted, LookRequest)  # noqa: S101 - typed loosely, so that the door imports no room
     async with session.instance() as instance:
         with progress("looking", quiet=session.quiet):
             picture = await look(session.workspace(instance), wanted)
@@ -149,7 +151,7 @@ async def _back(session: Session, instance: Instance, picture: Picture, ways: Se
     from difyops.snapshot.rollback import RollbackOptions
 
     clock, workspace = SystemClock(), session.workspace(instance)
-    planned: dict[str, tuple[WayBack, Plan, RollbackOptions]] = {}
+    planned: dict[str, tuple[WayBack, RollbackPlan, RollbackOptions]] = {}
     ends: dict[str, Way] = {}
     for way in ways:
         try:
@@ -177,12 +179,12 @@ async def _back(session: Session, instance: Instance, picture: Picture, ways: Se
 
 async def _planned(
     session: Session, instance: Instance, way: Way, options: RollbackOptions
-) -> tuple[WayBack, Plan, RollbackOptions]:
+) -> tuple[WayBack, RollbackPlan, RollbackOptions]:
     from difyops.cli.going_back import plans_of
     from difyops.cli.snapshot import open_store
-    from difyops.snapshot.way_back import Asked, find_way_back
+    from difyops.snapshot.way_back import WayBackRequest, find_way_back
 
-    asked = Asked(word=way.to, access=session.access, writes=not session.dry_run)
+    asked = WayBackRequest(word=way.to, access=session.access, writes=not session.dry_run)
     back = await find_way_back(instance, lambda: open_store(session), asked)
     options = replace(options, plan=replace(options.plan, seal=back.seal, access=session.access))
     app = await instance.console.app(way.app_id)
@@ -193,7 +195,7 @@ async def _planned(
 
 
 async def _carried_out(
-    session: Session, instance: Instance, way: Way, planned: tuple[WayBack, Plan, RollbackOptions]
+    session: Session, instance: Instance, way: Way, planned: tuple[WayBack, RollbackPlan, RollbackOptions]
 ) -> Way:
     from difyops.cli.going_back import roll_one
 

@@ -10,7 +10,7 @@ from difyops.cli.session import Session
 from difyops.errors import DifyopsError, Interrupted
 
 if TYPE_CHECKING:
-    from difyops.changes.journal import Journal, Record
+    from difyops.changes.journal import ChangeRecord, Journal
 
 _MOST_NAMED = 8
 
@@ -44,7 +44,7 @@ def with_state(session: Session, error: DifyopsError, since: datetime) -> Difyop
     return type(error)(" ".join(said), hint=hint if cut_off else error.hint)
 
 
-def _of_this_run(journal: Journal, since: datetime) -> list[Record]:
+def _of_this_run(journal: Journal, since: datetime) -> list[ChangeRecord]:
     """Return the changes that this run began or went on with, oldest first."""
     events = journal.ledger.events("change.*", since=since, limit=100_000)
     found = {str(event.data.get("change")): event.subject for event in events}
@@ -57,12 +57,12 @@ def _nothing_done(error: DifyopsError) -> DifyopsError:
     return error
 
 
-def _named(records: Sequence[Record]) -> str:
+def _named(records: Sequence[ChangeRecord]) -> str:
     shown = [f"{record.kind} of {record.label!r}" for record in records[:_MOST_NAMED]]
     more = len(records) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
-def _cut(record: Record) -> str:
+def _cut(record: ChangeRecord) -> str:
     app = f" (app {record.memo['app_id']})" if record.memo.get("app_id") else ""
     return f"{record.kind} of {record.label!r}{app} was cut off ({record.phase})"

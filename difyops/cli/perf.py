@@ -17,7 +17,7 @@ from difyops.outcome import Outcome
 if TYPE_CHECKING:
     from difyops.history.store import History
     from difyops.perf.facts import Scope
-    from difyops.perf.report import Budget
+    from difyops.perf.report import BudgetSection
 
 noun = group("What is slow, what changed, what it would bring: from the history, with n and intervals.")
 
@@ -256,15 +256,15 @@ def dismiss(
     return views.dismissed(advice, write_down(session.ledger, scope, advice, reason=reason, now=now, until=until))
 
 
-def _budgets(session: Session, app: str) -> tuple[Budget, ...]:
+def _budgets(session: Session, app: str) -> tuple[BudgetSection, ...]:
     """Return the budgets of the goals that the app is part of; none where there is no file of goals."""
     from difyops.cli.slo import goals_file, look
-    from difyops.perf.report import Budget
+    from difyops.perf.report import BudgetSection
 
     if not goals_file(session).is_file():
         return ()
     return tuple(
-        Budget(
+        BudgetSection(
             goal=goal.goal, verdict=goal.verdict, percent=goal.percent, days=goal.days, left=goal.left,
             series=tuple((day.at, day.left) for day in goal.series),
         )

@@ -156,7 +156,7 @@ async def _carried_out(
 ) -> Outcome:
     from difyops.plugins_of_dify.upgrade import UpgradeOptions
     from difyops.plugins_of_dify.upgrade import upgrade as carry_out
-    from difyops.plugins_of_dify.watching import Watch
+    from difyops.plugins_of_dify.watching import UpgradeWatch
     from difyops.render import plugin as views
 
     workspace = session.workspace(instance)
@@ -164,7 +164,7 @@ async def _carried_out(
     tag = await _kept(session, instance, plan) if keeps and plan.apps else None
     watch = None
     if options["watch"] and plan.apps:
-        watch = Watch(
+        watch = UpgradeWatch(
             instance=instance, app_ids=[app.id for app in plan.apps], clock=workspace.clock, seconds=options["watch"],
             say=lambda text: session.show_lines([text]),
         )  # fmt: skip

@@ -43,7 +43,7 @@ from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
     from difyops.api.instance import Instance
-    from difyops.release.plan import Plan
+    from difyops.release.plan import ReleasePlan
     from difyops.release.planning import PlanRequest
     from difyops.release.run import Released
 
@@ -177,7 +177,7 @@ async def _planned(session: Session, request: PlanRequest, to: Path | None) -> O
     return views.planned(found.plan, found.notes, None if session.dry_run else str(place))
 
 
-async def _checked(session: Session, found: Plan, context: str, again: bool) -> Outcome:
+async def _checked(session: Session, found: ReleasePlan, context: str, again: bool) -> Outcome:
     """Say what apply would do, after everything that could refuse it."""
     from difyops.release.run import ReleaseOptions, open_release, ready
     from difyops.render import release as views
@@ -190,7 +190,7 @@ async def _checked(session: Session, found: Plan, context: str, again: bool) -> 
     return views.planned(found, (), None)
 
 
-async def _applied(session: Session, found: Plan, context: str, wait: str | None, again: bool) -> Released:
+async def _applied(session: Session, found: ReleasePlan, context: str, wait: str | None, again: bool) -> Released:
     from difyops.cli.cost import own_file
     from difyops.release.run import ReleaseOptions, open_release
     from difyops.release.run import apply as carry_out
@@ -210,7 +210,7 @@ async def _applied(session: Session, found: Plan, context: str, wait: str | None
         return await carry_out(workspace, found, options)
 
 
-def refuse_elsewhere(found: Plan, instance: Instance) -> None:
+def refuse_elsewhere(found: ReleasePlan, instance: Instance) -> None:
     """Refuse a plan of another instance.
 
     Raises:

@@ -13,7 +13,7 @@ from difyops.errors import UsageError
 
 if TYPE_CHECKING:
     from difyops.api.instance import Instance
-    from difyops.release.plan import CasesGate, Gates, Shadow, Watch
+    from difyops.release.plan import CasesGate, Gates, Shadow, WatchRules
     from difyops.workspace import Workspace
 
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="The file that plan wrote.")]
@@ -67,11 +67,11 @@ def shadow_of(calls: int, none: bool, inputs: Path | None, allow_effects: bool, 
     )  # fmt: skip
 
 
-def watch_of(events: int, least: int, length: str, every: str) -> Watch:
+def watch_of(events: int, least: int, length: str, every: str) -> WatchRules:
     """Return how the watch is kept."""
-    from difyops.release.plan import Watch
+    from difyops.release.plan import WatchRules
 
-    return Watch(events=events, least=min(least, events), seconds=seconds(length), every=seconds(every))
+    return WatchRules(events=events, least=min(least, events), seconds=seconds(length), every=seconds(every))
 
 
 def gates_of(alpha: float, slower: float, dearer: float, pricier: float | None = None) -> Gates:

@@ -122,12 +122,12 @@ def run(
     """
     if (runbook is None) == (undo is None):
         raise UsageError("Name a runbook, or --undo RUN.", hint="difyops runbook list")
-    from difyops.cli.runbook_run import Wanted, carry_out
+    from difyops.cli.runbook_run import RunbookRequest, carry_out
     from difyops.render.runbook import ran
     from difyops.runbook.outputs import suite_of
 
     formats = formats_of(as_)
-    wanted = Wanted(runbook=runbook, undo=undo, given=tuple(given or ()), approve=tuple(approve or ()), act=act)
+    wanted = RunbookRequest(runbook=runbook, undo=undo, given=tuple(given or ()), approve=tuple(approve or ()), act=act)
     try:
         record = carry_out(session, wanted)
     except DifyopsError as error:

@@ -18,7 +18,7 @@ from difyops.config import Context
 from difyops.errors import ConfigError, Interrupted, NotFound, Refused, StoreError, UsageError
 from difyops.render.progress import progress
 from difyops.runbook.acting import Consent
-from difyops.runbook.engine import RunOptions
+from difyops.runbook.engine import RunbookOptions
 from difyops.runbook.engine import run as go
 from difyops.runbook.history import run as past
 from difyops.runbook.history import runs
@@ -34,7 +34,7 @@ _A_SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class RunbookRequest:
     """What was asked for: a runbook by name, or the undo of a run; inputs as ``NAME=VALUE``, steps approved before.
 
     ``is_forgiving``: a context or ledger that cannot be had ends nothing; the runbook's own checks say so.
@@ -58,7 +58,7 @@ class _Chosen:
     is_forgiving: bool = False
 
 
-def carry_out(session: Session, wanted: Wanted) -> RunRecord:
+def carry_out(session: Session, wanted: RunbookRequest) -> RunRecord:
     """Find the runbook, or make the one that undoes a run, run it, and return its record; an interrupted one, too.
 
     Raises:
@@ -80,7 +80,7 @@ def carry_out(session: Session, wanted: Wanted) -> RunRecord:
         return record  # what was done, and how to take it back, is what an interrupted person must see
 
 
-def _chosen(session: Session, wanted: Wanted) -> _Chosen:
+def _chosen(session: Session, wanted: RunbookRequest) -> _Chosen:
     if wanted.undo is not None:
         if session.dry_run and not session.has_ledger:
             raise NotFound(f"There is no run {wanted.undo!r}; no runbook was run here yet.", status=404)
@@ -142,7 +142,7 @@ async def _ran(session: Session, chosen: _Chosen, consent: Consent, deadline: fl
                 return
             moved(len(done), len(runbook.steps), f"{step.title}: {step.result}")
 
-        return await go(runbook, scene, consent, RunOptions(inputs=chosen.inputs, deadline=deadline, watch=watch))
+        return await go(runbook, scene, consent, RunbookOptions(inputs=chosen.inputs, deadline=deadline, watch=watch))
 
 
 def _scene(session: Session, stack: contextlib.AsyncExitStack, chosen: _Chosen) -> Scene:
@@ -192,7 +192,7 @@ def _context(session: Session) -> Context | None:
         return None
 
 
-def _consent(session: Session, wanted: Wanted) -> Consent:
+def _consent(session: Session, wanted: RunbookRequest) -> Consent:
     withdrawn = threading.Event()
 
     def agree(question: str, changes: str) -> None:

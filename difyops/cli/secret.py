@@ -21,11 +21,11 @@ from difyops.outcome import Outcome
 if TYPE_CHECKING:
     from difyops.rotation.engine import Driven
     from difyops.rotation.hands import Workbench
-    from difyops.rotation.journal import Journal
-    from difyops.rotation.kinds import Wanted
-    from difyops.rotation.machine import Step
-    from difyops.rotation.prepare import Asked
-    from difyops.rotation.record import Planned, Rotation
+    from difyops.rotation.journal import RotationJournal
+    from difyops.rotation.kinds import WantedSecret
+    from difyops.rotation.machine import RotationStep
+    from difyops.rotation.prepare import RotationRequest
+    from difyops.rotation.record import PlannedRotation, Rotation
 
 log = logging.getLogger("difyops.cli")
 noun = group("Rotate keys, credentials and secret variables without a failed call.")
@@ -51,17 +51,17 @@ def list_(
     from difyops.render import rotation as views
     from difyops.render.cases import secret_suite
     from difyops.render.progress import progress
-    from difyops.rotation.inventory import Inventory, take_inventory
+    from difyops.rotation.inventory import SecretInventory, take_inventory
     from difyops.rotation.kinds import kind_named
-    from difyops.rotation.reading import Reading
+    from difyops.rotation.reading import WorkspaceReading
 
     chosen = tuple(kind_named(name).name for name in kind or ())
 
-    async def work() -> Inventory:
+    async def work() -> SecretInventory:
         async with session.instance() as instance:
             with progress("reading apps", quiet=session.quiet) as moved:
                 bench = workbench(session, instance)
-                return await take_inventory(bench, Reading(instance, moved), policy_here(session))
+                return await take_inventory(bench, WorkspaceReading(instance, moved), policy_here(session))
 
     formats = formats_of(as_)
     try:
@@ -123,13 +123,13 @@ def rotate(
         difyops secret rotate app-key support-triage --deliver file:key.txt --dry-run
         difyops secret rotate env support-triage API_TOKEN --value-from file:new-token.txt --yes
     """
-    from difyops.rotation.kinds import Wanted
-    from difyops.rotation.prepare import Asked
+    from difyops.rotation.kinds import WantedSecret
+    from difyops.rotation.prepare import RotationRequest
 
     if probe and no_probe:
         raise UsageError("--probe and --no-probe exclude each other.")
-    wanted = Wanted(arguments=tuple(target or ()), field=field, credential=credential)
-    asked = Asked(
+    wanted = WantedSecret(arguments=tuple(target or ()), field=field, credential=credential)
+    asked = RotationRequest(
         value_from=value_from,
         also_from=also_from(also or ()),
         probes=tuple(probe or ()),
@@ -219,19 +219,23 @@ def history(session: Session, rotation: Identity = None) -> Outcome:
     return views.steps(one, journal.lines(one), journal.audit(one), broken)
 
 
-async def _rotate(session: Session, kind: str, wanted: Wanted, asked: Asked, *, detach: bool) -> Outcome:
+async def _rotate(
+    session: Session, kind: str, wanted: WantedSecret, asked: RotationRequest, *, detach: bool
+) -> Outcome:
     from difyops.render import rotation as views
     from difyops.render.progress import progress
     from difyops.rotation import engine
     from difyops.rotation.prepare import prepare
-    from difyops.rotation.reading import Reading
+    from difyops.rotation.reading import WorkspaceReading
 
     check_value(kind, asked)
     journalled = replace(asked, value_from=None) if asked.value_from == STDIN else asked
     async with session.instance() as instance:
         bench = workbench(session, instance)
         with progress("reading apps", quiet=session.quiet) as moved:
-            planned = await prepare(bench, Reading(instance, moved), (kind, wanted), journalled, policy_here(session))
+            planned = await prepare(
+                bench, WorkspaceReading(instance, moved), (kind, wanted), journalled, policy_here(session)
+            )
         if session.dry_run:
             return views.planned(planned)
         _show(session, planned)
@@ -255,7 +259,7 @@ async def drive(session: Session, bench: Workbench, rotation: Rotation, *, wait:
 
     with progress(rotation.label, quiet=session.quiet) as shown:
 
-        def moved(now: Rotation, step: Step) -> None:
+        def moved(now: Rotation, step: RotationStep) -> None:
             length = max(1, round(now.settings.grace))
             left = round(float(now.memo.get("grace_until") or 0) - bench.clock.now().timestamp())
             done = length - max(0, min(length, left)) if now.memo.get("grace_until") else 0
@@ -317,7 +321,7 @@ async def _revert(session: Session, identity: str | None, *, wait: bool) -> Outc
         return views.driven([await drive(session, bench, rotation, wait=wait)], "secret.revert")
 
 
-def one_rotation(journal: Journal, identity: str | None) -> Rotation:
+def one_rotation(journal: RotationJournal, identity: str | None) -> Rotation:
     """Return the rotation that is meant: by the start of its id, or the only open one."""
     if identity:
         return journal.find(identity)
@@ -330,7 +334,7 @@ def one_rotation(journal: Journal, identity: str | None) -> Rotation:
     return found[0]
 
 
-def _show(session: Session, planned: Planned) -> None:
+def _show(session: Session, planned: PlannedRotation) -> None:
     """Let the person see the plan before the question, on stderr: stdout is for the result."""
     from difyops.render import rotation as views
     from difyops.render.plain import as_plain

@@ -14,16 +14,16 @@ from difyops.errors import UsageError
 if TYPE_CHECKING:
     from difyops.api.instance import Instance
     from difyops.rotation.hands import Workbench
-    from difyops.rotation.journal import Journal
-    from difyops.rotation.policy import Policy
-    from difyops.rotation.prepare import Asked
+    from difyops.rotation.journal import RotationJournal
+    from difyops.rotation.policy import RotationPolicy
+    from difyops.rotation.prepare import RotationRequest
     from difyops.secret_text import SecretText
 
 STDIN = "-"
 _KINDS = ("keyring", "env", "file", "cmd")
 
 
-def check_value(kind: str, asked: Asked) -> None:
+def check_value(kind: str, asked: RotationRequest) -> None:
     """Refuse a value where the server makes it, none where it does not, and one that is no reference.
 
     Raises:
@@ -150,15 +150,15 @@ def _variables(session: Session) -> Iterator[str]:
                 yield text.removeprefix("env:")
 
 
-def journal_of(session: Session) -> Journal:
+def journal_of(session: Session) -> RotationJournal:
     """Return the journal of the context's rotations."""
-    from difyops.rotation.journal import Journal
+    from difyops.rotation.journal import RotationJournal
 
     ledger = session.ledger
-    return Journal(ledger, session.config.context(session.one_context()).name, ledger.clock)
+    return RotationJournal(ledger, session.config.context(session.one_context()).name, ledger.clock)
 
 
-def policy_here(session: Session) -> Policy:
+def policy_here(session: Session) -> RotationPolicy:
     """Return what the configuration asks of secrets. Raises ConfigError for a mistake in it."""
     from difyops.rotation.policy import policy_of
 

@@ -33,7 +33,7 @@ def find(
     from difyops.render.progress import progress
     from difyops.rotation.finding import SHORTEST
     from difyops.rotation.finding import find as look
-    from difyops.rotation.reading import Reading
+    from difyops.rotation.reading import WorkspaceReading
 
     if value != STDIN and value.partition(":")[0] not in ("keyring", "env", "file", "cmd"):
         raise UsageError(
@@ -48,7 +48,7 @@ def find(
             if wanted is None or len(wanted.reveal()) < SHORTEST:
                 raise UsageError(f"A value of fewer than {SHORTEST} characters would be found everywhere.")
             with progress("reading apps", quiet=session.quiet) as moved:
-                return await look(instance, Reading(instance, moved), wanted)
+                return await look(instance, WorkspaceReading(instance, moved), wanted)
 
     return views.found(session.run(work()))
 

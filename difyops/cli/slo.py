@@ -17,7 +17,7 @@ from difyops.outcome import Outcome
 if TYPE_CHECKING:
     from difyops.api.model import App
     from difyops.history.store import History
-    from difyops.slo.model import Goal, Report
+    from difyops.slo.model import Goal, GoalReport
 
 noun = group("Goals and error budgets: what burns, how fast, since when; from the history.")
 
@@ -124,16 +124,16 @@ def export(
     return views.exported(writers[to](context_name(session), chosen), to, [goal.name for goal in chosen])
 
 
-def look(session: Session, goals: Path | None, names: list[str] | None, *, totals: bool = False) -> Report:
+def look(session: Session, goals: Path | None, names: list[str] | None, *, totals: bool = False) -> GoalReport:
     """Read the goals and judge them; the instance is asked only where a selector names a tag."""
     from difyops.clock import SystemClock
-    from difyops.slo.status import Asked
+    from difyops.slo.status import StatusRequest
     from difyops.slo.status import report as judge
 
     found, file = _goals(session, goals)
     chosen = _chosen(found, names)
     with open_history(session) as history:
-        asked = Asked(
+        asked = StatusRequest(
             context=context_name(session), file=file, goals=chosen, apps=_apps(session, history, chosen),
             now=SystemClock().now(), totals=totals,
         )  # fmt: skip

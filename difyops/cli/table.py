@@ -11,7 +11,7 @@ from difyops.cli.root import GROUPS, SECTIONS, command_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class CommandEntry:
     """One command: the words that call it, its help text, its examples, the parser's own object."""
 
     words: tuple[str, ...]
@@ -30,18 +30,18 @@ class Entry:
         return first_sentence(self.text)
 
 
-def entries() -> Iterator[Entry]:
+def entries() -> Iterator[CommandEntry]:
     """Yield every command in the order of the help; all doors are imported."""
     order = [name for names in SECTIONS.values() for name in names]
     for noun in sorted(GROUPS, key=lambda name: order.index(name) if name in order else len(order)):
         yield from _below((noun,), command_of(noun))
 
 
-def _below(words: tuple[str, ...], parser: Any) -> Iterator[Entry]:
+def _below(words: tuple[str, ...], parser: Any) -> Iterator[CommandEntry]:
     commands = getattr(parser, "commands", None)
     if commands is None:
         examples = tuple((parser.epilog or "").splitlines())
-        yield Entry(words=words, text=(parser.help or "").strip(), examples=examples, parser=parser)
+        yield CommandEntry(words=words, text=(parser.help or "").strip(), examples=examples, parser=parser)
         return
     for name, command in commands.items():
         yield from _below((*words, name), command)

@@ -19,7 +19,7 @@ from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
     from difyops.cli.validate_app import Asking
-    from difyops.cli.validate_end import Wanted
+    from difyops.cli.validate_end import ValidateRequest
     from difyops.validation import Judged, ReaskOptions, Schema
 
 noun = group("A value that satisfies the schema, or a clear failure; every change is listed.")
@@ -74,7 +74,7 @@ def validate(
         difyops validate answer.txt --schema order.schema.json
         difyops validate --app support-triage --schema order.schema.json --input query=hello --reask 2
     """
-    from difyops.cli.validate_end import Wanted
+    from difyops.cli.validate_end import ValidateRequest
     from difyops.validation import EnforceOptions
 
     if schema is None:
@@ -85,7 +85,7 @@ def validate(
         raise UsageError("--min-first-pass is a share from 0 to 1.")
     if fallback is not None and fallback_app:
         raise UsageError("Give --fallback or --fallback-app, not both.")
-    wanted = Wanted(
+    wanted = ValidateRequest(
         schema=schema_of(schema),
         options=EnforceOptions(
             repair=not no_repair,
@@ -119,7 +119,7 @@ def validate(
 # -- what is judged -----------------------------------------------------------------------------------------------
 
 
-def _single(wanted: Wanted, file: str | None, *, result: bool) -> Outcome:
+def _single(wanted: ValidateRequest, file: str | None, *, result: bool) -> Outcome:
     from difyops.cli.validate_end import told
     from difyops.validation import Judged, enforce
     from difyops.validation.failure import failure
@@ -143,14 +143,14 @@ def _single(wanted: Wanted, file: str | None, *, result: bool) -> Outcome:
     return told(wanted, Judged(id=wanted.name, line=1, verdict=verdict))
 
 
-def _batch(session: Session, wanted: Wanted, file: str | None) -> Outcome:
-    from difyops.cli.validate_end import Batch, counted
+def _batch(session: Session, wanted: ValidateRequest, file: str | None) -> Outcome:
+    from difyops.cli.validate_end import BatchRequest, counted
     from difyops.cli.validate_reports import Reports
     from difyops.render.validation import VerdictLines
-    from difyops.validation import Tally, judge_all
+    from difyops.validation import BatchTally, judge_all
     from difyops.validation.sources import from_lines, read_lines
 
-    tally, lines = Tally(), VerdictLines()
+    tally, lines = BatchTally(), VerdictLines()
     reports = Reports.of(wanted.formats, wanted.name, wanted.min_first_pass, batch=True)
     streams = session.output in (None, "ndjson") and not reports.takes_stdout
     keeps = not streams and not (reports.takes_stdout and session.output is None)
@@ -165,7 +165,7 @@ def _batch(session: Session, wanted: Wanted, file: str | None) -> Outcome:
                 kept.append(judged)
     if streams:
         session.output = "table"  # the lines are out; what is left is talk
-    return counted(wanted, Batch(summary=tally.summary(), kept=kept, streamed=streams), reports)
+    return counted(wanted, BatchRequest(summary=tally.summary(), kept=kept, streamed=streams), reports)
 
 
 @contextmanager
@@ -186,7 +186,7 @@ def _opened(file: str | None) -> Iterator[BinaryIO]:
         raise UsageError(f"{file} cannot be read: {error.strerror}.") from error
 
 
-def _asked(session: Session, wanted: Wanted, asking: Asking, reask: ReaskOptions) -> Outcome:
+def _asked(session: Session, wanted: ValidateRequest, asking: Asking, reask: ReaskOptions) -> Outcome:
     from difyops.cli.validate_app import carry_out
     from difyops.cli.validate_end import told
     from difyops.validation import Judged

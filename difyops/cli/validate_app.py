@@ -17,7 +17,15 @@ from difyops.cli.session import Session
 from difyops.cli.values import as_given
 from difyops.errors import UsageError
 from difyops.targets import pick
-from difyops.validation.reask import Ask, Asked, FallbackAsk, FallbackValue, ReaskOptions, check_fallback, enforce_with
+from difyops.validation.reask import (
+    Ask,
+    FallbackAsk,
+    FallbackValue,
+    ReaskOptions,
+    ReaskRequest,
+    check_fallback,
+    enforce_with,
+)
 from difyops.validation.sources import text_of_outputs
 
 if TYPE_CHECKING:
@@ -48,7 +56,7 @@ class Asking:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class AppReply:
     """What one call gave."""
 
     text: str
@@ -57,7 +65,7 @@ class Reply:
 
 async def carry_out(
     session: Session, asking: Asking, schema: Schema, *, options: EnforceOptions, reask: ReaskOptions
-) -> Asked:
+) -> ReaskRequest:
     """Ask, ask again, fall back. A fallback value is checked before anything is called.
 
     Raises:
@@ -101,12 +109,12 @@ async def _asker(instance: Instance, asking: Asking) -> AsyncIterator[Ask]:
         form = await service.form()
         target = Target(id=app.id, context=instance.name, app=app, inputs=asking.inputs, question_as=asking.question_as)
 
-        async def ask(message: str) -> Reply:
+        async def ask(message: str) -> AppReply:
             with as_given(app.name):
                 question = _question(target, form, message)
             answer = await service.run(question)
             text = text_of_outputs(dict(answer.outputs), asking.field) if answer.outputs else answer.text
-            return Reply(text or "", answer.tokens)
+            return AppReply(text or "", answer.tokens)
 
         yield ask
     finally:

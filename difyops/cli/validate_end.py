@@ -10,11 +10,11 @@ from difyops.cli.validate_reports import Reports
 from difyops.errors import AnswerIsNo, DifyopsError, OutOfBudget
 from difyops.outcome import Outcome
 from difyops.render import validation as views
-from difyops.validation import Asked, EnforceOptions, Judged, Schema, Summary, Tally
+from difyops.validation import BatchSummary, BatchTally, EnforceOptions, Judged, ReaskRequest, Schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class ValidateRequest:
     """What the command line asks for, read and checked."""
 
     schema: Schema
@@ -26,17 +26,17 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class BatchRequest:
     """What a batch came to. ``kept`` are its verdicts where the output needs them all; ``streamed``: they are out."""
 
-    summary: Summary
+    summary: BatchSummary
     kept: Sequence[Judged]
     streamed: bool
 
 
-def told(wanted: Wanted, judged: Judged, asked: Asked | None = None) -> Outcome:
+def told(wanted: ValidateRequest, judged: Judged, asked: ReaskRequest | None = None) -> Outcome:
     """End with one verdict; ``asked`` is how it came about when an app was asked."""
-    tally, reports = Tally(), Reports.of(wanted.formats, wanted.name, wanted.min_first_pass)
+    tally, reports = BatchTally(), Reports.of(wanted.formats, wanted.name, wanted.min_first_pass)
     tally.add(judged.verdict)
     reports.add(judged)
     raw, code = reports.write(tally.summary())
@@ -46,14 +46,14 @@ def told(wanted: Wanted, judged: Judged, asked: Asked | None = None) -> Outcome:
     return views.judged(judged, views.Ending(report=raw, error=_monitored(error, code)), asked)
 
 
-def counted(wanted: Wanted, done: Batch, reports: Reports) -> Outcome:
+def counted(wanted: ValidateRequest, done: BatchRequest, reports: Reports) -> Outcome:
     """End with a batch."""
     raw, code = reports.write(done.summary)
     error = _monitored(_gate(wanted, done.summary), code)
     return views.batch(done.kept, done.summary, views.Ending(report=raw, error=error), streamed=done.streamed)
 
 
-def _gate(wanted: Wanted, summary: Summary) -> DifyopsError | None:
+def _gate(wanted: ValidateRequest, summary: BatchSummary) -> DifyopsError | None:
     """Return what the batch fails with: below the rate asked for, or, when none was, any answer that is not valid."""
     if wanted.min_first_pass is not None:
         return summary.gate(wanted.min_first_pass)

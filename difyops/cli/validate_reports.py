@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import IO
 
 from difyops import __version__, atomic_file
-from difyops.validation import Judged, Summary
-from difyops.validation.report import Junit, Nagios, Report, Sarif, nagios_code
+from difyops.validation import BatchSummary, Judged
+from difyops.validation.report import BatchReport, Junit, Nagios, Sarif, nagios_code
 
 Formats = Sequence[tuple[str, Path | None]]
 """The name of each report, and the file that it goes to; ``None`` is standard output."""
@@ -23,7 +23,7 @@ _CHUNK = 65_536
 class Spooled:
     """One report, and where its pieces wait. ``file`` is where it goes, ``None`` for standard output."""
 
-    report: Report
+    report: BatchReport
     file: Path | None
     pieces: IO[bytes]
 
@@ -38,7 +38,7 @@ class Spooled:
         except OSError as error:
             raise atomic_file.store_error(error, Path(tempfile.gettempdir())) from error
 
-    def chunks(self, summary: Summary) -> Iterator[bytes]:
+    def chunks(self, summary: BatchSummary) -> Iterator[bytes]:
         """Yield the whole report once, of which little is in memory at a time."""
         with self.pieces:
             yield self.report.head(summary).encode()
@@ -57,7 +57,7 @@ class Reports:
     @classmethod
     def of(cls, formats: Formats, name: str, min_first_pass: float | None = None, *, batch: bool = False) -> Reports:
         """Open them. ``name`` is what is judged; ``batch`` says that several answers come."""
-        made: dict[str, Report] = {
+        made: dict[str, BatchReport] = {
             "junit": Junit(name=name),
             "sarif": Sarif(uri=name, version=__version__, batch=batch),
             "nagios": Nagios(min_first_pass=min_first_pass),
@@ -74,7 +74,7 @@ class Reports:
         for spooled in self.spooled:
             spooled.add(judged)
 
-    def write(self, summary: Summary) -> tuple[Iterable[bytes] | None, int | None]:
+    def write(self, summary: BatchSummary) -> tuple[Iterable[bytes] | None, int | None]:
         """Write the files; return the report for standard output, and the exit code that monitoring expects.
 
         Raises:

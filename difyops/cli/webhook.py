@@ -13,7 +13,7 @@ from difyops.errors import AnswerIsNo, UsageError
 from difyops.outcome import Facts, Outcome
 
 if TYPE_CHECKING:
-    from difyops.webhook.rules import Rules
+    from difyops.webhook.rules import WebhookRules
 
 noun = group("Signed events in, runs that call back, and a watch over runs.")
 
@@ -154,12 +154,12 @@ def status(session: Session) -> Outcome:
     """
     from difyops.render import webhook as view
     from difyops.webhook.database import FILE
-    from difyops.webhook.reading import Kept, counts
+    from difyops.webhook.reading import KeptEvent, counts
     from difyops.webhook.serve import running_in
 
     state = session.config.state
     running = running_in(state)
-    found = counts(Kept(state)) if (state / FILE).exists() else {}
+    found = counts(KeptEvent(state)) if (state / FILE).exists() else {}
     return view.status(running, found)
 
 
@@ -180,7 +180,7 @@ def list_(
     from difyops.render import webhook as view
     from difyops.webhook import reading
 
-    kept = reading.Kept(session.config.state)
+    kept = reading.KeptEvent(session.config.state)
     if out:
         return view.messages(reading.messages(kept, limit=limit, state=state))
     return view.events(reading.events(kept, limit=limit, state=state, source=source))
@@ -197,7 +197,7 @@ def dead(session: Session, limit: Limit = 50) -> Outcome:
     from difyops.render import webhook as view
     from difyops.webhook import reading
 
-    kept = reading.Kept(session.config.state)
+    kept = reading.KeptEvent(session.config.state)
     return view.dead(reading.events(kept, limit=limit, state="dead"), reading.messages(kept, limit=limit, state="dead"))
 
 
@@ -214,7 +214,7 @@ def show(
     from difyops.render import webhook as view
     from difyops.webhook import reading
 
-    return view.shown(reading.show(reading.Kept(session.config.state), which))
+    return view.shown(reading.show(reading.KeptEvent(session.config.state), which))
 
 
 @command(noun, "replay")
@@ -230,7 +230,7 @@ def replay(
     """
     from difyops.webhook import reading
 
-    kept = reading.Kept(session.config.state)
+    kept = reading.KeptEvent(session.config.state)
     ids = list(which)
     if ids == ["dead"]:
         ids = sorted(
@@ -283,7 +283,7 @@ def _content(body: Path | None) -> bytes | None:
         raise UsageError(f"--body: {body} cannot be read: {error.strerror}.") from error
 
 
-def _rules(session: Session) -> Rules:
+def _rules(session: Session) -> WebhookRules:
     from difyops.webhook.rules import SECTION, rules_of
 
     section = session.config.sections.get(SECTION)
@@ -295,7 +295,7 @@ def _rules(session: Session) -> Rules:
     return rules_of(section)
 
 
-def _read_anew(session: Session) -> Rules:
+def _read_anew(session: Session) -> WebhookRules:
     """Read the configuration file again; contexts that are open stay as they are."""
     from difyops import config
 
@@ -304,7 +304,7 @@ def _read_anew(session: Session) -> Rules:
     return _rules(session)
 
 
-def _checked(rules: Rules, words: str) -> Outcome:
+def _checked(rules: WebhookRules, words: str) -> Outcome:
     from difyops.render import webhook as view
 
     return view.rules(rules, words)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from difyops.cli.session import Session
 from difyops.targets import pick
-from difyops.webhook.database import FILE, Database
+from difyops.webhook.database import FILE, WebhookDatabase
 from difyops.webhook.deliver import Deliverer
-from difyops.webhook.rules import Rules
+from difyops.webhook.rules import WebhookRules
 from difyops.webhook.serving import loaded
-from difyops.webhook.watching import Watch, WatchRequest
+from difyops.webhook.watching import RunWatch, WatchRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Watched:
     once: bool
 
 
-async def watch_app(session: Session, rules: Rules, wanted: Watched) -> int:
+async def watch_app(session: Session, rules: WebhookRules, wanted: Watched) -> int:
     """Watch until interrupted, or once; return how many ends were told.
 
     Raises:
@@ -36,7 +36,7 @@ async def watch_app(session: Session, rules: Rules, wanted: Watched) -> int:
     holds = await loaded(rules)
     async with session.instance() as instance:
         app = pick([item async for item in instance.console.apps()], wanted.app)
-        database = Database(session.config.state / FILE)
+        database = WebhookDatabase(session.config.state / FILE)
         database.open()
         deliverer = Deliverer(
             database=database,
@@ -47,7 +47,7 @@ async def watch_app(session: Session, rules: Rules, wanted: Watched) -> int:
         request = WatchRequest(
             app=app, url=wanted.callback, since=time.time() - wanted.since, every=wanted.every, once=wanted.once
         )
-        watch = Watch(database=database, instance=instance, request=request, on_told=deliverer.wake)
+        watch = RunWatch(database=database, instance=instance, request=request, on_told=deliverer.wake)
         try:
             told = await watch.run()
             await deliverer.caught_up()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from difyops.cost.advice import RULES, Advice, AppRecord, NodeCall, NodeRecord
+from difyops.cost.advice import RULES, AdviceNode, AppRecord, CostAdvice, NodeCall
 from difyops.cost.knowledge import Retrieval
 from difyops.cost.prices import Prices
 from difyops.history import archive
@@ -24,13 +24,13 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Advised:
+class CostAdvised:
     """What was found in an app, the largest saving first. ``problems``: rules of other packages that are left out."""
 
     app: str
     runs: int
     days: float
-    advice: tuple[Advice, ...]
+    advice: tuple[CostAdvice, ...]
     rules: tuple[str, ...]
     warnings: tuple[str, ...] = field(default=(), repr=False)
 
@@ -38,7 +38,7 @@ class Advised:
 def advise(
     history: History, context: str, app: KeptApp, prices: Prices, *, since: float, until: float,
     retrievals: Mapping[str, Retrieval] | None = None,
-) -> Advised:  # fmt: skip
+) -> CostAdvised:  # fmt: skip
     """Put every rule to what is recorded of an app between two moments. ``retrievals``: settings by node, as they are
     on the server now.
     """
@@ -51,7 +51,7 @@ def advise(
     warnings = list(RULES.problems())
     if not record.nodes:
         warnings.append("No run with its nodes is recorded in that time: difyops history sync --nodes 100%.")
-    return Advised(
+    return CostAdvised(
         app=app.name, runs=read, days=record.days, advice=tuple(found), rules=tuple(RULES.names()),
         warnings=tuple(warnings),
     )  # fmt: skip
@@ -69,7 +69,7 @@ def app_record(
     history: History, context: str, app: KeptApp, prices: Prices, *, since: float, until: float
 ) -> tuple[AppRecord, int]:  # fmt: skip
     """Return what is recorded of an app's nodes, and how many runs were read."""
-    place = archive.Place(context=context, app=app.id, since=since, until=until)
+    place = archive.ArchivePlace(context=context, app=app.id, since=since, until=until)
     marks = f"source IN ({_marks(PRODUCTION)}) AND status IN ({_marks(ENDED)})"
     test = f"context = ? AND app = ? AND started >= ? AND started < ? AND {marks}"
     rows = archive.both(
@@ -83,11 +83,11 @@ def app_record(
     read = {run: 1 / min(1.0, chances[run]) for run in runs if run in chances}
     newest = max(runs.values(), default=(0.0, ""))[1]
     reads, day = _reads(history, context, app.id, newest), int(until // _DAY)
-    nodes: dict[str, NodeRecord] = {}
+    nodes: dict[str, AdviceNode] = {}
     for node, (about, calls) in _calls(history, place, read).items():
         kind, title, provider, model = about
         slot = prices.slot(provider, model, round(sum(call.prompt for call in calls) / len(calls)), 0)
-        nodes[node] = NodeRecord(
+        nodes[node] = AdviceNode(
             id=node, title=title or node, type=kind, provider=provider, model=model, calls=calls,
             reads=reads.get(node, ()), rate=prices.rate(provider, model, day, slot) if model else None,
             contents=_contents(history, context, app.id, node) if kind == "knowledge-retrieval" else (),
@@ -97,7 +97,7 @@ def app_record(
 
 
 def _calls(
-    history: History, place: archive.Place, read: dict[str, float]
+    history: History, place: archive.ArchivePlace, read: dict[str, float]
 ) -> dict[str, tuple[tuple[str, str, str, str], list[NodeCall]]]:  # fmt: skip
     """Return what each node is, and its calls; with several models over time, those of the last one."""
     about: dict[str, tuple[str, str, str, str]] = {}

@@ -18,8 +18,8 @@ from difyops.cost.leaves import Leaves
 from difyops.cost.money import UNMIXED, Rates, tidy
 from difyops.cost.prices import Prices
 from difyops.cost.reserving import Reserved
-from difyops.cost.runs import Question
-from difyops.cost.summary import Amount, Line, Spending, summarise
+from difyops.cost.runs import PricedQuestion
+from difyops.cost.summary import Amount, CostLine, Spending, summarise
 from difyops.errors import AnswerIsNo, DifyopsError, PartialFailure
 from difyops.history.apps import find_apps
 from difyops.history.rows import hash_of
@@ -137,9 +137,9 @@ def _word(budget: Budget, amount: Decimal, projected: Decimal | None, why: Seque
     return HEADING if projected is not None and projected >= budget.hard else KEPT
 
 
-def _spent(books: Books, budget: Budget, since: float, until: float) -> tuple[Spending, Line]:
+def _spent(books: Books, budget: Budget, since: float, until: float) -> tuple[Spending, CostLine]:
     apps = tuple(find_apps(books.history, budget.context, budget.apps))
-    question = Question(context=budget.context, apps=apps, since=since, until=max(until, since))
+    question = PricedQuestion(context=budget.context, apps=apps, since=since, until=max(until, since))
     by = "user" if budget.user else "app"
     found = summarise(books.history, books.leaves, question, books.prices, by=by, rates=books.rates)
     if not budget.user:
@@ -149,7 +149,7 @@ def _spent(books: Books, budget: Budget, since: float, until: float) -> tuple[Sp
     return found, next((line for line in found.lines if line.id == key), nothing)
 
 
-def _amount(budget: Budget, line: Line) -> tuple[Amount, list[str]]:
+def _amount(budget: Budget, line: CostLine) -> tuple[Amount, list[str]]:
     column = line.listed if budget.price == "list" else line.said
     mine = next((item for item in column if item.currency == budget.currency), None)
     others = [item for item in column if item.currency != budget.currency]
@@ -160,11 +160,11 @@ def _amount(budget: Budget, line: Line) -> tuple[Amount, list[str]]:
     return mine or Amount(currency=budget.currency, amount=Decimal(0)), why
 
 
-def _unpriced(budget: Budget, line: Line) -> int:
+def _unpriced(budget: Budget, line: CostLine) -> int:
     return line.unpriced if budget.price == "list" else line.silent
 
 
-def _missing(spending: Spending, line: Line, now: datetime, oldest: float | None) -> list[str]:
+def _missing(spending: Spending, line: CostLine, now: datetime, oldest: float | None) -> list[str]:
     why = []
     if spending.gaps:
         gap = spending.gaps[0]

@@ -16,7 +16,7 @@ from typing import Any
 
 from difyops.cost.money import tidy
 from difyops.cost.prices import Prices
-from difyops.cost.recorded import Call, RecordedCalls
+from difyops.cost.recorded import RecordedCall, RecordedCalls
 from difyops.dsl.model import as_dict, as_list, iter_nodes, text_of
 from difyops.statistics.distributions import student_value
 
@@ -279,13 +279,13 @@ def _line(node: str, one: Priced | None, two: Priced | None, change: _Change, bo
     return replace(shown, before=old, after=new, currency=currency, difference=gap, low=low, high=high)
 
 
-def _moved(call: Call, change: _Change) -> Call:
+def _moved(call: RecordedCall, change: _Change) -> RecordedCall:
     prompt = max(0, round(call.prompt + change.added + change.chunks))
     completion = call.completion if change.most is None else min(call.completion, change.most)
     return replace(call, prompt=prompt, completion=completion)
 
 
-def _mean(recorded: RecordedCalls, calls: Sequence[Call], value: Any) -> float:
+def _mean(recorded: RecordedCalls, calls: Sequence[RecordedCall], value: Any) -> float:
     weight = sum(1 / recorded.chances[call.run] for call in calls)
     total = sum(value(call) / recorded.chances[call.run] for call in calls)
     return round(total / weight, 1) if weight else 0.0

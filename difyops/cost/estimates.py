@@ -61,7 +61,7 @@ class Stratum:
 
 
 @dataclass(slots=True)
-class Measure:
+class CostMeasure:
     """One figure of one group in one stratum: what is sure, and its value in each drawn run."""
 
     sure: Decimal = Decimal(0)
@@ -92,7 +92,7 @@ class Estimator:
     def __init__(self) -> None:
         self._sizes: dict[int, _Sizes] = {}
 
-    def total(self, parts: Iterable[tuple[Stratum | None, Measure]], *, signed: bool = False) -> Estimated:
+    def total(self, parts: Iterable[tuple[Stratum | None, CostMeasure]], *, signed: bool = False) -> Estimated:
         """Return the total of one measure over all strata that its group lies in; ``None`` is a part that is sure.
 
         ``signed``: it may be below zero, so what is sure is no lower bound.
@@ -118,7 +118,7 @@ class Estimator:
         low = sure + _decimal(more - reach) if signed else max(sure, sure + _decimal(more - reach))
         return Estimated(total=sure + _decimal(more), low=low, high=sure + _decimal(more + reach), exact=False)
 
-    def _part(self, stratum: Stratum, measure: Measure) -> tuple[float, float | None]:
+    def _part(self, stratum: Stratum, measure: CostMeasure) -> tuple[float, float | None]:
         sizes = self._sizes.get(id(stratum))
         if sizes is None:
             sizes = self._sizes[id(stratum)] = _Sizes.of(stratum)

@@ -15,8 +15,8 @@ from difyops.cost.budget import Books, judge
 from difyops.cost.budgets_file import Budget
 from difyops.cost.money import tidy
 from difyops.cost.reserving import Reserved, Reserving
-from difyops.cost.runs import Question
-from difyops.cost.summary import Line, summarise
+from difyops.cost.runs import PricedQuestion
+from difyops.cost.summary import CostLine, summarise
 from difyops.history.apps import KeptApp, find_apps, kept_apps
 
 _BACK = 30 * 86400.0
@@ -31,7 +31,7 @@ class Usual:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class HeldBudget:
     """What is held in one budget for runs of some apps."""
 
     budget: Budget
@@ -47,13 +47,13 @@ class Held:
 
 def hold(
     books: Books, reserving: Reserving, budgets: Sequence[Budget], runs: Mapping[str, int], *, what: str, now: datetime
-) -> list[Held]:  # fmt: skip
+) -> list[HeldBudget]:  # fmt: skip
     """Hold what ``runs`` (how many, by app id) will take, in every budget that their apps belong to.
 
     Raises:
         OutOfBudget: a budget has less left; what was held in others is given back.
     """
-    held: list[Held] = []
+    held: list[HeldBudget] = []
     try:
         for budget in budgets:
             mine = {app.id: app for app in find_apps(books.history, budget.context, budget.apps)}
@@ -62,7 +62,7 @@ def hold(
                 usual = _usual(books, budget, [*counted], now)
                 amount = tidy(round(sum((usual[app].run * n for app, n in counted.items()), Decimal(0)), 9))
                 taken = reserving.take([budget], amount, what=what, now=now)
-                held.append(Held(budget=budget, usual=usual, taken=tuple(taken)))
+                held.append(HeldBudget(budget=budget, usual=usual, taken=tuple(taken)))
     except BaseException:
         for item in held:
             reserving.settle(item.taken, Decimal(0), now=now)
@@ -80,7 +80,7 @@ def _usual(books: Books, budget: Budget, apps: Sequence[str], now: datetime) -> 
     at = now.timestamp()
     known = {app.id: app for app in kept_apps(books.history, budget.context)}
     wanted = tuple(known.get(app) or KeptApp(id=app, name=app, mode="") for app in apps)
-    question = Question(context=budget.context, apps=wanted, since=at - _BACK, until=at)
+    question = PricedQuestion(context=budget.context, apps=wanted, since=at - _BACK, until=at)
     found = summarise(books.history, books.leaves, question, books.prices, by="app", rates=books.rates)
     lines = {line.id: line for line in found.lines}
     others = _per(budget, found.total, found.runs)
@@ -95,7 +95,7 @@ def _runs(books: Books, context: str, app: str, at: float) -> int:
     return int(found or 0)
 
 
-def _per(budget: Budget, line: Line, runs: int) -> Usual:
+def _per(budget: Budget, line: CostLine, runs: int) -> Usual:
     column = line.listed if budget.price == "list" else line.said
     amount = next((item.amount for item in column if item.currency == budget.currency), Decimal(0))
     return Usual(run=amount / runs if runs else Decimal(0), token=amount / line.tokens if line.tokens else Decimal(0))

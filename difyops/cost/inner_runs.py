@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from difyops.cost.leaves import Leaf
-from difyops.cost.runs import Question
+from difyops.cost.runs import PricedQuestion
 from difyops.history import archive
 from difyops.history.apps import PRODUCTION, KeptApp, kept_apps
 from difyops.history.store import OPEN, History
@@ -29,7 +29,7 @@ class _Inner:
 
 
 def without_inner(
-    history: History, question: Question, calls: Iterable[tuple[KeptApp, Leaf]]
+    history: History, question: PricedQuestion, calls: Iterable[tuple[KeptApp, Leaf]]
 ) -> tuple[list[tuple[KeptApp, Leaf]], int]:  # fmt: skip
     """Return the tool calls that count, and the tokens of those that are runs of their own."""
     waiting = sorted(calls, key=lambda pair: pair[1].began or 0.0)
@@ -58,7 +58,7 @@ def _is_of(run: _Inner, app: KeptApp, leaf: Leaf) -> bool:
 
 
 def _by_tokens(
-    history: History, question: Question, since: float, sizes: set[int]
+    history: History, question: PricedQuestion, since: float, sizes: set[int]
 ) -> dict[int, list[_Inner]]:  # fmt: skip
     found: dict[int, list[_Inner]] = defaultdict(list)
     listed = ", ".join(f"'{name}'" for name in PRODUCTION)

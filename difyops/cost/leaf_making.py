@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from difyops.cost.leaf_rows import COLUMNS, TOOL, Kind, NodeRow, sums
+from difyops.cost.leaf_rows import COLUMNS, TOOL, LeafKind, NodeRow, sums
 from difyops.cost.prices import Prices
 from difyops.history import archive
 from difyops.history.apps import PRODUCTION
@@ -20,7 +20,7 @@ _END_OF_TIME = 253370764800.0
 _KIND = ("app", "node", "type", "version", "source", "provider", "model", "currency")
 
 
-class Making:
+class LeafMaking:
     """One app's leaves while they are made, inside a transaction."""
 
     def __init__(self, connection: Any, history: History, prices: Prices, context: str, app: str) -> None:
@@ -31,7 +31,7 @@ class Making:
             "SELECT id FROM app WHERE context = ? AND app = ?", [context, app]
         ).fetchone()[0]
         self._days: set[int] = set()
-        self._kinds: dict[Kind, int] = {}
+        self._kinds: dict[LeafKind, int] = {}
         self._titles: dict[str, str] = {}
 
     def make(self, mark: str) -> None:
@@ -92,7 +92,7 @@ class Making:
                 self._add_run(run, started, (tokens, version, source, user), wanted[run], nodes.get(run, []))
 
     def _rows(self, table: str, columns: str, test: str, given: Sequence[Any]) -> Iterator[Any]:
-        place = archive.Place(context=self._context, app=self._app, since=0.0, until=_END_OF_TIME)
+        place = archive.ArchivePlace(context=self._context, app=self._app, since=0.0, until=_END_OF_TIME)
         return archive.both(self._history, table, columns, test, given, place)
 
     def _add_run(
@@ -115,7 +115,7 @@ class Making:
             self._write.execute(f"INSERT INTO leaf VALUES ({', '.join('?' * len(row))})", row)
         self._titles.update((node.node, node.title) for node in nodes if node.tokens and node.title)
 
-    def _kind(self, kind: Kind) -> int:
+    def _kind(self, kind: LeafKind) -> int:
         if kind not in self._kinds:
             row = [
                 self._number, kind.node, kind.type, kind.version, kind.source, kind.provider, kind.model, kind.currency

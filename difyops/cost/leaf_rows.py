@@ -47,7 +47,7 @@ class NodeRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class LeafKind:
     """What leaves are grouped by. ``currency`` is blank where the server names no price, or 0."""
 
     node: str
@@ -106,11 +106,11 @@ def leaves(rows: Sequence[NodeRow]) -> Iterator[NodeRow]:
 
 def sums(
     rows: Iterable[NodeRow], *, version: str, source: str, prices: Prices
-) -> dict[tuple[Kind, int], Sum]:  # fmt: skip
+) -> dict[tuple[LeafKind, int], Sum]:  # fmt: skip
     """Add up the leaves of one run by kind and slot of the price list; every call of a tool stays by itself."""
-    found: dict[tuple[Kind, int], Sum] = {}
+    found: dict[tuple[LeafKind, int], Sum] = {}
     for number, row in enumerate(leaves(list(rows))):
-        kind = Kind(
+        kind = LeafKind(
             node=row.node, type=row.type, version=version, source=source, provider=row.provider, model=row.model,
             currency=currency_of(row.currency) if units(row.price) else "",
         )  # fmt: skip

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from difyops.cost.leaf_making import DAY, SUMS, Making
-from difyops.cost.leaf_rows import TOOL, Kind
+from difyops.cost.leaf_making import DAY, SUMS, LeafMaking
+from difyops.cost.leaf_rows import TOOL, LeafKind
 from difyops.cost.prices import Prices
 from difyops.history.apps import KeptApp
 from difyops.history.store import History
@@ -103,7 +103,9 @@ class Leaves:
                 return int(row[0])
             with immediate(self._connection):
                 # looked at again under the lock: another process may have been first, and the history moved on
-                Making(self._connection, self._history, self._prices, context, app.id).make(self._mark(context, app.id))
+                LeafMaking(self._connection, self._history, self._prices, context, app.id).make(
+                    self._mark(context, app.id)
+                )
                 return int(self._one("SELECT id FROM app WHERE context = ? AND app = ?", [context, app.id])[0])
 
     def _mark(self, context: str, app: str) -> str:
@@ -115,11 +117,11 @@ class Leaves:
         table = zlib.crc32(repr((self._prices.table["from"], self._prices.thresholds)).encode())
         return f"{count}:{read!r}:{chance!r}:{packs}:{table}"
 
-    def kinds(self, app: int) -> dict[int, Kind]:
+    def kinds(self, app: int) -> dict[int, LeafKind]:
         """Return the kinds of an app by number."""
         columns = "id, node, type, version, source, provider, model, currency"
         rows = self._all(f"SELECT {columns} FROM kind WHERE app = ?", [app])
-        return {row[0]: Kind(*row[1:]) for row in rows}
+        return {row[0]: LeafKind(*row[1:]) for row in rows}
 
     def titles(self, app: int) -> dict[str, str]:
         """Return what people call the nodes of an app."""

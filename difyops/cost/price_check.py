@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from difyops.cost.plugin_prices import PluginPrice, key_of
 from difyops.cost.prices import EPOCH, Prices
-from difyops.cost.summary import Line
+from difyops.cost.summary import CostLine
 from difyops.errors import AnswerIsNo, DifyopsError
 
 AGREES, DIFFERS, OTHER_CURRENCY = "agrees", "differs", "other currency"
@@ -24,7 +24,7 @@ Pair = tuple[Decimal, Decimal]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
+class PricesCompared:
     """One model: what Dify's plugin and the list ask for a million tokens of input and output.
 
     ``factor`` is Dify's price over the list's, of the side that is further off. ``tokens`` is how much of it was used.
@@ -50,7 +50,7 @@ class PriceCheck:
     plugins: str
     prices: str
     tolerance: float
-    models: tuple[Compared, ...]
+    models: tuple[PricesCompared, ...]
     counts: dict[str, int]
     used: int
 
@@ -67,11 +67,11 @@ class PriceCheck:
 
 def check(
     plugins: Iterable[PluginPrice], prices: Prices, *, day: int, tolerance: float = 0.01,
-    used: Sequence[Line] = (), source: str = "",
+    used: Sequence[CostLine] = (), source: str = "",
 ) -> PriceCheck:  # fmt: skip
     """Compare every model; with ``used`` (lines by model) those that were used, and say how much."""
     spent = {line.id.lower(): line for line in used if "/" in line.id}
-    found: list[Compared] = []
+    found: list[PricesCompared] = []
     known: set[str] = set()
     for item in plugins:
         names = {name for name in spent if _means(name, item)}
@@ -96,7 +96,7 @@ def _means(name: str, item: PluginPrice) -> bool:
     return provider == item.provider.lower() and model == item.model.lower()
 
 
-def _compared(item: PluginPrice, prices: Prices, day: int, tolerance: float, tokens: int) -> Compared:
+def _compared(item: PluginPrice, prices: Prices, day: int, tolerance: float, tokens: int) -> PricesCompared:
     _, model, currency = key_of(item)
     dify = item.per_million
     listed, own_currency, source = _listed(prices, item.provider, model, day)
@@ -114,7 +114,7 @@ def _compared(item: PluginPrice, prices: Prices, day: int, tolerance: float, tok
         status = AGREES if dify == listed else DIFFERS
     else:
         status = AGREES if _off(factor) <= _off(1 + tolerance) else DIFFERS
-    return Compared(
+    return PricesCompared(
         provider=item.provider, model=item.model, status=status, currency=currency or own_currency,
         dify_input=dify[0] if dify else None, dify_output=dify[1] if dify else None,
         list_input=listed[0] if listed else None, list_output=listed[1] if listed else None,
@@ -122,7 +122,7 @@ def _compared(item: PluginPrice, prices: Prices, day: int, tolerance: float, tok
     )  # fmt: skip
 
 
-def _unknown(line: Line, prices: Prices, day: int) -> Compared:
+def _unknown(line: CostLine, prices: Prices, day: int) -> PricesCompared:
     """Judge a model that was used and stands in no plugin that we know: a custom one, or a newer plugin's."""
     parts = line.id.split("/", 3)
     provider, model = ("/".join(parts[:3]), parts[3]) if len(parts) == 4 else (parts[0], "/".join(parts[1:]))
@@ -137,7 +137,7 @@ def _unknown(line: Line, prices: Prices, day: int) -> Compared:
         wanted = {item.currency: item.amount for item in line.listed}
         factor = next((float(said[name] / wanted[name]) for name in said if wanted.get(name)), None)
         status = OTHER_CURRENCY if factor is None else AGREES if _off(factor) <= _off(1.01) else DIFFERS
-    return Compared(
+    return PricesCompared(
         provider=provider, model=model, status=status, currency=currency, tokens=line.tokens, factor=factor,
         list_input=listed[0] if listed else None, list_output=listed[1] if listed else None, source=source,
     )  # fmt: skip

@@ -40,7 +40,7 @@ def provider_of(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rate:
+class ModelRate:
     """What one token of input and one of output cost; ``output`` is ``None`` where the list names none."""
 
     input: Decimal
@@ -56,11 +56,11 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class PriceStep:
     """A price that holds from a day on (days since 1970), or within hours of a day (half hours from midnight UTC)."""
 
-    base: Rate
-    tiers: tuple[tuple[int, Rate], ...] = ()
+    base: ModelRate
+    tiers: tuple[tuple[int, ModelRate], ...] = ()
     since: int | None = None
     hours: tuple[int, int] | None = None
 
@@ -73,16 +73,16 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
+class ListedPrice:
     """A model with its prices in the order of the list; later ones go before earlier ones."""
 
     provider: str
     model: str
-    steps: tuple[Step, ...]
+    steps: tuple[PriceStep, ...]
     source: str
     date: str
 
-    def step(self, day: int, half_hour: int = 0) -> Step:
+    def step(self, day: int, half_hour: int = 0) -> PriceStep:
         """Return the price that holds at a moment; before all of them, the first."""
         return next((step for step in reversed(self.steps) if step.holds(day, half_hour)), self.steps[0])
 
@@ -98,7 +98,7 @@ class Prices:
 
     table: Mapping[str, Any]
     own: Sequence[OwnPrice] = ()
-    _found: dict[tuple[str, str], Listed | None] = field(default_factory=dict, repr=False)
+    _found: dict[tuple[str, str], ListedPrice | None] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -118,7 +118,7 @@ class Prices:
         part = bisect_left(self.thresholds, prompt) if found and any(step.tiers for step in found.steps) else 0
         return part * HALF_HOURS + (half_hour if found and found.is_by_hour else 0)
 
-    def rate(self, provider: str, model: str, day: int, slot: int = 0) -> Rate | None:
+    def rate(self, provider: str, model: str, day: int, slot: int = 0) -> ModelRate | None:
         """Return the price of a call of a slot on a day (since 1970); ``None`` where no list knows the model."""
         for mine in self.own:
             if mine.fits(provider_of(provider), model, day):
@@ -131,14 +131,14 @@ class Prices:
         least = self.thresholds[part - 1] if part else -1  # every call of the slot has more tokens than this
         return next((rate for start, rate in reversed(step.tiers) if start <= least), step.base)
 
-    def find(self, provider: str, model: str) -> Listed | None:
+    def find(self, provider: str, model: str) -> ListedPrice | None:
         """Return a model of the list in the package."""
         key = (provider, model)
         if key not in self._found:
             self._found[key] = self._search(provider_of(provider), model.strip().lower())
         return self._found[key]
 
-    def _search(self, provider: str, model: str) -> Listed | None:
+    def _search(self, provider: str, model: str) -> ListedPrice | None:
         body = self.table["providers"].get(provider)
         if body is None or not model:
             return None
@@ -151,13 +151,13 @@ class Prices:
                         return self._listed(place, row)
         return None
 
-    def _listed(self, provider: str, row: Mapping[str, Any]) -> Listed:
+    def _listed(self, provider: str, row: Mapping[str, Any]) -> ListedPrice:
         source = self.table["providers"][provider]["source"]
         per, currency = Decimal(self.table["per"]), self.table["currency"]
         steps = tuple(_step(price, per, currency) for price in row["prices"])
-        return Listed(provider=provider, model=row["id"], steps=steps, source=source, date=row["date"])
+        return ListedPrice(provider=provider, model=row["id"], steps=steps, source=source, date=row["date"])
 
-    def rows(self) -> Iterator[Listed]:
+    def rows(self) -> Iterator[ListedPrice]:
         """Yield everything in the list of the package."""
         for provider, body in self.table["providers"].items():
             for row in body["models"]:
@@ -179,12 +179,12 @@ def _shipped() -> Mapping[str, Any]:
     return found
 
 
-def _step(price: Mapping[str, Any], per: Decimal, currency: str) -> Step:
+def _step(price: Mapping[str, Any], per: Decimal, currency: str) -> PriceStep:
     base = _rate(price, {}, per, currency)
     tiers = tuple((tier["above"], _rate(tier, price, per, currency)) for tier in price.get("tiers", ()))
     since = date.fromisoformat(price["from"]).toordinal() - EPOCH if "from" in price else None
     hours = tuple(_half_hours(text) for text in price["hours"]) if "hours" in price else None
-    return Step(base=base, tiers=tiers, since=since, hours=hours)  # type: ignore[arg-type]  # two of them
+    return PriceStep(base=base, tiers=tiers, since=since, hours=hours)  # type: ignore[arg-type]  # two of them
 
 
 def _half_hours(text: str) -> int:
@@ -192,16 +192,16 @@ def _half_hours(text: str) -> int:
     return int(hours) * 2 + int(minutes) // 30
 
 
-def _rate(price: Mapping[str, Any], base: Mapping[str, Any], per: Decimal, currency: str) -> Rate:
+def _rate(price: Mapping[str, Any], base: Mapping[str, Any], per: Decimal, currency: str) -> ModelRate:
     def of(name: str) -> Decimal | None:
         text = price.get(name, base.get(name))
         return None if text is None else Decimal(text) / per
 
-    return Rate(input=of("input") or Decimal(0), output=of("output"), cached=of("cached"), currency=currency)
+    return ModelRate(input=of("input") or Decimal(0), output=of("output"), cached=of("cached"), currency=currency)
 
 
-def _own_rate(mine: OwnPrice) -> Rate:
-    return Rate(input=mine.input / mine.per, output=mine.output / mine.per, cached=None, currency=mine.currency)
+def _own_rate(mine: OwnPrice) -> ModelRate:
+    return ModelRate(input=mine.input / mine.per, output=mine.output / mine.per, cached=None, currency=mine.currency)
 
 
 def _fits(clause: Sequence[Any], text: str) -> bool:
@@ -223,7 +223,7 @@ def _fits(clause: Sequence[Any], text: str) -> bool:
     return False
 
 
-def named(listed: Listed, pattern: str) -> bool:
+def named(listed: ListedPrice, pattern: str) -> bool:
     """Say whether a pattern (glob, or a part of the name) means a model of the list."""
     name = f"{listed.provider}/{listed.model}".lower()
     wanted = pattern.lower()

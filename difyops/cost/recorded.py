@@ -15,7 +15,7 @@ CHAT_MODES = ("chat", "agent-chat", "completion")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class RecordedCall:
     """One call of a model. ``half_hour``: of its day, for prices that change with the time."""
 
     run: str
@@ -33,13 +33,13 @@ class RecordedCalls:
     runs: int
     days: float
     chances: Mapping[str, float]
-    calls: Mapping[str, Sequence[Call]]
+    calls: Mapping[str, Sequence[RecordedCall]]
     sizes: Mapping[str, float]
 
 
 def recorded(history: History, context: str, app: str, mode: str, *, since: float, until: float) -> RecordedCalls:
     """Read the calls of an app between two moments."""
-    place = archive.Place(context=context, app=app, since=since, until=until)
+    place = archive.ArchivePlace(context=context, app=app, since=since, until=until)
     words = [*PRODUCTION, *ENDED]
     test = (
         "context = ? AND app = ? AND started >= ? AND started < ?"
@@ -55,7 +55,7 @@ def recorded(history: History, context: str, app: str, mode: str, *, since: floa
         [context, app],
     )
     chances = {run: min(1.0, chance) for run, chance in sampled if run in runs}
-    calls: dict[str, list[Call]] = defaultdict(list)
+    calls: dict[str, list[RecordedCall]] = defaultdict(list)
     sizes: dict[str, list[int]] = defaultdict(list)
     columns = "run, node, started, prompt_tokens, completion_tokens, output_size"
     test = "context = ? AND app = ? AND started >= ? AND started < ? AND attempt = 0"
@@ -71,7 +71,7 @@ def recorded(history: History, context: str, app: str, mode: str, *, since: floa
     return RecordedCalls(runs=len(runs), days=days, chances=chances, calls=calls, sizes=means)
 
 
-def _messages(history: History, place: archive.Place, runs: Mapping[str, float], days: float) -> RecordedCalls:
+def _messages(history: History, place: archive.ArchivePlace, runs: Mapping[str, float], days: float) -> RecordedCalls:
     test = "context = ? AND app = ? AND started >= ? AND started < ?"
     given = [place.context, place.app, place.since, place.until]
     columns = "id, started, prompt_tokens, answer_tokens"
@@ -81,9 +81,9 @@ def _messages(history: History, place: archive.Place, runs: Mapping[str, float],
     return RecordedCalls(runs=len(chances), days=days, chances=chances, calls={"chat": calls}, sizes={})
 
 
-def _call(run: str, started: float, prompt: int | None, completion: int | None) -> Call:
+def _call(run: str, started: float, prompt: int | None, completion: int | None) -> RecordedCall:
     half_hour = int(started % _DAY // _HALF_HOUR)
-    return Call(run=run, prompt=prompt or 0, completion=completion or 0, half_hour=half_hour)
+    return RecordedCall(run=run, prompt=prompt or 0, completion=completion or 0, half_hour=half_hour)
 
 
 def _days(starts: Iterable[float], until: float) -> float:

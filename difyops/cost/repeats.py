@@ -20,7 +20,7 @@ from difyops.clock import from_unix
 from difyops.cost.leaf_making import DAY
 from difyops.cost.money import amount_of, currency_of, tidy
 from difyops.cost.prices import Prices
-from difyops.cost.runs import Question
+from difyops.cost.runs import PricedQuestion
 from difyops.cost.summary import Amount
 from difyops.history import archive
 from difyops.history.apps import PRODUCTION, KeptApp
@@ -152,7 +152,7 @@ class _Tally:
 
 
 def look(
-    history: History, question: Question, prices: Prices, *, by: str = "type",
+    history: History, question: PricedQuestion, prices: Prices, *, by: str = "type",
     lifetimes: Mapping[str, float] = LIFETIMES,
 ) -> CacheReport:  # fmt: skip
     """Count repeats by type and app, or node by node (``by`` type or node)."""
@@ -180,7 +180,7 @@ def look(
     )  # fmt: skip
 
 
-def _whole(history: History, question: Question, app: KeptApp) -> tuple[list[Whole], dict[str, str]]:
+def _whole(history: History, question: PricedQuestion, app: KeptApp) -> tuple[list[Whole], dict[str, str]]:
     """Return the stretches read whole, and the version of every run that ended in the time asked for."""
     listed = ", ".join(f"'{name}'" for name in PRODUCTION if name != "chat")
     rows = sorted(
@@ -220,7 +220,7 @@ def _stretches(
     yield since, high, count
 
 
-def _covered(history: History, question: Question, app: KeptApp) -> list[tuple[float, float]]:
+def _covered(history: History, question: PricedQuestion, app: KeptApp) -> list[tuple[float, float]]:
     feed = RUNS if app.mode == "advanced-chat" else LOGS
     covered = history.stretches(question.context, app.id, feed)
     if not covered:  # imported: every run of it is here
@@ -231,7 +231,7 @@ def _covered(history: History, question: Question, app: KeptApp) -> list[tuple[f
 
 
 def _calls(
-    history: History, question: Question, app: KeptApp, stretch: Whole, runs: Mapping[str, str],
+    history: History, question: PricedQuestion, app: KeptApp, stretch: Whole, runs: Mapping[str, str],
     lifetimes: Mapping[str, float],
 ) -> list[_Call]:  # fmt: skip
     types = ", ".join("?" * len(lifetimes))

@@ -20,7 +20,7 @@ _TOO_SHORT = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class PricedQuestion:
     """Some apps of a context between two moments (unix seconds)."""
 
     context: str
@@ -28,13 +28,13 @@ class Question:
     since: float
     until: float
 
-    def place(self, app: KeptApp) -> archive.Place:
+    def place(self, app: KeptApp) -> archive.ArchivePlace:
         """Return where packed rows of an app may lie."""
-        return archive.Place(context=self.context, app=app.id, since=self.since, until=self.until)
+        return archive.ArchivePlace(context=self.context, app=app.id, since=self.since, until=self.until)
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class PricedEnd:
     """Runs that ended, of one version and source, by one user (blank unless asked for), begun on one day."""
 
     version: str
@@ -46,7 +46,7 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class PricedAnswer:
     """Messages of an app without a workflow: the runs of such an app. ``price`` is the server's own text."""
 
     day: int
@@ -66,7 +66,7 @@ class Unread:
     until: datetime
 
 
-def ended(history: History, question: Question, app: KeptApp, *, by_user: bool = False) -> list[Ended]:
+def ended(history: History, question: PricedQuestion, app: KeptApp, *, by_user: bool = False) -> list[PricedEnd]:
     """Count the runs of an app that ended, and their tokens; messages of chat apps are counted by ``answered``."""
     day = f"(CAST(started AS BIGINT) - CAST(started AS BIGINT) % {DAY}) / {DAY}"
     user = "user" if by_user else "''"
@@ -77,14 +77,14 @@ def ended(history: History, question: Question, app: KeptApp, *, by_user: bool =
         f" AND status NOT IN {OPEN!r} GROUP BY version, source, d, u",
         [question.context, app.id, question.since, question.until], question.place(app),
     )  # fmt: skip
-    return [Ended(row[0] or "", row[1], int(row[2]), row[3] or "", int(row[4]), int(row[5])) for row in rows]
+    return [PricedEnd(row[0] or "", row[1], int(row[2]), row[3] or "", int(row[4]), int(row[5])) for row in rows]
 
 
 def _quoted(column: str) -> str:
     return f'"{column}"' if column == "user" else column
 
 
-def answered(history: History, question: Question, app: KeptApp) -> Iterator[Answered]:
+def answered(history: History, question: PricedQuestion, app: KeptApp) -> Iterator[PricedAnswer]:
     """Yield the messages that are the runs of an app: of those without a workflow, and of old chatflows."""
     has_any = history.one(
         "SELECT 1 FROM run WHERE context = ? AND app = ? AND source = 'chat' LIMIT 1", [question.context, app.id]
@@ -101,12 +101,12 @@ def answered(history: History, question: Question, app: KeptApp) -> Iterator[Ans
         history, "message", columns, test, given, question.place(app)
     ):
         if key in chats:
-            yield Answered(
+            yield PricedAnswer(
                 int(started // DAY), user or "", (asked or 0) + (told or 0), price or "", currency_of(currency or "")
             )
 
 
-def unread(history: History, question: Question) -> tuple[list[Unread], datetime | None]:
+def unread(history: History, question: PricedQuestion) -> tuple[list[Unread], datetime | None]:
     """Return what of the time was never read, app by app, and up to when everything was.
 
     The stretch from the newest sync to now is no gap: it is told as the moment up to which the answer holds. An app

@@ -15,19 +15,19 @@ from decimal import Decimal
 from operator import add
 
 from difyops.clock import from_unix
-from difyops.cost.estimates import Estimated, Estimator, Measure, Stratum
+from difyops.cost.estimates import CostMeasure, Estimated, Estimator, Stratum
 from difyops.cost.inner_runs import without_inner
 from difyops.cost.leaf_making import DAY
-from difyops.cost.leaf_rows import UNIT, Kind, units
+from difyops.cost.leaf_rows import UNIT, LeafKind, units
 from difyops.cost.leaves import Leaf, Leaves, ReadRun
 from difyops.cost.money import UNMIXED, Rates, tidy
-from difyops.cost.prices import EPOCH, Prices, Rate
-from difyops.cost.runs import Answered, Ended, Question, Unread, answered, ended, unread
+from difyops.cost.prices import EPOCH, ModelRate, Prices
+from difyops.cost.runs import PricedAnswer, PricedEnd, PricedQuestion, Unread, answered, ended, unread
 from difyops.history.apps import KeptApp
 from difyops.history.store import History
 
 BY = ("app", "node", "model", "user", "version", "day", "source")
-MESSAGE = Kind(node="", type="message", version="", source="chat", provider="", model="", currency="")
+MESSAGE = LeafKind(node="", type="message", version="", source="chat", provider="", model="", currency="")
 _IN_RUN = ("app", "version", "day", "source", "user")  # told of every run, so groups of these are strata
 _SAID, _LISTED, _DIFFERENCE, _SILENT, _UNPRICED, _TOKENS, _CALLS = (
     "said", "listed", "difference", "silent", "unpriced", "tokens", "calls",
@@ -48,7 +48,7 @@ class Amount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class CostLine:
     """One group. ``silent`` tokens have no price at Dify (or 0), ``unpriced`` ones none in the list.
 
     ``exact``: nothing in it is estimated. ``unread`` runs of it are in no figure: none of their like was drawn.
@@ -82,24 +82,24 @@ class Spending:
     apps: int
     runs: int
     read: int
-    lines: tuple[Line, ...]
-    total: Line
+    lines: tuple[CostLine, ...]
+    total: CostLine
     inner: int
     gaps: tuple[Unread, ...]
     prices: str
     rates: str
 
 
-class Tally:
+class CostTally:
     """Everything that was found, by group and figure, while a question is answered."""
 
     def __init__(self, prices: Prices, rates: Rates, by: str) -> None:
         self.prices, self.rates, self.by = prices, rates, by
-        self.found: dict[Key, dict[Figure, dict[int, Measure]]] = defaultdict(lambda: defaultdict(dict))
+        self.found: dict[Key, dict[Figure, dict[int, CostMeasure]]] = defaultdict(lambda: defaultdict(dict))
         self.strata: dict[tuple[str, ...], Stratum] = defaultdict(Stratum)
         self.places: dict[int, Stratum] = {}
         self.missing: dict[Key, int] = defaultdict(int)
-        self._rates: dict[tuple[str, str, int, int], Rate | None] = {}
+        self._rates: dict[tuple[str, str, int, int], ModelRate | None] = {}
 
     def add(self, key: Key, stratum: Stratum | None, run: int, figures: Iterable[tuple[Figure, Decimal | int]]) -> None:
         """Add figures to a group; ``run`` is above 0 where a drawn run must stay by itself."""
@@ -110,13 +110,13 @@ class Tally:
         for figure, value in figures:
             measure = group[figure].get(place)
             if measure is None:
-                measure = group[figure][place] = Measure()
+                measure = group[figure][place] = CostMeasure()
             if run:
                 measure.values[run] += float(value)
             else:
                 measure.sure += value
 
-    def figures(self, leaf: Leaf, kind: Kind) -> Iterable[tuple[Figure, Decimal | int]]:
+    def figures(self, leaf: Leaf, kind: LeafKind) -> Iterable[tuple[Figure, Decimal | int]]:
         """Yield what leaves add to which figure."""
         yield (_CALLS, ""), leaf.calls
         yield (_TOKENS, ""), leaf.tokens
@@ -138,7 +138,7 @@ class Tally:
         if unpriced:
             yield (_UNPRICED, ""), unpriced
 
-    def _rate(self, kind: Kind, leaf: Leaf) -> Rate | None:
+    def _rate(self, kind: LeafKind, leaf: Leaf) -> ModelRate | None:
         key = (kind.provider, kind.model, leaf.day, leaf.slot)
         if key not in self._rates:
             self._rates[key] = self.prices.rate(*key) if kind.model else None
@@ -150,10 +150,16 @@ class Tally:
 
 
 def summarise(
-    history: History, leaves: Leaves, question: Question, prices: Prices, *, by: str = "app", rates: Rates = UNMIXED
-) -> Spending:  # fmt: skip
+    history: History,
+    leaves: Leaves,
+    question: PricedQuestion,
+    prices: Prices,
+    *,
+    by: str = "app",
+    rates: Rates = UNMIXED,
+) -> Spending:
     """Add up what the apps of a question cost."""
-    tally, whole = Tally(prices, rates, by), Tally(prices, rates, "")
+    tally, whole = CostTally(prices, rates, by), CostTally(prices, rates, "")
     runs = read = 0
     tools: list[tuple[KeptApp, Leaf]] = []
     readers: dict[str, _AppReader] = {}
@@ -182,8 +188,13 @@ class _AppReader:
     """One app's part of a question."""
 
     def __init__(
-        self, history: History, leaves: Leaves, question: Question, app: KeptApp, tallies: tuple[Tally, Tally]
-    ) -> None:  # fmt: skip
+        self,
+        history: History,
+        leaves: Leaves,
+        question: PricedQuestion,
+        app: KeptApp,
+        tallies: tuple[CostTally, CostTally],
+    ) -> None:
         self.history, self.leaves, self.question, self.app = history, leaves, question, app
         self.tally, self.whole = tallies
         self.number = leaves.number(question.context, app)
@@ -197,7 +208,7 @@ class _AppReader:
 
     def count(self) -> None:
         """Fill the strata: what is known of every run, which were read with certainty, which were drawn."""
-        touched: dict[int, tuple[Stratum, Ended]] = {}
+        touched: dict[int, tuple[Stratum, PricedEnd]] = {}
         for row in ended(self.history, self.question, self.app, by_user=self.tally.by == "user"):
             self.total += row.count
             for stratum in self._strata(row):
@@ -218,19 +229,19 @@ class _AppReader:
         if self.tally.by in _IN_RUN:
             for stratum, row in touched.values():
                 if stratum.rest and not stratum.drawn:
-                    kind = Kind("", "", row.version, row.source, "", "", "")
+                    kind = LeafKind("", "", row.version, row.source, "", "", "")
                     self.tally.missing[self._key(self.tally, kind, row.day, row.user)] += stratum.rest
 
-    def _certain(self) -> list[Ended]:
+    def _certain(self) -> list[PricedEnd]:
         if self.tally.by == "user":
             return [_ended(run) for run in self.runs.values() if run.chance >= 1]
         rows = self.leaves.certain_runs(self.number, self.question.since, self.question.until)
-        return [Ended(version, source, day, "", count, tokens) for version, source, day, count, tokens in rows]
+        return [PricedEnd(version, source, day, "", count, tokens) for version, source, day, count, tokens in rows]
 
-    def _strata(self, row: Ended) -> tuple[Stratum, Stratum]:
+    def _strata(self, row: PricedEnd) -> tuple[Stratum, Stratum]:
         return self._stratum(self.tally, row), self._stratum(self.whole, row)
 
-    def _stratum(self, tally: Tally, row: Ended) -> Stratum:
+    def _stratum(self, tally: CostTally, row: PricedEnd) -> Stratum:
         parts = {"version": row.version, "source": row.source, "day": str(row.day), "user": row.user}
         return tally.strata[(self.app.id, parts.get(tally.by, ""))]
 
@@ -274,20 +285,20 @@ class _AppReader:
     def _add(self, leaf: Leaf, user: str, run: int) -> None:
         kind = self.kinds[leaf.kind]
         figures = list(self.tally.figures(leaf, kind))
-        row = Ended(kind.version, kind.source, leaf.day, user, 0, 0)
+        row = PricedEnd(kind.version, kind.source, leaf.day, user, 0, 0)
         for tally in (self.tally, self.whole):
             tally.add(self._key(tally, kind, leaf.day, user), self._stratum(tally, row), run, figures)
 
-    def _add_message(self, item: Answered) -> None:
+    def _add_message(self, item: PricedAnswer) -> None:
         self.total, self.read = self.total + 1, self.read + 1
         price = units(item.price)
-        kind = Kind(MESSAGE.node, MESSAGE.type, "", MESSAGE.source, "", "", item.currency if price else "")
+        kind = LeafKind(MESSAGE.node, MESSAGE.type, "", MESSAGE.source, "", "", item.currency if price else "")
         leaf = Leaf(0, item.day, 0, 1, item.tokens, 0, 0, item.tokens, 0 if price else item.tokens, price)
         figures = list(self.tally.figures(leaf, kind))
         for tally in (self.tally, self.whole):
             tally.add(self._key(tally, kind, item.day, item.user), None, 0, figures)
 
-    def _key(self, tally: Tally, kind: Kind, day: int, user: str) -> Key:
+    def _key(self, tally: CostTally, kind: LeafKind, day: int, user: str) -> Key:
         match tally.by:
             case "":
                 return _ALL
@@ -309,11 +320,11 @@ class _AppReader:
         return kind.source, kind.source
 
 
-def _ended(run: ReadRun) -> Ended:
-    return Ended(run.version, run.source, int(run.started // DAY), run.user, 1, run.tokens)
+def _ended(run: ReadRun) -> PricedEnd:
+    return PricedEnd(run.version, run.source, int(run.started // DAY), run.user, 1, run.tokens)
 
 
-def _line(estimator: Estimator, tally: Tally, key: Key, unread: int) -> Line:
+def _line(estimator: Estimator, tally: CostTally, key: Key, unread: int) -> CostLine:
     totals: dict[Figure, Estimated] = {}
     for figure, places in tally.found.get(key, {}).items():
         parts = [(tally.places.get(place), measure) for place, measure in places.items()]
@@ -334,14 +345,14 @@ def _line(estimator: Estimator, tally: Tally, key: Key, unread: int) -> Line:
     def whole(name: str) -> int:
         return round(totals[name, ""].total) if (name, "") in totals else 0
 
-    return Line(
+    return CostLine(
         id=key[0], name=key[1], calls=whole(_CALLS), tokens=whole(_TOKENS), said=amounts(_SAID),
         listed=amounts(_LISTED), difference=amounts(_DIFFERENCE), silent=whole(_SILENT), unpriced=whole(_UNPRICED),
         exact=all(value.exact for value in totals.values()) and not unread, unread=unread,
     )  # fmt: skip
 
 
-def _largest_first(line: Line) -> tuple[object, ...]:
+def _largest_first(line: CostLine) -> tuple[object, ...]:
     largest = max((item.amount for item in (*line.listed, *line.said)), default=Decimal(-1))
     return -largest, -line.tokens, line.id
 

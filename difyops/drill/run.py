@@ -22,7 +22,7 @@ from difyops.drill.inputs import smoke_of
 from difyops.drill.model import KIND, AppDrill, Drilled, DrillRequest, Finding, Word
 from difyops.drill.recovery import Drills, scratches, unreachable
 from difyops.errors import DifyopsError, Refused, StoreError
-from difyops.fanout import Done, Failed, FanoutOptions, Skipped, fan_out
+from difyops.fanout import Done, Failed, FanoutOptions, SkippedItem, fan_out
 from difyops.git_store import GitStore
 from difyops.ledger import Event
 from difyops.requirements import Stock, missing, stock_of
@@ -247,7 +247,7 @@ async def _every(drill: _Drill) -> list[AppDrill]:
                 found.append(value)
             case Failed(item=item, error=error):
                 drill.add("fail", model.NOT_RESTORED, item.name, error.message)
-            case Skipped(item=item, reason=reason):
+            case SkippedItem(item=item, reason=reason):
                 drill.add("inconclusive", model.NOT_RESTORED, item.name, reason)
     order = {item.id: item.number for item in items}
     return sorted(found, key=lambda app: order[app.id])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from difyops.dsl.canonical import canonical, normalized
-from difyops.dsl.diff_text import Budget, Line, line_diff
+from difyops.dsl.diff_text import Line, LineBudget, line_diff
 from difyops.dsl.diff_values import MISSING, Step, compare, without_credentials
 from difyops.dsl.marks import MARKER, SEALED
 from difyops.dsl.matching import aligned_ids
@@ -31,7 +31,7 @@ _SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Difference:
     """One difference. ``field`` is the dotted path inside ``place``; ``lines`` is set for prompts, code and long texts.
 
     ``action`` is added, removed or changed; ``kind`` is node, edge, prompt, code, model, parameter, variable, feature,
@@ -54,7 +54,7 @@ class Change:
         return is_variable and self.action == "changed" and self.before == self.after == SEALED
 
 
-def diff(before: JsonObject, after: JsonObject) -> tuple[Change, ...]:
+def diff(before: JsonObject, after: JsonObject) -> tuple[Difference, ...]:
     """Return what changed, in a fixed order: nodes, edges, variables, features, model config, dependencies, secrets.
 
     A secret that is clear on both sides and differs is one change whose both values are the marker. A sealed value
@@ -62,7 +62,7 @@ def diff(before: JsonObject, after: JsonObject) -> tuple[Change, ...]:
     """
     old_redacted, new_redacted = _redacted_pair(before, after)
     old, new = aligned_ids(normalized(old_redacted.document), normalized(new_redacted.document))
-    budget = Budget()
+    budget = LineBudget()
     changes = [
         *_nodes(as_dict(old.get("graph")), as_dict(new.get("graph")), budget),
         *_edges(as_dict(old.get("graph")), as_dict(new.get("graph"))),
@@ -81,13 +81,13 @@ def cosmetic_only(before: JsonObject, after: JsonObject) -> bool:
     return canonical(before) != canonical(after) and not diff(before, after)
 
 
-def describe(change: Change) -> str:
+def describe(change: Difference) -> str:
     """Return the change as one printable line: ``changed node "LLM" (llm) model.name: "gpt-4o" -> "gpt-4o-mini"``."""
     where = f"{change.place} {change.field}" if change.field else change.place
     return _printable(f"{change.action} {where}{_summary(change)}")
 
 
-def _summary(change: Change) -> str:
+def _summary(change: Difference) -> str:
     if change.lines:
         marks = [mark for mark, _ in change.lines]
         return f": +{marks.count('+')} -{marks.count('-')} lines"
@@ -110,51 +110,51 @@ def _redacted_pair(before: JsonObject, after: JsonObject) -> tuple[Redacted, Red
     return old, new
 
 
-def _nodes(old: JsonObject, new: JsonObject, budget: Budget) -> Iterator[Change]:
+def _nodes(old: JsonObject, new: JsonObject, budget: LineBudget) -> Iterator[Difference]:
     before, after = as_dict(old.get("nodes")), as_dict(new.get("nodes"))
     for key in sorted(before.keys() | after.keys()):
         if key not in after:
             shown = without_credentials(before[key])
-            yield Change(action="removed", kind="node", place=_node_place(key, before[key]), before=shown)
+            yield Difference(action="removed", kind="node", place=_node_place(key, before[key]), before=shown)
         elif key not in before:
             shown = without_credentials(after[key])
-            yield Change(action="added", kind="node", place=_node_place(key, after[key]), after=shown)
+            yield Difference(action="added", kind="node", place=_node_place(key, after[key]), after=shown)
         else:
             yield from _fields(before[key], after[key], _node_place(key, after[key]), _node_kind, budget)
 
 
-def _edges(old: JsonObject, new: JsonObject) -> Iterator[Change]:
+def _edges(old: JsonObject, new: JsonObject) -> Iterator[Difference]:
     before = {tuple(edge) for edge in as_list(old.get("edges"))}
     after = {tuple(edge) for edge in as_list(new.get("edges"))}
     nodes = {**as_dict(old.get("nodes")), **as_dict(new.get("nodes"))}
     for edge in sorted(before - after):
-        yield Change(action="removed", kind="edge", place=_edge_place(edge, nodes), before=list(edge))
+        yield Difference(action="removed", kind="edge", place=_edge_place(edge, nodes), before=list(edge))
     for edge in sorted(after - before):
-        yield Change(action="added", kind="edge", place=_edge_place(edge, nodes), after=list(edge))
+        yield Difference(action="added", kind="edge", place=_edge_place(edge, nodes), after=list(edge))
 
 
 def _members(
-    old: JsonObject, new: JsonObject, place: str, kind_of: Callable[[tuple[Step, ...]], str], budget: Budget
-) -> Iterator[Change]:
+    old: JsonObject, new: JsonObject, place: str, kind_of: Callable[[tuple[Step, ...]], str], budget: LineBudget
+) -> Iterator[Difference]:
     """Compare what has a name: a missing one is added or removed as a whole, else its fields are compared."""
     for name in sorted(old.keys() | new.keys()):
         where = f"{place} {_quoted(name)}"
         if name not in new:
-            yield Change(action="removed", kind="variable", place=where, before=without_credentials(old[name]))
+            yield Difference(action="removed", kind="variable", place=where, before=without_credentials(old[name]))
         elif name not in old:
-            yield Change(action="added", kind="variable", place=where, after=without_credentials(new[name]))
+            yield Difference(action="added", kind="variable", place=where, after=without_credentials(new[name]))
         else:
             yield from _fields(old[name], new[name], where, kind_of, budget)
 
 
 def _fields(
-    old: JsonObject, new: JsonObject, place: str, kind_of: Callable[[tuple[Step, ...]], str], budget: Budget
-) -> Iterator[Change]:
+    old: JsonObject, new: JsonObject, place: str, kind_of: Callable[[tuple[Step, ...]], str], budget: LineBudget
+) -> Iterator[Difference]:
     for path, before, after in compare(old, new):
         kind = kind_of(path)
         action = "added" if before is MISSING else "removed" if after is MISSING else "changed"
         shown_before, shown_after = without_credentials(before), without_credentials(after)
-        yield Change(
+        yield Difference(
             action=action,
             kind=kind,
             place=place,
@@ -165,7 +165,7 @@ def _fields(
         )
 
 
-def _lines(kind: str, before: object, after: object, budget: Budget) -> tuple[Line, ...]:
+def _lines(kind: str, before: object, after: object, budget: LineBudget) -> tuple[Line, ...]:
     if not isinstance(before, str | None) or not isinstance(after, str | None):
         return ()
     old, new = before or "", after or ""
@@ -176,7 +176,7 @@ def _lines(kind: str, before: object, after: object, budget: Budget) -> tuple[Li
     return line_diff(old, new, budget)
 
 
-def _secrets(old: Redacted, new: Redacted) -> Iterator[Change]:
+def _secrets(old: Redacted, new: Redacted) -> Iterator[Difference]:
     """Yield one change for each secret known on both sides that differs; its repetitions elsewhere count once."""
     seen = set()
     for spot in sorted(old.secrets.keys() & new.secrets.keys()):
@@ -184,7 +184,7 @@ def _secrets(old: Redacted, new: Redacted) -> Iterator[Change]:
         if pair[0] != pair[1] and pair not in seen and not spot.is_generated:
             seen.add(pair)
             kind = "variable" if spot.kind == "env" else "parameter"
-            yield Change(action="changed", kind=kind, place=spot.label, before=MARKER, after=MARKER)
+            yield Difference(action="changed", kind=kind, place=spot.label, before=MARKER, after=MARKER)
 
 
 def _node_kind(path: tuple[Step, ...]) -> str:

@@ -20,7 +20,7 @@ _SHOWN_WHOLE = 20  # lines of each side shown when the texts are too large to al
 
 
 @dataclass(slots=True)
-class Budget:
+class LineBudget:
     """Comparisons of line pairs still allowed. ``difflib`` is quadratic and worse; one budget serves one diff."""
 
     pairs: int = 4_000_000
@@ -33,7 +33,7 @@ class Budget:
         return True
 
 
-def line_diff(before: str, after: str, budget: Budget) -> tuple[Line, ...]:
+def line_diff(before: str, after: str, budget: LineBudget) -> tuple[Line, ...]:
     """Return ``(mark, text)`` lines: ``-`` removed, ``+`` added, empty for context, ``~`` for what was left out.
 
     Unchanged lines further than three from a change are left out. Texts too large to align are shown as a removed and

@@ -10,7 +10,7 @@ from typing import Any
 from difyops.dsl.load import dump_yaml, load_dsl
 from difyops.dsl.marks import MARKER, Mark, unknown
 from difyops.dsl.model import DslError, JsonObject
-from difyops.dsl.secret_policy import DEFAULT, Policy
+from difyops.dsl.secret_policy import DEFAULT, SealPolicy
 from difyops.dsl.secrets import MIN_KNOWN, redact
 from difyops.secret_text import SecretText
 
@@ -27,7 +27,7 @@ class RedactedExport:
 
 
 def redact_export(
-    text: str, *, known: Collection[SecretText] = (), mark: Mark = unknown, policy: Policy = DEFAULT
+    text: str, *, known: Collection[SecretText] = (), mark: Mark = unknown, policy: SealPolicy = DEFAULT
 ) -> RedactedExport:
     """Return an export with a mark in place of every secret.
 
@@ -50,7 +50,7 @@ def redact_export(
     return RedactedExport(text=cut if _means(cut, cleaned) else dump_yaml(cleaned), secrets=found)
 
 
-def in_clear(text: str, policy: Policy = DEFAULT) -> list[str]:
+def in_clear(text: str, policy: SealPolicy = DEFAULT) -> list[str]:
     """Return the labels of the places in a kept export that hold a secret in clear.
 
     Raises:
@@ -69,7 +69,7 @@ def _means(text: str, dsl: JsonObject) -> bool:
 
 
 def _cleaned(
-    dsl: JsonObject, known: Collection[SecretText], mark: Mark, policy: Policy
+    dsl: JsonObject, known: Collection[SecretText], mark: Mark, policy: SealPolicy
 ) -> tuple[JsonObject, tuple[SecretText, ...]]:
     cleaned, found = dict(dsl), dict.fromkeys(known)
     for part, document in _documents(dsl).items():

@@ -38,7 +38,7 @@ Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class LoadLimits:
     """How much a text may ask for: bytes, nesting levels, and values that aliases repeat."""
 
     size: int = 10_000_000
@@ -47,7 +47,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
+class SourceLines:
     """Where each field of a loaded text stands."""
 
     by_path: Mapping[Path, int] = field(repr=False)
@@ -59,10 +59,10 @@ class Lines:
         return self.by_path.get(path, 1)
 
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS = LoadLimits()
 
 
-def load_yaml(text: str | bytes, *, what: str = "the file", limits: Limits = DEFAULT_LIMITS) -> Any:
+def load_yaml(text: str | bytes, *, what: str = "the file", limits: LoadLimits = DEFAULT_LIMITS) -> Any:
     """Return the JSON value of one YAML document, ``None`` when it is empty.
 
     Raises:
@@ -71,16 +71,16 @@ def load_yaml(text: str | bytes, *, what: str = "the file", limits: Limits = DEF
     return _Builder(what=what, limits=limits, resolve=_strict).build(text)
 
 
-def load_yaml_with_lines(text: str | bytes, *, what: str = "the file") -> tuple[Any, Lines]:
+def load_yaml_with_lines(text: str | bytes, *, what: str = "the file") -> tuple[Any, SourceLines]:
     """Return the value as ``load_yaml`` does, and the line of every field for messages about its content."""
     builder = _Builder(what=what, limits=DEFAULT_LIMITS, resolve=_strict, lines={})
-    return builder.build(text), Lines(builder.lines or {})
+    return builder.build(text), SourceLines(builder.lines or {})
 
 
 _PACKAGE = b"PK\x03\x04"  # an app package is an archive
 
 
-def load_dsl(text: str | bytes, *, what: str = "the DSL", limits: Limits = DEFAULT_LIMITS) -> JsonObject:
+def load_dsl(text: str | bytes, *, what: str = "the DSL", limits: LoadLimits = DEFAULT_LIMITS) -> JsonObject:
     """Return the mapping that a DSL export holds.
 
     Raises:
@@ -146,7 +146,7 @@ class _Builder:
     """Turns parser events into values. One builder reads one text."""
 
     what: str
-    limits: Limits
+    limits: LoadLimits
     resolve: Callable[[str], Any]
     lines: dict[Path, int] | None = None
     _open: list[_Open] = field(default_factory=list)

@@ -18,7 +18,7 @@ _KEPT = ("secret_variable", "webhook_address")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Finding:
+class ScanFinding:
     """One suspicious text. ``place`` is the key of its field, ``line`` 1-based inside the field."""
 
     place: str
@@ -28,10 +28,10 @@ class Finding:
     label: str
 
 
-def scan(document: JsonObject) -> list[Finding]:
+def scan(document: JsonObject) -> list[ScanFinding]:
     """Return what looks like a secret in clear, in document order; ``kind`` is that of ``secret_places.Found``."""
     addresses = Addresses(document)
-    findings: list[Finding] = []
+    findings: list[ScanFinding] = []
     for path, hits in found_in(document).items():
         text, field = text_at(document, path), addresses.spot(path)
         line, counted = 1, 0
@@ -40,7 +40,9 @@ def scan(document: JsonObject) -> list[Finding]:
                 line += text.count("\n", counted, hit.start)
                 counted = hit.start
                 preview = _preview(text[hit.start : hit.end])
-                findings.append(Finding(place=field.key, line=line, kind=hit.kind, preview=preview, label=field.label))
+                findings.append(
+                    ScanFinding(place=field.key, line=line, kind=hit.kind, preview=preview, label=field.label)
+                )
     return findings
 
 

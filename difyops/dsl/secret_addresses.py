@@ -10,7 +10,7 @@ from difyops.dsl.suspicion import (
     NONE,
     SETTING,
     WEAK,
-    Hit,
+    SuspicionHit,
     has_both,
     is_placeholder,
     looks_like_password,
@@ -24,7 +24,7 @@ _QUERY = re.compile(r"""[?&#;]([\w.\-\[\]]{1,64})=((?:\{\{[^{}]*\}\}|[^&#\s"'<>\
 _PATH_VALUE = re.compile(r"(?:^|;)([\w.-]{1,40})=([^;=]{6,400})$")
 
 
-def in_addresses(text: str) -> Iterator[Hit]:
+def in_addresses(text: str) -> Iterator[SuspicionHit]:
     """Yield the user's password and the secret parts of the path of every address."""
     at = text.find("://")
     while at >= 0:
@@ -35,7 +35,7 @@ def in_addresses(text: str) -> Iterator[Hit]:
         at = text.find("://", end)
 
 
-def in_queries(text: str, place: str) -> Iterator[Hit]:
+def in_queries(text: str, place: str) -> Iterator[SuspicionHit]:
     """Yield the values of secret parameters, wherever ``?name=value`` stands."""
     for match in _QUERY.finditer(text):
         name, value = match.groups()
@@ -47,7 +47,7 @@ def in_queries(text: str, place: str) -> Iterator[Hit]:
         else:
             good = place == SETTING or looks_like_password(value) or len(value) >= 16
         if good:
-            yield Hit(*match.span(2), "query_parameter", name)
+            yield SuspicionHit(*match.span(2), "query_parameter", name)
 
 
 def is_given(password: str) -> bool:
@@ -55,19 +55,19 @@ def is_given(password: str) -> bool:
     return not is_placeholder(password) and not (password.isdigit() and len(password) <= 5)
 
 
-def _in_address(text: str, start: int, end: int) -> Iterator[Hit]:
+def _in_address(text: str, start: int, end: int) -> Iterator[SuspicionHit]:
     user = _USERINFO.match(text, start, end)
     if user:
         if user.group(2):
             if is_given(user.group(2)):
-                yield Hit(*user.span(2), "url_userinfo", "userinfo")
+                yield SuspicionHit(*user.span(2), "url_userinfo", "userinfo")
         elif looks_random(user.group(1)):
-            yield Hit(*user.span(1), "url_userinfo", "userinfo")
+            yield SuspicionHit(*user.span(1), "url_userinfo", "userinfo")
         start = user.end()
     path = re.split(r"[?#]", text[start:end], maxsplit=1)[0].rstrip(".,:!)")
     secrets = list(_secret_parts(path))
     if secrets:
-        yield Hit(start + secrets[0][0], start + secrets[-1][1], "hook_path", "path")
+        yield SuspicionHit(start + secrets[0][0], start + secrets[-1][1], "hook_path", "path")
 
 
 def _secret_parts(path: str) -> Iterator[tuple[int, int]]:

@@ -21,7 +21,7 @@ from difyops.dsl.suspicion import (
     SETTING,
     STRONG,
     WEAK,
-    Hit,
+    SuspicionHit,
     has_both,
     is_literal,
     is_password_name,
@@ -82,12 +82,12 @@ _WORDS = re.compile(r"[a-z]{1,12}|[A-Z_]+(?:=[A-Z_]+)?")  # of an option: what t
 _STOPS = ".,;:!?)]}*_、"
 
 
-def in_names(text: str, place: str) -> list[Hit]:
+def in_names(text: str, place: str) -> list[SuspicionHit]:
     """Return what the secret names in ``text`` name."""
     lowered = text.lower()
     if len(lowered) != len(text):  # a letter that has two in lower case
         lowered = "".join(char if len(char.lower()) > 1 else char.lower() for char in text)
-    hits: list[Hit] = []
+    hits: list[SuspicionHit] = []
     last = 0
     for match in _KEYWORD.finditer(lowered):
         if match.start() >= last:
@@ -102,7 +102,7 @@ def in_names(text: str, place: str) -> list[Hit]:
     return hits
 
 
-def after_name(text: str, end: int, name: str, place: str, level: int = STRONG) -> list[Hit]:
+def after_name(text: str, end: int, name: str, place: str, level: int = STRONG) -> list[SuspicionHit]:
     """Return the value that is joined to the name which ends at ``end``, when it looks like a secret."""
     separator = _SEPARATOR.match(text, end)
     how = separator.lastgroup or "" if separator else ""
@@ -125,13 +125,13 @@ def after_name(text: str, end: int, name: str, place: str, level: int = STRONG) 
     judged = _Judged(value=value, name=name, level=level, how=how, is_quoted=opening is not None, is_option=is_option)
     if not _is_accepted(judged, PROSE if place == CODE and _is_in_text(text, end) else place):
         return []
-    hits = [Hit(*span, "assigned_secret", name)]
+    hits = [SuspicionHit(*span, "assigned_secret", name)]
     if opening:
         hits += _next_items(text, span[1])
     return hits
 
 
-def _at_keyword(text: str, match: re.Match[str], place: str) -> tuple[int, list[Hit]]:
+def _at_keyword(text: str, match: re.Match[str], place: str) -> tuple[int, list[SuspicionHit]]:
     """Return where to go on, and what the name at a keyword names."""
     start, end = match.span()
     word = match.group()
@@ -256,16 +256,16 @@ def _unquoted(text: str, start: int, how: str, name: str) -> tuple[int, int] | N
     return (start, start + len(value.rstrip(_STOPS))) if value.rstrip(_STOPS) else None
 
 
-def _next_items(text: str, end: int) -> Iterator[Hit]:
+def _next_items(text: str, end: int) -> Iterator[SuspicionHit]:
     """Yield what follows a secret in the same list, when it looks like another."""
     found = _NEXT_ITEM.match(text, end)
     while found:
         if looks_random(found[1]) and not is_placeholder(found[1]):
-            yield Hit(*found.span(1), "assigned_secret")
+            yield SuspicionHit(*found.span(1), "assigned_secret")
         found = _NEXT_ITEM.match(text, found.end(1))
 
 
-def _near(text: str, end: int, level: int, place: str) -> Iterator[Hit]:
+def _near(text: str, end: int, level: int, place: str) -> Iterator[SuspicionHit]:
     """Yield the values that look generated and stand close after a strong name, though nothing joins them to it."""
     reach = end + _REACH
     line = text.find("\n\n", end, reach)
@@ -281,10 +281,10 @@ def _near(text: str, end: int, level: int, place: str) -> Iterator[Hit]:
             continue
         is_quoted = text[start - 1] in "\"'`" and text[last : last + 1] == text[start - 1]
         if level == STRONG or (len(value) >= 20 and (is_quoted or place != CODE)):
-            yield Hit(start, start + len(value), "assigned_secret", "near")
+            yield SuspicionHit(start, start + len(value), "assigned_secret", "near")
 
 
-def _after_scheme(text: str, end: int, scheme: str) -> list[Hit]:
+def _after_scheme(text: str, end: int, scheme: str) -> list[SuspicionHit]:
     """Return what stands after Bearer or Basic: a token, or a user and password in base64."""
     found = _AFTER_SCHEME.match(text, end)
     if found is None:
@@ -298,7 +298,7 @@ def _after_scheme(text: str, end: int, scheme: str) -> list[Hit]:
     else:
         good = looks_random(value) or (len(value) >= 8 and looks_like_password(value))
     kind = "bearer" if scheme == "bearer" else "basic_auth"
-    return [Hit(start, start + len(value), kind, "authorization")] if good else []
+    return [SuspicionHit(start, start + len(value), kind, "authorization")] if good else []
 
 
 def _is_user_and_password(value: str) -> bool:
@@ -309,27 +309,27 @@ def _is_user_and_password(value: str) -> bool:
     return len(plain) >= 3 and b":" in plain and plain.isascii() and plain.decode().isprintable()
 
 
-def _of_call(text: str, name: str, end: int) -> Iterator[Hit]:
+def _of_call(text: str, name: str, end: int) -> Iterator[SuspicionHit]:
     """Yield the password that is handed over: ``auth=("bob", "…")``, ``login("bob", "…")``, ``b64encode(b"bob:…")``."""
     if text[end : end + 1] not in ("(", "=", ":", " "):
         return
     if any(word in name for word in ("auth", "login", "credential", "signin")):
         found = _LOGIN.match(text, end)
         if found and not is_placeholder(found[1]) and " " not in found[1]:
-            yield Hit(*found.span(1), "basic_auth")
+            yield SuspicionHit(*found.span(1), "basic_auth")
     elif name.endswith(("b64encode", "btoa")):
         found = _ENCODED.match(text, end)
         if found and not is_placeholder(found[2]) and looks_like_password(found[2]):
-            yield Hit(found.start(1), found.end(2), "basic_auth")
+            yield SuspicionHit(found.start(1), found.end(2), "basic_auth")
 
 
-def _logged_in(text: str, end: int) -> Iterator[Hit]:
+def _logged_in(text: str, end: int) -> Iterator[SuspicionHit]:
     """Yield the password of ``credentials: admin / …``."""
     found = _LOGGED_IN.match(text, end)
     if found:
         value = found[1].rstrip(_STOPS)
         if looks_like_password(value) and not is_placeholder(value):
-            yield Hit(found.start(1), found.start(1) + len(value), "assigned_secret", "credentials")
+            yield SuspicionHit(found.start(1), found.start(1) + len(value), "assigned_secret", "credentials")
 
 
 def _is_element(text: str, start: int) -> bool:
@@ -340,7 +340,7 @@ def _is_element(text: str, start: int) -> bool:
     return before == "<" or (before in ('"', "'") and "<" in text[max(0, start - 100) : start])
 
 
-def _of_element(text: str, end: int, name: str) -> Iterator[Hit]:
+def _of_element(text: str, end: int, name: str) -> Iterator[SuspicionHit]:
     """Yield the content of an XML element with a secret's name, or with an attribute that says it."""
     found = _ELEMENT.match(text, end)
     if found:
@@ -354,4 +354,4 @@ def _of_element(text: str, end: int, name: str) -> Iterator[Hit]:
         ):
             return
         if value:
-            yield Hit(start, start + len(value), "element", name)
+            yield SuspicionHit(start, start + len(value), "element", name)

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from difyops.dsl import secret_texts as texts
 from difyops.dsl.model import JsonObject, as_dict, text_of, word_set
-from difyops.dsl.secret_policy import DEFAULT, Policy
+from difyops.dsl.secret_policy import DEFAULT, SealPolicy
 from difyops.dsl.spots import ADDRESSES, Addresses, Path
 from difyops.dsl.suspicion import (
     CODE,
@@ -22,7 +22,7 @@ from difyops.dsl.suspicion import (
     PROSE,
     SETTING,
     STRONG,
-    Hit,
+    SuspicionHit,
     is_literal,
     is_placeholder,
     is_suspicious,
@@ -83,7 +83,7 @@ _LONGEST = 4096  # a longer text is no secret by its name alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class PlaceFound:
     """One secret inside a text. ``kind`` is a word for counts: ``openai_key``, ``secret_variable``, ``header``."""
 
     start: int
@@ -102,16 +102,16 @@ class _Text(NamedTuple):
     name: str
     place: str
     owner: Mapping[str, Any]
-    reader: Callable[[_Text, str], list[Hit]] | None
+    reader: Callable[[_Text, str], list[SuspicionHit]] | None
 
 
-def found_in(document: JsonObject, policy: Policy = DEFAULT) -> dict[Path, list[Found]]:
+def found_in(document: JsonObject, policy: SealPolicy = DEFAULT) -> dict[Path, list[PlaceFound]]:
     """Return the secrets of every text that has any, sorted and without overlaps.
 
     A marker that stands for a secret is none. Never raises, whatever the shape of the document.
     """
     keys = None if policy.is_empty else Addresses(document)
-    found: dict[Path, list[Found]] = {}
+    found: dict[Path, list[PlaceFound]] = {}
     for item in _texts(document):
         hits = _hits(item)
         if keys is not None:
@@ -121,7 +121,7 @@ def found_in(document: JsonObject, policy: Policy = DEFAULT) -> dict[Path, list[
     return found
 
 
-def found_in_text(text: str) -> list[Found]:
+def found_in_text(text: str) -> list[PlaceFound]:
     """Return the secrets of a text that stands in no document: a description, a title, a line of a log."""
     return _apart(texts.in_text(without_references(text)))
 
@@ -145,15 +145,15 @@ def merged(spans: Collection[Span]) -> list[Span]:
 _VAGUE = ("assigned_secret", "named_field", "generic_key", "password_in_url")
 
 
-def _apart(hits: list[Hit]) -> list[Found]:
+def _apart(hits: list[SuspicionHit]) -> list[PlaceFound]:
     """Return the hits in order, overlapping ones made one; the kind that says more counts."""
-    done: list[Found] = []
+    done: list[PlaceFound] = []
     for hit in sorted(hits, key=lambda hit: (hit.start, -hit.end)):
         if done and hit.start < done[-1].end:
             kind = hit.kind if done[-1].kind in _VAGUE else done[-1].kind
-            done[-1] = Found(start=done[-1].start, end=max(done[-1].end, hit.end), kind=kind)
+            done[-1] = PlaceFound(start=done[-1].start, end=max(done[-1].end, hit.end), kind=kind)
         elif hit.end > hit.start:
-            done.append(Found(start=hit.start, end=hit.end, kind=hit.kind))
+            done.append(PlaceFound(start=hit.start, end=hit.end, kind=hit.kind))
     return done
 
 
@@ -206,7 +206,7 @@ def _place(key: str, name: str, outer: str) -> str:
     return outer
 
 
-def _hits(item: _Text) -> list[Hit]:
+def _hits(item: _Text) -> list[SuspicionHit]:
     path, place = item.path, item.place
     text = without_references(item.text)
     if path[-1] in ADDRESSES:
@@ -218,7 +218,7 @@ def _hits(item: _Text) -> list[Hit]:
     if place in _SETTINGS:
         hits = texts.in_text(text, SETTING)
         if place == _COMMAND:
-            hits += [Hit(*match.span(1), "assigned_secret") for match in _IN_COMMAND.finditer(text)]
+            hits += [SuspicionHit(*match.span(1), "assigned_secret") for match in _IN_COMMAND.finditer(text)]
     else:
         hits = texts.in_text(text, CODE if place == CODE else PROSE)
     if place != _UNNAMED and len(text) <= _LONGEST:
@@ -236,11 +236,11 @@ def _is_whole_secret(item: _Text) -> bool:
     return path[-1] in _VALUE_KEYS and path[-3] == "secret_refs"
 
 
-def _all(text: str, kind: str) -> list[Hit]:
-    return [Hit(0, len(text), kind)] if text.strip() and "\0" not in text else []
+def _all(text: str, kind: str) -> list[SuspicionHit]:
+    return [SuspicionHit(0, len(text), kind)] if text.strip() and "\0" not in text else []
 
 
-def _by_name(item: _Text, text: str) -> list[Hit]:
+def _by_name(item: _Text, text: str) -> list[SuspicionHit]:
     """Judge a text as a whole by the name of its field, then by the name that stands beside it."""
     path, name, place = item.path, item.name, item.place
     leaf = path[-2] if isinstance(path[-1], int) and len(path) > 1 else path[-1]  # items of a list are named as it is
@@ -264,7 +264,7 @@ def _by_name(item: _Text, text: str) -> list[Hit]:
     return []
 
 
-def _named(item: _Text, text: str, name: str, kind: str) -> list[Hit]:
+def _named(item: _Text, text: str, name: str, kind: str) -> list[SuspicionHit]:
     """Return the text as a secret of this name: the name says so, or hints at it and the text is random."""
     level = strength(name)
     if level == STRONG and _is_value(item, text):
@@ -301,14 +301,16 @@ def _names_around(owner: Mapping[str, Any]) -> Iterator[str]:
         yield selector[-1]
 
 
-def _in_authorization(item: _Text, text: str) -> list[Hit]:
+def _in_authorization(item: _Text, text: str) -> list[SuspicionHit]:
     if item.path[-1] == "api_key":
         span = texts.bare(text)
-        return [Hit(*span, "authorization", "api_key")] if span and not is_placeholder(text[slice(*span)]) else []
+        return (
+            [SuspicionHit(*span, "authorization", "api_key")] if span and not is_placeholder(text[slice(*span)]) else []
+        )
     return _by_name(item, text) if item.path[-1] not in ("header", "type") else []
 
 
-def _in_body(item: _Text, text: str) -> list[Hit]:
+def _in_body(item: _Text, text: str) -> list[SuspicionHit]:
     """Judge a body: JSON or raw text is one text, a form is a list of fields (or, in older DSL, lines)."""
     hits = texts.in_text(text, SETTING)
     if item.path[-1] == "data":
@@ -322,7 +324,7 @@ def _in_body(item: _Text, text: str) -> list[Hit]:
     return hits if item.path[-1] not in ("key", "type", "id") else []
 
 
-_HTTP: Mapping[str, Callable[[_Text, str], list[Hit]]] = {
+_HTTP: Mapping[str, Callable[[_Text, str], list[SuspicionHit]]] = {
     "authorization": _in_authorization,
     "headers": lambda item, text: texts.in_lines(text, "header"),
     "params": lambda item, text: texts.in_lines(text, "query_parameter"),
@@ -331,7 +333,7 @@ _HTTP: Mapping[str, Callable[[_Text, str], list[Hit]]] = {
 }
 
 
-def _by_policy(hits: list[Hit], item: _Text, policy: Policy, keys: Addresses) -> list[Hit]:
+def _by_policy(hits: list[SuspicionHit], item: _Text, policy: SealPolicy, keys: Addresses) -> list[SuspicionHit]:
     """Return the hits without what the policy excepts, and with what it adds."""
     if hits and hits[0].kind in ("secret_variable", "webhook_address"):
         return hits

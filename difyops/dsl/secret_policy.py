@@ -23,7 +23,7 @@ _JOINTS = re.compile(r"[-_\s]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class SealPolicy:
     """Names and places that are secret beside the rules, and those that are not although a rule says so."""
 
     added: tuple[str, ...] = ()
@@ -48,10 +48,10 @@ class Policy:
         return _fits(self.excepted, name, place)
 
 
-DEFAULT = Policy()
+DEFAULT = SealPolicy()
 
 
-def policy_of(sections: Mapping[str, Any]) -> Policy:
+def policy_of(sections: Mapping[str, Any]) -> SealPolicy:
     """Read ``add`` and ``except`` of the section ``secrets``.
 
     Raises:
@@ -60,7 +60,7 @@ def policy_of(sections: Mapping[str, Any]) -> Policy:
     body = sections.get("secrets") or {}
     if not isinstance(body, Mapping):
         raise ConfigError("secrets: a mapping is expected.")
-    return Policy(added=_entries(body, "add"), excepted=_entries(body, "except"))
+    return SealPolicy(added=_entries(body, "add"), excepted=_entries(body, "except"))
 
 
 def _entries(body: Mapping[str, Any], name: str) -> tuple[str, ...]:

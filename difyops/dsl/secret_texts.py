@@ -15,7 +15,7 @@ from difyops.dsl.suspicion import (
     PROSE,
     SETTING,
     STRONG,
-    Hit,
+    SuspicionHit,
     credentials,
     is_literal,
     is_placeholder,
@@ -36,11 +36,11 @@ _PROGRAMS = ("mysql", "mariadb", "redis-cli", "sshpass", " login")
 _JSON_PAIR = re.compile(r'"([^"\\]{1,100})"\s{0,8}:\s{0,8}"((?:[^"\\]|\\.)*)"')
 
 
-def in_text(text: str, place: str = PROSE) -> list[Hit]:
+def in_text(text: str, place: str = PROSE) -> list[SuspicionHit]:
     """Return everything in ``text`` that is a secret wherever it stands."""
     if len(text) < _SHORTEST:
         return []
-    hits = [Hit(*found) for found in credentials(text)]
+    hits = [SuspicionHit(*found) for found in credentials(text)]
     if "://" in text:
         hits += in_addresses(text)
     if "=" in text:
@@ -61,7 +61,7 @@ def bare(text: str, start: int = 0, end: int | None = None) -> tuple[int, int] |
     return (scheme.end() if scheme and scheme.end() < last else first, last)
 
 
-def in_lines(text: str, kind: str) -> list[Hit]:
+def in_lines(text: str, kind: str) -> list[SuspicionHit]:
     """Return the secrets of a text with one ``Name:value`` on each line (headers, parameters, older form bodies)."""
     hits = in_text(text, SETTING)
     start = 0
@@ -74,19 +74,19 @@ def in_lines(text: str, kind: str) -> list[Hit]:
     return hits
 
 
-def in_json(text: str) -> list[Hit]:
+def in_json(text: str) -> list[SuspicionHit]:
     """Return the values of strong names in a JSON text, which need not be valid: it may hold template references."""
-    hits: list[Hit] = []
+    hits: list[SuspicionHit] = []
     for match in _JSON_PAIR.finditer(text):
         if strength(match.group(1)) == STRONG:
             hits += whole(text, "body_field", match.group(1), *match.span(2))
     return hits
 
 
-def under(text: str, name: str) -> list[Hit]:
+def under(text: str, name: str) -> list[SuspicionHit]:
     """Return the values that stand after ``name``, which is no secret's by itself: a policy says so."""
     spelled = re.sub(r"(?:\\[-_ ]|[-_ ])+", "[-_ ]", re.escape(name))
-    hits: list[Hit] = []
+    hits: list[SuspicionHit] = []
     for match in re.finditer(rf"(?<![\w-]){spelled}(?![\w-])", text, re.IGNORECASE | re.ASCII):
         end = text.find("\n", match.end())
         line = slice(match.end(), None if end < 0 else end)
@@ -97,15 +97,15 @@ def under(text: str, name: str) -> list[Hit]:
     return hits
 
 
-def whole(text: str, kind: str, name: str = "", start: int = 0, end: int | None = None) -> list[Hit]:
+def whole(text: str, kind: str, name: str = "", start: int = 0, end: int | None = None) -> list[SuspicionHit]:
     """Return the whole value as one hit, unless it is blank, a reference or a placeholder."""
     span = bare(text, start, end)
-    return [Hit(*span, kind, name)] if span and not is_placeholder(text[slice(*span)]) else []
+    return [SuspicionHit(*span, kind, name)] if span and not is_placeholder(text[slice(*span)]) else []
 
 
-def _in_options(text: str) -> list[Hit]:
+def _in_options(text: str) -> list[SuspicionHit]:
     """Return the passwords that programs are given: ``curl -u bob:…``, ``mysql -p…``."""
     found = [*_USER_OPTION.finditer(text)] if "-u" in text or "-U" in text or "-user" in text else []
     if any(program in text for program in _PROGRAMS):
         found += _PROGRAM.finditer(text)
-    return [Hit(*match.span(1), "basic_auth") for match in found if is_given(match.group(1))]
+    return [SuspicionHit(*match.span(1), "basic_auth") for match in found if is_given(match.group(1))]

@@ -16,7 +16,7 @@ from typing import Any
 from difyops.dsl.marks import MARK, MARKER, Mark, escaped, is_sealed, marks, overlaps_mark, unescaped, unknown
 from difyops.dsl.model import JsonObject, word_set
 from difyops.dsl.secret_places import Span, found_in, is_secret_variable, merged
-from difyops.dsl.secret_policy import DEFAULT, Policy
+from difyops.dsl.secret_policy import DEFAULT, SealPolicy
 from difyops.dsl.spots import Addresses, Path, Spot, rewritten, strings, text_at
 from difyops.dsl.suspicion import is_clear
 from difyops.secret_text import SecretText
@@ -41,7 +41,7 @@ def redact(
     known: Collection[SecretText] = (),
     mark: Mark = unknown,
     is_marked: bool = False,
-    policy: Policy = DEFAULT,
+    policy: SealPolicy = DEFAULT,
 ) -> Redacted:
     """Return the document with a mark in place of every secret, and the secrets.
 

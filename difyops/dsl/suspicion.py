@@ -64,7 +64,7 @@ _FORMAT = "|".join(f"(?P<{item.kind}>{item.pattern})" for item in rules.FORMATS)
 _RANDOM_ONLY = frozenset(item.kind for item in rules.FORMATS if item.random)
 
 
-class Hit(NamedTuple):
+class SuspicionHit(NamedTuple):
     """One secret inside a text; ``name`` is what named it, if anything did."""
 
     start: int

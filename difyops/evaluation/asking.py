@@ -12,8 +12,8 @@ from difyops.api.model import App
 from difyops.api.run_transport import run_transport
 from difyops.api.service import app_key
 from difyops.broadcast.answer import AgentAnswer
-from difyops.broadcast.engine import Ended, EngineOptions, broadcast
-from difyops.broadcast.plan import Plan, Target
+from difyops.broadcast.engine import AnswerEnded, EngineOptions, broadcast
+from difyops.broadcast.plan import BroadcastPlan, Target
 from difyops.broadcast.runner import Reach, RunOptions
 from difyops.errors import DifyopsError
 from difyops.evaluation.cases import Case
@@ -62,12 +62,12 @@ class Asker:
         """Ask every case and return the answers by case id."""
         targets = [_target(self.instance, app, case, self.options, number) for number, case in enumerate(cases)]
         by_target = {target.id: case.id for target, case in zip(targets, cases, strict=True)}
-        plan = Plan(question=_QUESTION, targets=tuple(targets))
+        plan = BroadcastPlan(question=_QUESTION, targets=tuple(targets))
         found: dict[str, AgentAnswer] = {}
         options = self._engine()
         async with aclosing(broadcast(plan, {self.instance.name: self.reach}, options, halt=self.halt)) as events:
             async for event in events:
-                if isinstance(event, Ended):
+                if isinstance(event, AnswerEnded):
                     found[by_target[event.answer.target]] = event.answer
                     if on_answer:
                         on_answer(event.answer)
@@ -81,12 +81,12 @@ class Asker:
         """
         app = pick(self.apps, selector)
         target = Target(id=f"judge/{app.id}", context=self.instance.name, app=app, question=question)
-        plan = Plan(question=_QUESTION, targets=(target,))
+        plan = BroadcastPlan(question=_QUESTION, targets=(target,))
         options = replace(self._engine(), max_tokens=None)
         async with self.judging:
             events = broadcast(plan, {self.instance.name: self.reach}, options, halt=self.halt)
             async with aclosing(events):
-                ended = [event.answer async for event in events if isinstance(event, Ended)]
+                ended = [event.answer async for event in events if isinstance(event, AnswerEnded)]
         self.judges[app.id] = self.judges.get(app.id, 0) + (ended[0].tokens or 0)
         if not ended[0].ok:
             raise DifyopsError(ended[0].message or ended[0].status)

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from difyops.clock import iso
 from difyops.errors import NothingKept, StalePlan, UsageError
-from difyops.evaluation.result import Bound, Evaluation, Row, decode, encoded
+from difyops.evaluation.result import Bound, CaseRow, Evaluation, decode, encoded
 from difyops.git_store import GitStore
 
 PREFIX = "eval-"
@@ -98,7 +98,7 @@ def tagged(store: GitStore, context: str, tag: str) -> Baseline:
     raise NothingKept(f"There is no baseline {tag!r} in {context}.", hint="difyops eval baseline APP")
 
 
-def without_texts(row: Row) -> Row:
+def without_texts(row: CaseRow) -> CaseRow:
     """Return a row without answers and what was said about them."""
     return replace(row, why="", answer="", checks=tuple(replace(item, why="") for item in row.checks))
 

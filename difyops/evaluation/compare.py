@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from difyops.errors import AnswerIsNo, DifyopsError, PartialFailure, UsageError
 from difyops.evaluation.checks import NOT_JUDGED, PASS
-from difyops.evaluation.result import Bound, Evaluation, Row
+from difyops.evaluation.result import Bound, CaseRow, Evaluation
 from difyops.statistics import (
     Paired,
     Shift,
@@ -28,7 +28,7 @@ _LEAST_CHANGED = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class CompareLimits:
     """``alpha``: how often a regression may be told that is none. ``slower``: by which share of the time before answers
     may take longer; ``None``: times do not count. ``margin``: the share of cases that may be lost; that no more were
     is to be proven then.
@@ -92,13 +92,13 @@ class Compared:
         return None
 
 
-def compare(before: Evaluation, after: Evaluation, limits: Limits | None = None) -> Compared:
+def compare(before: Evaluation, after: Evaluation, limits: CompareLimits | None = None) -> Compared:
     """Compare two results by case id.
 
     Raises:
         UsageError: no case is in both with a verdict.
     """
-    limits = limits or Limits()
+    limits = limits or CompareLimits()
     early, late = ({row.id: row for row in result.rows} for result in (before, after))
     pairs, left_out = _pairs(early, late)
     if not pairs:
@@ -148,7 +148,9 @@ def compare(before: Evaluation, after: Evaluation, limits: Limits | None = None)
     )  # fmt: skip
 
 
-def _pairs(early: dict[str, Row], late: dict[str, Row]) -> tuple[list[tuple[Row, Row]], list[CaseChange]]:
+def _pairs(
+    early: dict[str, CaseRow], late: dict[str, CaseRow]
+) -> tuple[list[tuple[CaseRow, CaseRow]], list[CaseChange]]:
     pairs, left_out = [], []
     for name in dict.fromkeys((*early, *late)):
         one, two = early.get(name), late.get(name)
@@ -202,7 +204,7 @@ def _for_margin(paired: Paired, margin: float, alpha: float) -> tuple[int, str]:
     return needed, f"a loss of at most {margin:.1%}, where {changed:.0%} of the cases change"
 
 
-def _change(row: Row, why: str | None = None) -> CaseChange:
+def _change(row: CaseRow, why: str | None = None) -> CaseChange:
     return CaseChange(id=row.id, cluster=row.cluster, why=row.why if why is None else why)
 
 

@@ -11,21 +11,21 @@ from typing import Any
 from difyops.api.run_answer import text_of
 from difyops.errors import UsageError
 from difyops.evaluation.cases import Case, Expectation
-from difyops.evaluation.checks import CHECKS, FAIL, NOT_JUDGED, PASS, Ask, Found, Given, as_text
-from difyops.evaluation.result import Checked, without_secrets
+from difyops.evaluation.checks import CHECKS, FAIL, NOT_JUDGED, PASS, Ask, CheckFound, CheckInput, as_text
+from difyops.evaluation.result import CheckedAnswer, without_secrets
 from difyops.history.failures import GOOD, OURS
-from difyops.replay import Told
+from difyops.replay import ReplayTold
 
 _MISSING = object()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class JudgedAnswer:
     """What an answer is worth: pass, fail, not judged, the first thing that is not well, what each check found."""
 
     word: str
     why: str = ""
-    checks: tuple[Checked, ...] = ()
+    checks: tuple[CheckedAnswer, ...] = ()
 
     @property
     def score(self) -> float | None:
@@ -36,7 +36,7 @@ class Judged:
         return sum(scores) / len(scores) if scores else float(self.word == PASS)
 
 
-async def judge(case: Case, said: str, outputs: Mapping[str, Any], ask: Ask) -> Judged:
+async def judge(case: Case, said: str, outputs: Mapping[str, Any], ask: Ask) -> JudgedAnswer:
     """Judge what a run that succeeded answered. ``ask`` reaches the apps that judge.
 
     Raises:
@@ -44,34 +44,34 @@ async def judge(case: Case, said: str, outputs: Mapping[str, Any], ask: Ask) -> 
     """
     text = said if said.strip() or not outputs else text_of(outputs)
     if not text.strip() and not any(value not in (None, "", [], {}) for value in outputs.values()):
-        return Judged(word=FAIL, why="the run succeeded with an empty answer (a cut edge, or blank outputs)")
+        return JudgedAnswer(word=FAIL, why="the run succeeded with an empty answer (a cut edge, or blank outputs)")
     checks = tuple([await _checked(ask, case, item, outputs, text) for item in case.expect])
     words = [item.word for item in checks]
     word = FAIL if FAIL in words else NOT_JUDGED if NOT_JUDGED in words else PASS
     why = next((f"{item.check}: {item.why}" for item in checks if item.word == word and word != PASS), "")
-    return Judged(word=word, why=without_secrets(why), checks=checks)
+    return JudgedAnswer(word=word, why=without_secrets(why), checks=checks)
 
 
-async def judge_told(case: Case, told: Told, ask: Ask) -> Judged:
+async def judge_told(case: Case, told: ReplayTold, ask: Ask) -> JudgedAnswer:
     """Judge what a replay was told: a failure of the app's own is a failure, one of others says nothing."""
     if told.outcome == GOOD:
         return await judge(case, told.text, told.outputs, ask)
     why = without_secrets(told.error)
     if told.outcome == OURS:
-        return Judged(word=FAIL, why=why)
-    return Judged(word=NOT_JUDGED, why=f"{told.outcome}: {why}" if why else told.outcome)
+        return JudgedAnswer(word=FAIL, why=why)
+    return JudgedAnswer(word=NOT_JUDGED, why=f"{told.outcome}: {why}" if why else told.outcome)
 
 
-async def _checked(ask: Ask, case: Case, item: Expectation, outputs: Mapping[str, Any], text: str) -> Checked:
+async def _checked(ask: Ask, case: Case, item: Expectation, outputs: Mapping[str, Any], text: str) -> CheckedAnswer:
     value: Any = (outputs or text) if not item.at else place_in(outputs or {"answer": text}, item.at)
     if value is _MISSING:
         has = ", ".join(map(str, outputs)) or "answer"
-        return Checked(
+        return CheckedAnswer(
             check=item.check, at=item.at, word=FAIL, why=f"there is no {item.at} (there is: {has})", score=0.0
         )
     if not item.at and len(outputs) == 1 and isinstance(only := next(iter(outputs.values())), str | int | float):
         value = only if item.check != "schema" else outputs
-    given = Given(
+    given = CheckInput(
         value=value, text=as_text(value) if item.at else text, query=case.query, inputs=case.inputs,
         reference=case.reference, ask=ask,
     )  # fmt: skip
@@ -79,9 +79,11 @@ async def _checked(ask: Ask, case: Case, item: Expectation, outputs: Mapping[str
     found = function.check(given, **item.parameters)
     if inspect.isawaitable(found):
         found = await found
-    if not isinstance(found, Found):
+    if not isinstance(found, CheckFound):
         raise UsageError(f"The check {item.check} is broken: it returned {type(found).__name__}.")
-    return Checked(check=item.check, at=item.at, word=found.word, why=without_secrets(found.why), score=found.score)
+    return CheckedAnswer(
+        check=item.check, at=item.at, word=found.word, why=without_secrets(found.why), score=found.score
+    )
 
 
 def place_in(value: Any, at: str) -> Any:

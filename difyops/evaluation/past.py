@@ -15,7 +15,7 @@ from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.api.run_answer import text_of
 from difyops.api.run_feed import completion, conversations_page, log_page, messages_page, run_detail, runs_page
-from difyops.api.run_records import MessageRecord, RunRecord
+from difyops.api.run_records import LoggedRun, MessageRecord
 from difyops.errors import NotFound
 from difyops.history.store import History
 
@@ -24,7 +24,7 @@ _FAILED = ("failed", "partial-succeeded", "error", "exception")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class PastQuestion:
     """One run of the past. ``id`` is the run's, or a message's; ``answer`` what came, ``error`` why it did not."""
 
     id: str
@@ -43,7 +43,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class WantedRuns:
     """Which runs: by id, of one conversation, only failed ones, begun between two moments; at most ``most``."""
 
     runs: Sequence[str] = ()
@@ -53,7 +53,7 @@ class Wanted:
     until: float = 0.0
     most: int = 100
 
-    def takes(self, found: Asked) -> bool:
+    def takes(self, found: PastQuestion) -> bool:
         """Say whether a run is one of these."""
         if self.runs:
             return found.id in self.runs
@@ -63,7 +63,7 @@ class Wanted:
         )  # fmt: skip
 
 
-def from_history(history: History, context: str, app: App, wanted: Wanted) -> tuple[list[Asked], int]:
+def from_history(history: History, context: str, app: App, wanted: WantedRuns) -> tuple[list[PastQuestion], int]:
     """Return the runs of which the content is kept, newest first, and how many there are without."""
     tests, values = ["run.context = ?", "run.app = ?", "run.source <> 'debugging'"], [context, app.id]
     if wanted.runs:
@@ -82,14 +82,14 @@ def from_history(history: History, context: str, app: App, wanted: Wanted) -> tu
         f" WHERE {' AND '.join(tests)} AND status NOT IN ('running', 'paused') ORDER BY started DESC, id",
         values,
     )
-    found: list[Asked] = []
+    found: list[PastQuestion] = []
     without = 0
     for run, status, started, conversation, message in rows:
         told = _kept(history, context, app, run, message or run)
         if told is None:
             without += 1
         elif len(found) < wanted.most:
-            found.append(Asked(id=run, status=status, started=started, conversation=conversation or "", **told))
+            found.append(PastQuestion(id=run, status=status, started=started, conversation=conversation or "", **told))
     return found, without
 
 
@@ -120,7 +120,7 @@ def _kept(history: History, context: str, app: App, run: str, message: str) -> d
     return {"inputs": _own(start), "answer": text_of(end), "error": error}
 
 
-async def from_log(instance: Instance, app: App, wanted: Wanted) -> AsyncIterator[Asked]:
+async def from_log(instance: Instance, app: App, wanted: WantedRuns) -> AsyncIterator[PastQuestion]:
     """Yield the runs that the server's log holds, newest first.
 
     Raises:
@@ -148,17 +148,17 @@ async def from_log(instance: Instance, app: App, wanted: Wanted) -> AsyncIterato
         )
 
 
-async def _runs(instance: Instance, app: App, wanted: Wanted) -> AsyncIterator[Asked]:
+async def _runs(instance: Instance, app: App, wanted: WantedRuns) -> AsyncIterator[PastQuestion]:
     last: str | None = None
     for number in range(1, _MOST_PAGES):
         if app.mode == "workflow":
             page = await log_page(instance, app.id, page=number, after=wanted.since, before=wanted.until)
-            records = [record for row in page.rows if (record := RunRecord.of_log(row))]
+            records = [record for row in page.rows if (record := LoggedRun.of_log(row))]
         else:
             page = await runs_page(instance, app, source="app-run", last_id=last)
-            records = [RunRecord.of_run(row, "app-run") for row in page.rows]
+            records = [LoggedRun.of_run(row, "app-run") for row in page.rows]
         for record in records:
-            summary = Asked(id=record.id, status=record.status, error=record.error, started=record.started)
+            summary = PastQuestion(id=record.id, status=record.status, error=record.error, started=record.started)
             if wanted.takes(summary) and record.status not in ("running", "paused"):
                 yield _of_run(await run_detail(instance, app.id, record.id))
         if not page.more or not records or records[-1].started < wanted.since:
@@ -166,7 +166,7 @@ async def _runs(instance: Instance, app: App, wanted: Wanted) -> AsyncIterator[A
         last = records[-1].id
 
 
-async def _talks(instance: Instance, app: App, wanted: Wanted) -> AsyncIterator[Asked]:
+async def _talks(instance: Instance, app: App, wanted: WantedRuns) -> AsyncIterator[PastQuestion]:
     async for conversation in _conversations(instance, app, wanted):
         first: str | None = None
         for _ in range(_MOST_PAGES):
@@ -184,7 +184,7 @@ async def _talks(instance: Instance, app: App, wanted: Wanted) -> AsyncIterator[
             first = records[0].id
 
 
-async def _conversations(instance: Instance, app: App, wanted: Wanted) -> AsyncIterator[str]:
+async def _conversations(instance: Instance, app: App, wanted: WantedRuns) -> AsyncIterator[str]:
     if wanted.conversation:
         yield wanted.conversation
         return
@@ -199,19 +199,19 @@ async def _conversations(instance: Instance, app: App, wanted: Wanted) -> AsyncI
             return
 
 
-def _of_run(body: Mapping[str, Any]) -> Asked:
-    record = RunRecord.of_run(body, "app-run")
+def _of_run(body: Mapping[str, Any]) -> PastQuestion:
+    record = LoggedRun.of_run(body, "app-run")
     inputs = _object(body.get("inputs"))
-    return Asked(
+    return PastQuestion(
         id=record.id, inputs=_own(inputs), query=str(inputs.get("sys.query") or ""), status=record.status,
         answer=text_of(_object(body.get("outputs"))), error=record.error, started=record.started,
         conversation=str(inputs.get("sys.conversation_id") or record.conversation),
     )  # fmt: skip
 
 
-def _of_message(record: MessageRecord) -> Asked:
+def _of_message(record: MessageRecord) -> PastQuestion:
     body = _object(record.inputs)
-    return Asked(
+    return PastQuestion(
         id=record.run or record.id, inputs=_own(_object(body.get("inputs"))), query=str(body.get("query") or ""),
         answer=str(record.outputs or ""), error=record.error, status=record.status, started=record.started,
         conversation=record.conversation,

@@ -11,7 +11,7 @@ from difyops.api.model import App
 from difyops.broadcast import saving
 from difyops.errors import DifyopsError, PartialFailure, Refused, UsageError
 from difyops.evaluation.cases import Case, Expectation
-from difyops.evaluation.past import Asked, Wanted, from_history, from_log
+from difyops.evaluation.past import PastQuestion, WantedRuns, from_history, from_log
 from difyops.history.store import History
 
 EXACT, NONE = "exact", "none"
@@ -26,7 +26,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
+class RecordedCases:
     """The cases that were made. ``source``: history, log, or a broadcast's file."""
 
     app: str
@@ -47,8 +47,8 @@ class Recorded:
 
 
 async def record(
-    instance: Instance, history: History, app: App, wanted: Wanted, *, content: bool, expect: str = NONE
-) -> Recorded:  # fmt: skip
+    instance: Instance, history: History, app: App, wanted: WantedRuns, *, content: bool, expect: str = NONE
+) -> RecordedCases:  # fmt: skip
     """Make cases of runs: what the history keeps with consent, else, with ``content``, what the server's log says.
 
     Raises:
@@ -75,7 +75,7 @@ async def record(
     return made
 
 
-def from_broadcast(path: Path, app: App | None, *, expect: str = NONE) -> Recorded:
+def from_broadcast(path: Path, app: App | None, *, expect: str = NONE) -> RecordedCases:
     """Make cases of a saved broadcast: its question, once for each app that was asked (or only ``app``).
 
     Raises:
@@ -86,7 +86,7 @@ def from_broadcast(path: Path, app: App | None, *, expect: str = NONE) -> Record
     if not answers:
         raise UsageError(f"{path} has no answer of {app.name if app else 'anybody'}.")
     asked = [
-        Asked(id=item.run_id or item.message_id or item.target, query=saved.question, answer=item.text,
+        PastQuestion(id=item.run_id or item.message_id or item.target, query=saved.question, answer=item.text,
               error=item.message or "" if not item.ok else "", status=item.status)
         for item in answers
     ]  # fmt: skip
@@ -97,7 +97,7 @@ def from_broadcast(path: Path, app: App | None, *, expect: str = NONE) -> Record
     return made
 
 
-def _made(app: App | None, found: Sequence[Asked], source: str, expect: str) -> Recorded:
+def _made(app: App | None, found: Sequence[PastQuestion], source: str, expect: str) -> RecordedCases:
     cases: dict[str, Case] = {}
     left_out: list[LeftOut] = []
     for asked in found:
@@ -111,13 +111,13 @@ def _made(app: App | None, found: Sequence[Asked], source: str, expect: str) -> 
     warnings = []
     if len(turns) > len(set(turns)):
         warnings.append("Each case is asked in a conversation of its own: later turns miss what was said before.")
-    return Recorded(
+    return RecordedCases(
         app=app.name if app else "", source=source, cases=tuple(cases.values()), left_out=tuple(left_out),
         warnings=tuple(warnings),
     )  # fmt: skip
 
 
-def _case(asked: Asked, source: str, expect: str) -> Case:
+def _case(asked: PastQuestion, source: str, expect: str) -> Case:
     """Return the case of a run. One that failed expects an answer; one that was well may expect its answer again."""
     is_well = bool(asked.answer.strip()) and not asked.is_failed
     wanted = (Expectation(check="exact", parameters={"value": asked.answer}),) if expect == EXACT and is_well else ()

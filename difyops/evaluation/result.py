@@ -26,7 +26,7 @@ _NAMED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class CheckedAnswer:
     """What one check found."""
 
     check: str
@@ -37,7 +37,7 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class CaseRow:
     """One case. ``hash`` stands for what was asked and expected; ``score`` is the mean of its checks' scores, ``None``
     when it was not judged. ``why`` is the first thing that is not well. ``tokens`` and ``price`` are the app's own.
     """
@@ -48,7 +48,7 @@ class Row:
     why: str = ""
     score: float | None = None
     cluster: str = ""
-    checks: tuple[Checked, ...] = ()
+    checks: tuple[CheckedAnswer, ...] = ()
     answer: str = ""
     seconds: float | None = None
     tokens: int | None = None
@@ -82,7 +82,7 @@ class Evaluation:
     began: str
     seconds: float
     bound: Bound
-    rows: tuple[Row, ...]
+    rows: tuple[CaseRow, ...]
     moved: bool = False
     judges: Mapping[str, int] = field(default_factory=dict)
     ended: str = "all"
@@ -201,10 +201,10 @@ def decode(content: bytes, place: str) -> Evaluation:
     return found
 
 
-def _row(row: Mapping[str, Any]) -> Row:
-    checks = tuple(Checked(**_known(Checked, item)) for item in row.get("checks") or ())
+def _row(row: Mapping[str, Any]) -> CaseRow:
+    checks = tuple(CheckedAnswer(**_known(CheckedAnswer, item)) for item in row.get("checks") or ())
     price = Decimal(row["price"]) if row.get("price") is not None else None
-    found = Row(**{**_known(Row, row), "checks": checks, "price": price})
+    found = CaseRow(**{**_known(CaseRow, row), "checks": checks, "price": price})
     if found.word not in (PASS, FAIL, NOT_JUDGED):
         raise ValueError(f"{found.id}: word {found.word!r}")
     for name in ("score", "seconds"):

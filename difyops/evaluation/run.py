@@ -30,8 +30,8 @@ from difyops.evaluation.asking import Asker, AskOptions, OnAnswer, asker
 from difyops.evaluation.binding import bind
 from difyops.evaluation.cases import Case, hash_of
 from difyops.evaluation.checks import FAIL, NOT_JUDGED
-from difyops.evaluation.judging import Judged, judge
-from difyops.evaluation.result import Evaluation, Row, without_secrets
+from difyops.evaluation.judging import JudgedAnswer, judge
+from difyops.evaluation.result import CaseRow, Evaluation, without_secrets
 from difyops.targets import pick
 
 # Words for failures that say nothing about the app: limits, providers, the way to them, a case that does not fit.
@@ -94,16 +94,16 @@ def judge_calls(apps: Sequence[App], cases: Sequence[Case]) -> list[str]:
     return [known[name] for name in named]
 
 
-async def _judged(asking: Asker, case: Case, answer: AgentAnswer) -> Row:
+async def _judged(asking: Asker, case: Case, answer: AgentAnswer) -> CaseRow:
     if not answer.ok:
         word = FAIL if answer.status == FAILED and answer.error not in NOT_THE_APP else NOT_JUDGED
         why = f"{answer.message or answer.status} ({answer.error or answer.status})"
-        return _row(case, answer, Judged(word=word, why=without_secrets(why)))
+        return _row(case, answer, JudgedAnswer(word=word, why=without_secrets(why)))
     return _row(case, answer, await judge(case, answer.text, answer.outputs, asking.judge))
 
 
-def _row(case: Case, answer: AgentAnswer, judged: Judged) -> Row:
-    return Row(
+def _row(case: Case, answer: AgentAnswer, judged: JudgedAnswer) -> CaseRow:
+    return CaseRow(
         id=case.id, hash=case.hash, word=judged.word, why=judged.why, score=judged.score, cluster=case.cluster,
         checks=judged.checks, answer=without_secrets(answer.text), seconds=answer.seconds, tokens=answer.tokens,
         price=answer.price, currency=answer.currency or "", run_id=answer.run_id or answer.message_id or "",

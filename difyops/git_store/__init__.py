@@ -29,7 +29,7 @@ add``) should use ``--detach``.
     store     ``GitStore``, the one door
 """
 
-from difyops.git_store.reader import Reader
+from difyops.git_store.reader import ObjectReader
 from difyops.git_store.records import CommitInfo, FileChange, FileMissing, StoreMoved, TagExists, TagInfo, Touched
 from difyops.git_store.store import GitStore
 
@@ -38,7 +38,7 @@ __all__ = [
     "FileChange",
     "FileMissing",
     "GitStore",
-    "Reader",
+    "ObjectReader",
     "StoreMoved",
     "TagExists",
     "TagInfo",

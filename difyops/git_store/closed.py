@@ -30,7 +30,7 @@ _UNDERSTOOD = frozenset({"objectformat", "noop", "preciousobjects", "worktreecon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class GitSettings:
     """What counts of a store's settings. ``remotes``: name -> the addresses that a push to it goes to."""
 
     object_format: str = "sha1"
@@ -39,7 +39,7 @@ class Settings:
     remotes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def read(path: Path) -> Settings:
+def read(path: Path) -> GitSettings:
     """Return what counts of the settings of the store ``path``.
 
     Raises:
@@ -49,7 +49,7 @@ def read(path: Path) -> Settings:
     return read_file(path / ".git" / "config")
 
 
-def read_file(config: Path) -> Settings:
+def read_file(config: Path) -> GitSettings:
     """Return what counts of the settings in the file ``config`` of a repository. Raises as ``read``."""
     path = config.parent.parent if config.parent.name == ".git" else config.parent
     pairs = _pairs(path, config)
@@ -67,7 +67,7 @@ def read_file(config: Path) -> Settings:
     shared = said.get("core.sharedrepository", "").lower()
     known = shared in _SHARED or (shared.startswith("0") and shared.isdigit())
     bare = said.get("core.bare", "false").lower() in ("", "true", "yes", "on", "1")
-    return Settings(
+    return GitSettings(
         object_format=object_format,
         bare=bare,
         shared=shared if known else None,
@@ -116,7 +116,7 @@ def _remotes(pairs: list[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
 class CommonFolder:
     """The folder that stands in for a store's settings; it goes when the process ends."""
 
-    def __init__(self, repository: Path, settings: Settings) -> None:
+    def __init__(self, repository: Path, settings: GitSettings) -> None:
         self._repository = repository
         self._settings = settings
         self._folder: Path | None = None

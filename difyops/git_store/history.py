@@ -14,7 +14,7 @@ from difyops.git_store.records import CommitInfo, FileChange, TagInfo, Touched
 _FAR = 1_000_000  # commits
 
 
-def log(git: Git, line: refs.Line, *, limit: int) -> list[CommitInfo]:
+def log(git: Git, line: refs.RefLine, *, limit: int) -> list[CommitInfo]:
     """Return the newest ``limit`` commits of a branch along its first parents, newest first; none without a branch."""
     if line.commit is None:
         return []
@@ -45,7 +45,7 @@ def log(git: Git, line: refs.Line, *, limit: int) -> list[CommitInfo]:
     ]
 
 
-def touching(git: Git, line: refs.Line, folder: str, *, limit: int) -> list[Touched]:
+def touching(git: Git, line: refs.RefLine, folder: str, *, limit: int) -> list[Touched]:
     """Return the newest ``limit`` commits that changed files below ``folder``, newest first, with these files."""
     if line.commit is None or limit <= 0:
         return []
@@ -79,7 +79,7 @@ def touching(git: Git, line: refs.Line, folder: str, *, limit: int) -> list[Touc
     return [Touched(commit=infos[each], files=tuple(files)) for each, files in changed.items() if each in infos]
 
 
-def tags(git: Git, line: refs.Line) -> list[TagInfo]:
+def tags(git: Git, line: refs.RefLine) -> list[TagInfo]:
     """Return the tags of a context that point to commits, newest first."""
     prefix = line.tags
     fields = "%(refname)%00%(objecttype)%00%(objectname)%00%(*objecttype)%00%(*objectname)%00"
@@ -105,7 +105,7 @@ def tags(git: Git, line: refs.Line) -> list[TagInfo]:
     return found
 
 
-def resolve(git: Git, text: str, line: refs.Line) -> str:
+def resolve(git: Git, text: str, line: refs.RefLine) -> str:
     """Return the commit a person means: ``latest``, ``HEAD``, a tag, a commit id of this context, each with ``~N``.
 
     Raises:
@@ -119,7 +119,7 @@ def resolve(git: Git, text: str, line: refs.Line) -> str:
     return found
 
 
-def _start(git: Git, name: str, line: refs.Line) -> str | None:
+def _start(git: Git, name: str, line: refs.RefLine) -> str | None:
     if name in (*names.NEWEST, line.branch):
         return line.commit
     if names.is_tag(name):
@@ -140,12 +140,12 @@ def _commit(git: Git, expression: str) -> str | None:
     return next((line for line in answer.lines if names.is_full_id(line)), None)
 
 
-def _belongs(git: Git, commit: str, line: refs.Line) -> bool:
+def _belongs(git: Git, commit: str, line: refs.RefLine) -> bool:
     answer = git.run("for-each-ref", "--count=1", f"--contains={commit}", line.ref, line.tags)
     return bool(answer.lines)
 
 
-def _what_there_is(git: Git, line: refs.Line) -> str:
+def _what_there_is(git: Git, line: refs.RefLine) -> str:
     newest = tags(git, line)
     if newest:
         return f"Newest tags: {names.listed(tag.name for tag in newest)}; all: difyops snapshot list"

@@ -52,7 +52,7 @@ _NO_ROOM = re.compile(r"No space left|Out of diskspace|Disk quota exceeded|File 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class GitAnswer:
     """How a call ended. ``errors`` is what git said, as text."""
 
     command: str
@@ -110,7 +110,7 @@ class Git:
         environment: Mapping[str, str] | None = None,
         fine: Sequence[int] = (0,),
         patience: float = _PATIENCE,
-    ) -> Answer:
+    ) -> GitAnswer:
         """Run git to its end and return the answer.
 
         Raises:
@@ -131,7 +131,7 @@ class Git:
         chunks: Iterable[bytes],
         settings: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> GitAnswer:
         """Run git with a long input that is written piece by piece; it must answer in a few lines only.
 
         Raises:
@@ -178,15 +178,15 @@ class Git:
             raise StoreError(f"git {arguments[0]} could not be started.")
         return process
 
-    def _checked(self, command: str, status: int, output: bytes, errors: bytes, fine: Sequence[int]) -> Answer:
+    def _checked(self, command: str, status: int, output: bytes, errors: bytes, fine: Sequence[int]) -> GitAnswer:
         said = errors.decode(errors="replace")
-        answer = Answer(command=command, status=status, output=output, errors=said)
+        answer = GitAnswer(command=command, status=status, output=output, errors=said)
         if status not in fine:
             raise failure(answer, self.path)
         return answer
 
 
-def failure(answer: Answer, path: Path) -> StoreError:
+def failure(answer: GitAnswer, path: Path) -> StoreError:
     """Turn a failed call into one sentence: what git was doing, where, and its own last word on it."""
     if answer.status == -signal.SIGXFSZ or _NO_ROOM.search(answer.errors):
         return StoreError(

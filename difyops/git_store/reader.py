@@ -17,7 +17,7 @@ _HEAD_PARTS = 3  # id, kind, size
 _PATIENCE = 10.0
 
 
-class Reader:
+class ObjectReader:
     """The files of one commit. Close it, or use it in a ``with``; threads may share it."""
 
     def __init__(self, git: Git, commit: str) -> None:

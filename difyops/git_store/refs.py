@@ -25,7 +25,7 @@ _DEAD_AFTER = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class RefLine:
     """Where the snapshots of one branch are: the reference of the newest and its commit, where the tags and records
     are. ``is_own`` is False while they stand under another name: in a clone, or before the branch got its name.
     """
@@ -74,7 +74,7 @@ def under(git: Git, prefix: str) -> dict[str, str]:
     return dict(line.split(" ", 1) for line in answer.lines)
 
 
-def line(git: Git, branch: str, former: str | None = None) -> Line:
+def line(git: Git, branch: str, former: str | None = None) -> RefLine:
     """Return where the snapshots of ``branch`` are.
 
     A store that was cloned from its backup has them under the remote's name; ``former`` is the name that the branch had
@@ -86,7 +86,7 @@ def line(git: Git, branch: str, former: str | None = None) -> Line:
     own = HEADS + branch
     there = read(git, own)
     if own in there:
-        return Line(branch=branch, ref=own, commit=there[own], named=branch, is_own=True)
+        return RefLine(branch=branch, ref=own, commit=there[own], named=branch, is_own=True)
     cloned = _of_remotes(git, branch)
     if cloned:
         ref, commit = next(iter(cloned.items()))
@@ -96,10 +96,10 @@ def line(git: Git, branch: str, former: str | None = None) -> Line:
                 f"{', '.join(each.removeprefix(REMOTES) for each in cloned)}.",
                 hint=f"Choose one: git -C {git.path} branch {branch} {ref.removeprefix(REMOTES)}",
             )
-        return Line(branch=branch, ref=ref, commit=commit, named=branch, is_own=False)
+        return RefLine(branch=branch, ref=ref, commit=commit, named=branch, is_own=False)
     if former is not None and (held := line(git, former)).commit:
-        return Line(branch=branch, ref=held.ref, commit=held.commit, named=former, is_own=False)
-    return Line(branch=branch, ref=own, commit=None, named=branch, is_own=False)
+        return RefLine(branch=branch, ref=held.ref, commit=held.commit, named=former, is_own=False)
+    return RefLine(branch=branch, ref=own, commit=None, named=branch, is_own=False)
 
 
 def _of_remotes(git: Git, branch: str) -> dict[str, str]:

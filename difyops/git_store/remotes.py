@@ -11,7 +11,7 @@ from pathlib import Path
 
 from difyops.errors import DifyopsError, Refused, StoreError
 from difyops.git_store import closed, names, refs
-from difyops.git_store.plumbing import Answer, Common, Git, last_word
+from difyops.git_store.plumbing import Common, Git, GitAnswer, last_word
 
 _PATIENCE = 600.0
 _PROTOCOLS = "file:git:http:https:ssh"  # every other one is a program of that name
@@ -45,7 +45,7 @@ class _Target:
     quiet: bool = False
 
 
-def push(path: Path, common: Common, remote: str, branches: Sequence[refs.Line]) -> list[str]:
+def push(path: Path, common: Common, remote: str, branches: Sequence[refs.RefLine]) -> list[str]:
     """Push each branch with its tags and its check record, all or nothing per branch; return the references changed.
 
     ``remote`` is a name or an address. Of a remote that the store defines only the addresses count; the rest is the
@@ -83,7 +83,7 @@ def _targets(path: Path, remote: str) -> list[_Target]:
     return [_Target(name=remote, address=each, quiet=names.is_local(each)) for each in defined]
 
 
-def _push_one(git: Git, target: _Target, line: refs.Line) -> list[str]:
+def _push_one(git: Git, target: _Target, line: refs.RefLine) -> list[str]:
     answer = _call(git, target, line, "--atomic")
     if "does not support --atomic" in answer.errors:
         answer = _call(git, target, line)
@@ -96,7 +96,7 @@ def _push_one(git: Git, target: _Target, line: refs.Line) -> list[str]:
     return [report.ref for report in reports if report.flag != "="]
 
 
-def _call(git: Git, target: _Target, line: refs.Line, *options: str) -> Answer:
+def _call(git: Git, target: _Target, line: refs.RefLine, *options: str) -> GitAnswer:
     branch = line.branch
     receiver = _quiet_receiver(git.path, target.address) if target.quiet else None
     if receiver is not None:
@@ -168,7 +168,7 @@ def _refusal(target: _Target, branch: str, refused: Sequence[_Report]) -> Refuse
     )
 
 
-def _unreached(target: _Target, answer: Answer) -> StoreError:
+def _unreached(target: _Target, answer: GitAnswer) -> StoreError:
     where = names.without_userinfo(target.name)
     hint = f"Check the name or address: git remote -v; git ls-remote {where}"
     if _LOCKED_OUT.search(answer.errors):

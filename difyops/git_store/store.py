@@ -11,7 +11,7 @@ from difyops import atomic_file
 from difyops.errors import NothingKept, StoreError
 from difyops.git_store import history, incoming, names, place, refs, remotes, tree
 from difyops.git_store.plumbing import Git
-from difyops.git_store.reader import Reader
+from difyops.git_store.reader import ObjectReader
 from difyops.git_store.records import CommitInfo, FileMissing, StoreMoved, TagExists, TagInfo, Touched
 
 _LOCK_WAIT = 60.0  # seconds; a first snapshot of a large fleet takes a few
@@ -64,7 +64,7 @@ class GitStore:
         """
         self._former[names.branch(branch)] = names.branch(former)
 
-    def _line(self, branch: str) -> refs.Line:
+    def _line(self, branch: str) -> refs.RefLine:
         return refs.line(self._git, names.branch(branch), self._former.get(branch))
 
     def resolve(self, text: str, *, branch: str) -> str:
@@ -151,13 +151,13 @@ class GitStore:
         blobs = tree.blobs(self._git, [ids[path] for path in paths])
         return {path: blobs[ids[path]] for path in paths}
 
-    def at(self, rev: str) -> Reader:
+    def at(self, rev: str) -> ObjectReader:
         """Return a reader of the files of ``rev`` (a full commit id, or a branch); the caller closes it.
 
         Raises:
             StoreError: there is no such commit.
         """
-        return Reader(self._git, self._commit(rev))
+        return ObjectReader(self._git, self._commit(rev))
 
     def log(self, branch: str, *, limit: int = 50) -> list[CommitInfo]:
         """Return the newest ``limit`` commits of a branch, newest first, with their tags."""
@@ -299,7 +299,7 @@ class GitStore:
             incoming.sweep(self._git)
             yield
 
-    def _moved(self, line: refs.Line, commit: str | None) -> list[refs.Move]:
+    def _moved(self, line: refs.RefLine, commit: str | None) -> list[refs.Move]:
         """Return the moves that put the branch at ``commit``; its first own one brings the former tags along."""
         head = refs.HEADS + line.branch
         if line.is_own:
@@ -317,7 +317,7 @@ class GitStore:
             ]
         return moves
 
-    def _expect(self, line: refs.Line, base: str | None, tag_ref: str | None) -> None:
+    def _expect(self, line: refs.RefLine, base: str | None, tag_ref: str | None) -> None:
         """Check that the branch is at ``base`` and the tag is free; the transaction checks the same once more."""
         branch = line.branch
         name = tag_ref.removeprefix(f"{refs.TAGS}{branch}/") if tag_ref else ""
@@ -334,7 +334,7 @@ class GitStore:
                 hint="Choose another tag: difyops snapshot list",
             )
 
-    def _move(self, line: refs.Line, base: str | None, tag_ref: str | None, moves: Sequence[refs.Move]) -> None:
+    def _move(self, line: refs.RefLine, base: str | None, tag_ref: str | None, moves: Sequence[refs.Move]) -> None:
         if not moves:
             return
         head_ref = refs.HEADS + line.branch

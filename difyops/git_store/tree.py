@@ -16,7 +16,7 @@ _LONGEST_HEAD = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class TreeEntry:
     """One file of a tree; everything that is not an ordinary file (link, program, submodule) was made by hand."""
 
     mode: str
@@ -43,20 +43,20 @@ class Delete:
 Change = Write | Delete
 
 
-def listing(git: Git, commit: str) -> dict[str, Entry]:
+def listing(git: Git, commit: str) -> dict[str, TreeEntry]:
     """Return every file of a commit, by path, in git's order."""
     answer = git.run("ls-tree", "-r", "-z", "--full-tree", "--end-of-options", commit)
-    entries: dict[str, Entry] = {}
+    entries: dict[str, TreeEntry] = {}
     for row in answer.output.split(b"\0"):
         facts, _, path = row.partition(b"\t")
         parts = facts.decode().split(" ")
         if len(parts) == _ROW_PARTS:
-            entries[path.decode(errors="surrogateescape")] = Entry(mode=parts[0], kind=parts[1], id=parts[2])
+            entries[path.decode(errors="surrogateescape")] = TreeEntry(mode=parts[0], kind=parts[1], id=parts[2])
     return entries
 
 
 def changes(
-    before: Mapping[str, Entry], files: Mapping[str, bytes | None], *, replace: bool, algorithm: str
+    before: Mapping[str, TreeEntry], files: Mapping[str, bytes | None], *, replace: bool, algorithm: str
 ) -> list[Change]:
     """Return what turns ``before`` into the wanted tree: deletions first, then writes, each by path.
 
@@ -75,7 +75,7 @@ def changes(
     for path in sorted(kept):
         content = kept[path]
         blob = blob_id(content, algorithm)
-        if before.get(path) != Entry(mode=PLAIN, kind="blob", id=blob):
+        if before.get(path) != TreeEntry(mode=PLAIN, kind="blob", id=blob):
             writes.append(Write(path=path, id=blob, content=None if blob in known else content))
             known.add(blob)
     return [*(Delete(path=path) for path in sorted(gone)), *writes]

@@ -50,7 +50,7 @@ class Imported:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class ArchivePlace:
     """Where packed rows may lie: of one app of a context, between two moments."""
 
     context: str
@@ -167,7 +167,7 @@ def parquet(files: Sequence[Path]) -> str:
 
 
 def both(
-    history: History, table: str, columns: str, test: str, given: Sequence[Any], place: Place
+    history: History, table: str, columns: str, test: str, given: Sequence[Any], place: ArchivePlace
 ) -> Iterator[Any]:  # fmt: skip
     """Yield the rows of a table that pass a test: those of SQLite, then those of packed months.
 

@@ -14,32 +14,32 @@ from functools import partial
 from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.api.run_feed import runs_page
-from difyops.api.run_records import RunRecord
+from difyops.api.run_records import LoggedRun
 from difyops.history.gaps import Gap
 from difyops.history.pace import Pace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
+class WindowPiece:
     """The runs of one page inside the gap, and the stretch that is complete with them."""
 
     t0: float
     t1: float
-    runs: tuple[RunRecord, ...]
+    runs: tuple[LoggedRun, ...]
 
 
 async def pieces(
     instance: Instance, app: App, pace: Pace, gap: Gap, *, source: str, cursor: str | None
-) -> AsyncIterator[Piece]:
+) -> AsyncIterator[WindowPiece]:
     """Yield the pages that lie in a gap; ``cursor`` is a run above it that is known, ``None`` begins at the newest."""
     top = gap.t1
     while top > gap.t0:
         page = await pace.call(partial(runs_page, instance, app, source=source, last_id=cursor))
-        runs = [RunRecord.of_run(row, source) for row in page.rows]
+        runs = [LoggedRun.of_run(row, source) for row in page.rows]
         inside = tuple(run for run in runs if gap.t0 <= run.started <= gap.t1)
         ended = not page.more or not runs or runs[-1].started < gap.t0
         bottom = gap.t0 if ended else max(gap.t0, runs[-1].started + 1)
-        yield Piece(t0=min(bottom, top), t1=top, runs=inside)
+        yield WindowPiece(t0=min(bottom, top), t1=top, runs=inside)
         if ended:
             return
         top = min(top, bottom)
@@ -49,7 +49,7 @@ async def pieces(
         cursor = following
 
 
-def _one_step_back(runs: list[RunRecord]) -> str:
+def _one_step_back(runs: list[LoggedRun]) -> str:
     last = runs[-1]
     earlier = [run for run in runs if int(run.started) > int(last.started)]
     return earlier[-1].id if len(earlier) > len(runs) // 2 else last.id

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from difyops.api.run_records import MessageRecord, NodeRecord, RunRecord, graph_shape
+from difyops.api.run_records import LoggedRun, MessageRecord, NodeRecord, graph_shape
 from difyops.errors import NotSupported, Unreachable, UsageError
 from difyops.history.archive import Imported
 from difyops.history.rows import RowMaker
@@ -126,10 +126,10 @@ def _copied(
                 yield made[0][0], len(made)
 
 
-def _run(row: Mapping[str, Any]) -> RunRecord:
+def _run(row: Mapping[str, Any]) -> LoggedRun:
     times = _timed(row)
     outer = {"created_at": times["logged_at"] or times["created_at"], "created_by_end_user": {"id": row["created_by"]}}
-    found = RunRecord.of_log({"workflow_run": times, "created_from": row["created_from"], **outer})
+    found = LoggedRun.of_log({"workflow_run": times, "created_from": row["created_from"], **outer})
     assert found is not None  # noqa: S101  (there is a run in it)
     return found
 

@@ -37,7 +37,7 @@ _BY_STATUS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
+class FailedRun:
     """A failed run: its kind of trouble, and type and trouble of the node that failed (blank where not read)."""
 
     kind: str
@@ -51,7 +51,7 @@ def by_status(status: str) -> str | None:
     return _BY_STATUS.get(status)
 
 
-def whose(failed: Mapping[str, Failed]) -> dict[str, str]:
+def whose(failed: Mapping[str, FailedRun]) -> dict[str, str]:
     """Return the class of each failed run of one app, by the runs' ids."""
     found = {run: _by_node(item) for run, item in failed.items()}
     alike: dict[str, Counter[str]] = {}
@@ -67,7 +67,7 @@ def shares(classes: Iterable[str]) -> dict[str, int]:
     return {name: counts[name] for name in CLASSES if counts[name]}
 
 
-def _by_node(item: Failed) -> str | None:
+def _by_node(item: FailedRun) -> str | None:
     """Return whose failure it is by the node that failed, or by the message of an app without nodes."""
     if item.kind == "stopped" or item.node_kind == "stopped":
         return STOPPED
@@ -80,7 +80,7 @@ def _by_node(item: Failed) -> str | None:
     return CALLER if item.node_type == "start" else OURS
 
 
-def _by_likeness(item: Failed, alike: Counter[str] | None) -> str:
+def _by_likeness(item: FailedRun, alike: Counter[str] | None) -> str:
     if alike:
         return alike.most_common(1)[0][0]
     return PROVIDER if item.kind == "rate_limit" else OURS

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.api.run_feed import run_detail
-from difyops.api.run_records import MessageRecord, RunRecord
+from difyops.api.run_records import LoggedRun, MessageRecord
 from difyops.errors import NotFound
 from difyops.history.cursors import pieces
 from difyops.history.gaps import Gap, gaps
@@ -136,7 +136,7 @@ class Feeds:
             detail = await self.pace.call(lambda: run_detail(self.instance, self.app.id, run))
         except NotFound:
             detail = {"id": run, "status": "gone"}
-        now = RunRecord.of_run(detail, "")
+        now = LoggedRun.of_run(detail, "")
         with self.history.changing() as connection:
             connection.execute(
                 "UPDATE run SET status = ?, finished = ?, elapsed = ?, tokens = ?, steps = ?, exceptions = ?"
@@ -182,7 +182,7 @@ class Feeds:
         self.history.write(self.instance.name, self.app.id, MESSAGES, Batch(rows=rows, content=content))
         self.messages += len(records)
 
-    def _write(self, feed: str, runs: Iterable[RunRecord], stretch: Stretch | None) -> None:
+    def _write(self, feed: str, runs: Iterable[LoggedRun], stretch: Stretch | None) -> None:
         found = list(runs)
         content = [kept for run in found if (kept := self.maker.kept("run", run))]
         rows = {"run": [self.maker.run(run) for run in found]}

@@ -25,7 +25,7 @@ _NOISE = 0.02  # answers below this are quick whatever their ratio
 _LONGEST_WAIT = 5.0
 
 
-class Ended(Exception):
+class SyncEnded(Exception):
     """The sync ends here: the budget is spent (``error`` is ``None``), or the server had to be left alone."""
 
     def __init__(self, reason: str, error: DifyopsError | None = None) -> None:
@@ -57,7 +57,7 @@ class Pace:
         """
         async with self._slots:
             if self.calls >= self.max_calls:
-                raise Ended(f"the budget of {self.max_calls} calls is spent")
+                raise SyncEnded(f"the budget of {self.max_calls} calls is spent")
             self.calls += 1
             if self.wait:
                 await self.clock.sleep(self.wait)
@@ -67,7 +67,7 @@ class Pace:
             try:
                 result = await work()
             except (RateLimited, ServerFault, Unreachable) as error:
-                raise Ended(f"the server had to be left alone: {error.message}", error) from error
+                raise SyncEnded(f"the server had to be left alone: {error.message}", error) from error
             finally:
                 self._in_flight -= 1
             self._note(self.clock.monotonic() - began)

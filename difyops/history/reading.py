@@ -11,7 +11,7 @@ from pathlib import Path
 
 from difyops.api.instance import Instance
 from difyops.api.model import App
-from difyops.api.runs import DEAD_AFTER, Run, Window, runs_in
+from difyops.api.runs import DEAD_AFTER, Run, RunWindow, runs_in
 from difyops.errors import StoreError
 from difyops.history.feeds import LOGS, MESSAGES, RUNS
 from difyops.history.store import FILE, OPEN, History
@@ -29,7 +29,7 @@ async def runs_through(
     *,
     dead_after: float = DEAD_AFTER,
     timezone: str = "UTC",
-) -> Window:
+) -> RunWindow:
     """Return the production runs of ``app`` in a window, as ``runs_in`` does, with fewer calls where history covers.
 
     Raises:
@@ -47,7 +47,7 @@ async def runs_through(
     seen = {run.id for run in fresh}
     both = [*fresh, *(run for run in kept if run.id not in seen)]
     both.sort(key=lambda run: (-run.started, run.id))
-    return Window(app_id=app.id, since=since, until=until, runs=tuple(both), complete=complete)
+    return RunWindow(app_id=app.id, since=since, until=until, runs=tuple(both), complete=complete)
 
 
 def _kept(state: Path, context: str, app: App, since: datetime, until: datetime) -> tuple[list[Run], float]:

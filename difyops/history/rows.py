@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from difyops.api.run_records import MessageRecord, NodeRecord, RunRecord, error_kind
+from difyops.api.run_records import LoggedRun, MessageRecord, NodeRecord, error_kind
 from difyops.secret_text import scrub
 
 Row = tuple[Any, ...]
@@ -27,7 +27,7 @@ class RowMaker:
     salt: bytes
     content: bool = False
 
-    def run(self, record: RunRecord) -> Row:
+    def run(self, record: LoggedRun) -> Row:
         """Return a row of ``run``."""
         return (
             self.context, self.app, record.id, record.source, record.status, record.started, record.logged,
@@ -56,7 +56,7 @@ class RowMaker:
             *self._measured(record.outputs),
         )  # fmt: skip
 
-    def kept(self, kind: str, record: RunRecord | NodeRecord | MessageRecord) -> Row | None:
+    def kept(self, kind: str, record: LoggedRun | NodeRecord | MessageRecord) -> Row | None:
         """Return a row of ``content``, secrets out of it; ``None`` unless content is kept and there is any."""
         if not self.content:
             return None

@@ -42,7 +42,7 @@ class AppStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class HistoryStatus:
     """The history of one context. ``calls`` were spent in all syncs; ``size`` is the file's bytes.
 
     ``elsewhere``: how far other machines have read, where they share the ledger.
@@ -56,14 +56,14 @@ class Status:
     elsewhere: tuple[Elsewhere, ...] = ()
 
 
-def status(history: History, context: str) -> Status:
+def status(history: History, context: str) -> HistoryStatus:
     """Look at what is kept of a context."""
     rows = history.all("SELECT id, name, mode, gone FROM app WHERE context = ? ORDER BY name, id", [context])
     calls = history.one("SELECT sum(calls) FROM visit WHERE context = ?", [context]) or 0
     last = history.one("SELECT max(ended) FROM visit WHERE context = ?", [context])
     apps = tuple(_app(history, context, *row) for row in rows)
     size = history.path.stat().st_size
-    return Status(context=context, apps=apps, calls=calls, size=size, last=from_unix(last))
+    return HistoryStatus(context=context, apps=apps, calls=calls, size=size, last=from_unix(last))
 
 
 def _app(history: History, context: str, app: str, name: str, mode: str, gone: float | None) -> AppStatus:

@@ -22,7 +22,7 @@ from difyops.errors import DifyopsError, NotFound, OutOfBudget, PartialFailure
 from difyops.history import sampling
 from difyops.history.feeds import Feeds
 from difyops.history.others import tell_others
-from difyops.history.pace import Ended, Pace, together
+from difyops.history.pace import Pace, SyncEnded, together
 from difyops.history.rows import RowMaker
 from difyops.history.store import Batch, History
 from difyops.ledger import Ledger
@@ -156,7 +156,7 @@ async def _through(work: _Work, moved: Moved | None) -> tuple[str | None, Difyop
             tell(number, len(apps), f"{app.name}: nodes")
             if app.has_workflow and app.id not in work.errors:
                 await _guarded(work, app, _nodes)
-    except Ended as end:
+    except SyncEnded as end:
         return end.reason, end.error
     return None, None
 
@@ -168,7 +168,7 @@ async def _guarded(work: _Work, app: App, step: Callable[[_Work, App], Awaitable
     except NotFound:
         work.history.note_app(work.instance.name, app.id, name=app.name, mode=app.mode, gone=work.until)
         work.errors[app.id] = f"{app.name} was deleted"
-    except Ended:
+    except SyncEnded:
         raise
     except DifyopsError as error:
         if error.code == "store":

@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from difyops.api.instance import Instance
-from difyops.api.run_feed import PAGE, Page, log_page
-from difyops.api.run_records import RunRecord
+from difyops.api.run_feed import PAGE, FeedPage, log_page
+from difyops.api.run_records import LoggedRun
 from difyops.history.gaps import Gap
 from difyops.history.pace import Pace, together
 
@@ -25,12 +25,12 @@ _SMALLEST = 1.0  # seconds: bounds are whole ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class SyncWindow:
     """The runs of a closed window. ``whole``: as many came as the server counted."""
 
     t0: float
     t1: float
-    runs: tuple[RunRecord, ...]
+    runs: tuple[LoggedRun, ...]
     total: int
     calls: int
     whole: bool
@@ -45,7 +45,7 @@ class LogReader:
     pace: Pace
     _width: float = field(default=0.0)
 
-    async def windows(self, gap: Gap) -> AsyncIterator[Window]:
+    async def windows(self, gap: Gap) -> AsyncIterator[SyncWindow]:
         """Yield the windows of a gap, oldest first; one that is not whole is yielded as such and stays a gap."""
         low, width = gap.t0, self._width or gap.t1 - gap.t0
         while low < gap.t1:
@@ -64,12 +64,12 @@ class LogReader:
             low = high
             width = self._width = min(span * _WANTED / total if total else span * 8, span * 8)
 
-    async def between(self, low: float, high: float) -> list[RunRecord]:
+    async def between(self, low: float, high: float) -> list[LoggedRun]:
         """Return the runs logged between two moments near each other, without saying that they are all."""
         return list((await self._rest(await self._page(1, low, high), low, high)).runs)
 
-    async def _rest(self, first: Page, low: float, high: float) -> Window:
-        found: dict[str, RunRecord] = {}
+    async def _rest(self, first: FeedPage, low: float, high: float) -> SyncWindow:
+        found: dict[str, LoggedRun] = {}
         calls = 0
         for sweep in range(_SWEEPS):
             if sweep:
@@ -79,17 +79,17 @@ class LogReader:
             calls += 1 + len(others)
             for page in (first, *others):
                 for row in page.rows:
-                    record = RunRecord.of_log(row)
+                    record = LoggedRun.of_log(row)
                     if record is not None:
                         found[record.id] = record
             if len(found) >= (first.total or 0):
                 break
         total = first.total or 0
-        return Window(
+        return SyncWindow(
             t0=low, t1=high, runs=tuple(found.values()), total=total, calls=calls, whole=len(found) >= total
         )  # fmt: skip
 
-    async def _page(self, number: int, low: float, high: float) -> Page:
+    async def _page(self, number: int, low: float, high: float) -> FeedPage:
         return await self.pace.call(
             lambda: log_page(self.instance, self.app_id, page=number, after=low, before=high)
         )  # fmt: skip

@@ -33,7 +33,7 @@ class Since:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class JudgedApp:
     """What the runs say. ``back_to``: the version that was live when it last went well (an id), blank if none did."""
 
     verdict: str
@@ -45,7 +45,7 @@ class Judged:
     back_to: str = ""
 
 
-def judge(runs: Sequence[Run], versions: Sequence[Since]) -> Judged:
+def judge(runs: Sequence[Run], versions: Sequence[Since]) -> JudgedApp:
     """Judge an app. ``versions``: newest first; the last is the one that was live when the window began, if known."""
     ended = [run for run in runs if run.status in (SUCCEEDED, PARTIAL, FAILED, DEAD)]
     bad = [run for run in ended if run.status in (FAILED, DEAD)]
@@ -57,7 +57,7 @@ def judge(runs: Sequence[Run], versions: Sequence[Since]) -> Judged:
     now = shares[0] if changed else _share(ended, ours)
     if not changed:
         verdict = FAILING if now.failed or provider else WELL
-        return Judged(
+        return JudgedApp(
             verdict=verdict, why=_unchanged(now, provider), before=None, now=now, provider=provider, error=error
         )
     place = next((place for place, item in enumerate(shares) if place and _rose(item, now)), None)
@@ -65,15 +65,15 @@ def judge(runs: Sequence[Run], versions: Sequence[Since]) -> Judged:
     if place is not None:
         fewer = "" if before.runs else "; nothing ran before, so nothing was seen to go well"
         why = f"{now} runs fail since {versions[place - 1].told}; {before} before{fewer}"
-        return Judged(
+        return JudgedApp(
             verdict=SUSPECT, why=why, before=before, now=now, provider=provider, error=error,
             back_to=versions[place].version,
         )  # fmt: skip
     if now.failed or provider:
         why = f"{before} runs failed before the change, too" if before.failed else _unchanged(now, provider)
-        return Judged(verdict=FAILING, why=why, before=before, now=now, provider=provider, error=error)
+        return JudgedApp(verdict=FAILING, why=why, before=before, now=now, provider=provider, error=error)
     said = f"{now.runs} runs since, none failed" if now.runs else "nothing ran since"
-    return Judged(verdict=CHANGED, why=said, before=before, now=now, provider=provider, error=error)
+    return JudgedApp(verdict=CHANGED, why=said, before=before, now=now, provider=provider, error=error)
 
 
 def _rose(before: Share, now: Share) -> bool:

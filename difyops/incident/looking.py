@@ -22,7 +22,7 @@ _SLACK = 5.0  # seconds: a publish changes the app's row a moment before or afte
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class LookRequest:
     """What to look at: apps (none: all), the window, and of how many apps that nobody changed the runs are read."""
 
     selectors: Sequence[str] = ()
@@ -31,7 +31,7 @@ class Look:
     most: int = 200
 
 
-async def look(workspace: Workspace, wanted: Look) -> Picture:
+async def look(workspace: Workspace, wanted: LookRequest) -> Picture:
     """Return what changed and what fails. An app that cannot be read is in it as unread.
 
     Raises:
@@ -67,7 +67,7 @@ async def look(workspace: Workspace, wanted: Look) -> Picture:
     )
 
 
-async def _seen(workspace: Workspace, app: App, wanted: Look, timezone: str) -> AppSeen:
+async def _seen(workspace: Workspace, app: App, wanted: LookRequest, timezone: str) -> AppSeen:
     instance = workspace.instance
     window = await runs_through(instance, workspace.state, app, wanted.since, wanted.until, timezone=timezone)
     is_touched = (app.updated_at or 0.0) >= wanted.since.timestamp() - _SLACK
@@ -94,7 +94,7 @@ async def _seen(workspace: Workspace, app: App, wanted: Look, timezone: str) -> 
     )
 
 
-async def _versions(workspace: Workspace, app: App, wanted: Look) -> list[Since]:
+async def _versions(workspace: Workspace, app: App, wanted: LookRequest) -> list[Since]:
     """Return the versions that were published in the window, newest first, and the one before them."""
     if not app.has_workflow or app.live_version is None:
         return []

@@ -17,7 +17,7 @@ from difyops.ledger.backing import Statements, refuse_closed
 from difyops.ledger.server_tables import SCHEMA, VERSION
 from difyops.postgres import client
 from difyops.secret_text import scrub
-from difyops.state_address import Address
+from difyops.state_address import StateAddress
 
 T = TypeVar("T")
 _WRITERS = 4919131752989213764  # the one write lock: "DFOPwrit" as a number
@@ -77,7 +77,7 @@ class Connected:
     is_made: bool = False
 
     @classmethod
-    def open(cls, address: Address) -> Connected:
+    def open(cls, address: StateAddress) -> Connected:
         """Connect, with the tables in place.
 
         Raises:

@@ -21,7 +21,7 @@ from difyops.errors import StateAway
 from difyops.ledger.backing import Statements
 from difyops.ledger.connected import Away, Connected
 from difyops.ledger.holders import Held, Holder, holders, is_held, refuse_held
-from difyops.state_address import Address, shared_file
+from difyops.state_address import StateAddress, shared_file
 
 T = TypeVar("T")
 PATIENCE = 10.0
@@ -35,7 +35,7 @@ class LedgerServer:
     ``patience``: how many seconds a write waits for a server that is away; twice that where something was done already.
     """
 
-    address: Address
+    address: StateAddress
     folder: Path
     patience: float = PATIENCE
     is_shared: bool = True

@@ -11,7 +11,7 @@ from difyops.errors import UsageError
 from difyops.history.apps import TIMED
 from difyops.history.store import History
 from difyops.ledger import Event, Ledger
-from difyops.perf.advice import CATEGORIES, SEVERITIES, Case, Finding, Gain, rules
+from difyops.perf.advice import CATEGORIES, SEVERITIES, AdviceCase, AdviceFinding, Gain, rules
 from difyops.perf.facts import Scope, runs, sampled, shapes
 from difyops.perf.timeline import plan, timeline
 
@@ -78,14 +78,14 @@ def advise(history: History, scope: Scope, ledger: Ledger | None, *, now: dateti
     )  # fmt: skip
 
 
-def case_of(history: History, scope: Scope) -> Case:
+def case_of(history: History, scope: Scope) -> AdviceCase:
     """Gather what the rules look at; the graph is that of the newest version that ran."""
     graphs = shapes(history, scope)
     everything = runs(history, scope)
     reads = [read for read in sampled(history, scope) if read.nodes and read.run.status in TIMED]
     plans = [plan(read.run, read.nodes, graphs.get(read.run.version)) for read in reads]
     newest = max((run.version for run in everything if run.version in graphs), default=None)
-    return Case(
+    return AdviceCase(
         runs=everything, reads=reads, plans=plans, lines=[timeline(item) for item in plans],
         shape=graphs.get(newest) if newest is not None else None,
     )  # fmt: skip
@@ -120,7 +120,7 @@ def dismissals(ledger: Ledger | None, scope: Scope, *, now: datetime) -> dict[st
     return {finding: item for finding, item in found.items() if item.until > now}
 
 
-def _advice(found: Finding, rule: str, category: str, why: str, dismissed: Dismissal | None) -> Advice:
+def _advice(found: AdviceFinding, rule: str, category: str, why: str, dismissed: Dismissal | None) -> Advice:
     return Advice(
         id=found.id, rule=rule, category=category, severity=found.severity, title=found.title, why=why, n=found.n,
         evidence=found.evidence, gain=found.gain, steps=found.steps, example=found.example, dismissed=dismissed,

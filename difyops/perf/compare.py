@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from difyops.errors import AnswerIsNo, DifyopsError
 from difyops.history.apps import TIMED
 from difyops.history.store import History
-from difyops.perf.facts import Read, RunFact, Scope, runs, sampled
-from difyops.perf.summary import Rate
-from difyops.statistics import Comparison, Quantile, mann_whitney, quantiles
+from difyops.perf.facts import ReadFacts, RunFact, Scope, runs, sampled
+from difyops.perf.summary import SuccessRate
+from difyops.statistics import Quantile, RankComparison, mann_whitney, quantiles
 
 SLOWER, FASTER, NO_EVIDENCE, NOT_ENOUGH = "slower", "faster", "no evidence", "not enough"
 FEWEST = 20
@@ -24,7 +24,7 @@ class Side:
     label: str
     n: int
     percentiles: tuple[Quantile, ...]
-    failures: Rate
+    failures: SuccessRate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,18 +32,18 @@ class NodeShift:
     """How one node's time moved, from the runs drawn by chance."""
 
     node: str
-    comparison: Comparison
+    comparison: RankComparison
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
+class VersionsCompared:
     """``verdict``: slower, faster, no evidence, not enough. ``failing``: the share of failures rose, proven."""
 
     app: str
     name: str
     first: Side
     second: Side
-    times: Comparison | None
+    times: RankComparison | None
     verdict: str
     failing: bool
     alpha: float
@@ -62,14 +62,14 @@ class Compared:
 
 def compare(
     history: History, first: Scope, second: Scope, labels: tuple[str, str], *, alpha: float = 0.01, least: float = 0.05
-) -> Compared:  # fmt: skip
+) -> VersionsCompared:  # fmt: skip
     """Compare two scopes. A regression is proven when p is below ``alpha``, the whole interval of the shift is above
     zero, and the shift is at least ``least`` of the first median.
     """
     one, two = _timed(runs(history, first)), _timed(runs(history, second))
     sides = (_side(labels[0], one), _side(labels[1], two))
     times = mann_whitney(_lengths(one), _lengths(two), confidence=1 - alpha)
-    return Compared(
+    return VersionsCompared(
         app=first.app, name=first.name, first=sides[0], second=sides[1], times=times, alpha=alpha, least=least,
         verdict=_verdict(sides, times, alpha, least), failing=_fails_more(one, two, alpha),
         nodes=_nodes(sampled(history, first), sampled(history, second), alpha),
@@ -87,10 +87,10 @@ def _lengths(found: Sequence[RunFact]) -> list[float]:
 def _side(label: str, found: Sequence[RunFact]) -> Side:
     failed = sum(run.status == "failed" for run in found)
     shares = tuple(quantiles(_lengths(found), (0.5, 0.95, 0.99)))
-    return Side(label=label, n=len(found), percentiles=shares, failures=Rate.of(failed, len(found)))
+    return Side(label=label, n=len(found), percentiles=shares, failures=SuccessRate.of(failed, len(found)))
 
 
-def _verdict(sides: tuple[Side, Side], times: Comparison | None, alpha: float, least: float) -> str:
+def _verdict(sides: tuple[Side, Side], times: RankComparison | None, alpha: float, least: float) -> str:
     if times is None or min(side.n for side in sides) < FEWEST:
         return NOT_ENOUGH
     middle = sides[0].percentiles[0].value or 0.0
@@ -107,7 +107,7 @@ def _fails_more(one: Sequence[RunFact], two: Sequence[RunFact], alpha: float) ->
     return found is not None and found.p < alpha and found.delta > 0
 
 
-def _nodes(one: Sequence[Read], two: Sequence[Read], alpha: float) -> tuple[NodeShift, ...]:
+def _nodes(one: Sequence[ReadFacts], two: Sequence[ReadFacts], alpha: float) -> tuple[NodeShift, ...]:
     sides = _by_node(one), _by_node(two)
     found = []
     for node in sorted(set(sides[0]) & set(sides[1])):
@@ -117,7 +117,7 @@ def _nodes(one: Sequence[Read], two: Sequence[Read], alpha: float) -> tuple[Node
     return tuple(sorted(found, key=lambda item: -abs(item.comparison.shift)))
 
 
-def _by_node(reads: Sequence[Read]) -> dict[str, list[float]]:
+def _by_node(reads: Sequence[ReadFacts]) -> dict[str, list[float]]:
     """Return node times of the runs drawn by chance; failures and the slow tail, read with certainty, would bias."""
     found: dict[str, list[float]] = defaultdict(list)
     for read in reads:

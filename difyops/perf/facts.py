@@ -85,7 +85,7 @@ class NodeFact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
+class ReadFacts:
     """A run whose node records were read, why, and its chance of that (above 0)."""
 
     run: RunFact
@@ -103,7 +103,7 @@ def runs(history: History, scope: Scope, *, sources: Sequence[str] = PRODUCTION)
     return sorted((RunFact(*row) for row in rows), key=lambda run: (run.started, run.id))
 
 
-def sampled(history: History, scope: Scope, *, most: int = _MOST_TIMELINES) -> list[Read]:
+def sampled(history: History, scope: Scope, *, most: int = _MOST_TIMELINES) -> list[ReadFacts]:
     """Return the runs of a scope whose node records were read, with them; of more than ``most`` an even part.
 
     A part of a part: the chance of each is its own times the share that was taken.
@@ -115,7 +115,7 @@ def sampled(history: History, scope: Scope, *, most: int = _MOST_TIMELINES) -> l
     nodes = nodes_of(history, scope, [row[0] for row in chosen])
     width = len(_RUN.split(","))
     return [
-        Read(run=RunFact(*row[:width]), reason=row[width], chance=row[width + 1] * share,
+        ReadFacts(run=RunFact(*row[:width]), reason=row[width], chance=row[width + 1] * share,
              nodes=tuple(nodes.get(row[0], ())))
         for row in chosen
     ]  # fmt: skip
@@ -197,7 +197,7 @@ def _both(
 ) -> Iterator[Any]:  # fmt: skip
     """Yield rows of SQLite, then those of packed months."""
     test = f"context = ? AND {test}"
-    place = archive.Place(context=scope.context, app=scope.app, since=scope.since, until=scope.until)
+    place = archive.ArchivePlace(context=scope.context, app=scope.app, since=scope.since, until=scope.until)
     yield from archive.both(history, table, columns, test, [scope.context, *given], place)
 
 

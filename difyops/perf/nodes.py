@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from difyops.history.apps import TIMED
 from difyops.history.store import History
-from difyops.perf.facts import Read, Scope, sampled, shapes
+from difyops.perf.facts import ReadFacts, Scope, sampled, shapes
 from difyops.perf.quick import Timing, timings
-from difyops.perf.summary import Rate
+from difyops.perf.summary import SuccessRate
 from difyops.perf.timeline import Bar, Timeline, plan, timeline
 from difyops.statistics import Quantile
 
@@ -31,7 +31,7 @@ class NodeProfile:
     n: int
     runs: int
     percentiles: tuple[Quantile, ...]
-    failures: Rate
+    failures: SuccessRate
     retries: int
     retry_seconds: float
     path_share: float
@@ -65,7 +65,7 @@ class _Sum:
     by_run: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
 
-def lines_of(history: History, scope: Scope, *, most: int = 2000) -> list[tuple[Read, Timeline]]:
+def lines_of(history: History, scope: Scope, *, most: int = 2000) -> list[tuple[ReadFacts, Timeline]]:
     """Return the timelines of the sampled runs of a scope."""
     graphs = shapes(history, scope)
     return [
@@ -114,14 +114,19 @@ def _own(bar: Bar, line: Timeline) -> float:
     return max(0.0, bar.length - inside)
 
 
-def _spread(lines: Sequence[tuple[Read, Timeline]]) -> float:
+def _spread(lines: Sequence[tuple[ReadFacts, Timeline]]) -> float:
     return statistics.pvariance([line.total for _, line in lines]) if len(lines) > 1 else 0.0
 
 
 def _profile(
-    node: str, found: _Sum, timing: Timing | None, lines: Sequence[tuple[Read, Timeline]], path: float, weight: float,
+    node: str,
+    found: _Sum,
+    timing: Timing | None,
+    lines: Sequence[tuple[ReadFacts, Timeline]],
+    path: float,
+    weight: float,
     spread: float,
-) -> NodeProfile:  # fmt: skip
+) -> NodeProfile:
     bars = found.bars
     own = math.fsum(one * _own(bar, line) for bar, one, line in _with_lines(found, lines) if bar.critical)
     names = Counter(bar.title for bar, _ in bars)
@@ -130,7 +135,7 @@ def _profile(
     failed = sum(bar.status in ("failed", "exception") for bar, _ in bars)
     return NodeProfile(
         node=node, title=names.most_common(1)[0][0], type=bars[0][0].type, n=timing.n if timing else len(bars),
-        runs=len(found.runs), percentiles=percentiles, failures=Rate.of(failed, len(bars)),
+        runs=len(found.runs), percentiles=percentiles, failures=SuccessRate.of(failed, len(bars)),
         retries=sum(bar.retries for bar, _ in bars),
         retry_seconds=math.fsum(one * bar.retry_seconds for bar, one in bars) / weight if weight else 0.0,
         path_share=own / path if path else 0.0,
@@ -140,13 +145,13 @@ def _profile(
     )  # fmt: skip
 
 
-def _with_lines(found: _Sum, lines: Sequence[tuple[Read, Timeline]]) -> list[tuple[Bar, float, Timeline]]:
+def _with_lines(found: _Sum, lines: Sequence[tuple[ReadFacts, Timeline]]) -> list[tuple[Bar, float, Timeline]]:
     by_run = {line.run: (line, 1 / read.chance) for read, line in lines if line.run in found.runs}
     wanted = {id(bar) for bar, _ in found.bars}
     return [(bar, one, line) for line, one in by_run.values() for bar in line.bars if id(bar) in wanted]
 
 
-def _covariance(found: _Sum, lines: Sequence[tuple[Read, Timeline]], spread: float) -> float:
+def _covariance(found: _Sum, lines: Sequence[tuple[ReadFacts, Timeline]], spread: float) -> float:
     """Return the part of the variance of the totals that goes with this node's time."""
     if spread <= 0:
         return 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from difyops.errors import UsageError
 from difyops.history.apps import ENDED
 from difyops.history.store import History
-from difyops.perf.facts import Read, Scope, nodes_of, runs, sampled, shapes
+from difyops.perf.facts import ReadFacts, Scope, nodes_of, runs, sampled, shapes
 from difyops.perf.timeline import Timeline, plan, timeline
 
 
@@ -34,9 +34,9 @@ def path_of(history: History, context: str, wanted: str) -> tuple[str, Timeline]
     return name, timeline(plan(found.run, found.nodes, shapes(history, scope).get(version)))
 
 
-def _unweighted(history: History, scope: Scope, run: str) -> Read | None:
+def _unweighted(history: History, scope: Scope, run: str) -> ReadFacts | None:
     """Return a run whose chance is not known (another was read in its place): fit to be shown, not to be counted."""
     found = next((item for item in runs(history, scope) if item.id == run and item.status in ENDED), None)
     if found is None:
         return None
-    return Read(run=found, reason="", chance=1.0, nodes=tuple(nodes_of(history, scope, [run]).get(run, ())))
+    return ReadFacts(run=found, reason="", chance=1.0, nodes=tuple(nodes_of(history, scope, [run]).get(run, ())))

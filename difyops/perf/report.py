@@ -10,13 +10,13 @@ from difyops.ledger import Ledger
 from difyops.perf.advise import Advised, advise
 from difyops.perf.facts import Scope
 from difyops.perf.nodes import Profile, lines_of, profile
-from difyops.perf.summary import Summary, summarise
+from difyops.perf.summary import PerfSummary, summarise
 from difyops.perf.timeline import Timeline
 from difyops.perf.trend import Trend, trend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
+class BudgetSection:
     """The error budget of a goal that the app is part of: what is left now, and at the end of each day."""
 
     goal: str
@@ -28,24 +28,24 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class PerfReport:
     """Summary, series with changes, nodes, advice, the waterfall of a run near the 95th percentile, error budgets."""
 
     context: str
     made: datetime
-    summary: Summary
+    summary: PerfSummary
     trend: Trend
     profile: Profile
     advised: Advised
     example: Timeline | None
-    budgets: tuple[Budget, ...] = ()
+    budgets: tuple[BudgetSection, ...] = ()
 
 
-def report(history: History, scope: Scope, ledger: Ledger | None, *, now: datetime) -> Report:
+def report(history: History, scope: Scope, ledger: Ledger | None, *, now: datetime) -> PerfReport:
     """Make the report of a scope."""
     lines = sorted((line for _, line in lines_of(history, scope)), key=lambda line: line.total)
     example = lines[min(len(lines) - 1, int(0.95 * len(lines)))] if lines else None
-    return Report(
+    return PerfReport(
         context=scope.context, made=now, summary=summarise(history, scope), trend=trend(history, scope, ledger),
         profile=profile(history, scope), advised=advise(history, scope, ledger, now=now), example=example,
     )  # fmt: skip

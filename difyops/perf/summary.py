@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from difyops.clock import from_unix
 from difyops.history.apps import ENDED, TIMED
 from difyops.history.store import History
-from difyops.perf.facts import Read, RunFact, Scope, runs, sampled, shapes
+from difyops.perf.facts import ReadFacts, RunFact, Scope, runs, sampled, shapes
 from difyops.perf.timeline import plan, timeline
 from difyops.statistics import (
     Drawn,
@@ -29,7 +29,7 @@ SHARES = (0.5, 0.9, 0.95, 0.99)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rate:
+class SuccessRate:
     """``hits`` among ``n`` with Wilson's interval; ``share`` is ``None`` of nothing."""
 
     hits: int
@@ -38,7 +38,7 @@ class Rate:
     interval: Interval | None
 
     @classmethod
-    def of(cls, hits: int, n: int) -> Rate:
+    def of(cls, hits: int, n: int) -> SuccessRate:
         """Make a rate."""
         return cls(hits=hits, n=n, share=hits / n if n else None, interval=wilson(hits, n))
 
@@ -51,8 +51,8 @@ class Period:
     until: datetime
     runs: int
     statuses: dict[str, int]
-    success: Rate
-    retried: Rate
+    success: SuccessRate
+    retried: SuccessRate
     minimum: float | None
     average: float | None
     maximum: float | None
@@ -66,7 +66,7 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class PerfSummary:
     """One app in one period, by source, and the period before. Node figures come from ``read`` sampled runs.
 
     ``cost`` is the server's own price, estimated from the sample by tokens. ``repeats`` is the share of model calls of
@@ -83,11 +83,11 @@ class Summary:
     cost: Estimate | None
     currency: str
     priced: bool
-    repeats: Rate
+    repeats: SuccessRate
     waiting: int
 
 
-def summarise(history: History, scope: Scope) -> Summary:
+def summarise(history: History, scope: Scope) -> PerfSummary:
     """Summarise the runs of a scope."""
     found = runs(history, scope)
     length = scope.until - scope.since
@@ -95,7 +95,7 @@ def summarise(history: History, scope: Scope) -> Summary:
     by_source = {source: [run for run in found if run.source == source] for source in sorted({r.source for r in found})}
     read = sampled(history, scope)
     cost, currency, priced = _cost(found, read)
-    return Summary(
+    return PerfSummary(
         app=scope.app, name=scope.name, period=period(found, scope.since, scope.until),
         before=period(runs(history, earlier), earlier.since, earlier.until),
         sources={source: period(rows, scope.since, scope.until) for source, rows in by_source.items()},
@@ -113,14 +113,15 @@ def period(found: Sequence[RunFact], since: float, until: float) -> Period:
     return Period(
         since=_moment(since), until=_moment(until), runs=len(found),
         statuses=dict(sorted(Counter(run.status for run in found).items())),
-        success=Rate.of(good, len(timed)), retried=Rate.of(sum(run.exceptions > 0 for run in timed), len(timed)),
+        success=SuccessRate.of(good, len(timed)),
+        retried=SuccessRate.of(sum(run.exceptions > 0 for run in timed), len(timed)),
         minimum=min(times, default=None), average=math.fsum(times) / len(times) if times else None,
         maximum=max(times, default=None), percentiles=tuple(quantiles(times, SHARES)), tokens=tokens,
         tokens_average=tokens / len(found) if found else None,
     )  # fmt: skip
 
 
-def unattributed(history: History, scope: Scope, read: Sequence[Read]) -> Quantile:
+def unattributed(history: History, scope: Scope, read: Sequence[ReadFacts]) -> Quantile:
     """Return the median share of a run's time that no node accounts for."""
     graphs = shapes(history, scope)
     pairs = []
@@ -132,7 +133,7 @@ def unattributed(history: History, scope: Scope, read: Sequence[Read]) -> Quanti
     return weighted_quantile(pairs, 0.5)
 
 
-def price_of(read: Read) -> Decimal | None:
+def price_of(read: ReadFacts) -> Decimal | None:
     """Return what the nodes of a run cost: leaves only, failed attempts not; ``None`` when no node has a price."""
     containers = {row.container for row in read.nodes if row.container}
     found = [_decimal(row.price) for row in read.nodes if not row.attempt and row.node not in containers]
@@ -140,7 +141,7 @@ def price_of(read: Read) -> Decimal | None:
     return sum(known, Decimal(0)) if known else None
 
 
-def _cost(found: Sequence[RunFact], read: Sequence[Read]) -> tuple[Estimate | None, str, bool]:
+def _cost(found: Sequence[RunFact], read: Sequence[ReadFacts]) -> tuple[Estimate | None, str, bool]:
     currencies = {row.currency for item in read for row in item.nodes if row.currency}
     prices = [(item, price_of(item)) for item in read]
     ended = [run for run in found if run.status in ENDED]
@@ -151,7 +152,7 @@ def _cost(found: Sequence[RunFact], read: Sequence[Read]) -> tuple[Estimate | No
     return estimate_total(drawn, size_of_all=size, count_of_all=len(ended)), next(iter(currencies)), True
 
 
-def _repeats(read: Sequence[Read]) -> Rate:
+def _repeats(read: Sequence[ReadFacts]) -> SuccessRate:
     seen: set[tuple[str, str]] = set()
     hits = n = 0
     for item in sorted(read, key=lambda item: item.run.started):
@@ -160,7 +161,7 @@ def _repeats(read: Sequence[Read]) -> Rate:
                 n += 1
                 hits += (row.node, row.input_hash) in seen
                 seen.add((row.node, row.input_hash))
-    return Rate.of(hits, n)
+    return SuccessRate.of(hits, n)
 
 
 def _decimal(text: str) -> Decimal | None:

@@ -83,7 +83,7 @@ class _Step:
 
 
 @dataclass(slots=True)
-class Plan:
+class TimelinePlan:
     """The steps of one run as a schedule that can be computed anew with other lengths."""
 
     run: RunFact
@@ -107,7 +107,7 @@ def _same(row: NodeFact) -> float:
     return 1.0
 
 
-def plan(run: RunFact, rows: Sequence[NodeFact], shape: Mapping[str, Any] | None) -> Plan:
+def plan(run: RunFact, rows: Sequence[NodeFact], shape: Mapping[str, Any] | None) -> TimelinePlan:
     """Rebuild the schedule of one run from its node rows and the shape of its version's graph (``None``: not known)."""
     retries: dict[str, list[NodeFact]] = defaultdict(list)
     for row in rows:
@@ -126,7 +126,9 @@ def plan(run: RunFact, rows: Sequence[NodeFact], shape: Mapping[str, Any] | None
     wall = run.elapsed if run.elapsed is not None else end
     if paused and wall > end + paused - 1:
         wall -= paused
-    return Plan(run=run, steps=steps, tail=max(0.0, wall - end), paused=paused, shape=graph, retries=dict(retries))
+    return TimelinePlan(
+        run=run, steps=steps, tail=max(0.0, wall - end), paused=paused, shape=graph, retries=dict(retries)
+    )
 
 
 def _order(row: NodeFact) -> tuple[float, int]:
@@ -237,7 +239,7 @@ def _width(step: _Step, shape: Mapping[str, Any] | None, one_by_one: float) -> i
     return 1 if one_by_one <= step.length * 1.02 + 0.05 else 10
 
 
-def timeline(found: Plan) -> Timeline:
+def timeline(found: TimelinePlan) -> Timeline:
     """Return the timeline of a plan, with its critical path and the drag of what lies on it."""
     actual = found.actual
     root = Span(ROOT, 0.0, actual)
@@ -264,7 +266,7 @@ def _without(gone: NodeFact) -> Callable[[NodeFact], float]:
     return lambda row: 0.0 if row is gone else 1.0
 
 
-def _rule(found: Plan, steps: Mapping[str, _Step]) -> Callable[[Span], Callable[[Span, Span], bool]]:
+def _rule(found: TimelinePlan, steps: Mapping[str, _Step]) -> Callable[[Span], Callable[[Span, Span], bool]]:
     """Return "before" from the edges where the graph is known, from the times where it is not."""
     ancestors: dict[str, set[str]] = {}
     for step in steps.values():
@@ -285,7 +287,7 @@ def _rule(found: Plan, steps: Mapping[str, _Step]) -> Callable[[Span], Callable[
     return rule
 
 
-def _bar(found: Plan, step: _Step, on_path: set[str], drags: Mapping[str, float]) -> Bar:
+def _bar(found: TimelinePlan, step: _Step, on_path: set[str], drags: Mapping[str, float]) -> Bar:
     row = step.row
     tries = found.retries.get(row.id, [])
     return Bar(

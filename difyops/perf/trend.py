@@ -49,7 +49,7 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class TrendChange:
     """Run times changed at ``at``: medians of the stretches before and after, with p95 where there are enough."""
 
     at: datetime
@@ -71,7 +71,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Publication:
+class TrendPublication:
     """A version that runs were of, when it was published, and its first run here."""
 
     version: str
@@ -87,8 +87,8 @@ class Trend:
     name: str
     seconds: float
     buckets: tuple[Bucket, ...]
-    changes: tuple[Change, ...]
-    versions: tuple[Publication, ...]
+    changes: tuple[TrendChange, ...]
+    versions: tuple[TrendPublication, ...]
 
 
 def trend(history: History, scope: Scope, ledger: Ledger | None, *, max_p: float = 0.001) -> Trend:
@@ -145,13 +145,13 @@ def _moment_of(near: Sequence[RunFact]) -> float:
 
 def _change(
     before: Sequence[RunFact], after: Sequence[RunFact], at: float, point: ChangePoint, known: _Known
-) -> Change:  # fmt: skip
+) -> TrendChange:  # fmt: skip
     one = quantiles([run.elapsed or 0.0 for run in before], (0.5, 0.95))
     two = quantiles([run.elapsed or 0.0 for run in after], (0.5, 0.95))
     cause = _cause(at, known)
     if cause is not None and cause.seconds < 0:  # it cannot have changed before: the moment is known to a stretch only
         at, cause = cause.at.timestamp(), replace(cause, seconds=0.0)
-    return Change(
+    return TrendChange(
         at=_date(at), n_before=len(before), n_after=len(after), before=one[0], after=two[0], p95_before=one[1],
         p95_after=two[1], p=point.p, cause=cause,
     )  # fmt: skip
@@ -161,7 +161,7 @@ def _change(
 class _Known:
     """What was done: versions that runs were of, lines of our audit log; ``blur`` is how exact a moment is."""
 
-    versions: Sequence[Publication]
+    versions: Sequence[TrendPublication]
     lines: Sequence[AuditEntry]
     blur: float
 
@@ -183,14 +183,14 @@ def _cause(at: float, known: _Known) -> Cause | None:
     return min(same, key=lambda cause: abs(cause.seconds), default=last)
 
 
-def publications(found: Sequence[RunFact]) -> list[Publication]:
+def publications(found: Sequence[RunFact]) -> list[TrendPublication]:
     """Return the versions of runs in the order of their publication: a version's name is when it was published."""
     first: dict[str, float] = {}
     for run in found:
         if run.version and run.version != "draft":
             first[run.version] = min(run.started, first.get(run.version, run.started))
     listed = [
-        Publication(version=version, at=_date(published(version) or started), first_run=_date(started))
+        TrendPublication(version=version, at=_date(published(version) or started), first_run=_date(started))
         for version, started in first.items()
     ]
     return sorted(listed, key=lambda item: item.at)

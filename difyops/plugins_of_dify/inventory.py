@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from difyops.api.instance import Instance
-from difyops.api.plugin_calls import Newest, Plugin, PluginCalls
+from difyops.api.plugin_calls import DifyPlugin, Newest, PluginCalls
 from difyops.errors import AnswerIsNo, DifyopsError, PartialFailure, SelectorError
 from difyops.plugins_of_dify.holds import Holds
 
@@ -30,7 +30,7 @@ class PluginRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inventory:
+class PluginInventory:
     """The plugins; ``error`` is the "no" (5) when one is outdated, and 3 where the newest versions are not known."""
 
     rows: tuple[PluginRow, ...]
@@ -51,13 +51,13 @@ class Inventory:
         return None
 
 
-async def installed(instance: Instance) -> list[Plugin]:
+async def installed(instance: Instance) -> list[DifyPlugin]:
     """Return the installed plugins, by id."""
-    rows = [Plugin.of(row) for row in await instance.workspace.plugins()]
+    rows = [DifyPlugin.of(row) for row in await instance.workspace.plugins()]
     return sorted(rows, key=lambda item: item.id)
 
 
-def plugin_named(plugins: Sequence[Plugin], name: str) -> Plugin:
+def plugin_named(plugins: Sequence[DifyPlugin], name: str) -> DifyPlugin:
     """Return the plugin that ``name`` means: its id, its identifier, or the part of the id after the slash.
 
     Raises:
@@ -72,7 +72,7 @@ def plugin_named(plugins: Sequence[Plugin], name: str) -> Plugin:
     raise SelectorError(f"{said}.", hint=f"There is: {there}.")
 
 
-async def list_plugins(instance: Instance, holds: Holds, *, newest: bool) -> Inventory:
+async def list_plugins(instance: Instance, holds: Holds, *, newest: bool) -> PluginInventory:
     """Return the installed plugins; ``newest``: with the marketplace's newest version of each.
 
     Raises:
@@ -82,10 +82,10 @@ async def list_plugins(instance: Instance, holds: Holds, *, newest: bool) -> Inv
     known: dict[str, Newest | None] = {}
     if newest and plugins:
         known = await PluginCalls(instance.console).newest([item.id for item in plugins])
-    return Inventory(rows=tuple(_row(item, known.get(item.id), holds, judged=newest) for item in plugins))
+    return PluginInventory(rows=tuple(_row(item, known.get(item.id), holds, judged=newest) for item in plugins))
 
 
-def _row(plugin: Plugin, newest: Newest | None, holds: Holds, *, judged: bool) -> PluginRow:
+def _row(plugin: DifyPlugin, newest: Newest | None, holds: Holds, *, judged: bool) -> PluginRow:
     held = holds.reason(plugin.id)
     return PluginRow(
         id=plugin.id,
@@ -100,7 +100,7 @@ def _row(plugin: Plugin, newest: Newest | None, holds: Holds, *, judged: bool) -
     )
 
 
-def _state(plugin: Plugin, newest: Newest | None, held: str | None, holds: Holds) -> str:
+def _state(plugin: DifyPlugin, newest: Newest | None, held: str | None, holds: Holds) -> str:
     if holds.excludes(plugin.id):
         return "excluded"
     if newest is None:

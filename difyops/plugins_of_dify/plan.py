@@ -11,7 +11,7 @@ from typing import Any
 from difyops import atomic_file
 from difyops.api.instance import Instance
 from difyops.api.model import App
-from difyops.api.plugin_calls import Plugin, PluginCalls
+from difyops.api.plugin_calls import DifyPlugin, PluginCalls
 from difyops.errors import Refused, StalePlan, UsageError
 from difyops.plugins_of_dify.inventory import installed, plugin_named
 from difyops.plugins_of_dify.references import is_identifier_of
@@ -120,7 +120,7 @@ def read_plan(path: Path) -> UpgradePlan:
         raise UsageError(f"{path} is no plan of a plugin upgrade.", hint="--plan FILE writes one.") from error
 
 
-async def _wanted(instance: Instance, plugin: Plugin, to: str | None) -> str:
+async def _wanted(instance: Instance, plugin: DifyPlugin, to: str | None) -> str:
     if to is not None and is_identifier_of(to, plugin.id):
         return to
     newest = (await PluginCalls(instance.console).newest([plugin.id])).get(plugin.id)

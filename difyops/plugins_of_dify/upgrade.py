@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from difyops.api.instance import Instance
-from difyops.api.plugin_calls import Plugin, PluginCalls, Task
+from difyops.api.plugin_calls import DifyPlugin, PluginCalls, Task
 from difyops.changes import Change, Ended, cut_off
 from difyops.changes.change import Checkpoint, no_checkpoint
 from difyops.changes.recovery import Recovery
@@ -143,7 +143,7 @@ class _Work:
     def facts(self) -> Mapping[str, Any]:
         return self.change.record.facts
 
-    async def installed(self) -> Plugin | None:
+    async def installed(self) -> DifyPlugin | None:
         """Return the plugin as it is installed now."""
         plugins = await installed(self.workspace.instance)
         return next((item for item in plugins if item.id == self.facts["plugin"]), None)

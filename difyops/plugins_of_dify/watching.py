@@ -20,7 +20,7 @@ _THEIRS = ("rate_limit", "stopped")  # no fault of a plugin's version
 
 
 @dataclass(slots=True, kw_only=True)
-class Watch:
+class UpgradeWatch:
     """A watch over apps for ``seconds``. ``least``: fewer ended runs than these are no look. ``judged``: how many."""
 
     instance: Instance

@@ -22,14 +22,14 @@ from difyops.evaluation.asking import AskOptions, asker
 from difyops.evaluation.baseline import baselines, tagged, without_texts
 from difyops.evaluation.binding import bind
 from difyops.evaluation.cases import Case, hash_of, read_cases
-from difyops.evaluation.compare import REGRESSION, Limits, compare
+from difyops.evaluation.compare import REGRESSION, CompareLimits, compare
 from difyops.evaluation.judging import judge_told
-from difyops.evaluation.result import Bound, Evaluation, Row, decode, encoded
+from difyops.evaluation.result import Bound, CaseRow, Evaluation, decode, encoded
 from difyops.evaluation.run import EvalRequest, run
 from difyops.git_store import GitStore
 from difyops.release.gates import FAIL, OPEN, PASS
-from difyops.release.plan import CasesGate, Plan
-from difyops.replay import Pair, Recorded, Told
+from difyops.release.plan import CasesGate, ReleasePlan
+from difyops.replay import RecordedInput, ReplayPair, ReplayTold
 
 PREFIX = "case/"
 SHADOW, LIVE = "shadow", "live"
@@ -67,7 +67,7 @@ def gate_of(file: Path, *, baseline: str = "", margin: float = 0.0) -> CasesGate
     return CasesGate(file=str(file.resolve()), hash=hash_of(cases), count=len(cases), baseline=baseline, margin=margin)
 
 
-def cases_of(plan: Plan) -> tuple[Case, ...]:
+def cases_of(plan: ReleasePlan) -> tuple[Case, ...]:
     """Return the cases of a plan, none where it has none.
 
     Raises:
@@ -115,13 +115,13 @@ async def kept_before(instance: Instance, store: GitStore | None, app: App, gate
     return found
 
 
-def inputs_of_cases(cases: Sequence[Case]) -> list[Recorded]:
+def inputs_of_cases(cases: Sequence[Case]) -> list[RecordedInput]:
     """Return the cases as inputs of a replay."""
-    return [Recorded(id=f"{PREFIX}{case.id}", inputs=case.inputs, query=case.query) for case in cases]
+    return [RecordedInput(id=f"{PREFIX}{case.id}", inputs=case.inputs, query=case.query) for case in cases]
 
 
 async def in_shadow(
-    instance: Instance, plan: Plan, cases: Sequence[Case], pairs: Sequence[Pair], before: Evaluation | None
+    instance: Instance, plan: ReleasePlan, cases: Sequence[Case], pairs: Sequence[ReplayPair], before: Evaluation | None
 ) -> tuple[Evaluation, CasesLook]:  # fmt: skip
     """Judge what both copies answered to the cases; return the old side, to be held against what goes live, and the
     look. ``before`` stands for the old side where it is given.
@@ -131,10 +131,10 @@ async def in_shadow(
     apps = [app async for app in instance.console.apps()]
     async with asker(instance, apps, AskOptions(at_once=plan.shadow.at_once, user=USER)) as asking:
 
-        async def row(case: Case, side: Callable[[Pair], Told]) -> Row:
+        async def row(case: Case, side: Callable[[ReplayPair], ReplayTold]) -> CaseRow:
             one = side(told[case.id])
             judged = await judge_told(case, one, asking.judge)
-            return Row(
+            return CaseRow(
                 id=case.id, hash=case.hash, word=judged.word, why=judged.why, score=judged.score,
                 cluster=case.cluster, checks=judged.checks, seconds=one.seconds, tokens=one.tokens,
             )  # fmt: skip
@@ -149,17 +149,17 @@ async def in_shadow(
     return old, replace(judged_look(plan, SHADOW, old, new), used=judges)
 
 
-async def asked_live(instance: Instance, plan: Plan, cases: Sequence[Case]) -> Evaluation:
+async def asked_live(instance: Instance, plan: ReleasePlan, cases: Sequence[Case]) -> Evaluation:
     """Ask the live app every case, and judge the answers."""
     options = AskOptions(at_once=plan.shadow.at_once, user=USER)
     return await run(instance, EvalRequest(app=plan.app_id, cases=tuple(cases), options=options))
 
 
-def judged_look(plan: Plan, where: str, before: Evaluation, after: Evaluation) -> CasesLook:
+def judged_look(plan: ReleasePlan, where: str, before: Evaluation, after: Evaluation) -> CasesLook:
     """Hold the new version's verdicts against the old one's. Pure."""
     margin = plan.cases.margin if plan.cases else 0.0
     try:
-        found = compare(before, after, Limits(alpha=plan.gates.alpha, margin=margin or None))
+        found = compare(before, after, CompareLimits(alpha=plan.gates.alpha, margin=margin or None))
     except UsageError as error:
         return CasesLook(where=where, word=OPEN, text=f"cases: {error.message}", used=after.tokens)
     broken = tuple(item.id for item in found.broken)
@@ -194,7 +194,7 @@ def from_kept(body: Mapping[str, Any]) -> Evaluation:
     return decode(json.dumps(body).encode(), "the kept cases")
 
 
-def _evaluation(plan: Plan, content: str, rows: Sequence[Row]) -> Evaluation:
+def _evaluation(plan: ReleasePlan, content: str, rows: Sequence[CaseRow]) -> Evaluation:
     bound = Bound(
         context=plan.context, app_id=plan.app_id, app=plan.app_name, mode=plan.mode, version="", content=content,
         models=(), cases=plan.cases.hash if plan.cases else "",

@@ -26,7 +26,7 @@ _LEAST_SHIFT = {"seconds": 0.2, "tokens": 1.0, "price": 0.0}  # less than that i
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class GateEvent:
     """One run that ended. ``outcome``: a class of ``history.failures``; ``ended``: unix seconds."""
 
     id: str
@@ -57,7 +57,7 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class GateLook:
     """One look at all gates. ``events``: runs of the new version that counted; ``e``: the wager's worth."""
 
     number: int
@@ -82,8 +82,8 @@ class Look:
 
 
 def look(
-    old: Sequence[Event], new: Sequence[Event], gates: Gates, *, number: int, wanted: int
-) -> Look:  # fmt: skip
+    old: Sequence[GateEvent], new: Sequence[GateEvent], gates: Gates, *, number: int, wanted: int
+) -> GateLook:  # fmt: skip
     """Judge the new version's events. ``old``: newest first; ``new``: in the order in which they ended.
 
     ``wanted``: how many events of the new version a pass takes.
@@ -106,7 +106,7 @@ def look(
     if gates.pricier is not None:
         found.append(_ranked("price", _prices(was), _prices(now), gates.pricier, alpha))
     bad, was_bad = sum(item.is_bad for item in now), sum(item.is_bad for item in was)
-    return Look(
+    return GateLook(
         number=number,
         events=len(now),
         failed=bad,
@@ -127,7 +127,7 @@ def _against(old: int, used: int, place: int, wanted: int) -> int:
     return max(1, min(_MOST_AGAINST, (old - used - kept) // _SPENT_AT_ONCE))
 
 
-def _failures(test: FailureTest, now: Sequence[Event], was: Sequence[Event], wanted: int) -> Gate:
+def _failures(test: FailureTest, now: Sequence[GateEvent], was: Sequence[GateEvent], wanted: int) -> Gate:
     bad, was_bad = sum(item.is_bad for item in now), sum(item.is_bad for item in was)
     told = f"{bad} of {len(now)} runs failed, {was_bad} of {len(was)} before"
     if test.is_proven:
@@ -151,16 +151,16 @@ def _ranked(name: str, was: Sequence[float], now: Sequence[float], allowed: floa
     return Gate(name=name, word=FAIL if is_worse else PASS, text=told + (f" (p = {found.p:.2g})" if is_worse else ""))
 
 
-def _seconds(events: Sequence[Event]) -> list[float]:
+def _seconds(events: Sequence[GateEvent]) -> list[float]:
     """Return the times of runs that came to a result: a failure may be quick."""
     return [item.seconds for item in events if item.seconds is not None and item.outcome == GOOD]
 
 
-def _tokens(events: Sequence[Event]) -> list[float]:
+def _tokens(events: Sequence[GateEvent]) -> list[float]:
     found = [float(item.tokens) for item in events if item.tokens is not None and item.outcome == GOOD]
     return found if any(found) else []
 
 
-def _prices(events: Sequence[Event]) -> list[float]:
+def _prices(events: Sequence[GateEvent]) -> list[float]:
     found = [item.price for item in events if item.price is not None and item.outcome == GOOD]
     return found if any(found) else []

@@ -15,13 +15,13 @@ from difyops.api.run_records import MessageRecord
 from difyops.api.runs import runs_in
 from difyops.clock import SystemClock
 from difyops.errors import DifyopsError, UsageError
-from difyops.release.plan import Plan
-from difyops.replay import Recorded
+from difyops.release.plan import ReleasePlan
+from difyops.replay import RecordedInput
 
 _HOUR = timedelta(hours=1)
 
 
-async def inputs_of(instance: Instance, app: App, plan: Plan) -> list[Recorded]:
+async def inputs_of(instance: Instance, app: App, plan: ReleasePlan) -> list[RecordedInput]:
     """Return the inputs to replay: those of a file, or those of the newest runs, each once.
 
     Raises:
@@ -34,8 +34,8 @@ async def inputs_of(instance: Instance, app: App, plan: Plan) -> list[Recorded]:
     return await _of_messages(instance, app, plan)
 
 
-async def _of_runs(instance: Instance, app: App, plan: Plan) -> list[Recorded]:
-    now, found, seen = SystemClock().now(), list[Recorded](), set[str]()
+async def _of_runs(instance: Instance, app: App, plan: ReleasePlan) -> list[RecordedInput]:
+    now, found, seen = SystemClock().now(), list[RecordedInput](), set[str]()
     for back in (_HOUR, 24 * _HOUR, timedelta(seconds=plan.watch.back)):
         window = await runs_in(instance, app, now - back, now + timedelta(minutes=1))
         if len(window.runs) >= plan.shadow.calls:
@@ -47,13 +47,13 @@ async def _of_runs(instance: Instance, app: App, plan: Plan) -> list[Recorded]:
             inputs = _own((await run_detail(instance, app.id, run.id)).get("inputs"))
         except DifyopsError:
             continue
-        _add(found, seen, Recorded(id=run.id, inputs=inputs))
+        _add(found, seen, RecordedInput(id=run.id, inputs=inputs))
     return found
 
 
-async def _of_messages(instance: Instance, app: App, plan: Plan) -> list[Recorded]:
+async def _of_messages(instance: Instance, app: App, plan: ReleasePlan) -> list[RecordedInput]:
     """Return first questions of conversations: what follows one depends on the answers before."""
-    found: list[Recorded] = []
+    found: list[RecordedInput] = []
     seen: set[str] = set()
     page = await conversations_page(instance, app, page=1)
     for row in page.rows:
@@ -66,7 +66,7 @@ async def _of_messages(instance: Instance, app: App, plan: Plan) -> list[Recorde
         if record is not None and isinstance(record.inputs, Mapping):
             asked = record.inputs
             query = str(asked.get("query") or "")
-            _add(found, seen, Recorded(id=record.id, inputs=_own(asked.get("inputs")), query=query))
+            _add(found, seen, RecordedInput(id=record.id, inputs=_own(asked.get("inputs")), query=query))
     return found
 
 
@@ -79,7 +79,7 @@ async def _first(instance: Instance, app: App, row: Mapping[str, Any]) -> Messag
     return records[0] if records and not page.more else None
 
 
-def _add(found: list[Recorded], seen: set[str], recorded: Recorded) -> None:
+def _add(found: list[RecordedInput], seen: set[str], recorded: RecordedInput) -> None:
     key = json.dumps([dict(recorded.inputs), recorded.query], sort_keys=True, default=str)
     if key not in seen:
         seen.add(key)
@@ -96,7 +96,7 @@ def _own(inputs: Any) -> dict[str, Any]:
     return {key: item for key, item in inputs.items() if not key.startswith("sys.")} if isinstance(inputs, dict) else {}
 
 
-def read_inputs(path: Path) -> list[Recorded]:
+def read_inputs(path: Path) -> list[RecordedInput]:
     """Return the inputs in a JSON lines file: ``{"inputs": {…}, "query": "…"}`` a line.
 
     Raises:
@@ -119,5 +119,5 @@ def read_inputs(path: Path) -> list[Recorded]:
         query = body.get("query") or ""
         if not isinstance(query, str):
             raise UsageError(f"{path}:{number}: query: expected a text.")
-        found.append(Recorded(id=str(body.get("id") or number), inputs=body.get("inputs") or {}, query=query))
+        found.append(RecordedInput(id=str(body.get("id") or number), inputs=body.get("inputs") or {}, query=query))
     return found

@@ -41,7 +41,7 @@ class Shadow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
+class WatchRules:
     """How the published version is watched. ``events``: runs of it that are enough to pass; ``least``: new runs between
     two looks; ``seconds``: how long; ``every``: seconds between readings of the log; ``back``: how much history counts.
     """
@@ -93,7 +93,7 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class ReleasePlan:
     """One release of one app. ``effects``: nodes that write outside; ``changes``: what differs, in words."""
 
     context: str
@@ -105,7 +105,7 @@ class Plan:
     live: Version
     target: Version
     shadow: Shadow = field(default_factory=Shadow)
-    watch: Watch = field(default_factory=Watch)
+    watch: WatchRules = field(default_factory=WatchRules)
     gates: Gates = field(default_factory=Gates)
     cases: CasesGate | None = None
     changes: tuple[str, ...] = ()
@@ -123,7 +123,7 @@ class Plan:
         return signed(dataclasses.asdict(self))
 
 
-def runs_of(plan: Plan) -> int:
+def runs_of(plan: ReleasePlan) -> int:
     """Return how many runs a release may ask for itself: both copies, and what is live, twice where cases fail."""
     return 2 * plan.shadow.calls + (4 * plan.cases.count if plan.cases else 0)
 
@@ -180,7 +180,7 @@ def read_body(path: Path, wanted: str) -> dict[str, Any]:
     return body
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: Path) -> ReleasePlan:
     """Return the plan in a file.
 
     Raises:
@@ -189,13 +189,13 @@ def read_plan(path: Path) -> Plan:
     return plan_of(read_body(path, FORMAT), what=str(path))
 
 
-def plan_of(body: Mapping[str, Any], *, what: str = "the plan") -> Plan:
+def plan_of(body: Mapping[str, Any], *, what: str = "the plan") -> ReleasePlan:
     """Return the plan that these fields are.
 
     Raises:
         UsageError: fields are missing or unknown.
     """
-    return built(Plan, {key: item for key, item in body.items() if key != "digest"}, what)
+    return built(ReleasePlan, {key: item for key, item in body.items() if key != "digest"}, what)
 
 
 def built(kind: type[P], body: Any, what: str) -> P:

@@ -9,10 +9,10 @@ from difyops.errors import Refused
 from difyops.publishing.putting import Now, now_of
 from difyops.release.cases import kept_before
 from difyops.release.holds import refuse_held
-from difyops.release.plan import DRAFT, CasesGate, Gates, Plan, Shadow, Version, Watch, hash_of_plain
+from difyops.release.plan import DRAFT, CasesGate, Gates, ReleasePlan, Shadow, Version, WatchRules, hash_of_plain
 from difyops.release.shadow import why_not
-from difyops.release.sources import Plain, Target, changes_of, target_of
-from difyops.release.watch import Source, timezone_of
+from difyops.release.sources import Plain, ReleaseTarget, changes_of, target_of
+from difyops.release.watch import RunSource, timezone_of
 from difyops.scratch.effects import effects_of
 from difyops.workspace import Workspace
 
@@ -25,7 +25,7 @@ class PlanRequest:
     source: str = DRAFT
     word: str = ""
     shadow: Shadow = field(default_factory=Shadow)
-    watch: Watch = field(default_factory=Watch)
+    watch: WatchRules = field(default_factory=WatchRules)
     gates: Gates = field(default_factory=Gates)
     cases: CasesGate | None = None
     wait_for_slots: bool = True
@@ -33,15 +33,15 @@ class PlanRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
+class PlannedRelease:
     """A plan, and what a person should know of it: ``notes``; ``blocked``: why there can be no shadow, blank if not."""
 
-    plan: Plan
+    plan: ReleasePlan
     notes: tuple[str, ...] = ()
     blocked: str = ""
 
 
-async def make_plan(workspace: Workspace, request: PlanRequest) -> Planned:
+async def make_plan(workspace: Workspace, request: PlanRequest) -> PlannedRelease:
     """Plan the release of one app; nothing is changed.
 
     Raises:
@@ -61,9 +61,11 @@ async def make_plan(workspace: Workspace, request: PlanRequest) -> Planned:
     return replace(found, notes=(*found.notes, *await _traffic(workspace, now, found.plan)))
 
 
-async def _traffic(workspace: Workspace, now: Now, plan: Plan) -> list[str]:
+async def _traffic(workspace: Workspace, now: Now, plan: ReleasePlan) -> list[str]:
     """Say what the runs of the version that is live make of the plan: too few to judge by, what a shadow will use."""
-    source = Source(instance=workspace.instance, app=now.app, timezone=await timezone_of(workspace.instance, now.app))
+    source = RunSource(
+        instance=workspace.instance, app=now.app, timezone=await timezone_of(workspace.instance, now.app)
+    )
     old = await source.old(workspace.state, now.label, workspace.clock.now(), plan.watch.back)
     counted = [event for event in old if event.counts]
     notes = []
@@ -80,7 +82,9 @@ async def _traffic(workspace: Workspace, now: Now, plan: Plan) -> list[str]:
     return notes
 
 
-def planned(workspace: Workspace, now: Now, target: Target, request: PlanRequest, plain: Plain) -> Planned:
+def planned(
+    workspace: Workspace, now: Now, target: ReleaseTarget, request: PlanRequest, plain: Plain
+) -> PlannedRelease:
     """Return the plan that puts ``target`` over what is live.
 
     Raises:
@@ -89,7 +93,7 @@ def planned(workspace: Workspace, now: Now, target: Target, request: PlanRequest
     live = Version(hash=hash_of_plain(plain.live), id=now.version)
     if live.hash == target.version.hash and target.version.source == DRAFT and now.draft == now.live:
         raise Refused(f"The draft of {now.app.name!r} is what is live; there is nothing to release.")
-    plan = Plan(
+    plan = ReleasePlan(
         context=workspace.instance.name, url=workspace.instance.context.url, app_id=now.app.id, app_name=now.app.name,
         mode=now.app.mode, made_at=iso(workspace.clock.now()), live=live, target=target.version,
         shadow=request.shadow, watch=request.watch, gates=request.gates, cases=request.cases,
@@ -108,4 +112,4 @@ def planned(workspace: Workspace, now: Now, target: Target, request: PlanRequest
         notes.append(f"{plan.cases.count} cases are too few to tell chance: each one that is lost fails the release")
     if not plan.changes:
         notes.append("nothing differs but secrets or layout")
-    return Planned(plan=plan, notes=tuple(notes), blocked=blocked)
+    return PlannedRelease(plan=plan, notes=tuple(notes), blocked=blocked)

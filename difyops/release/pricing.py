@@ -14,8 +14,8 @@ from difyops.cost.prices import Prices
 from difyops.cost.run_price import price_of_run
 from difyops.fanout import Done, FanoutOptions, fan_out
 from difyops.history.failures import GOOD
-from difyops.release.gates import Event
-from difyops.replay import Pair, Told
+from difyops.release.gates import GateEvent
+from difyops.replay import ReplayPair, ReplayTold
 
 MOST = 60  # runs of each side
 _AT_ONCE = 2
@@ -37,26 +37,26 @@ async def prices_of(instance: Instance, app: App, runs: Iterable[str], prices: P
     return {run: amount for run, (amount, _) in known.items()} if len(currencies) <= 1 else {}
 
 
-def to_price(events: Sequence[Event], known: Mapping[str, float]) -> list[str]:
+def to_price(events: Sequence[GateEvent], known: Mapping[str, float]) -> list[str]:
     """Return the runs of which the price is wanted and not known yet: good ones, the newest."""
     wanted = [event.id for event in sorted(events, key=lambda event: -event.ended) if event.outcome == GOOD]
     return [run for run in wanted[:MOST] if run not in known]
 
 
-def priced(events: Sequence[Event], known: Mapping[str, float]) -> list[Event]:
+def priced(events: Sequence[GateEvent], known: Mapping[str, float]) -> list[GateEvent]:
     """Return the events with the prices that are known."""
     return [replace(event, price=known.get(event.id)) for event in events]
 
 
 async def priced_pairs(
-    pairs: Sequence[Pair], old: tuple[Instance, App], new: tuple[Instance, App], prices: Prices
-) -> list[Pair]:  # fmt: skip
+    pairs: Sequence[ReplayPair], old: tuple[Instance, App], new: tuple[Instance, App], prices: Prices
+) -> list[ReplayPair]:  # fmt: skip
     """Return the pairs with the prices of their runs; an app without a workflow tells its own."""
     before = await prices_of(*old, (pair.old.run_id for pair in pairs if pair.old.run_id), prices)
     after = await prices_of(*new, (pair.new.run_id for pair in pairs if pair.new.run_id), prices)
     return [replace(pair, old=_with(pair.old, before), new=_with(pair.new, after)) for pair in pairs]
 
 
-def _with(told: Told, known: Mapping[str, float]) -> Told:
+def _with(told: ReplayTold, known: Mapping[str, float]) -> ReplayTold:
     price = known.get(told.run_id or "")
     return told if price is None else replace(told, price=Decimal(repr(price)))

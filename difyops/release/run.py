@@ -16,7 +16,7 @@ from typing import Any
 from difyops.api.server_time import server_time
 from difyops.changes import Change, cut_off
 from difyops.changes.change import Checkpoint, no_checkpoint
-from difyops.changes.journal import Record
+from difyops.changes.journal import ChangeRecord
 from difyops.errors import (
     AnswerIsNo,
     DifyopsError,
@@ -31,14 +31,14 @@ from difyops.publishing.putting import Now, Putting, now_of
 from difyops.release.cases import LIVE, cases_of, kept_before
 from difyops.release.cases import as_kept as as_kept_cases
 from difyops.release.holds import refuse_held
-from difyops.release.plan import Plan, hash_of
-from difyops.release.sources import Target, target_of
-from difyops.release.watch import Source, as_kept, timezone_of
-from difyops.release.work import BASELINE, CASES, KIND, Verdict, Work
+from difyops.release.plan import ReleasePlan, hash_of
+from difyops.release.sources import ReleaseTarget, target_of
+from difyops.release.watch import RunSource, as_kept, timezone_of
+from difyops.release.work import BASELINE, CASES, KIND, ReleaseVerdict, Work
 from difyops.workspace import Workspace
 
 JsonObject = dict[str, Any]
-ReadTarget = Callable[[Now], Awaitable[Target]]
+ReadTarget = Callable[[Now], Awaitable[ReleaseTarget]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,7 @@ class Released:
         return None
 
 
-async def apply(workspace: Workspace, plan: Plan, options: ReleaseOptions) -> Released:
+async def apply(workspace: Workspace, plan: ReleasePlan, options: ReleaseOptions) -> Released:
     """Carry a plan out, or take up its release where it stands.
 
     Raises:
@@ -141,7 +141,7 @@ async def apply(workspace: Workspace, plan: Plan, options: ReleaseOptions) -> Re
     return told(workspace, work.change.record, verdict, seconds=clock.monotonic() - began)
 
 
-def open_release(workspace: Workspace, plan: Plan) -> Record | None:
+def open_release(workspace: Workspace, plan: ReleasePlan) -> ChangeRecord | None:
     """Return the release of this very plan that is under way, ``None`` where there is none."""
     for record in workspace.journal.open(everywhere=True):
         if record.kind == KIND and record.facts.get("digest") == plan.digest:
@@ -149,10 +149,10 @@ def open_release(workspace: Workspace, plan: Plan) -> Record | None:
     return None
 
 
-async def _begun(workspace: Workspace, plan: Plan, options: ReleaseOptions) -> Change:
+async def _begun(workspace: Workspace, plan: ReleasePlan, options: ReleaseOptions) -> Change:
     instance, journal, subject = workspace.instance, workspace.journal, f"app/{plan.app_id}"
     now, target = await ready(workspace, plan, options)
-    source = Source(instance=instance, app=now.app, timezone=await timezone_of(workspace.instance, now.app))
+    source = RunSource(instance=instance, app=now.app, timezone=await timezone_of(workspace.instance, now.app))
     old = await source.old(workspace.state, now.label, workspace.clock.now(), plan.watch.back)
     before = await kept_before(instance, workspace.store, now.app, plan.cases) if plan.cases else None
     change = Change.begin(
@@ -171,7 +171,7 @@ async def _begun(workspace: Workspace, plan: Plan, options: ReleaseOptions) -> C
     return change
 
 
-async def ready(workspace: Workspace, plan: Plan, options: ReleaseOptions) -> tuple[Now, Target]:
+async def ready(workspace: Workspace, plan: ReleasePlan, options: ReleaseOptions) -> tuple[Now, ReleaseTarget]:
     """Return what is live and what is to be, where nothing stands against beginning the release; nothing is changed.
 
     Raises:
@@ -196,7 +196,7 @@ async def ready(workspace: Workspace, plan: Plan, options: ReleaseOptions) -> tu
     return now, target
 
 
-def refuse_moved(plan: Plan, now: Now) -> None:
+def refuse_moved(plan: ReleasePlan, now: Now) -> None:
     """Refuse a plan whose live side is another one now.
 
     Raises:
@@ -209,7 +209,7 @@ def refuse_moved(plan: Plan, now: Now) -> None:
         )
 
 
-def facts_of(plan: Plan) -> JsonObject:
+def facts_of(plan: ReleasePlan) -> JsonObject:
     """Return what the journal says of a release: the plan, and what publishing needs."""
     return {
         "app_id": plan.app_id, "app_name": plan.app_name, "mode": plan.mode,
@@ -222,7 +222,7 @@ async def _left(work: Work, since: float, seconds: float) -> float:
     return since + seconds - (await server_time(work.instance, work.change.journal.clock)).now
 
 
-async def _advanced(work: Work) -> Verdict | None:
+async def _advanced(work: Work) -> ReleaseVerdict | None:
     """Go as far as it goes now; an end is written down. What failed before anything was live is taken back."""
     try:
         verdict = await work.advance()
@@ -252,10 +252,12 @@ async def _undone(work: Work, error: DifyopsError) -> DifyopsError:
     return (StalePlan if isinstance(error, Refused) else DifyopsError)(said, hint=error.hint)
 
 
-def told(workspace: Workspace, record: Record, verdict: Verdict | None = None, *, seconds: float = 0.0) -> Released:
+def told(
+    workspace: Workspace, record: ChangeRecord, verdict: ReleaseVerdict | None = None, *, seconds: float = 0.0
+) -> Released:
     """Return a release as it stands, from its journal."""
     memo = record.memo
-    known = verdict or Verdict(**(memo.get("verdict") or dataclasses.asdict(_by_state(record))))
+    known = verdict or ReleaseVerdict(**(memo.get("verdict") or dataclasses.asdict(_by_state(record))))
     aside = [f"{item['title']} is kept as {item['place']}" for item in memo.get("set_aside") or ()]
     return Released(
         id=record.id, context=record.context, app_id=str(record.facts["app_id"]),
@@ -272,8 +274,8 @@ def cases_told(memo: Mapping[str, Any]) -> tuple[JsonObject, ...]:
     return (*([shadowed] if shadowed else ()), *(memo.get("cases") or ()))
 
 
-def _by_state(record: Record) -> Verdict:
+def _by_state(record: ChangeRecord) -> ReleaseVerdict:
     """Return the verdict of a release that something else ended: ``changes finish`` or ``undo``, an abort."""
     words = {"undone": ("inconclusive", "aborted"), "finished": ("pass", "kept"), "gone": ("inconclusive", "gone")}
     word, state = words.get(record.state, ("inconclusive", record.state))
-    return Verdict(word=word, state=state, text=f"it was ended meanwhile ({record.state})")
+    return ReleaseVerdict(word=word, state=state, text=f"it was ended meanwhile ({record.state})")

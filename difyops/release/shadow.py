@@ -20,11 +20,21 @@ from difyops.evaluation.result import Evaluation
 from difyops.history.failures import GOOD, OURS
 from difyops.publishing.putting import Now
 from difyops.release.cases import CasesLook, in_shadow, inputs_of_cases
-from difyops.release.gates import FAIL, OPEN, PASS, Event, Look, look
+from difyops.release.gates import FAIL, OPEN, PASS, GateEvent, GateLook, look
 from difyops.release.inputs import inputs_of
-from difyops.release.plan import Plan
+from difyops.release.plan import ReleasePlan
 from difyops.release.pricing import priced_pairs
-from difyops.replay import COMPLETE, STOPPED, Limits, Pair, Recorded, Replayed, Side, Told, replay
+from difyops.replay import (
+    COMPLETE,
+    STOPPED,
+    RecordedInput,
+    Replayed,
+    ReplayLimits,
+    ReplayPair,
+    ReplayTold,
+    Side,
+    replay,
+)
 from difyops.scratch import Scratches, Swept
 from difyops.scratch.copies import make_copy, why_no_copy
 
@@ -41,7 +51,7 @@ class Shadowed:
     text: str
     pairs: int = 0
     used: int = 0
-    look: Look | None = None
+    look: GateLook | None = None
     cases: CasesLook | None = None
     before: Evaluation | None = None
     left: tuple[str, ...] = field(default=())
@@ -53,7 +63,7 @@ def scratches_of(instance: Instance, change: Change) -> Scratches:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
+class ShadowInput:
     """What a shadow is made with besides the plan: the cases, a baseline for the old side, prices for their gate."""
 
     cases: Sequence[Case] = ()
@@ -62,7 +72,7 @@ class Given:
 
 
 async def shadow(
-    instance: Instance, change: Change, plan: Plan, now: Now, target: Mapping[str, Any], given: Given
+    instance: Instance, change: Change, plan: ReleasePlan, now: Now, target: Mapping[str, Any], given: ShadowInput
 ) -> Shadowed:  # fmt: skip
     """Run recorded inputs, and the cases, through copies of both versions.
 
@@ -96,23 +106,23 @@ async def shadow(
 
 
 async def _both(
-    scratches: Scratches, plan: Plan, now: Now, target: dict[str, Any], recorded: Sequence[Recorded],
+    scratches: Scratches, plan: ReleasePlan, now: Now, target: dict[str, Any], recorded: Sequence[RecordedInput],
     prices: Prices | None,
 ) -> Replayed:  # fmt: skip
     name = now.app.name
     old = await make_copy(scratches, 1, now.app, dict(now.live or {}), f"old {name}")
     new = await make_copy(scratches, 2, now.app, target, f"new {name}")
 
-    async def ask(side: Side, what: Recorded) -> Told:
+    async def ask(side: Side, what: RecordedInput) -> ReplayTold:
         return await (old if side == "old" else new).ask(what)
 
-    pairs: list[Pair] = []
+    pairs: list[ReplayPair] = []
 
-    def enough(pair: Pair) -> bool:
+    def enough(pair: ReplayPair) -> bool:
         pairs.append(pair)
         return _look(pairs, plan, failures_only=True).gates[0].word == FAIL
 
-    limits = Limits(
+    limits = ReplayLimits(
         at_once=plan.shadow.at_once, deadline=plan.shadow.seconds, tokens=plan.shadow.tokens or None
     )  # fmt: skip
     scratches.change.checkpoint("before replay")
@@ -123,12 +133,12 @@ async def _both(
     return replace(done, pairs=tuple(known))
 
 
-def why_not(now: Now, target: Mapping[str, Any], plan: Plan) -> str:
+def why_not(now: Now, target: Mapping[str, Any], plan: ReleasePlan) -> str:
     """Say why an app cannot stand in a shadow, blank where it can."""
     return why_no_copy(now.app, (target, now.live or {}), allow_effects=plan.shadow.allow_effects)
 
 
-def _judged(pairs: Sequence[Pair], plan: Plan, ended: str, used: int, swept: Swept) -> Shadowed:
+def _judged(pairs: Sequence[ReplayPair], plan: ReleasePlan, ended: str, used: int, swept: Swept) -> Shadowed:
     found = _look(pairs, plan)
     counted = len(_counted(pairs))
     word, text = found.word, found.text
@@ -142,7 +152,7 @@ def _judged(pairs: Sequence[Pair], plan: Plan, ended: str, used: int, swept: Swe
     return Shadowed(word=word, text=text, pairs=len(pairs), used=used, look=found, left=swept.left)
 
 
-def _look(pairs: Sequence[Pair], plan: Plan, *, failures_only: bool = False) -> Look:
+def _look(pairs: Sequence[ReplayPair], plan: ReleasePlan, *, failures_only: bool = False) -> GateLook:
     counted = _counted(pairs)
     old = [_event(number, pair.old, failures_only) for number, pair in enumerate(counted)]
     new = [_event(number, pair.new, failures_only) for number, pair in enumerate(counted)]
@@ -150,13 +160,13 @@ def _look(pairs: Sequence[Pair], plan: Plan, *, failures_only: bool = False) -> 
     return look(old, new, plan.gates, number=1, wanted=max(wanted, len(counted)))
 
 
-def _counted(pairs: Sequence[Pair]) -> list[Pair]:
+def _counted(pairs: Sequence[ReplayPair]) -> list[ReplayPair]:
     """Return the pairs in which both versions were to be judged: a provider that was away for one is no difference."""
     return [pair for pair in pairs if {pair.old.outcome, pair.new.outcome} <= {GOOD, OURS}]
 
 
-def _event(number: int, told: Told, failures_only: bool) -> Event:
-    plain = Event(id=str(number), outcome=told.outcome, ended=float(number))
+def _event(number: int, told: ReplayTold, failures_only: bool) -> GateEvent:
+    plain = GateEvent(id=str(number), outcome=told.outcome, ended=float(number))
     if failures_only:
         return plain
     price = None if told.price is None else float(told.price)

@@ -18,7 +18,7 @@ from difyops.publishing.putting import Now
 from difyops.release.plan import DRAFT, FILE, SNAPSHOT, Version, hash_of
 from difyops.sealing.store import seal_to_compare
 from difyops.snapshot.history import Kept, kept_app
-from difyops.snapshot.layout import Record
+from difyops.snapshot.layout import RecordedApp
 from difyops.snapshot.plan import PlanOptions, read_situation
 from difyops.workspace import Workspace
 
@@ -27,7 +27,7 @@ _MOST_NAMED = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class ReleaseTarget:
     """The new version: its whole document (secrets in clear), what the plan says of it, what stands in its way."""
 
     document: JsonObject = field(repr=False)
@@ -35,7 +35,7 @@ class Target:
     problems: tuple[str, ...] = ()
 
 
-async def target_of(workspace: Workspace, now: Now, source: str, word: str) -> Target:
+async def target_of(workspace: Workspace, now: Now, source: str, word: str) -> ReleaseTarget:
     """Read the new version of an app.
 
     Raises:
@@ -72,7 +72,7 @@ def changes_of(plain: Plain) -> tuple[str, ...]:
     return (*(describe(item) for item in found[:_MOST_NAMED]), *more)
 
 
-def _draft(now: Now) -> Target:
+def _draft(now: Now) -> ReleaseTarget:
     if not now.app.has_workflow and not now.app.is_agent:
         raise NotSupported(
             f"{now.app.name!r} is a {now.app.mode} app and has no draft.",
@@ -80,10 +80,10 @@ def _draft(now: Now) -> Target:
         )
     if now.draft is None:
         raise Refused(f"{now.app.name!r} has no draft.")
-    return Target(document=now.draft, version=Version(hash=hash_of(now.draft), source=DRAFT))
+    return ReleaseTarget(document=now.draft, version=Version(hash=hash_of(now.draft), source=DRAFT))
 
 
-async def _snapshot(workspace: Workspace, now: Now, tag: str) -> Target:
+async def _snapshot(workspace: Workspace, now: Now, tag: str) -> ReleaseTarget:
     store, instance = workspace.store, workspace.instance
     if store is None:
         raise UsageError("A release of a snapshot needs the store.", hint="--store PATH")
@@ -92,12 +92,12 @@ async def _snapshot(workspace: Workspace, now: Now, tag: str) -> Target:
     return await _kept(workspace, kept, tag, SNAPSHOT, PlanOptions(seal=seal, access=workspace.access))
 
 
-async def _file(workspace: Workspace, now: Now, path: Path) -> Target:
+async def _file(workspace: Workspace, now: Now, path: Path) -> ReleaseTarget:
     if now.app.mode == AGENT_MODE:
         raise NotSupported("An agent app cannot be released from a file.", hint="Release its draft, or a snapshot.")
     raw = _bytes_of(path)
     document = document_in(raw, now, str(path))
-    record = Record(id=now.app.id, name=now.app.name, mode=now.app.mode)
+    record = RecordedApp(id=now.app.id, name=now.app.name, mode=now.app.mode)
     commit = hashlib.sha256(raw).hexdigest()
     kept = Kept(commit=commit, record=record, live=document, draft=None, dsl=None)
     return await _kept(workspace, kept, str(path), FILE, PlanOptions())
@@ -110,11 +110,11 @@ def _bytes_of(path: Path) -> bytes:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-async def _kept(workspace: Workspace, kept: Kept, word: str, source: str, options: PlanOptions) -> Target:
+async def _kept(workspace: Workspace, kept: Kept, word: str, source: str, options: PlanOptions) -> ReleaseTarget:
     situation, problems = await read_situation(workspace.instance, kept, word, options)
     document = situation.filled.document
     version = Version(hash=hash_of(document), source=source, word=word)
-    return Target(document=document, version=version, problems=problems)
+    return ReleaseTarget(document=document, version=version, problems=problems)
 
 
 def document_in(raw: bytes, now: Now, what: str) -> JsonObject:

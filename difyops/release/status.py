@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from difyops.changes.journal import Record
+from difyops.changes.journal import ChangeRecord
 from difyops.changes.recovery import Ended, Recovery
 from difyops.clock import iso
 from difyops.errors import DifyopsError, LockHeld, Refused, SelectorError
@@ -18,7 +18,7 @@ _TRIES = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ReleaseRow:
     """One release. ``text``: what it waits for or how it ended; ``events`` of ``wanted`` runs were counted."""
 
     id: str
@@ -34,7 +34,7 @@ class Row:
     text: str
 
 
-async def status(workspace: Workspace, wanted: str | None = None, *, limit: int = 20) -> tuple[Row, ...]:
+async def status(workspace: Workspace, wanted: str | None = None, *, limit: int = 20) -> tuple[ReleaseRow, ...]:
     """Return the newest releases of this context, newest first; of open ones with what is live now.
 
     Raises:
@@ -48,7 +48,7 @@ async def status(workspace: Workspace, wanted: str | None = None, *, limit: int 
     return tuple([await _row(workspace, record) for record in found[::-1][:limit]])
 
 
-def newest_of(workspace: Workspace, app_id: str) -> Record | None:
+def newest_of(workspace: Workspace, app_id: str) -> ChangeRecord | None:
     """Return the newest release of an app, ``None`` where none is known."""
     found = [
         item for item in workspace.journal.all(limit=10_000) if item.kind == KIND and item.facts.get("app_id") == app_id
@@ -56,13 +56,13 @@ def newest_of(workspace: Workspace, app_id: str) -> Record | None:
     return found[-1] if found else None
 
 
-def open_of(workspace: Workspace, app_id: str) -> Record | None:
+def open_of(workspace: Workspace, app_id: str) -> ChangeRecord | None:
     """Return the release of an app that is under way or held, ``None`` where there is none."""
     found = newest_of(workspace, app_id)
     return found if found is not None and found.is_open else None
 
 
-async def abort(workspace: Workspace, wanted: str) -> tuple[Record, Ended]:
+async def abort(workspace: Workspace, wanted: str) -> tuple[ChangeRecord, Ended]:
     """Go back to the version that was live before an open release.
 
     Raises:
@@ -92,7 +92,7 @@ async def abort(workspace: Workspace, wanted: str) -> tuple[Record, Ended]:
     return found[-1], ended
 
 
-async def _row(workspace: Workspace, record: Record) -> Row:
+async def _row(workspace: Workspace, record: ChangeRecord) -> ReleaseRow:
     shown = told(workspace, record)
     state, text = shown.state, shown.text
     if record.is_open:
@@ -104,7 +104,7 @@ async def _row(workspace: Workspace, record: Record) -> Row:
             text = error.message
     plan = record.facts["plan"]
     looks = shown.looks
-    return Row(
+    return ReleaseRow(
         id=record.id, app=record.label, app_id=shown.app_id, began_at=iso(record.began),
         target=f"{plan['target']['source']} {plan['target']['word']}".strip(), state=state,
         verdict="open" if record.is_open else shown.verdict, events=looks[-1]["events"] if looks else 0,

@@ -17,10 +17,10 @@ from difyops.api.model import App
 from difyops.api.run_records import error_kind
 from difyops.api.runs import DEAD, Run, runs_in
 from difyops.fanout import Done, FanoutOptions, fan_out
-from difyops.history.failures import OURS, PAUSED, RUNNING, Failed, by_status, whose
+from difyops.history.failures import OURS, PAUSED, RUNNING, FailedRun, by_status, whose
 from difyops.history.live_failures import failure_of
 from difyops.history.reading import runs_through
-from difyops.release.gates import Event
+from difyops.release.gates import GateEvent
 
 ENOUGH = 1000  # runs of the old version
 _WINDOWS = (3600.0, 6 * 3600.0, 86400.0)
@@ -29,7 +29,7 @@ _EARLY = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class RunSource:
     """The log of one app. ``timezone``: the account's, for completion apps."""
 
     instance: Instance
@@ -43,7 +43,7 @@ class Source:
             self.app.mode == "advanced-chat" and self.instance.capabilities.can("runs_by_trigger")
         )
 
-    async def old(self, state: Path, label: str, now: datetime, back: float) -> list[Event]:
+    async def old(self, state: Path, label: str, now: datetime, back: float) -> list[GateEvent]:
         """Return the newest runs of the version that is live, newest first, up to ``ENOUGH``; ``label`` names it."""
         runs: Sequence[Run] = ()
         for window in (*[item for item in _WINDOWS if item < back], back):
@@ -54,7 +54,7 @@ class Source:
                 break
         return (await self._events(runs[:ENOUGH]))[::-1]
 
-    async def new(self, label: str, since: datetime, until: datetime) -> list[Event]:
+    async def new(self, label: str, since: datetime, until: datetime) -> list[GateEvent]:
         """Return the runs of the new version that ended, in the order in which they ended."""
         found = await runs_in(self.instance, self.app, since - _EARLY, until, timezone=self.timezone)
         if self.has_versions and label:
@@ -63,7 +63,7 @@ class Source:
             runs = [run for run in found.runs if run.started >= since.timestamp()]
         return await self._events(runs)
 
-    async def _events(self, runs: Sequence[Run]) -> list[Event]:
+    async def _events(self, runs: Sequence[Run]) -> list[GateEvent]:
         classes = {run.id: OURS if run.status == DEAD else by_status(run.status) for run in runs}
         failed = [run for run in runs if classes[run.id] is None]
         judged = whose(await self._failures(failed))
@@ -72,16 +72,18 @@ class Source:
             outcome = classes[run.id] or judged[run.id]
             if outcome not in (RUNNING, PAUSED):
                 ended = run.started + (run.seconds or 0.0)
-                events.append(Event(id=run.id, outcome=outcome, ended=ended, seconds=run.seconds, tokens=run.tokens))
+                events.append(
+                    GateEvent(id=run.id, outcome=outcome, ended=ended, seconds=run.seconds, tokens=run.tokens)
+                )
         return sorted(events, key=lambda event: (event.ended, event.id))
 
-    async def _failures(self, failed: Sequence[Run]) -> dict[str, Failed]:
+    async def _failures(self, failed: Sequence[Run]) -> dict[str, FailedRun]:
         """Return what is known of failed runs: by their nodes of the newest ones, by their error text of the rest."""
         found = {
-            run.id: Failed(kind=error_kind(run.error) or "other", has_nodes=self.app.has_workflow) for run in failed
+            run.id: FailedRun(kind=error_kind(run.error) or "other", has_nodes=self.app.has_workflow) for run in failed
         }
 
-        async def read(run: Run) -> Failed:
+        async def read(run: Run) -> FailedRun:
             return await failure_of(self.instance, self.app, run.id, run.error)
 
         async for result in fan_out(failed[:_MOST_READ], read, FanoutOptions(limit=2)):
@@ -95,14 +97,14 @@ async def timezone_of(instance: Instance, app: App) -> str:
     return (await instance.workspace.identify()).timezone if app.mode == "completion" else "UTC"
 
 
-def as_kept(events: Sequence[Event]) -> list[dict[str, Any]]:
+def as_kept(events: Sequence[GateEvent]) -> list[dict[str, Any]]:
     """Return events as a private file holds them."""
     return [asdict(event) for event in events]
 
 
-def from_kept(rows: Sequence[dict[str, Any]]) -> list[Event]:
+def from_kept(rows: Sequence[dict[str, Any]]) -> list[GateEvent]:
     """Return the events that ``as_kept`` wrote."""
-    return [Event(**row) for row in rows]
+    return [GateEvent(**row) for row in rows]
 
 
 def moment(seconds: float) -> datetime:

@@ -22,12 +22,12 @@ from difyops.errors import DifyopsError
 from difyops.publishing.publication import TARGET
 from difyops.publishing.putting import Putting, now_of
 from difyops.release.cases import LIVE, CasesLook, as_kept, asked_live, cases_of, from_kept, judged_look
-from difyops.release.gates import FAIL, OPEN, PASS, Look, look
+from difyops.release.gates import FAIL, OPEN, PASS, GateLook, look
 from difyops.release.holds import Hold, hold, holds
-from difyops.release.plan import DRAFT, Plan, plan_of
+from difyops.release.plan import DRAFT, ReleasePlan, plan_of
 from difyops.release.pricing import priced, prices_of, to_price
-from difyops.release.shadow import Given, scratches_of, shadow
-from difyops.release.watch import Source, moment
+from difyops.release.shadow import ShadowInput, scratches_of, shadow
+from difyops.release.watch import RunSource, moment
 from difyops.release.watch import from_kept as from_kept_events
 
 KIND = "release"
@@ -39,7 +39,7 @@ _MOST_ASKED = 5  # times that cases which could not be judged are asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class ReleaseVerdict:
     """An end: pass, fail or inconclusive; the state that the app is in; why."""
 
     word: str
@@ -55,7 +55,7 @@ class Work:
     change: Change
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> ReleasePlan:
         """Return the plan that is carried out."""
         return plan_of(self.change.record.facts["plan"])
 
@@ -64,7 +64,7 @@ class Work:
         """Return how the app's document goes live and comes back."""
         return Putting(self.instance, self.change)
 
-    async def advance(self) -> Verdict | None:
+    async def advance(self) -> ReleaseVerdict | None:
         """Go as far as it goes without waiting; ``None``: it is live and watched.
 
         Raises:
@@ -77,7 +77,9 @@ class Work:
             await self._shadow()
         tried = memo("shadow") or {}
         if tried["word"] in (FAIL, OPEN) and memo("since") is None:
-            return self._ends(Verdict(word=tried["word"], state="not published", text=f"shadow: {tried['text']}"))
+            return self._ends(
+                ReleaseVerdict(word=tried["word"], state="not published", text=f"shadow: {tried['text']}")
+            )
         if memo("since") is None:
             await self._cases_before()
             await self._publish()
@@ -90,9 +92,9 @@ class Work:
         state = "overtaken" if taken.left_alone else "undone"
         return Ended(state=state, text="; ".join(taken.said), warnings=swept.left)
 
-    def held(self) -> Verdict:
+    def held(self) -> ReleaseVerdict:
         """Return the verdict of a release that stays live and is not decided."""
-        return Verdict(word=OPEN, state="held", text=self.missing())
+        return ReleaseVerdict(word=OPEN, state="held", text=self.missing())
 
     @property
     def cannot_tell(self) -> bool:
@@ -119,7 +121,7 @@ class Work:
             )
         now = await now_of(self.instance, plan.app_id)
         held = self.change.kept(CASES)
-        given = Given(
+        given = ShadowInput(
             cases=cases_of(plan) if plan.shadow.calls else (), before=from_kept(held) if held else None,
             prices=self._prices,
         )  # fmt: skip
@@ -147,11 +149,11 @@ class Work:
         self.change.note(since=since, waits=f"difyops release status {self.plan.app_name!r}")
         self.change.checkpoint("published")
 
-    async def _look(self) -> Verdict | None:
+    async def _look(self) -> ReleaseVerdict | None:
         """Look once at the runs so far; decide where that is possible."""
         if not await self.putting.is_live_ours():
             text = "somebody else published meanwhile; that is left alone"
-            return self._ends(Verdict(word=OPEN, state="overtaken", text=text))
+            return self._ends(ReleaseVerdict(word=OPEN, state="overtaken", text=text))
         if (failed := await self._cases_live()) is not None:
             return failed
         plan, looks = self.plan, list(self.change.memo("looks") or [])
@@ -171,13 +173,13 @@ class Work:
         if found.word == PASS and self._cases_word() == PASS:
             missed = await self.putting.missed_slots()
             self.change.note(missed=missed)
-            return self._ends(Verdict(word=PASS, state="passed", text=found.text))
+            return self._ends(ReleaseVerdict(word=PASS, state="passed", text=found.text))
         return None
 
-    async def _judged(self, number: int) -> Look:
+    async def _judged(self, number: int) -> GateLook:
         plan = self.plan
         app = await self.instance.console.app(plan.app_id)
-        source = Source(instance=self.instance, app=app, timezone=str(self.change.record.facts["timezone"]))
+        source = RunSource(instance=self.instance, app=app, timezone=str(self.change.record.facts["timezone"]))
         until = moment((await server_time(self.instance, self.change.journal.clock)).latest) + timedelta(minutes=1)
         new = await source.new(str(self.change.memo("new_label") or ""), moment(self.change.memo("since")), until)
         ours = set((self.change.kept(ASKED) or {}).get("runs") or ())  # cases that we asked are no traffic
@@ -197,7 +199,7 @@ class Work:
             found = await asked_live(self.instance, self.plan, cases_of(self.plan))
             self.change.keep(CASES, as_kept(found))
 
-    async def _cases_live(self, *, again: bool = False) -> Verdict | None:
+    async def _cases_live(self, *, again: bool = False) -> ReleaseVerdict | None:
         """Ask the new version the cases, a second time where it fails; return the verdict of one that fails twice.
 
         ``again``: also where they were asked and could not be judged.
@@ -237,26 +239,26 @@ class Work:
         own = self.change.record.facts.get("own_prices")
         return None if self.plan.gates.pricier is None else load_prices(Path(str(own)) if own else None)
 
-    async def _taken_back(self) -> Verdict:
+    async def _taken_back(self) -> ReleaseVerdict:
         """Go back by itself, and hold the content."""
         why, plan, journal = str(self.change.memo("why")), self.plan, self.change.journal
         ended = await self.back()
         self.change.note(left=list(ended.warnings))
         if ended.state == "overtaken":
-            return self._ends(Verdict(word=FAIL, state="overtaken", text=f"{why}; {ended.text}"))
+            return self._ends(ReleaseVerdict(word=FAIL, state="overtaken", text=f"{why}; {ended.text}"))
         if not any(item.change == self.change.id for item in holds(journal.ledger, plan.app_id)):
             held = Hold(
                 app=plan.app_id, hash=plan.target.hash, change=self.change.id, why=why, when=journal.clock.now()
             )
             hold(journal.ledger, journal.context, held)
-        return self._ends(Verdict(word=FAIL, state="rolled back", text=f"{why}; {ended.text}"))
+        return self._ends(ReleaseVerdict(word=FAIL, state="rolled back", text=f"{why}; {ended.text}"))
 
-    def _ends(self, verdict: Verdict) -> Verdict:
+    def _ends(self, verdict: ReleaseVerdict) -> ReleaseVerdict:
         self.change.note(verdict=dataclasses.asdict(verdict))
         return verdict
 
 
-def row_of(found: Look) -> JsonObject:
+def row_of(found: GateLook) -> JsonObject:
     """Return a look as the journal keeps it and as it is shown."""
     return {
         "look": found.number, "word": found.word, "events": found.events, "failed": found.failed,

@@ -10,7 +10,7 @@ from typing import Any
 
 from difyops.broadcast.aggregate import Combined
 from difyops.broadcast.answer import AgentAnswer
-from difyops.broadcast.plan import Plan
+from difyops.broadcast.plan import BroadcastPlan
 from difyops.broadcast.result import Broadcast
 from difyops.outcome import Block, Facts, Lines, Outcome, Table
 from difyops.render import machine
@@ -31,7 +31,7 @@ class AnswerLines:
         sys.stdout.flush()
 
 
-def planned(plan: Plan, *, aggregate: str) -> Outcome:
+def planned(plan: BroadcastPlan, *, aggregate: str) -> Outcome:
     """Show whom a broadcast would ask; nothing was called but the app lists."""
     rows = [
         (target.app.name, target.context, target.app.mode, "refused" if target.refusal else "ask", _why(target.refusal))

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from difyops.reports import Case, Measure, Suite, Word, worst
+from difyops.reports import Measure, ReportCase, Suite, Word, worst
 
 if TYPE_CHECKING:
-    from difyops.rotation.inventory import Inventory
+    from difyops.rotation.inventory import SecretInventory
     from difyops.snapshot.check import Checked
     from difyops.snapshot.drift import Drift
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def drift_suite(found: Drift) -> Suite:
     """Return a drift: every way in which an app drifted is a failure; one that could not be compared is unknown."""
     cases = [
-        Case(
+        ReportCase(
             id=f"{app.id}:{app.kind.replace(' ', '-')}",
             title=app.name,
             group=f"drift.{app.kind.replace(' ', '-')}",
@@ -40,7 +40,7 @@ def drift_suite(found: Drift) -> Suite:
 def verify_suite(checked: Checked) -> Suite:
     """Return a look at the store: every problem is a failure."""
     cases = [
-        Case(id=f"problem-{number}", title="snapshot", group="verify.problem", word="fail", text=problem)
+        ReportCase(id=f"problem-{number}", title="snapshot", group="verify.problem", word="fail", text=problem)
         for number, problem in enumerate(checked.problems, 1)
     ]
     values = (
@@ -52,7 +52,7 @@ def verify_suite(checked: Checked) -> Suite:
     return suite_of("verify", checked.context, said, cases, values)
 
 
-def secret_suite(found: Inventory, context: str, kinds: Sequence[str] = ()) -> Suite:
+def secret_suite(found: SecretInventory, context: str, kinds: Sequence[str] = ()) -> Suite:
     """Return the secrets: overdue is a failure, in clear a warning, an unknown age under a policy is unknown."""
     chosen = [item for item in found.secrets if not kinds or item.kind in kinds]
     cases = []
@@ -65,14 +65,14 @@ def secret_suite(found: Inventory, context: str, kinds: Sequence[str] = ()) -> S
         days = "of unknown age" if item.age is None else f"{item.age / 86400:.0f} days old"
         said = {"fail": "overdue, ", "inconclusive": "under a policy and "}.get(word, "")
         text = f"{said}{days}" + (f" ({item.note})" if item.note else "")
-        cases.append(Case(id=item.address, title=item.address, group=f"secret.{item.kind}", word=word, text=text))
+        cases.append(ReportCase(id=item.address, title=item.address, group=f"secret.{item.kind}", word=word, text=text))
     cases += [
-        Case(id=f"clear-{number}", title=item.app, group="secret.in-clear", word="warn", text=f"in clear: {item.label}",
-             body=item.advice)
+        ReportCase(id=f"clear-{number}", title=item.app, group="secret.in-clear", word="warn",
+             text=f"in clear: {item.label}", body=item.advice)
         for number, item in enumerate(found.in_clear if not kinds else (), 1)
     ]  # fmt: skip
     cases += [
-        Case(id=f"unread-{number}", title="not read", group="secret.unread", word="inconclusive", text=problem)
+        ReportCase(id=f"unread-{number}", title="not read", group="secret.unread", word="inconclusive", text=problem)
         for number, problem in enumerate(() if found.is_whole else found.problems, 1)
     ]
     overdue = sum(bool(item.overdue) for item in chosen)
@@ -84,11 +84,11 @@ def secret_suite(found: Inventory, context: str, kinds: Sequence[str] = ()) -> S
     return suite_of("secrets", context, f"{overdue} of {len(chosen)} secrets are overdue", cases, values)
 
 
-def suite_of(kind: str, context: str, said: str, cases: Sequence[Case], values: tuple[Measure, ...]) -> Suite:
+def suite_of(kind: str, context: str, said: str, cases: Sequence[ReportCase], values: tuple[Measure, ...]) -> Suite:
     """Put a case for the look itself in front: it passes, for it was carried out, and carries the figures."""
     now = datetime.now(UTC)
     verdict = worst(cases)
-    whole = Case(id="all", title=kind, group=f"{kind}.all", word="pass", text=said, measures=values)
+    whole = ReportCase(id="all", title=kind, group=f"{kind}.all", word="pass", text=said, measures=values)
     return Suite(
         kind=kind,
         name=kind,

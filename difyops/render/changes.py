@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from difyops.changes.listing import Told
+from difyops.changes.listing import ChangeRow
 from difyops.clock import iso
 from difyops.dsl.load import dump_yaml
 from difyops.dsl.secrets import redact
@@ -14,7 +14,7 @@ from difyops.outcome import Block, Facts, Lines, Outcome, Table
 from difyops.publishing.kept_drafts import KeptDraft
 
 
-def told(found: Sequence[Told], *, title: str = "") -> Outcome:
+def told(found: Sequence[ChangeRow], *, title: str = "") -> Outcome:
     """Show changes that were cut off, or how they were ended."""
     rows = [
         (item.id, item.kind, item.label, item.began_at, item.phase, item.ended, item.error or item.state)
@@ -38,7 +38,7 @@ def told(found: Sequence[Told], *, title: str = "") -> Outcome:
     )
 
 
-def shown(found: Sequence[Told]) -> Outcome:
+def shown(found: Sequence[ChangeRow]) -> Outcome:
     """Show each change in full."""
     blocks: list[Block] = []
     for item in found:
@@ -103,7 +103,7 @@ def kept_in_full(item: KeptDraft) -> Outcome:
     )
 
 
-def _error(found: Sequence[Told]) -> DifyopsError | None:
+def _error(found: Sequence[ChangeRow]) -> DifyopsError | None:
     failed = sum(item.error is not None for item in found)
     if failed:
         return PartialFailure(f"{failed} of {len(found)} could not be read or ended.")
@@ -113,7 +113,7 @@ def _error(found: Sequence[Told]) -> DifyopsError | None:
     return None
 
 
-def _proofs(item: Told) -> list[tuple[str, str]]:
+def _proofs(item: ChangeRow) -> list[tuple[str, str]]:
     proofs = (item.data or {}).get("proofs") or ()
     return [("✓" if proof.ok else "✗", f"{proof.what}: {proof.found}") for proof in proofs]
 

@@ -11,8 +11,8 @@ from difyops.cost.budgets_file import Budget
 from difyops.cost.forecast import Band, Forecast
 from difyops.cost.own_prices import OwnPrice
 from difyops.cost.price_check import PriceCheck
-from difyops.cost.prices import Listed, Rate
-from difyops.cost.summary import Amount, Line, Spending
+from difyops.cost.prices import ListedPrice, ModelRate
+from difyops.cost.summary import Amount, CostLine, Spending
 from difyops.errors import DifyopsError, PartialFailure
 from difyops.outcome import Block, Facts, Outcome, Table
 
@@ -51,7 +51,7 @@ def summary(result: Spending) -> Outcome:
     )  # fmt: skip
 
 
-def _record(result: Spending, line: Line) -> dict[str, object]:
+def _record(result: Spending, line: CostLine) -> dict[str, object]:
     return {"by": result.by, "id": line.id, "name": line.name, "calls": line.calls, "tokens": line.tokens,
             "said": line.said, "listed": line.listed, "difference": line.difference, "silent": line.silent,
             "unpriced": line.unpriced, "exact": line.exact, "unread": line.unread}  # fmt: skip
@@ -78,7 +78,7 @@ def summary_blocks(result: Spending, *, title: str | None = None) -> list[Block]
     return [Table(columns=columns, rows=rows, title=title, empty="Nothing was spent."), Facts(pairs=facts)]
 
 
-def _row(line: Line) -> tuple[object, ...]:
+def _row(line: CostLine) -> tuple[object, ...]:
     about = "" if line.exact else "about "
     return (
         line.name or "all", f"{about}{line.calls}" if about else line.calls,
@@ -108,7 +108,7 @@ def warnings(result: Spending) -> list[str]:
     return said
 
 
-def listed(found: Sequence[Listed], own: Sequence[OwnPrice], *, day: int, list_name: str) -> Outcome:
+def listed(found: Sequence[ListedPrice], own: Sequence[OwnPrice], *, day: int, list_name: str) -> Outcome:
     """Show prices of a million tokens on a day."""
     rows: list[tuple[object, ...]] = [
         (item.provider, item.model, _money(item.input * _MILLION / item.per), _money(item.output * _MILLION / item.per),
@@ -132,7 +132,7 @@ def listed(found: Sequence[Listed], own: Sequence[OwnPrice], *, day: int, list_n
     )  # fmt: skip
 
 
-def _plain(entry: Listed, day: int) -> dict[str, object]:
+def _plain(entry: ListedPrice, day: int) -> dict[str, object]:
     step = entry.step(day)
     return {"provider": entry.provider, "model": entry.model, "since": _since(step.since), "source": entry.source,
             "date": entry.date, "currency": step.base.currency, "by_hour": entry.is_by_hour,
@@ -142,7 +142,7 @@ def _plain(entry: Listed, day: int) -> dict[str, object]:
                             for above, rate in ((0, step.base), *step.tiers)]}  # fmt: skip
 
 
-def _rate(rate: Rate) -> tuple[str | None, str | None, str | None]:
+def _rate(rate: ModelRate) -> tuple[str | None, str | None, str | None]:
     return _money(rate.input * _MILLION), *(
         None if value is None else _money(value * _MILLION) for value in (rate.output, rate.cached)
     )  # type: ignore[return-value]  # two of them

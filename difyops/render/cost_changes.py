@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from difyops.cost.advice import Advice
-from difyops.cost.advise import Advised
+from difyops.cost.advice import CostAdvice
+from difyops.cost.advise import CostAdvised
 from difyops.cost.diff import CostDiff, CostSum, NodeCost
 from difyops.outcome import Block, Facts, Outcome, Table
 from difyops.render.cost import decimal
@@ -45,7 +45,7 @@ def compared(found: CostDiff) -> Outcome:
     )  # fmt: skip
 
 
-def advised(found: Advised) -> Outcome:
+def advised(found: CostAdvised) -> Outcome:
     """Show advice, the largest saving first."""
     blocks: list[Block] = [
         Table(
@@ -66,13 +66,13 @@ def advised(found: Advised) -> Outcome:
     )  # fmt: skip
 
 
-def _saving(item: Advice) -> str:
+def _saving(item: CostAdvice) -> str:
     if item.saving is None:
         return "unpriced"
     return f"{decimal(item.saving.low)} to {decimal(item.saving.high)} {item.saving.currency}"
 
 
-def _advice_record(item: Advice) -> dict[str, object]:
+def _advice_record(item: CostAdvice) -> dict[str, object]:
     return {"rule": item.rule, "node": item.node, "title": item.title, "n": item.n, "evidence": dict(item.evidence),
             "saving": item.saving, "steps": list(item.steps)}  # fmt: skip
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from difyops.evaluation.trial.run import Trial
 from difyops.evaluation.trial.tier import TierSaving, TierTest, fits
-from difyops.evaluation.trial.verdict import NOT_WORSE, Finding
+from difyops.evaluation.trial.verdict import NOT_WORSE, TrialFinding
 from difyops.outcome import Block, Facts, Outcome, Table
 from difyops.render.cost import decimal
 from difyops.render.cost_changes import reach, signed
@@ -91,19 +91,19 @@ def _summary(found: TierTest) -> str:
     return f"{overall.verdict}: {overall.text}{more}" + (f"; it saves {saved}" if saved else "")
 
 
-def _findings(trial: Trial | None) -> list[Finding]:
+def _findings(trial: Trial | None) -> list[TrialFinding]:
     return [trial.overall, *trial.classes] if trial else []
 
 
-def _name(item: Finding, trial: Trial) -> str:
+def _name(item: TrialFinding, trial: Trial) -> str:
     return f"all {len(trial.pairs)}" if item is trial.overall else item.name
 
 
-def _lost(item: Finding) -> str | None:
+def _lost(item: TrialFinding) -> str | None:
     return None if item.least is None else f"{max(0.0, -item.least):.1%}"
 
 
-def _verdict(item: Finding) -> str:
+def _verdict(item: TrialFinding) -> str:
     return f"{item.verdict} ({item.more} more)" if item.more else item.verdict
 
 

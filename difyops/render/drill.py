@@ -7,7 +7,7 @@ from difyops.drill.model import Drilled
 from difyops.drill.report import DrillReport
 from difyops.outcome import Block, Facts, Outcome, Table
 from difyops.render.cases import suite_of
-from difyops.reports import Case, Measure, Suite
+from difyops.reports import Measure, ReportCase, Suite
 
 
 def drilled(found: Drilled) -> Outcome:
@@ -82,12 +82,12 @@ def drill_suite(found: Drilled) -> Suite:
         words = {item.word for item in mine}
         word = next((each for each in ("fail", "inconclusive", "warn") if each in words), "pass")
         text = "; ".join(f"{item.kind}: {item.text}" for item in mine) or f"restored and proven; smoke run {app.smoke}"
-        cases.append(Case(
+        cases.append(ReportCase(
             id=app.id, title=app.name, group=f"drill.{app.mode}", word=word, text=text, seconds=app.seconds,  # type: ignore[arg-type]
         ))  # fmt: skip
     names = {app.name for app in found.apps}
     cases += [
-        Case(
+        ReportCase(
             id=f"finding-{number}", title=item.app or "snapshot", group="drill.finding", word=item.word, text=item.text
         )
         for number, item in enumerate((item for item in found.findings if item.app not in names), 1)

@@ -12,13 +12,13 @@ from difyops.evaluation.baseline import Baseline
 from difyops.evaluation.cases import Case
 from difyops.evaluation.checks import FAIL, NOT_JUDGED, PASS
 from difyops.evaluation.compare import NONE_PROVEN, REGRESSION, Compared
-from difyops.evaluation.record import Recorded
-from difyops.evaluation.result import Bound, Evaluation, Row
+from difyops.evaluation.record import RecordedCases
+from difyops.evaluation.result import Bound, CaseRow, Evaluation
 from difyops.outcome import Block, Facts, Outcome, Table
 from difyops.render.cases import suite_of
 from difyops.render.cost import decimal
-from difyops.reports import Case as Reported
 from difyops.reports import Measure, Suite, Word
+from difyops.reports import ReportCase as Reported
 from difyops.statistics import Shift
 
 _MOST = 40
@@ -26,7 +26,7 @@ _CHARACTERS_PER_TOKEN = 4
 _WORDS: dict[str, Word] = {PASS: "pass", FAIL: "fail", NOT_JUDGED: "inconclusive"}
 
 
-def recorded(found: Recorded, file: Path, *, dry_run: bool) -> Outcome:
+def recorded(found: RecordedCases, file: Path, *, dry_run: bool) -> Outcome:
     """Show the cases that were made."""
     rows = [(case.id, case.cluster or None, _short(case.query or str(dict(case.inputs))), len(case.expect))
             for case in found.cases[:_MOST]]  # fmt: skip
@@ -215,7 +215,7 @@ def _baseline(found: Baseline) -> dict[str, object]:
             "models": ", ".join(result.bound.models) or None, "snapshot": found.commit[:10]}  # fmt: skip
 
 
-def _record(row: Row) -> dict[str, object]:
+def _record(row: CaseRow) -> dict[str, object]:
     return {"id": row.id, "word": row.word, "score": row.score, "seconds": row.seconds, "tokens": row.tokens,
             "price": row.price, "currency": row.currency, "why": row.why, "cluster": row.cluster,
             "run_id": row.run_id}  # fmt: skip

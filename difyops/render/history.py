@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from difyops.clock import from_unix, iso
 from difyops.history.archive import Exported, Imported
-from difyops.history.status import AppStatus, Status
+from difyops.history.status import AppStatus, HistoryStatus
 from difyops.history.sync import Synced
 from difyops.outcome import Facts, Outcome, Table
 
@@ -30,7 +30,7 @@ def synced(result: Synced) -> Outcome:
     )
 
 
-def status(result: Status) -> Outcome:
+def status(result: HistoryStatus) -> Outcome:
     """Show what is kept."""
     rows = [
         (

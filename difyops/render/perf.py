@@ -8,12 +8,12 @@ from dataclasses import fields
 from difyops.clock import iso
 from difyops.outcome import Block, Facts, Lines, Outcome, Table
 from difyops.perf.advise import Advice, Advised, Dismissal
-from difyops.perf.compare import Compared, Side
+from difyops.perf.compare import Side, VersionsCompared
 from difyops.perf.nodes import NodeProfile, Profile
-from difyops.perf.report import Budget, Report
-from difyops.perf.summary import Period, Rate, Summary
+from difyops.perf.report import BudgetSection, PerfReport
+from difyops.perf.summary import PerfSummary, Period, SuccessRate
 from difyops.perf.timeline import Timeline
-from difyops.perf.trend import Change, Trend
+from difyops.perf.trend import Trend, TrendChange
 from difyops.perf.whatif import WhatIf
 from difyops.render.bars import bar, sparkline, stretch
 from difyops.statistics import Estimate, Interval, Quantile
@@ -37,7 +37,7 @@ def percentile(found: Quantile) -> str | None:
     return f"{seconds(found.value)} [{seconds(found.interval.low)}, {seconds(found.interval.high)}]"
 
 
-def rate(found: Rate) -> str | None:
+def rate(found: SuccessRate) -> str | None:
     """Return a share with its interval."""
     if found.share is None:
         return None
@@ -47,7 +47,7 @@ def rate(found: Rate) -> str | None:
     return f"{text} of {found.n}"
 
 
-def summary(result: Summary) -> Outcome:
+def summary(result: PerfSummary) -> Outcome:
     """Show the summary of an app."""
     return Outcome(
         kind="perf.summary", data=result, blocks=summary_blocks(result), names=[result.name],
@@ -55,7 +55,7 @@ def summary(result: Summary) -> Outcome:
     )  # fmt: skip
 
 
-def summary_blocks(result: Summary) -> list[Block]:
+def summary_blocks(result: PerfSummary) -> list[Block]:
     """Return facts, sources and the period before."""
     now = result.period
     facts: list[tuple[str, object]] = [
@@ -211,7 +211,7 @@ def trend(result: Trend) -> Outcome:
     )  # fmt: skip
 
 
-def change_text(change: Change) -> str:
+def change_text(change: TrendChange) -> str:
     """Return a change as a sentence, with what was done shortly before."""
     one, two, word = change.p95_before, change.p95_after, "p95"
     if one.value is None or two.value is None:
@@ -238,7 +238,7 @@ def _length(value: float) -> str:
     return f"{value:.0f} seconds"
 
 
-def compared(result: Compared) -> Outcome:
+def compared(result: VersionsCompared) -> Outcome:
     """Show two sides and the verdict."""
     blocks: list[Block] = [
         Table(columns=("side", "runs", "p50", "p95", "p99", "failed"), rows=[_side(result.first), _side(result.second)])
@@ -317,7 +317,7 @@ def dismissed(finding: str, result: Dismissal) -> Outcome:
     )  # fmt: skip
 
 
-def budgets_table(found: Sequence[Budget]) -> Table:
+def budgets_table(found: Sequence[BudgetSection]) -> Table:
     """Return the error budgets over time."""
     rows = [
         (
@@ -330,7 +330,7 @@ def budgets_table(found: Sequence[Budget]) -> Table:
     return Table(columns=("error budget", "state", "target", "left", "by day"), rows=rows)
 
 
-def report(result: Report, cost: object = None, cost_blocks: Sequence[Block] = ()) -> Outcome:
+def report(result: PerfReport, cost: object = None, cost_blocks: Sequence[Block] = ()) -> Outcome:
     """Show everything, one block after the other; ``cost`` is another room's result, with how it looks."""
     blocks: list[Block] = [
         *summary_blocks(result.summary), *trend(result.trend).blocks, nodes_table(result.profile.nodes),

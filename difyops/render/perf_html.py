@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from difyops.clock import iso
 from difyops.outcome import Block, Facts, Table
 from difyops.perf.advise import Advice
-from difyops.perf.report import Report
+from difyops.perf.report import PerfReport
 from difyops.render import perf as views
 from difyops.render.perf_svg import series, text, waterfall
 from difyops.render.safe import cell
@@ -42,7 +42,7 @@ rect.critical{fill:var(--b);stroke:var(--ink)}rect.beside{stroke:var(--soft)}.ha
 """
 
 
-def page(result: Report, cost: Sequence[Block] = ()) -> str:
+def page(result: PerfReport, cost: Sequence[Block] = ()) -> str:
     """Return the page; ``cost`` is a table and what it stands on."""
     found = result.summary
     facts, sources = views.summary_blocks(found)

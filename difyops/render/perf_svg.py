@@ -8,7 +8,7 @@ from datetime import datetime
 from html import escape
 
 from difyops.perf.timeline import Timeline
-from difyops.perf.trend import Bucket, Publication, Trend
+from difyops.perf.trend import Bucket, Trend, TrendPublication
 from difyops.render.perf import seconds
 from difyops.render.safe import one_line
 
@@ -83,7 +83,7 @@ def _days(first: datetime, low: float, high: float, x: Place, base: float, width
 
 
 def _versions(
-    found: Sequence[Publication], low: float, high: float, x: Place, top: float, base: float, right: float
+    found: Sequence[TrendPublication], low: float, high: float, x: Place, top: float, base: float, right: float
 ) -> list[str]:
     """Return a line for each version published in the picture, its label where none is in the way."""
     parts: list[str] = []

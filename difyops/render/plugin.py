@@ -7,13 +7,13 @@ from dataclasses import asdict
 
 from difyops.errors import DifyopsError, PartialFailure
 from difyops.outcome import Facts, Outcome, Table
-from difyops.plugins_of_dify.inventory import Inventory
+from difyops.plugins_of_dify.inventory import PluginInventory
 from difyops.plugins_of_dify.plan import UpgradePlan
 from difyops.plugins_of_dify.upgrade import Upgraded
 from difyops.plugins_of_dify.uses import Uses
 
 
-def listed(found: Inventory) -> Outcome:
+def listed(found: PluginInventory) -> Outcome:
     """Show the installed plugins."""
     rows = [(row.id, row.version, row.source, row.category or None, row.held) for row in found.rows]
     columns = ("plugin", "version", "from", "kind", "held because")
@@ -26,7 +26,7 @@ def listed(found: Inventory) -> Outcome:
     )
 
 
-def outdated(found: Inventory) -> Outcome:
+def outdated(found: PluginInventory) -> Outcome:
     """Show which plugins are old; held and excluded ones are no finding."""
     shown = [row for row in found.rows if row.state not in ("current", "excluded")]
     rows = [(row.id, row.version, row.latest, row.state, row.held) for row in shown]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from difyops.changes.journal import Record
+from difyops.changes.journal import ChangeRecord
 from difyops.changes.recovery import Ended
 from difyops.outcome import Block, Facts, Lines, Outcome, Table
-from difyops.release.plan import CasesGate, Plan
+from difyops.release.plan import CasesGate, ReleasePlan
 from difyops.release.run import Released
-from difyops.release.status import Row
+from difyops.release.status import ReleaseRow
 
 
-def planned(plan: Plan, notes: Sequence[str], path: str | None) -> Outcome:
+def planned(plan: ReleasePlan, notes: Sequence[str], path: str | None) -> Outcome:
     """Show a plan; ``path``: where it was written, ``None`` when it was not."""
     shadow, watch = plan.shadow, plan.watch
     tried = f"at most {shadow.calls} inputs" if shadow.calls else "none"
@@ -90,7 +90,7 @@ def record_of(found: Released) -> dict[str, object]:
     }  # fmt: skip
 
 
-def statuses(rows: Sequence[Row]) -> Outcome:
+def statuses(rows: Sequence[ReleaseRow]) -> Outcome:
     """Show releases, newest first."""
     shown = [
         (row.app, row.began_at, row.target, row.state, row.verdict, f"{row.events}/{row.wanted}", row.text, row.id)
@@ -104,7 +104,7 @@ def statuses(rows: Sequence[Row]) -> Outcome:
     )  # fmt: skip
 
 
-def aborted(record: Record, ended: Ended) -> Outcome:
+def aborted(record: ChangeRecord, ended: Ended) -> Outcome:
     """Show a release that was taken back by hand."""
     data = {"id": record.id, "app": record.label, "app_id": record.facts.get("app_id"), "state": ended.state,
             "text": ended.text}  # fmt: skip

@@ -13,10 +13,10 @@ from difyops.outcome import Block, Facts, Outcome, Table
 from difyops.rotation.deliver import shown
 from difyops.rotation.engine import Driven
 from difyops.rotation.facts import gather
-from difyops.rotation.inventory import InClear, Inventory, Listed
-from difyops.rotation.journal import Line
-from difyops.rotation.machine import Action, State, next_step
-from difyops.rotation.record import Planned, Rotation
+from difyops.rotation.inventory import InClear, ListedSecret, SecretInventory
+from difyops.rotation.journal import JournalLine
+from difyops.rotation.machine import RotationAction, State, next_step
+from difyops.rotation.record import PlannedRotation, Rotation
 
 _DAY = 86400.0
 
@@ -27,7 +27,7 @@ class Parked(DifyopsError):
     code = "parked"
 
 
-def inventory(found: Inventory, *, only_overdue: bool, kinds: Sequence[str] = ()) -> Outcome:
+def inventory(found: SecretInventory, *, only_overdue: bool, kinds: Sequence[str] = ()) -> Outcome:
     """Show what secrets there are; with ``only_overdue`` the exit code is 5 when there is one.
 
     It is 3 when something failed to be read: what is not seen may be overdue, too.
@@ -58,7 +58,7 @@ def inventory(found: Inventory, *, only_overdue: bool, kinds: Sequence[str] = ()
     )
 
 
-def _none(chosen: Sequence[Listed]) -> str:
+def _none(chosen: Sequence[ListedSecret]) -> str:
     if not chosen:
         return "No secrets."
     ruled = any(item.rotate_every is not None for item in chosen)
@@ -66,7 +66,7 @@ def _none(chosen: Sequence[Listed]) -> str:
 
 
 def _counted(
-    chosen: Sequence[Listed], overdue: Sequence[Listed], clear: Sequence[InClear], *, only_overdue: bool
+    chosen: Sequence[ListedSecret], overdue: Sequence[ListedSecret], clear: Sequence[InClear], *, only_overdue: bool
 ) -> str:
     """Say how many secrets there are, whatever is listed; and that no policy says when one is overdue."""
     ruled = sum(item.rotate_every is not None for item in chosen)
@@ -80,13 +80,13 @@ def with_summary(outcome: Outcome, said: str) -> Outcome:
     return replace(outcome, summary=said)
 
 
-def _missing(found: Inventory, overdue: Sequence[Listed]) -> DifyopsError | None:
+def _missing(found: SecretInventory, overdue: Sequence[ListedSecret]) -> DifyopsError | None:
     if overdue:
         return AnswerIsNo("One secret is overdue." if len(overdue) == 1 else f"{len(overdue)} secrets are overdue.")
     return None if found.is_whole else PartialFailure("Not everything could be read; secrets may be missing.")
 
 
-def planned(plan: Planned) -> Outcome:
+def planned(plan: PlannedRotation) -> Outcome:
     """Show what would be done."""
     settings, places = plan.settings, [shown(reference) for reference in plan.settings.deliver]
     pairs: list[tuple[str, object]] = [
@@ -172,7 +172,9 @@ def history(found: Sequence[Rotation], broken: Sequence[str]) -> Outcome:
     )
 
 
-def steps(rotation: Rotation, lines: Sequence[Line], audit: Sequence[AuditEntry], broken: Sequence[str]) -> Outcome:
+def steps(
+    rotation: Rotation, lines: Sequence[JournalLine], audit: Sequence[AuditEntry], broken: Sequence[str]
+) -> Outcome:
     """Show every line of one rotation's journal, and of the audit trail: who changed what."""
     rows = [(_when(line.when), line.entry, line.step, line.text) for line in lines]
     changes = [
@@ -210,7 +212,7 @@ def _verdict(item: Driven, kind: str) -> DifyopsError | None:
             f"The rotation of the {rotation.label} is parked: {(rotation.trouble or step.why).rstrip('.')}.",
             hint=f"difyops secret history {rotation.id}; then {_ways_on(rotation)}",
         )
-    if step.action is Action.HOLD:
+    if step.action is RotationAction.HOLD:
         return Refused(
             f"The old {rotation.label} is not retired: {step.why}.",
             hint=f"difyops secret resume {rotation.id} (looks again), with --force (retires it), or secret revert.",
@@ -316,15 +318,15 @@ def _next(item: Rotation, now: datetime) -> str | None:
     """Return what a run would do now, in words; ``None`` at the end."""
     step = next_step(item.state, gather(item, now))
     match step.action:
-        case Action.REST:
+        case RotationAction.REST:
             return step.why or None
-        case Action.WAIT:
+        case RotationAction.WAIT:
             return f"wait {_duration(max(1.0, round(step.wait)))}"
         case _:
             return f"{step.action}: {step.why}" if step.why else str(step.action)
 
 
-def _row(item: Listed) -> tuple[object, ...]:
+def _row(item: ListedSecret) -> tuple[object, ...]:
     used_by = ", ".join(item.users[:3]) + (f" +{len(item.users) - 3}" if len(item.users) > 3 else "")
     overdue = {True: "overdue", False: "ok", None: "age unknown"}[item.overdue]
     policy = f"{_duration(item.rotate_every)}: {overdue}" if item.rotate_every else None
@@ -332,7 +334,7 @@ def _row(item: Listed) -> tuple[object, ...]:
     return (item.kind, item.owner, item.name, age, _when(item.last_used), used_by or None, policy, item.note or None)
 
 
-def _record(item: Listed) -> dict[str, object]:
+def _record(item: ListedSecret) -> dict[str, object]:
     return {
         "kind": item.kind,
         "owner": item.owner,

@@ -8,7 +8,7 @@ from typing import Any
 from difyops.clock import iso
 from difyops.outcome import Block, Facts, Outcome, Table
 from difyops.runbook.record import ENDED, REPAIRED, RunRecord, StepRecord
-from difyops.runbook.report import Report
+from difyops.runbook.report import RunbookReport
 from difyops.runbook.result import Value
 
 
@@ -68,7 +68,7 @@ def ran(run: RunRecord) -> Outcome:
     )
 
 
-def reported(report: Report) -> Outcome:
+def reported(report: RunbookReport) -> Outcome:
     """Show the incident report and the skeleton of the post-mortem."""
     timeline = [(item.when.strftime("%H:%M:%S"), item.result, item.what) for item in report.timeline]
     findings = [(step.title, step.result, step.text) for step in report.findings]

@@ -10,7 +10,7 @@ from difyops.errors import AnswerIsNo
 from difyops.outcome import Block, Facts, Lines, Outcome, Table
 from difyops.render.runbook import counted
 from difyops.runbook.fields import Problem
-from difyops.runbook.library import Entry
+from difyops.runbook.library import LibraryEntry
 from difyops.runbook.model import Runbook, Step
 from difyops.runbook.record import REQUIRED
 from difyops.runbook.registry import Tool
@@ -18,7 +18,7 @@ from difyops.runbook.registry import Tool
 _USUAL = 60.0  # seconds that a step may take when its runbook does not say
 
 
-def listed(entries: Sequence[Entry]) -> Outcome:
+def listed(entries: Sequence[LibraryEntry]) -> Outcome:
     """Show the runbooks there are; what is the same for all of them, and as it should be, takes no column."""
     all_shipped = all(item.origin == "shipped" for item in entries)
     rows = [

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from difyops.outcome import Facts, Lines, Outcome
-from difyops.snapshot.seals import Changed, Status
+from difyops.snapshot.seals import SealChanged, SealStatus
 
 
-def status(result: Status) -> Outcome:
+def status(result: SealStatus) -> Outcome:
     """Show who can open the sealed values."""
     opens = {True: "yes, tried now", False: "no", None: "nothing to open"}[result.opens]
     pairs: list[tuple[str, object]] = [
@@ -37,7 +37,7 @@ def status(result: Status) -> Outcome:
     )
 
 
-def changed(result: Changed, verb: str) -> Outcome:
+def changed(result: SealChanged, verb: str) -> Outcome:
     """Show the recipients after a change."""
     count = len(result.recipients)
     warnings = []

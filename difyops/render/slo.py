@@ -11,15 +11,17 @@ from difyops.outcome import Block, Facts, Lines, Outcome, Table
 from difyops.perf.trend import Cause
 from difyops.render.bars import sparkline
 from difyops.render.cases import suite_of
-from difyops.reports import Case, Measure, Suite, Word
-from difyops.slo.model import BURNING, NOT_ENOUGH, OK, GoalStatus, Report
+from difyops.reports import Measure, ReportCase, Suite, Word
+from difyops.slo.model import BURNING, NOT_ENOUGH, OK, GoalReport, GoalStatus
 from difyops.slo.windows import span
 from difyops.statistics import Interval
 
 _WORDS: dict[str, Word] = {OK: "pass", BURNING: "fail", NOT_ENOUGH: "warn"}
 
 
-def status(found: Report, *, require_events: bool = False, kind: str = "slo.status", judged: bool = False) -> Outcome:
+def status(
+    found: GoalReport, *, require_events: bool = False, kind: str = "slo.status", judged: bool = False
+) -> Outcome:
     """Show the state of goals; ``judged``: with the exit code of a check."""
     shown = replace(found, goals=tuple(replace(goal, series=()) for goal in found.goals))
     few = [goal.goal for goal in found.goals if goal.verdict == NOT_ENOUGH]
@@ -37,7 +39,7 @@ def status(found: Report, *, require_events: bool = False, kind: str = "slo.stat
     )  # fmt: skip
 
 
-def report(found: Report) -> Outcome:
+def report(found: GoalReport) -> Outcome:
     """Show everything about goals: budget over time, windows, apps, whose failures there were."""
     blocks: list[Block] = [_table(found.goals)]
     for goal in found.goals:
@@ -86,7 +88,7 @@ def started(file: str, text: str, *, written: bool) -> Outcome:
     )  # fmt: skip
 
 
-def error_of(found: Report, *, require_events: bool) -> DifyopsError | None:
+def error_of(found: GoalReport, *, require_events: bool) -> DifyopsError | None:
     """Return the "no" (5) for goals that burn, 3 where events are required and missing."""
     burning = [goal for goal in found.goals if goal.verdict == BURNING]
     if burning:
@@ -98,7 +100,7 @@ def error_of(found: Report, *, require_events: bool) -> DifyopsError | None:
     return None
 
 
-def slo_suite(found: Report, *, require_events: bool) -> Suite:
+def slo_suite(found: GoalReport, *, require_events: bool) -> Suite:
     """Return goals as cases. Too few events are a warning, and unknown where they are required."""
     cases = [_case(goal, require_events=require_events) for goal in found.goals]
     burning = sum(goal.verdict == BURNING for goal in found.goals)
@@ -106,7 +108,7 @@ def slo_suite(found: Report, *, require_events: bool) -> Suite:
     return suite_of("slo", found.context, f"{burning} of {len(found.goals)} goals burn", cases, values)
 
 
-def _case(goal: GoalStatus, *, require_events: bool) -> Case:
+def _case(goal: GoalStatus, *, require_events: bool) -> ReportCase:
     word = _WORDS[goal.verdict]
     if goal.verdict == NOT_ENOUGH and require_events:
         word = "inconclusive"
@@ -123,7 +125,7 @@ def _case(goal: GoalStatus, *, require_events: bool) -> Case:
         measures.append(Measure(name="events_total", value=goal.totals[0], unit="events"))
         measures.append(Measure(name="bad_total", value=goal.totals[1], unit="events"))
     body = "; ".join(f"{part.name}: {part.bad} of {part.events} bad" for part in goal.apps[:10] if part.bad)
-    return Case(
+    return ReportCase(
         id=goal.goal, title=goal.goal, group=f"slo.{goal.kind}", word=word, text=f"{goal.verdict}: {goal.said}",
         body=body, measures=tuple(measures),
     )  # fmt: skip

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from difyops.dsl.diff import Change, describe
+from difyops.dsl.diff import Difference, describe
 from difyops.dsl.diff_text import word_diff
 from difyops.errors import DifyopsError, PartialFailure
 from difyops.outcome import Block, Facts, Lines, Outcome, Table
 from difyops.snapshot.check import Checked
 from difyops.snapshot.compare import AppDiff, Comparison
 from difyops.snapshot.drift import Drift
-from difyops.snapshot.history import History, Row, Shown
-from difyops.snapshot.plan import Plan
+from difyops.snapshot.history import HistoryRow, ShownSnapshot, SnapshotHistory
+from difyops.snapshot.plan import RollbackPlan
 from difyops.snapshot.proof import Proof
 from difyops.snapshot.restore import Restored, RestorePlan
 from difyops.snapshot.restore_many import RestoredMany
@@ -67,7 +67,7 @@ def _sealed(result: Taken) -> str:
     return f"{kinds} ({'kept for the recipients' if result.recoverable else 'fingerprints only'})" if kinds else ""
 
 
-def history(result: History) -> Outcome:
+def history(result: SnapshotHistory) -> Outcome:
     """Show the list of snapshots."""
     rows = [
         (row.commit[:10], row.when, ", ".join(row.tags), row.state, _held(row), row.failed, row.subject)
@@ -88,12 +88,12 @@ def history(result: History) -> Outcome:
     )
 
 
-def _held(row: Row) -> object:
+def _held(row: HistoryRow) -> object:
     """Return how many apps a snapshot holds; of how many, where only some were ever asked for."""
     return f"{row.apps} of {row.listed}" if row.coverage and row.listed is not None else row.apps
 
 
-def shown(result: Shown) -> Outcome:
+def shown(result: ShownSnapshot) -> Outcome:
     """Show one snapshot."""
     manifest = result.manifest
     facts: list[tuple[str, object]] = [
@@ -192,7 +192,7 @@ def checked(result: Checked) -> Outcome:
     )
 
 
-def plan(result: Plan) -> list[Block]:
+def plan(result: RollbackPlan) -> list[Block]:
     """Lay out the plan of a rollback."""
     title = f"Roll back {result.app_name} ({result.mode}) on {result.context} to {result.target}"
     lines = [("#", title), *_limited(_change_lines(result.changes))]
@@ -203,7 +203,7 @@ def plan(result: Plan) -> list[Block]:
     return [Lines(lines=lines)]
 
 
-def planned(plans: Sequence[Plan], failed: Mapping[str, DifyopsError]) -> Outcome:
+def planned(plans: Sequence[RollbackPlan], failed: Mapping[str, DifyopsError]) -> Outcome:
     """Show plans that are not carried out (``--dry-run``), and the apps for which none could be made."""
     blocks = [block for item in plans for block in plan(item)]
     if failed:
@@ -296,11 +296,11 @@ def _proof_lines(proofs: Sequence[Proof]) -> list[tuple[str, str]]:
     return [("✓" if proof.ok else "✗", f"{proof.what}: {proof.found}") for proof in proofs]
 
 
-def _headed(name: str, changes: Sequence[Change]) -> list[tuple[str, str]]:
+def _headed(name: str, changes: Sequence[Difference]) -> list[tuple[str, str]]:
     return [("#", name), *_change_lines(changes)] if changes else []
 
 
-def _change_lines(changes: Sequence[Change]) -> list[tuple[str, str]]:
+def _change_lines(changes: Sequence[Difference]) -> list[tuple[str, str]]:
     lines: list[tuple[str, str]] = []
     for change in changes:
         lines.append((_MARKS.get(change.action, "~"), describe(change)))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from difyops.clock import iso
 from difyops.errors import DifyopsError, PartialFailure
 from difyops.outcome import Facts, Outcome, Table
-from difyops.trigger.audit import Audit, Finding
+from difyops.trigger.audit import Audit, AuditFinding
 from difyops.trigger.firing import Fired
 from difyops.trigger.listing import TriggerRow, Triggers
 from difyops.trigger.matching import ON_TIME
@@ -117,10 +117,10 @@ def audited(found: Audit) -> Outcome:
     )
 
 
-def _folded(findings: Sequence[Finding]) -> list[list[Finding]]:
+def _folded(findings: Sequence[AuditFinding]) -> list[list[AuditFinding]]:
     """Return findings of one schedule, verdict and reason that follow each other as one, where nothing ran."""
-    groups: list[list[Finding]] = []
-    last: dict[tuple[str, str], list[Finding]] = {}
+    groups: list[list[AuditFinding]] = []
+    last: dict[tuple[str, str], list[AuditFinding]] = {}
     for row in findings:
         key = (row.app_id, row.schedule)
         before = last.get(key)
@@ -132,7 +132,7 @@ def _folded(findings: Sequence[Finding]) -> list[list[Finding]]:
     return groups
 
 
-def _row(rows: Sequence[Finding]) -> tuple[object, ...]:
+def _row(rows: Sequence[AuditFinding]) -> tuple[object, ...]:
     first = rows[0]
     when = _moment(first)
     if len(rows) > 1:
@@ -140,14 +140,14 @@ def _row(rows: Sequence[Finding]) -> tuple[object, ...]:
     return (first.app, first.schedule or None, when, first.verdict, _seconds(first.delay), first.why)
 
 
-def _record(row: Finding) -> dict[str, object]:
+def _record(row: AuditFinding) -> dict[str, object]:
     return {
         "app": row.app, "app_id": row.app_id, "schedule": row.schedule, "verdict": row.verdict, "slot": row.slot,
         "started": row.started, "delay": row.delay, "run": row.run, "cause": row.cause, "why": row.why,
     }  # fmt: skip
 
 
-def _moment(row: Finding) -> str | None:
+def _moment(row: AuditFinding) -> str | None:
     moment = row.slot or row.started
     return iso(moment) if moment else None
 

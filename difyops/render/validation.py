@@ -11,7 +11,7 @@ from difyops.errors import DifyopsError
 from difyops.outcome import Outcome, Table
 from difyops.render.machine import plain
 from difyops.render.safe import escaped
-from difyops.validation import Asked, Edit, Judged, Summary, Verdict
+from difyops.validation import BatchSummary, Edit, Judged, ReaskRequest, Verdict
 
 _MOST_ROWS = 100
 
@@ -33,7 +33,7 @@ class Ending:
     error: DifyopsError | None = None
 
 
-def judged(one: Judged, ending: Ending, asked: Asked | None = None) -> Outcome:
+def judged(one: Judged, ending: Ending, asked: ReaskRequest | None = None) -> Outcome:
     """Show one verdict: the value itself to a pipe, its edits as talk; the violations as a table."""
     verdict = one.verdict
     warnings = [_edit_line(edit) for edit in verdict.edits[:_MOST_ROWS]]
@@ -52,7 +52,7 @@ def judged(one: Judged, ending: Ending, asked: Asked | None = None) -> Outcome:
     )
 
 
-def batch(kept: Sequence[Judged], summary: Summary, ending: Ending, *, streamed: bool) -> Outcome:
+def batch(kept: Sequence[Judged], summary: BatchSummary, ending: Ending, *, streamed: bool) -> Outcome:
     """Show what a batch came to; the answers themselves only where they did not leave as lines already."""
     failed = [item for item in kept if not item.verdict.ok]
     rows = [(str(item.id), item.verdict.error, item.verdict.message) for item in failed[:_MOST_ROWS]]

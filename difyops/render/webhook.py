@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from difyops.errors import AnswerIsNo
 from difyops.outcome import Facts, Lines, Outcome, Table
-from difyops.webhook.reading import EventRow, MessageRow, Shown
-from difyops.webhook.rules import Rules
+from difyops.webhook.reading import EventRow, MessageRow, ShownEvent
+from difyops.webhook.rules import WebhookRules
 from difyops.webhook.serve import Running
 
 _EVENT = ("id", "received", "event", "to", "state", "said")
@@ -44,7 +44,7 @@ def dead(of_events: Sequence[EventRow], of_messages: Sequence[MessageRow]) -> Ou
     )  # fmt: skip
 
 
-def shown(found: Shown) -> Outcome:
+def shown(found: ShownEvent) -> Outcome:
     """Show one event, run or message."""
     blocks: list[Facts | Table | Lines] = [Facts(pairs=[("id", found.id), *found.facts.items()])]
     if found.deliveries:
@@ -72,7 +72,7 @@ def status(running: Running | None, counts: Mapping[str, Mapping[str, int]]) -> 
     )  # fmt: skip
 
 
-def rules(found: Rules, words: str) -> Outcome:
+def rules(found: WebhookRules, words: str) -> Outcome:
     """Show what the rules come to."""
     rows: list[tuple[object, ...]] = [
         (f"/in/{item.name}", item.scheme, ", ".join(item.to) + (" (ordered)" if item.ordered else ""))

@@ -10,13 +10,13 @@ import re
 
 from difyops.api.credential_sets import LONGEST_NAME, Credential, CredentialSet
 from difyops.errors import Refused, SelectorError, UsageError
-from difyops.rotation.kinds import Wanted
+from difyops.rotation.kinds import WantedSecret
 
 _OUR_SUFFIX = re.compile(r" r[0-9a-f]{6}$")
 _LONGEST_BASE = LONGEST_NAME - len(" r012345")
 
 
-async def chosen(surface: CredentialSet, wanted: Wanted, of: str) -> dict[str, str]:
+async def chosen(surface: CredentialSet, wanted: WantedSecret, of: str) -> dict[str, str]:
     """Return which credential and field are to be replaced: ``old_id``, ``old_name``, ``was_current``, ``field``.
 
     Raises:

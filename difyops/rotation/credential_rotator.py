@@ -12,7 +12,7 @@ from difyops.api.faults import clean
 from difyops.errors import DifyopsError, Refused, RequestRejected, StalePlan
 from difyops.rotation.credential_choice import chosen as chosen  # the kinds look for it here
 from difyops.rotation.credential_choice import name_for
-from difyops.rotation.hands import Hands, NewValueRefused
+from difyops.rotation.hands import NewValueRefused, RotationJob
 from difyops.rotation.kinds import OldUse
 from difyops.rotation.machine import Used
 from difyops.rotation.vault import NEW
@@ -29,11 +29,11 @@ class CredentialRotator:
     has_fields = True
     role = "admin"
 
-    def credentials(self, hands: Hands) -> CredentialSet:
+    def credentials(self, hands: RotationJob) -> CredentialSet:
         """Return the surface of the credentials."""
         raise AssertionError("a kind says where its credentials are")
 
-    async def create(self, hands: Hands) -> None:
+    async def create(self, hands: RotationJob) -> None:
         """Add the new credential under a name of its own; one added by a process cut off is found by that name."""
         if hands.memo("new_name") is None:
             hands.note(new_name=name_for(hands.target("old_name"), hands.rotation.id))
@@ -43,13 +43,13 @@ class CredentialRotator:
                 hands.found_done("add credential", credential=found.id)
             hands.note(new_id=(found or await self._added(hands)).id)
 
-    async def prove_new(self, hands: Hands) -> None:
+    async def prove_new(self, hands: RotationJob) -> None:
         """Let the provider try the new value, where the server can ask it."""
         complaint = await self.credentials(hands).validate(await self._values(hands))
         if complaint is not None:
             raise _refusal(complaint)
 
-    async def switch(self, hands: Hands) -> None:
+    async def switch(self, hands: RotationJob) -> None:
         """Make the new credential the one that new runs use.
 
         Raises:
@@ -66,7 +66,7 @@ class CredentialRotator:
         hands.note(switched=True)
         await hands.effect("switch credential", lambda: self.credentials(hands).use(new_id), credential=new_id)
 
-    async def use_again(self, hands: Hands) -> None:
+    async def use_again(self, hands: RotationJob) -> None:
         """Switch once more: a run that read the old credential may have put it back into the server's cache.
 
         Raises:
@@ -77,7 +77,7 @@ class CredentialRotator:
             await self._use_again(hands, str(hands.memo("new_id")), "switch again")
             hands.note(settled=True)
 
-    async def observe(self, hands: Hands) -> Used:
+    async def observe(self, hands: RotationJob) -> Used:
         """Compare what is used with what is stored.
 
         Raises:
@@ -97,11 +97,11 @@ class CredentialRotator:
             return Used.OLD
         return Used.NEW if hands.memo("settled") else Used.UNKNOWN
 
-    async def old_use(self, hands: Hands) -> OldUse:
+    async def old_use(self, hands: RotationJob) -> OldUse:
         """Say what is left to a person."""
         return OldUse(words=REVOKE)
 
-    async def retire(self, hands: Hands) -> None:
+    async def retire(self, hands: RotationJob) -> None:
         """Delete the old credential, unless it is in use after all.
 
         Raises:
@@ -109,7 +109,7 @@ class CredentialRotator:
         """
         await self._delete(hands, "delete old credential", hands.target("old_id"))
 
-    async def is_retired(self, hands: Hands) -> bool:
+    async def is_retired(self, hands: RotationJob) -> bool:
         """Look that the old credential is gone and not used from the cache any more."""
         rows = {row.id: row for row in await self.credentials(hands).list()}
         if hands.target("old_id") in rows:
@@ -122,7 +122,7 @@ class CredentialRotator:
         await self.use_again(hands)
         return False
 
-    async def revert(self, hands: Hands) -> float:
+    async def revert(self, hands: RotationJob) -> float:
         """Switch back, also when somebody deleted the new one under way, look that the old is used, delete the new.
 
         Raises:
@@ -148,19 +148,19 @@ class CredentialRotator:
         await self._delete(hands, "delete new credential", new.id)
         return 0.0
 
-    async def new_value(self, hands: Hands) -> SecretText | None:
+    async def new_value(self, hands: RotationJob) -> SecretText | None:
         """Return the value that was given."""
         return hands.vault.get(NEW)
 
-    async def old_value(self, hands: Hands) -> SecretText | None:
+    async def old_value(self, hands: RotationJob) -> SecretText | None:
         """Return nothing: stored values are not readable."""
         return None
 
-    async def probe_key(self, hands: Hands, app_id: str) -> SecretText | None:
+    async def probe_key(self, hands: RotationJob, app_id: str) -> SecretText | None:
         """Return nothing: any key of the app does."""
         return None
 
-    async def _delete(self, hands: Hands, name: str, credential_id: str) -> None:
+    async def _delete(self, hands: RotationJob, name: str, credential_id: str) -> None:
         """Delete a credential that is there and not in use, as the server says at this moment.
 
         Raises:
@@ -175,11 +175,11 @@ class CredentialRotator:
         surface = self.credentials(hands)
         await hands.effect(name, lambda: surface.delete(credential_id), credential=credential_id)
 
-    def _switches(self, hands: Hands) -> bool:
+    def _switches(self, hands: RotationJob) -> bool:
         """Say whether the credential to replace is the one in use."""
         return hands.target("was_current") == "yes"
 
-    async def _added(self, hands: Hands) -> Credential:
+    async def _added(self, hands: RotationJob) -> Credential:
         values, name = await self._values(hands), str(hands.memo("new_name"))
         await self.prove_new(hands)
         try:
@@ -199,7 +199,7 @@ class CredentialRotator:
             raise DifyopsError("The credential was added, but the server does not list it yet.", retryable=True)
         return added
 
-    async def _values(self, hands: Hands) -> dict[str, str | SecretText]:
+    async def _values(self, hands: RotationJob) -> dict[str, str | SecretText]:
         """Return the old credential's other fields with the new value in its field.
 
         Raises:
@@ -218,27 +218,27 @@ class CredentialRotator:
         shown = {name: value for name, value in kept.items() if name not in secrets}
         return {**shown, **others, field: new}
 
-    async def _named(self, hands: Hands) -> Credential | None:
+    async def _named(self, hands: RotationJob) -> Credential | None:
         rows = await self.credentials(hands).list()
         return next((row for row in rows if row.name == hands.memo("new_name")), None)
 
-    async def _new_if_any(self, hands: Hands) -> Credential | None:
+    async def _new_if_any(self, hands: RotationJob) -> Credential | None:
         return await self._named(hands) if hands.memo("new_name") else None
 
-    async def _current(self, hands: Hands) -> Credential | None:
+    async def _current(self, hands: RotationJob) -> Credential | None:
         return next((row for row in await self.credentials(hands).list() if row.is_current), None)
 
-    async def _use_again(self, hands: Hands, credential_id: str, name: str) -> None:
+    async def _use_again(self, hands: RotationJob, credential_id: str, name: str) -> None:
         surface = self.credentials(hands)
         await hands.effect(name, lambda: surface.use_again(credential_id), credential=credential_id)
 
-    async def _is_used(self, hands: Hands, credential_id: str) -> bool:
+    async def _is_used(self, hands: RotationJob, credential_id: str) -> bool:
         """Compare masks: equal ones prove nothing where both keys have the same ends, different ones prove it."""
         surface, field = self.credentials(hands), hands.target("field")
         return (await surface.read(None)).get(field) == (await surface.read(credential_id)).get(field)
 
 
-def _check_not_theirs(hands: Hands, current: Credential | None) -> None:
+def _check_not_theirs(hands: RotationJob, current: Credential | None) -> None:
     """Refuse to go on over a credential that somebody else switched to.
 
     Raises:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from difyops import credentials
 from difyops.errors import CredentialError, StoreError, UsageError
-from difyops.rotation.hands import Hands
+from difyops.rotation.hands import RotationJob
 from difyops.secret_text import SecretText
 from difyops.trust import require_of
 
@@ -79,7 +79,7 @@ def _absolute(path: str) -> str:
     return str(Path(expanded).absolute())
 
 
-async def deliver(hands: Hands, secret: SecretText) -> None:
+async def deliver(hands: RotationJob, secret: SecretText) -> None:
     """Write the new secret to every place the rotation names. Which ones may have it is on disk before.
 
     Raises:
@@ -96,7 +96,7 @@ async def deliver(hands: Hands, secret: SecretText) -> None:
             raise
 
 
-async def give_back(hands: Hands, secret: SecretText) -> None:
+async def give_back(hands: RotationJob, secret: SecretText) -> None:
     """Write the old secret to every place that may have the new one.
 
     Raises:
@@ -113,7 +113,7 @@ async def give_back(hands: Hands, secret: SecretText) -> None:
             hands.audit(f"pass over place {number}", "failed", place=shown(reference))
 
 
-async def _hand_over(hands: Hands, reference: str, secret: SecretText, name: str) -> None:
+async def _hand_over(hands: RotationJob, reference: str, secret: SecretText, name: str) -> None:
     if await asyncio.to_thread(_has, reference, secret):
         return
 

@@ -33,11 +33,11 @@ from difyops.ledger import this_host
 from difyops.rotation import journal as journals
 from difyops.rotation.deliver import check_references
 from difyops.rotation.facts import gather
-from difyops.rotation.hands import Hands, Workbench
-from difyops.rotation.kinds import Kind, Wanted, kind_named
-from difyops.rotation.machine import ENDED, Action, State, Step, may_turn_back, next_step
-from difyops.rotation.reading import Reading
-from difyops.rotation.record import Planned, Rotation, Settings
+from difyops.rotation.hands import RotationJob, Workbench
+from difyops.rotation.kinds import SecretKind, WantedSecret, kind_named
+from difyops.rotation.machine import ENDED, RotationAction, RotationStep, State, may_turn_back, next_step
+from difyops.rotation.reading import WorkspaceReading
+from difyops.rotation.record import PlannedRotation, Rotation, RotationSettings
 from difyops.rotation.steps import perform
 from difyops.rotation.vault import NEW, Vault, check_can_hold, installation
 from difyops.secret_text import SecretText, scrub
@@ -48,10 +48,10 @@ _TICK = 1.0
 _TURN_WAIT = 120.0
 _ROLES = {"editor": ("owner", "admin", "editor"), "admin": ("owner", "admin")}
 
-Moved = Callable[[Rotation, Step], None]
+Moved = Callable[[Rotation, RotationStep], None]
 
 
-def nobody(rotation: Rotation, step: Step) -> None:
+def nobody(rotation: Rotation, step: RotationStep) -> None:
     """Tell nobody."""
 
 
@@ -60,7 +60,7 @@ class Driven:
     """Where a run left a rotation, and what it would do next."""
 
     rotation: Rotation
-    step: Step
+    step: RotationStep
 
 
 @dataclass(slots=True)
@@ -84,7 +84,7 @@ class Driver:
             async with turn(self.bench, rotation, wait=patience):
                 driven = await self._burst(self.bench.journal.read(rotation.id, rotation.subject))
             rotation, patience = driven.rotation, _TURN_WAIT
-            if driven.step.action is not Action.WAIT or not self._stays(driven):
+            if driven.step.action is not RotationAction.WAIT or not self._stays(driven):
                 return driven
             self.moved(rotation, driven.step)
             await self.bench.clock.sleep(min(driven.step.wait, _TICK))
@@ -103,17 +103,17 @@ class Driver:
             step = next_step(
                 rotation.state, gather(rotation, self.bench.clock.now(), grace_floor=self._floor(rotation))
             )
-            if step.action in (Action.WAIT, Action.HOLD, Action.REST):
+            if step.action in (RotationAction.WAIT, RotationAction.HOLD, RotationAction.REST):
                 return Driven(rotation=rotation, step=step)
             self.moved(rotation, step)
-            rotation = await self._one(Hands(self.bench, rotation), kind, step)
-            if step.action is Action.CONFIRM and not rotation.memo.get("refused") and not self.wait:
-                return Driven(rotation=rotation, step=replace(step, action=Action.WAIT, wait=_SHORT * 2))
+            rotation = await self._one(RotationJob(self.bench, rotation), kind, step)
+            if step.action is RotationAction.CONFIRM and not rotation.memo.get("refused") and not self.wait:
+                return Driven(rotation=rotation, step=replace(step, action=RotationAction.WAIT, wait=_SHORT * 2))
 
-    async def _one(self, hands: Hands, kind: Kind, step: Step) -> Rotation:
+    async def _one(self, hands: RotationJob, kind: SecretKind, step: RotationStep) -> Rotation:
         journal, rotation = self.bench.journal, hands.rotation
         try:
-            if step.action not in (Action.TURN_BACK, Action.PARK):
+            if step.action not in (RotationAction.TURN_BACK, RotationAction.PARK):
                 await perform(hands, kind, step.action)
         except (AccountLocked, NotAuthenticated, StoreError):
             raise
@@ -130,7 +130,7 @@ class Driver:
         if after.state in ENDED and rotation.state is not after.state:
             hands.audit("end", str(after.state), label=rotation.label)
             journal.end(after)
-        if step.action is Action.BEGIN_GRACE:
+        if step.action is RotationAction.BEGIN_GRACE:
             self._grace_seen[rotation.id] = self.bench.clock.monotonic()
         return after
 
@@ -148,7 +148,9 @@ def _is_away(error: DifyopsError) -> bool:
     return isinstance(error, Unreachable) or (isinstance(error, ServerFault) and error.retryable)
 
 
-async def plan(bench: Workbench, reading: Reading, wanted: tuple[str, Wanted], settings: Settings) -> Planned:
+async def plan(
+    bench: Workbench, reading: WorkspaceReading, wanted: tuple[str, WantedSecret], settings: RotationSettings
+) -> PlannedRotation:
     """Find the secret and say what would be done. Nothing is changed.
 
     Raises:
@@ -173,7 +175,7 @@ async def plan(bench: Workbench, reading: Reading, wanted: tuple[str, Wanted], s
     return replace(planned, settings=settings, times_begun=times)
 
 
-async def _name_open(bench: Workbench, reading: Reading, kind: str, arguments: tuple[str, ...]) -> None:
+async def _name_open(bench: Workbench, reading: WorkspaceReading, kind: str, arguments: tuple[str, ...]) -> None:
     """Refuse where an open rotation of what the arguments name explains why there are two secrets."""
     named = set(arguments[:1])
     if arguments and kind in ("app-key", "env"):
@@ -183,7 +185,7 @@ async def _name_open(bench: Workbench, reading: Reading, kind: str, arguments: t
             _refuse_open(rotation)
 
 
-def _check_fits(kind: Kind, asked: Wanted) -> None:
+def _check_fits(kind: SecretKind, asked: WantedSecret) -> None:
     """Refuse options that say nothing about this kind: somebody expects them to."""
     given = {"--field": asked.field, "--also": asked.others}
     for option, value in given.items():
@@ -194,7 +196,7 @@ def _check_fits(kind: Kind, asked: Wanted) -> None:
 
 
 async def begin(
-    bench: Workbench, planned: Planned, value: SecretText | None, others: Mapping[str, SecretText] | None = None
+    bench: Workbench, planned: PlannedRotation, value: SecretText | None, others: Mapping[str, SecretText] | None = None
 ) -> Rotation:
     """Open the rotation in the journal and hold its value, and the ``others`` of its credential by field.
 
@@ -312,12 +314,12 @@ async def _held(bench: Workbench, name: str, *, wait: float = 0.0) -> AsyncItera
         yield
 
 
-def _check_not_open(bench: Workbench, planned: Planned) -> None:
+def _check_not_open(bench: Workbench, planned: PlannedRotation) -> None:
     for rotation in bench.journal.open_anywhere(planned.subject, bench.instance.context.url):
         _refuse_open(rotation)
 
 
-def _check_not_rotated_since(bench: Workbench, planned: Planned) -> None:
+def _check_not_rotated_since(bench: Workbench, planned: PlannedRotation) -> None:
     """Refuse a plan that another one overtook: it was made for a secret that is not the present one any more."""
     now = bench.journal.times_begun(planned.subject, bench.instance.context.url)
     if planned.times_begun is not None and now != planned.times_begun:
@@ -347,7 +349,7 @@ def _refuse_open(rotation: Rotation) -> NoReturn:
     )
 
 
-async def _check_role(bench: Workbench, kind: Kind) -> None:
+async def _check_role(bench: Workbench, kind: SecretKind) -> None:
     role = str((await bench.instance.workspace.current()).get("role") or "")
     if role and role not in _ROLES[kind.role]:
         raise Forbidden(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from difyops.rotation.machine import Facts, Health, State, Used
+from difyops.rotation.machine import Health, RotationFacts, State, Used
 from difyops.rotation.record import Rotation
 
 _LONGEST_ROUND, _SHORTEST_ROUND, _SICK_ROUND = 60.0, 1.0, 2.0
@@ -13,7 +13,7 @@ _LONGEST_POLL = 15.0
 _PROOF_LASTS = 300.0  # seconds; several of the longest rounds
 
 
-def gather(rotation: Rotation, now: datetime, *, grace_floor: float = 0.0) -> Facts:
+def gather(rotation: Rotation, now: datetime, *, grace_floor: float = 0.0) -> RotationFacts:
     """Return the facts at ``now``.
 
     ``grace_floor`` is what a process that saw the grace period begin measured as left: a wall clock that jumps ahead
@@ -22,7 +22,7 @@ def gather(rotation: Rotation, now: datetime, *, grace_floor: float = 0.0) -> Fa
     memo, settings = rotation.memo, rotation.settings
     left = min(float(memo.get("grace_until") or 0.0) - now.timestamp(), settings.grace)
     last_round = float(memo.get("last_round") or 0.0)
-    return Facts(
+    return RotationFacts(
         wants_back=rotation.wants_back is not None,
         failures=rotation.failures,
         patience=settings.patience,

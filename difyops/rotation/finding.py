@@ -19,7 +19,7 @@ from difyops.dsl.load import load_yaml
 from difyops.dsl.model import DslError
 from difyops.errors import Forbidden, NotSupported
 from difyops.rotation.kinds import kinds
-from difyops.rotation.reading import Held, Reading, ref
+from difyops.rotation.reading import HeldSecret, WorkspaceReading, ref
 from difyops.secret_text import SecretText
 
 SHORTEST = 6  # a shorter value would be found everywhere
@@ -50,7 +50,7 @@ class Search:
     is_whole: bool
 
 
-async def find(instance: Instance, reading: Reading, value: SecretText) -> Search:
+async def find(instance: Instance, reading: WorkspaceReading, value: SecretText) -> Search:
     """Look for a value in the service keys, variables, credentials and texts of the workspace."""
     wanted = value.reveal()
     matches: list[Match] = []
@@ -157,7 +157,7 @@ def _place(document: Any, path: tuple[Any, ...]) -> str:
     return ".".join(str(step) for step in path if step != "workflow")
 
 
-async def _by_their_ends(instance: Instance, reading: Reading, wanted: str) -> list[Match]:
+async def _by_their_ends(instance: Instance, reading: WorkspaceReading, wanted: str) -> list[Match]:
     """Return the provider credentials whose masked values have the ends of the value."""
     held = [item for item in await kinds()["provider"].inventory(instance, reading) if item.kind == "provider"]
     found = []
@@ -178,7 +178,7 @@ def fits_mask(masked: str, value: str) -> bool:
     return value.startswith(ends[1]) and value.endswith(ends[2]) and len(value) >= len(ends[1]) + len(ends[2])
 
 
-def _maybe(held: Held) -> Match:
+def _maybe(held: HeldSecret) -> Match:
     return Match(
         where="credential", kind=held.kind, owner=held.owner, owner_id="", name=held.name, users=held.users,
         ref=held.ref, is_certain=False,

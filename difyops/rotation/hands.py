@@ -17,7 +17,7 @@ from difyops.clock import Clock, SystemClock
 from difyops.errors import DifyopsError
 from difyops.ledger import AuditEntry
 from difyops.rotation import journal as journals
-from difyops.rotation.journal import Journal
+from difyops.rotation.journal import RotationJournal
 from difyops.rotation.record import Rotation
 from difyops.rotation.vault import Vault, fingerprint
 from difyops.secret_text import SecretText
@@ -52,7 +52,7 @@ class Workbench:
     """
 
     instance: Instance
-    journal: Journal
+    journal: RotationJournal
     state: Path
     actor: str
     hold: str = "file"
@@ -63,7 +63,7 @@ class Workbench:
 
 
 @dataclass(slots=True)
-class Hands:
+class RotationJob:
     """A workbench and the rotation it works on; ``at_effect`` while something is being changed outside."""
 
     bench: Workbench

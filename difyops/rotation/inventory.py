@@ -14,14 +14,14 @@ from difyops.clock import MAY_DIFFER, from_unix
 from difyops.dsl.secrets import Spot
 from difyops.rotation.hands import Workbench
 from difyops.rotation.kinds import kinds
-from difyops.rotation.policy import Policy
-from difyops.rotation.reading import Document, Held, Reading
+from difyops.rotation.policy import RotationPolicy
+from difyops.rotation.reading import Document, HeldSecret, WorkspaceReading
 
 _MOVE_IT = "Move it into a secret environment variable of the app, publish, then rotate env."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
+class ListedSecret:
     """One secret. ``age`` and ``rotate_every`` in seconds; ``overdue`` is ``None`` when the age is not known. One that
     is dated in the future (``is_ahead``) counts as overdue where there is a policy: nobody knows how old it is.
     """
@@ -56,23 +56,23 @@ class InClear:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inventory:
+class SecretInventory:
     """Everything found, and sentences about what could not be read; ``is_whole``: nothing failed."""
 
-    secrets: tuple[Listed, ...]
+    secrets: tuple[ListedSecret, ...]
     in_clear: tuple[InClear, ...]
     problems: tuple[str, ...]
     is_whole: bool = True
 
 
-async def take_inventory(bench: Workbench, reading: Reading, policy: Policy) -> Inventory:
+async def take_inventory(bench: Workbench, reading: WorkspaceReading, policy: RotationPolicy) -> SecretInventory:
     """Read the workspace and list its secrets; what this role may not read is a problem, not an error."""
     now, finished = bench.clock.now(), bench.journal.finished()
-    secrets: list[Listed] = []
+    secrets: list[ListedSecret] = []
     for name in sorted(kinds()):
         for held in await kinds()[name].inventory(bench.instance, reading):
             secrets.append(_listed(held, finished, policy, now))
-    return Inventory(
+    return SecretInventory(
         secrets=tuple(secrets),
         in_clear=in_clear(await reading.documents()),
         problems=tuple(reading.problems),
@@ -110,7 +110,7 @@ def variable_name(spot: Spot) -> str:
     return f"{words}_SECRET" if words in ("", "URL", "DATA", "HEADERS", "PARAMS", "VALUE") else words
 
 
-def _listed(held: Held, finished: Mapping[str, datetime], policy: Policy, now: datetime) -> Listed:
+def _listed(held: HeldSecret, finished: Mapping[str, datetime], policy: RotationPolicy, now: datetime) -> ListedSecret:
     # A key that is listed is the one that was made then; the others do not tell their age, our journal may.
     several = kinds()[held.kind].has_fields
     told = finished.get(f"{held.subject} {held.name.rpartition(' ')[2]}" if several else held.subject)
@@ -119,7 +119,7 @@ def _listed(held: Held, finished: Mapping[str, datetime], policy: Policy, now: d
     is_ahead = age is not None and age < -MAY_DIFFER
     notes = [held.note, "dated in the future: look at the clocks" if is_ahead else ""]
     every = policy.for_address(held.address).rotate_every
-    return Listed(
+    return ListedSecret(
         kind=held.kind,
         name=held.name,
         owner=held.owner,

@@ -17,8 +17,8 @@ from typing import Any
 from difyops.clock import Clock, from_unix, iso
 from difyops.errors import Refused, SelectorError
 from difyops.ledger import AuditEntry, Event, Ledger, this_host
-from difyops.rotation.machine import Action, Health, State, Used
-from difyops.rotation.record import Planned, Rotation, settings_of
+from difyops.rotation.machine import Health, RotationAction, State, Used
+from difyops.rotation.record import PlannedRotation, Rotation, settings_of
 from difyops.secret_text import scrub
 
 BEGUN, STEP, ENDED_KIND = "rotation.begun", "rotation.step", "rotation.ended"
@@ -26,11 +26,26 @@ ABOUT, DID, FAILED, NOTE, STATE, BACK, AGAIN = "about", "did", "failed", "note",
 _MOST = 1_000_000
 _YEAR_2001 = 1e9  # unix seconds; a noted duration is never that long
 _SHORTEST_HIDDEN = 6  # ``scrub`` leaves shorter secrets alone
-_WORDS = (*State, *Action, *Used, *Health, ABOUT, DID, FAILED, NOTE, STATE, BACK, AGAIN, BEGUN, STEP, ENDED_KIND)
+_WORDS = (
+    *State,
+    *RotationAction,
+    *Used,
+    *Health,
+    ABOUT,
+    DID,
+    FAILED,
+    NOTE,
+    STATE,
+    BACK,
+    AGAIN,
+    BEGUN,
+    STEP,
+    ENDED_KIND,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class JournalLine:
     """One line of a rotation's history: when, what kind of line, the step or effect, the words."""
 
     when: Any
@@ -40,14 +55,14 @@ class Line:
 
 
 @dataclass(slots=True)
-class Journal:
+class RotationJournal:
     """The journal of one context's rotations."""
 
     ledger: Ledger
     context: str
     clock: Clock
 
-    def begin(self, identity: str, planned: Planned, url: str, *, installation: str = "") -> Rotation:
+    def begin(self, identity: str, planned: PlannedRotation, url: str, *, installation: str = "") -> Rotation:
         """Write the first line and return the rotation. ``installation``: whose state folder holds its values.
 
         Raises:
@@ -151,12 +166,12 @@ class Journal:
             raise SelectorError(f"{word} the id {given!r}.", hint="difyops secret status --all")
         return self.read(str(begun[0].data["rotation"]), begun[0].subject)
 
-    def lines(self, rotation: Rotation) -> list[Line]:
+    def lines(self, rotation: Rotation) -> list[JournalLine]:
         """Return the history of a rotation."""
         events = self.ledger.events("rotation.*", subject=rotation.subject, context=self.context, limit=_MOST)
         return [_line(event) for event in events if event.data.get("rotation") == rotation.id]
 
-    def _vocabulary(self, one: Planned | Rotation, url: str) -> str:
+    def _vocabulary(self, one: PlannedRotation | Rotation, url: str) -> str:
         """Return everything that a rotation's lines must tell, as one text."""
         fixed = [one.kind, one.subject, one.label, one.lock, url, self.context, dict(one.target), asdict(one.settings)]
         return json.dumps([fixed, _WORDS], ensure_ascii=False)
@@ -256,13 +271,13 @@ def _reason(rotation: Rotation, why: str) -> str:
     return rotation.trouble or (f"{why} ({sick})" if sick else why)
 
 
-def _line(event: Event) -> Line:
+def _line(event: Event) -> JournalLine:
     data = event.data
     if event.kind != STEP:
         text = str(data.get("state") or data.get("label") or "")
-        return Line(when=event.when, entry=event.kind.removeprefix("rotation."), step="", text=text)
+        return JournalLine(when=event.when, entry=event.kind.removeprefix("rotation."), step="", text=text)
     words = data.get("why") or data.get("state") or ", ".join(f"{k}={_said(v)}" for k, v in (_memo(data)).items())
-    return Line(when=event.when, entry=str(data.get("entry")), step=str(data.get("step")), text=str(words))
+    return JournalLine(when=event.when, entry=str(data.get("entry")), step=str(data.get("step")), text=str(words))
 
 
 def _memo(data: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -22,7 +22,7 @@ from difyops.errors import Conflict, NotFound
 from difyops.publishing import Content, Publication, PublishSettings
 from difyops.publishing.content import draft_content, version_content
 from difyops.publishing.publication import PARKED, WANTED, BeforePublish
-from difyops.rotation.hands import Hands
+from difyops.rotation.hands import RotationJob
 from difyops.rotation.machine import State
 from difyops.secret_text import SecretText
 
@@ -39,7 +39,7 @@ log = logging.getLogger("difyops.rotation")
 class RotationKeeper:
     """A rotation's journal and vault, as a publication uses them."""
 
-    hands: Hands
+    hands: RotationJob
 
     @property
     def id(self) -> str:
@@ -93,7 +93,7 @@ class RotationKeeper:
         log.warning("%s", text)
 
 
-def publication(hands: Hands) -> Publication:
+def publication(hands: RotationJob) -> Publication:
     """Return the publication of a rotation of a variable."""
     clock, name = hands.bench.clock, hands.target("name")
     is_back = hands.rotation.state is State.ROLLING_BACK
@@ -110,7 +110,7 @@ def publication(hands: Hands) -> Publication:
     )
 
 
-async def read_live(hands: Hands) -> tuple[Workflow, Content]:
+async def read_live(hands: RotationJob) -> tuple[Workflow, Content]:
     """Return what is live.
 
     Raises:
@@ -123,7 +123,7 @@ async def read_live(hands: Hands) -> tuple[Workflow, Content]:
     return live, await version_content(console, app_id, live)
 
 
-async def read_version(hands: Hands, version_id: str) -> Content:
+async def read_version(hands: RotationJob, version_id: str) -> Content:
     """Return a published version that is not live any more.
 
     Raises:
@@ -137,7 +137,7 @@ async def read_version(hands: Hands, version_id: str) -> Content:
 
 
 async def publish_with(
-    hands: Hands, way: str, value: SecretText, other: SecretText | None, test: BeforePublish | None = None
+    hands: RotationJob, way: str, value: SecretText, other: SecretText | None, test: BeforePublish | None = None
 ) -> None:
     """Make what is live now, with ``value`` in the rotation's variable, the live version; give the draft back.
 
@@ -155,13 +155,13 @@ async def publish_with(
     await give_draft_back(hands, made, value, other)
 
 
-async def give_draft_back(hands: Hands, made: Publication, value: SecretText, other: SecretText | None) -> None:
+async def give_draft_back(hands: RotationJob, made: Publication, value: SecretText, other: SecretText | None) -> None:
     """Put the parked draft back, with ``value`` where it held the ``other`` one."""
     exchange_held(hands, value, other)
     await made.put_draft_back()
 
 
-async def put_draft_right(hands: Hands, value: SecretText, rejected: SecretText) -> None:
+async def put_draft_right(hands: RotationJob, value: SecretText, rejected: SecretText) -> None:
     """Give a draft that holds the rejected value in the variable ``value`` there; all the rest of it stays.
 
     Raises:
@@ -183,7 +183,7 @@ async def put_draft_right(hands: Hands, value: SecretText, rejected: SecretText)
                 raise
 
 
-def put_kept_right(hands: Hands, value: SecretText, rejected: SecretText) -> None:
+def put_kept_right(hands: RotationJob, value: SecretText, rejected: SecretText) -> None:
     """Give the documents that were set aside ``value`` where they hold the rejected one."""
     for item in hands.memo("kept_drafts") or []:
         place = Path(item["place"])
@@ -207,7 +207,7 @@ def rotating_until(live: Workflow, name: str, known: frozenset[str]) -> datetime
     return until if until.tzinfo else None  # without a zone a person wrote it
 
 
-async def _begin(hands: Hands, made: Publication, value: SecretText) -> None:
+async def _begin(hands: RotationJob, made: Publication, value: SecretText) -> None:
     live, content = await read_live(hands)
     draft = await draft_content(hands.instance.console, made.app_id)
     parked = made.keeper.kept(PARKED)
@@ -220,7 +220,7 @@ async def _begin(hands: Hands, made: Publication, value: SecretText) -> None:
     made.begin(target=content.with_value(hands.target("name"), value), live=content, version=live, draft=draft)
 
 
-def exchange_held(hands: Hands, value: SecretText, other: SecretText | None) -> None:
+def exchange_held(hands: RotationJob, value: SecretText, other: SecretText | None) -> None:
     """Give the parked draft ``value`` where it holds the ``other`` one."""
     keeper = RotationKeeper(hands)
     parked = keeper.kept(PARKED)

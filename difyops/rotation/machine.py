@@ -34,7 +34,7 @@ class State(StrEnum):
     PARKED = "parked"
 
 
-class Action(StrEnum):
+class RotationAction(StrEnum):
     """What is to be done. ``WAIT`` for time, ``HOLD`` for a person (with ``--force``), ``REST`` for nobody."""
 
     CREATE = "create"
@@ -76,16 +76,16 @@ class Health(StrEnum):
 ENDED = frozenset({State.DONE, State.ROLLED_BACK})
 CAN_GO_BACK = frozenset({State.PLANNED, State.CREATED, State.DISTRIBUTED, State.TESTED, State.SWITCHED, State.GRACE})
 _GOES_BACK_BY_ITSELF = CAN_GO_BACK - {State.GRACE}
-_FORWARD: dict[State, tuple[Action, State]] = {
-    State.PLANNED: (Action.CREATE, State.CREATED),
-    State.CREATED: (Action.DISTRIBUTE, State.DISTRIBUTED),
-    State.DISTRIBUTED: (Action.TEST, State.TESTED),
-    State.TESTED: (Action.SWITCH, State.SWITCHED),
+_FORWARD: dict[State, tuple[RotationAction, State]] = {
+    State.PLANNED: (RotationAction.CREATE, State.CREATED),
+    State.CREATED: (RotationAction.DISTRIBUTE, State.DISTRIBUTED),
+    State.DISTRIBUTED: (RotationAction.TEST, State.TESTED),
+    State.TESTED: (RotationAction.SWITCH, State.SWITCHED),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class RotationFacts:
     """What the machine must know. Times are seconds from now; zero or less means due.
 
     ``failures`` counts failed tries of the present step in a row; ``hopeless`` says that no repetition cures it,
@@ -115,23 +115,23 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class RotationStep:
     """The next thing to do, the state it leads to, why (where that is not plain), and how long to wait."""
 
-    action: Action
+    action: RotationAction
     leads_to: State
     why: str = ""
     wait: float = 0.0
 
 
-def next_step(state: State, facts: Facts) -> Step:
+def next_step(state: State, facts: RotationFacts) -> RotationStep:
     """Return what is to be done in ``state``."""
     if state in ENDED:
-        return Step(action=Action.REST, leads_to=state)
+        return RotationStep(action=RotationAction.REST, leads_to=state)
     if facts.wants_back and may_turn_back(state, facts.parked_from):
-        return Step(action=Action.TURN_BACK, leads_to=State.ROLLING_BACK, why="asked to go back")
+        return RotationStep(action=RotationAction.TURN_BACK, leads_to=State.ROLLING_BACK, why="asked to go back")
     if state is State.PARKED:
-        return Step(action=Action.REST, leads_to=state, why="a person must look")
+        return RotationStep(action=RotationAction.REST, leads_to=state, why="a person must look")
     is_patient = facts.is_away and state not in _GOES_BACK_BY_ITSELF
     if facts.hopeless or (facts.failures >= facts.patience and not is_patient):
         return _stuck(state, facts)
@@ -141,12 +141,16 @@ def next_step(state: State, facts: Facts) -> Step:
         case State.GRACE:
             return _grace(facts)
         case State.RETIRED:
-            return _until(facts.old_refused, Action.FINISH, State.DONE, Action.CONFIRM, state, facts.poll_in)
+            return _until(
+                facts.old_refused, RotationAction.FINISH, State.DONE, RotationAction.CONFIRM, state, facts.poll_in
+            )
         case State.ROLLING_BACK:
-            return _until(facts.reverted, Action.CLEAR, State.ROLLED_BACK, Action.REVERT, state, facts.poll_in)
+            return _until(
+                facts.reverted, RotationAction.CLEAR, State.ROLLED_BACK, RotationAction.REVERT, state, facts.poll_in
+            )
         case _:
             action, leads_to = _FORWARD[state]
-            return _waiting(facts.poll_in, state) or Step(action=action, leads_to=leads_to)
+            return _waiting(facts.poll_in, state) or RotationStep(action=action, leads_to=leads_to)
 
 
 def may_turn_back(state: State, parked_from: State | None = None) -> bool:
@@ -154,58 +158,62 @@ def may_turn_back(state: State, parked_from: State | None = None) -> bool:
     return state in CAN_GO_BACK or (state is State.PARKED and parked_from in CAN_GO_BACK | {State.ROLLING_BACK})
 
 
-def _stuck(state: State, facts: Facts) -> Step:
+def _stuck(state: State, facts: RotationFacts) -> RotationStep:
     why = "the step cannot succeed" if facts.hopeless else f"the step failed {facts.failures} times"
     if state in _GOES_BACK_BY_ITSELF:
-        return Step(action=Action.TURN_BACK, leads_to=State.ROLLING_BACK, why=why)
-    return Step(action=Action.PARK, leads_to=State.PARKED, why=why)
+        return RotationStep(action=RotationAction.TURN_BACK, leads_to=State.ROLLING_BACK, why=why)
+    return RotationStep(action=RotationAction.PARK, leads_to=State.PARKED, why=why)
 
 
-def _switched(facts: Facts) -> Step:
+def _switched(facts: RotationFacts) -> RotationStep:
     if facts.used is Used.NEW:
-        return Step(action=Action.BEGIN_GRACE, leads_to=State.GRACE)
+        return RotationStep(action=RotationAction.BEGIN_GRACE, leads_to=State.GRACE)
     why = "the old secret is still in use" if facts.used is Used.OLD else ""
-    return _waiting(facts.poll_in, State.SWITCHED) or Step(action=Action.SETTLE, leads_to=State.SWITCHED, why=why)
+    return _waiting(facts.poll_in, State.SWITCHED) or RotationStep(
+        action=RotationAction.SETTLE, leads_to=State.SWITCHED, why=why
+    )
 
 
-def _grace(facts: Facts) -> Step:
+def _grace(facts: RotationFacts) -> RotationStep:
     state = State.GRACE
     if facts.sick_rounds >= facts.sick_limit:
         why = f"the health check failed {facts.sick_rounds} times in a row"
-        return Step(action=Action.TURN_BACK, leads_to=State.ROLLING_BACK, why=why)
+        return RotationStep(action=RotationAction.TURN_BACK, leads_to=State.ROLLING_BACK, why=why)
     if waiting := _waiting(facts.poll_in, state):
         return waiting
     if facts.used is not Used.NEW:
-        return Step(action=Action.SETTLE, leads_to=state, why="the old secret is in use again")
+        return RotationStep(action=RotationAction.SETTLE, leads_to=state, why="the old secret is in use again")
     is_over, is_unsure = facts.grace_left <= 0, facts.sick_rounds > 0
     if is_over and facts.proof_is_fresh and not is_unsure:
         return _end_of_grace(facts)
     if facts.round_in > 0 and (not is_over or is_unsure):
         soonest = facts.round_in if is_over else min(facts.round_in, facts.grace_left)
-        return Step(action=Action.WAIT, leads_to=state, wait=soonest)
-    return Step(action=Action.WATCH, leads_to=state)
+        return RotationStep(action=RotationAction.WAIT, leads_to=state, wait=soonest)
+    return RotationStep(action=RotationAction.WATCH, leads_to=state)
 
 
-def _end_of_grace(facts: Facts) -> Step:
+def _end_of_grace(facts: RotationFacts) -> RotationStep:
     if facts.health is Health.INCONCLUSIVE and not facts.forced:
         return _held("the health check could not run", facts)
     if facts.old_in_use and not facts.forced:
         return _held("the old secret is still in use", facts)
-    return Step(action=Action.RETIRE, leads_to=State.RETIRED)
+    return RotationStep(action=RotationAction.RETIRE, leads_to=State.RETIRED)
 
 
-def _held(why: str, facts: Facts) -> Step:
+def _held(why: str, facts: RotationFacts) -> RotationStep:
     """Look again from time to time; a person may say ``--force``."""
     if facts.round_in <= 0:
-        return Step(action=Action.WATCH, leads_to=State.GRACE, why=why)
-    return Step(action=Action.HOLD, leads_to=State.GRACE, why=why, wait=facts.round_in)
+        return RotationStep(action=RotationAction.WATCH, leads_to=State.GRACE, why=why)
+    return RotationStep(action=RotationAction.HOLD, leads_to=State.GRACE, why=why, wait=facts.round_in)
 
 
-def _until(happened: bool, then: Action, leads_to: State, otherwise: Action, state: State, wait: float) -> Step:
+def _until(
+    happened: bool, then: RotationAction, leads_to: State, otherwise: RotationAction, state: State, wait: float
+) -> RotationStep:
     if happened:
-        return Step(action=then, leads_to=leads_to)
-    return _waiting(wait, state) or Step(action=otherwise, leads_to=state)
+        return RotationStep(action=then, leads_to=leads_to)
+    return _waiting(wait, state) or RotationStep(action=otherwise, leads_to=state)
 
 
-def _waiting(seconds: float, state: State) -> Step | None:
-    return Step(action=Action.WAIT, leads_to=state, wait=seconds) if seconds > 0 else None
+def _waiting(seconds: float, state: State) -> RotationStep | None:
+    return RotationStep(action=RotationAction.WAIT, leads_to=state, wait=seconds) if seconds > 0 else None

@@ -35,7 +35,7 @@ _PROBE_FIELDS = {"inputs": dict, "query": str, "contains": str, "schema": dict, 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class PolicyRule:
     """What holds for the addresses that ``match`` fits; times in seconds; ``None`` and ``()`` say nothing."""
 
     match: str = "*"
@@ -47,14 +47,14 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class RotationPolicy:
     """The two sections, read."""
 
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[PolicyRule, ...] = ()
     probes: Mapping[str, ProbeSpec] = field(default_factory=dict)
     hold: str = FILE
 
-    def for_address(self, address: str) -> Rule:
+    def for_address(self, address: str) -> PolicyRule:
         """Return the rules that fit, made one."""
         found: dict[str, Any] = {}
         for rule in self.rules:
@@ -64,10 +64,10 @@ class Policy:
                     for name in ("rotate_every", "grace", "failures", "probes", "deliver")
                     if getattr(rule, name) not in (None, ())
                 }
-        return Rule(match=address, **found)
+        return PolicyRule(match=address, **found)
 
 
-def policy_of(sections: Mapping[str, Any], duration: Duration) -> Policy:
+def policy_of(sections: Mapping[str, Any], duration: Duration) -> RotationPolicy:
     """Read the sections; ``duration`` reads ``90d``.
 
     Raises:
@@ -79,22 +79,22 @@ def policy_of(sections: Mapping[str, Any], duration: Duration) -> Policy:
     if hold not in (FILE, KEYRING):
         raise ConfigError(f"secrets.hold: {hold!r} is neither file nor keyring.")
     every = _seconds(body.get("rotate_every"), "secrets.rotate_every", duration)
-    rules = [Rule(rotate_every=every, failures=_count(body.get("failures"), "secrets.failures"))]
+    rules = [PolicyRule(rotate_every=every, failures=_count(body.get("failures"), "secrets.failures"))]
     for number, item in enumerate(_list(body.get("rules"), "secrets.rules")):
         rules.append(_rule(item, f"secrets.rules[{number}]", duration))
     deliver = sections.get("deliver") or {}
     for address, places in _mapping(deliver, "deliver", None).items():
-        rules.append(Rule(match=str(address), deliver=_references(places, f"deliver.{address}")))
+        rules.append(PolicyRule(match=str(address), deliver=_references(places, f"deliver.{address}")))
     probes = _mapping(body.get("probes") or {}, "secrets.probes", None)
     specs = {str(app): _probe(str(app), item) for app, item in probes.items()}
-    return Policy(rules=tuple(rules), probes=specs, hold=str(hold))
+    return RotationPolicy(rules=tuple(rules), probes=specs, hold=str(hold))
 
 
-def _rule(item: Any, place: str, duration: Duration) -> Rule:
+def _rule(item: Any, place: str, duration: Duration) -> PolicyRule:
     body = _mapping(item, place, {"match", "rotate_every", "grace", "failures", "probe", "deliver"})
     if not isinstance(body.get("match"), str):
         raise ConfigError(f"{place}.match: an address is missing.", hint='Example: match: "app-key/support-*"')
-    return Rule(
+    return PolicyRule(
         match=body["match"],
         rotate_every=_seconds(body.get("rotate_every"), f"{place}.rotate_every", duration),
         grace=_seconds(body.get("grace"), f"{place}.grace", duration),

@@ -16,10 +16,10 @@ from difyops.errors import Refused, UsageError
 from difyops.rotation import engine
 from difyops.rotation.deliver import anchored, check_commands
 from difyops.rotation.hands import Workbench
-from difyops.rotation.kinds import Wanted, kind_named
-from difyops.rotation.policy import Policy, Rule
-from difyops.rotation.reading import Reading
-from difyops.rotation.record import Planned, ProbeSpec, Settings
+from difyops.rotation.kinds import WantedSecret, kind_named
+from difyops.rotation.policy import PolicyRule, RotationPolicy
+from difyops.rotation.reading import WorkspaceReading
+from difyops.rotation.record import PlannedRotation, ProbeSpec, RotationSettings
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ _ACTING = frozenset({"http-request", "agent", "tool"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class RotationRequest:
     """The options of a rotation that a policy may fill in; ``grace`` in seconds.
 
     ``also_from`` are references to the other secrets of a credential, by field; ``failures`` is how many failed health
@@ -57,8 +57,12 @@ class Asked:
 
 
 async def prepare(
-    bench: Workbench, reading: Reading, request: tuple[str, Wanted], asked: Asked, policy: Policy
-) -> Planned:
+    bench: Workbench,
+    reading: WorkspaceReading,
+    request: tuple[str, WantedSecret],
+    asked: RotationRequest,
+    policy: RotationPolicy,
+) -> PlannedRotation:
     """Return the whole plan; nothing is changed.
 
     Raises:
@@ -66,7 +70,7 @@ async def prepare(
         check names no app. UsageError: the grace period is longer than a year, or a command
         to hand the value to is not there. What ``engine.plan`` raises.
     """
-    settings = Settings(
+    settings = RotationSettings(
         deliver=asked.deliver,
         value_from=anchored(asked.value_from) if asked.value_from else None,
         also_from={name: anchored(reference) for name, reference in asked.also_from.items()},
@@ -91,7 +95,7 @@ async def prepare(
     return replace(planned, settings=settings, warnings=(*planned.warnings, *warnings, *unheard))
 
 
-def _check_handed_out(planned: Planned, deliver: tuple[str, ...], *, by_hand: bool) -> tuple[str, ...]:
+def _check_handed_out(planned: PlannedRotation, deliver: tuple[str, ...], *, by_hand: bool) -> tuple[str, ...]:
     """Return what to know where a new key is handed to nobody.
 
     Raises:
@@ -120,7 +124,7 @@ def _first(*given: T | None) -> T:
     return next(one for one in given if one is not None)
 
 
-def address_of(planned: Planned) -> str:
+def address_of(planned: PlannedRotation) -> str:
     """Return what policies match: names instead of ids."""
     match planned.kind:
         case "app-key":
@@ -132,7 +136,10 @@ def address_of(planned: Planned) -> str:
 
 
 async def _probes(
-    reading: Reading, planned: Planned, named: tuple[Asked, Rule], policy: Policy
+    reading: WorkspaceReading,
+    planned: PlannedRotation,
+    named: tuple[RotationRequest, PolicyRule],
+    policy: RotationPolicy,
 ) -> tuple[tuple[ProbeSpec, ...], list[str]]:
     asked, rule = named
     if asked.no_probe:
@@ -152,7 +159,7 @@ async def _probes(
     return tuple(_spec(policy, app) for app in chosen), warnings
 
 
-async def _harmless(reading: Reading, apps: list[App], policy: Policy) -> list[App]:
+async def _harmless(reading: WorkspaceReading, apps: list[App], policy: RotationPolicy) -> list[App]:
     """Choose those with a configured check, then those whose run has no effect outside."""
     chosen = [app for app in apps if app.name in policy.probes]
     for app in apps:
@@ -166,6 +173,6 @@ async def _harmless(reading: Reading, apps: list[App], policy: Policy) -> list[A
     return chosen
 
 
-def _spec(policy: Policy, app: App) -> ProbeSpec:
+def _spec(policy: RotationPolicy, app: App) -> ProbeSpec:
     known = policy.probes.get(app.name) or policy.probes.get(app.id)
     return replace(known, app=app.id, name=app.name) if known else ProbeSpec(app=app.id, name=app.name, found=True)

@@ -16,9 +16,9 @@ from typing import Any
 from difyops.api import run_faults
 from difyops.api.faults import clean
 from difyops.api.service import Answer, InputField, Question, Service, app_key, check_inputs, text_of
-from difyops.api.sse import Event
+from difyops.api.sse import ServerEvent
 from difyops.errors import DifyopsError, NotAuthenticated
-from difyops.rotation.hands import Hands
+from difyops.rotation.hands import RotationJob
 from difyops.rotation.machine import Health
 from difyops.rotation.record import ProbeSpec
 from difyops.secret_text import SecretText
@@ -38,7 +38,7 @@ class Probed:
     seconds: float = 0.0
 
 
-def counted(hands: Hands) -> list[ProbeSpec]:
+def counted(hands: RotationJob) -> list[ProbeSpec]:
     """Return the health checks of a rotation without those that failed before anything was changed."""
     aside = hands.memo("set_aside") or ()
     return [spec for spec in hands.rotation.settings.probes if spec.app not in aside]
@@ -53,7 +53,7 @@ def together(results: Sequence[Probed]) -> Health:
     return Health.NONE
 
 
-async def probe(hands: Hands, spec: ProbeSpec, key: SecretText | None) -> Probed:
+async def probe(hands: RotationJob, spec: ProbeSpec, key: SecretText | None) -> Probed:
     """Run one check."""
     started = hands.bench.clock.monotonic()
     try:
@@ -68,7 +68,7 @@ async def probe(hands: Hands, spec: ProbeSpec, key: SecretText | None) -> Probed
     return Probed(app=spec.name, health=Health.SICK if why else Health.HEALTHY, why=why or "", seconds=seconds)
 
 
-async def _run(hands: Hands, spec: ProbeSpec, key: SecretText | None) -> Answer:
+async def _run(hands: RotationJob, spec: ProbeSpec, key: SecretText | None) -> Answer:
     instance = hands.instance
     app = await instance.console.app(spec.app)
     token = key or await app_key(instance.console, spec.app)
@@ -103,7 +103,7 @@ def _health_of(error: DifyopsError, key: SecretText | None) -> Health:
     return Health.INCONCLUSIVE
 
 
-def _complaint(hands: Hands, spec: ProbeSpec, answer: Answer) -> str | None:
+def _complaint(hands: RotationJob, spec: ProbeSpec, answer: Answer) -> str | None:
     if not answer.text and not answer.outputs:
         return "it succeeded with an empty answer"
     if spec.contains is not None and spec.contains not in answer.text:
@@ -122,7 +122,7 @@ def _parsed(text: str) -> Any:
         return text
 
 
-async def probe_draft(hands: Hands, spec: ProbeSpec) -> Probed:
+async def probe_draft(hands: RotationJob, spec: ProbeSpec) -> Probed:
     """Run the draft of a workflow app with smoke inputs; it succeeds with an answer, or it is sick."""
     instance = hands.instance
     app = await instance.console.app(spec.app)
@@ -145,7 +145,7 @@ async def probe_draft(hands: Hands, spec: ProbeSpec) -> Probed:
     return Probed(app=spec.name, health=Health.SICK if why else Health.HEALTHY, why=why)
 
 
-async def _last_of(running: AsyncIterator[Event]) -> tuple[str, Event | None]:
+async def _last_of(running: AsyncIterator[ServerEvent]) -> tuple[str, ServerEvent | None]:
     text = ""
     async for event in running:
         text += str(event.body.get("answer") or "") if event.name == "message" else ""

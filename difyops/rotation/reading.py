@@ -1,7 +1,7 @@
 """Reading a workspace once: its apps, their live documents and keys, kept for the length of a command.
 
-Also what an inventory is made of (``Held``). Documents are redacted on arrival: who uses what is read from them, and
-which spots hold a secret in clear, never the secret.
+Also what an inventory is made of (``HeldSecret``). Documents are redacted on arrival: who uses what is read from them,
+and which spots hold a secret in clear, never the secret.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from difyops.api.instance import Instance
 from difyops.api.keys import Key, Keys
 from difyops.api.model import App
-from difyops.dsl.scan import Finding, scan
+from difyops.dsl.scan import ScanFinding, scan
 from difyops.dsl.secrets import Spot, redact
 from difyops.errors import DifyopsError, NotSupported
 from difyops.fanout import Failed, FanoutOptions, fan_out
@@ -24,7 +24,7 @@ Moved = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class HeldSecret:
     """One secret of the workspace. Times are unix seconds; ``users`` are app names; ``ref`` repeats the words of
     ``secret rotate``; ``address`` is what policies match; ``note`` says what is special.
     """
@@ -50,7 +50,7 @@ class Document:
     app: App
     body: dict[str, Any]
     clear_spots: tuple[Spot, ...] = ()
-    suspicions: tuple[Finding, ...] = ()
+    suspicions: tuple[ScanFinding, ...] = ()
 
 
 def no_progress(done: int, total: int, name: str) -> None:
@@ -58,7 +58,7 @@ def no_progress(done: int, total: int, name: str) -> None:
 
 
 @dataclass(slots=True)
-class Reading:
+class WorkspaceReading:
     """What was read of one instance so far; ``problems`` are sentences about what could not be read.
 
     ``is_whole`` says that nothing is missing: what the server does not have is no loss, what the role may not see is.

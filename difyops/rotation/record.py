@@ -30,7 +30,7 @@ class ProbeSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class RotationSettings:
     """How to go about it; times in seconds. ``also_from`` are references to other secrets of a credential, by field;
     ``hold`` is where values are held (``file`` or ``keyring``): what the configuration said when it began.
 
@@ -61,7 +61,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
+class PlannedRotation:
     """What would be done: the secret (``subject`` is its stable address), ids and names the kind needs, what to know.
 
     ``old`` names the present secret for people; ``steps`` are the changes in order; ``warnings`` what to know before.
@@ -76,7 +76,7 @@ class Planned:
     old: str | None
     steps: tuple[str, ...]
     warnings: tuple[str, ...] = ()
-    settings: Settings = field(default_factory=Settings)
+    settings: RotationSettings = field(default_factory=RotationSettings)
     times_begun: int | None = None
 
 
@@ -97,7 +97,7 @@ class Rotation:
     url: str
     lock: str
     target: Mapping[str, str]
-    settings: Settings
+    settings: RotationSettings
     host: str = ""
     installation: str = ""
     state: State = State.PLANNED
@@ -119,10 +119,10 @@ class Rotation:
         return self.state not in ENDED
 
 
-def settings_of(data: Mapping[str, Any]) -> Settings:
+def settings_of(data: Mapping[str, Any]) -> RotationSettings:
     """Read settings back from the journal; what a newer difyops added is passed over."""
-    known = {item.name for item in fields(Settings)}
+    known = {item.name for item in fields(RotationSettings)}
     values = {name: value for name, value in data.items() if name in known}
     values["deliver"] = tuple(values.get("deliver") or ())
     values["probes"] = tuple(ProbeSpec(**item) for item in values.get("probes") or ())
-    return Settings(**values)
+    return RotationSettings(**values)

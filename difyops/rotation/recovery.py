@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from difyops.changes.listing import Told
+from difyops.changes.listing import ChangeRow
 from difyops.clock import iso
 from difyops.errors import DifyopsError, LockHeld
 from difyops.rotation.engine import Driver, Moved, again, check_can_go_back, nobody, turn, turn_back
 from difyops.rotation.facts import gather
 from difyops.rotation.hands import Workbench
-from difyops.rotation.machine import Action, State, Step, next_step
+from difyops.rotation.machine import RotationAction, RotationStep, State, next_step
 from difyops.rotation.record import Rotation
 
 KIND = "secret.rotate"
-_WAITS = (Action.WAIT, Action.HOLD)
+_WAITS = (RotationAction.WAIT, RotationAction.HOLD)
 _ENDS = {State.DONE: "finished", State.ROLLED_BACK: "undone"}
 
 
@@ -30,7 +30,7 @@ async def chosen(bench: Workbench, selector: str | None) -> list[Rotation]:
     return [item for item in found if _next(bench, item).action not in _WAITS and not await _is_busy(bench, item)]
 
 
-def tell(bench: Workbench, rotation: Rotation) -> Told:
+def tell(bench: Workbench, rotation: Rotation) -> ChangeRow:
     """Return a rotation as a row of ``changes``: how far it is, and what comes next."""
     step = _next(bench, rotation)
     if not rotation.is_open:
@@ -43,7 +43,7 @@ def tell(bench: Workbench, rotation: Rotation) -> Told:
     else:
         state = f"next: {step.action}" + (f" ({step.why})" if step.why else "")
     trail = bench.journal.audit(rotation)
-    return Told(
+    return ChangeRow(
         id=rotation.id,
         kind=KIND,
         subject=rotation.subject,
@@ -58,12 +58,12 @@ def tell(bench: Workbench, rotation: Rotation) -> Told:
     )
 
 
-async def finish(bench: Workbench, rotation: Rotation, moved: Moved = nobody) -> Told:
+async def finish(bench: Workbench, rotation: Rotation, moved: Moved = nobody) -> ChangeRow:
     """Do what is due, without waiting for a grace period: ``difyops secret resume`` does that."""
     return await _driven(bench, await again(bench, rotation, force=False), moved, wait=False)
 
 
-async def undo(bench: Workbench, rotation: Rotation, moved: Moved = nobody) -> Told:
+async def undo(bench: Workbench, rotation: Rotation, moved: Moved = nobody) -> ChangeRow:
     """Bring the old secret back, and wait until it is.
 
     Raises:
@@ -72,7 +72,7 @@ async def undo(bench: Workbench, rotation: Rotation, moved: Moved = nobody) -> T
     return await _driven(bench, await turn_back(bench, rotation), moved, wait=True)
 
 
-def would_undo(bench: Workbench, rotation: Rotation) -> Told:
+def would_undo(bench: Workbench, rotation: Rotation) -> ChangeRow:
     """Return a rotation as a row, with an error where its old secret cannot be brought back."""
     row = tell(bench, rotation)
     try:
@@ -82,12 +82,12 @@ def would_undo(bench: Workbench, rotation: Rotation) -> Told:
     return row
 
 
-async def _driven(bench: Workbench, rotation: Rotation, moved: Moved, *, wait: bool) -> Told:
+async def _driven(bench: Workbench, rotation: Rotation, moved: Moved, *, wait: bool) -> ChangeRow:
     driven = await Driver(bench, wait=wait, moved=moved).drive(rotation)
     return tell(bench, driven.rotation)
 
 
-def _next(bench: Workbench, rotation: Rotation) -> Step:
+def _next(bench: Workbench, rotation: Rotation) -> RotationStep:
     return next_step(rotation.state, gather(rotation, bench.clock.now()))
 
 

@@ -25,7 +25,7 @@ from difyops.errors import (
     StalePlan,
     TimedOut,
 )
-from difyops.rotation.hands import Hands, NewValueRefused
+from difyops.rotation.hands import NewValueRefused, RotationJob
 from difyops.rotation.kinds import OldUse
 from difyops.rotation.machine import Used
 from difyops.rotation.vault import OLD
@@ -47,11 +47,11 @@ class ServiceKeyRotator:
         """Return the surface of the keys."""
         raise AssertionError("a kind says where its keys are")
 
-    async def try_key(self, hands: Hands, key: SecretText) -> None:
+    async def try_key(self, hands: RotationJob, key: SecretText) -> None:
         """Make the cheapest call with a key; raises what the server says."""
         raise AssertionError("a kind says how a key is tried")
 
-    async def create(self, hands: Hands) -> None:
+    async def create(self, hands: RotationJob) -> None:
         """Create the new key; one that was created by a process cut off is found by when it was made."""
         if hands.memo("new_id") is None:
             created = await self._created_already(hands)
@@ -65,29 +65,29 @@ class ServiceKeyRotator:
             hands.note(new_id=created.id, new_fingerprint=hands.seal(created.token))
         await self.prove_new(hands)
 
-    async def prove_new(self, hands: Hands) -> None:
+    async def prove_new(self, hands: RotationJob) -> None:
         """Call with the new key."""
         try:
             await self.try_key(hands, (await self._new(hands)).token)
         except NotAuthenticated as error:
             raise NewValueRefused(f"The new key does not work: {error.message}", hint=error.hint) from error
 
-    async def switch(self, hands: Hands) -> None:
+    async def switch(self, hands: RotationJob) -> None:
         """Remember when callers could switch, in the server's time; the instance accepts both keys."""
         hands.note(
             switched_at=(await server_time(hands.instance, hands.bench.clock)).latest
             + float(hands.memo("ahead") or 0.0)
         )
 
-    async def use_again(self, hands: Hands) -> None:
+    async def use_again(self, hands: RotationJob) -> None:
         """Do nothing: the callers decide."""
 
-    async def observe(self, hands: Hands) -> Used:
+    async def observe(self, hands: RotationJob) -> Used:
         """Say new when the new key is served; whether callers use it, their last use tells later."""
         await self.prove_new(hands)
         return Used.NEW
 
-    async def old_use(self, hands: Hands) -> OldUse:
+    async def old_use(self, hands: RotationJob) -> OldUse:
         """Read the old key's last use."""
         old = await self._old(hands)
         if old is None:
@@ -98,7 +98,7 @@ class ServiceKeyRotator:
         switched = float(hands.memo("switched_at") or 0)
         return OldUse(in_use=old.last_used_at is not None and old.last_used_at > switched, words=_last_use(seen))
 
-    async def retire(self, hands: Hands) -> None:
+    async def retire(self, hands: RotationJob) -> None:
         """Delete the old key; its value is held until it is refused."""
         old = await self._old(hands)
         if old is None:
@@ -108,7 +108,7 @@ class ServiceKeyRotator:
         seal = hands.seal(old.token)
         await hands.effect("delete old key", lambda: self._keys(hands).delete(key_id), key=key_id, fingerprint=seal)
 
-    async def is_retired(self, hands: Hands) -> bool:
+    async def is_retired(self, hands: RotationJob) -> bool:
         """Call with the old key: deleted is not refused yet, for up to ten minutes."""
         held = hands.vault.get(OLD)
         if held is None:
@@ -121,7 +121,7 @@ class ServiceKeyRotator:
             return False
         return False
 
-    async def revert(self, hands: Hands) -> float:
+    async def revert(self, hands: RotationJob) -> float:
         """Delete the new key, but only after callers had time to read the old one again.
 
         Raises:
@@ -145,19 +145,19 @@ class ServiceKeyRotator:
         await hands.effect("delete new key", lambda: self._keys(hands).delete(new.id), key=new.id)
         return 0.0
 
-    async def new_value(self, hands: Hands) -> SecretText | None:
+    async def new_value(self, hands: RotationJob) -> SecretText | None:
         """Return the new key: the list always shows it."""
         return (await self._new(hands)).token
 
-    async def old_value(self, hands: Hands) -> SecretText | None:
+    async def old_value(self, hands: RotationJob) -> SecretText | None:
         """Return the old key."""
         old = await self._old(hands)
         return old.token if old else None
 
-    def _keys(self, hands: Hands) -> Keys:
+    def _keys(self, hands: RotationJob) -> Keys:
         return self.keys(hands.instance, hands.rotation.target)
 
-    async def _create_key(self, hands: Hands) -> Key:
+    async def _create_key(self, hands: RotationJob) -> Key:
         """Ask for a key once. When it is asked is on disk before: only what is made then can be ours later."""
         asks, time = list(hands.memo("asks") or ()), await server_time(hands.instance, hands.bench.clock)
         window = [time.earliest - _SKEW, time.latest + _longest(hands) + _SKEW]
@@ -178,7 +178,7 @@ class ServiceKeyRotator:
             hands.note(ahead=created.created_at - time.now)
         return created
 
-    async def _wait_for_late(self, hands: Hands) -> None:
+    async def _wait_for_late(self, hands: RotationJob) -> None:
         """Wait for a key that a slow server may still make: asked for again at once, there would be two."""
         left = (hands.memo("asks") or [[0.0, 0.0]])[-1][1] - (
             await server_time(hands.instance, hands.bench.clock)
@@ -187,7 +187,7 @@ class ServiceKeyRotator:
             await hands.bench.clock.sleep(left)
         hands.note(late=None)
 
-    async def _created_already(self, hands: Hands) -> Key | None:
+    async def _created_already(self, hands: RotationJob) -> Key | None:
         """Return the key that was made though its id was lost; ``None`` when none was.
 
         Ours is a key that was not there before, was made while the server could be at one of our requests, and was
@@ -205,21 +205,21 @@ class ServiceKeyRotator:
             raise Refused(f"{len(fresh)} keys were made while one was asked for; which one is ours? {listed}")
         return fresh[0] if fresh else None
 
-    async def _new_if_any(self, hands: Hands) -> Key | None:
+    async def _new_if_any(self, hands: RotationJob) -> Key | None:
         if hands.memo("new_id") is None:
             return await self._created_already(hands)
         return await self._key(hands, str(hands.memo("new_id")))
 
-    async def _new(self, hands: Hands) -> Key:
+    async def _new(self, hands: RotationJob) -> Key:
         new = await self._key(hands, str(hands.memo("new_id")))
         if new is None:
             raise NewValueRefused("Somebody deleted the new key meanwhile.")
         return new
 
-    async def _old(self, hands: Hands) -> Key | None:
+    async def _old(self, hands: RotationJob) -> Key | None:
         return await self._key(hands, hands.target("old_id")) if hands.target("old_id") else None
 
-    async def _key(self, hands: Hands, key_id: str) -> Key | None:
+    async def _key(self, hands: RotationJob, key_id: str) -> Key | None:
         return next((key for key in await self._keys(hands).list() if key.id == key_id), None)
 
 
@@ -242,7 +242,7 @@ def old_key(keys: tuple[Key, ...], wanted: str | None) -> Key | None:
     return chosen[0] if chosen else None
 
 
-def _longest(hands: Hands) -> float:
+def _longest(hands: RotationJob) -> float:
     """Return for how many seconds a request to create a key may be under way: until it is given up."""
     options = hands.instance.transport.options
     return options.connect + options.read

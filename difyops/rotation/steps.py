@@ -8,13 +8,13 @@ from dataclasses import asdict
 
 from difyops.errors import AnswerIsNo, CredentialError, DifyopsError
 from difyops.rotation.deliver import deliver, give_back
-from difyops.rotation.hands import Hands, NewValueRefused
-from difyops.rotation.kinds import Kind
-from difyops.rotation.machine import Action, Health, Used
+from difyops.rotation.hands import NewValueRefused, RotationJob
+from difyops.rotation.kinds import SecretKind
+from difyops.rotation.machine import Health, RotationAction, Used
 from difyops.rotation.probe import Probed, counted, probe, together
 from difyops.rotation.vault import NEW
 
-Perform = Callable[[Hands, Kind], Awaitable[None]]
+Perform = Callable[[RotationJob, SecretKind], Awaitable[None]]
 
 
 class StillOld(DifyopsError):
@@ -26,12 +26,12 @@ class StillOld(DifyopsError):
         super().__init__("The server still uses the old secret after the switch.", retryable=True)
 
 
-async def perform(hands: Hands, kind: Kind, action: Action) -> None:
+async def perform(hands: RotationJob, kind: SecretKind, action: RotationAction) -> None:
     """Do one step; raises what went wrong."""
     await _STEPS[action](hands, kind)
 
 
-async def _create(hands: Hands, kind: Kind) -> None:
+async def _create(hands: RotationJob, kind: SecretKind) -> None:
     if kind.needs_value and hands.vault.get(NEW) is None:
         reference = hands.rotation.settings.value_from
         if reference is None:
@@ -43,7 +43,7 @@ async def _create(hands: Hands, kind: Kind) -> None:
     await kind.create(hands)
 
 
-async def _distribute(hands: Hands, kind: Kind) -> None:
+async def _distribute(hands: RotationJob, kind: SecretKind) -> None:
     if not hands.rotation.settings.deliver:
         return
     value = await kind.new_value(hands)
@@ -52,7 +52,7 @@ async def _distribute(hands: Hands, kind: Kind) -> None:
     await deliver(hands, value)
 
 
-async def _test(hands: Hands, kind: Kind) -> None:
+async def _test(hands: RotationJob, kind: SecretKind) -> None:
     """Try the new secret by itself, and the apps as they are.
 
     An app that somebody named has to be well. One that was chosen here and fails already tells nothing and is set
@@ -73,11 +73,11 @@ async def _test(hands: Hands, kind: Kind) -> None:
         hands.note(set_aside=[spec.app for spec in failing])
 
 
-async def _switch(hands: Hands, kind: Kind) -> None:
+async def _switch(hands: RotationJob, kind: SecretKind) -> None:
     await kind.switch(hands)
 
 
-async def _settle(hands: Hands, kind: Kind) -> None:
+async def _settle(hands: RotationJob, kind: SecretKind) -> None:
     """Let the runs in flight pass, switch again, and look what is used."""
     await hands.bench.clock.sleep(hands.rotation.settings.settle)
     await kind.use_again(hands)
@@ -87,14 +87,14 @@ async def _settle(hands: Hands, kind: Kind) -> None:
         raise StillOld
 
 
-async def _begin_grace(hands: Hands, kind: Kind) -> None:
+async def _begin_grace(hands: RotationJob, kind: SecretKind) -> None:
     now = hands.bench.clock.now().timestamp()
     if hands.memo("grace_until") is None:
         hands.note(grace_until=now + hands.rotation.settings.grace)
     await _watch(hands, kind)
 
 
-async def _watch(hands: Hands, kind: Kind) -> None:
+async def _watch(hands: RotationJob, kind: SecretKind) -> None:
     """One health round: is the new secret used, do the apps answer, is the old one still in use?"""
     began, grace = hands.bench.clock.now().timestamp(), hands.rotation.settings.grace
     if float(hands.memo("grace_until") or 0.0) - began > grace:  # somebody set the clock back: count anew
@@ -121,13 +121,13 @@ async def _watch(hands: Hands, kind: Kind) -> None:
     )
 
 
-async def _retire(hands: Hands, kind: Kind) -> None:
+async def _retire(hands: RotationJob, kind: SecretKind) -> None:
     await kind.retire(hands)
     if hands.memo("retired_at") is None:
         hands.note(retired_at=hands.bench.clock.now().timestamp())
 
 
-async def _confirm(hands: Hands, kind: Kind) -> None:
+async def _confirm(hands: RotationJob, kind: SecretKind) -> None:
     """Look whether the retired secret is refused, twice: a server may go on accepting it for ten minutes, and a call
     that was under way at the first look may have put it back into the server's cache.
     """
@@ -143,7 +143,7 @@ async def _confirm(hands: Hands, kind: Kind) -> None:
         raise AnswerIsNo(f"The old secret is still accepted {waited / 60:.0f} minutes after it was deleted.")
 
 
-async def _revert(hands: Hands, kind: Kind) -> None:
+async def _revert(hands: RotationJob, kind: SecretKind) -> None:
     """Give callers the old value back, then take the new secret back."""
     if hands.memo("old_use"):  # it may advise to revoke the old secret, which is the one that is needed again
         hands.note(old_use="", old_in_use=False)
@@ -159,12 +159,12 @@ async def _revert(hands: Hands, kind: Kind) -> None:
         hands.note(reverted=True)
 
 
-async def _clear(hands: Hands, kind: Kind) -> None:
+async def _clear(hands: RotationJob, kind: SecretKind) -> None:
     """Let go of every held value; the last step both ways."""
     await asyncio.to_thread(hands.vault.clear)
 
 
-async def _round(hands: Hands, kind: Kind) -> list[Probed]:
+async def _round(hands: RotationJob, kind: SecretKind) -> list[Probed]:
     """Run the checks one after the other: a polite guest."""
     return [await probe(hands, spec, await kind.probe_key(hands, spec.app)) for spec in counted(hands)]
 
@@ -173,17 +173,17 @@ def _plain(result: Probed) -> dict[str, object]:
     return {**asdict(result), "health": str(result.health), "seconds": round(result.seconds, 3)}
 
 
-_STEPS: dict[Action, Perform] = {
-    Action.CREATE: _create,
-    Action.DISTRIBUTE: _distribute,
-    Action.TEST: _test,
-    Action.SWITCH: _switch,
-    Action.SETTLE: _settle,
-    Action.BEGIN_GRACE: _begin_grace,
-    Action.WATCH: _watch,
-    Action.RETIRE: _retire,
-    Action.CONFIRM: _confirm,
-    Action.FINISH: _clear,
-    Action.REVERT: _revert,
-    Action.CLEAR: _clear,
+_STEPS: dict[RotationAction, Perform] = {
+    RotationAction.CREATE: _create,
+    RotationAction.DISTRIBUTE: _distribute,
+    RotationAction.TEST: _test,
+    RotationAction.SWITCH: _switch,
+    RotationAction.SETTLE: _settle,
+    RotationAction.BEGIN_GRACE: _begin_grace,
+    RotationAction.WATCH: _watch,
+    RotationAction.RETIRE: _retire,
+    RotationAction.CONFIRM: _confirm,
+    RotationAction.FINISH: _clear,
+    RotationAction.REVERT: _revert,
+    RotationAction.CLEAR: _clear,
 }

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from difyops.clock import Clock
 from difyops.errors import DifyopsError
-from difyops.runbook.model import Rule, Step
+from difyops.runbook.model import Step, VerdictRule
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Warn, as_warning, shortened
 from difyops.secret_text import scrub
 
@@ -19,14 +19,14 @@ Measure = Callable[[], Awaitable[Result]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class AttemptOutcome:
     """The result of a step and how many measurements it took."""
 
     result: Result
     tries: int
 
 
-async def measured(step: Step, measure: Measure, clock: Clock) -> Outcome:
+async def measured(step: Step, measure: Measure, clock: Clock) -> AttemptOutcome:
     """Measure as often as the step's rule wants and return one result."""
     seen: list[Result] = []
     tries = 0
@@ -39,7 +39,7 @@ async def measured(step: Step, measure: Measure, clock: Clock) -> Outcome:
     result = shortened(_joined(step.rule, seen))
     if step.next and not isinstance(result, Pass):
         result = replace(result, hint=step.next)
-    return Outcome(result=as_warning(result) if step.severity == "warn" else result, tries=tries)
+    return AttemptOutcome(result=as_warning(result) if step.severity == "warn" else result, tries=tries)
 
 
 async def _with_retries(step: Step, measure: Measure, clock: Clock) -> tuple[Result, int]:
@@ -65,7 +65,7 @@ async def once(measure: Measure, limit: float) -> Result:
         return Inconclusive(text=f"the check itself is broken: {scrub(f'{type(bug).__name__}: {bug}')[:300]}")
 
 
-def _is_decided(rule: Rule, seen: list[Result]) -> bool:
+def _is_decided(rule: VerdictRule, seen: list[Result]) -> bool:
     if not seen:
         return False
     bad = sum(isinstance(result, Fail) for result in seen)
@@ -75,7 +75,7 @@ def _is_decided(rule: Rule, seen: list[Result]) -> bool:
     return left <= 0 or bad >= rule.bad or bad + left < rule.bad
 
 
-def _joined(rule: Rule, seen: list[Result]) -> Result:
+def _joined(rule: VerdictRule, seen: list[Result]) -> Result:
     """Return the failure when the rule says it counts; else what was not measured, or what was seen last that was well.
 
     Too few failures to count are a warning; where what was not measured could have made them enough, nobody knows.
@@ -92,7 +92,7 @@ def _joined(rule: Rule, seen: list[Result]) -> Result:
     )
 
 
-def _is_known(rule: Rule, seen: list[Result]) -> bool:
+def _is_known(rule: VerdictRule, seen: list[Result]) -> bool:
     """Say whether too few failed, whatever became of the measurements that came to nothing."""
     well = sum(not isinstance(result, Fail | Inconclusive) for result in seen)
     return well > rule.of - rule.bad

@@ -44,7 +44,7 @@ def queues_of(version: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class BrokerMessage:
     """The oldest message of a queue: its task id and name (blank when it is not Celery's)."""
 
     id: str
@@ -57,7 +57,7 @@ class Queue:
 
     name: str
     depth: int
-    oldest: Message | None
+    oldest: BrokerMessage | None
     declared: bool
 
 
@@ -169,9 +169,9 @@ def _literal(text: str) -> str:
     return "".join(f"\\{character}" if character in "*?[]^\\" else character for character in text)
 
 
-def _message(raw: bytes) -> Message:
+def _message(raw: bytes) -> BrokerMessage:
     try:
         headers = json.loads(raw).get("headers") or {}
-        return Message(id=str(headers.get("id") or ""), task=str(headers.get("task") or ""))
+        return BrokerMessage(id=str(headers.get("id") or ""), task=str(headers.get("task") or ""))
     except (ValueError, AttributeError):
-        return Message(id="", task="")
+        return BrokerMessage(id="", task="")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from difyops.runbook.acting import Consent, Deed, carried_out
-from difyops.runbook.attempts import Outcome, held_back, measured
+from difyops.runbook.attempts import AttemptOutcome, held_back, measured
 from difyops.runbook.evidence import Recorder, alive, alone, new_id
 from difyops.runbook.history import results_before
 from difyops.runbook.inputs import inputs_of
@@ -35,7 +35,7 @@ def nobody_watches(step: StepRecord) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
+class RunbookOptions:
     """``inputs`` as given; ``deadline`` seconds for the whole run (the runbook's own when it is shorter)."""
 
     inputs: Mapping[str, Any] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class RunOptions:
     watch: Watch = nobody_watches
 
 
-async def run(runbook: Runbook, scene: Scene, consent: Consent, options: RunOptions) -> RunRecord:
+async def run(runbook: Runbook, scene: Scene, consent: Consent, options: RunbookOptions) -> RunRecord:
     """Run ``runbook`` and return its record; it is in the ledger, too.
 
     Raises:
@@ -83,7 +83,7 @@ class _Run:
     runbook: Runbook
     scene: Scene
     consent: Consent
-    options: RunOptions
+    options: RunbookOptions
     record: RunRecord
     done: dict[str, StepRecord] = field(default_factory=dict)
     begun: dict[str, Planned | None] = field(default_factory=dict)
@@ -170,7 +170,7 @@ class _Run:
 
         if step.acts:
             return await carried_out(step, carry, self.consent, lambda planned: self._begin(step, planned)), 1
-        outcome: Outcome = await measured(step, carry, self.scene.clock)
+        outcome: AttemptOutcome = await measured(step, carry, self.scene.clock)
         return Deed(result=self._held_back(step, outcome.result)), outcome.tries
 
     def _parameters(self, step: Step) -> dict[str, Any]:

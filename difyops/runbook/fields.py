@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from difyops.dsl.load import Lines
+from difyops.dsl.load import SourceLines
 from difyops.runbook.parameters import Mismatch, named, reference, seconds
 
 Place = tuple[str | int, ...]
@@ -30,11 +30,11 @@ class Problem:
 
 
 @dataclass(slots=True, kw_only=True)
-class Reader:
+class FieldReader:
     """Reads fields and remembers what was wrong. A field that is wrong reads as if it were not there."""
 
     file: str
-    lines: Lines
+    lines: SourceLines
     problems: list[Problem] = field(default_factory=list)
 
     @property

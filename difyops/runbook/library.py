@@ -29,7 +29,7 @@ _SHIPPED = "shipped:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class LibraryEntry:
     """One runbook on disk. ``origin``: project, shipped, file; ``hides`` a shipped one of the same name."""
 
     name: str
@@ -69,9 +69,9 @@ def folders(config: Config) -> list[tuple[str, Path]]:
     return [item for item in found if item[1].resolve() != shipped.resolve()] + [("shipped", shipped)]
 
 
-def entries(config: Config) -> list[Entry]:
+def entries(config: Config) -> list[LibraryEntry]:
     """Return every runbook that has a name here, sorted by it; broken ones with their problems."""
-    found: dict[str, Entry] = {}
+    found: dict[str, LibraryEntry] = {}
     for origin, folder in folders(config):
         for path in _files(folder):
             if path.stem in found:
@@ -107,14 +107,14 @@ def find(config: Config, wanted: str) -> Path:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
+class ChosenRunbook:
     """A runbook to run, read once. ``may_act``: it may run programs and read references."""
 
     runbook: Runbook
     may_act: bool
 
 
-def choose(config: Config, wanted: str, *, ask: Ask | None = None, remembers: bool = True) -> Chosen:
+def choose(config: Config, wanted: str, *, ask: Ask | None = None, remembers: bool = True) -> ChosenRunbook:
     """Find, read and judge a runbook to run.
 
     Raises:
@@ -129,14 +129,14 @@ def choose(config: Config, wanted: str, *, ask: Ask | None = None, remembers: bo
         raise RunbookError(f"{path}: cannot be read: {error.strerror or error}.") from error
     runbook = checked(opened.content, path)
     if _is_shipped(path):
-        return Chosen(runbook=runbook, may_act=True)
+        return ChosenRunbook(runbook=runbook, may_act=True)
     own = opened.complaint(strict=True) is None and _is_closed(path)
     if wanted.endswith(_ENDINGS) or os.sep in wanted:
-        return Chosen(runbook=runbook, may_act=own)
+        return ChosenRunbook(runbook=runbook, may_act=own)
     trust = trust_in(config, opened, runbook, hides=hides_shipped(path), ask=ask, remembers=remembers)
     if trust.would:
         trust.require(trust.would[0])
-    return Chosen(runbook=runbook, may_act=own and trust.is_given)
+    return ChosenRunbook(runbook=runbook, may_act=own and trust.is_given)
 
 
 def trust_in(
@@ -211,13 +211,13 @@ def _files(folder: Path) -> Iterable[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix in _ENDINGS and path.is_file())
 
 
-def _entry(path: Path, origin: str) -> Entry:
+def _entry(path: Path, origin: str) -> LibraryEntry:
     runbook, problems = lint(path)
-    return Entry(name=path.stem, path=path, origin=origin, runbook=runbook, problems=tuple(problems))
+    return LibraryEntry(name=path.stem, path=path, origin=origin, runbook=runbook, problems=tuple(problems))
 
 
-def _hiding(entry: Entry) -> Entry:
-    return Entry(
+def _hiding(entry: LibraryEntry) -> LibraryEntry:
+    return LibraryEntry(
         name=entry.name,
         path=entry.path,
         origin=entry.origin,

@@ -12,7 +12,7 @@ from typing import Any
 from difyops.dsl.load import load_yaml_with_lines
 from difyops.dsl.model import DslError
 from difyops.errors import UsageError
-from difyops.runbook.fields import Problem, Reader
+from difyops.runbook.fields import FieldReader, Problem
 from difyops.runbook.graph import cycle
 from difyops.runbook.model import INPUT_KINDS, Input, Runbook, Step
 from difyops.runbook.parameters import Mismatch, Parameter
@@ -78,7 +78,7 @@ def parse(content: bytes, path: Path) -> tuple[Runbook | None, list[Problem]]:
         found = re.search(r"line (\d+)", error.message)
         said = error.message.removeprefix(f"{path.name}: ").rstrip(".")
         return None, [Problem(file=str(path), line=int(found[1]) if found else 1, field="", text=said)]
-    reader = Reader(file=str(path), lines=lines)
+    reader = FieldReader(file=str(path), lines=lines)
     if not isinstance(body, dict):
         reader.add((), "a runbook is a mapping with runbook, title, why and steps")
         return None, reader.problems
@@ -87,7 +87,7 @@ def parse(content: bytes, path: Path) -> tuple[Runbook | None, list[Problem]]:
     return _runbook(reader, body, path, hashlib.sha256(content).hexdigest()[:16]), reader.sorted
 
 
-def _runbook(reader: Reader, body: Mapping[str, Any], path: Path, digest: str) -> Runbook | None:
+def _runbook(reader: FieldReader, body: Mapping[str, Any], path: Path, digest: str) -> Runbook | None:
     reader.known((), body, _FIELDS)
     name = reader.text((), body, "runbook", required=True)
     if name and (not _NAME.fullmatch(name) or (path.suffix in (".yaml", ".yml") and path.stem != name)):
@@ -114,7 +114,7 @@ def _runbook(reader: Reader, body: Mapping[str, Any], path: Path, digest: str) -
     return runbook if name and steps else None
 
 
-def _inputs(reader: Reader, body: Any) -> dict[str, Input]:
+def _inputs(reader: FieldReader, body: Any) -> dict[str, Input]:
     if body is None:
         return {}
     if not isinstance(body, dict):
@@ -123,7 +123,7 @@ def _inputs(reader: Reader, body: Any) -> dict[str, Input]:
     return {str(name): _input(reader, str(name), item) for name, item in body.items()}
 
 
-def _input(reader: Reader, name: str, body: Any) -> Input:
+def _input(reader: FieldReader, name: str, body: Any) -> Input:
     place = ("inputs", name)
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):  # inputs.from is no condition
         reader.add(place, f"{name!r} must be small letters, digits and underscores, and not a word such as if or from")
@@ -145,7 +145,7 @@ def _input(reader: Reader, name: str, body: Any) -> Input:
     return Input(name=name, kind=kind, default=default, help=reader.text(place, body, "help"))
 
 
-def _steps(reader: Reader, body: Any, inputs: Mapping[str, Input]) -> list[Step]:
+def _steps(reader: FieldReader, body: Any, inputs: Mapping[str, Input]) -> list[Step]:
     if not isinstance(body, list) or not body:
         reader.add(("steps",), "expected a list of at least one step")
         return []
@@ -165,7 +165,7 @@ def _steps(reader: Reader, body: Any, inputs: Mapping[str, Input]) -> list[Step]
     return found
 
 
-def _check_edges(reader: Reader, steps: list[Step], body: list[Any]) -> None:
+def _check_edges(reader: FieldReader, steps: list[Step], body: list[Any]) -> None:
     ids = {step.id for step in steps}
     # Of an id that is there twice, the first one counts.
     places = {str(item.get("id")): ("steps", n) for n, item in reversed([*enumerate(body)]) if isinstance(item, dict)}

@@ -30,7 +30,7 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class VerdictRule:
     """When failing counts: ``bad`` of ``of`` measurements; with ``in_a_row`` they must follow each other."""
 
     bad: int = 1
@@ -62,7 +62,7 @@ class Step:
     timeout: float = 60.0
     retries: int = 0
     every: float = 2.0
-    rule: Rule = field(default_factory=Rule)
+    rule: VerdictRule = field(default_factory=VerdictRule)
     across_runs: int = 1
     severity: str = "fail"
     required: str = ""

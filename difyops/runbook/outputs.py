@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from difyops.reports import Case, Measure, Suite, Word, harmless
+from difyops.reports import Measure, ReportCase, Suite, Word, harmless
 from difyops.runbook.record import RunRecord, StepRecord
 
 __all__ = ["harmless", "suite_of"]
@@ -25,8 +25,8 @@ def suite_of(run: RunRecord) -> Suite:
     )
 
 
-def _case(run: RunRecord, step: StepRecord) -> Case:
-    return Case(
+def _case(run: RunRecord, step: StepRecord) -> ReportCase:
+    return ReportCase(
         id=step.id,
         title=step.title,
         group=step.tool,

@@ -23,7 +23,7 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class RunbookReport:
     """What ``runbook report`` shows. ``incident`` and ``postmortem`` are label and text; blanks are for people."""
 
     run: RunRecord
@@ -35,10 +35,10 @@ class Report:
     postmortem: tuple[tuple[str, str], ...]
 
 
-def report(run: RunRecord) -> Report:
+def report(run: RunRecord) -> RunbookReport:
     """Return the report of a run, ended or not."""
     about: Mapping[str, Any] = run.about
-    return Report(
+    return RunbookReport(
         run=run,
         incident=_incident(run, about),
         timeline=tuple(_timeline(run)),

@@ -8,8 +8,8 @@ from typing import Any, NoReturn
 from difyops.errors import ConfigError, Refused
 from difyops.ledger import Event, Ledger
 from difyops.rotation.hands import Workbench
-from difyops.rotation.journal import Journal
-from difyops.rotation.policy import Policy, policy_of
+from difyops.rotation.journal import RotationJournal
+from difyops.rotation.policy import RotationPolicy, policy_of
 from difyops.runbook.parameters import Mismatch, seconds
 from difyops.runbook.scene import Scene
 
@@ -47,7 +47,7 @@ async def workbench(scene: Scene) -> Workbench:
     """
     return Workbench(
         instance=await scene.instance(),
-        journal=Journal(scene.ledger or _Unwritten(), scene.context_name, scene.clock),
+        journal=RotationJournal(scene.ledger or _Unwritten(), scene.context_name, scene.clock),
         state=scene.config.state,
         actor=scene.actor,
         hold=policy(scene).hold,
@@ -56,7 +56,7 @@ async def workbench(scene: Scene) -> Workbench:
     )
 
 
-def policy(scene: Scene) -> Policy:
+def policy(scene: Scene) -> RotationPolicy:
     """Return what the configuration asks of secrets.
 
     Raises:

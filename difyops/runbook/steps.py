@@ -10,8 +10,8 @@ from typing import Any
 
 from difyops.runbook.expression import BadExpression, Expression
 from difyops.runbook.expression import read as read_expression
-from difyops.runbook.fields import Place, Reader
-from difyops.runbook.model import Input, Rule, Step
+from difyops.runbook.fields import FieldReader, Place
+from difyops.runbook.model import Input, Step, VerdictRule
 from difyops.runbook.parameters import Mismatch, Parameter, named, seconds
 from difyops.runbook.parameters import read as read_value
 from difyops.runbook.record import REQUIRED
@@ -34,7 +34,7 @@ _FITS = {
 }  # fmt: skip
 
 
-def read_step(reader: Reader, place: Place, body: Any, inputs: Mapping[str, Input]) -> Step | None:
+def read_step(reader: FieldReader, place: Place, body: Any, inputs: Mapping[str, Input]) -> Step | None:
     """Return the step, ``None`` when it is too broken to be one; everything wrong with it is in ``reader``."""
     if not isinstance(body, dict):
         reader.add(place, f"expected a step with id and check or action, found {named(body)}")
@@ -75,7 +75,7 @@ def read_step(reader: Reader, place: Place, body: Any, inputs: Mapping[str, Inpu
     )
 
 
-def _tool(reader: Reader, place: Place, body: Mapping[str, Any]) -> Tool | None:
+def _tool(reader: FieldReader, place: Place, body: Mapping[str, Any]) -> Tool | None:
     kinds: list[Kind] = [kind for kind in ("check", "action") if kind in body]
     if len(kinds) != 1:
         reader.add(place, "a step has either check or action")
@@ -92,7 +92,9 @@ def _tool(reader: Reader, place: Place, body: Mapping[str, Any]) -> Tool | None:
     return found
 
 
-def _parameters(reader: Reader, place: Place, body: Any, tool: Tool, inputs: Mapping[str, Input]) -> Mapping[str, Any]:
+def _parameters(
+    reader: FieldReader, place: Place, body: Any, tool: Tool, inputs: Mapping[str, Input]
+) -> Mapping[str, Any]:
     given = body if body is not None else {}
     if not isinstance(given, dict):
         reader.add(place, f"expected a mapping of parameters, found {named(body)}")
@@ -106,7 +108,9 @@ def _parameters(reader: Reader, place: Place, body: Any, tool: Tool, inputs: Map
     return given
 
 
-def _check_value(reader: Reader, place: Place, value: Any, parameter: Parameter, inputs: Mapping[str, Input]) -> None:
+def _check_value(
+    reader: FieldReader, place: Place, value: Any, parameter: Parameter, inputs: Mapping[str, Input]
+) -> None:
     if not has_names(value):
         try:
             read_value(parameter, value)
@@ -126,7 +130,7 @@ def _check_value(reader: Reader, place: Place, value: Any, parameter: Parameter,
         reader.add(place, f"expected {parameter.shown}, and the input {chosen.name!r} is {chosen.kind}")
 
 
-def _check_wait(reader: Reader, place: Place, body: Any, tool: Tool, timeout: float) -> None:
+def _check_wait(reader: FieldReader, place: Place, body: Any, tool: Tool, timeout: float) -> None:
     """Note a wait that its own step cuts off."""
     given = body.get("seconds") if tool.name == "wait" and isinstance(body, dict) else None
     if given is None or has_names(given):
@@ -136,7 +140,7 @@ def _check_wait(reader: Reader, place: Place, body: Any, tool: Tool, timeout: fl
             reader.add((*place, "seconds"), f"the step's timeout ({timeout:g} s) cuts this wait off")
 
 
-def _when(reader: Reader, place: Place, body: Mapping[str, Any], inputs: Mapping[str, Input]) -> Expression | None:
+def _when(reader: FieldReader, place: Place, body: Mapping[str, Any], inputs: Mapping[str, Input]) -> Expression | None:
     if body.get("when") is None:
         return None
     text = reader.text(place, body, "when", required=True)
@@ -151,7 +155,7 @@ def _when(reader: Reader, place: Place, body: Mapping[str, Any], inputs: Mapping
     return found
 
 
-def _required(reader: Reader, place: Place, body: Mapping[str, Any]) -> str:
+def _required(reader: FieldReader, place: Place, body: Mapping[str, Any]) -> str:
     value = body.get("required")
     if value is None or value is False:
         return ""
@@ -163,13 +167,13 @@ def _required(reader: Reader, place: Place, body: Mapping[str, Any]) -> str:
     return ""
 
 
-def _rule(reader: Reader, place: Place, body: Mapping[str, Any]) -> Rule:
+def _rule(reader: FieldReader, place: Place, body: Mapping[str, Any]) -> VerdictRule:
     value = body.get("for")
     if value is None:
-        return Rule()
+        return VerdictRule()
     match = re.fullmatch(r"(\d{1,2}) (?:of (\d{1,2})|in a row)", value) if isinstance(value, str) else None
     bad, of = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
     if match is None or not 1 <= bad <= of <= 50:
         reader.add((*place, "for"), "expected '2 of 3' or '3 in a row'")
-        return Rule()
-    return Rule(bad=bad, of=of, in_a_row=match[2] is None)
+        return VerdictRule()
+    return VerdictRule(bad=bad, of=of, in_a_row=match[2] is None)

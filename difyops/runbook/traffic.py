@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from difyops.api.model import App
-from difyops.api.runs import DEAD_AFTER, Window, day_of
+from difyops.api.runs import DEAD_AFTER, RunWindow, day_of
 from difyops.errors import DifyopsError, UsageError
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.history.reading import runs_through
@@ -20,7 +20,7 @@ class Traffic:
 
     since: datetime
     until: datetime
-    windows: tuple[tuple[App, Window], ...]
+    windows: tuple[tuple[App, RunWindow], ...]
     unread: tuple[tuple[App, DifyopsError], ...] = ()
 
     @property
@@ -49,11 +49,11 @@ async def traffic(
     needs_zone = any(app.mode == "completion" for app in chosen)
     timezone = await scene.timezone() if needs_zone else "UTC"
 
-    async def read(app: App) -> Window:
+    async def read(app: App) -> RunWindow:
         state = scene.config.state
         return await runs_through(instance, state, app, since, until, dead_after=dead_after, timezone=timezone)
 
-    windows: list[tuple[App, Window]] = []
+    windows: list[tuple[App, RunWindow]] = []
     unread: list[tuple[App, DifyopsError]] = []
     async for result in fan_out(chosen, read, FanoutOptions(limit=instance.context.max_in_flight)):
         match result:

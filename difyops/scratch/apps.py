@@ -12,7 +12,7 @@ from typing import Any
 
 from difyops.api.instance import Instance
 from difyops.changes import Change
-from difyops.changes.journal import Record
+from difyops.changes.journal import ChangeRecord
 from difyops.changes.recovery import Kinds, Recovery
 from difyops.errors import NotFound
 
@@ -121,7 +121,7 @@ class Scratches:
             return None
         return None
 
-    def _restores(self, names: set[str]) -> list[Record]:
+    def _restores(self, names: set[str]) -> list[ChangeRecord]:
         """Return the changes that made, or were making, apps of these names."""
         if not self.makers:
             return []

@@ -17,7 +17,7 @@ from difyops.api.keys import Keys
 from difyops.api.model import App
 from difyops.api.run_faults import BAD_INPUT, CONCURRENCY, QUOTA, RATE_LIMIT, RunFailed
 from difyops.api.service import Question, Service
-from difyops.api.sse import Event
+from difyops.api.sse import ServerEvent
 from difyops.dsl.load import dump_yaml
 from difyops.dsl.model import NOTE_TYPE, as_dict, as_list, text_of
 from difyops.dsl.portable import portable_dsl
@@ -25,7 +25,7 @@ from difyops.errors import DifyopsError, RateLimited, ServerFault, Unreachable
 from difyops.history.failures import CALLER, GOOD, OURS, PAUSED, PROVIDER, whose
 from difyops.history.live_failures import failure_of
 from difyops.publishing.content import aligned
-from difyops.replay import Recorded, Told
+from difyops.replay import RecordedInput, ReplayTold
 from difyops.scratch.apps import Scratches
 from difyops.scratch.effects import cannot_run, effects_of, form, owned_files
 
@@ -44,7 +44,7 @@ class Copy:
     form: tuple[InputField, ...]
     service: Service = field(repr=False)
 
-    async def ask(self, recorded: Recorded, *, silence: float = 120.0) -> Told:
+    async def ask(self, recorded: RecordedInput, *, silence: float = 120.0) -> ReplayTold:
         """Ask the copy once and say what it came to; a failure of the app is told, not raised.
 
         Raises:
@@ -54,7 +54,7 @@ class Copy:
         began = clock.monotonic()
         seen: dict[str, str] = {}
 
-        def note(_: str, event: Event | None) -> None:
+        def note(_: str, event: ServerEvent | None) -> None:
             if event is not None and event.body.get("workflow_run_id"):
                 seen.setdefault("run", str(event.body["workflow_run_id"]))
 
@@ -66,8 +66,8 @@ class Copy:
         except (RunFailed, ServerFault, RateLimited, Unreachable) as error:
             outcome = await self._whose(error, seen.get("run"))
             seconds = clock.monotonic() - began
-            return Told(outcome=outcome, seconds=seconds, error=error.message, run_id=seen.get("run"))
-        return Told(
+            return ReplayTold(outcome=outcome, seconds=seconds, error=error.message, run_id=seen.get("run"))
+        return ReplayTold(
             outcome=PAUSED if answer.status == "paused" else GOOD, seconds=answer.seconds, tokens=answer.tokens,
             price=answer.price, currency=answer.currency, text=answer.text, outputs=answer.outputs,
             run_id=answer.run_id,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from difyops import atomic_file, credentials
-from difyops.dsl.secret_policy import DEFAULT, Policy, policy_of
+from difyops.dsl.secret_policy import DEFAULT, SealPolicy, policy_of
 from difyops.errors import ConfigError, CredentialError, StoreError
 from difyops.sealing.age import Identity, read_identities
 from difyops.sealing.key import StoreKey
@@ -48,7 +48,7 @@ class Access:
     key: str | None = None
     identity: str | None = None
     state: Path | None = None
-    policy: Policy = DEFAULT
+    policy: SealPolicy = DEFAULT
 
     def agreed(self, store_id: str) -> Agreed:
         """Return what this machine knows of a store."""

@@ -21,7 +21,7 @@ from difyops import atomic_file
 from difyops.dsl.canonical import canonical
 from difyops.dsl.marks import MARKER
 from difyops.dsl.model import JsonObject
-from difyops.dsl.secret_policy import DEFAULT, Policy
+from difyops.dsl.secret_policy import DEFAULT, SealPolicy
 from difyops.dsl.secrets import Redacted, redact
 from difyops.errors import CredentialError, DifyopsError, Refused, StoreError
 from difyops.git_store import GitStore
@@ -46,7 +46,7 @@ class Seal:
     recipients: tuple[str, ...] = ()
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     warnings: tuple[str, ...] = ()
-    policy: Policy = DEFAULT
+    policy: SealPolicy = DEFAULT
 
     def redact(self, document: JsonObject) -> Redacted:
         """Return a document of an instance with marks in place of its secrets, and the secrets."""

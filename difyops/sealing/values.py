@@ -25,7 +25,7 @@ Places = Mapping[str, str]  # place -> mark
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class SealedFound:
     """What one reading of an app found: the mark at each place, and the value of each mark where it is known.
 
     ``draft``: the fingerprint of the draft as it was shown, where it has secret variables.
@@ -35,35 +35,35 @@ class Found:
     values: Mapping[str, SecretText] = field(default_factory=dict, repr=False)
     draft: str = ""
 
-    def joined(self, other: Found) -> Found:
+    def joined(self, other: SealedFound) -> SealedFound:
         """Return both together."""
-        return Found(
+        return SealedFound(
             places={**self.places, **other.places},
             values={**self.values, **other.values},
             draft=other.draft or self.draft,
         )
 
-    def only(self, *parts: str) -> Found:
+    def only(self, *parts: str) -> SealedFound:
         """Return what stands in some parts: live, draft, export."""
         places = {place: mark for place, mark in self.places.items() if place.partition(":")[0] in parts}
         kept = set(places.values())
-        return Found(places=places, values={mark: value for mark, value in self.values.items() if mark in kept})
+        return SealedFound(places=places, values={mark: value for mark, value in self.values.items() if mark in kept})
 
-    def without(self, part: str) -> Found:
+    def without(self, part: str) -> SealedFound:
         """Return what stands in other parts than ``part``."""
         return self.only(*({place.partition(":")[0] for place in self.places} - {part}))
 
 
-def found_in(part: str, redacted: Redacted) -> Found:
+def found_in(part: str, redacted: Redacted) -> SealedFound:
     """Return the sealed values of a document; ``part`` is live or draft."""
     marked = [(spot, mark) for spot, mark in marks_of(redacted.document) if spot in redacted.secrets]
-    return Found(
+    return SealedFound(
         places={f"{part}:{spot.key}": mark for spot, mark in marked},
         values={mark: redacted.secrets[spot] for spot, mark in marked},
     )
 
 
-def summary(found: Found) -> bytes:
+def summary(found: SealedFound) -> bytes:
     """Return the bytes of ``sealed.json``."""
     by_mark: dict[str, list[str]] = {}
     for place, mark in sorted(found.places.items()):
@@ -71,7 +71,7 @@ def summary(found: Found) -> bytes:
     return canonical({"values": by_mark, "draft": found.draft})
 
 
-def summarized(content: bytes) -> Found:
+def summarized(content: bytes) -> SealedFound:
     """Return what a ``sealed.json`` names: places and marks, no values.
 
     Raises:
@@ -80,12 +80,12 @@ def summarized(content: bytes) -> Found:
     try:
         body = json.loads(content)
         places = {place: mark for mark, named in body["values"].items() for place in named}
-        return Found(places=places, draft=str(body["draft"]))
+        return SealedFound(places=places, draft=str(body["draft"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError("A sealed.json in the store is damaged.", hint="difyops snapshot verify") from error
 
 
-def encrypted(app_id: str, found: Found, recipients: Sequence[str]) -> bytes:
+def encrypted(app_id: str, found: SealedFound, recipients: Sequence[str]) -> bytes:
     """Return the bytes of ``sealed.age``."""
     values = {
         mark: {"value": value.reveal(), "places": sorted(place for place, one in found.places.items() if one == mark)}
@@ -94,7 +94,7 @@ def encrypted(app_id: str, found: Found, recipients: Sequence[str]) -> bytes:
     return seal(canonical({"app": app_id, "values": values}), recipients)
 
 
-def opened(app_id: str, content: bytes, identities: Sequence[Identity]) -> Found:
+def opened(app_id: str, content: bytes, identities: Sequence[Identity]) -> SealedFound:
     """Return what a ``sealed.age`` holds.
 
     Raises:
@@ -108,10 +108,10 @@ def opened(app_id: str, content: bytes, identities: Sequence[Identity]) -> Found
         places = {place: mark for mark, item in body["values"].items() for place in item["places"]}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"The sealed values of app {app_id} are damaged.", hint="difyops snapshot verify") from error
-    return Found(places=places, values=values)
+    return SealedFound(places=places, values=values)
 
 
-def at_spots(document: Mapping[str, Any], part: str, found: Found) -> dict[Spot, SecretText]:
+def at_spots(document: Mapping[str, Any], part: str, found: SealedFound) -> dict[Spot, SecretText]:
     """Return the value of each mark in a document, where the age file names that very place."""
     marked: Iterable[tuple[Spot, str]] = marks_of(document)
     return {

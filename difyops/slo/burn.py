@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from difyops.slo.model import BURNING, NOT_ENOUGH, OK, Burn, Day, Event, Goal, PairState, Verdict
+from difyops.slo.model import BURNING, NOT_ENOUGH, OK, Burn, Day, Goal, GoalEvent, PairState, Verdict
 from difyops.slo.windows import Pair, pairs
 from difyops.statistics import Interval, clopper_pearson
 
@@ -20,10 +20,10 @@ _DAY = 86400.0
 
 
 @dataclass(slots=True)
-class Timeline:
+class BurnTimeline:
     """Events in the order of time, summed up so that a window costs two look-ups."""
 
-    events: Sequence[Event]
+    events: Sequence[GoalEvent]
     _at: list[float] = field(init=False)
     _bad: list[int] = field(init=False)
     _weights: list[tuple[float, float]] = field(init=False)
@@ -51,12 +51,12 @@ class Timeline:
         return Burn(hours=hours, n=n, bad=bad, rate=None if share is None else share / budget, interval=interval)
 
 
-def judge(line: Timeline, goal: Goal, until: float) -> tuple[PairState, ...]:
+def judge(line: BurnTimeline, goal: Goal, until: float) -> tuple[PairState, ...]:
     """Judge the four pairs of a goal's period."""
     return tuple(_pair(line, pair, goal, until) for pair in pairs(goal.days))
 
 
-def _pair(line: Timeline, pair: Pair, goal: Goal, until: float) -> PairState:
+def _pair(line: BurnTimeline, pair: Pair, goal: Goal, until: float) -> PairState:
     long, short = (line.burn(hours, until, goal.budget) for hours in (pair.long, pair.short))
     return PairState(
         severity=pair.severity, speed=pair.speed, factor=pair.factor, long=long, short=short,
@@ -81,7 +81,7 @@ def verdict_of(found: Sequence[PairState]) -> Verdict:
     return BURNING if BURNING in states else OK if OK in states else NOT_ENOUGH
 
 
-def began(events: Sequence[Event], budget: float, since: float) -> float | None:
+def began(events: Sequence[GoalEvent], budget: float, since: float) -> float | None:
     """Return when the burning began: the start of the stretch up to now that overspent most, ``None`` for none."""
     best, total, at = 0.0, 0.0, None
     for event in reversed(events):
@@ -93,13 +93,13 @@ def began(events: Sequence[Event], budget: float, since: float) -> float | None:
     return at
 
 
-def left(line: Timeline, goal: Goal, since: float, until: float) -> float | None:
+def left(line: BurnTimeline, goal: Goal, since: float, until: float) -> float | None:
     """Return the share of the budget that is left; below zero when more was spent than there is."""
     _, _, share = line.counts(since, until)
     return None if share is None else 1 - share / goal.budget
 
 
-def series(line: Timeline, goal: Goal, since: float, until: float) -> tuple[Day, ...]:
+def series(line: BurnTimeline, goal: Goal, since: float, until: float) -> tuple[Day, ...]:
     """Return the days of the period, in UTC: a clock that is changed somewhere makes no day longer or shorter here.
 
     What is left at a day's end counts what was spent up to then against the budget of all events of the period.

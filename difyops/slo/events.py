@@ -17,41 +17,41 @@ from typing import Any
 
 from difyops.errors import ConfigError
 from difyops.history.apps import PRODUCTION
-from difyops.history.failures import ASKS_MODELS, GOOD, OURS, Failed, by_status, whose
+from difyops.history.failures import ASKS_MODELS, GOOD, OURS, FailedRun, by_status, whose
 from difyops.history.store import History
 from difyops.perf.facts import RunFact, Scope, failing_nodes, runs, sampled, shapes
 from difyops.perf.summary import price_of
 from difyops.slo.goals_file import ENDPOINTS
-from difyops.slo.model import Event, Goal
+from difyops.slo.model import Goal, GoalEvent
 
 _NOT_SPLIT = "calls of the service API and of the web page are not told apart"
 
 
 @dataclass(slots=True)
-class Found:
+class EventsFound:
     """The events of one goal in one app, all its runs by whose they are, causes of bad ones, what is to be said."""
 
-    events: list[Event] = field(default_factory=list)
+    events: list[GoalEvent] = field(default_factory=list)
     classes: Counter[str] = field(default_factory=Counter)
     causes: Counter[str] = field(default_factory=Counter)
     warnings: list[str] = field(default_factory=list)
     runs: list[RunFact] = field(default_factory=list)
 
 
-def events_of(history: History, scope: Scope, mode: str, goal: Goal) -> Found:
+def events_of(history: History, scope: Scope, mode: str, goal: Goal) -> EventsFound:
     """Return the events of a goal in the app of a scope."""
-    found = Found()
+    found = EventsFound()
     found.runs = runs(history, scope, sources=_sources(found, goal, mode, scope.name))
     classes = _classes(history, scope, mode, found.runs)
     found.classes.update(classes[run.id] for run in found.runs)
-    read: Callable[[Found, History, Scope, Goal, dict[str, str]], None] = {
+    read: Callable[[EventsFound, History, Scope, Goal, dict[str, str]], None] = {
         "availability": _availability, "latency": _latency, "validity": _validity, "cost": _cost,
     }[goal.kind]  # fmt: skip
     read(found, history, scope, goal, classes)
     return found
 
 
-def _sources(found: Found, goal: Goal, mode: str, name: str) -> tuple[str, ...]:
+def _sources(found: EventsFound, goal: Goal, mode: str, name: str) -> tuple[str, ...]:
     if not goal.endpoints:
         return PRODUCTION
     if mode != "workflow" and not {"service-api", "web-app"}.isdisjoint(goal.endpoints):
@@ -66,7 +66,7 @@ def _classes(history: History, scope: Scope, mode: str, found: Sequence[RunFact]
     failed = [run for run in found if known[run.id] is None]
     nodes = failing_nodes(history, scope) if failed and mode in ("workflow", "advanced-chat") else {}
     told = {
-        run.id: Failed(
+        run.id: FailedRun(
             kind=run.error_kind, has_nodes=mode in ("workflow", "advanced-chat"),
             node_type=nodes.get(run.id, ("", ""))[0], node_kind=nodes.get(run.id, ("", ""))[1],
         )
@@ -76,16 +76,16 @@ def _classes(history: History, scope: Scope, mode: str, found: Sequence[RunFact]
     return {run.id: known[run.id] or judged[run.id] for run in found}
 
 
-def _availability(found: Found, history: History, scope: Scope, goal: Goal, classes: dict[str, str]) -> None:
+def _availability(found: EventsFound, history: History, scope: Scope, goal: Goal, classes: dict[str, str]) -> None:
     for run in found.runs:
         name = classes[run.id]
         if name == GOOD or name in goal.counts:
-            found.events.append(Event(run.started, scope.app, name != GOOD))
+            found.events.append(GoalEvent(run.started, scope.app, name != GOOD))
             if name != GOOD:
                 found.causes[run.error_kind or "failed"] += 1
 
 
-def _latency(found: Found, history: History, scope: Scope, goal: Goal, classes: dict[str, str]) -> None:
+def _latency(found: EventsFound, history: History, scope: Scope, goal: Goal, classes: dict[str, str]) -> None:
     waiting = {
         version
         for version, shape in shapes(history, scope).items()
@@ -98,12 +98,12 @@ def _latency(found: Found, history: History, scope: Scope, goal: Goal, classes: 
         if run.version in waiting:
             found.classes["waits for people"] += 1
             continue
-        found.events.append(Event(run.started, scope.app, run.elapsed > limit))
+        found.events.append(GoalEvent(run.started, scope.app, run.elapsed > limit))
         if run.elapsed > limit:
             found.causes[f"over {limit:g} s"] += 1
 
 
-def _validity(found: Found, history: History, scope: Scope, goal: Goal, classes: dict[str, str]) -> None:
+def _validity(found: EventsFound, history: History, scope: Scope, goal: Goal, classes: dict[str, str]) -> None:
     from difyops.validation import enforce, read_schema
     from difyops.validation.verdict import STRICT, EnforceOptions
 
@@ -122,7 +122,7 @@ def _validity(found: Found, history: History, scope: Scope, goal: Goal, classes:
             continue
         verdicts = [enforce(text, schema, options=EnforceOptions()) for text in _answers(kept[run.id])]
         good = any(verdict.ok and verdict.rung == STRICT for verdict in verdicts)
-        found.events.append(Event(run.started, scope.app, not good))
+        found.events.append(GoalEvent(run.started, scope.app, not good))
         if not good:
             found.causes[next((item.error for item in verdicts if item.error), "repaired")] += 1
     if missing:
@@ -160,13 +160,13 @@ def _answers(text: str) -> list[str]:
     return [text, *each]
 
 
-def _cost(found: Found, history: History, scope: Scope, goal: Goal, classes: dict[str, str]) -> None:
+def _cost(found: EventsFound, history: History, scope: Scope, goal: Goal, classes: dict[str, str]) -> None:
     most = goal.most or Decimal(0)
     prices, other = _prices(history, scope, goal.currency)
     for run in found.runs:
         if run.id in prices and classes[run.id] in (GOOD, OURS):
             price, weight = prices[run.id]
-            found.events.append(Event(run.started, scope.app, price > most, weight))
+            found.events.append(GoalEvent(run.started, scope.app, price > most, weight))
             if price > most:
                 found.causes[f"over {most} {goal.currency}"] += 1
     unpriced = sum(run.id not in prices for run in found.runs)
@@ -202,9 +202,9 @@ def _prices(history: History, scope: Scope, currency: str) -> tuple[dict[str, tu
     return prices, other
 
 
-def merged(parts: Iterable[Found]) -> Found:
+def merged(parts: Iterable[EventsFound]) -> EventsFound:
     """Return several apps' events as one, in the order of time."""
-    whole = Found()
+    whole = EventsFound()
     for part in parts:
         whole.events += part.events
         whole.classes.update(part.classes)

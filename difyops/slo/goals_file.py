@@ -22,7 +22,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from difyops.dsl.load import Lines, load_yaml_with_lines
+from difyops.dsl.load import SourceLines, load_yaml_with_lines
 from difyops.dsl.model import DslError
 from difyops.errors import ConfigError
 from difyops.settings import BadSetting, duration
@@ -80,7 +80,7 @@ class _Place:
     """Where a complaint is: the file, its lines, the path so far."""
 
     file: Path
-    lines: Lines
+    lines: SourceLines
     path: tuple[str | int, ...] = ()
 
     def below(self, *parts: str | int) -> _Place:

@@ -48,7 +48,7 @@ class Goal:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class GoalEvent:
     """One event: when, of which app, whether it was bad, how many it stands for (above 1 when drawn by chance)."""
 
     at: float
@@ -136,7 +136,7 @@ class GoalStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class GoalReport:
     """All goals of a file in one context."""
 
     context: str

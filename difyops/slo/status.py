@@ -15,8 +15,8 @@ from difyops.ledger import Ledger
 from difyops.perf.facts import RunFact, Scope
 from difyops.perf.trend import Cause, cause_before
 from difyops.slo import burn
-from difyops.slo.events import Found, events_of, merged
-from difyops.slo.model import BURNING, NOT_ENOUGH, OK, AppPart, Goal, GoalStatus, PairState, Report, Verdict
+from difyops.slo.events import EventsFound, events_of, merged
+from difyops.slo.model import BURNING, NOT_ENOUGH, OK, AppPart, Goal, GoalReport, GoalStatus, PairState, Verdict
 from difyops.statistics import clopper_pearson
 from difyops.targets import select
 
@@ -25,7 +25,7 @@ _DAY = 86400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class StatusRequest:
     """What a report needs: the goals with their file, the apps that selectors mean, the moment, how old is too old."""
 
     context: str
@@ -43,7 +43,7 @@ class _One:
 
     app: App
     scope: Scope
-    found: Found
+    found: EventsFound
 
 
 def kept_apps(history: History, context: str) -> tuple[App, ...]:
@@ -51,22 +51,22 @@ def kept_apps(history: History, context: str) -> tuple[App, ...]:
     return tuple(App(id=app.id, name=app.name, mode=app.mode) for app in apps.kept_apps(history, context))
 
 
-def report(history: History, asked: Asked, ledger: Ledger | None) -> Report:
+def report(history: History, asked: StatusRequest, ledger: Ledger | None) -> GoalReport:
     """Judge every goal.
 
     Raises:
         SelectorError: a goal's selector means no app. ConfigError: the schema of a validity goal cannot be used.
     """
     found = tuple(_status(history, asked, goal, ledger) for goal in asked.goals)
-    return Report(context=asked.context, file=asked.file, made=asked.now, goals=found)
+    return GoalReport(context=asked.context, file=asked.file, made=asked.now, goals=found)
 
 
-def _status(history: History, asked: Asked, goal: Goal, ledger: Ledger | None) -> GoalStatus:
+def _status(history: History, asked: StatusRequest, goal: Goal, ledger: Ledger | None) -> GoalStatus:
     until = asked.now.timestamp()
     since = until - goal.days * _DAY
     parts = _read(history, asked, goal, since, until)
     whole = merged(part.found for part in parts)
-    line = burn.Timeline(whole.events)
+    line = burn.BurnTimeline(whole.events)
     pairs = burn.judge(line, goal, until)
     verdict, late = burn.verdict_of(pairs), _late(history, asked, goal, parts)
     if late and verdict == OK:
@@ -84,7 +84,7 @@ def _status(history: History, asked: Asked, goal: Goal, ledger: Ledger | None) -
     )  # fmt: skip
 
 
-def _read(history: History, asked: Asked, goal: Goal, since: float, until: float) -> list[_One]:
+def _read(history: History, asked: StatusRequest, goal: Goal, since: float, until: float) -> list[_One]:
     parts = []
     for app in _apps(asked, goal):
         scope = Scope(context=asked.context, app=app.id, name=app.name, since=since, until=until)
@@ -92,20 +92,20 @@ def _read(history: History, asked: Asked, goal: Goal, since: float, until: float
     return parts
 
 
-def _totals(history: History, asked: Asked, goal: Goal) -> tuple[int, int]:
+def _totals(history: History, asked: StatusRequest, goal: Goal) -> tuple[int, int]:
     """Return events and bad ones since the history began: what a monitoring system takes differences of."""
     found = merged(part.found for part in _read(history, asked, goal, 0.0, asked.now.timestamp()))
     return len(found.events), sum(event.bad for event in found.events)
 
 
-def _apps(asked: Asked, goal: Goal) -> list[App]:
+def _apps(asked: StatusRequest, goal: Goal) -> list[App]:
     try:
         return select(asked.apps, goal.apps)
     except SelectorError as error:
         raise SelectorError(f"{asked.file}:{goal.line}: goal {goal.name}: {error.message}", hint=error.hint) from None
 
 
-def _late(history: History, asked: Asked, goal: Goal, parts: Sequence[_One]) -> list[str]:
+def _late(history: History, asked: StatusRequest, goal: Goal, parts: Sequence[_One]) -> list[str]:
     """Say which apps' history does not reach up to now: nothing can be said about the windows that it misses."""
     now, said = asked.now.timestamp(), []
     for part in parts:

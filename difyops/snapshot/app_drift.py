@@ -9,10 +9,10 @@ from typing import Any
 
 from difyops.api.model import App
 from difyops.clock import from_unix, iso
-from difyops.dsl.diff import Change, diff
+from difyops.dsl.diff import Difference, diff
 from difyops.dsl.marks import agree, shown
-from difyops.snapshot.layout import Record
-from difyops.snapshot.reading import Before, Reading
+from difyops.snapshot.layout import RecordedApp
+from difyops.snapshot.reading import AppReading, Before
 
 LIVE, SECRET, DRAFT, FLAGS = "live changed", "secret changed", "draft edited", "flags changed"
 SETTINGS, TRIGGERS, NEW, DELETED, UNREADABLE = "settings changed", "triggers changed", "new", "deleted", "unreadable"
@@ -42,23 +42,23 @@ class AppDrift:
     who: str | None = None
     when: str | None = None
     what: str = ""
-    changes: tuple[Change, ...] = ()
+    changes: tuple[Difference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class HeldApp:
     """What a snapshot holds of one app; its documents are read only where they are needed."""
 
     before: Before
     document: Callable[[str], Document | None]
 
     @property
-    def record(self) -> Record:
+    def record(self) -> RecordedApp:
         """Return its record."""
         return self.before.record
 
 
-def app_drift(held: Held, reading: Reading, *, live_only: bool) -> list[AppDrift]:
+def app_drift(held: HeldApp, reading: AppReading, *, live_only: bool) -> list[AppDrift]:
     """Return how an app drifted; nothing where all that was read is what the snapshot holds."""
     now = reading.record
     found = [
@@ -78,7 +78,7 @@ def new_app(app: App) -> AppDrift:
     return AppDrift(id=app.id, name=app.name, kind=NEW, who=app.author, when=when, what="not in the snapshot")
 
 
-def _live(held: Held, live: Document | None, now: Record) -> list[AppDrift]:
+def _live(held: HeldApp, live: Document | None, now: RecordedApp) -> list[AppDrift]:
     """Return what differs in what is live; ``live`` is ``None`` where nothing is live any more."""
     if live is None and held.record.live_version is None:
         return []
@@ -93,7 +93,7 @@ def _live(held: Held, live: Document | None, now: Record) -> list[AppDrift]:
     return [AppDrift(id=now.id, name=now.name, kind=kind, who=who, when=when, what=what, changes=changes)]
 
 
-def _draft(held: Held, reading: Reading, live: Document | None) -> list[AppDrift]:
+def _draft(held: HeldApp, reading: AppReading, live: Document | None) -> list[AppDrift]:
     """Return the edits of a draft that nobody published; one that equals what the snapshot holds as live is none."""
     kept_live = live or held.document("live.json") or {}  # what was published since is no edit
     kept = held.document("draft.json") or kept_live
@@ -108,7 +108,7 @@ def _draft(held: Held, reading: Reading, live: Document | None) -> list[AppDrift
     return [AppDrift(id=record.id, name=record.name, kind=DRAFT, who=who, when=when, what=what, changes=changes)]
 
 
-def _flags(before: Record, now: Record) -> AppDrift | None:
+def _flags(before: RecordedApp, now: RecordedApp) -> AppDrift | None:
     moved = [
         f"{label} switched {'on' if is_on else 'off'}"
         for label, was_on, is_on in (
@@ -120,12 +120,12 @@ def _flags(before: Record, now: Record) -> AppDrift | None:
     return _told(now, FLAGS, moved)
 
 
-def _settings(before: Record, now: Record) -> AppDrift | None:
+def _settings(before: RecordedApp, now: RecordedApp) -> AppDrift | None:
     moved = [f"{label}: {_move(before, now, name)}" for name, label in _LABELS.items() if _differs(before, now, name)]
     return _told(now, SETTINGS, moved)
 
 
-def _differs(before: Record, now: Record, name: str) -> bool:
+def _differs(before: RecordedApp, now: RecordedApp, name: str) -> bool:
     """Say whether a setting differs. A server of another version shows more, or fewer: what both show counts."""
     one, other = getattr(before, name), getattr(now, name)
     if isinstance(one, Mapping) and isinstance(other, Mapping):
@@ -135,7 +135,7 @@ def _differs(before: Record, now: Record, name: str) -> bool:
     return not agree(one, other)
 
 
-def _move(before: Record, now: Record, name: str) -> str:
+def _move(before: RecordedApp, now: RecordedApp, name: str) -> str:
     one, other = getattr(before, name), getattr(now, name)
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return ", ".join(sorted(key for key in one.keys() & other.keys() if not agree(one[key], other[key])))
@@ -147,7 +147,7 @@ def _shown(value: object) -> str:
     return repr(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")
 
 
-def _triggers(before: Record, now: Record) -> AppDrift | None:
+def _triggers(before: RecordedApp, now: RecordedApp) -> AppDrift | None:
     was = {item["node_id"]: item for item in before.triggers}
     moved = [
         f"{item['title'] or item['node_id']}: {was[item['node_id']]['status']} -> {item['status']}"
@@ -157,7 +157,7 @@ def _triggers(before: Record, now: Record) -> AppDrift | None:
     return _told(now, TRIGGERS, moved)
 
 
-def _told(now: Record, kind: str, moved: list[str]) -> AppDrift | None:
+def _told(now: RecordedApp, kind: str, moved: list[str]) -> AppDrift | None:
     if not moved:
         return None
     return AppDrift(id=now.id, name=now.name, kind=kind, when=_when(now.updated_at), what="; ".join(moved))

@@ -12,16 +12,16 @@ from dataclasses import replace
 from difyops.dsl.marks import MARK, agree, escaped, unescaped
 from difyops.dsl.secret_places import found_in_text
 from difyops.sealing.store import Seal
-from difyops.sealing.values import Found
+from difyops.sealing.values import SealedFound
 from difyops.secret_text import SecretText
-from difyops.snapshot.layout import Record
+from difyops.snapshot.layout import RecordedApp
 
 PART = "app"
 _LOST = "…"
 _LIKE_A_MARK = re.compile(r"<difyops:[\w:]{1,120}>")  # a mark, or a text that looked like one and was escaped
 
 
-def sealed_texts(record: Record, seal: Seal, *, is_marked: bool = False) -> tuple[Record, Found]:
+def sealed_texts(record: RecordedApp, seal: Seal, *, is_marked: bool = False) -> tuple[RecordedApp, SealedFound]:
     """Return a record with marks in place of the secrets of its texts, and these.
 
     ``is_marked``: the record is of a snapshot, and its marks are marks.
@@ -39,7 +39,7 @@ def sealed_texts(record: Record, seal: Seal, *, is_marked: bool = False) -> tupl
 
     site = {name: sealed(f"site.{name}", text) if isinstance(text, str) else text for name, text in record.site.items()}
     description = sealed("description", record.description)
-    return replace(record, description=description, site=site), Found(places=places, values=values)
+    return replace(record, description=description, site=site), SealedFound(places=places, values=values)
 
 
 def clear_text(text: str, now: str, values: Mapping[str, SecretText], seal: Seal) -> str:

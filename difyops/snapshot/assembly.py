@@ -14,9 +14,19 @@ from difyops.errors import DifyopsError
 from difyops.git_store import GitStore
 from difyops.sealing.store import FILES as SEAL_FILES
 from difyops.sealing.store import Seal
-from difyops.sealing.values import Found, encrypted, summarized, summary
-from difyops.snapshot.layout import PARTS, WHOLE, Entry, Manifest, app_file, app_files, digest, read_manifest, record_of
-from difyops.snapshot.reading import Before, Reading
+from difyops.sealing.values import SealedFound, encrypted, summarized, summary
+from difyops.snapshot.layout import (
+    PARTS,
+    WHOLE,
+    Manifest,
+    ManifestEntry,
+    app_file,
+    app_files,
+    digest,
+    read_manifest,
+    record_of,
+)
+from difyops.snapshot.reading import AppReading, Before
 from difyops.targets import expanded
 
 _SHORT = ("app.json", "live.json", "live.dsl.yml", "draft.json", "sealed.json", "sealed.age")
@@ -31,10 +41,10 @@ Files = dict[str, bytes | None]
 
 
 @dataclass(slots=True)
-class Gathered:
+class GatheredApp:
     """What one pass over the instance brought."""
 
-    readings: dict[str, Reading] = field(default_factory=dict)
+    readings: dict[str, AppReading] = field(default_factory=dict)
     failed: dict[str, DifyopsError] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
 
@@ -49,7 +59,7 @@ class Base:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
+class Assembling:
     """What holds for the whole snapshot: the instance, its app list, its workspace, what was asked for and when."""
 
     instance: Instance
@@ -82,7 +92,7 @@ def read_base(store: GitStore | None, branch: str) -> Base:
         record = record_of(held[path])
         start = path.removesuffix("app.json")
         own = {name: manifest.files[start + name] for name in _SHORT if start + name in manifest.files}
-        sealed = summarized(held[start + "sealed.json"]) if "sealed.json" in own else Found()
+        sealed = summarized(held[start + "sealed.json"]) if "sealed.json" in own else SealedFound()
         seal = manifest.apps[record.id].seal if record.id in manifest.apps else ""
         apps[record.id] = Before(record=record, files=own, sealed=sealed, seal=seal)
     return Base(commit=commit, manifest=manifest, apps=apps)
@@ -108,27 +118,27 @@ class _Tree:
         self.sums[path] = self.old[path]
 
 
-def assemble(scene: Scene, base: Base, gathered: Gathered) -> tuple[Files, Manifest]:
+def assemble(scene: Assembling, base: Base, gathered: GatheredApp) -> tuple[Files, Manifest]:
     """Return the files to write (``None`` deletes) and the manifest of the whole new tree."""
     tree = _Tree(old=dict(base.manifest.files) if base.manifest else {}, rewrites=scene.full)
-    entries: dict[str, Entry] = {}
+    entries: dict[str, ManifestEntry] = {}
     named = _named(scene, base)
     for app_id, reading in gathered.readings.items():
-        entries[app_id] = Entry(name=reading.record.name, mode=reading.record.mode, seal=scene.seal.state)
+        entries[app_id] = ManifestEntry(name=reading.record.name, mode=reading.record.mode, seal=scene.seal.state)
         _put_app(reading, tree)
         _put_sealed(reading, base.apps.get(app_id), scene.seal, tree)
     for app_id, error in gathered.failed.items():
         name, mode = named[app_id]
         seal = base.apps[app_id].seal if app_id in base.apps else ""
         told = f"{error.code}: {error.message}"
-        entries[app_id] = Entry(name=name, mode=mode, state="failed", error=told, seal=seal)
+        entries[app_id] = ManifestEntry(name=name, mode=mode, state="failed", error=told, seal=seal)
         for path in app_files(tree.old, app_id):
             tree.keep(path)
     for app_id, before in base.apps.items():
         if app_id in entries or app_id in gathered.gone:
             continue
         name, mode = before.record.name, before.record.mode
-        entries[app_id] = Entry(name=name, mode=mode, state="carried", seal=before.seal)
+        entries[app_id] = ManifestEntry(name=name, mode=mode, state="carried", seal=before.seal)
         for path in app_files(tree.old, app_id):
             tree.keep(path)
     _put_inventory(scene.inventory, tree)
@@ -140,7 +150,7 @@ def assemble(scene: Scene, base: Base, gathered: Gathered) -> tuple[Files, Manif
 
 
 def _manifest(
-    scene: Scene, base: Base, gathered: Gathered, entries: Mapping[str, Entry], sums: Mapping[str, str]
+    scene: Assembling, base: Base, gathered: GatheredApp, entries: Mapping[str, ManifestEntry], sums: Mapping[str, str]
 ) -> Manifest:
     failed = _failures(gathered, scene, base)
     return Manifest(
@@ -162,7 +172,7 @@ def _manifest(
     )
 
 
-def _coverage(scene: Scene, base: Base) -> tuple[str, ...]:
+def _coverage(scene: Assembling, base: Base) -> tuple[str, ...]:
     """Return what the snapshots of this branch hold up to this one: the whole workspace, or these selections of it."""
     if scene.whole or (base.manifest is not None and base.manifest.covers_all):
         return (WHOLE,)
@@ -170,7 +180,7 @@ def _coverage(scene: Scene, base: Base) -> tuple[str, ...]:
     return tuple(sorted({*former, *expanded(scene.selection)}))
 
 
-def _put_app(reading: Reading, tree: _Tree) -> None:
+def _put_app(reading: AppReading, tree: _Tree) -> None:
     app_id = reading.record.id
     for name in reading.kept:
         tree.keep(app_file(app_id, name))
@@ -187,7 +197,7 @@ def _put_inventory(parts: Mapping[str, bytes], tree: _Tree) -> None:
             tree.keep(path)
 
 
-def _put_sealed(reading: Reading, before: Before | None, seal: Seal, tree: _Tree) -> None:
+def _put_sealed(reading: AppReading, before: Before | None, seal: Seal, tree: _Tree) -> None:
     """Write the marks of an app and, for recipients, their values; an unchanged set is not encrypted anew."""
     app_id, found = reading.record.id, reading.sealed
     if not found.places and not found.draft:
@@ -203,13 +213,13 @@ def _put_sealed(reading: Reading, before: Before | None, seal: Seal, tree: _Tree
         tree.put(path, encrypted(app_id, found, seal.recipients))
 
 
-def _named(scene: Scene, base: Base) -> dict[str, tuple[str, str]]:
+def _named(scene: Assembling, base: Base) -> dict[str, tuple[str, str]]:
     """Return name and mode of every app that is listed now or stands in the last snapshot."""
     kept = {app_id: (before.record.name, before.record.mode) for app_id, before in base.apps.items()}
     return kept | {app.id: (app.name, app.mode) for app in scene.apps}
 
 
-def sealed_kinds(base: Base, gathered: Gathered) -> dict[str, int]:
+def sealed_kinds(base: Base, gathered: GatheredApp) -> dict[str, int]:
     """Count the sealed values of the live versions of all apps, by the kind of place: variables, nodes, settings."""
     kinds = {app_id: before.sealed for app_id, before in base.apps.items() if app_id not in gathered.gone}
     kinds |= {app_id: reading.sealed for app_id, reading in gathered.readings.items()}
@@ -222,7 +232,7 @@ def sealed_kinds(base: Base, gathered: Gathered) -> dict[str, int]:
     return dict(sorted(counted.items()))
 
 
-def _failures(gathered: Gathered, scene: Scene, base: Base) -> tuple[Mapping[str, str], ...]:
+def _failures(gathered: GatheredApp, scene: Assembling, base: Base) -> tuple[Mapping[str, str], ...]:
     named = _named(scene, base)
     apps = [
         {"id": app_id, "name": named[app_id][0], "code": error.code, "message": error.message}
@@ -235,7 +245,7 @@ def _failures(gathered: Gathered, scene: Scene, base: Base) -> tuple[Mapping[str
     return (*apps, *inventory)
 
 
-def _counts(entries: Mapping[str, Entry], gathered: Gathered, base: Base, listed: int) -> dict[str, int]:
+def _counts(entries: Mapping[str, ManifestEntry], gathered: GatheredApp, base: Base, listed: int) -> dict[str, int]:
     states = [entry.state for entry in entries.values()]
     return {
         "apps": len(entries),

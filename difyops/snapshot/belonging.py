@@ -22,18 +22,18 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class StorePlace:
     """A workspace of an instance. What is not known is empty."""
 
     url: str
     workspace_id: str
 
     @classmethod
-    def of(cls, url: str, workspace_id: str) -> Place:
+    def of(cls, url: str, workspace_id: str) -> StorePlace:
         """Return a place with its address in one spelling."""
         return cls(url=spelled(url), workspace_id=workspace_id)
 
-    def is_same(self, other: Place) -> bool:
+    def is_same(self, other: StorePlace) -> bool:
         """Say whether both are one place, as far as each is known."""
         pairs = ((self.url, other.url), (self.workspace_id, other.workspace_id))
         return all(one == another or not one or not another for one, another in pairs)
@@ -48,21 +48,21 @@ class Place:
         return f"{self.url} (workspace {self.workspace_id or 'unknown'})"
 
 
-async def place_of(instance: Instance) -> Place:
+async def place_of(instance: Instance) -> StorePlace:
     """Return where ``instance`` is, by its own answer."""
-    return Place.of(instance.context.url, str((await instance.workspace.current()).get("id", "")))
+    return StorePlace.of(instance.context.url, str((await instance.workspace.current()).get("id", "")))
 
 
-def held_by(manifest: Manifest) -> Place:
+def held_by(manifest: Manifest) -> StorePlace:
     """Return which place a snapshot was taken of."""
-    return Place.of(manifest.instance, manifest.workspace_id)
+    return StorePlace.of(manifest.instance, manifest.workspace_id)
 
 
 def require_same(
     store: GitStore,
     branch: str,
     manifest: Manifest | None,
-    now: Place,
+    now: StorePlace,
     *,
     same_instance: bool = False,
     writes: bool = True,
@@ -87,7 +87,7 @@ def require_same(
         store.keep_facts(branch, PLACES, [held.line, now.line])
 
 
-def is_same_place(store: GitStore, branch: str, held: Place, now: Place) -> bool:
+def is_same_place(store: GitStore, branch: str, held: StorePlace, now: StorePlace) -> bool:
     """Say whether both are one place, or a person once said so."""
     return held.is_same(now) or {held.line, now.line} <= set(store.facts(branch, PLACES))
 

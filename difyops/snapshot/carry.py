@@ -18,7 +18,7 @@ from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.dsl.load import load_dsl
 from difyops.dsl.marks import MARKER, Mark, is_sealed, key_of, unknown
-from difyops.dsl.secret_policy import DEFAULT, Policy
+from difyops.dsl.secret_policy import DEFAULT, SealPolicy
 from difyops.dsl.secrets import Spot, marks_of, plain, redact, reinject
 from difyops.errors import DifyopsError, NotFound, RequestRejected, ServerFault
 from difyops.secret_text import SecretText
@@ -47,7 +47,7 @@ class Filled:
 
 
 async def secrets_of(
-    console: Console, app_id: str, version_id: str | None, policy: Policy = DEFAULT
+    console: Console, app_id: str, version_id: str | None, policy: SealPolicy = DEFAULT
 ) -> dict[Spot, SecretText]:
     """Return the clear secrets of a published version (``None``: of the draft), read from an export.
 
@@ -68,7 +68,7 @@ async def secrets_of(
 
 
 async def old_secrets_of(
-    console: Console, app_id: str, version_id: str | None, policy: Policy = DEFAULT
+    console: Console, app_id: str, version_id: str | None, policy: SealPolicy = DEFAULT
 ) -> dict[Spot, SecretText]:
     """Return the secrets of an old version where the server still has it, else nothing."""
     if version_id is None:
@@ -80,7 +80,7 @@ async def old_secrets_of(
 
 
 async def old_soul_secrets(
-    instance: Instance, app: App, version_id: str | None, policy: Policy = DEFAULT
+    instance: Instance, app: App, version_id: str | None, policy: SealPolicy = DEFAULT
 ) -> dict[Spot, SecretText]:
     """Return the secrets of an old version of an agent app where the server still has it, else nothing."""
     if version_id is None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from difyops.api.model import App
 from difyops.dsl.diff import diff
 from difyops.git_store import GitStore
-from difyops.snapshot.layout import WHOLE, Entry, Manifest, Record, app_file, record_of
+from difyops.snapshot.layout import WHOLE, Manifest, ManifestEntry, RecordedApp, app_file, record_of
 from difyops.targets import matching
 
 
@@ -55,7 +55,7 @@ def _selected(manifest: Manifest) -> str:
     return "" if WHOLE in manifest.selection else f" ({', '.join(manifest.selection)})"
 
 
-def covers(coverage: Sequence[str], app_id: str, app: Entry | App) -> bool:
+def covers(coverage: Sequence[str], app_id: str, app: ManifestEntry | App) -> bool:
     """Say whether an app is among those that snapshots were asked for."""
     tags = app.tags if isinstance(app, App) else ()
     row = App(id=app_id, name=app.name, mode=app.mode, tags=tags)
@@ -77,7 +77,7 @@ def _changes(app_id: str, old: Mapping[str, bytes], files: Mapping[str, bytes | 
     return said + _record_changes(record_of(old[record]), record_of(content), live_said=live in files)
 
 
-def _record_changes(old: Record, new: Record, *, live_said: bool) -> list[str]:
+def _record_changes(old: RecordedApp, new: RecordedApp, *, live_said: bool) -> list[str]:
     said = [f"renamed from {old.name}"] if old.name != new.name else []
     said += [
         f"{label} {'on' if getattr(new, flag) else 'off'}"

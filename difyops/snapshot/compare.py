@@ -8,11 +8,11 @@ from typing import Any
 
 from difyops.api.instance import Instance
 from difyops.api.model import App
-from difyops.dsl.diff import Change, diff
+from difyops.dsl.diff import Difference, diff
 from difyops.dsl.secrets import redact
 from difyops.errors import DifyopsError, PartialFailure
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
-from difyops.git_store import GitStore, Reader
+from difyops.git_store import GitStore, ObjectReader
 from difyops.sealing.access import Access
 from difyops.sealing.store import Seal, seal_to_compare
 from difyops.snapshot.agent_apps import agent_now
@@ -35,7 +35,7 @@ class AppDiff:
     id: str
     name: str
     state: str
-    changes: tuple[Change, ...] = ()
+    changes: tuple[Difference, ...] = ()
     error: str | None = None
 
 
@@ -166,7 +166,7 @@ async def live_document(instance: Instance, app: App, seal: Seal) -> JsonObject 
 class _Side:
     """One of two snapshots."""
 
-    files: Reader
+    files: ObjectReader
     manifest: Manifest
 
     def live(self, app: App) -> JsonObject | None:

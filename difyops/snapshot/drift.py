@@ -13,7 +13,7 @@ from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.errors import AnswerIsNo, DifyopsError, NotFound, PartialFailure, StoreError
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
-from difyops.git_store import GitStore, Reader
+from difyops.git_store import GitStore, ObjectReader
 from difyops.sealing.access import Access
 from difyops.sealing.store import Seal, seal_to_compare
 from difyops.snapshot.agreement import is_gone, left_out
@@ -26,7 +26,7 @@ from difyops.snapshot.app_drift import (
     TRIGGERS,
     UNREADABLE,
     AppDrift,
-    Held,
+    HeldApp,
     app_drift,
     new_app,
 )
@@ -155,7 +155,7 @@ class _Looking:
     instance: Instance
     base: Base
     manifest: Manifest
-    files: Reader
+    files: ObjectReader
     seal: Seal
     now: Mapping[str, App]
 
@@ -187,7 +187,7 @@ class _Looking:
             return [new_app(app)] if _is_new(app, self.manifest) else [_unread(app, self.manifest)]
         reading = await read_app(self.instance, app, before, ReadOptions(seal=self.seal))
         before = replace(before, record=sealed_texts(before.record, self.seal, is_marked=True)[0])
-        held = Held(before=before, document=lambda name: self._document(app.id, name))
+        held = HeldApp(before=before, document=lambda name: self._document(app.id, name))
         return app_drift(held, reading, live_only=self.manifest.live_only)
 
     def _document(self, app_id: str, name: str) -> dict[str, Any] | None:

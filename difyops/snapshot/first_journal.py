@@ -13,7 +13,7 @@ from typing import Any
 
 from difyops import atomic_file
 from difyops.api.model import Workflow
-from difyops.changes import Change, Record
+from difyops.changes import Change, ChangeRecord
 from difyops.config import Context
 from difyops.dsl.secrets import Spot, redact
 from difyops.errors import NotFound, StoreError
@@ -33,7 +33,7 @@ _NOT_BEGUN = "begun"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class FirstJournalEntry:
     """One rollback as 0.1.0 wrote it. ``parked`` and ``former`` hold markers; their secrets stand beside them."""
 
     context: str
@@ -79,7 +79,7 @@ def left_behind(state: Path, context: Context) -> tuple[list[Path], dict[str, St
     return whole, damaged
 
 
-async def take_over(workspace: Workspace) -> list[Record]:
+async def take_over(workspace: Workspace) -> list[ChangeRecord]:
     """Turn what 0.1.0 left cut off into changes of the journal; twice is the same as once."""
     found, _ = left_behind(workspace.state, workspace.instance.context)
     records = []
@@ -92,14 +92,14 @@ async def take_over(workspace: Workspace) -> list[Record]:
     return records
 
 
-def _read(path: Path) -> Entry:
+def _read(path: Path) -> FirstJournalEntry:
     try:
-        return Entry(**json.loads(path.read_bytes()))
+        return FirstJournalEntry(**json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError) as error:
         raise StoreError(f"The rollback journal {path} is damaged.", hint="Look at it, then remove it.") from error
 
 
-async def _taken_over(workspace: Workspace, entry: Entry) -> Record:
+async def _taken_over(workspace: Workspace, entry: FirstJournalEntry) -> ChangeRecord:
     journal, subject = workspace.journal, f"app/{entry.app_id}"
     record = next((item for item in journal.open() if item.facts.get("taken_over") == entry.started_at), None)
     if record is None:
@@ -114,7 +114,7 @@ async def _taken_over(workspace: Workspace, entry: Entry) -> Record:
     return change.record
 
 
-def _facts(entry: Entry) -> JsonObject:
+def _facts(entry: FirstJournalEntry) -> JsonObject:
     return {
         "app_id": entry.app_id,
         "app_name": entry.app_name,
@@ -133,7 +133,7 @@ def _facts(entry: Entry) -> JsonObject:
     }
 
 
-async def _workflow(workspace: Workspace, entry: Entry, change: Change) -> None:
+async def _workflow(workspace: Workspace, entry: FirstJournalEntry, change: Change) -> None:
     console = workspace.instance.console
     versions = [item async for item in console.versions(entry.app_id)]
     former = next((item for item in versions if item.id == entry.live_before), None)
@@ -154,7 +154,7 @@ async def _workflow(workspace: Workspace, entry: Entry, change: Change) -> None:
     )
 
 
-def _is_ours(version: Workflow, entry: Entry) -> bool:
+def _is_ours(version: Workflow, entry: FirstJournalEntry) -> bool:
     """Say whether 0.1.0 published a version for this rollback: its comment and name are all that tells."""
     return bool(entry.publish_comment) and (version.marked_name, version.marked_comment) == (
         entry.publish_name[:20],
@@ -162,7 +162,7 @@ def _is_ours(version: Workflow, entry: Entry) -> bool:
     )
 
 
-async def _target(workspace: Workspace, entry: Entry, draft: Content | None) -> Content:
+async def _target(workspace: Workspace, entry: FirstJournalEntry, draft: Content | None) -> Content:
     """Fill the target with values again: from the former live version, the saved draft, the old version."""
     console = workspace.instance.console
     now = Pool(name="live now", secrets=await secrets_of(console, entry.app_id, entry.live_before))
@@ -173,14 +173,14 @@ async def _target(workspace: Workspace, entry: Entry, draft: Content | None) -> 
     return Content(document=fill(aligned(entry.target_document, workflow), pools).document)
 
 
-async def _parked(workspace: Workspace, entry: Entry) -> Content:
+async def _parked(workspace: Workspace, entry: FirstJournalEntry) -> Content:
     console = workspace.instance.console
     saved = Pool(name="saved", secrets=_unpacked(entry.parked_secrets))
     former = Pool(name="former", secrets=await secrets_of(console, entry.app_id, entry.live_before))
     return Content(document=fill(entry.parked or {}, [saved, former]).document)
 
 
-async def _config(workspace: Workspace, entry: Entry, change: Change) -> None:
+async def _config(workspace: Workspace, entry: FirstJournalEntry, change: Change) -> None:
     app = await workspace.instance.console.app(entry.app_id)
     raw, current = dict(app.model_config or {}), config_of(app)
     now = Pool(name="live now", secrets=owned(current, redact(current).secrets))

@@ -9,13 +9,13 @@ from typing import Any
 
 from difyops.api.model import App
 from difyops.errors import SelectorError, StoreError
-from difyops.git_store import GitStore, Reader
-from difyops.snapshot.layout import Manifest, Record, app_file, read_json, read_manifest, record_of
+from difyops.git_store import GitStore, ObjectReader
+from difyops.snapshot.layout import Manifest, RecordedApp, app_file, read_json, read_manifest, record_of
 from difyops.targets import pick, select
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class HistoryRow:
     """One line of ``snapshot list``. ``state``: complete, live only, partial.
 
     ``listed``: how many apps the instance had; ``coverage``: what was asked for so far, where that is not the whole.
@@ -33,21 +33,21 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class History:
+class SnapshotHistory:
     """The snapshots of one context, newest first, and when the instance was last looked at."""
 
     context: str
-    rows: tuple[Row, ...]
+    rows: tuple[HistoryRow, ...]
     checked_at: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class ShownSnapshot:
     """One snapshot: its manifest, the commit, and the apps with what is kept of each."""
 
     commit: str
     manifest: Manifest
-    apps: tuple[Record, ...]
+    apps: tuple[RecordedApp, ...]
     changes: str
 
 
@@ -60,7 +60,7 @@ class Kept:
     """
 
     commit: str
-    record: Record
+    record: RecordedApp
     live: dict[str, Any] | None
     draft: dict[str, Any] | None
     dsl: str | None
@@ -77,13 +77,13 @@ class Kept:
         return replace(self, record=replace(self.record, id=app_id), former_id=self.record.id)
 
 
-def history(store: GitStore, context: str, *, limit: int = 20) -> History:
+def history(store: GitStore, context: str, *, limit: int = 20) -> SnapshotHistory:
     """Return the newest snapshots of ``context``."""
     rows = []
     for info in store.log(context, limit=limit):
         manifest = read_manifest(store, info.id)
         rows.append(
-            Row(
+            HistoryRow(
                 commit=info.id,
                 when=info.when,
                 tags=info.tags,
@@ -95,7 +95,7 @@ def history(store: GitStore, context: str, *, limit: int = 20) -> History:
                 coverage=() if manifest.covers_all else manifest.coverage,
             )
         )
-    return History(context=context, rows=tuple(rows), checked_at=checked_at(store, context))
+    return SnapshotHistory(context=context, rows=tuple(rows), checked_at=checked_at(store, context))
 
 
 def checked_at(store: GitStore, context: str) -> str | None:
@@ -110,7 +110,7 @@ def checked_at(store: GitStore, context: str) -> str | None:
         return None
 
 
-def show(store: GitStore, context: str, revision: str) -> Shown:
+def show(store: GitStore, context: str, revision: str) -> ShownSnapshot:
     """Return one snapshot in detail.
 
     Raises:
@@ -121,7 +121,7 @@ def show(store: GitStore, context: str, revision: str) -> Shown:
     paths = [path for path in manifest.files if path.endswith("/app.json")]
     records = [record_of(content) for content in store.read_many(commit, paths).values()]
     infos = [info for info in store.log(context, limit=1000) if info.id == commit]
-    return Shown(
+    return ShownSnapshot(
         commit=commit,
         manifest=manifest,
         apps=tuple(sorted(records, key=lambda record: (record.name, record.id))),
@@ -163,7 +163,7 @@ def load_app(store: GitStore, commit: str, manifest: Manifest, app_id: str) -> K
         return read_kept(files, manifest, app_id)
 
 
-def read_kept(files: Reader, manifest: Manifest, app_id: str) -> Kept:
+def read_kept(files: ObjectReader, manifest: Manifest, app_id: str) -> Kept:
     """Return one app of a snapshot whose tree is being read. Raises as ``load_app``."""
     path = app_file(app_id, "app.json")
     if path not in manifest.files:

@@ -15,7 +15,7 @@ from difyops.dsl.secrets import Redacted
 from difyops.errors import Forbidden, NotSupported
 from difyops.publishing.content import Content, draft_values, exported_values
 from difyops.sealing.store import Seal
-from difyops.sealing.values import Found, found_in
+from difyops.sealing.values import SealedFound, found_in
 
 log = logging.getLogger("difyops.snapshot")
 
@@ -54,7 +54,7 @@ async def read_clear(console: Console, app_id: str, live: Workflow, *, exports: 
 
 async def sealed_draft(
     console: Console, app_id: str, draft: Workflow | AgentVersion, seal: Seal
-) -> tuple[bytes, Found]:
+) -> tuple[bytes, SealedFound]:
     """Return a draft as the store keeps it, and its sealed values; secret variables in clear where the role may."""
     document = draft.document
     if isinstance(draft, Workflow) and has_secret_variables(draft):
@@ -78,13 +78,13 @@ def has_secret_variables(workflow: Workflow) -> bool:
     return any(is_secret_variable(item) for item in workflow.environment_variables)
 
 
-def sealed_export(text: str, redacted: Redacted, seal: Seal) -> tuple[bytes, Found]:
+def sealed_export(text: str, redacted: Redacted, seal: Seal) -> tuple[bytes, SealedFound]:
     """Return an export as the store keeps it, and its sealed values; ``redacted`` is the document of the same app."""
     known = tuple(dict.fromkeys(redacted.secrets.values()))
     export = redact_export(text, known=known, mark=seal.mark, policy=seal.policy)
     values = {seal.mark(secret.reveal()): secret for secret in export.secrets}
     if seal.key is None:
-        return export.text.encode(), Found()
+        return export.text.encode(), SealedFound()
     name = "export" if export.is_whole else "export:{}"
     places = {name.format(number): mark for number, mark in enumerate(sorted(values))}
-    return export.text.encode(), Found(places=places, values=values)
+    return export.text.encode(), SealedFound(places=places, values=values)

@@ -23,7 +23,7 @@ from typing import Any
 
 from difyops.dsl.canonical import canonical
 from difyops.errors import StoreError
-from difyops.git_store import GitStore, Reader
+from difyops.git_store import GitStore, ObjectReader
 
 FORMAT = "difyops-snapshot/2"
 _READABLE = (FORMAT, "difyops-snapshot/1")  # 1: without sealed values
@@ -33,7 +33,7 @@ PARTS = ("plugins", "models", "tools", "datasets")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class ManifestEntry:
     """One app in a manifest. ``state``: ok (as it was at ``taken_at``), failed (older content carried), carried.
 
     ``seal``: the state of the store's seal that its content was written with.
@@ -64,7 +64,7 @@ class Manifest:
     live_only: bool
     complete: bool
     counts: Mapping[str, int]
-    apps: Mapping[str, Entry]
+    apps: Mapping[str, ManifestEntry]
     failed: tuple[Mapping[str, str], ...]
     files: Mapping[str, str]
     coverage: tuple[str, ...] = ()
@@ -103,7 +103,7 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class RecordedApp:
     """``app.json``: everything about an app that is not its content. No secrets, no addresses that are secrets."""
 
     id: str
@@ -160,7 +160,7 @@ def read_manifest(store: GitStore, revision: str) -> Manifest:
                 f"Snapshot {revision[:10]} has format {body.get('format')!r}, this version reads {FORMAT!r}.",
                 hint="Upgrade difyops.",
             )
-        body["apps"] = {app_id: Entry(**entry) for app_id, entry in body["apps"].items()}
+        body["apps"] = {app_id: ManifestEntry(**entry) for app_id, entry in body["apps"].items()}
         body["selection"], body["failed"] = tuple(body["selection"]), tuple(body["failed"])
         body["coverage"] = tuple(body.get("coverage", ()))
         return Manifest(**body)
@@ -170,7 +170,7 @@ def read_manifest(store: GitStore, revision: str) -> Manifest:
         ) from error
 
 
-def record_of(content: bytes) -> Record:
+def record_of(content: bytes) -> RecordedApp:
     """Read ``app.json``.
 
     Raises:
@@ -179,12 +179,12 @@ def record_of(content: bytes) -> Record:
     try:
         body = json.loads(content)
         body["tags"], body["triggers"] = tuple(body["tags"]), tuple(body["triggers"])
-        return Record(**body)
+        return RecordedApp(**body)
     except (ValueError, TypeError, KeyError) as error:
         raise StoreError("An app.json in the store is damaged.", hint="difyops snapshot verify") from error
 
 
-def read_json(files: Reader, path: str) -> Any:
+def read_json(files: ObjectReader, path: str) -> Any:
     """Return the parsed content of a JSON file of a snapshot.
 
     Raises:

@@ -11,7 +11,7 @@ from difyops.dsl.exports import in_clear
 from difyops.dsl.marks import MARKER, is_sealed
 from difyops.dsl.model import DslError, as_dict
 from difyops.dsl.secret_places import found_in_text
-from difyops.dsl.secret_policy import DEFAULT, Policy
+from difyops.dsl.secret_policy import DEFAULT, SealPolicy
 from difyops.dsl.secrets import redact
 from difyops.errors import AnswerIsNo, DifyopsError
 from difyops.git_store import GitStore
@@ -63,7 +63,11 @@ class Leaks:
 
 
 def find_leaks(
-    store: GitStore, branch: str, *, policy: Policy = DEFAULT, progress: Callable[[int, int, str], None] | None = None
+    store: GitStore,
+    branch: str,
+    *,
+    policy: SealPolicy = DEFAULT,
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> Leaks:
     """Look through every version of every app's files that the snapshots of a branch hold; values are never shown.
 
@@ -132,7 +136,7 @@ class _Spans:
         return [*self._ended, *still]
 
 
-def _places(name: str, content: bytes, policy: Policy) -> Iterable[str]:
+def _places(name: str, content: bytes, policy: SealPolicy) -> Iterable[str]:
     """Return the places of a file that hold a secret in clear."""
     if name == "live.dsl.yml":
         text = content.decode(errors="replace")

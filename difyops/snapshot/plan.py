@@ -1,8 +1,8 @@
 """The plan of a rollback: what would change, what stays, what cannot be brought back. Nothing is written here.
 
-Data flow: store + instance -> ``Situation`` (all that was read) -> ``Plan`` (what a person sees and a program checks).
-The plan's id covers the live version and the target: a plan made before somebody published is refused later. A draft
-that somebody saves meanwhile does not change the plan: it is kept and put back in any case.
+Data flow: store + instance -> ``Situation`` (all that was read) -> ``RollbackPlan`` (what a person sees and a program
+checks). The plan's id covers the live version and the target: a plan made before somebody published is refused later.
+A draft that somebody saves meanwhile does not change the plan: it is kept and put back in any case.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from difyops.api.instance import Instance
 from difyops.api.model import AgentVersion, App, Trigger, Workflow
 from difyops.dsl.canonical import canonical
-from difyops.dsl.diff import Change, diff
+from difyops.dsl.diff import Difference, diff
 from difyops.dsl.model import datasets, iter_nodes, models, node_types, tools, trigger_nodes
 from difyops.dsl.secrets import Spot, spots
 from difyops.errors import NotSupported, Refused
@@ -95,7 +95,7 @@ class Situation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class RollbackPlan:
     """What a rollback of one app would do. ``problems`` block it, ``notes`` do not."""
 
     id: str
@@ -106,7 +106,7 @@ class Plan:
     target: str
     target_commit: str
     live_before: str | None
-    changes: tuple[Change, ...]
+    changes: tuple[Difference, ...]
     keeps: tuple[str, ...]
     notes: tuple[str, ...]
     problems: tuple[str, ...]
@@ -134,7 +134,7 @@ class PlanOptions:
     access: Access = field(default_factory=Access)
 
 
-async def make_plan(instance: Instance, kept: Kept, word: str, options: PlanOptions) -> tuple[Plan, Situation]:
+async def make_plan(instance: Instance, kept: Kept, word: str, options: PlanOptions) -> tuple[RollbackPlan, Situation]:
     """Plan the rollback of one app to what a snapshot holds. ``word`` is what the operator called the snapshot.
 
     Raises:
@@ -142,7 +142,7 @@ async def make_plan(instance: Instance, kept: Kept, word: str, options: PlanOpti
     """
     situation, problems = await read_situation(instance, kept, word, options)
     app = situation.app
-    plan = Plan(
+    plan = RollbackPlan(
         id=_plan_id(kept, situation),
         context=instance.name,
         app_id=app.id,

@@ -18,9 +18,9 @@ from difyops.dsl.canonical import canonical
 from difyops.dsl.load import dump_yaml
 from difyops.dsl.model import as_dict, trigger_nodes
 from difyops.dsl.portable import portable_dsl
-from difyops.dsl.scan import Finding, scan
+from difyops.dsl.scan import ScanFinding, scan
 from difyops.sealing.store import Seal
-from difyops.sealing.values import Found, found_in
+from difyops.sealing.values import SealedFound, found_in
 from difyops.snapshot.agent_apps import agent_now
 from difyops.snapshot.agreement import (
     check_config_export,
@@ -33,7 +33,7 @@ from difyops.snapshot.agreement import (
 )
 from difyops.snapshot.app_texts import PART, sealed_texts
 from difyops.snapshot.in_clear import draft_print, read_clear, sealed_draft, sealed_export
-from difyops.snapshot.layout import Record, digest
+from difyops.snapshot.layout import RecordedApp, digest
 
 _SITE_KEPT = (
     "title", "description", "default_language", "chat_color_theme", "chat_color_theme_inverted", "copyright",
@@ -51,24 +51,24 @@ class Before:
     ``seal`` is the state of the store's seal that it was written with.
     """
 
-    record: Record
+    record: RecordedApp
     files: Mapping[str, str]
-    sealed: Found = field(default_factory=Found)
+    sealed: SealedFound = field(default_factory=SealedFound)
     seal: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class AppReading:
     """An app as read now: files to write by short name, names of files to keep as they are, what the scan found.
 
     ``draft``: the draft that was looked at, for who edited it and when.
     """
 
-    record: Record
+    record: RecordedApp
     files: Mapping[str, bytes] = field(default_factory=dict)
     kept: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    sealed: Found = field(default_factory=Found)
+    findings: tuple[ScanFinding, ...] = ()
+    sealed: SealedFound = field(default_factory=SealedFound)
     draft: Workflow | AgentVersion | None = field(default=None, repr=False)
 
 
@@ -81,7 +81,7 @@ class ReadOptions:
     seal: Seal = field(default_factory=lambda: Seal(store_id=""))
 
 
-async def read_app(instance: Instance, row: App, before: Before | None, options: ReadOptions) -> Reading:
+async def read_app(instance: Instance, row: App, before: Before | None, options: ReadOptions) -> AppReading:
     """Read one app. ``row`` is its row of the app list.
 
     Raises:
@@ -92,7 +92,9 @@ async def read_app(instance: Instance, row: App, before: Before | None, options:
     check_mode(row)
     known = None if options.full or before is None or before.seal != options.seal.state else before
     if known and options.live_only and _same_live(row, known):
-        return Reading(record=_renamed(known.record, row, options.seal), kept=tuple(_names(known)), sealed=known.sealed)
+        return AppReading(
+            record=_renamed(known.record, row, options.seal), kept=tuple(_names(known)), sealed=known.sealed
+        )
     reading = await _read(instance, row, before, known, options)
     record, texts = sealed_texts(reading.record, options.seal)
     if known and options.seal.recipients and texts.places != known.sealed.only(PART).places:
@@ -103,7 +105,7 @@ async def read_app(instance: Instance, row: App, before: Before | None, options:
 
 async def _read(
     instance: Instance, row: App, before: Before | None, known: Before | None, options: ReadOptions
-) -> Reading:
+) -> AppReading:
     app = merged(row, await instance.console.app(row.id))
     if app.has_workflow:
         if app.live_version is None:
@@ -119,7 +121,7 @@ def config_of(app: App) -> dict[str, Any]:
     return {"model_config": {key: item for key, item in (app.model_config or {}).items() if key not in _CONFIG_DROPPED}}
 
 
-async def _read_workflow(instance: Instance, app: App, known: Before | None, options: ReadOptions) -> Reading:
+async def _read_workflow(instance: Instance, app: App, known: Before | None, options: ReadOptions) -> AppReading:
     console = instance.console
     if known and app.live_version == known.record.live_version and app.live_version is not None:
         draft = None if options.live_only else await console.draft(app.id)
@@ -129,7 +131,7 @@ async def _read_workflow(instance: Instance, app: App, known: Before | None, opt
             return replace(reading, record=replace(reading.record, triggers=switched), draft=draft)
     live, draft = await console.live_and_draft(app.id, app.live_version)
     files: dict[str, bytes] = {}
-    found, seen = Found(), list[Finding]()
+    found, seen = SealedFound(), list[ScanFinding]()
     if live is not None:
         clear = await read_clear(console, app.id, live)
         redacted = options.seal.redact(clear.document)
@@ -142,7 +144,7 @@ async def _read_workflow(instance: Instance, app: App, known: Before | None, opt
             found = found.joined(more)
     shown = draft_print(draft, options.seal) if draft is not None else ""
     if live is None and known and shown and known.sealed.draft == shown:
-        return Reading(record=_record(app, None, draft, []), kept=("draft.json",), sealed=known.sealed, draft=draft)
+        return AppReading(record=_record(app, None, draft, []), kept=("draft.json",), sealed=known.sealed, draft=draft)
     if draft is not None and (live is None or draft.document != live.document):
         content, more = await sealed_draft(console, app.id, draft, options.seal)
         if content != files.get("live.json"):
@@ -153,7 +155,7 @@ async def _read_workflow(instance: Instance, app: App, known: Before | None, opt
     if live is not None and app.mode == "workflow" and console.capabilities.can("triggers"):
         check_triggers(live.document, triggers)
     record = _record(app, live, draft, triggers)
-    return Reading(record=record, files=files, findings=tuple(seen), sealed=found, draft=draft)
+    return AppReading(record=record, files=files, findings=tuple(seen), sealed=found, draft=draft)
 
 
 async def _triggers_of_unchanged(console: Console, app: App, known: Before) -> tuple[Mapping[str, str], ...] | None:
@@ -170,7 +172,7 @@ async def _triggers_of_unchanged(console: Console, app: App, known: Before) -> t
 
 async def _with_draft_of_unchanged(
     console: Console, app: App, known: Before, draft: Workflow | AgentVersion | None, options: ReadOptions
-) -> Reading | None:
+) -> AppReading | None:
     """Return what is new of an app whose live version is the one we have: flags and draft.
 
     ``None``: its sealed values have to be encrypted anew, and those of the live version are not at hand.
@@ -179,23 +181,23 @@ async def _with_draft_of_unchanged(
     record = replace(_record(app, None, draft, ()), live=known.record.live, triggers=known.record.triggers)
     if options.live_only:
         kept += [name for name in ("draft.json",) if name in known.files]
-        return Reading(record=replace(record, draft=known.record.draft), kept=tuple(kept), sealed=known.sealed)
+        return AppReading(record=replace(record, draft=known.record.draft), kept=tuple(kept), sealed=known.sealed)
     if draft is None:
-        return Reading(record=record, kept=tuple(kept), sealed=known.sealed.only("live", "export"))
+        return AppReading(record=record, kept=tuple(kept), sealed=known.sealed.only("live", "export"))
     if known.sealed.draft and known.sealed.draft == draft_print(draft, options.seal):
         kept += [name for name in ("draft.json",) if name in known.files]
-        return Reading(record=record, kept=tuple(kept), sealed=known.sealed)
+        return AppReading(record=record, kept=tuple(kept), sealed=known.sealed)
     content, found = await sealed_draft(console, app.id, draft, options.seal)
-    sealed = known.sealed.only("live", "export").joined(Found(draft=draft_print(draft, options.seal)))
+    sealed = known.sealed.only("live", "export").joined(SealedFound(draft=draft_print(draft, options.seal)))
     if digest(content) == known.files.get("live.json"):
-        return Reading(record=record, kept=tuple(kept), sealed=sealed)
+        return AppReading(record=record, kept=tuple(kept), sealed=sealed)
     sealed = sealed.joined(found)
     if options.seal.recipients and set(found.places.values()) and sealed.places != known.sealed.places:
         return None
-    return Reading(record=record, kept=tuple(kept), files={"draft.json": content}, sealed=sealed)
+    return AppReading(record=record, kept=tuple(kept), files={"draft.json": content}, sealed=sealed)
 
 
-async def _read_agent(instance: Instance, app: App, known: Before | None, options: ReadOptions) -> Reading:
+async def _read_agent(instance: Instance, app: App, known: Before | None, options: ReadOptions) -> AppReading:
     """Read an agent app. Its draft comes with the id of what is live; the portable DSL is made here of what is live,
     for the platform exports drafts only.
     """
@@ -208,7 +210,7 @@ async def _read_agent(instance: Instance, app: App, known: Before | None, option
         now = await agent_now(instance, app)
     app, live, draft = now.app, now.live, None if options.live_only else now.state.draft
     files: dict[str, bytes] = {}
-    found, seen = Found(), list[Finding]()
+    found, seen = SealedFound(), list[ScanFinding]()
     if live is not None:
         redacted = options.seal.redact(live.document)
         files["live.json"], found = canonical(redacted.document), found_in("live", redacted)
@@ -221,19 +223,19 @@ async def _read_agent(instance: Instance, app: App, known: Before | None, option
         if content != files.get("live.json"):
             files["draft.json"], found = content, found.joined(more)
     record = _record(app, live, draft, ())
-    return Reading(record=record, files=files, findings=tuple(seen), sealed=found, draft=draft)
+    return AppReading(record=record, files=files, findings=tuple(seen), sealed=found, draft=draft)
 
 
-async def _read_config(instance: Instance, app: App, known: Before | None, options: ReadOptions) -> Reading:
+async def _read_config(instance: Instance, app: App, known: Before | None, options: ReadOptions) -> AppReading:
     redacted = options.seal.redact(config_of(app))
     content = canonical(redacted.document)
     record = _record(app, None, None, ())
     if known and digest(content) == known.files.get("live.json") and "live.dsl.yml" in known.files:
-        return Reading(record=record, kept=("live.json", "live.dsl.yml"), sealed=known.sealed)
+        return AppReading(record=record, kept=("live.json", "live.dsl.yml"), sealed=known.sealed)
     text = await instance.console.export(app.id)
     check_config_export(text, app.model_config or {})
     dsl, more = sealed_export(text, redacted, options.seal)
-    return Reading(
+    return AppReading(
         record=record,
         files={"live.json": content, "live.dsl.yml": dsl},
         findings=tuple(scan(redacted.document)),
@@ -241,7 +243,7 @@ async def _read_config(instance: Instance, app: App, known: Before | None, optio
     )
 
 
-def record_now(app: App, live: Workflow | AgentVersion) -> Record:
+def record_now(app: App, live: Workflow | AgentVersion) -> RecordedApp:
     """Return the record of an app as if ``live`` were its live version."""
     return _record(app, live, None, ())
 
@@ -251,10 +253,10 @@ def _record(
     live: Workflow | AgentVersion | None,
     draft: Workflow | AgentVersion | None,
     triggers: list[Trigger] | tuple[()],
-) -> Record:
+) -> RecordedApp:
     raw = app.raw
     site = as_dict(raw.get("site"))
-    return Record(
+    return RecordedApp(
         id=app.id,
         name=app.name,
         mode=app.mode,
@@ -303,7 +305,7 @@ def _same_live(row: App, known: Before) -> bool:
     return row.updated_at == known.record.updated_at
 
 
-def _renamed(record: Record, row: App, seal: Seal) -> Record:
+def _renamed(record: RecordedApp, row: App, seal: Seal) -> RecordedApp:
     """Take over what the list says of an app that is not looked at; what the list leaves out stays as it was.
 
     So does a description that holds a secret: its value is kept by the next look at the app.

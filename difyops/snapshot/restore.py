@@ -22,7 +22,7 @@ from difyops.sealing.access import Access
 from difyops.sealing.store import Seal
 from difyops.secret_text import SecretText
 from difyops.snapshot.app_texts import clear_text
-from difyops.snapshot.belonging import Place, place_of
+from difyops.snapshot.belonging import StorePlace, place_of
 from difyops.snapshot.carry import GIVEN, Filled, Filling, Pool, fill
 from difyops.snapshot.history import Kept
 from difyops.snapshot.making import KIND, WORK, Making
@@ -160,7 +160,7 @@ async def _prepare(instance: Instance, kept: Kept, word: str, options: RestoreOp
     document, lost_sets = map_datasets(kept.live, dict(options.mapping.datasets))
     document, unmapped = map_credentials(document, dict(options.mapping.credentials))
     given = {Spot.parse(key): value for key, value in options.mapping.secrets.items()}
-    is_same = Place.of(kept.instance, kept.workspace_id).is_same(await place_of(instance))
+    is_same = StorePlace.of(kept.instance, kept.workspace_id).is_same(await place_of(instance))
     seal = options.seal
     how = Filling(
         key_id=seal.key.id if seal.key else None,

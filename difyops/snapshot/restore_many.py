@@ -15,7 +15,7 @@ from difyops.targets import select
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
+class ChosenApps:
     """The apps to bring back. ``is_one``: one was named. ``still_here``: names of those that exist here."""
 
     apps: tuple[App, ...]
@@ -46,7 +46,7 @@ class RestoredMany:
 
 def chosen_of(
     manifest: Manifest, selectors: Sequence[str], there: Collection[str], *, commit: str, renamed: bool
-) -> Chosen:
+) -> ChosenApps:
     """Return the apps of a snapshot that ``selectors`` mean and that are not among ``there``: the ids of the apps that
     exist here, and of those that they were restored from.
 
@@ -65,10 +65,10 @@ def chosen_of(
             raise SelectorError(
                 f"{selectors[0]!r} means {len(apps)} apps; one is wanted.", hint=f"Use the id. {listed}"
             )
-        return Chosen(apps=tuple(apps), is_one=True)
+        return ChosenApps(apps=tuple(apps), is_one=True)
     if renamed and len(apps) != 1:
         raise UsageError(f"--name is of one app, and {len(apps)} are meant.")
-    return Chosen(
+    return ChosenApps(
         apps=tuple(app for app in apps if renamed or app.id not in there),
         is_one=False,
         still_here=tuple(app.name for app in apps if not renamed and app.id in there),

@@ -25,7 +25,7 @@ from difyops.snapshot.app_texts import clear_text
 from difyops.snapshot.first_journal import take_over
 from difyops.snapshot.history import Kept
 from difyops.snapshot.keeping import keep_config
-from difyops.snapshot.plan import Plan, PlanOptions, Situation, make_plan
+from difyops.snapshot.plan import PlanOptions, RollbackPlan, Situation, make_plan
 from difyops.snapshot.proof import Proof, prove
 from difyops.snapshot.reading import shown_fields
 from difyops.snapshot.smoke import Smoke, run_smoke
@@ -62,7 +62,7 @@ class RolledBack:
     ``kept_as`` the snapshot that holds a config which stood in none.
     """
 
-    plan: Plan
+    plan: RollbackPlan
     state: str
     change: str | None = None
     live_after: str | None = None
@@ -444,7 +444,7 @@ def _sentence(taken: TakenBack) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def _facts(plan: Plan, situation: Situation, kept: Kept, options: RollbackOptions) -> JsonObject:
+def _facts(plan: RollbackPlan, situation: Situation, kept: Kept, options: RollbackOptions) -> JsonObject:
     app = situation.app
     return {
         "app_id": app.id,

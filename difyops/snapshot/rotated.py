@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from difyops.clock import iso
-from difyops.dsl.diff import Change
+from difyops.dsl.diff import Difference
 from difyops.ledger import AuditEntry, Ledger
 from difyops.snapshot.app_drift import AppDrift
 from difyops.snapshot.drift import Drift
@@ -37,7 +37,7 @@ def _explained(item: AppDrift, ledger: Ledger, since: datetime) -> AppDrift:
     return replace(item, what="; ".join([item.what, *told])) if told else item
 
 
-def _name_of(change: Change) -> str | None:
+def _name_of(change: Difference) -> str | None:
     match = _VARIABLE.fullmatch(change.place) if change.is_secret_variable else None
     return match.group(1) if match else None
 

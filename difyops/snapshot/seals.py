@@ -16,7 +16,7 @@ from difyops.sealing.access import Access, shown
 from difyops.sealing.age import Identity
 from difyops.sealing.key import StoreKey
 from difyops.sealing.store import FILES, Seal, files_of, identities_for, keep_key, read_seal, seal_to_compare
-from difyops.sealing.values import Found, encrypted, opened, summarized, summary
+from difyops.sealing.values import SealedFound, encrypted, opened, summarized, summary
 from difyops.snapshot.layout import MANIFEST, Manifest, app_file, digest, read_manifest
 from difyops.snapshot.take import AUTHOR
 
@@ -24,7 +24,7 @@ _TEXTS = ("live.json", "draft.json", "live.dsl.yml", "sealed.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class SealStatus:
     """What stands sealed in the newest snapshot of a context, and who can open it.
 
     ``opens``: an identity here opened the head just now; ``None`` where there is nothing to open. ``lost`` values have
@@ -45,7 +45,7 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Changed:
+class SealChanged:
     """The recipients of a store after a change, and how many sealed values were encrypted anew for them."""
 
     recipients: tuple[str, ...]
@@ -63,7 +63,7 @@ class NewSeal:
     key: StoreKey | None = field(default=None, repr=False)
 
 
-def status(store: GitStore, branch: str, access: Access, clock: Clock) -> Status:
+def status(store: GitStore, branch: str, access: Access, clock: Clock) -> SealStatus:
     """Say what is sealed and who can open it; tries what this machine has.
 
     Raises:
@@ -79,7 +79,7 @@ def status(store: GitStore, branch: str, access: Access, clock: Clock) -> Status
     opens = _opens(held, seal, access)
     if opens:
         access.opened(seal.store_id, commit, iso(clock.now()))
-    return Status(
+    return SealStatus(
         context=branch,
         commit=commit,
         store_id=seal.store_id,
@@ -94,7 +94,7 @@ def status(store: GitStore, branch: str, access: Access, clock: Clock) -> Status
     )
 
 
-def set_recipients(store: GitStore, branch: str, wanted: NewSeal, access: Access, clock: Clock) -> Changed:
+def set_recipients(store: GitStore, branch: str, wanted: NewSeal, access: Access, clock: Clock) -> SealChanged:
     """Make ``wanted`` the recipients of every branch; encrypt anew what an identity here opens.
 
     What cannot be opened here waits: the next snapshot reads those apps anew and seals them for the new list.
@@ -120,7 +120,7 @@ def set_recipients(store: GitStore, branch: str, wanted: NewSeal, access: Access
     if wanted.key is not None:
         keep_key(store, wanted.key)
     access.agree(seal.store_id, replace(access.agreed(seal.store_id), recipients=wanted.recipients))
-    return Changed(
+    return SealChanged(
         recipients=wanted.recipients,
         branches=tuple(work.moved),
         values=work.values,
@@ -190,7 +190,7 @@ class _Work:
             self.values += len(found.values)
         self._commit(branch, head, manifest, files, states)
 
-    def _opened(self, app_id: str, age: bytes | None) -> Found | None:
+    def _opened(self, app_id: str, age: bytes | None) -> SealedFound | None:
         if age is None:
             return None
         try:
@@ -198,13 +198,13 @@ class _Work:
         except DifyopsError:
             return None
 
-    def _files_of(self, head: str, manifest: Manifest, app_id: str, found: Found) -> Mapping[str, bytes | None]:
+    def _files_of(self, head: str, manifest: Manifest, app_id: str, found: SealedFound) -> Mapping[str, bytes | None]:
         """Return the files of an app under the new seal: the age file, and with a new key everything with a mark."""
         path = app_file(app_id, "sealed.age")
         if self.new.key_id == self.old.key_id:
             return {path: encrypted(app_id, found, self.new.recipients)}
         marks = {mark: self.new.mark(value.reveal()) for mark, value in found.values.items()}
-        moved = Found(
+        moved = SealedFound(
             places={place: marks[mark] for place, mark in found.places.items()},
             values={marks[mark]: value for mark, value in found.values.items()},
         )

@@ -12,14 +12,14 @@ from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.clock import Clock
 from difyops.errors import DifyopsError, NotFound, RateLimited, ServerFault, TimedOut, Unreachable, UnreadableAnswer
-from difyops.snapshot.reading import Reading
+from difyops.snapshot.reading import AppReading
 
 _FIRST_PAUSE = 1.0
 _PAUSE = 0.1
 _FAILURES_IN_A_ROW = 3
 _RETRIES_EACH = 6.0  # so many calls of one app may be repeated
 
-Read = Callable[[App], Awaitable[Reading]]
+Read = Callable[[App], Awaitable[AppReading]]
 
 
 def may_pass_later(error: DifyopsError) -> bool:
@@ -29,9 +29,9 @@ def may_pass_later(error: DifyopsError) -> bool:
 
 async def second_pass(
     instance: Instance, failed: Mapping[str, DifyopsError], read: Read, clock: Clock
-) -> tuple[dict[str, Reading], dict[str, DifyopsError], set[str]]:
+) -> tuple[dict[str, AppReading], dict[str, DifyopsError], set[str]]:
     """Return what the second pass read, what failed again, and the apps that are gone: list and detail both say so."""
-    read_now: dict[str, Reading] = {}
+    read_now: dict[str, AppReading] = {}
     still: dict[str, DifyopsError] = {}
     gone: set[str] = set()
     await clock.sleep(_FIRST_PAUSE)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from difyops.api.instance import Instance
-from difyops.api.sse import Event
+from difyops.api.sse import ServerEvent
 from difyops.errors import DifyopsError
 
 
@@ -33,7 +33,7 @@ async def run_smoke(instance: Instance, app_id: str, smoke: Smoke) -> str:
         SmokeFailed: it failed, gave nothing (a cut edge "succeeds" with empty outputs), or not what is expected.
     """
     app = await instance.console.app(app_id)
-    final: Event | None = None
+    final: ServerEvent | None = None
     answer: list[str] = []
     async with instance.console.draft_run(app, smoke.inputs, smoke.query) as events:
         async for event in events:

@@ -21,12 +21,12 @@ from difyops.git_store import GitStore, StoreMoved
 from difyops.sealing.access import Access
 from difyops.sealing.store import Seal, seal_to_compare, seal_to_write
 from difyops.snapshot.agreement import is_gone, left_out
-from difyops.snapshot.assembly import Base, Files, Gathered, Scene, assemble, read_base, sealed_kinds
-from difyops.snapshot.belonging import Place, require_same
+from difyops.snapshot.assembly import Assembling, Base, Files, GatheredApp, assemble, read_base, sealed_kinds
+from difyops.snapshot.belonging import StorePlace, require_same
 from difyops.snapshot.changelog import changelog
 from difyops.snapshot.inventory import confirmed, read_inventory
 from difyops.snapshot.layout import MANIFEST, Manifest
-from difyops.snapshot.reading import Reading, ReadOptions, read_app
+from difyops.snapshot.reading import AppReading, ReadOptions, read_app
 from difyops.snapshot.second_pass import may_pass_later, second_pass
 from difyops.snapshot.steps import Checkpoint, no_checkpoint
 from difyops.targets import select
@@ -130,14 +130,14 @@ async def take(
     whole = "all" in options.selectors
     writes = store is not None and not options.dry_run
     workspace = await instance.workspace.current()
-    place = Place.of(instance.context.url, str(workspace.get("id", "")))
+    place = StorePlace.of(instance.context.url, str(workspace.get("id", "")))
     base = read_base(store, instance.name)
     if store is not None:
         held = base.manifest
         require_same(store, instance.name, held, place, same_instance=options.same_instance, writes=writes)
     inventory, inventory_failed = await read_inventory(instance) if whole else ({}, {})
     seal = (seal_to_write if writes else seal_to_compare)(store, instance.name, options.access)  # type: ignore[arg-type]
-    scene = Scene(
+    scene = Assembling(
         instance=instance,
         apps=apps,
         workspace=workspace,
@@ -182,11 +182,11 @@ async def _gather(
     seal: Seal,
     progress: Progress | None,
     clock: Clock,
-) -> Gathered:
-    gathered = Gathered()
+) -> GatheredApp:
+    gathered = GatheredApp()
     how = ReadOptions(live_only=options.live_only, full=options.full, seal=seal)
 
-    async def work(app: App) -> Reading:
+    async def work(app: App) -> AppReading:
         return await read_app(instance, app, base.apps.get(app.id), how)
 
     fan = FanoutOptions(limit=options.limit)
@@ -210,7 +210,7 @@ async def _gather(
 
 
 async def _look_for_missing(
-    instance: Instance, apps: Sequence[App], base: Base, gathered: Gathered, limit: int
+    instance: Instance, apps: Sequence[App], base: Base, gathered: GatheredApp, limit: int
 ) -> None:
     """Believe that an app of the last snapshot is gone only when its detail says what the list says."""
     listed = {app.id for app in apps}
@@ -290,7 +290,7 @@ def _would_be_lost(number: int) -> tuple[str, ...]:
     return (said,)
 
 
-def _findings(gathered: Gathered) -> tuple[PlaintextSecret, ...]:
+def _findings(gathered: GatheredApp) -> tuple[PlaintextSecret, ...]:
     return tuple(
         PlaintextSecret(app=reading.record.name, app_id=app_id, place=finding.place, kind=finding.kind)
         for app_id, reading in sorted(gathered.readings.items())

@@ -10,7 +10,7 @@ from difyops.dsl.secrets import Spot
 from difyops.errors import DifyopsError
 from difyops.sealing.access import Access
 from difyops.sealing.store import Seal, identities_for
-from difyops.sealing.values import Found, at_spots, opened
+from difyops.sealing.values import SealedFound, at_spots, opened
 from difyops.secret_text import SecretText
 from difyops.snapshot.app_texts import PART
 from difyops.snapshot.history import Kept
@@ -29,11 +29,11 @@ def opened_texts(kept: Kept, seal: Seal, access: Access) -> Mapping[str, SecretT
     return _opened(kept, seal, access).only(PART).values if MARK.search(kept.record.description) else {}
 
 
-def _opened(kept: Kept, seal: Seal, access: Access) -> Found:
+def _opened(kept: Kept, seal: Seal, access: Access) -> SealedFound:
     if kept.age is None:
-        return Found()
+        return SealedFound()
     try:
         return opened(kept.former_id or kept.record.id, kept.age, identities_for(seal, access))
     except DifyopsError as error:
         log.info("%s: %s", kept.record.name, error.message)
-        return Found()
+        return SealedFound()

@@ -93,7 +93,7 @@ WayBack = ToSnapshot | ToVersion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class WayBackRequest:
     """What was asked for: the word after ``--to``, what this machine has for sealed values, and whether a person said
     that the snapshots are of this instance (``belonging``); ``writes``: that may be kept in the store.
     """
@@ -104,7 +104,7 @@ class Asked:
     writes: bool = True
 
 
-async def find_way_back(instance: Instance, open_store: Callable[[], GitStore], asked: Asked) -> WayBack:
+async def find_way_back(instance: Instance, open_store: Callable[[], GitStore], asked: WayBackRequest) -> WayBack:
     """Return what a word means: a snapshot, or a version of the server, for which no store is needed.
 
     Raises:

@@ -15,19 +15,19 @@ from difyops.statistics.margins import (
 from difyops.statistics.paired import Paired, Shift, cases_needed, mcnemar, paired_bootstrap
 from difyops.statistics.proportions import Interval, clopper_pearson, wilson
 from difyops.statistics.quantiles import Quantile, quantile, quantiles, weighted_quantile
-from difyops.statistics.ranks import Comparison, cliffs_delta, hodges_lehmann, mann_whitney
+from difyops.statistics.ranks import RankComparison, cliffs_delta, hodges_lehmann, mann_whitney
 from difyops.statistics.ratio import Drawn, Estimate, estimate_total
 from difyops.statistics.sequential import FailureTest
 
 __all__ = [
     "ChangePoint",
-    "Comparison",
     "Drawn",
     "Estimate",
     "FailureTest",
     "Interval",
     "Paired",
     "Quantile",
+    "RankComparison",
     "Shift",
     "cases_for_margin",
     "cases_needed",

@@ -20,7 +20,7 @@ _WRITTEN_DOWN = 250_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class RankComparison:
     """``p`` of the two-sided test, the shift from first to second with its interval, and Cliff's delta (-1 to 1)."""
 
     n_first: int
@@ -32,7 +32,7 @@ class Comparison:
     delta: float
 
 
-def mann_whitney(first: Sequence[float], second: Sequence[float], *, confidence: float = 0.95) -> Comparison | None:
+def mann_whitney(first: Sequence[float], second: Sequence[float], *, confidence: float = 0.95) -> RankComparison | None:
     """Compare two samples; ``None`` when one is empty.
 
     ``u`` counts the pairs in which the first is larger (ties half). The p-value is exact for a small sample without
@@ -45,7 +45,7 @@ def mann_whitney(first: Sequence[float], second: Sequence[float], *, confidence:
     u, ties = _u(a, b)
     shift, interval = hodges_lehmann(a, b, confidence=confidence)
     p = _exact(u, n, m) if not ties and min(n, m) <= _EXACT_UP_TO and n * m <= 2000 else _approximate(u, a, b)
-    return Comparison(
+    return RankComparison(
         n_first=n, n_second=m, u=u, p=p, shift=shift, interval=interval, delta=1 - 2 * u / (n * m)
     )  # fmt: skip
 

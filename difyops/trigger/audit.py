@@ -14,7 +14,7 @@ from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.trigger.causes import Surroundings, away_times, explain
 from difyops.trigger.eras import Era, Switched, eras, expected, switches, was_on
 from difyops.trigger.listing import may_have_triggers
-from difyops.trigger.matching import DOUBLED, EARLY, LATE, MISSED, OFF, ON_TIME, UNKNOWN, Judged, Slot, Start, match
+from difyops.trigger.matching import DOUBLED, EARLY, LATE, MISSED, OFF, ON_TIME, UNKNOWN, JudgedSlot, Slot, Start, match
 from difyops.workspace import Workspace
 
 ON_TIME_WITHIN = timedelta(minutes=2)
@@ -24,7 +24,7 @@ _WORKERS_DO = ("schedule", "webhook", "plugin")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class AuditFinding:
     """A slot not run on time, or a run too many. ``cause``: publish, worker, off, clocks, enabled, log or blank."""
 
     app: str
@@ -48,7 +48,7 @@ class Audit:
     apps: int
     slots: int
     counts: dict[str, int]
-    findings: tuple[Finding, ...]
+    findings: tuple[AuditFinding, ...]
     unclear: tuple[str, ...] = ()
 
     @property
@@ -111,10 +111,10 @@ async def audit(
 def _explained(
     watched: Sequence[_Watched],
     witnesses: Sequence[_Watched],
-    judged: dict[str, list[Judged]],
+    judged: dict[str, list[JudgedSlot]],
     on_time: timedelta,
     now: datetime,
-) -> dict[str, list[Judged]]:
+) -> dict[str, list[JudgedSlot]]:
     everybody = [*watched, *witnesses]
     seen = {item.app.id: _while_on(item, _judged(item, on_time, now)) for item in everybody}
     alive = sorted(moment for item in everybody for moment in item.alive)
@@ -131,7 +131,7 @@ def _explained(
     return explained
 
 
-def _while_on(item: _Watched, rows: list[Judged]) -> list[Judged]:
+def _while_on(item: _Watched, rows: list[JudgedSlot]) -> list[JudgedSlot]:
     """Return the slots that may tell whether a worker was there: those of triggers that were on, as far as is known."""
     found = []
     for row in rows:
@@ -145,7 +145,7 @@ def _while_on(item: _Watched, rows: list[Judged]) -> list[Judged]:
 
 def _judged(
     item: _Watched, on_time: timedelta, now: datetime, away: Sequence[tuple[datetime, datetime]] = ()
-) -> list[Judged]:
+) -> list[JudgedSlot]:
     due = [slot for slot in item.slots if slot.at + on_time < now]
     pending = {slot.at for slot in item.slots} - {slot.at for slot in due}
     starts = [run for run in item.starts if not any(at - EARLY <= run.at for at in pending)]
@@ -195,13 +195,13 @@ async def _read(workspace: Workspace, app: App, since: datetime, now: datetime) 
 
 def _audit(
     watched: Sequence[_Watched],
-    judged: dict[str, list[Judged]],
+    judged: dict[str, list[JudgedSlot]],
     failed: Sequence[tuple[str, DifyopsError]],
     since: datetime,
     now: datetime,
 ) -> Audit:
     counts = dict.fromkeys((ON_TIME, LATE, MISSED, DOUBLED, OFF, UNKNOWN), 0)
-    findings: list[Finding] = []
+    findings: list[AuditFinding] = []
     unclear = [f"{name} could not be read ({error.message.rstrip('.')})" for name, error in failed]
     slots = 0
     for item in watched:
@@ -220,10 +220,10 @@ def _audit(
     )  # fmt: skip
 
 
-def _finding(item: _Watched, row: Judged) -> Finding:
+def _finding(item: _Watched, row: JudgedSlot) -> AuditFinding:
     node = row.slot.schedule if row.slot else ""
     titles = {schedule.node_id: schedule.title for era in item.eras for schedule in era.schedules}
-    return Finding(
+    return AuditFinding(
         app=item.app.name, app_id=item.app.id, schedule=titles.get(node, node), verdict=row.verdict,
         slot=row.slot.at if row.slot else None, started=row.run.at if row.run else None, delay=row.delay,
         run=row.run.id if row.run else None, cause=row.cause, why=row.why,

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from difyops.api.model import Trigger
 from difyops.clock import iso
 from difyops.trigger.eras import Era, Switched, was_on
-from difyops.trigger.matching import DOUBLED, EARLY, LATE, MISSED, OFF, UNKNOWN, Judged, Slot, Start, told
+from difyops.trigger.matching import DOUBLED, EARLY, LATE, MISSED, OFF, UNKNOWN, JudgedSlot, Slot, Start, told
 
 PICKED_UP = timedelta(seconds=90)  # the server looks once a minute
 _CATCHES_UP = timedelta(minutes=3)
@@ -38,7 +38,7 @@ class Surroundings:
     compared: int = 0
 
 
-def explain(judged: Judged, seen: Surroundings) -> Judged:
+def explain(judged: JudgedSlot, seen: Surroundings) -> JudgedSlot:
     """Return the verdict with its reason; a missed slot may turn out to be off, or one that the log cannot tell."""
     if judged.verdict == MISSED and judged.slot is not None:
         return _missed(judged, judged.slot, seen)
@@ -49,7 +49,7 @@ def explain(judged: Judged, seen: Surroundings) -> Judged:
     return judged
 
 
-def away_times(judged: Mapping[str, Sequence[Judged]], alive: Sequence[datetime], on_time: timedelta) -> Times:
+def away_times(judged: Mapping[str, Sequence[JudgedSlot]], alive: Sequence[datetime], on_time: timedelta) -> Times:
     """Return when no worker took anything: slots of two apps or more, one after the other, and not one run between.
 
     ``judged``: the slots by app; ``alive``: starts of all runs that workers began (schedules, webhooks, plugins).
@@ -75,7 +75,7 @@ def away_times(judged: Mapping[str, Sequence[Judged]], alive: Sequence[datetime]
     return times
 
 
-def _missed(judged: Judged, slot: Slot, seen: Surroundings) -> Judged:
+def _missed(judged: JudgedSlot, slot: Slot, seen: Surroundings) -> JudgedSlot:
     trigger = seen.triggers.get(slot.schedule)
     state = was_on(seen.switched, trigger.id, slot.at) if trigger else None
     if state is False and trigger is not None:
@@ -100,7 +100,7 @@ def _missed(judged: Judged, slot: Slot, seen: Surroundings) -> Judged:
     return told(judged, MISSED, "", f"nothing here says why ({rest}); somebody may have switched it off for a while")
 
 
-def _late(judged: Judged, slot: Slot, run: Start, seen: Surroundings) -> Judged:
+def _late(judged: JudgedSlot, slot: Slot, run: Start, seen: Surroundings) -> JudgedSlot:
     if caught := _caught_up(slot.schedule, run, seen):
         return told(judged, LATE, "enabled", caught)
     if any(begin <= slot.at <= end for begin, end in seen.away):
@@ -110,7 +110,7 @@ def _late(judged: Judged, slot: Slot, run: Start, seen: Surroundings) -> Judged:
     return told(judged, LATE, "", "it waited for the poller or in the queue")
 
 
-def _doubled(judged: Judged, run: Start, seen: Surroundings) -> Judged:
+def _doubled(judged: JudgedSlot, run: Start, seen: Surroundings) -> JudgedSlot:
     schedule = judged.slot.schedule if judged.slot else ""
     if caught := _caught_up(schedule, run, seen):
         return told(judged, DOUBLED, "enabled", caught)

@@ -37,7 +37,7 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class JudgedSlot:
     """What became of one slot, or a run that no slot asked for (``slot`` is then the last one before it, if any).
 
     ``delay`` is in seconds from slot to start. ``why`` is filled in by the causes.
@@ -71,7 +71,7 @@ def match(
     *,
     on_time: timedelta,
     away: Sequence[tuple[datetime, datetime]] = (),
-) -> list[Judged]:
+) -> list[JudgedSlot]:
     """Judge each slot, and each run that is one too many; in order of time.
 
     ``on_time``: how long after its slot a run may start. ``away``: when no worker took anything; what came at the end
@@ -188,21 +188,21 @@ def _slipping(
     return []
 
 
-def _slot_judged(slot: Slot, run: Start | None, on_time: timedelta) -> Judged:
+def _slot_judged(slot: Slot, run: Start | None, on_time: timedelta) -> JudgedSlot:
     if run is None:
-        return Judged(verdict=MISSED, slot=slot)
+        return JudgedSlot(verdict=MISSED, slot=slot)
     delay = (run.at - slot.at).total_seconds()
     is_late = delay > on_time.total_seconds()
-    return Judged(verdict=LATE if is_late else ON_TIME, slot=slot, run=run, delay=delay)
+    return JudgedSlot(verdict=LATE if is_late else ON_TIME, slot=slot, run=run, delay=delay)
 
 
-def _spare_judged(slots: Sequence[Slot], times: Sequence[datetime], run: Start) -> Judged:
+def _spare_judged(slots: Sequence[Slot], times: Sequence[datetime], run: Start) -> JudgedSlot:
     place = bisect.bisect_right(times, run.at + EARLY) - 1
     nearest = slots[place] if place >= 0 else None
     delay = (run.at - nearest.at).total_seconds() if nearest else None
-    return Judged(verdict=DOUBLED, slot=nearest, run=run, delay=delay)
+    return JudgedSlot(verdict=DOUBLED, slot=nearest, run=run, delay=delay)
 
 
-def told(judged: Judged, verdict: str, cause: str, why: str) -> Judged:
+def told(judged: JudgedSlot, verdict: str, cause: str, why: str) -> JudgedSlot:
     """Return the same with another verdict and its reason."""
     return replace(judged, verdict=verdict, cause=cause, why=why)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from difyops.api.instance import Instance
 from difyops.api.model import App
-from difyops.api.runs import DEAD_AFTER, Window, runs_in
+from difyops.api.runs import DEAD_AFTER, RunWindow, runs_in
 from difyops.errors import DifyopsError
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.trigger.listing import may_have_triggers
@@ -56,7 +56,7 @@ async def triggered_runs(
     cut: list[str] = []
     failed: list[tuple[str, DifyopsError]] = []
 
-    async def one(app: App) -> Window:
+    async def one(app: App) -> RunWindow:
         return await runs_in(instance, app, since, until + _AHEAD, dead_after=DEAD_AFTER + _AHEAD.total_seconds())
 
     options = FanoutOptions(limit=instance.context.max_in_flight)
@@ -77,7 +77,7 @@ def _name(pair: tuple[str, DifyopsError]) -> str:
     return pair[0]
 
 
-def _chosen(app: App, window: Window, kinds: Sequence[str]) -> list[TriggeredRun]:
+def _chosen(app: App, window: RunWindow, kinds: Sequence[str]) -> list[TriggeredRun]:
     return [
         TriggeredRun(
             app=app.name,

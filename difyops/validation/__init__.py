@@ -5,24 +5,24 @@ is told in ``ladder``, what can go wrong in ``faults``, how bad syntax is read i
 to a server or a file.
 """
 
-from difyops.validation.batch import Judged, Summary, Tally, judge_all
+from difyops.validation.batch import BatchSummary, BatchTally, Judged, judge_all
 from difyops.validation.judge import Schema, compile_schema
 from difyops.validation.ladder import enforce
-from difyops.validation.reask import Asked, FallbackAsk, FallbackValue, ReaskOptions, enforce_with
+from difyops.validation.reask import FallbackAsk, FallbackValue, ReaskOptions, ReaskRequest, enforce_with
 from difyops.validation.schema_file import read_schema
 from difyops.validation.verdict import Edit, EnforceOptions, Verdict, Violation
 
 __all__ = [
-    "Asked",
+    "BatchSummary",
+    "BatchTally",
     "Edit",
     "EnforceOptions",
     "FallbackAsk",
     "FallbackValue",
     "Judged",
     "ReaskOptions",
+    "ReaskRequest",
     "Schema",
-    "Summary",
-    "Tally",
     "Verdict",
     "Violation",
     "compile_schema",

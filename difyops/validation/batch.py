@@ -28,7 +28,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class BatchSummary:
     """What a batch came to.
 
     ``first_pass``: answers that were valid exactly as the model wrote them (rung ``strict``). ``repairs``: how many
@@ -82,7 +82,7 @@ class Summary:
 
 
 @dataclass(slots=True)
-class Tally:
+class BatchTally:
     """Counts verdicts as they come."""
 
     total: int = 0
@@ -101,9 +101,9 @@ class Tally:
         elif verdict.error:
             self.errors[verdict.error] += 1
 
-    def summary(self) -> Summary:
+    def summary(self) -> BatchSummary:
         """Return what was counted so far, the most frequent first."""
-        return Summary(
+        return BatchSummary(
             total=self.total,
             valid=self.valid,
             first_pass=self.rungs[STRICT],
@@ -114,7 +114,7 @@ class Tally:
 
 
 def judge_all(
-    answers: Iterable[Given], schema: Schema, *, options: EnforceOptions = DEFAULTS, tally: Tally | None = None
+    answers: Iterable[Given], schema: Schema, *, options: EnforceOptions = DEFAULTS, tally: BatchTally | None = None
 ) -> Iterator[Judged]:
     """Yield the verdict on each answer as soon as it is read; ``tally`` counts along."""
     for given in answers:

@@ -15,9 +15,9 @@ import json
 import re
 from collections.abc import Callable, Iterator
 
-from difyops.validation.judge import Rules
+from difyops.validation.judge import JudgeRules
 from difyops.validation.reading import strict
-from difyops.validation.reading.model import Refused
+from difyops.validation.reading.model import RefusedText
 from difyops.validation.reading.shape import choices, nodes_at, types
 from difyops.validation.verdict import EnforceOptions, Path
 
@@ -29,7 +29,7 @@ Note = tuple[Path, object, object]
 """Where a value was changed, before and after."""
 
 
-def coerced(value: object, rules: Rules) -> tuple[object, tuple[Note, ...]] | None:
+def coerced(value: object, rules: JudgeRules) -> tuple[object, tuple[Note, ...]] | None:
     """Return the value made to satisfy the schema and what was changed, ``None`` when it cannot be."""
     notes: list[Note] = []
     current = copy.deepcopy(value)
@@ -49,7 +49,7 @@ def coerced(value: object, rules: Rules) -> tuple[object, tuple[Note, ...]] | No
     return (current, tuple(notes)) if rules.schema.accepts(current) else None
 
 
-def _change(root: object, path: Path, rules: Rules) -> tuple[object, Note] | None:
+def _change(root: object, path: Path, rules: JudgeRules) -> tuple[object, Note] | None:
     before = _get(root, path)
     nodes = nodes_at(rules.schema.document, path)
     for after in _alternatives(before, types(nodes), choices(nodes), rules.options):
@@ -127,7 +127,7 @@ _CHANGES: dict[str, Callable[[object], Iterator[object]]] = {
 def _spelled(text: str, options: EnforceOptions) -> Iterator[object]:
     try:
         value = strict.loads(text, options)
-    except (Refused, ValueError):
+    except (RefusedText, ValueError):
         return
     if isinstance(value, dict | list):
         yield value

@@ -8,7 +8,7 @@ from dataclasses import replace
 from difyops.validation.classify import is_refusal, reads_like_refusal
 from difyops.validation.coerce import coerced
 from difyops.validation.faults import fault
-from difyops.validation.judge import Rules
+from difyops.validation.judge import JudgeRules
 from difyops.validation.reading import Reading
 from difyops.validation.verdict import FAILED, Verdict, Violation
 
@@ -20,7 +20,7 @@ def failure(code: str, message: str | None = None) -> Verdict:
     return Verdict(ok=False, rung=FAILED, error=code, message=message or fault(code).message)
 
 
-def why_not(reading: Reading, text: str, rules: Rules) -> Verdict:
+def why_not(reading: Reading, text: str, rules: JudgeRules) -> Verdict:
     """Turn a reading without a value into its verdict."""
     code = reading.code or "not_json"
     if code == "violates":
@@ -34,7 +34,7 @@ def why_not(reading: Reading, text: str, rules: Rules) -> Verdict:
     return failure(code, message)._replace(edits=reading.edits)
 
 
-def _violated(reading: Reading, rules: Rules) -> Verdict:
+def _violated(reading: Reading, rules: JudgeRules) -> Verdict:
     found = [(rules.schema.violations(failing.value), failing) for failing in reading.failing[:20]]
     closest, failing = min(found, key=lambda pair: len(pair[0]))
     value = failing.value

@@ -53,7 +53,7 @@ class Schema:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class JudgeRules:
     """What an answer is judged by: the schema, and how far the ladder may go."""
 
     schema: Schema

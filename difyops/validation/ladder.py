@@ -10,7 +10,7 @@ from typing import Any
 
 from difyops.validation.coerce import coerced
 from difyops.validation.failure import failure, why_not
-from difyops.validation.judge import Rules, Schema, compiled
+from difyops.validation.judge import JudgeRules, Schema, compiled
 from difyops.validation.reading import Reading, read
 from difyops.validation.reading.model import OUTSIDE
 from difyops.validation.verdict import COERCE, DEFAULTS, Edit, EnforceOptions, Verdict, pointer_of, shown
@@ -33,7 +33,7 @@ def enforce(text: str, schema: Schema | Mapping[str, Any] | bool, *, options: En
     reading = read(text, judge, options)
     if reading.ok:
         return _made(Verdict, (True, reading.rung, reading.value, reading.edits, (), None, None))
-    rules = Rules(judge, options)
+    rules = JudgeRules(judge, options)
     if options.coerce and reading.code == "violates":
         made = _coerced(reading, rules)
         if made is not None:
@@ -41,7 +41,7 @@ def enforce(text: str, schema: Schema | Mapping[str, Any] | bool, *, options: En
     return why_not(reading, text, rules)
 
 
-def _coerced(reading: Reading, rules: Rules) -> Verdict | None:
+def _coerced(reading: Reading, rules: JudgeRules) -> Verdict | None:
     """Return the verdict where exactly one of the values that fail can be made to fit."""
     fitting = [(failing, coerced(failing.value, rules)) for failing in reading.failing[:20]]
     made = [(failing, done) for failing, done in fitting if done is not None]

@@ -21,7 +21,7 @@ _LONGEST_ANSWER = 2_000
 _CHARACTERS_PER_TOKEN = 4
 
 
-class Answer(Protocol):
+class AppAnswer(Protocol):
     """What asking gives: the text, and how many tokens it took where that is known."""
 
     @property
@@ -35,7 +35,7 @@ class Answer(Protocol):
         ...
 
 
-Ask = Callable[[str], Awaitable[Answer]]
+Ask = Callable[[str], Awaitable[AppAnswer]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class ReaskRequest:
     """The end of asking: the last verdict, every attempt in order, tokens spent in all (of the calls that told).
 
     ``stopped`` says why no further question was asked when nothing stood: ``attempts``, ``budget``, ``unreachable``.
@@ -102,7 +102,7 @@ async def enforce_with(
     *,
     options: EnforceOptions = DEFAULTS,
     reask: ReaskOptions | None = None,
-) -> Asked:
+) -> ReaskRequest:
     """Ask until an answer satisfies the schema, or the attempts, the budget or the fallback are used up.
 
     Raises:
@@ -147,7 +147,7 @@ class _Course:
     attempts: list[Attempt] = field(default_factory=list)
     verdict: Verdict = field(default_factory=lambda: Verdict(ok=False, rung="failed", error="no_answer"))
 
-    async def ask_repeatedly(self, ask: Ask) -> Asked:
+    async def ask_repeatedly(self, ask: Ask) -> ReaskRequest:
         message = self.question
         for number in range(self.reask.attempts + 1):
             if number and self._would_pass_budget():
@@ -160,7 +160,7 @@ class _Course:
             message = again(self.question, text, self.verdict, self.schema)
         return self.ended("attempts")
 
-    async def fall_back(self, asked: Asked) -> Asked:
+    async def fall_back(self, asked: ReaskRequest) -> ReaskRequest:
         fallback = self.reask.fallback
         if isinstance(fallback, FallbackValue):
             verdict = Verdict(ok=True, rung=FALLBACK, value=fallback.value)
@@ -182,9 +182,9 @@ class _Course:
         )
         return answer.text
 
-    def ended(self, stopped: str | None) -> Asked:
+    def ended(self, stopped: str | None) -> ReaskRequest:
         told = sum(attempt.tokens or 0 for attempt in self.attempts)
-        return Asked(verdict=self.verdict, attempts=tuple(self.attempts), tokens=told, stopped=stopped)
+        return ReaskRequest(verdict=self.verdict, attempts=tuple(self.attempts), tokens=told, stopped=stopped)
 
     def _would_pass_budget(self) -> bool:
         if self.reask.token_budget is None:

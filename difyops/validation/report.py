@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from xml.sax.saxutils import escape, quoteattr
 
-from difyops.validation.batch import Judged, Summary
+from difyops.validation.batch import BatchSummary, Judged
 from difyops.validation.verdict import Verdict
 
 # What XML 1.0 cannot hold, and what a terminal obeys.
@@ -19,7 +19,7 @@ _HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u20
 _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-class Report(Protocol):
+class BatchReport(Protocol):
     """A report that grows with the batch: one ``piece`` an answer, in order; head and tail when all are in.
 
     Nothing is held back but counts, so that whoever writes it decides where the pieces wait for the head.
@@ -29,7 +29,7 @@ class Report(Protocol):
         """Return what one answer adds; may be empty."""
         ...
 
-    def head(self, summary: Summary) -> str:
+    def head(self, summary: BatchSummary) -> str:
         """Return what stands before the pieces."""
         ...
 
@@ -48,7 +48,7 @@ class Junit:
         """Return the test case of one answer."""
         return _case(judged, self.name)
 
-    def head(self, summary: Summary) -> str:
+    def head(self, summary: BatchSummary) -> str:
         """Return the start of the suite, with its counts."""
         counts = f'tests="{summary.total}" failures="{summary.total - summary.valid}" errors="0"'
         return (
@@ -82,7 +82,7 @@ class Sarif:
         comma, self._began = ("," if self._began else ""), True
         return comma + ",".join("\n" + json.dumps(item) for item in found)
 
-    def head(self, summary: Summary) -> str:
+    def head(self, summary: BatchSummary) -> str:
         """Return the log up to its results."""
         driver = {"name": "difyops", "version": self.version, "rules": [{"id": rule} for rule in sorted(self._rules)]}
         tool = json.dumps({"driver": driver})
@@ -103,7 +103,7 @@ class Nagios:
         """Return nothing: the line counts."""
         return ""
 
-    def head(self, summary: Summary) -> str:
+    def head(self, summary: BatchSummary) -> str:
         """Return the line."""
         return nagios(summary, min_first_pass=self.min_first_pass)
 
@@ -112,7 +112,7 @@ class Nagios:
         return ""
 
 
-def nagios(summary: Summary, *, min_first_pass: float | None = None) -> str:
+def nagios(summary: BatchSummary, *, min_first_pass: float | None = None) -> str:
     """Return one line for a monitoring plugin, with performance data after the bar."""
     word = ("OK", "WARNING", "CRITICAL", "UNKNOWN")[nagios_code(summary, min_first_pass=min_first_pass)]
     errors = ", ".join(f"{count} {code}" for code, count in list(summary.errors.items())[:5])
@@ -125,7 +125,7 @@ def nagios(summary: Summary, *, min_first_pass: float | None = None) -> str:
     )
 
 
-def nagios_code(summary: Summary, *, min_first_pass: float | None = None) -> int:
+def nagios_code(summary: BatchSummary, *, min_first_pass: float | None = None) -> int:
     """Return what a monitoring plugin exits with: 0 ok, 2 critical, 3 when nothing was judged."""
     if not summary.total:
         return 3

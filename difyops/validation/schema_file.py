@@ -13,7 +13,7 @@ from difyops.errors import ConfigError
 from difyops.validation.faults import fault
 from difyops.validation.judge import Schema, compile_schema
 from difyops.validation.reading import strict
-from difyops.validation.reading.model import Refused
+from difyops.validation.reading.model import RefusedText
 from difyops.validation.reading.places import starts
 from difyops.validation.verdict import EnforceOptions, Path
 
@@ -47,7 +47,7 @@ def _parsed(text: str, what: str) -> tuple[Any, Callable[[Path], int]]:
     if text.lstrip()[:1] in ("{", "["):
         try:
             return strict.loads(text, _LIMITS), lambda path: _line_of(text, path)
-        except Refused as error:
+        except RefusedText as error:
             sentence = error.message or fault(error.code).message
             sentence = sentence.replace("The answer", "The schema").replace("in the answer", "in the schema")
             raise ConfigError(f"{what}: {sentence}") from None

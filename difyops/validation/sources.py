@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from difyops.validation.reading import strict
-from difyops.validation.reading.model import Refused
+from difyops.validation.reading.model import RefusedText
 from difyops.validation.verdict import EnforceOptions
 
 _BROADCAST = "difyops.broadcast/v1"
@@ -82,7 +82,7 @@ def _from_line(line: bytes | str, number: int, field: str | None) -> Given | Non
         document = strict.loads(text, _LIMITS)
     except UnicodeDecodeError:
         return Given(id=number, line=number, error="not_text")
-    except Refused as error:
+    except RefusedText as error:
         return Given(id=number, line=number, error=error.code)
     except ValueError:
         return Given(id=number, line=number, error="bad_line")

@@ -75,7 +75,7 @@ class _Order:
 
 
 @dataclass(slots=True)
-class Database:
+class WebhookDatabase:
     """The open file. ``write`` is called on the event loop; ``read`` is for short questions."""
 
     path: Path

@@ -15,9 +15,9 @@ from difyops.api.outbound import Outbound, Said
 from difyops.errors import DifyopsError, LockHeld
 from difyops.secret_text import SecretText, scrub
 from difyops.webhook import ladder, outbox
-from difyops.webhook.database import Database
+from difyops.webhook.database import WebhookDatabase
 from difyops.webhook.egress import target_of
-from difyops.webhook.outbox import Message, Tried
+from difyops.webhook.outbox import OutboxMessage, TriedCall
 from difyops.webhook.requests import HOPS
 from difyops.webhook.rules import Callbacks
 from difyops.webhook.signing import sign_plain, sign_standard
@@ -33,7 +33,7 @@ log = logging.getLogger("difyops.webhook")
 class Deliverer:
     """Sends what is due. ``callbacks`` and ``secrets`` give what holds now: they change with a reload."""
 
-    database: Database
+    database: WebhookDatabase
     callbacks: Callable[[], Callbacks]
     secrets: Callable[[], Sequence[SecretText]]
     outbound: Outbound = field(default_factory=Outbound)
@@ -97,7 +97,7 @@ class Deliverer:
             busy[host] += 1
             room -= 1
 
-    async def _deliver(self, message: Message) -> None:
+    async def _deliver(self, message: OutboxMessage) -> None:
         try:
             tried = await self._tried(message)
             await self.database.write(outbox.tried(tried))
@@ -109,7 +109,7 @@ class Deliverer:
             self._under_way.pop(message.id, None)
             self.wake()
 
-    async def _tried(self, message: Message) -> Tried:
+    async def _tried(self, message: OutboxMessage) -> TriedCall:
         said, problem = None, ""
         try:
             said = await self.send(message)
@@ -118,18 +118,18 @@ class Deliverer:
             problem = scrub(error.message)
         now = time.time()
         if said is not None and said.ok:
-            return Tried(message=message, state=outbox.DELIVERED, said=f"HTTP {said.status}", now=now)
+            return TriedCall(message=message, state=outbox.DELIVERED, said=f"HTTP {said.status}", now=now)
         if said is not None and said.status == 410:
-            return Tried(message=message, state=outbox.DEAD, said=problem, now=now, disables="it answered 410 Gone")
+            return TriedCall(message=message, state=outbox.DEAD, said=problem, now=now, disables="it answered 410 Gone")
         if said is not None and said.headers.get("webhook-delivery", "").strip().lower() == "abort-message":
-            return Tried(message=message, state=outbox.DEAD, said=f"{problem}, abort-message", now=now)
+            return TriedCall(message=message, state=outbox.DEAD, said=f"{problem}, abort-message", now=now)
         wish = ladder.wish_of(said.headers.get("retry-after")) if said is not None else None
         due = ladder.next_try(message.attempts + 1, now, wish)
-        return Tried(
+        return TriedCall(
             message=message, state=outbox.DEAD if due is None else outbox.PENDING, said=problem, now=now, due=due
         )  # fmt: skip
 
-    async def send(self, message: Message) -> Said:
+    async def send(self, message: OutboxMessage) -> Said:
         """Send one message once, signed with every secret that counts now.
 
         Raises:
@@ -143,7 +143,7 @@ class Deliverer:
         )  # fmt: skip
 
 
-def headers_for(message: Message, secrets: Sequence[SecretText]) -> dict[str, str]:
+def headers_for(message: OutboxMessage, secrets: Sequence[SecretText]) -> dict[str, str]:
     """Return the headers of a call back: Standard Webhooks', and ``Dify-Signature`` by the first secret alone."""
     now = int(time.time())
     headers = {

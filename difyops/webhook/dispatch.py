@@ -18,13 +18,13 @@ from difyops.api.run_faults import RunFailed
 from difyops.errors import DifyopsError, Refused, UsageError
 from difyops.secret_text import scrub
 from difyops.webhook import inbox, ladder, outbox, programs
-from difyops.webhook.database import Database
+from difyops.webhook.database import WebhookDatabase
 from difyops.webhook.filling import filled, text_at
 from difyops.webhook.inbox import Delivery
 from difyops.webhook.outbox import RunRow
 from difyops.webhook.reaching import Address, Desks
 from difyops.webhook.requests import HOPS
-from difyops.webhook.rules import Destination, Rules
+from difyops.webhook.rules import Destination, WebhookRules
 from difyops.webhook.running import Runs
 
 _LOOK = 1.0
@@ -32,7 +32,7 @@ log = logging.getLogger("difyops.webhook")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class DispatchEnded:
     """How an attempt ended: done; again (``wish``: not before so many seconds); dead; or ``begun``: a run tells it."""
 
     state: str
@@ -68,8 +68,8 @@ class _Lane:
 class Dispatcher:
     """Hands events out. ``rules`` gives what holds now."""
 
-    database: Database
-    rules: Callable[[], Rules]
+    database: WebhookDatabase
+    rules: Callable[[], WebhookRules]
     desks: Desks
     runs: Runs
     outbound: Outbound
@@ -162,16 +162,16 @@ class Dispatcher:
             lane.under_way.pop(delivery.seq, None)
             self.wake()
 
-    async def _tried(self, destination: Destination, delivery: Delivery) -> Ended:
+    async def _tried(self, destination: Destination, delivery: Delivery) -> DispatchEnded:
         if destination.kind == "app":
             return await self._to_app(destination, delivery)
         if not await self.database.write(inbox.start(delivery.seq)):
-            return Ended(state=BEGUN)
+            return DispatchEnded(state=BEGUN)
         if destination.kind == "url":
             return await self._to_url(destination, delivery)
         return await self._to_program(destination, delivery)
 
-    async def _to_app(self, destination: Destination, delivery: Delivery) -> Ended:
+    async def _to_app(self, destination: Destination, delivery: Delivery) -> DispatchEnded:
         event = delivery.event
         try:
             desk = await self.desks.at(address_of(destination))
@@ -179,9 +179,9 @@ class Dispatcher:
             query = text_at(destination.query, event) if destination.query else event.body.decode("utf-8", "replace")
             check_inputs(desk.form, inputs)
         except (UsageError, RunFailed) as error:
-            return Ended(state=inbox.DEAD, said=error.message)
+            return DispatchEnded(state=inbox.DEAD, said=error.message)
         except DifyopsError as error:  # nothing was asked yet
-            return Ended(state=AGAIN, said=error.message)
+            return DispatchEnded(state=AGAIN, said=error.message)
         row = RunRow(
             id=f"run_{secrets.token_hex(8)}", app=destination.target, via=destination.name,
             accepted=time.time(), user=f"difyops-{event.id}", request={"inputs": inputs, "query": query},
@@ -191,9 +191,9 @@ class Dispatcher:
         if earlier is None:
             self.runs.begin(row, desk)
             await asyncio.wait({self.runs.live[row.id]})  # holds its place among those that go on at the same time
-        return Ended(state=BEGUN)
+        return DispatchEnded(state=BEGUN)
 
-    async def _to_url(self, destination: Destination, delivery: Delivery) -> Ended:
+    async def _to_url(self, destination: Destination, delivery: Delivery) -> DispatchEnded:
         event = delivery.event
         headers = {
             "content-type": event.content_type or "application/json",
@@ -211,25 +211,29 @@ class Dispatcher:
                 patience=destination.timeout,
             )
         except Refused as error:
-            return Ended(state=AGAIN, said=error.message)
+            return DispatchEnded(state=AGAIN, said=error.message)
         except DifyopsError as error:
             if may_repeat(destination) or error.retryable:
-                return Ended(state=AGAIN, said=error.message)
-            return Ended(state=inbox.DEAD, said=f"{error.message} It is unknown whether it ran.")
+                return DispatchEnded(state=AGAIN, said=error.message)
+            return DispatchEnded(state=inbox.DEAD, said=f"{error.message} It is unknown whether it ran.")
         if said.ok:
-            return Ended(state=inbox.DONE, said=f"HTTP {said.status}")
+            return DispatchEnded(state=inbox.DONE, said=f"HTTP {said.status}")
         if said.status >= 500 and not may_repeat(destination):
-            return Ended(state=inbox.DEAD, said=f"HTTP {said.status}: it is unknown whether it ran.")
-        return Ended(state=AGAIN, said=f"HTTP {said.status}", wish=ladder.wish_of(said.headers.get("retry-after")))
+            return DispatchEnded(state=inbox.DEAD, said=f"HTTP {said.status}: it is unknown whether it ran.")
+        return DispatchEnded(
+            state=AGAIN, said=f"HTTP {said.status}", wish=ladder.wish_of(said.headers.get("retry-after"))
+        )
 
-    async def _to_program(self, destination: Destination, delivery: Delivery) -> Ended:
+    async def _to_program(self, destination: Destination, delivery: Delivery) -> DispatchEnded:
         try:
             code, said = await programs.run(destination, delivery.event)
         except UsageError as error:
-            return Ended(state=inbox.DEAD, said=error.message)
+            return DispatchEnded(state=inbox.DEAD, said=error.message)
         if code == 0:
-            return Ended(state=inbox.DONE, said="ended with 0")
-        return Ended(state=AGAIN if destination.kind == "command" and code is not None else inbox.DEAD, said=said)
+            return DispatchEnded(state=inbox.DONE, said="ended with 0")
+        return DispatchEnded(
+            state=AGAIN if destination.kind == "command" and code is not None else inbox.DEAD, said=said
+        )
 
 
 def may_repeat(destination: Destination) -> bool:
@@ -242,7 +246,7 @@ def address_of(destination: Destination) -> Address:
     return Address(app=destination.target, context=destination.context, key=destination.key)
 
 
-def _write_of(delivery: Delivery, ended: Ended) -> Callable[[Any], None]:
+def _write_of(delivery: Delivery, ended: DispatchEnded) -> Callable[[Any], None]:
     now = time.time()
     if ended.state != AGAIN:
         return inbox.end(delivery.seq, ended.state, ended.said, now)

@@ -36,7 +36,7 @@ class Allowed:
     port: int
     path: str = ""
 
-    def fits(self, target: Target) -> bool:
+    def fits(self, target: EgressTarget) -> bool:
         """Say whether a target is meant by this line."""
         if (self.scheme, self.port) != (target.scheme, target.port):
             return False
@@ -51,7 +51,7 @@ class Allowed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class EgressTarget:
     """An address that was taken apart: ``shown`` is what logs and lists may show of it (without query)."""
 
     url: str
@@ -66,7 +66,7 @@ class Target:
         return self.url.partition("?")[0]
 
 
-def target_of(url: str) -> Target:
+def target_of(url: str) -> EgressTarget:
     """Take an address apart that a caller gave.
 
     Raises:
@@ -85,7 +85,9 @@ def target_of(url: str) -> Target:
         raise Refused(f"The address {problem}.")
     if address_of(host) is None and host.rpartition(".")[2].isdecimal():
         raise Refused(f"The address {problem}.")  # 2130706433 and 127.1 are other spellings of 127.0.0.1
-    return Target(url=url, scheme=parts.scheme, host=host, port=port or _PORTS[parts.scheme], path=parts.path or "/")
+    return EgressTarget(
+        url=url, scheme=parts.scheme, host=host, port=port or _PORTS[parts.scheme], path=parts.path or "/"
+    )
 
 
 def allowed_of(text: str, place: str) -> Allowed:
@@ -116,7 +118,7 @@ class Egress:
     allow: Sequence[Allowed]
     networks: Sequence[Network] = ()
 
-    def check(self, url: str) -> Target:
+    def check(self, url: str) -> EgressTarget:
         """Return the target of an address that a caller gave.
 
         Raises:
@@ -131,7 +133,7 @@ class Egress:
             )
         return target
 
-    def admits(self, target: Target, address: str) -> bool:
+    def admits(self, target: EgressTarget, address: str) -> bool:
         """Say whether ``address`` (what the host's name led to) may be connected to for this target."""
         found = address_of(address)
         if found is None:

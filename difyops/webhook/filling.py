@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from difyops.errors import UsageError
-from difyops.webhook.inbox import Event
+from difyops.webhook.inbox import InboxEvent
 
 _PATH = re.compile(r"\$body((?:\.[\w-]+|\[\d+\])*)")
 _STEP = re.compile(r"\.([\w-]+)|\[(\d+)\]")
 
 
-def filled(values: Mapping[str, Any], event: Event) -> dict[str, Any]:
+def filled(values: Mapping[str, Any], event: InboxEvent) -> dict[str, Any]:
     """Return the inputs of one event; what the event does not have is left out.
 
     Raises:
@@ -24,13 +24,13 @@ def filled(values: Mapping[str, Any], event: Event) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def text_at(template: str, event: Event) -> str:
+def text_at(template: str, event: InboxEvent) -> str:
     """Return one value as text."""
     value = _value(template, event)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _value(value: Any, event: Event) -> Any:
+def _value(value: Any, event: InboxEvent) -> Any:
     if not isinstance(value, str) or not value.startswith("$"):
         return value
     match value:

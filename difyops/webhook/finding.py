@@ -19,7 +19,7 @@ from difyops.api import runs as run_feed
 from difyops.errors import DifyopsError, ServerFault, Unreachable
 from difyops.fanout import Done, FanoutOptions, fan_out
 from difyops.targets import pick
-from difyops.webhook.database import Database
+from difyops.webhook.database import WebhookDatabase
 from difyops.webhook.outbox import RunRow
 from difyops.webhook.reaching import Address, Desk, Desks
 
@@ -34,7 +34,7 @@ Signature = tuple[str, str]
 class Finder:
     """Looks for runs. Needs the console: with a key alone, nobody lists the runs of an app."""
 
-    database: Database
+    database: WebhookDatabase
     desks: Desks
 
     async def find(self, address: Address, rows: Sequence[RunRow]) -> dict[str, str]:

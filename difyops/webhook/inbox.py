@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from difyops.webhook.rules import Source
+from difyops.webhook.rules import EventSource
 
 PENDING = "pending"
 STARTED = "started"  # handed to its destination; what came of it is not known yet
@@ -17,7 +17,7 @@ FAR = 2 * 86400.0  # no try is set so far ahead: a clock went back, and what was
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class InboxEvent:
     """One event as it came. ``dedupe`` is equal for the same event; ``kind`` is the sender's word for what it is."""
 
     id: str
@@ -37,7 +37,7 @@ class Delivery:
 
     seq: int
     event_seq: int
-    event: Event
+    event: InboxEvent
     destination: str
     state: str
     attempts: int
@@ -50,7 +50,7 @@ _KEEP = (
 )
 _SEND = "INSERT INTO delivery (event, destination, source, ordered, state, due) VALUES (?, ?, ?, ?, 'pending', ?)"
 
-Kept = tuple[Event, Source]
+Kept = tuple[InboxEvent, EventSource]
 
 
 def keep(connection: sqlite3.Connection, kept: list[Kept]) -> list[str | None]:
@@ -112,7 +112,7 @@ def due(destination: str, now: float, most: int) -> tuple[str, Sequence[object]]
 
 def delivery_of(row: sqlite3.Row) -> Delivery:
     """Return what ``due`` found."""
-    event = Event(
+    event = InboxEvent(
         id=row["id"], source=row["source"], dedupe=row["dedupe"], received=row["received"], sent=row["sent"],
         hops=row["hops"], kind=row["kind"], content_type=row["content_type"], body=bytes(row["body"]),
     )  # fmt: skip

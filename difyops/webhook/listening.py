@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from difyops.api.run_answer import Answer
-from difyops.api.sse import Event
+from difyops.api.sse import ServerEvent
 from difyops.errors import DifyopsError
 from difyops.webhook import outbox
-from difyops.webhook.database import Database
+from difyops.webhook.database import WebhookDatabase
 
 PING = b"event: ping\n\n"
 _PING_AFTER = 15.0
@@ -82,12 +82,12 @@ class Listener:
 class Sight:
     """What is seen of a run while it goes on: its id goes to the disk before its listener sees anything after it."""
 
-    database: Database
+    database: WebhookDatabase
     run: str
     listener: Listener | None
     run_id: str | None = None
 
-    def take(self, line: str, event: Event | None) -> None:
+    def take(self, line: str, event: ServerEvent | None) -> None:
         """Take one line of the stream."""
         kept: asyncio.Future[Any] | None = None
         if self.run_id is None and event is not None and (run_id := event.body.get("workflow_run_id")):

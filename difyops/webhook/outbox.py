@@ -44,7 +44,7 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class OutboxMessage:
     """A call back: what is sent, to whom, and how far it is."""
 
     id: str
@@ -73,7 +73,7 @@ class RunEnd:
     when: float
     said: str = ""
     learned: str = ""
-    messages: Sequence[Message] = field(default_factory=tuple)
+    messages: Sequence[OutboxMessage] = field(default_factory=tuple)
     retry_at: float | None = None
 
 
@@ -150,7 +150,7 @@ def end(ended: RunEnd) -> Callable[[sqlite3.Connection], bool]:
     return work
 
 
-def owe(message: Message) -> Callable[[sqlite3.Connection], bool]:
+def owe(message: OutboxMessage) -> Callable[[sqlite3.Connection], bool]:
     """Return the write that puts a message into the outbox; one that is there already stays as it is."""
 
     def work(connection: sqlite3.Connection) -> bool:
@@ -187,9 +187,9 @@ def due_messages(now: float, most: int) -> tuple[str, Sequence[object]]:
     )
 
 
-def message_of(row: sqlite3.Row) -> Message:
+def message_of(row: sqlite3.Row) -> OutboxMessage:
     """Return a message that was found."""
-    return Message(
+    return OutboxMessage(
         id=row["id"], run=row["run"], type=row["type"], url=row["url"], body=bytes(row["body"]), made=row["made"],
         hops=row["hops"], state=row["state"], attempts=row["attempts"], first=row["first"], due=row["due"],
         said=row["said"],
@@ -197,10 +197,10 @@ def message_of(row: sqlite3.Row) -> Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
+class TriedCall:
     """How one attempt to deliver a message ended; ``due`` is when the next one is to be made."""
 
-    message: Message
+    message: OutboxMessage
     state: str
     said: str
     now: float
@@ -211,7 +211,7 @@ class Tried:
 _DISABLED_AFTER = 5 * 86400.0
 
 
-def tried(attempt: Tried) -> Callable[[sqlite3.Connection], None]:
+def tried(attempt: TriedCall) -> Callable[[sqlite3.Connection], None]:
     """Return the write that says how an attempt ended; a receiver that is gone gets nothing more.
 
     One that failed for five days without a success between is switched off, too.

@@ -15,14 +15,14 @@ from collections.abc import Sequence
 from difyops.errors import UsageError
 from difyops.secret_text import scrub
 from difyops.webhook.filling import filled
-from difyops.webhook.inbox import Event
+from difyops.webhook.inbox import InboxEvent
 from difyops.webhook.rules import Destination
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER")
 _MOST = 16 * 1024
 
 
-async def run(destination: Destination, event: Event) -> tuple[int | None, str]:
+async def run(destination: Destination, event: InboxEvent) -> tuple[int | None, str]:
     """Run the program of a destination for an event; return its exit code (``None``: it had to be stopped) and what
     it said last.
 
@@ -57,7 +57,7 @@ async def run(destination: Destination, event: Event) -> tuple[int | None, str]:
     return process.returncode, f"ended with {process.returncode}: {said[-1] if said else 'it said nothing'}"
 
 
-def _prepared(destination: Destination, event: Event) -> tuple[Sequence[str], dict[str, str]]:
+def _prepared(destination: Destination, event: InboxEvent) -> tuple[Sequence[str], dict[str, str]]:
     own = {"DIFYOPS_EVENT_ID": event.id, "DIFYOPS_EVENT_SOURCE": event.source, "DIFYOPS_EVENT_KIND": event.kind}
     if destination.kind == "command":
         return destination.command, {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | own

@@ -17,7 +17,7 @@ from difyops.errors import NothingKept, UsageError
 from difyops.ledger.database import connect, faults, immediate
 from difyops.secret_text import scrub
 from difyops.webhook import inbox, outbox
-from difyops.webhook.database import FILE, LAYOUT, Database
+from difyops.webhook.database import FILE, LAYOUT, WebhookDatabase
 from difyops.webhook.deliver import shown
 from difyops.webhook.serving import Serving
 
@@ -55,7 +55,7 @@ class MessageRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class ShownEvent:
     """One event, run or message with all that is known of it."""
 
     id: str
@@ -66,7 +66,7 @@ class Shown:
     messages: Sequence[MessageRow] = field(default_factory=tuple)
 
 
-class Kept:
+class KeptEvent:
     """The file, opened to look at it, or to send something again; a server may be at work on it meanwhile."""
 
     def __init__(self, state: Path) -> None:
@@ -90,10 +90,10 @@ class Kept:
             return _replayed(connection, ids)
 
 
-Reads = Database | Kept
+Reads = WebhookDatabase | KeptEvent
 
 
-async def replay(database: Database, ids: Sequence[str]) -> int:
+async def replay(database: WebhookDatabase, ids: Sequence[str]) -> int:
     """Let events and messages be sent again by the server itself."""
     return await database.write(lambda connection: _replayed(connection, ids))
 
@@ -130,7 +130,7 @@ def messages(reads: Reads, *, limit: int, state: str | None = None) -> list[Mess
     return [_message_row(row) for row in rows]
 
 
-def show(reads: Reads, wanted: str) -> Shown:
+def show(reads: Reads, wanted: str) -> ShownEvent:
     """Return one event, run or message.
 
     Raises:
@@ -156,11 +156,11 @@ def show(reads: Reads, wanted: str) -> Shown:
                 "state": row.state,
             }
             facts |= {"attempts": row.attempts, "next": row.next, "said": row.said}
-            return Shown(id=wanted, what="message", facts=facts, body=_body(found[0]["body"]))
+            return ShownEvent(id=wanted, what="message", facts=facts, body=_body(found[0]["body"]))
     raise NothingKept(f"There is no event, run or message {wanted!r}.", hint="difyops webhook list")
 
 
-def _event_shown(reads: Reads, row: sqlite3.Row) -> Shown:
+def _event_shown(reads: Reads, row: sqlite3.Row) -> ShownEvent:
     rows = reads.read(
         "SELECT e.id, e.source, e.kind, e.received, d.destination, d.state, d.attempts, d.run, d.said FROM delivery d"
         " JOIN event e ON e.seq = d.event WHERE e.id = ? ORDER BY d.seq",
@@ -170,12 +170,12 @@ def _event_shown(reads: Reads, row: sqlite3.Row) -> Shown:
         "source": row["source"], "kind": row["kind"], "received": when(row["received"]), "sent": when(row["sent"]),
         "content type": row["content_type"], "bytes": len(row["body"]),
     }  # fmt: skip
-    return Shown(
+    return ShownEvent(
         id=row["id"], what="event", facts=facts, body=_body(row["body"]), deliveries=[_event_row(one) for one in rows]
     )
 
 
-def _run_shown(reads: Reads, row: sqlite3.Row) -> Shown:
+def _run_shown(reads: Reads, row: sqlite3.Row) -> ShownEvent:
     told = reads.read("SELECT * FROM message WHERE run = ?", (row["id"],))
     facts = {
         "app": row["app"], "for": row["via"], "accepted": when(row["accepted"]), "state": row["state"],
@@ -183,7 +183,7 @@ def _run_shown(reads: Reads, row: sqlite3.Row) -> Shown:
         "said": scrub(row["said"] or "") or None, "user": row["user"],
         "call back": shown(row["callback"]) if row["callback"] else None,
     }  # fmt: skip
-    return Shown(id=row["id"], what="run", facts=facts, messages=[_message_row(one) for one in told])
+    return ShownEvent(id=row["id"], what="run", facts=facts, messages=[_message_row(one) for one in told])
 
 
 def counts(reads: Reads) -> dict[str, dict[str, int]]:

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from difyops.webhook.rules import Limits
+from difyops.webhook.rules import WebhookLimits
 from difyops.webhook.signing import SIGNED_HEADERS
 
 HOPS = "difyops-hops"
@@ -51,7 +51,7 @@ def headers_of(request: Request) -> dict[str, str]:
     return headers
 
 
-async def body_of(request: Request, headers: dict[str, str], limits: Limits) -> bytes:
+async def body_of(request: Request, headers: dict[str, str], limits: WebhookLimits) -> bytes:
     """Return the raw body.
 
     Raises:
@@ -111,7 +111,7 @@ class Patient(H11Protocol):
     uvicorn waits for ever for both; a few hundred such connections would be all there are.
     """
 
-    head_seconds = Limits().head_seconds
+    head_seconds = WebhookLimits().head_seconds
     read_seconds = 60.0
     _late: asyncio.TimerHandle | None = None
     _stuck: asyncio.TimerHandle | None = None
@@ -177,7 +177,7 @@ class Server(uvicorn.Server):
         return contextlib.nullcontext()
 
 
-def server_of(app: Any, limits: Limits, drain: float) -> Server:
+def server_of(app: Any, limits: WebhookLimits, drain: float) -> Server:
     """Return a server for an application, to be given its sockets."""
     protocol = type("Protocol", (Patient,), {"head_seconds": limits.head_seconds})
     config = uvicorn.Config(

@@ -17,7 +17,7 @@
         allow: ["https://*.example.com", "http://127.0.0.1:9000"]
         secrets: [keyring:difyops/callbacks]       # the first one is sent first; all are sent while one rotates
 
-``Rules`` are frozen: a reload reads new ones and puts them in the place of the old ones at once.
+``WebhookRules`` are frozen: a reload reads new ones and puts them in the place of the old ones at once.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _KINDS = ("app", "url", "runbook", "command")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class EventSource:
     """Who sends events: how they are signed and where they go. ``ordered``: one after the other, as they came."""
 
     name: str
@@ -104,7 +104,7 @@ class Callbacks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class WebhookLimits:
     """What a caller may take: bytes of a body, seconds for its head and its body, streams at once, connections."""
 
     body: int = 1024 * 1024
@@ -116,23 +116,23 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class WebhookRules:
     """The whole section. ``digest`` tells two of them apart."""
 
     listen: tuple[str, int] = ("127.0.0.1", 8099)
     admin: tuple[str, int] | None = ("127.0.0.1", 8098)
     admin_token: str | None = None
-    sources: Mapping[str, Source] = field(default_factory=dict)
+    sources: Mapping[str, EventSource] = field(default_factory=dict)
     destinations: Mapping[str, Destination] = field(default_factory=dict)
     apps: Mapping[str, ServedApp] = field(default_factory=dict)
     callbacks: Callbacks = Callbacks()
-    limits: Limits = Limits()
+    limits: WebhookLimits = WebhookLimits()
     keep: float = 4 * 86400.0
     drain: float = 30.0
     digest: str = ""
 
 
-def rules_of(section: Any) -> Rules:
+def rules_of(section: Any) -> WebhookRules:
     """Read the section.
 
     Raises:
@@ -143,7 +143,7 @@ def rules_of(section: Any) -> Rules:
     sources = {name: _source(name, item, destinations) for name, item in body.mappings("sources")}
     apps = {name: _app(name, item) for name, item in body.mappings("apps")}
     admin = body.get("admin", (str, bool), "127.0.0.1:8098")
-    rules = Rules(
+    rules = WebhookRules(
         listen=_address(body, "listen", "127.0.0.1:8099"),
         admin=_loopback(body, "admin", "127.0.0.1:8098") if admin else None,
         admin_token=_one(body, "admin_token"),
@@ -162,12 +162,12 @@ def rules_of(section: Any) -> Rules:
     return rules
 
 
-def _source(name: str, body: Fields, destinations: Mapping[str, Destination]) -> Source:
+def _source(name: str, body: Fields, destinations: Mapping[str, Destination]) -> EventSource:
     _check_name(name, body.place)
     scheme = body.text("scheme", "standard")
     if scheme not in SCHEMES:
         body.fail("scheme", f"is not a scheme ({scheme!r})", f"One of: {', '.join(SCHEMES)}.")
-    found = Source(
+    found = EventSource(
         name=name,
         scheme=scheme,
         secrets=body.references("secrets"),
@@ -249,9 +249,9 @@ def _callbacks(body: Fields) -> Callbacks:
     return found
 
 
-def _limits(body: Fields) -> Limits:
-    found = Limits(
-        body=body.bytes("body", Limits().body),
+def _limits(body: Fields) -> WebhookLimits:
+    found = WebhookLimits(
+        body=body.bytes("body", WebhookLimits().body),
         head_seconds=body.seconds("head_seconds", 10.0, longest=300.0),
         body_seconds=body.seconds("body_seconds", 30.0, longest=3600.0),
         streams=body.count("streams", 500),

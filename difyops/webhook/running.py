@@ -20,10 +20,10 @@ from difyops.api.run_faults import CUT_OFF, PAUSED, STOPPED, RunFailed, was_neve
 from difyops.api.service import Question, Service
 from difyops.errors import DifyopsError, NotAuthenticated, ServerFault, Unreachable
 from difyops.webhook import events, outbox
-from difyops.webhook.database import Database
+from difyops.webhook.database import WebhookDatabase
 from difyops.webhook.finding import Finder
 from difyops.webhook.listening import Listener, Sight
-from difyops.webhook.outbox import Message, RunEnd, RunRow
+from difyops.webhook.outbox import OutboxMessage, RunEnd, RunRow
 from difyops.webhook.reaching import SILENCE, Address, Desk, Desks
 
 _RETRY_AFTER = 30.0
@@ -35,7 +35,7 @@ log = logging.getLogger("difyops.webhook")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class CallerAnswer:
     """What is made of the end of a run: who asked for it under which name, and with its content or without."""
 
     address: Address
@@ -46,9 +46,9 @@ class Told:
 class Runs:
     """The runs under way. ``places`` says where the app of a row is; ``on_end`` is called when one has ended."""
 
-    database: Database
+    database: WebhookDatabase
     desks: Desks
-    places: Callable[[RunRow], Told | None]
+    places: Callable[[RunRow], CallerAnswer | None]
     patience: float
     on_end: Callable[[RunEnd], None]
     finder: Finder
@@ -232,8 +232,14 @@ class Runs:
         self.on_end(ended)
 
     def _message(
-        self, row: RunRow, told: Told | None, status: str, now: float, answer: Answer | None, error: DifyopsError | None
-    ) -> Message | None:
+        self,
+        row: RunRow,
+        told: CallerAnswer | None,
+        status: str,
+        now: float,
+        answer: Answer | None,
+        error: DifyopsError | None,
+    ) -> OutboxMessage | None:
         if row.callback is None:
             return None
         content: dict[str, Any] = {}
@@ -256,7 +262,7 @@ class Runs:
             events.RunTold(run=row.id, app=row.app, status=status, when=now, facts=facts, content=content)
         )
         which = row.id if status != "paused" else f"{row.id}\npaused"
-        return Message(
+        return OutboxMessage(
             id=outbox.message_id(which, row.callback), run=row.id, type=events.type_of(status), url=row.callback,
             body=body, made=now, hops=row.hops + 1,
         )  # fmt: skip

@@ -22,7 +22,7 @@ from difyops import atomic_file
 from difyops.errors import DifyopsError, LockHeld, UsageError
 from difyops.webhook.reaching import Instances
 from difyops.webhook.requests import Server, server_of
-from difyops.webhook.rules import Rules
+from difyops.webhook.rules import WebhookRules
 from difyops.webhook.server import public_app
 from difyops.webhook.serving import Serving, loaded
 
@@ -48,7 +48,7 @@ class Request:
     """What is to be served. ``read`` reads the rules, at the start and at every reload."""
 
     state: Path
-    read: Callable[[], Rules]
+    read: Callable[[], WebhookRules]
     instances: Instances
     ready: Callable[[Running], None] = lambda _: None
 

@@ -28,7 +28,7 @@ from difyops.webhook.listening import Listener
 from difyops.webhook.outbox import RunRow
 from difyops.webhook.reaching import Desk
 from difyops.webhook.requests import Turned, body_of, headers_of, hops_of, object_of
-from difyops.webhook.rules import ServedApp, Source
+from difyops.webhook.rules import EventSource, ServedApp
 from difyops.webhook.serving import Serving, address_of
 from difyops.webhook.signing import BadSignature, Received
 
@@ -83,7 +83,7 @@ async def _take(serving: Serving, request: Request) -> Response:
         raise Turned(401, "bad_signature", f"{bad}.".capitalize()) from None
     if (challenge := _challenge(source, body)) is not None:
         return PlainTextResponse(challenge)
-    event = inbox.Event(
+    event = inbox.InboxEvent(
         id=f"evt_{secrets.token_hex(8)}", source=source.name, dedupe=verified.key, received=now, sent=verified.sent,
         hops=hops, kind=_kind(headers, body), content_type=headers.get("content-type", "")[:100], body=body,
     )  # fmt: skip
@@ -94,7 +94,7 @@ async def _take(serving: Serving, request: Request) -> Response:
     return JSONResponse({"id": event.id})
 
 
-def _challenge(source: Source, body: bytes) -> str | None:
+def _challenge(source: EventSource, body: bytes) -> str | None:
     """Return what Slack wants to hear before it sends events to an address."""
     if source.scheme != "slack" or b"url_verification" not in body:
         return None

@@ -15,16 +15,16 @@ from difyops.api.outbound import Outbound
 from difyops.errors import DifyopsError
 from difyops.secret_text import SecretText
 from difyops.webhook import inbox, outbox
-from difyops.webhook.database import FILE, Database
+from difyops.webhook.database import FILE, WebhookDatabase
 from difyops.webhook.deliver import Deliverer
 from difyops.webhook.dispatch import Dispatcher
 from difyops.webhook.dispatch import address_of as address_of_destination
 from difyops.webhook.finding import Finder
 from difyops.webhook.outbox import RunEnd, RunRow
 from difyops.webhook.reaching import Address, Desks, Instances
-from difyops.webhook.rules import Rules, ServedApp
-from difyops.webhook.running import Runs, Told
-from difyops.webhook.signing import Check
+from difyops.webhook.rules import ServedApp, WebhookRules
+from difyops.webhook.running import CallerAnswer, Runs
+from difyops.webhook.signing import SignatureCheck
 
 _LOOK_AGAIN = 5.0
 _TIDY = 120.0
@@ -39,12 +39,12 @@ class Loaded:
     Behind a reference stand several secrets while one of them is replaced.
     """
 
-    rules: Rules
+    rules: WebhookRules
     secrets: Mapping[str, tuple[SecretText, ...]]
-    checks: Mapping[str, Check]
+    checks: Mapping[str, SignatureCheck]
 
 
-async def loaded(rules: Rules) -> Loaded:
+async def loaded(rules: WebhookRules) -> Loaded:
     """Resolve every secret that the rules name.
 
     Raises:
@@ -57,9 +57,9 @@ async def loaded(rules: Rules) -> Loaded:
     return _with(rules, secrets)
 
 
-def _with(rules: Rules, secrets: Mapping[str, tuple[SecretText, ...]]) -> Loaded:
+def _with(rules: WebhookRules, secrets: Mapping[str, tuple[SecretText, ...]]) -> Loaded:
     checks = {
-        source.name: Check(
+        source.name: SignatureCheck(
             scheme=source.scheme, secrets=[one for item in source.secrets for one in secrets[item]],
             tolerance=source.tolerance, header=source.header,
         )
@@ -76,7 +76,7 @@ class Serving:
         self.began = time.time()
         self.draining = False
         self.answers: Counter[tuple[str, int]] = Counter()
-        self.database = Database(state / FILE)
+        self.database = WebhookDatabase(state / FILE)
         self.instances = instances
         self.desks = Desks(instances=instances)
         self.outbound = outbound or Outbound()
@@ -95,7 +95,7 @@ class Serving:
         self._work: list[asyncio.Task[None]] = []
 
     @property
-    def rules(self) -> Rules:
+    def rules(self) -> WebhookRules:
         """Return the rules of now."""
         return self.holds.rules
 
@@ -105,7 +105,7 @@ class Serving:
         return self.holds.secrets
 
     @property
-    def checks(self) -> Mapping[str, Check]:
+    def checks(self) -> Mapping[str, SignatureCheck]:
         """Return how the events of each source are verified now."""
         return self.holds.checks
 
@@ -153,12 +153,12 @@ class Serving:
         self._looked[address] = now
         return True
 
-    def _place(self, row: RunRow) -> Told | None:
+    def _place(self, row: RunRow) -> CallerAnswer | None:
         if row.via == "run":
             app = self.rules.apps.get(row.app)
-            return Told(address=address_of(app), content=app.content) if app else None
+            return CallerAnswer(address=address_of(app), content=app.content) if app else None
         destination = self.rules.destinations.get(row.via)
-        return Told(address=address_of_destination(destination)) if destination else None
+        return CallerAnswer(address=address_of_destination(destination)) if destination else None
 
     def _run_ended(self, ended: RunEnd) -> None:
         if ended.messages:

@@ -56,7 +56,7 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class SignatureCheck:
     """How events of a source are verified. ``header`` is for ``raw`` alone; ``tolerance`` is in seconds, both ways."""
 
     scheme: str
@@ -96,7 +96,7 @@ def sign_plain(secret: SecretText, body: bytes) -> str:
     return f"sha256={_mac(secret.reveal().encode(), body).hex()}"
 
 
-def _standard(check: Check, received: Received) -> Verified:
+def _standard(check: SignatureCheck, received: Received) -> Verified:
     message_id = _header(received, "webhook-id")
     if not _ID.fullmatch(message_id) or "." in message_id:
         raise BadSignature("webhook-id is not an id")
@@ -108,7 +108,7 @@ def _standard(check: Check, received: Received) -> Verified:
     return Verified(key=message_id, sent=sent)
 
 
-def _github(check: Check, received: Received) -> Verified:
+def _github(check: SignatureCheck, received: Received) -> Verified:
     given = _header(received, "x-hub-signature-256")
     if not given.startswith("sha256="):
         raise BadSignature("x-hub-signature-256 does not begin with sha256=")
@@ -116,7 +116,7 @@ def _github(check: Check, received: Received) -> Verified:
     return Verified(key=_digest(received.headers.get("x-github-event", "").encode() + b"\n" + received.body))
 
 
-def _stripe(check: Check, received: Received) -> Verified:
+def _stripe(check: SignatureCheck, received: Received) -> Verified:
     pairs = [item.strip().partition("=") for item in _header(received, "stripe-signature").split(",")]
     times = [value for name, _, value in pairs if name == "t"]
     if len(times) != 1:
@@ -129,7 +129,7 @@ def _stripe(check: Check, received: Received) -> Verified:
     return Verified(key=_id_in(received.body) or _digest(received.body), sent=sent)
 
 
-def _slack(check: Check, received: Received) -> Verified:
+def _slack(check: SignatureCheck, received: Received) -> Verified:
     text = _header(received, "x-slack-request-timestamp")
     sent = _time(check, received, text)
     given = _header(received, "x-slack-signature")
@@ -138,14 +138,14 @@ def _slack(check: Check, received: Received) -> Verified:
     return Verified(key=_id_in(received.body, "event_id") or _digest(signed), sent=sent)
 
 
-def _raw(check: Check, received: Received) -> Verified:
+def _raw(check: SignatureCheck, received: Received) -> Verified:
     given = _header(received, check.header).strip().removeprefix("sha256=")
     found = _from_hex(given)
     _match(_macs(check, received.body), [found or _from_base64(given)])
     return Verified(key=_digest(received.body))
 
 
-_SCHEMES: dict[str, Callable[[Check, Received], Verified]] = {
+_SCHEMES: dict[str, Callable[[SignatureCheck, Received], Verified]] = {
     "standard": _standard,
     "github": _github,
     "stripe": _stripe,
@@ -181,7 +181,7 @@ def _header(received: Received, name: str) -> str:
     return value
 
 
-def _time(check: Check, received: Received, text: str) -> float:
+def _time(check: SignatureCheck, received: Received, text: str) -> float:
     if not _SECONDS.fullmatch(text):
         raise BadSignature("the time of the signature is not a number of seconds")
     sent = float(text)
@@ -191,7 +191,7 @@ def _time(check: Check, received: Received, text: str) -> float:
     return sent
 
 
-def _macs(check: Check, signed: bytes) -> list[bytes]:
+def _macs(check: SignatureCheck, signed: bytes) -> list[bytes]:
     return [_mac(item.reveal().encode(), signed) for item in check.secrets]
 
 

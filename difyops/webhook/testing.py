@@ -17,8 +17,8 @@ from difyops.errors import AnswerIsNo, UsageError
 from difyops.secret_text import SecretText, scrub
 from difyops.webhook import events
 from difyops.webhook.deliver import headers_for
-from difyops.webhook.outbox import Message
-from difyops.webhook.rules import Rules, Source
+from difyops.webhook.outbox import OutboxMessage
+from difyops.webhook.rules import EventSource, WebhookRules
 from difyops.webhook.serve import running_in
 from difyops.webhook.signing import sign_standard
 
@@ -33,7 +33,7 @@ class Tested:
     ok: bool
 
 
-async def send_test(rules: Rules, state: Path, name: str, body: bytes | None) -> Tested:
+async def send_test(rules: WebhookRules, state: Path, name: str, body: bytes | None) -> Tested:
     """Send one test.
 
     Raises:
@@ -56,11 +56,11 @@ async def send_test(rules: Rules, state: Path, name: str, body: bytes | None) ->
     return Tested(to=url, status=said.status, text=scrub(said.body.decode("utf-8", "replace")), ok=said.ok)
 
 
-async def _to_receiver(rules: Rules, url: str, body: bytes | None) -> Tested:
+async def _to_receiver(rules: WebhookRules, url: str, body: bytes | None) -> Tested:
     target = rules.callbacks.egress.check(url)
     now = time.time()
     content = body or json.dumps({"type": events.TEST, "timestamp": events.stamp(now), "data": {}}).encode()
-    message = Message(
+    message = OutboxMessage(
         id=f"msg_{secrets.token_hex(16)}", run="", type=events.TEST, url=target.url, body=content, made=now
     )  # fmt: skip
     keys = [await resolve_async(item) for item in rules.callbacks.secrets]
@@ -71,7 +71,7 @@ async def _to_receiver(rules: Rules, url: str, body: bytes | None) -> Tested:
     return Tested(to=target.shown, status=said.status, text=scrub(said.body.decode("utf-8", "replace")), ok=said.ok)
 
 
-def signed(source: Source, secret: SecretText, body: bytes, now: float | None = None) -> Mapping[str, str]:
+def signed(source: EventSource, secret: SecretText, body: bytes, now: float | None = None) -> Mapping[str, str]:
     """Return the headers that a sender of this source would send with a body."""
     at = int(time.time() if now is None else now)
     key = secret.reveal().encode()

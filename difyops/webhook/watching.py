@@ -21,8 +21,8 @@ from difyops.api.model import App
 from difyops.api.runs import Run
 from difyops.errors import DifyopsError
 from difyops.webhook import events, outbox
-from difyops.webhook.database import Database
-from difyops.webhook.outbox import Message
+from difyops.webhook.database import WebhookDatabase
+from difyops.webhook.outbox import OutboxMessage
 
 _OVERLAP = 30.0
 _LONGEST_RUN = 1500.0
@@ -43,10 +43,10 @@ class WatchRequest:
 
 
 @dataclass(slots=True, kw_only=True)
-class Watch:
+class RunWatch:
     """One watch. ``told`` counts the ends that were put into the outbox."""
 
-    database: Database
+    database: WebhookDatabase
     instance: Instance
     request: WatchRequest
     on_told: Callable[[], None] = lambda: None
@@ -100,7 +100,7 @@ def _end(run: Run) -> float:
 
 
 def _keep(
-    context: str, request: WatchRequest, messages: list[Message], since: float
+    context: str, request: WatchRequest, messages: list[OutboxMessage], since: float
 ) -> Callable[[sqlite3.Connection], int]:
     def work(connection: sqlite3.Connection) -> int:
         count = sum(outbox.owe(message)(connection) for message in messages)
@@ -114,7 +114,7 @@ def _keep(
     return work
 
 
-def _message(context: str, request: WatchRequest, run: Run, now: float) -> Message:
+def _message(context: str, request: WatchRequest, run: Run, now: float) -> OutboxMessage:
     status = _STATUS.get(run.status, run.status)
     facts = {
         "run_id": run.id,
@@ -130,7 +130,7 @@ def _message(context: str, request: WatchRequest, run: Run, now: float) -> Messa
     body = events.body_of(
         events.RunTold(run=run.id, app=request.app.name, status=status, when=_end(run), facts=facts)
     )  # fmt: skip
-    return Message(
+    return OutboxMessage(
         id=outbox.message_id(f"{run.id}\n{status}", request.url), run=run.id, type=events.type_of(status),
         url=request.url, body=body, made=now, hops=1,
     )  # fmt: skip

@@ -12,7 +12,7 @@ from difyops.api.run_answer import EVENTS, POLLED, STREAM
 from difyops.api.run_faults import CUT_OFF, PAUSED, RunFailed
 from difyops.api.run_transport import run_transport
 from difyops.api.service import Question, Service
-from difyops.api.sse import Event
+from difyops.api.sse import ServerEvent
 from difyops.config import Context
 from difyops.emulator import Emulator
 from difyops.errors import Unreachable
@@ -108,9 +108,9 @@ async def test_without_a_run_id_it_is_said_to_be_unknown(emulator: Emulator, url
 
 
 async def test_a_line_that_is_no_event_counts_as_a_break(emulator: Emulator, url: str) -> None:
-    seen: list[Event | None] = []
+    seen: list[ServerEvent | None] = []
 
-    def spoil(line: str, event: Event | None) -> None:
+    def spoil(line: str, event: ServerEvent | None) -> None:
         seen.append(event)
         if event is not None and event.name == "workflow_started":
             line_after.append(line)
@@ -142,7 +142,7 @@ async def test_a_run_that_waits_for_a_person_is_no_broken_stream(emulator: Emula
     from difyops.api.run_answer import Gathered
 
     gathered = Gathered(mode="workflow", ids={"workflow_run_id": "r"})
-    gathered.take(Event(name="workflow_paused"), 0.0, None, None)
+    gathered.take(ServerEvent(name="workflow_paused"), 0.0, None, None)
     with pytest.raises(RunFailed) as failed:
         gathered.answer(0.0)
     assert failed.value.kind == PAUSED

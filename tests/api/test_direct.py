@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from difyops.api.direct import DirectCarrier
 from difyops.api.http_answer import AnswerReader, BadAnswer
-from difyops.api.messages import Call, Origin
+from difyops.api.messages import HttpCall, Origin
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 bodies = st.binary(max_size=40)
@@ -166,9 +166,9 @@ async def served() -> AsyncIterator[tuple[Server, str, DirectCarrier]]:
             writer.close()
 
 
-def call(url: str, method: str = "GET", **headers: str) -> Call:
+def call(url: str, method: str = "GET", **headers: str) -> HttpCall:
     parsed = httpx.URL(url)
-    return Call(method=method, origin=Origin.of(parsed), target=parsed.raw_path.decode(), headers=headers)
+    return HttpCall(method=method, origin=Origin.of(parsed), target=parsed.raw_path.decode(), headers=headers)
 
 
 async def asked(carrier: DirectCarrier, url: str, method: str = "GET") -> bytes:

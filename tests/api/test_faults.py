@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from difyops.api import faults
-from difyops.api.messages import Answer, Call, Fields, Origin
+from difyops.api.messages import HeaderFields, HttpAnswer, HttpCall, Origin
 from difyops.errors import (
     AccountLocked,
     Conflict,
@@ -31,18 +31,18 @@ from difyops.errors import (
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "1.13.0"
 
 
-def recorded(name: str) -> Answer:
+def recorded(name: str) -> HttpAnswer:
     answer = json.loads((RECORDINGS / f"{name}.json").read_text())["response"]
     body = answer.get("body", "")
     content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
     return response(answer["status"], content, content_type=answer["headers"]["content-type"])
 
 
-def response(status: int, content: bytes, *, content_type: str = "application/json", **headers: str) -> Answer:
+def response(status: int, content: bytes, *, content_type: str = "application/json", **headers: str) -> HttpAnswer:
     fields = {"content-type": content_type} | {name.replace("_", "-"): value for name, value in headers.items()}
     origin = Origin.of(httpx.URL("http://dify.example.com"))
-    call = Call(method="GET", origin=origin, target="/console/api/x")
-    return Answer(status_code=status, content=content, headers=Fields(fields), call=call)
+    call = HttpCall(method="GET", origin=origin, target="/console/api/x")
+    return HttpAnswer(status_code=status, content=content, headers=HeaderFields(fields), call=call)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_date_in_the_past_means_now() -> None:
 
 @given(st.binary(max_size=60))
 def test_retry_after_never_fails(raw: bytes) -> None:
-    answer = Answer(status_code=429, headers=Fields([(b"retry-after", raw)]))
+    answer = HttpAnswer(status_code=429, headers=HeaderFields([(b"retry-after", raw)]))
     found = faults.retry_after(answer)
     assert found is None or found >= 0
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from difyops.api.messages import Answer
-from difyops.api.sse import Event, events, parse_line
+from difyops.api.messages import HttpAnswer
+from difyops.api.sse import ServerEvent, events, parse_line
 from difyops.errors import ServerFault, TimedOut, Unreachable
 
 
@@ -32,8 +32,8 @@ class Chunks(httpx.AsyncByteStream):
             yield piece
 
 
-async def read(*pieces: bytes | Exception, pause: float = 0.0, silence: float = 5.0) -> list[Event]:
-    response = Answer(status_code=200, body=Chunks(*pieces, pause=pause))
+async def read(*pieces: bytes | Exception, pause: float = 0.0, silence: float = 5.0) -> list[ServerEvent]:
+    response = HttpAnswer(status_code=200, body=Chunks(*pieces, pause=pause))
     return [event async for event in events(response, silence=silence)]
 
 
@@ -81,7 +81,7 @@ async def test_pings_keep_a_quiet_stream_alive() -> None:
 
 
 async def test_a_slow_reader_is_not_taken_for_a_silent_server() -> None:
-    response = Answer(status_code=200, body=Chunks(line(event="message"), line(event="message_end")))
+    response = HttpAnswer(status_code=200, body=Chunks(line(event="message"), line(event="message_end")))
     found = []
     async for event in events(response, silence=0.05):
         await asyncio.sleep(0.15)
@@ -133,8 +133,8 @@ def test_a_line_is_an_event_or_nothing_or_a_server_fault(text: str) -> None:
     except ServerFault:
         assert text.startswith("data:")
         return
-    assert found is None or isinstance(found, Event)
+    assert found is None or isinstance(found, ServerEvent)
 
 
 def test_the_data_of_an_event_without_data_is_empty() -> None:
-    assert Event(name="message", body={"data": None}).data == {}
+    assert ServerEvent(name="message", body={"data": None}).data == {}

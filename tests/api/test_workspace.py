@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from difyops.api import faults
-from difyops.api.workspace import Workspace
+from difyops.api.workspace import WorkspaceCalls
 from difyops.errors import NotFound
 
 SUMMARY = {"id": "0b7d2f60-3f0e-4c1e-9d53-1f8f4f8f0001", "name": "Ops", "role": "owner", "plan": None, "credits": None}
@@ -37,12 +37,12 @@ class OneRoute:
 )
 async def test_the_workspace_is_read_where_the_server_tells_it(route: str) -> None:
     console = OneRoute(route)
-    assert (await Workspace(console).current())["id"] == SUMMARY["id"]  # type: ignore[arg-type]
+    assert (await WorkspaceCalls(console).current())["id"] == SUMMARY["id"]  # type: ignore[arg-type]
     assert console.asked[-1] == route
 
 
 async def test_a_workspace_that_is_not_there_is_no_missing_route() -> None:
     console = OneRoute("none", code="not_found")
     with pytest.raises(NotFound):
-        await Workspace(console).current()  # type: ignore[arg-type]
+        await WorkspaceCalls(console).current()  # type: ignore[arg-type]
     assert len(console.asked) == 1

@@ -60,7 +60,7 @@ async def ours(url: str, names: list[str]) -> list[float]:
     """Return when each whole answer came: the engine as the command uses it."""
     from difyops.api.model import App
     from difyops.api.run_transport import run_transport
-    from difyops.broadcast.engine import Ended, EngineOptions, broadcast
+    from difyops.broadcast.engine import AnswerEnded, EngineOptions, broadcast
     from difyops.broadcast.plan import Member, make_plan
     from difyops.broadcast.runner import Reach, RunOptions
     from difyops.config import Context
@@ -77,7 +77,7 @@ async def ours(url: str, names: list[str]) -> list[float]:
     came: list[float] = []
     started = Stopwatch.start()
     async for event in broadcast(plan, {"bench": Reach(transport=transport, key_of=key_of)}, options):
-        if isinstance(event, Ended) and event.answer.ok:
+        if isinstance(event, AnswerEnded) and event.answer.ok:
             came.append(time.perf_counter() - started)
     await transport.close()
     return came

@@ -13,13 +13,13 @@ import time
 from decimal import Decimal
 from pathlib import Path
 
-from difyops.cost.estimates import Estimator, Measure, Stratum
+from difyops.cost.estimates import CostMeasure, Estimator, Stratum
 from difyops.cost.forecast import ahead
 from difyops.cost.leaves import FILE, Leaves
 from difyops.cost.plugin_prices import shipped
 from difyops.cost.price_check import check, today
 from difyops.cost.prices import load_prices
-from difyops.cost.runs import Question
+from difyops.cost.runs import PricedQuestion
 from difyops.cost.summary import summarise
 from difyops.history.apps import KeptApp
 from difyops.history.store import History
@@ -68,7 +68,7 @@ def _drawn(name: str, runs: list[tuple[int, int, float]], share: float, draws: i
     errors, covered = [], 0
     for _ in range(draws):
         stratum = Stratum(count=len(runs), size=sum(size for _, size, _ in runs))
-        measure = Measure()
+        measure = CostMeasure()
         for number, size, cost in runs:
             if rng.random() < share:
                 stratum.drawn[number] = (float(size), share)
@@ -134,7 +134,7 @@ def million(state: Path, count: int = 1_000_000) -> list[Figure]:
             f"INSERT INTO node VALUES ({column})", (_row(n, names[n // 8], rng) for n in range(count))
         )
     apps = tuple(KeptApp(id=f"a{n}", name=f"app {n}", mode="workflow") for n in range(4))
-    question = Question(context=CONTEXT, apps=apps, since=FIRST + 1000, until=FIRST + 86400 * 60)
+    question = PricedQuestion(context=CONTEXT, apps=apps, since=FIRST + 1000, until=FIRST + 86400 * 60)
     times = []
     with History.open(state) as history:
         for _ in range(4):

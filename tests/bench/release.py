@@ -20,7 +20,7 @@ from difyops.clock import SystemClock
 from difyops.config import Context
 from difyops.emulator import Emulator
 from difyops.ledger import Ledger
-from difyops.release.plan import Shadow, Watch
+from difyops.release.plan import Shadow, WatchRules
 from difyops.release.planning import PlanRequest
 from difyops.release.promote.bindings import Bindings
 from difyops.release.promote.plan import Promotion
@@ -76,7 +76,7 @@ async def way_back(rig: Rig) -> float:
     """Return the seconds from publishing a broken version to the old one being live again."""
     await rig.ask("wf-echo", 60)
     await rig.edit("wf-echo", broken)
-    plan = await rig.plan("wf-echo", watch=Watch(events=10, least=4, every=0.05, seconds=60.0))
+    plan = await rig.plan("wf-echo", watch=WatchRules(events=10, least=4, every=0.05, seconds=60.0))
     began = time.monotonic()
     watching = asyncio.create_task(rig.apply(plan, wait=MOST_SECONDS))
     while not watching.done():
@@ -97,7 +97,7 @@ async def promoted(dev: Rig, prod: Rig) -> tuple[float, str, int]:
             graph["nodes"][0]["data"]["title"] = "Begin"
             app.live.store_graph(graph, app.live.features)
     before = identity(prod)
-    request = PlanRequest(app_id="", shadow=Shadow(calls=0), watch=Watch(events=1, least=1))
+    request = PlanRequest(app_id="", shadow=Shadow(calls=0), watch=WatchRules(events=1, least=1))
     began, worked = time.monotonic(), time.process_time()
     promotion = await make_promotion(
         dev.workspace.instance, apps, [(prod.workspace, Bindings())], request, pause=0.0, with_secrets=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from difyops.evaluation.trial.verdict import NOT_WORSE, WORSE, Tried, find
+from difyops.evaluation.trial.verdict import NOT_WORSE, WORSE, TriedModel, find
 from difyops.statistics import cases_for_margin
 from tests.bench.table import Figure
 
@@ -32,5 +32,5 @@ def _verdict(chance: random.Random, cases: int, broken: float, fixed: float) -> 
     """Return the verdict of one drawn trial, in which so large shares of the cases break and are fixed."""
     drawn = chance.choices(("broken", "fixed", "same"), weights=(broken, fixed, 1 - broken - fixed), k=cases)
     words = {"broken": ("pass", "fail"), "fixed": ("fail", "pass"), "same": ("pass", "pass")}
-    tried = [Tried(id=str(place), old=words[kind][0], new=words[kind][1]) for place, kind in enumerate(drawn)]
+    tried = [TriedModel(id=str(place), old=words[kind][0], new=words[kind][1]) for place, kind in enumerate(drawn)]
     return find("all", tried, margin=MARGIN, alpha=ALPHA).verdict

@@ -32,15 +32,15 @@ from aiohttp import web
 from difyops.emulator import Emulator
 from difyops.secret_text import SecretText
 from difyops.webhook import inbox
-from difyops.webhook.database import FILE, LAYOUT, Database
-from difyops.webhook.rules import Source
-from difyops.webhook.signing import Check, Received
+from difyops.webhook.database import FILE, LAYOUT, WebhookDatabase
+from difyops.webhook.rules import EventSource
+from difyops.webhook.signing import Received, SignatureCheck
 from difyops.webhook.testing import signed
 from tests.bench.table import Figure, table
 
 SHARE = float(os.environ.get("BENCH_SHARE", "1"))
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-SOURCE = Source(name="orders", scheme="standard", secrets=("env:BENCH_SECRET",), to=("there",))
+SOURCE = EventSource(name="orders", scheme="standard", secrets=("env:BENCH_SECRET",), to=("there",))
 EVENTS = int(20_000 * SHARE)
 IN_FLIGHT = 400
 CALLERS = 10
@@ -72,11 +72,11 @@ def requests(count: int) -> list[tuple[dict[str, str], bytes]]:
     return made
 
 
-def event_of(check: Check, headers: dict[str, str], body: bytes, number: int) -> inbox.Event:
+def event_of(check: SignatureCheck, headers: dict[str, str], body: bytes, number: int) -> inbox.InboxEvent:
     """Verify an event and make what is kept of it."""
     now = time.time()
     verified = check.verify(Received(headers=headers, body=body, now=now))
-    return inbox.Event(
+    return inbox.InboxEvent(
         id=f"evt_{number:024x}", source="orders", dedupe=verified.key, received=now, sent=verified.sent, hops=0,
         kind="order", content_type="application/json", body=body,
     )  # fmt: skip
@@ -86,16 +86,16 @@ async def inbox_figures(folder: Path) -> list[Figure]:
     """Measure how many events are kept a second: ours against SQLite alone, in turns, the best of three each."""
     folder.mkdir()
     made = requests(EVENTS)
-    check = Check(scheme="standard", secrets=[SecretText(SECRET)])
+    check = SignatureCheck(scheme="standard", secrets=[SecretText(SECRET)])
     best: dict[str, float] = {}
     size = 0.0
     for turn in range(3):
-        database = Database(folder / f"ours-{turn}.sqlite3")
+        database = WebhookDatabase(folder / f"ours-{turn}.sqlite3")
         database.open()
         began = time.perf_counter()
         numbers = iter(enumerate(made))
 
-        async def worker(database: Database, numbers: Any) -> None:
+        async def worker(database: WebhookDatabase, numbers: Any) -> None:
             for number, (headers, body) in numbers:
                 await database.add(inbox.keep, (event_of(check, headers, body, number), SOURCE))
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from difyops.api.model import App
 from difyops.api.run_transport import RunTransport, run_transport
-from difyops.broadcast.engine import Ended, EngineOptions, Event, broadcast
-from difyops.broadcast.plan import Member, Plan, Wishes, make_plan
+from difyops.broadcast.engine import AnswerEnded, EngineOptions, Event, broadcast
+from difyops.broadcast.plan import BroadcastPlan, Member, Wishes, make_plan
 from difyops.broadcast.runner import Reach, RunOptions
 from difyops.config import Context
 from difyops.errors import CredentialError
@@ -204,7 +204,7 @@ def _whole(writer: asyncio.StreamWriter, status: int, body: Any, more: str = "")
     writer.write(head.encode() + content)
 
 
-def plan_for(kinds: Sequence[str], *, question: str = "Are you well?", repeatable: bool = False) -> Plan:
+def plan_for(kinds: Sequence[str], *, question: str = "Are you well?", repeatable: bool = False) -> BroadcastPlan:
     """Return a plan with one workflow app per kind: ``["good", "hang"]``."""
     apps = [App(id=f"app-{kind}-{number}", name=f"{kind} {number}", mode="workflow", live_version="v")
             for number, kind in enumerate(kinds)]  # fmt: skip
@@ -252,7 +252,7 @@ async def reach(url: str, silence: float = 5.0) -> AsyncIterator[dict[str, Reach
 
 
 async def ask(
-    server: AgentServer, plan: Plan, engine: EngineOptions | None = None, halt: Halt | None = None
+    server: AgentServer, plan: BroadcastPlan, engine: EngineOptions | None = None, halt: Halt | None = None
 ) -> list[Event]:
     """Carry out a plan and return all events."""
     engine = engine or options()
@@ -262,4 +262,4 @@ async def ask(
 
 def ends(events: Sequence[Event]) -> dict[str, Any]:
     """Return the answers by the kind of their agent; kinds must be unique."""
-    return {item.answer.app.split()[0]: item.answer for item in events if isinstance(item, Ended)}
+    return {item.answer.app.split()[0]: item.answer for item in events if isinstance(item, AnswerEnded)}

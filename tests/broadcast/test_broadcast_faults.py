@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from difyops.broadcast.engine import Ended
+from difyops.broadcast.engine import AnswerEnded
 from difyops.broadcast.plan import Attachment
 from tests.broadcast.agents import BIG, NASTY, REFUSALS, AgentServer, ask, ends, options, plan_for
 
@@ -112,7 +112,7 @@ async def test_no_answer_of_any_kind_keeps_the_tally_from_adding_up() -> None:
     kinds = [*REFUSALS, "reset", "half", "early", "garbage", "html", "failing", "good", "later", "keyless"]
     async with AgentServer().listening() as server:
         events = await ask(server, plan_for(kinds), options(tries=1))
-    ended = [item.target.id for item in events if isinstance(item, Ended)]
+    ended = [item.target.id for item in events if isinstance(item, AnswerEnded)]
     assert sorted(ended) == sorted(set(ended))
     assert len(ended) == len(kinds)
 
@@ -122,7 +122,7 @@ async def test_nobody_there_costs_at_most_eleven_tenths_of_a_call_per_target_and
         found = [
             item.answer
             for item in await ask(server, plan_for(["busy"] * 200, repeatable=True), options(max_in_flight=20))
-            if isinstance(item, Ended)
+            if isinstance(item, AnswerEnded)
         ]
         assert sum(server.runs.values()) <= 220
     assert len(found) == 200
@@ -141,7 +141,7 @@ async def test_many_broken_targets_do_not_open_the_breaker_for_the_healthy_ones(
     kinds = ["reset", "good", "busy", "good", "good"] * 40
     async with AgentServer().listening() as server:
         events = await ask(server, plan_for(kinds), options(max_in_flight=50))
-    answers = [item.answer for item in events if isinstance(item, Ended)]
+    answers = [item.answer for item in events if isinstance(item, AnswerEnded)]
     assert sum(1 for answer in answers if answer.ok) == 120
 
 

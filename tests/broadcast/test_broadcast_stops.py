@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from difyops.broadcast.engine import Delta, Ended, Event, Started, broadcast, until_halted
-from difyops.broadcast.plan import Plan
+from difyops.broadcast.engine import AnswerEnded, Delta, Event, Started, broadcast, until_halted
+from difyops.broadcast.plan import BroadcastPlan
 from difyops.errors import OutOfBudget, UsageError
 from difyops.fanout import Halt
 from tests.broadcast.agents import AgentServer, ask, ends, options, plan_for, reach
@@ -19,7 +19,7 @@ from tests.broadcast.agents import AgentServer, ask, ends, options, plan_for, re
 def statuses(events: list[Event]) -> dict[str, int]:
     found: dict[str, int] = {}
     for item in events:
-        if isinstance(item, Ended):
+        if isinstance(item, AnswerEnded):
             found[item.answer.status] = found.get(item.answer.status, 0) + 1
     return found
 
@@ -37,7 +37,7 @@ async def test_answers_come_as_they_end_and_each_starts_before_it_ends() -> None
     kinds = [type(item) for item in events]
     assert kinds[:2] == [Started, Started]
     assert Delta in kinds
-    orders = [item.answer.order for item in events if isinstance(item, Ended)]
+    orders = [item.answer.order for item in events if isinstance(item, AnswerEnded)]
     assert orders == [1, 2]
 
 
@@ -100,7 +100,7 @@ async def test_an_interruption_at_any_time_ends_every_target_once() -> None:
             task = asyncio.create_task(until_halted(read(), halt.now))
             await asyncio.sleep(after)
             task.cancel()
-            found = [item for item in await task if isinstance(item, Ended)]
+            found = [item for item in await task if isinstance(item, AnswerEnded)]
         assert sorted(item.target.id for item in found) == sorted(target.id for target in plan.targets)
 
 
@@ -152,7 +152,7 @@ async def test_at_most_five_per_cent_of_the_calls_get_a_twin() -> None:
 
 async def test_one_app_asked_twice_is_looked_up_once_and_answers_twice() -> None:
     one = plan_for(["good"]).targets[0]
-    twice = Plan(question="?", targets=(one, type(one)(id=one.id + "#2", context=one.context, app=one.app)))
+    twice = BroadcastPlan(question="?", targets=(one, type(one)(id=one.id + "#2", context=one.context, app=one.app)))
     async with AgentServer().listening() as server:
         events = await ask(server, twice)
     assert statuses(events) == {"answered": 2}
@@ -182,7 +182,7 @@ def test_every_target_ends_exactly_once(kinds: list[str], most: int, wait: int |
             plan = plan_for(kinds)
             wanted = None if wait is None else min(wait, len(kinds))
             events = await ask(server, plan, options(max_in_flight=most, wait=wanted, deadline=ends_at))
-            found = [item.target.id for item in events if isinstance(item, Ended)]
+            found = [item.target.id for item in events if isinstance(item, AnswerEnded)]
             assert sorted(found) == sorted(target.id for target in plan.targets)
             assert server.most <= most
 

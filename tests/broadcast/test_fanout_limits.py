@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from difyops.errors import DifyopsError, RateLimited
-from difyops.fanout import Done, Failed, Halt, Limiter, Limits, Skipped, fan_out
+from difyops.fanout import Done, Failed, FanoutLimits, Halt, Limiter, SkippedItem, fan_out
 from tests.waiting import passed
 
 
@@ -41,7 +41,7 @@ class Floor:
 def test_every_item_ends_once_and_no_limit_is_exceeded(items: list[str], most: int, start: int | None) -> None:
     async def run() -> None:
         floor = Floor()
-        limits = Limits(most=most, start=start, adaptive=False)
+        limits = FanoutLimits(most=most, start=start, adaptive=False)
         found = [result async for result in fan_out(items, floor.work, limits=limits, group_of=lambda item: item[0])]
         assert sorted(result.item for result in found) == sorted(items)
         assert floor.most_in_all <= most
@@ -54,7 +54,8 @@ def test_every_item_ends_once_and_no_limit_is_exceeded(items: list[str], most: i
 async def test_a_large_group_does_not_keep_a_small_one_waiting() -> None:
     items = [f"a{number}" for number in range(50)] + ["b0"]
     order = [
-        result.item async for result in fan_out(items, Floor().work, limits=Limits(most=4), group_of=lambda i: i[0])
+        result.item
+        async for result in fan_out(items, Floor().work, limits=FanoutLimits(most=4), group_of=lambda i: i[0])
     ]
     assert order.index("b0") < 10
 
@@ -82,7 +83,7 @@ async def test_a_halt_keeps_what_came_and_skips_the_rest() -> None:
         return item
 
     found = []
-    async for result in fan_out(range(6), work, limits=Limits(most=2, adaptive=False), halt=halt):
+    async for result in fan_out(range(6), work, limits=FanoutLimits(most=2, adaptive=False), halt=halt):
         found.append(result)
         if len(found) == 2:
             halt.now("enough")
@@ -90,14 +91,14 @@ async def test_a_halt_keeps_what_came_and_skips_the_rest() -> None:
     ends = {result.item: result for result in found}
     assert sorted(ends) == list(range(6))
     stopped = ends[1]
-    assert isinstance(stopped, Skipped)
+    assert isinstance(stopped, SkippedItem)
     assert (stopped.reason, stopped.begun) == ("enough", True)
-    assert any(isinstance(item, Skipped) and not item.begun for item in found)
+    assert any(isinstance(item, SkippedItem) and not item.begun for item in found)
     assert any(isinstance(item, Done) for item in found)
 
 
 async def test_a_slot_that_is_held_from_outside_is_not_given_to_others() -> None:
-    limits = Limits(most=1)
+    limits = FanoutLimits(most=1)
     limits.take("")
     results = fan_out(["a"], Floor().work, limits=limits)
     first = asyncio.ensure_future(anext(results.__aiter__()))

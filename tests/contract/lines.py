@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from difyops.cli.table import Entry, entries
+from difyops.cli.table import CommandEntry, entries
 
 ENTRIES = tuple(entries())
 _READS = frozenset(
@@ -17,12 +17,12 @@ _READS = frozenset(
 )  # fmt: skip
 
 
-def examples(entry: Entry) -> list[list[str]]:
+def examples(entry: CommandEntry) -> list[list[str]]:
     """Return the words of a command's examples, without what a shell does with their output."""
     return [shlex.split(line.partition(" > ")[0])[1:] for line in entry.examples]
 
 
-def reading(entry: Entry) -> bool:
+def reading(entry: CommandEntry) -> bool:
     """Say whether a command only looks, by its name."""
     return entry.words[-1] in _READS and entry.name != "snapshot doctor"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from difyops.cli.table import Entry
+from difyops.cli.table import CommandEntry
 from difyops.emulator import Emulator
 from tests.conftest import Cli
 from tests.contract.lines import ENTRIES, bare, examples, reading, tree
@@ -25,7 +25,7 @@ CALL = re.compile(r"^info: (GET|POST) /\S+ \d{3} \d+\.\d{3} s \(.+\)$", re.MULTI
 READING = [entry for entry in ENTRIES if reading(entry)]
 
 
-def name_of(entry: Entry) -> str:
+def name_of(entry: CommandEntry) -> str:
     return entry.name
 
 
@@ -35,7 +35,7 @@ def changing_calls(emulator: Emulator) -> list[str]:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=name_of)
-def test_a_dry_run_changes_and_writes_nothing_or_is_refused(cli: Cli, world: Emulator, entry: Entry) -> None:
+def test_a_dry_run_changes_and_writes_nothing_or_is_refused(cli: Cli, world: Emulator, entry: CommandEntry) -> None:
     for words, more in zip(examples(entry), ([], ["-q"]), strict=False):
         before = tree(Path.cwd())
         ran = cli(*(bare(words) if more else words), "--dry-run", *more)
@@ -51,7 +51,7 @@ def test_a_dry_run_changes_and_writes_nothing_or_is_refused(cli: Cli, world: Emu
 
 
 @pytest.mark.parametrize("entry", READING, ids=name_of)
-def test_quiet_prints_nothing_on_success(cli: Cli, world: Emulator, entry: Entry) -> None:
+def test_quiet_prints_nothing_on_success(cli: Cli, world: Emulator, entry: CommandEntry) -> None:
     words = bare(examples(entry)[0])
     ran = cli(*words, "-q")
     if ran.code == 0:
@@ -62,7 +62,7 @@ def test_quiet_prints_nothing_on_success(cli: Cli, world: Emulator, entry: Entry
 
 
 @pytest.mark.parametrize("entry", READING, ids=name_of)
-def test_verbose_tells_every_call_with_its_time(cli: Cli, world: Emulator, entry: Entry) -> None:
+def test_verbose_tells_every_call_with_its_time(cli: Cli, world: Emulator, entry: CommandEntry) -> None:
     ran = cli(*bare(examples(entry)[0]), "-v")
     made = sum(world.control.counts()["routes"].values())  # type: ignore[attr-defined]
     logins = sum(n for route, n in world.control.counts()["routes"].items() if "login" in route)  # type: ignore[attr-defined]

@@ -7,17 +7,17 @@ import re
 import pytest
 
 from difyops.cli.root import GROUPS, SECTIONS
-from difyops.cli.table import Entry
+from difyops.cli.table import CommandEntry
 from tests.conftest import Cli
 from tests.contract.lines import ENTRIES, examples
 
 
-def name_of(entry: Entry) -> str:
+def name_of(entry: CommandEntry) -> str:
     return entry.name
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=name_of)
-def test_two_examples_that_the_parser_takes(entry: Entry) -> None:
+def test_two_examples_that_the_parser_takes(entry: CommandEntry) -> None:
     assert len(entry.examples) >= 2
     for line, words in zip(entry.examples, examples(entry), strict=True):
         assert line.startswith(f"difyops {entry.name}")
@@ -26,7 +26,7 @@ def test_two_examples_that_the_parser_takes(entry: Entry) -> None:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=name_of)
-def test_one_whole_sentence_a_command(entry: Entry) -> None:
+def test_one_whole_sentence_a_command(entry: CommandEntry) -> None:
     assert re.match(r"[A-Z].*[.?]$", entry.sentence), entry.sentence
     assert "..." not in entry.sentence
 

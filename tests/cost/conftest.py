@@ -13,7 +13,7 @@ import pytest
 
 from difyops.cost.leaves import Leaves
 from difyops.cost.prices import Prices, load_prices
-from difyops.cost.runs import Question
+from difyops.cost.runs import PricedQuestion
 from difyops.cost.summary import Spending, summarise
 from difyops.history.apps import find_apps
 from difyops.history.rows import Row
@@ -78,9 +78,9 @@ class Book:
     def cover(self, app: str, since: float, until: float) -> None:
         self.history.write(self.context, app, "logs", Batch(rows={}, stretch=Stretch(t0=since, t1=until)))
 
-    def question(self, *apps: str, since: float = NOON - DAY, until: float = NOON + DAY) -> Question:
+    def question(self, *apps: str, since: float = NOON - DAY, until: float = NOON + DAY) -> PricedQuestion:
         found = tuple(find_apps(self.history, self.context, apps or ("all",)))
-        return Question(context=self.context, apps=found, since=since, until=until)
+        return PricedQuestion(context=self.context, apps=found, since=since, until=until)
 
     def cost(self, *apps: str, since: float = NOON - DAY, until: float = NOON + DAY, **fields: Any) -> Spending:
         with Leaves(self.history, self.prices) as leaves:

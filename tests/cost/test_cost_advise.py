@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from difyops.cost.advice import RULES, Advice
-from difyops.cost.advise import Advised, advise
+from difyops.cost.advice import RULES, CostAdvice
+from difyops.cost.advise import CostAdvised, advise
 from difyops.cost.knowledge import DatasetFacts, Retrieval
 from difyops.history.apps import find_apps
 from difyops.history.store import Batch
@@ -24,7 +24,7 @@ def graph(book: Book, **reads: list[str]) -> None:
         connection.execute("INSERT INTO graph VALUES (?, 'shop', 'v1', ?)", [CONTEXT, json.dumps(shape)])
 
 
-def look(book: Book) -> Advised:
+def look(book: Book) -> CostAdvised:
     (app,) = find_apps(book.history, CONTEXT, ["shop"])
     return advise(book.history, CONTEXT, app, book.prices, since=NOON - DAY, until=NOON + DAY)
 
@@ -33,7 +33,7 @@ def fill(book: Book, *rows: dict[str, Any], runs: int = 30, **fields: Any) -> li
     return [book.run("shop", *rows, at=NOON - 60 * number, **fields) for number in range(runs)]
 
 
-def only(found: Advised) -> Advice:
+def only(found: CostAdvised) -> CostAdvice:
     (one,) = found.advice
     return one
 

@@ -17,7 +17,7 @@ from difyops.evaluation.cases import Case
 from difyops.evaluation.trial import tier
 from difyops.evaluation.trial.run import Trial
 from difyops.evaluation.trial.tier import planned, too_few
-from difyops.evaluation.trial.verdict import Tried, find
+from difyops.evaluation.trial.verdict import TriedModel, find
 from tests.conftest import Cli
 from tests.cost.conftest import DAY
 from tests.history.conftest import now
@@ -40,7 +40,7 @@ def plan(**fields: Any) -> TierPlan:
     )  # fmt: skip
 
 
-def trial(tried: Sequence[Tried], names: Sequence[str] = ()) -> Trial:
+def trial(tried: Sequence[TriedModel], names: Sequence[str] = ()) -> Trial:
     classes = tuple(find(name, [one for one in tried if one.kind == name], margin=0.1, alpha=0.05) for name in names)
     return Trial(
         app_id="1", app="a", what="small", margin=0.1, overall=find("all", tried, margin=0.1, alpha=0.05),
@@ -48,9 +48,10 @@ def trial(tried: Sequence[Tried], names: Sequence[str] = ()) -> Trial:
     )  # fmt: skip
 
 
-def asked(count: int, *, old: int = 100, new: int = 100, kind: str = "") -> list[Tried]:
+def asked(count: int, *, old: int = 100, new: int = 100, kind: str = "") -> list[TriedModel]:
     return [
-        Tried(id=f"{kind}{n}", old="pass", new="pass", kind=kind, tokens_old=old, tokens_new=new) for n in range(count)
+        TriedModel(id=f"{kind}{n}", old="pass", new="pass", kind=kind, tokens_old=old, tokens_new=new)
+        for n in range(count)
     ]
 
 

@@ -7,12 +7,12 @@ from decimal import Decimal
 
 import pytest
 
-from difyops.cost.estimates import Estimator, Measure, Stratum
+from difyops.cost.estimates import CostMeasure, Estimator, Stratum
 from difyops.statistics import Drawn, estimate_total
 
 
-def sampled(rng: random.Random, count: int, share: float) -> tuple[Stratum, Measure, list[Drawn], float]:
-    stratum, measure, listed, truth = Stratum(), Measure(), [], 0.0
+def sampled(rng: random.Random, count: int, share: float) -> tuple[Stratum, CostMeasure, list[Drawn], float]:
+    stratum, measure, listed, truth = Stratum(), CostMeasure(), [], 0.0
     for run in range(1, count + 1):
         size = rng.lognormvariate(6, 0.8)
         value = size * rng.choice([0.5, 1.0, 1.3]) if rng.random() < 0.8 else 0.0
@@ -61,8 +61,8 @@ def test_the_interval_covers_over_400_draws_of_two_strata() -> None:
 
 def test_one_drawn_run_has_no_interval_and_none_stands_for_nothing() -> None:
     one = Stratum(count=10, size=100, drawn={1: (10.0, 0.1)})
-    found = Estimator().total([(one, Measure(values={1: 2.0}))])
+    found = Estimator().total([(one, CostMeasure(values={1: 2.0}))])
     assert (found.total, found.low, found.exact) == (Decimal("20.0"), None, False)
     none = Stratum(count=10, size=100, sure_count=1, sure_size=5)
-    found = Estimator().total([(none, Measure(sure=Decimal(3)))])
+    found = Estimator().total([(none, CostMeasure(sure=Decimal(3)))])
     assert (found.total, found.unread, found.exact) == (Decimal(3), 9, False)

@@ -13,16 +13,16 @@ import pytest
 from difyops.cost.leaves import FILE
 from difyops.cost.money import Rates
 from difyops.cost.own_prices import OwnPrice
-from difyops.cost.summary import BY, Amount, Line
+from difyops.cost.summary import BY, Amount, CostLine
 from difyops.history import archive
 from tests.cost.conftest import CONTEXT, DAY, NOON, Book, node
 
 
-def said(line: Line) -> dict[str, str]:
+def said(line: CostLine) -> dict[str, str]:
     return {item.currency: format(item.amount.normalize(), "f") for item in line.said}
 
 
-def listed(line: Line) -> dict[str, str]:
+def listed(line: CostLine) -> dict[str, str]:
     return {item.currency: format(item.amount.normalize(), "f") for item in line.listed}
 
 

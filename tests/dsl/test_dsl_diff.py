@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from difyops.dsl.diff import Change, cosmetic_only, describe, diff
+from difyops.dsl.diff import Difference, cosmetic_only, describe, diff
 from difyops.dsl.load import load_dsl
 from difyops.dsl.secrets import MARKER, redact
 from tests.dsl import dsl_samples
@@ -18,7 +18,7 @@ def edge(source: str, target: str, handle: str = "source") -> dict[str, Any]:
     return {"source": source, "sourceHandle": handle, "target": target, "targetHandle": "target"}
 
 
-def only(before: dict[str, Any], after: dict[str, Any]) -> Change:
+def only(before: dict[str, Any], after: dict[str, Any]) -> Difference:
     (change,) = diff(before, after)
     return change
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from difyops.dsl import secret_rules
-from difyops.dsl.secret_places import Found, found_in, found_in_text
-from difyops.dsl.secret_policy import DEFAULT, Policy, policy_of
+from difyops.dsl.secret_places import PlaceFound, found_in, found_in_text
+from difyops.dsl.secret_policy import DEFAULT, SealPolicy, policy_of
 from difyops.dsl.secrets import redact, reinject
 from difyops.errors import ConfigError
 from tests.dsl import placements
@@ -30,7 +30,7 @@ def tool(**parameters: object) -> dict[str, Any]:
     return workflow(node("t", "tool", provider_id="acme/sheets/sheets", tool_parameters=values))
 
 
-def kinds(document: dict[str, Any], policy: Policy = DEFAULT) -> list[str]:
+def kinds(document: dict[str, Any], policy: SealPolicy = DEFAULT) -> list[str]:
     return [hit.kind for hits in found_in(document, policy).values() for hit in hits]
 
 
@@ -100,7 +100,7 @@ def test_a_marker_is_no_secret_and_hides_none() -> None:
 def test_found_spans_are_sorted_and_apart() -> None:
     text = f"https://bob:pw-{KEY}@h.test/hook?token=sk-{KEY * 2} Bearer sk-{KEY * 2}, password={KEY}"
     ((_, hits),) = found_in(http(url=text)).items()
-    assert all(isinstance(hit, Found) for hit in hits)
+    assert all(isinstance(hit, PlaceFound) for hit in hits)
     assert all(one.end <= two.start for one, two in pairwise(hits))
     assert {hit.kind for hit in hits} >= {"url_userinfo", "openai_key"}
 

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from difyops.dsl.load import Limits, dump_yaml, load_dsl, load_yaml, load_yaml_with_lines
+from difyops.dsl.load import LoadLimits, dump_yaml, load_dsl, load_yaml, load_yaml_with_lines
 from difyops.dsl.model import DslError
 from tests.dsl import dsl_samples
 
@@ -136,7 +136,7 @@ def test_endless_nesting_is_refused_and_does_not_crash(opening: str) -> None:
 
 def test_a_file_above_the_size_limit_is_refused() -> None:
     with pytest.raises(DslError, match="larger than 10 bytes"):
-        load_yaml("a: 12345678901", limits=Limits(size=10))
+        load_yaml("a: 12345678901", limits=LoadLimits(size=10))
 
 
 def test_an_alias_gives_each_place_its_own_copy() -> None:

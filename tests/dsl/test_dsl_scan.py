@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from difyops.dsl.scan import Finding, scan
+from difyops.dsl.scan import ScanFinding, scan
 from difyops.dsl.secrets import redact
 from tests.dsl import dsl_samples
 from tests.dsl.dsl_samples import env, node, workflow
@@ -84,7 +84,7 @@ def test_ordinary_texts_are_not_reported(text: str) -> None:
 def test_a_plain_variable_with_a_secret_name_is_reported() -> None:
     variables = [env("API_KEY", "abcdef99", "string"), env("GREETING", "hello", "string"), env("SECRET", "zzzz-99")]
     (finding,) = scan(workflow(environment_variables=variables))
-    assert finding == Finding(
+    assert finding == ScanFinding(
         place="env:API_KEY", line=1, kind="named_variable", preview="ab********", label="environment variable API_KEY"
     )
 

@@ -10,7 +10,7 @@ import pytest
 
 from difyops.errors import DifyopsError, Refused, UsageError
 from difyops.evaluation.cases import read_case, read_cases, write_cases
-from difyops.evaluation.checks import CHECKS, FAIL, NOT_JUDGED, PASS, Found, Given
+from difyops.evaluation.checks import CHECKS, FAIL, NOT_JUDGED, PASS, CheckFound, CheckInput
 from difyops.evaluation.judging import place_in
 
 KEY = "sk-proj-" + "Aq3xT9mLw7Zk2vBn8RcY5dPs"
@@ -20,16 +20,16 @@ async def nobody(app: str, question: str) -> str:
     raise DifyopsError(f"{app} is down")
 
 
-async def look(check: str, said: Any, ask: Any = nobody, **parameters: Any) -> Found:
+async def look(check: str, said: Any, ask: Any = nobody, **parameters: Any) -> CheckFound:
     """Look at one answer, the parameters read as from a file."""
     line = json.dumps({"id": "one", "query": "why?", "expect": [{"check": check, **parameters}]})
     case = read_case(line.encode(), "here:1")
     text = said if isinstance(said, str) else json.dumps(said)
-    given = Given(value=said, text=text, query=case.query, ask=ask)
+    given = CheckInput(value=said, text=text, query=case.query, ask=ask)
     module: Any = CHECKS.get(check).module
     found = module.check(given, **case.expect[0].parameters)
     answer = await found if inspect.isawaitable(found) else found
-    assert isinstance(answer, Found)
+    assert isinstance(answer, CheckFound)
     return answer
 
 

@@ -9,8 +9,16 @@ from typing import Any
 import pytest
 
 from difyops.errors import UsageError
-from difyops.evaluation.compare import IMPROVEMENT, NONE_PROVEN, REGRESSION, Limits, compare
-from difyops.evaluation.result import Bound, Checked, Evaluation, Row, read_result, without_secrets, write_result
+from difyops.evaluation.compare import IMPROVEMENT, NONE_PROVEN, REGRESSION, CompareLimits, compare
+from difyops.evaluation.result import (
+    Bound,
+    CaseRow,
+    CheckedAnswer,
+    Evaluation,
+    read_result,
+    without_secrets,
+    write_result,
+)
 
 BOUND = Bound(
     context="emu", app_id="a", app="shop", mode="chat", version="", content="c0", models=("m",), cases="h"
@@ -21,7 +29,7 @@ def result(words: str, *, content: str = "c0", clusters: list[str] | None = None
     """Return a result: one letter a case, p(ass), f(ail) or n(ot judged)."""
     names = {"p": "pass", "f": "fail", "n": "not judged"}
     made = tuple(
-        Row(
+        CaseRow(
             id=f"case-{place}", hash="h", word=names[word], cluster=clusters[place] if clusters else "",
             score=rows["scores"][place] if "scores" in rows else {"p": 1.0, "f": 0.0}.get(word),
             seconds=rows["seconds"][place] if "seconds" in rows else 1.0, why="" if word == "p" else "because",
@@ -75,7 +83,7 @@ def test_what_was_not_judged_is_no_pair_and_no_pass() -> None:
 
 def test_a_case_that_changed_is_another_one() -> None:
     after = result("ppp")
-    rows = (Row(id="case-0", hash="other", word="fail"), *after.rows[1:], Row(id="new", hash="h", word="fail"))
+    rows = (CaseRow(id="case-0", hash="other", word="fail"), *after.rows[1:], CaseRow(id="new", hash="h", word="fail"))
     changed = Evaluation(began="x", seconds=1.0, bound=BOUND, rows=rows)
     found = compare(result("ppp"), changed)
     assert {item.id: item.why for item in found.left_out} == {
@@ -99,8 +107,8 @@ def test_times_count_only_where_a_limit_was_given() -> None:
     slow = [1.5 + place / 100 for place in range(20)]
     before, after = result("p" * 20), result("p" * 20, seconds=slow, content="c1")
     assert compare(before, after).verdict == NONE_PROVEN
-    assert compare(before, after, Limits(slower=0.2)).verdict == REGRESSION
-    assert compare(before, after, Limits(slower=0.9)).verdict == NONE_PROVEN
+    assert compare(before, after, CompareLimits(slower=0.2)).verdict == REGRESSION
+    assert compare(before, after, CompareLimits(slower=0.9)).verdict == NONE_PROVEN
 
 
 def test_no_more_false_alarms_than_alpha() -> None:
@@ -118,23 +126,27 @@ def test_no_more_false_alarms_than_alpha() -> None:
 
 
 def test_not_worse_is_a_question_of_its_own() -> None:
-    few = compare(result("p" * 20), result("p" * 20, content="c1"), Limits(margin=0.02))
+    few = compare(result("p" * 20), result("p" * 20, content="c1"), CompareLimits(margin=0.02))
     assert few.error is not None
     assert few.error.exit_code == 3
     assert few.needed is not None
     assert few.needed > 20
-    many = compare(result("p" * 200), result("p" * 200, content="c1"), Limits(margin=0.02))
+    many = compare(result("p" * 200), result("p" * 200, content="c1"), CompareLimits(margin=0.02))
     assert (many.error, many.verdict) == (None, NONE_PROVEN)
-    lost = compare(result("p" * 200), result("f" * 20 + "p" * 180, content="c1"), Limits(margin=0.2))
+    lost = compare(result("p" * 200), result("f" * 20 + "p" * 180, content="c1"), CompareLimits(margin=0.2))
     assert lost.verdict == REGRESSION  # and yet within the margin: what is proven worse stays a no
     clusters = ["one", "two"] * 100
-    shared = compare(result("p" * 200, clusters=clusters), result("p" * 200, clusters=clusters), Limits(margin=0.02))
+    shared = compare(
+        result("p" * 200, clusters=clusters), result("p" * 200, clusters=clusters), CompareLimits(margin=0.02)
+    )
     assert shared.error is not None
 
 
 def test_a_file_comes_back_and_a_damaged_one_is_named(tmp_path: Path) -> None:
     file = tmp_path / "result.json"
-    rows = (Row(id="a", hash="h", word="fail", checks=(Checked(check="exact", word="fail", why="x", score=0.0),)),)
+    rows = (
+        CaseRow(id="a", hash="h", word="fail", checks=(CheckedAnswer(check="exact", word="fail", why="x", score=0.0),)),
+    )
     made = Evaluation(began="x", seconds=1.0, bound=BOUND, rows=rows)
     write_result(file, made)
     assert file.stat().st_mode & 0o077 == 0

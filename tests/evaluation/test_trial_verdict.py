@@ -9,7 +9,7 @@ import pytest
 from difyops.errors import UsageError
 from difyops.evaluation.cases import Case
 from difyops.evaluation.trial.classes import classes_of
-from difyops.evaluation.trial.verdict import NOT_ENOUGH, NOT_WORSE, WORSE, Tried, find
+from difyops.evaluation.trial.verdict import NOT_ENOUGH, NOT_WORSE, WORSE, TriedModel, find
 from difyops.statistics import (
     cases_for_margin,
     fewest_for_margin,
@@ -22,10 +22,10 @@ from difyops.statistics import (
 PASS, FAIL, NOT_JUDGED = "pass", "fail", "not judged"
 
 
-def pairs(both: int = 0, broken: int = 0, fixed: int = 0, neither: int = 0, open_: int = 0) -> list[Tried]:
+def pairs(both: int = 0, broken: int = 0, fixed: int = 0, neither: int = 0, open_: int = 0) -> list[TriedModel]:
     words = [(PASS, PASS)] * both + [(PASS, FAIL)] * broken + [(FAIL, PASS)] * fixed + [(FAIL, FAIL)] * neither
     words += [(PASS, NOT_JUDGED)] * open_
-    return [Tried(id=str(number), old=old, new=new) for number, (old, new) in enumerate(words)]
+    return [TriedModel(id=str(number), old=old, new=new) for number, (old, new) in enumerate(words)]
 
 
 def test_the_limits_are_those_that_were_published() -> None:
@@ -59,7 +59,7 @@ def test_below_the_fewest_cases_nothing_shows_a_margin(margin: float) -> None:
         ([], NOT_ENOUGH, "no case could be judged"),
     ],
 )
-def test_three_verdicts(tried: list[Tried], verdict: str, said: str) -> None:
+def test_three_verdicts(tried: list[TriedModel], verdict: str, said: str) -> None:
     found = find("all", tried, margin=0.05, alpha=0.05)
     assert (found.verdict, said in found.text) == (verdict, True), found
     assert (found.more is not None) == (said in ("may be lost", "no case could be judged")) or verdict != NOT_ENOUGH
@@ -68,7 +68,8 @@ def test_three_verdicts(tried: list[Tried], verdict: str, said: str) -> None:
 def test_conversations_count_as_wholes() -> None:
     alone = pairs(both=60, broken=1, fixed=1)
     talks = [
-        Tried(id=item.id, old=item.old, new=item.new, cluster=f"c{number // 20}") for number, item in enumerate(alone)
+        TriedModel(id=item.id, old=item.old, new=item.new, cluster=f"c{number // 20}")
+        for number, item in enumerate(alone)
     ]
     assert find("all", alone, margin=0.1, alpha=0.05).verdict == NOT_WORSE
     assert find("all", talks, margin=0.1, alpha=0.05).verdict == NOT_ENOUGH  # four talks

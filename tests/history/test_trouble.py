@@ -13,7 +13,7 @@ from difyops.emulator import Emulator
 from difyops.emulator.fleet_runs import Past, load_past
 from difyops.errors import RateLimited, StoreError
 from difyops.history.gaps import Gap, gaps
-from difyops.history.pace import Ended, Pace
+from difyops.history.pace import Pace, SyncEnded
 from difyops.history.store import History, Stretch
 from tests.history.conftest import DAY, Sync, now
 
@@ -84,10 +84,10 @@ async def test_the_budget_and_a_no_of_the_server_end_it() -> None:
         raise RateLimited("Slow down.")
 
     assert await pace.call(fine) == 1
-    with pytest.raises(Ended) as stopped:
+    with pytest.raises(SyncEnded) as stopped:
         await pace.call(limited)
     assert isinstance(stopped.value.error, RateLimited)
-    with pytest.raises(Ended) as spent:
+    with pytest.raises(SyncEnded) as spent:
         await pace.call(fine)
     assert spent.value.error is None
 

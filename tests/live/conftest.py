@@ -11,7 +11,7 @@ import pytest
 
 from difyops import config
 from difyops.api.instance import ConnectOptions, connect
-from difyops.api.messages import Call
+from difyops.api.messages import HttpCall
 from tests.snapshot.colleague import Colleague
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name.startswith("DIFY")}
@@ -27,7 +27,7 @@ class Watched(httpx.Auth):
         settings = config.load()
         instance = await connect(settings.context(), ConnectOptions(state=settings.state))
         try:
-            flow = instance.console.auth.flow(Call(method="GET", origin=instance.transport.origin, target="/"))
+            flow = instance.console.auth.flow(HttpCall(method="GET", origin=instance.transport.origin, target="/"))
             await instance.workspace.identify()
             self.headers = (await anext(flow)).headers
             await flow.aclose()

@@ -105,14 +105,14 @@ async def test_a_run_whose_id_was_not_seen_is_found_in_the_log(scratch: tuple[st
     import time
 
     from difyops.api.service import Question
-    from difyops.webhook.database import FILE, Database
+    from difyops.webhook.database import FILE, WebhookDatabase
     from difyops.webhook.finding import Finder
     from difyops.webhook.outbox import RunRow
     from difyops.webhook.reaching import Address, Desks
 
     app, _ = scratch
     instances = real_instances(config.load())
-    database = Database(tmp_path / FILE)
+    database = WebhookDatabase(tmp_path / FILE)
     database.open()
     try:
         desks = Desks(instances=instances)

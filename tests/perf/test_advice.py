@@ -12,9 +12,9 @@ import pytest
 
 from difyops.errors import UsageError
 from difyops.ledger import Ledger
-from difyops.perf.advice import CATEGORIES, SEVERITIES, Case, Finding, rules
+from difyops.perf.advice import CATEGORIES, SEVERITIES, AdviceCase, AdviceFinding, rules
 from difyops.perf.advise import dismiss, dismissals
-from difyops.perf.facts import NodeFact, Read, RunFact, Scope
+from difyops.perf.facts import NodeFact, ReadFacts, RunFact, Scope
 from difyops.perf.timeline import plan, timeline
 
 BLANK = NodeFact("", "", 0, "", "code", "", "succeeded", 0.0, None, 0.0, "", 0, "", None, 0, "", "", None, None, "", "",
@@ -28,7 +28,7 @@ def node(name: str, kind: str = "code", **fields):
 def case(
     shape_nodes: Sequence[dict], edges: Sequence[tuple[str, str]], times: Callable[[int], dict[str, float | dict]], *,
     n: int = 150, extra: float = 0.0,
-) -> Case:  # fmt: skip
+) -> AdviceCase:  # fmt: skip
     """Make ``n`` runs; ``times(number)`` gives each node's seconds, or fields of its row."""
     shape = {"nodes": list(shape_nodes), "edges": [[a, b, "source"] for a, b in edges]}
     kinds = {item["id"]: item["type"] for item in shape_nodes}
@@ -45,13 +45,13 @@ def case(
                       0, "", "")  # fmt: skip
         bare = plan(run, rows, shape)
         run = replace(run, elapsed=bare.actual + extra)
-        reads.append(Read(run=run, reason="all", chance=1.0, nodes=tuple(rows)))
+        reads.append(ReadFacts(run=run, reason="all", chance=1.0, nodes=tuple(rows)))
         plans.append(plan(run, rows, shape))
     lines = [timeline(item) for item in plans]
-    return Case(runs=[read.run for read in reads], reads=reads, plans=plans, lines=lines, shape=shape)
+    return AdviceCase(runs=[read.run for read in reads], reads=reads, plans=plans, lines=lines, shape=shape)
 
 
-def found(rule: str, made: Case) -> list[Finding]:
+def found(rule: str, made: AdviceCase) -> list[AdviceFinding]:
     return list(rules()[rule].advise(made))
 
 

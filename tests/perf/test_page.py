@@ -16,10 +16,10 @@ import pytest
 from difyops.perf.advise import Advised
 from difyops.perf.facts import NodeFact, RunFact
 from difyops.perf.nodes import Profile
-from difyops.perf.report import Report
-from difyops.perf.summary import Rate, Summary, period
+from difyops.perf.report import PerfReport
+from difyops.perf.summary import PerfSummary, SuccessRate, period
 from difyops.perf.timeline import plan, timeline
-from difyops.perf.trend import Bucket, Publication, Trend
+from difyops.perf.trend import Bucket, Trend, TrendPublication
 from difyops.render.perf_html import page
 from difyops.statistics import Quantile
 
@@ -53,21 +53,21 @@ document.body.innerHTML = "<pre>" + JSON.stringify(found).replace(/</g, "&lt;") 
 """
 
 
-def a_report() -> Report:
+def a_report() -> PerfReport:
     runs = [RunFact(f"r{n}", "app-run", "succeeded", START.timestamp() + n * 3600, 2.0 + n % 7, "v", 10, 0, "", "u")
             for n in range(200)]  # fmt: skip
     known = period(runs, START.timestamp(), START.timestamp() + 200 * 3600)
     nothing = Quantile(share=0.5, n=0)
-    summary = Summary(
+    summary = PerfSummary(
         app="a", name=EVIL, period=known, before=replace(known, runs=0), sources={"app-run": known}, read=30,
-        unattributed=nothing, cost=None, currency="", priced=False, repeats=Rate.of(0, 0), waiting=1,
+        unattributed=nothing, cost=None, currency="", priced=False, repeats=SuccessRate.of(0, 0), waiting=1,
     )  # fmt: skip
     buckets = tuple(
         Bucket(at=START + timedelta(hours=6 * n), n=9, failed=n % 2, p50=2 + n % 3, p95=5 + n % 4 if n % 5 else None)
         for n in range(40)
     )
     versions = tuple(
-        Publication(version=f"2026-11-0{day} 10:00:00", at=START + timedelta(days=day), first_run=START)
+        TrendPublication(version=f"2026-11-0{day} 10:00:00", at=START + timedelta(days=day), first_run=START)
         for day in (1, 2, 2, 9)
     )
     trend = Trend(app="a", name=EVIL, seconds=21600.0, buckets=buckets, changes=(), versions=versions)
@@ -75,7 +75,7 @@ def a_report() -> Report:
     line = timeline(plan(RunFact("r", "app-run", "succeeded", 0.0, 4.0, "v", 0, 0, "", ""), rows, None))
     profile = Profile(app="a", name=EVIL, read=1, lines=1, nodes=(), unattributed_share=0.1, average=2.0)
     advised = Advised(app="a", name=EVIL, runs=200, read=30, advice=(), dismissed=(), not_enough=())
-    return Report(
+    return PerfReport(
         context="emu", made=START, summary=summary, trend=trend, profile=profile, advised=advised, example=line
     )
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from difyops.api.run_records import NodeRecord, RunRecord, graph_shape
+from difyops.api.run_records import LoggedRun, NodeRecord, graph_shape
 from difyops.perf.critical import Span, critical_path, drag
 from difyops.perf.facts import NodeFact, RunFact
-from difyops.perf.timeline import Plan, plan, timeline
+from difyops.perf.timeline import TimelinePlan, plan, timeline
 
 DATA = Path(__file__).parent / "data"
 CRISP = json.loads((DATA / "crisp.json").read_text(encoding="utf-8"))["cases"]
@@ -42,9 +42,9 @@ def fact(record: NodeRecord) -> NodeFact:
     )  # fmt: skip
 
 
-def recorded(name: str, *, graph: bool = True) -> Plan:
+def recorded(name: str, *, graph: bool = True) -> TimelinePlan:
     case = RECORDED[name]
-    run = RunRecord.of_run(case["run"], "app-run")
+    run = LoggedRun.of_run(case["run"], "app-run")
     found = RunFact(
         run.id, run.source, run.status, run.started, run.elapsed, run.version, run.tokens, run.exceptions, "", ""
     )

@@ -16,7 +16,7 @@ from difyops.emulator import Emulator
 from difyops.errors import DifyopsError
 from difyops.git_store import GitStore
 from difyops.ledger import Ledger
-from difyops.release.plan import Gates, Plan, Shadow, Watch
+from difyops.release.plan import Gates, ReleasePlan, Shadow, WatchRules
 from difyops.release.planning import PlanRequest, make_plan
 from difyops.release.run import Released, ReleaseOptions, apply
 from difyops.workspace import Workspace
@@ -24,7 +24,7 @@ from tests.history.conftest import open_instance
 
 Edit = Callable[[dict[str, Any]], None]
 ANY_SPEED = Gates(slower=1e6)  # how fast the machine is decides nothing
-QUICK = Watch(events=10, least=3, every=0.01, seconds=60.0)
+QUICK = WatchRules(events=10, least=3, every=0.01, seconds=60.0)
 
 
 @dataclass
@@ -78,14 +78,14 @@ class Rig:
     async def live_graph(self, name: str) -> Any:
         return (await self.console.published(self.app_id(name))).graph
 
-    async def plan(self, name: str, **fields: Any) -> Plan:
+    async def plan(self, name: str, **fields: Any) -> ReleasePlan:
         """Plan a release without a shadow, unless it is asked for."""
         request = PlanRequest(
             **{"app_id": self.app_id(name), "shadow": Shadow(calls=0), "watch": QUICK, "gates": ANY_SPEED, **fields}
         )
         return (await make_plan(self.workspace, request)).plan
 
-    async def apply(self, plan: Plan, **fields: Any) -> Released:
+    async def apply(self, plan: ReleasePlan, **fields: Any) -> Released:
         """Carry a plan out and look once."""
         return await apply(self.workspace, plan, ReleaseOptions(**{"wait": 0.0, **fields}))
 
@@ -129,4 +129,4 @@ async def rig(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ledger.close()
 
 
-__all__ = ["Gates", "Rig", "Shadow", "Watch"]
+__all__ = ["Gates", "Rig", "Shadow", "WatchRules"]

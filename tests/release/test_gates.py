@@ -6,14 +6,14 @@ import random
 
 import pytest
 
-from difyops.release.gates import Event, Gate, Look, look
+from difyops.release.gates import Gate, GateEvent, GateLook, look
 from difyops.release.plan import Gates
 
 
-def events(count: int, *, bad: float = 0.0, seconds: float = 1.0, tokens: int = 100, seed: int = 1) -> list[Event]:
+def events(count: int, *, bad: float = 0.0, seconds: float = 1.0, tokens: int = 100, seed: int = 1) -> list[GateEvent]:
     dice = random.Random(seed)
     return [
-        Event(
+        GateEvent(
             id=str(number), outcome="ours" if dice.random() < bad else "good", ended=float(number),
             seconds=seconds * dice.uniform(0.8, 1.2), tokens=int(tokens * dice.uniform(0.8, 1.2)),
         )
@@ -21,7 +21,9 @@ def events(count: int, *, bad: float = 0.0, seconds: float = 1.0, tokens: int = 
     ]  # fmt: skip
 
 
-def judged(new: list[Event], old: list[Event] | None = None, *, number: int = 1, wanted: int = 40) -> dict[str, str]:
+def judged(
+    new: list[GateEvent], old: list[GateEvent] | None = None, *, number: int = 1, wanted: int = 40
+) -> dict[str, str]:
     found = look(events(400, seed=2) if old is None else old, new, Gates(), number=number, wanted=wanted)
     return {gate.name: gate.word for gate in found.gates} | {"": found.word}
 
@@ -38,7 +40,7 @@ def test_alike_passes() -> None:
         (events(40, tokens=160), "tokens"),
     ],
 )
-def test_each_gate_fails_by_itself(new: list[Event], gate: str) -> None:
+def test_each_gate_fails_by_itself(new: list[GateEvent], gate: str) -> None:
     found = judged(new)
     assert {name for name, word in found.items() if word == "fail"} == {gate, ""}
 
@@ -53,7 +55,7 @@ def test_a_shift_that_nobody_feels_is_no_matter() -> None:
 
 @pytest.mark.parametrize("outcome", ["provider", "caller", "stopped"])
 def test_failures_of_others_are_no_events(outcome: str) -> None:
-    new = [Event(id=str(number), outcome=outcome, ended=float(number)) for number in range(100)]
+    new = [GateEvent(id=str(number), outcome=outcome, ended=float(number)) for number in range(100)]
     assert judged(new)[""] == "inconclusive"
 
 
@@ -72,7 +74,7 @@ def test_later_looks_want_more_proof() -> None:
 def test_the_words_of_a_look() -> None:
     def of(*words: str) -> str:
         gates = tuple(Gate(name=word, word=word, text=word) for word in words)
-        return Look(number=1, events=1, failed=0, old_events=1, old_failed=0, e=1.0, gates=gates).word
+        return GateLook(number=1, events=1, failed=0, old_events=1, old_failed=0, e=1.0, gates=gates).word
 
     assert of("pass", "pass") == "pass"
     assert of("pass", "inconclusive") == "inconclusive"

@@ -9,7 +9,7 @@ import pytest
 from difyops.changes.recovery import Recovery
 from difyops.cli.changes import kinds
 from difyops.release.holds import holds
-from difyops.release.plan import Plan, Shadow
+from difyops.release.plan import ReleasePlan, Shadow
 from difyops.release.run import ReleaseOptions, apply
 from tests.drill.conftest import Killed, killing
 from tests.release.conftest import Rig, better, broken
@@ -24,7 +24,7 @@ class Names(list[str]):
         self.append(name)
 
 
-async def ready(rig: Rig) -> Plan:
+async def ready(rig: Rig) -> ReleasePlan:
     """Return the plan of a good version that stands in a shadow first."""
     for number in range(3):
         await rig.ask("wf-echo", 1, text=f"hi {number}")
@@ -32,7 +32,7 @@ async def ready(rig: Rig) -> Plan:
     return await rig.plan("wf-echo", shadow=Shadow(calls=3, least=2, at_once=1))
 
 
-async def failing(rig: Rig) -> Plan:
+async def failing(rig: Rig) -> ReleasePlan:
     """Return the plan of a broken version that is live and failed one look; the next one takes it back."""
     await rig.ask("wf-echo", 60)
     await rig.edit("wf-echo", broken)

@@ -11,7 +11,7 @@ import pytest
 from difyops.dsl.load import dump_yaml, load_dsl
 from difyops.emulator import Emulator
 from difyops.ledger import Ledger
-from difyops.release.plan import Watch
+from difyops.release.plan import WatchRules
 from difyops.release.status import abort
 from difyops.workspace import Workspace
 from tests.api.frozen import FrozenClock
@@ -49,7 +49,7 @@ async def test_a_chat_app_that_fails_is_taken_back(timed: tuple[Rig, FrozenClock
     dsl = load_dsl(await rig.console.export(app))
     dsl["model_config"]["pre_prompt"] = "Another one."
     path.write_text(dump_yaml(dsl))
-    plan = await rig.plan("chat-basic", source="file", word=str(path), watch=Watch(events=8, least=3))
+    plan = await rig.plan("chat-basic", source="file", word=str(path), watch=WatchRules(events=8, least=3))
     assert (await rig.apply(plan)).state == "held"
     for _ in range(2):
         clock.seconds += 70  # a server that does not tell its time: a minute of doubt

@@ -6,7 +6,7 @@ import pytest
 
 from difyops.errors import Refused, StalePlan
 from difyops.release.holds import holds
-from difyops.release.plan import Shadow, Watch
+from difyops.release.plan import Shadow, WatchRules
 from difyops.release.status import abort, status
 from difyops.snapshot.take import TakeOptions, take
 from tests.release.conftest import QUICK, Rig, better, broken
@@ -177,7 +177,7 @@ async def test_a_chat_app_is_watched_by_the_time_of_publishing(rig: Rig, tmp_pat
     text = await rig.console.export(rig.app_id("chat-basic"))
     path = tmp_path / "next.yml"
     path.write_text(text.replace("pre_prompt:", "pre_prompt: another one #"))
-    plan = await rig.plan("chat-basic", source="file", word=str(path), watch=Watch(events=5, least=1))
+    plan = await rig.plan("chat-basic", source="file", word=str(path), watch=WatchRules(events=5, least=1))
     assert (await rig.apply(plan)).state == "held"
     assert (await rig.console.app(plan.app_id)).model_config["pre_prompt"] == "another one"
 
@@ -241,7 +241,7 @@ async def test_a_shadow_ends_at_its_budget(rig: Rig) -> None:
 async def test_the_wait_ends_with_the_verdict(rig: Rig) -> None:
     await rig.ask("wf-echo", 12)
     await rig.edit("wf-echo", better)
-    plan = await rig.plan("wf-echo", watch=Watch(events=4, least=1, every=0.01))
+    plan = await rig.plan("wf-echo", watch=WatchRules(events=4, least=1, every=0.01))
     await rig.apply(plan)
     await rig.ask("wf-echo", 5)
     found = await rig.apply(plan, wait=None)

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from difyops.emulator import Emulator
-from difyops.evaluation.result import Bound, Evaluation, Row
+from difyops.evaluation.result import Bound, CaseRow, Evaluation
 from difyops.release.cases import judged_look
-from difyops.release.gates import Event, look
-from difyops.release.plan import CasesGate, Gates, Plan, Version
+from difyops.release.gates import GateEvent, look
+from difyops.release.plan import CasesGate, Gates, ReleasePlan, Version
 from tests.conftest import Cli
 from tests.release.conftest import node_of
 from tests.snapshot.agent_author import AgentAuthor
@@ -155,9 +155,9 @@ def test_cases_that_nobody_can_judge_hold_it(cli: Cli, colleague: Colleague, tmp
     assert cli("release", "abort", "wf-echo", "--yes").code == 0
 
 
-def plan(**fields: Any) -> Plan:
+def plan(**fields: Any) -> ReleasePlan:
     given = {"gates": Gates(), "cases": CasesGate(file="c", hash="h", count=3), **fields}
-    return Plan(
+    return ReleasePlan(
         context="c", url="u", app_id="a", app_name="a", mode="workflow", made_at="2026-01-01T00:00:00Z",
         live=Version(hash="1"), target=Version(hash="2"), **given,
     )  # fmt: skip
@@ -166,7 +166,7 @@ def plan(**fields: Any) -> Plan:
 def result(words: str) -> Evaluation:
     bound = Bound(context="c", app_id="a", app="a", mode="workflow", version="", content=words, models=(), cases="h")
     names = {"p": "pass", "f": "fail", "?": "not judged"}
-    rows = tuple(Row(id=str(n), hash=str(n), word=names[word]) for n, word in enumerate(words))
+    rows = tuple(CaseRow(id=str(n), hash=str(n), word=names[word]) for n, word in enumerate(words))
     return Evaluation(began="", seconds=0.0, bound=bound, rows=rows)
 
 
@@ -191,10 +191,12 @@ def test_the_gate_of_cases(before: str, after: str, margin: float, word: str) ->
 
 
 def test_the_gate_of_the_price() -> None:
-    def events(price: float, count: int = 40) -> list[Event]:
-        return [Event(id=str(n), outcome="good", ended=float(n), price=price * (1 + n / 1000)) for n in range(count)]
+    def events(price: float, count: int = 40) -> list[GateEvent]:
+        return [
+            GateEvent(id=str(n), outcome="good", ended=float(n), price=price * (1 + n / 1000)) for n in range(count)
+        ]
 
-    def words(old: list[Event], new: list[Event], pricier: float | None) -> dict[str, str]:
+    def words(old: list[GateEvent], new: list[GateEvent], pricier: float | None) -> dict[str, str]:
         found = look(old, new, Gates(pricier=pricier), number=1, wanted=10)
         return {gate.name: gate.word for gate in found.gates}
 

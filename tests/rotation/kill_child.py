@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from difyops.rotation.engine import Driver, turn_back
-from difyops.rotation.prepare import Asked
+from difyops.rotation.prepare import RotationRequest
 from tests.rotation.rig import CASES, Rig
 
 
@@ -38,7 +38,7 @@ async def work(job: dict[str, Any]) -> None:
     checkpoint, case = killer(job["point"]), CASES[job["kind"]]
     match job["job"]:
         case "rotate":
-            asked = Asked(no_probe=True, deliver=(f"file:{job['place']}",) if job["place"] else ())
+            asked = RotationRequest(no_probe=True, deliver=(f"file:{job['place']}",) if job["place"] else ())
             await rig.rotate(case, asked, checkpoint=checkpoint, grace=job["grace"], wait=job["wait"])
         case "revert":
             async with rig.bench(checkpoint) as bench:

@@ -22,21 +22,21 @@ from difyops.emulator import Emulator
 from difyops.ledger import Ledger
 from difyops.rotation.engine import Driven, Driver, begin
 from difyops.rotation.hands import Checkpoint, Workbench, no_checkpoint
-from difyops.rotation.journal import Journal
-from difyops.rotation.kinds import Wanted
-from difyops.rotation.policy import Policy
-from difyops.rotation.prepare import Asked, prepare
-from difyops.rotation.reading import Reading
-from difyops.rotation.record import Planned, Settings
+from difyops.rotation.journal import RotationJournal
+from difyops.rotation.kinds import WantedSecret
+from difyops.rotation.policy import RotationPolicy
+from difyops.rotation.prepare import RotationRequest, prepare
+from difyops.rotation.reading import WorkspaceReading
+from difyops.rotation.record import PlannedRotation, RotationSettings
 from difyops.secret_text import SecretText
-from difyops.state_address import Address
+from difyops.state_address import StateAddress
 
 PROVIDER = "langgenius/openai/openai"
 TOOL = "langgenius/google/google"
 MODEL = "ft:canary"
 ADMIN = "ROTATION_TEST_ADMIN_KEY"
 SHARED_PASSWORD = "ROTATION_TEST_STATE_PASSWORD"
-QUICK = Settings(grace=0.1, settle=0.01, pause=0.01, handover=0.01, patience=4, refusal=20.0)
+QUICK = RotationSettings(grace=0.1, settle=0.01, pause=0.01, handover=0.01, patience=4, refusal=20.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class Rig:
     state: Path
     clock: Clock = field(default_factory=SystemClock)
     checkpoint: Checkpoint = no_checkpoint
-    settings: Settings = QUICK
+    settings: RotationSettings = QUICK
     shared: str = ""
 
     def ledger(self) -> Ledger:
@@ -82,7 +82,7 @@ class Rig:
             return Ledger.open(self.state / "ledger.sqlite3")
         from difyops.ledger.server import LedgerServer
 
-        return Ledger(LedgerServer(Address(self.shared, SecretText(os.environ[SHARED_PASSWORD])), self.state))
+        return Ledger(LedgerServer(StateAddress(self.shared, SecretText(os.environ[SHARED_PASSWORD])), self.state))
 
     @asynccontextmanager
     async def bench(self, checkpoint: Checkpoint | None = None) -> AsyncIterator[Workbench]:
@@ -95,7 +95,7 @@ class Rig:
         try:
             yield Workbench(
                 instance=instance,
-                journal=Journal(ledger, "prod", clock),
+                journal=RotationJournal(ledger, "prod", clock),
                 state=self.state,
                 actor="tester",
                 clock=clock,
@@ -105,13 +105,15 @@ class Rig:
             ledger.close()
             await instance.close()
 
-    async def plan(self, bench: Workbench, case: Case, asked: Asked | None = None, **settings: Any) -> Planned:
+    async def plan(
+        self, bench: Workbench, case: Case, asked: RotationRequest | None = None, **settings: Any
+    ) -> PlannedRotation:
         planned = await prepare(
             bench,
-            Reading(bench.instance),
-            (case.kind, Wanted(arguments=case.arguments)),
-            dataclasses.replace(asked or Asked(no_probe=True), by_hand=True),
-            Policy(),
+            WorkspaceReading(bench.instance),
+            (case.kind, WantedSecret(arguments=case.arguments)),
+            dataclasses.replace(asked or RotationRequest(no_probe=True), by_hand=True),
+            RotationPolicy(),
         )
         found = planned.settings
         kept = {"deliver": found.deliver, "probes": found.probes, "force": found.force, "value_from": found.value_from}
@@ -120,7 +122,7 @@ class Rig:
     async def rotate(
         self,
         case: Case,
-        asked: Asked | None = None,
+        asked: RotationRequest | None = None,
         *,
         wait: bool = True,
         checkpoint: Checkpoint | None = None,

@@ -14,12 +14,12 @@ from difyops.emulator import Emulator, canned
 from difyops.emulator.providers import Credential
 from difyops.errors import Refused, UsageError
 from difyops.rotation.engine import Driver, begin, turn_back
-from difyops.rotation.kinds import Wanted
+from difyops.rotation.kinds import WantedSecret
 from difyops.rotation.machine import State
-from difyops.rotation.policy import Policy
-from difyops.rotation.prepare import Asked, prepare
-from difyops.rotation.reading import Reading
-from difyops.rotation.record import Planned
+from difyops.rotation.policy import RotationPolicy
+from difyops.rotation.prepare import RotationRequest, prepare
+from difyops.rotation.reading import WorkspaceReading
+from difyops.rotation.record import PlannedRotation
 from difyops.secret_text import SecretText
 from tests.conftest import Cli
 from tests.rotation.rig import CASES, MODEL, PROVIDER, QUICK, Case, Rig
@@ -55,10 +55,10 @@ def stored(emulator: Emulator) -> list[Credential]:
     return [*provider.credentials, *provider.custom[0].credentials]
 
 
-async def planned(rig: Rig, bench: Any, case: Case, **asked: Any) -> Planned:
-    wanted = Wanted(arguments=case.arguments, field=FIELD)
-    given = Asked(no_probe=True, grace=0.1, **asked)
-    return await prepare(bench, Reading(bench.instance), (case.kind, wanted), given, Policy())
+async def planned(rig: Rig, bench: Any, case: Case, **asked: Any) -> PlannedRotation:
+    wanted = WantedSecret(arguments=case.arguments, field=FIELD)
+    given = RotationRequest(no_probe=True, grace=0.1, **asked)
+    return await prepare(bench, WorkspaceReading(bench.instance), (case.kind, wanted), given, RotationPolicy())
 
 
 @BOTH

@@ -11,12 +11,12 @@ from difyops.emulator import Emulator
 from difyops.emulator.store import Trigger
 from difyops.rotation.engine import Driver, begin, turn_back
 from difyops.rotation.machine import State
-from difyops.rotation.prepare import Asked
+from difyops.rotation.prepare import RotationRequest
 from difyops.rotation.record import ProbeSpec
 from difyops.secret_text import SecretText
 from tests.rotation.rig import CASES, PROVIDER, Case, Console, Rig
 
-PROBED = Asked(probes=("wf-llm",))
+PROBED = RotationRequest(probes=("wf-llm",))
 WRONG = Case(kind="provider", arguments=(PROVIDER,), old="sk-good-1", new="sk-bad-canary-0001")
 
 

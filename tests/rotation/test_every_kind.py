@@ -11,11 +11,11 @@ from difyops.emulator import Emulator
 from difyops.errors import NotSupported, Refused
 from difyops.ledger import Ledger
 from difyops.rotation.engine import Driver, begin, turn_back
-from difyops.rotation.kinds import Wanted
+from difyops.rotation.kinds import WantedSecret
 from difyops.rotation.machine import State
-from difyops.rotation.policy import Policy
-from difyops.rotation.prepare import Asked, prepare
-from difyops.rotation.reading import Reading
+from difyops.rotation.policy import RotationPolicy
+from difyops.rotation.prepare import RotationRequest, prepare
+from difyops.rotation.reading import WorkspaceReading
 from difyops.secret_text import SecretText
 from tests.rotation.rig import CASES, PROVIDER, QUICK, Case, Console, Rig, count_of, value_in_use
 
@@ -83,7 +83,7 @@ async def test_a_new_app_key_reaches_its_readers_before_the_old_one_dies(
     rig: Rig, emulator: Emulator, tmp_path: Path
 ) -> None:
     place = tmp_path / "reader" / "key"
-    await rig.rotate(CASES["app-key"], Asked(deliver=(f"file:{place}",), no_probe=True))
+    await rig.rotate(CASES["app-key"], RotationRequest(deliver=(f"file:{place}",), no_probe=True))
     assert place.read_text().strip() == value_in_use(emulator, "app-key")
     assert place.stat().st_mode & 0o777 == 0o600
 
@@ -94,7 +94,7 @@ async def test_a_command_gets_the_new_key_on_standard_input_and_never_as_a_word(
     script, place = tmp_path / "take.sh", tmp_path / "taken"
     script.write_text(f'#!/bin/sh\ncat > {place}\necho "$@" > {place}.words\nenv > {place}.env\n')
     script.chmod(0o700)
-    await rig.rotate(CASES["app-key"], Asked(deliver=(f"cmd:{script} put",), no_probe=True))
+    await rig.rotate(CASES["app-key"], RotationRequest(deliver=(f"cmd:{script} put",), no_probe=True))
     key = value_in_use(emulator, "app-key")
     assert place.read_text() == key
     assert (tmp_path / "taken.words").read_text().split() == ["put"]
@@ -104,7 +104,7 @@ async def test_a_command_gets_the_new_key_on_standard_input_and_never_as_a_word(
 async def test_a_reverted_app_key_is_given_back_to_its_readers(rig: Rig, emulator: Emulator, tmp_path: Path) -> None:
     place = tmp_path / "key"
     before = value_in_use(emulator, "app-key")
-    asked = Asked(deliver=(f"file:{place}",), no_probe=True)
+    asked = RotationRequest(deliver=(f"file:{place}",), no_probe=True)
     driven = await rig.rotate(CASES["app-key"], asked, wait=False, grace=3600.0)
     assert place.read_text().strip() != before
     async with rig.bench() as bench:
@@ -178,8 +178,10 @@ async def test_a_credential_that_is_not_in_use_is_replaced_without_a_switch(
     in_use = value_in_use(emulator, "provider")
 
     async with rig.bench() as bench:
-        wanted = ("provider", Wanted(arguments=(PROVIDER,), credential="spare"))
-        planned = await prepare(bench, Reading(bench.instance), wanted, Asked(no_probe=True, grace=0.1), Policy())
+        wanted = ("provider", WantedSecret(arguments=(PROVIDER,), credential="spare"))
+        planned = await prepare(
+            bench, WorkspaceReading(bench.instance), wanted, RotationRequest(no_probe=True, grace=0.1), RotationPolicy()
+        )
         planned = dataclasses.replace(planned, settings=QUICK)
         rotation = await begin(bench, planned, SecretText("sk-good-canary-spare-2"))
         driven = await Driver(bench).drive(rotation)

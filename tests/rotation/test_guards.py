@@ -13,15 +13,15 @@ from difyops.clock import SystemClock
 from difyops.emulator import Emulator
 from difyops.errors import Forbidden, LockHeld, Refused, SelectorError, UsageError
 from difyops.rotation.engine import Driver, begin
-from difyops.rotation.kinds import Wanted, kind_named
+from difyops.rotation.kinds import WantedSecret, kind_named
 from difyops.rotation.machine import State
-from difyops.rotation.policy import Policy
-from difyops.rotation.prepare import Asked, prepare
-from difyops.rotation.reading import Reading
+from difyops.rotation.policy import RotationPolicy
+from difyops.rotation.prepare import RotationRequest, prepare
+from difyops.rotation.reading import WorkspaceReading
 from difyops.secret_text import SecretText
 from tests.rotation.rig import CASES, PROVIDER, Case, Console, Rig, count_of, value_in_use
 
-PROBED = Asked(probes=("wf-llm",))
+PROBED = RotationRequest(probes=("wf-llm",))
 WRONG = Case(kind="provider", arguments=(PROVIDER,), old="sk-good-1", new="sk-bad-canary-0001")
 
 
@@ -32,9 +32,9 @@ async def test_ten_keys_leave_no_room_and_nothing_is_created(rig: Rig, emulator:
     async with rig.bench() as bench:
         with pytest.raises(SelectorError, match="10 keys"):
             await rig.plan(bench, CASES["app-key"])
-        wanted = Wanted(arguments=("wf-echo",), credential=first)
+        wanted = WantedSecret(arguments=("wf-echo",), credential=first)
         with pytest.raises(Refused, match="no room"):
-            await kind_named("app-key").plan(bench.instance, Reading(bench.instance), wanted)
+            await kind_named("app-key").plan(bench.instance, WorkspaceReading(bench.instance), wanted)
     assert len(emulator.app_named("wf-echo").keys) == 10
 
 
@@ -51,8 +51,14 @@ async def test_a_key_that_a_colleague_creates_in_the_last_free_place_is_theirs(
             theirs.append(console.call("POST", path)["token"])
 
     async with rig.bench(colleague) as bench:
-        wanted = ("app-key", Wanted(arguments=("wf-echo",), credential=first))
-        planned = await prepare(bench, Reading(bench.instance), wanted, Asked(no_probe=True, by_hand=True), Policy())
+        wanted = ("app-key", WantedSecret(arguments=("wf-echo",), credential=first))
+        planned = await prepare(
+            bench,
+            WorkspaceReading(bench.instance),
+            wanted,
+            RotationRequest(no_probe=True, by_hand=True),
+            RotationPolicy(),
+        )
         driven = await Driver(bench).drive(await begin(bench, planned, None))
     assert driven.rotation.state is State.ROLLED_BACK
     assert [console.status(key) for key in theirs] == [200]
@@ -169,7 +175,7 @@ async def test_words_that_do_not_fit_the_kind_are_refused(rig: Rig) -> None:
         with pytest.raises(SelectorError, match="no variable"):
             await rig.plan(bench, Case(kind="env", arguments=("wf-llm", "NOPE")))
         with pytest.raises(UsageError, match="cannot be written"):
-            await rig.plan(bench, CASES["app-key"], Asked(deliver=("env:X",), no_probe=True))
+            await rig.plan(bench, CASES["app-key"], RotationRequest(deliver=("env:X",), no_probe=True))
 
 
 async def test_a_value_that_is_live_already_is_no_rotation(rig: Rig, emulator: Emulator) -> None:

@@ -22,12 +22,12 @@ from difyops.rotation.credential_choice import name_for
 from difyops.rotation.facts import gather
 from difyops.rotation.inventory import variable_name
 from difyops.rotation.journal import folded
-from difyops.rotation.kinds import Kind, kind_named, kinds
+from difyops.rotation.kinds import SecretKind, kind_named, kinds
 from difyops.rotation.machine import State
 from difyops.rotation.policy import policy_of
 from difyops.rotation.probe import made_up
 from difyops.rotation.reading import ref
-from difyops.rotation.record import Rotation, Settings
+from difyops.rotation.record import Rotation, RotationSettings
 from difyops.rotation.vault import KEYRING, NEW, OLD, Vault, fingerprint
 from difyops.secret_text import SecretText
 from tests.rotation.rig import CASES, Rig
@@ -60,7 +60,7 @@ def test_a_kind_is_one_module_with_help_and_everything_the_engine_asks_for(name:
     assert module.__doc__
     assert type(kind).__doc__
     assert f"secret rotate {name}" in (type(kind).__doc__ or "")
-    for part in [part for part in dir(Kind) if not part.startswith("_")]:
+    for part in [part for part in dir(SecretKind) if not part.startswith("_")]:
         assert hasattr(kind, part), part
     assert name in CASES
 
@@ -123,7 +123,7 @@ def in_grace(grace: float) -> Rotation:
         url="u",
         lock="l",
         target={},
-        settings=Settings(grace=grace),
+        settings=RotationSettings(grace=grace),
         state=State.GRACE,
         started=NOW,
         updated=NOW,

@@ -9,7 +9,7 @@ import pytest
 from difyops.emulator import Emulator
 from difyops.errors import SelectorError
 from difyops.rotation.engine import Driver, again, turn_back
-from difyops.rotation.machine import Action, State
+from difyops.rotation.machine import RotationAction, State
 from tests.rotation.rig import CASES, TOOL, Console, Rig, value_in_use
 
 CASE = CASES["tool"]
@@ -46,18 +46,18 @@ async def test_the_plan_names_app_and_node_and_the_default_users_are_not_among_t
 async def test_it_waits_until_the_node_names_the_new_one(rig: Rig, emulator: Emulator, console: Console) -> None:
     pin(console, ids(emulator)[0])
     driven = await rig.rotate(CASE, wait=False, grace=0.1)
-    while driven.step.action is Action.WAIT:
+    while driven.step.action is RotationAction.WAIT:
         again_driven = await rig.resume()
         assert again_driven
         driven = again_driven
-    assert (driven.rotation.state, driven.step.action) == (State.GRACE, Action.HOLD)
+    assert (driven.rotation.state, driven.step.action) == (State.GRACE, RotationAction.HOLD)
     assert "wf-echo (Look it up)" in driven.rotation.memo["old_use"]
     assert value_in_use(emulator, "tool") == CASE.new
     assert len(ids(emulator)) == 2
     pin(console, ids(emulator)[1])
     async with rig.bench() as bench:
         driven = await Driver(bench).drive(await again(bench, driven.rotation, force=False))
-        while driven.step.action is Action.HOLD:
+        while driven.step.action is RotationAction.HOLD:
             driven = await Driver(bench).drive(driven.rotation)
     assert driven.rotation.state is State.DONE
     assert len(ids(emulator)) == 1

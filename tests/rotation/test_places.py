@@ -16,8 +16,8 @@ from difyops.emulator import Emulator
 from difyops.errors import StoreError
 from difyops.rotation.deliver import anchored
 from difyops.rotation.engine import Driver, begin
-from difyops.rotation.hands import Hands
-from difyops.rotation.journal import Journal
+from difyops.rotation.hands import RotationJob
+from difyops.rotation.journal import RotationJournal
 from difyops.rotation.machine import State
 from difyops.rotation.vault import KEYRING, NEW, Vault
 from difyops.secret_text import SecretText
@@ -122,7 +122,7 @@ async def test_a_command_does_not_see_the_variables_that_the_values_come_from(
     async with rig.bench() as bench:
         planned = await rig.plan(bench, CASES["provider"], value_from="env:FIRST", also_from={"x": "env:SECOND"})
         rotation = await begin(bench, planned, None)
-        assert await Hands(bench, rotation).resolve(f"cmd:{script}") == SecretText("canary-given")
+        assert await RotationJob(bench, rotation).resolve(f"cmd:{script}") == SecretText("canary-given")
     seen = (tmp_path / "seen").read_text().splitlines()
     assert "OTHER=short" in seen
     assert not [line for line in seen if line.startswith(("FIRST=", "SECOND="))]
@@ -168,5 +168,5 @@ async def test_nothing_begins_where_the_keyring_cannot_hold_the_value(locking: L
         planned = await rig.plan(bench, CASES["provider"])
         with pytest.raises(StoreError, match="locked"):
             await begin(bench, planned, SecretText("sk-good-canary-8"))
-        journal: Journal = bench.journal
+        journal: RotationJournal = bench.journal
         assert journal.open() == []

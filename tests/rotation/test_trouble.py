@@ -12,17 +12,17 @@ from difyops.emulator import Emulator
 from difyops.errors import Refused
 from difyops.rotation.engine import Driver, again, begin, turn_back
 from difyops.rotation.inventory import take_inventory
-from difyops.rotation.journal import Journal
-from difyops.rotation.machine import Action, Health, State
-from difyops.rotation.policy import Policy
-from difyops.rotation.prepare import Asked
-from difyops.rotation.reading import Reading
+from difyops.rotation.journal import RotationJournal
+from difyops.rotation.machine import Health, RotationAction, State
+from difyops.rotation.policy import RotationPolicy
+from difyops.rotation.prepare import RotationRequest
+from difyops.rotation.reading import WorkspaceReading
 from difyops.rotation.record import ProbeSpec
 from difyops.secret_text import SecretText
 from tests.rotation.rig import CASES, PROVIDER, Case, Console, Rig, count_of, value_in_use
 from tests.waiting import passed
 
-PROBED = Asked(probes=("wf-llm",))
+PROBED = RotationRequest(probes=("wf-llm",))
 WRONG = Case(kind="provider", arguments=(PROVIDER,), old="sk-good-1", new="sk-bad-canary-0001")
 FAST = pytest.mark.parametrize("emulator", [600.0], indirect=True, ids=["fast"])  # half an hour there, 3 s here
 
@@ -80,7 +80,7 @@ async def test_a_provider_that_is_away_in_the_middle_is_inconclusive_and_nothing
 
     driven = await rig.rotate(CASES["provider"], PROBED, checkpoint=away)
     assert driven.rotation.state is State.GRACE
-    assert driven.step.action is Action.HOLD
+    assert driven.step.action is RotationAction.HOLD
     assert driven.rotation.memo["health"] == Health.INCONCLUSIVE
     assert count_of(emulator, "provider") == 2
     emulator.control.mood("provider_down", on=False)
@@ -123,7 +123,7 @@ async def test_an_app_nobody_named_that_fails_already_is_set_aside(
     broken = console.app_id("completion-basic")
     config = console.call("GET", f"/apps/{broken}")["model_config"]
     console.call("POST", f"/apps/{broken}/model-config", {**config, "pre_prompt": "[[fail=bad]] {{query}}"})
-    driven = await rig.rotate(CASES["provider"], Asked())
+    driven = await rig.rotate(CASES["provider"], RotationRequest())
     assert driven.rotation.state is State.DONE
     assert driven.rotation.memo["set_aside"] == [broken]
     assert {item["app"] for item in driven.rotation.memo["probed"]} == {"agent", "chat-basic"}
@@ -131,7 +131,7 @@ async def test_an_app_nobody_named_that_fails_already_is_set_aside(
 
 async def test_when_every_app_fails_already_the_old_key_may_be_what_is_broken(rig: Rig, emulator: Emulator) -> None:
     emulator.control.revoke("sk-good-1")
-    driven = await rig.rotate(CASES["provider"], Asked())
+    driven = await rig.rotate(CASES["provider"], RotationRequest())
     assert driven.rotation.state is State.DONE
     assert {item["health"] for item in driven.rotation.memo["before"]} == {"sick"}
     assert {item["health"] for item in driven.rotation.memo["probed"]} == {"healthy"}
@@ -179,7 +179,7 @@ async def test_an_unreachable_place_turns_back_before_callers_lose_anything(
     for place in ("keyring:nobody/home", f"file:{plain_file}/key"):
         reached.write_text(before)
         reached.chmod(0o600)
-        driven = await rig.rotate(CASES["app-key"], Asked(deliver=(f"file:{reached}", place), no_probe=True))
+        driven = await rig.rotate(CASES["app-key"], RotationRequest(deliver=(f"file:{reached}", place), no_probe=True))
         assert driven.rotation.state is State.ROLLED_BACK, driven.rotation
         assert reached.read_text().strip() == before
         assert [key.token for key in emulator.app_named("wf-echo").keys] == [before]
@@ -191,7 +191,7 @@ async def test_a_command_that_fails_to_take_a_key_is_offered_the_old_one_again(
     before, script, taken = value_in_use(emulator, "app-key"), tmp_path / "take.sh", tmp_path / "taken"
     script.write_text(f"#!/bin/sh\ncat > {taken}\ngrep -q {before} {taken}\n")  # takes it, and fails for a new one
     script.chmod(0o700)
-    driven = await rig.rotate(CASES["app-key"], Asked(deliver=(f"cmd:{script}",), no_probe=True))
+    driven = await rig.rotate(CASES["app-key"], RotationRequest(deliver=(f"cmd:{script}",), no_probe=True))
     assert driven.rotation.state is State.ROLLED_BACK, driven.rotation
     assert taken.read_text() == before
 
@@ -202,7 +202,7 @@ async def test_a_place_that_takes_nothing_any_more_keeps_both_keys_until_a_perso
     before, script, place = value_in_use(emulator, "app-key"), tmp_path / "take.sh", tmp_path / "key"
     script.write_text("#!/bin/sh\ncat > /dev/null\nexit 3\n")
     script.chmod(0o700)
-    asked = Asked(deliver=(f"cmd:{script}", f"file:{place}"), no_probe=True)
+    asked = RotationRequest(deliver=(f"cmd:{script}", f"file:{place}"), no_probe=True)
     driven = await rig.rotate(CASES["app-key"], asked, force=True)
     assert driven.rotation.state is State.PARKED
     assert count_of(emulator, "app-key") == 2
@@ -254,7 +254,7 @@ async def test_an_old_key_still_in_use_is_kept_until_somebody_forces_it(
     async with rig.bench() as bench:
         bench.journal.write(driven.rotation, "note", memo={"grace_until": 1.0, "last_round": 0.5})
         held = await Driver(bench, wait=False).drive(driven.rotation)
-        assert held.step.action is Action.HOLD
+        assert held.step.action is RotationAction.HOLD
         assert old in emulator.app_named("wf-echo").keys
         forced = await again(bench, held.rotation, force=True)
         assert (await Driver(bench).drive(forced)).rotation.state is State.DONE
@@ -273,7 +273,7 @@ async def test_a_node_that_names_the_old_tool_credential_keeps_it_alive(
     console.call("POST", f"{path}/draft", {part: draft[part] for part in parts})
     console.call("POST", f"{path}/publish", {"marked_name": "", "marked_comment": ""})
     driven = await rig.rotate(CASES["tool"])
-    assert driven.step.action is Action.HOLD
+    assert driven.step.action is RotationAction.HOLD
     assert "wf-echo" in str(driven.rotation.memo["old_use"])
     assert count_of(emulator, "tool") == 2
 
@@ -361,12 +361,12 @@ async def test_a_secret_that_was_rotated_has_an_age_also_after_a_kill_at_the_ver
         raise Killed
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Journal, "end", ends)
+        patch.setattr(RotationJournal, "end", ends)
         with pytest.raises(Killed):
             await rig.rotate(CASES["provider"])
     async with rig.bench() as bench:
         assert not bench.journal.open()
-        listed = (await take_inventory(bench, Reading(bench.instance), Policy())).secrets
+        listed = (await take_inventory(bench, WorkspaceReading(bench.instance), RotationPolicy())).secrets
     assert [item.age is not None for item in listed if item.kind == "provider"] == [True]
 
 
@@ -375,7 +375,7 @@ async def test_a_credential_beside_one_that_was_rotated_is_no_younger_for_it(rig
     console.call("POST", f"/workspaces/current/model-providers/{PROVIDER}/credentials", body)
     await rig.rotate(CASES["provider"])
     async with rig.bench() as bench:
-        listed = (await take_inventory(bench, Reading(bench.instance), Policy())).secrets
+        listed = (await take_inventory(bench, WorkspaceReading(bench.instance), RotationPolicy())).secrets
     ages = {item.name.partition(" ")[0]: item.age for item in listed if item.kind == "provider"}
     assert ages["spare"] is None
     assert ages["primary"] is not None

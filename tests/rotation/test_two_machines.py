@@ -16,7 +16,7 @@ from difyops.emulator import Emulator
 from difyops.errors import DifyopsError, Refused
 from difyops.rotation.engine import Driver, again, begin, turn_back
 from difyops.rotation.machine import State
-from difyops.rotation.prepare import Asked
+from difyops.rotation.prepare import RotationRequest
 from difyops.secret_text import SecretText
 from tests.rotation.rig import CASES, Case, Console, Rig, count_of, value_in_use
 
@@ -129,7 +129,7 @@ async def interleaved(ours: Rig, other: Rig, cases: tuple[Case, Case], point: in
             assert go_on.wait(60)
 
     async with other.bench() as bench:
-        planned = await other.plan(bench, cases[1], Asked(no_probe=True), grace=0.05)
+        planned = await other.plan(bench, cases[1], RotationRequest(no_probe=True), grace=0.05)
         mine = asyncio.create_task(asyncio.to_thread(asyncio.run, one(ours, cases[0], checkpoint, way)))
         reached = asyncio.create_task(at.wait())
         await asyncio.wait({mine, reached}, return_when=asyncio.FIRST_COMPLETED)

@@ -10,7 +10,7 @@ import pytest
 
 from difyops.emulator import Emulator
 from difyops.rotation.machine import State
-from difyops.rotation.prepare import Asked
+from difyops.rotation.prepare import RotationRequest
 from tests.rotation.caller import Callers
 from tests.rotation.rig import CASES, MODEL, TOOL, Case, Console, Rig, value_in_use
 from tests.waiting import until
@@ -56,7 +56,7 @@ async def test_no_call_is_lost_while_a_secret_is_rotated(
     calling = asyncio.create_task(callers.run())
     await until(lambda: callers.good > 20, "the load")
     emulator.control.mood("stale_switch")
-    driven = await rig.rotate(case, Asked(deliver=deliver, no_probe=True), grace=0.5)
+    driven = await rig.rotate(case, RotationRequest(deliver=deliver, no_probe=True), grace=0.5)
     if case.kind == "env":
         emulator.control.accept(case.new)  # the old one is revoked where it came from
     before = callers.good

@@ -12,7 +12,7 @@ import pytest
 from difyops.clock import SystemClock
 from difyops.emulator import Emulator
 from difyops.rotation.engine import Driver, begin, turn_back
-from difyops.rotation.machine import Action, State
+from difyops.rotation.machine import RotationAction, State
 from tests.rotation.rig import ADMIN, CASES, Console, Rig, count_of
 from tests.waiting import passed
 
@@ -161,7 +161,7 @@ async def test_the_last_use_of_an_old_key_is_compared_in_the_servers_time(
     async with rig.bench() as bench:
         bench.journal.write(driven.rotation, "note", memo={"grace_until": 1.0, "last_round": 0.5})
         driven = await Driver(bench, wait=False).drive(driven.rotation)
-    assert (driven.step.action is Action.HOLD) == is_in_use
+    assert (driven.step.action is RotationAction.HOLD) == is_in_use
     assert (old in emulator.app_named("wf-echo").keys) == is_in_use
 
 
@@ -182,7 +182,7 @@ async def test_a_server_whose_times_are_hours_off_is_read_by_the_key_it_made(
         async with rig.bench() as bench:
             bench.journal.write(driven.rotation, "note", memo={"grace_until": 1.0, "last_round": 0.5})
             driven = await Driver(bench, wait=False).drive(driven.rotation)
-    assert (driven.step.action is Action.HOLD) == is_in_use
+    assert (driven.step.action is RotationAction.HOLD) == is_in_use
 
 
 async def test_callers_are_never_left_without_a_key_when_the_old_one_is_gone(

@@ -18,7 +18,7 @@ from difyops.errors import DifyopsError, NeedsConfirmation
 from difyops.git_store import GitStore
 from difyops.ledger import Ledger
 from difyops.runbook.acting import Consent
-from difyops.runbook.engine import RunOptions, run
+from difyops.runbook.engine import RunbookOptions, run
 from difyops.runbook.load import parse
 from difyops.runbook.model import Runbook, Step
 from difyops.runbook.parameters import parameters_of
@@ -164,7 +164,7 @@ def from_text(text: str, name: str = "trial") -> Runbook:
 
 
 async def carried(runbook: Runbook, scene: Scene, *, allow: Consent | None = None, **options: Any) -> RunRecord:
-    return await run(runbook, scene, allow or consent(), RunOptions(**options))
+    return await run(runbook, scene, allow or consent(), RunbookOptions(**options))
 
 
 def results(record: RunRecord) -> dict[str, str]:

@@ -15,7 +15,7 @@ from difyops.errors import StoreError, UsageError
 from difyops.ledger.file import LedgerFile
 from difyops.runbook.expression import read
 from difyops.runbook.history import runs
-from difyops.runbook.model import Input, Rule, Step
+from difyops.runbook.model import Input, Step, VerdictRule
 from difyops.runbook.result import Pass, Result, Skipped
 from difyops.runbook.scene import Scene
 from tests.runbook.runbook_tools import KINDS, book, carried, consent, from_text, results, says, scene_at, step
@@ -61,22 +61,22 @@ async def test_a_step_runs_only_when_what_it_needs_passed(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("rule", "said", "expected", "tries"),
     [
-        (Rule(), ["fail"], "fail", 1),
-        (Rule(bad=2, of=3), ["fail", "pass", "fail"], "fail", 3),
-        (Rule(bad=2, of=3), ["fail", "fail", "pass"], "fail", 2),
-        (Rule(bad=2, of=3), ["pass", "pass", "fail"], "pass", 2),
-        (Rule(bad=2, of=3), ["fail", "pass", "pass"], "warn", 3),
-        (Rule(bad=2, of=3), ["fail", "inconclusive", "pass"], "inconclusive", 3),
-        (Rule(bad=2, of=3), ["fail", "inconclusive", "inconclusive"], "inconclusive", 3),
-        (Rule(bad=3, of=4), ["fail", "pass", "pass"], "warn", 3),
-        (Rule(bad=2, of=2, in_a_row=True), ["fail", "inconclusive"], "inconclusive", 2),
-        (Rule(bad=3, of=3, in_a_row=True), ["fail", "pass", "fail"], "warn", 2),
-        (Rule(bad=3, of=3, in_a_row=True), ["fail", "fail", "fail"], "fail", 3),
-        (Rule(bad=2, of=2, in_a_row=True), ["inconclusive", "fail"], "inconclusive", 1),
+        (VerdictRule(), ["fail"], "fail", 1),
+        (VerdictRule(bad=2, of=3), ["fail", "pass", "fail"], "fail", 3),
+        (VerdictRule(bad=2, of=3), ["fail", "fail", "pass"], "fail", 2),
+        (VerdictRule(bad=2, of=3), ["pass", "pass", "fail"], "pass", 2),
+        (VerdictRule(bad=2, of=3), ["fail", "pass", "pass"], "warn", 3),
+        (VerdictRule(bad=2, of=3), ["fail", "inconclusive", "pass"], "inconclusive", 3),
+        (VerdictRule(bad=2, of=3), ["fail", "inconclusive", "inconclusive"], "inconclusive", 3),
+        (VerdictRule(bad=3, of=4), ["fail", "pass", "pass"], "warn", 3),
+        (VerdictRule(bad=2, of=2, in_a_row=True), ["fail", "inconclusive"], "inconclusive", 2),
+        (VerdictRule(bad=3, of=3, in_a_row=True), ["fail", "pass", "fail"], "warn", 2),
+        (VerdictRule(bad=3, of=3, in_a_row=True), ["fail", "fail", "fail"], "fail", 3),
+        (VerdictRule(bad=2, of=2, in_a_row=True), ["inconclusive", "fail"], "inconclusive", 1),
     ],
 )
 async def test_a_failure_counts_by_its_rule(
-    tmp_path: Path, rule: Rule, said: list[str], expected: str, tries: int
+    tmp_path: Path, rule: VerdictRule, said: list[str], expected: str, tries: int
 ) -> None:
     async with scene_at(tmp_path) as scene:
         record = await carried(book(step("s", says(*said), rule=rule, every=0.001)), scene)

@@ -9,7 +9,7 @@ import pytest
 
 from difyops.errors import DifyopsError
 from difyops.publishing.putting import now_of
-from difyops.release.plan import Plan, Shadow, Watch
+from difyops.release.plan import ReleasePlan, Shadow, WatchRules
 from difyops.release.planning import PlanRequest, make_plan
 from difyops.release.run import ReleaseOptions, apply
 from difyops.runbook.library import shipped_folder
@@ -22,7 +22,7 @@ from tests.runbook.runbook_tools import Stage, applied, carried, check, consent,
 from tests.snapshot.colleague import Colleague
 
 
-async def released(stage: Stage, scene: Scene) -> tuple[Workspace, Plan, Colleague, str]:
+async def released(stage: Stage, scene: Scene) -> tuple[Workspace, ReleasePlan, Colleague, str]:
     """Release a broken version of an app with 40 good runs behind it."""
     colleague = Colleague(stage.url, str(stage.emulator.admin_key), stage.emulator.workspace_id)
     app = colleague.app_id("wf-echo")
@@ -30,7 +30,7 @@ async def released(stage: Stage, scene: Scene) -> tuple[Workspace, Plan, Colleag
         colleague.run(app, {"text": f"hi {number}"})
     colleague.edit(app, broken)
     workspace = await scene.workspace()
-    watch = Watch(events=8, least=3, every=0.01)
+    watch = WatchRules(events=8, least=3, every=0.01)
     request = PlanRequest(app_id=app, shadow=Shadow(calls=0), watch=watch)
     plan = (await make_plan(workspace, request)).plan
     await apply(workspace, plan, ReleaseOptions(wait=0.0))

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from difyops.api.runs import DEAD, RUNNING, Window, day_of, minute_text, minute_texts, percentile, runs_in
+from difyops.api.runs import DEAD, RUNNING, RunWindow, day_of, minute_text, minute_texts, percentile, runs_in
 from difyops.errors import UsageError
 from difyops.runbook.traffic import edges, traffic
 from tests.runbook.runbook_tools import Stage, add_message, add_run, staged
 
 
-async def _window(stage: Stage, app: str, hours: float = 1.0) -> Window:
+async def _window(stage: Stage, app: str, hours: float = 1.0) -> RunWindow:
     now = datetime.now(UTC)
     async with stage.scene() as scene:
         return await runs_in(

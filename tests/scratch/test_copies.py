@@ -6,12 +6,12 @@ import pytest
 
 from difyops.dsl.canonical import same_meaning
 from difyops.publishing.content import version_content
-from difyops.replay import Recorded
+from difyops.replay import RecordedInput
 from difyops.scratch.copies import make_copy, without_triggers
 from tests.drill.conftest import Killed, counting, killing
 from tests.scratch.conftest import Rig
 
-ASKED = Recorded(id="1", inputs={"query": "hi", "text": "hi", "nothing": "of the app"}, query="hi")
+ASKED = RecordedInput(id="1", inputs={"query": "hi", "text": "hi", "nothing": "of the app"}, query="hi")
 
 
 async def document_of(rig: Rig, name: str) -> dict:

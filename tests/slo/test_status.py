@@ -14,7 +14,7 @@ import pytest
 from difyops.history.store import Batch, History
 from difyops.ledger import AuditEntry, Ledger
 from difyops.slo.model import BURNING, NOT_ENOUGH, OK, Goal, GoalStatus
-from difyops.slo.status import Asked, kept_apps, report
+from difyops.slo.status import StatusRequest, kept_apps, report
 from tests.slo.kept import AT, CONTEXT, DAY, HOUR, NOW, App, written
 
 GOAL = Goal(name="g", kind="availability", apps=("all",), percent=99.0, days=28)
@@ -27,7 +27,9 @@ def history(tmp_path: Path) -> Iterator[History]:
 
 
 def judged(history: History, goal: Goal = GOAL, *, ledger: Ledger | None = None, **fields: Any) -> GoalStatus:
-    asked = Asked(context=CONTEXT, file="slo.yaml", goals=(goal,), apps=kept_apps(history, CONTEXT), now=NOW, **fields)
+    asked = StatusRequest(
+        context=CONTEXT, file="slo.yaml", goals=(goal,), apps=kept_apps(history, CONTEXT), now=NOW, **fields
+    )
     return report(history, asked, ledger).goals[0]
 
 
@@ -56,7 +58,7 @@ def test_an_outage_now_burns_and_one_that_is_over_does_not(history: History) -> 
     later = replace(GOAL, days=7)
     app.spread(600, AT, AT + 7 * HOUR)
     app.write(upto=AT + 7 * HOUR)
-    asked = Asked(context=CONTEXT, file="f", goals=(later,), apps=kept_apps(history, CONTEXT), now=NOW)
+    asked = StatusRequest(context=CONTEXT, file="f", goals=(later,), apps=kept_apps(history, CONTEXT), now=NOW)
     over = report(history, replace(asked, now=NOW + timedelta(hours=7)), None).goals[0]
     states = {(pair.severity, pair.speed): pair.state for pair in over.pairs}
     assert states["page", "quick"] == OK

@@ -9,7 +9,7 @@ import pytest
 
 from difyops.emulator import Emulator
 from difyops.git_store import GitStore
-from difyops.snapshot.belonging import Place, spelled
+from difyops.snapshot.belonging import StorePlace, spelled
 from tests.conftest import Cli
 from tests.places import context_name
 from tests.snapshot.colleague import Colleague
@@ -42,8 +42,8 @@ def test_an_address_has_one_spelling() -> None:
     assert spelled("HTTPS://Dify.Example.com:443/") == "https://dify.example.com"
     assert spelled("http://host:80/sub/") == "http://host/sub"
     assert spelled("http://[::1]:5001") == "http://[::1]:5001"
-    assert Place.of("https://a:443", "").is_same(Place.of("https://A/", "w1"))
-    assert not Place.of("https://a", "w2").is_same(Place.of("https://a", "w1"))
+    assert StorePlace.of("https://a:443", "").is_same(StorePlace.of("https://A/", "w1"))
+    assert not StorePlace.of("https://a", "w2").is_same(StorePlace.of("https://a", "w1"))
 
 
 @pytest.mark.parametrize(

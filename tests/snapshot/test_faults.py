@@ -16,7 +16,7 @@ import pytest
 
 from difyops import config
 from difyops.api.instance import ConnectOptions, connect
-from difyops.changes import Journal, Record
+from difyops.changes import ChangeRecord, Journal
 from difyops.clock import SystemClock
 from difyops.emulator import Emulator
 from difyops.errors import DifyopsError, NotFound
@@ -66,7 +66,7 @@ def roll_back_with(at: str, act: Callable[[], object], *, app: str = "wf-llm") -
     return asyncio.run(work())
 
 
-def open_changes() -> list[Record]:
+def open_changes() -> list[ChangeRecord]:
     state = config.load().state
     with Ledger.open(state / "ledger.sqlite3") as ledger:
         return Journal(ledger=ledger, state=state, context=context_name(), clock=SystemClock(), actor="").open()

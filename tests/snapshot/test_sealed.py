@@ -13,7 +13,7 @@ from difyops.git_store import GitStore
 from difyops.sealing.access import Access, Agreed
 from difyops.sealing.age import Identity, new_identity
 from difyops.sealing.store import read_seal
-from difyops.snapshot.seals import Changed, NewSeal, set_recipients
+from difyops.snapshot.seals import NewSeal, SealChanged, set_recipients
 from tests.conftest import Cli
 from tests.places import context_name
 from tests.snapshot.colleague import Colleague, node, set_secret
@@ -61,7 +61,7 @@ def identity(monkeypatch: pytest.MonkeyPatch) -> Identity:
     return made
 
 
-def give(tmp_path: Path, *recipients: str) -> Changed:
+def give(tmp_path: Path, *recipients: str) -> SealChanged:
     store = GitStore.open(store_at(tmp_path))
     access = Access(state=tmp_path / "state", identity="env:DIFYOPS_SEAL_IDENTITY")
     return set_recipients(store, context_name(), NewSeal(recipients=recipients), access, SystemClock())

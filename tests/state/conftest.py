@@ -12,7 +12,7 @@ import pytest
 from difyops.ledger import Ledger
 from difyops.ledger.server import LedgerServer
 from difyops.secret_text import SecretText
-from difyops.state_address import Address
+from difyops.state_address import StateAddress
 from tests.runbook import servers
 from tests.runbook.servers import PG_CANARY, Postgres
 from tests.state.gate import Gate, gate_to
@@ -57,7 +57,7 @@ def machine(shared_url: str, tmp_path: Path) -> Iterator[Machine]:
 
     def open_as(name: str, patience: float = 5.0, through: Gate | None = None) -> Ledger:
         url = shared_url.replace(str(urlsplit(shared_url).port), str(through.port)) if through else shared_url
-        address = Address(url, SecretText(PG_CANARY))
+        address = StateAddress(url, SecretText(PG_CANARY))
         opened.append(Ledger(LedgerServer(address, tmp_path / name, patience=patience)))
         return opened[-1]
 

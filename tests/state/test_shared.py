@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from difyops import dry_run
-from difyops.changes import Change, Ended, Journal, Record
+from difyops.changes import Change, ChangeRecord, Ended, Journal
 from difyops.changes.recovery import Recovery
 from difyops.clock import SystemClock
 from difyops.errors import DifyopsError, LockHeld, Refused, StateAway
@@ -35,7 +35,7 @@ def journal_of(ledger: Ledger, actor: str = "ada") -> Journal:
     return Journal(ledger=ledger, state=ledger.path.parent, context="prod", clock=ledger.clock, actor=actor)
 
 
-def changes(ledger: Ledger) -> list[Record]:
+def changes(ledger: Ledger) -> list[ChangeRecord]:
     return journal_of(ledger).all()
 
 

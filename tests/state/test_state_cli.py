@@ -8,7 +8,7 @@ import pytest
 
 from difyops.errors import ConfigError
 from difyops.git_store import GitStore
-from difyops.state_address import Address, checked
+from difyops.state_address import StateAddress, checked
 from tests.conftest import Cli
 from tests.places import context_name
 from tests.runbook.servers import PG_CANARY
@@ -85,13 +85,13 @@ def test_moved_there_and_back(cli: Cli, shared_url: str) -> None:
     refused = cli("changes", "log")
     assert refused.code == 8
     assert "was not moved there" in refused.err
-    assert cli(*there, "--yes", "-o", "json").json["data"]["setting"] == f"state: {Address(shared_url).place}"
+    assert cli(*there, "--yes", "-o", "json").json["data"]["setting"] == f"state: {StateAddress(shared_url).place}"
     assert cli("changes", "log", "-o", "json").json["data"] == lines
     assert cli("app", "enable", "wf-echo", "--yes").code == 0
     Path("difyops.yaml").unlink()
     refused = cli("app", "disable", "wf-echo", "--yes")
     assert refused.code == 8
-    assert f"was moved to {Address(shared_url).place}" in refused.err
+    assert f"was moved to {StateAddress(shared_url).place}" in refused.err
     assert (
         cli("state", "move", "--to", "sqlite", "--from", shared_url, "--password-from", "env:PG_STATE", "--yes").code
         == 0
@@ -163,7 +163,7 @@ def test_an_address_with_a_password_is_refused_and_not_repeated(text: str) -> No
     ],
 )  # fmt: skip
 def test_an_address_is_shown_without_what_follows_it(text: str, shown: str) -> None:
-    assert Address(checked(text, where="x")).place == shown
+    assert StateAddress(checked(text, where="x")).place == shown
 
 
 @pytest.mark.parametrize(

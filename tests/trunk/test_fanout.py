@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from difyops.errors import DifyopsError, RateLimited, ServerFault, TimedOut
-from difyops.fanout import Done, Failed, FanoutOptions, Skipped, fan_out
+from difyops.fanout import Done, Failed, FanoutOptions, SkippedItem, fan_out
 
 
 @dataclass
@@ -73,7 +73,7 @@ async def test_at_the_deadline_what_is_done_is_kept_and_the_rest_is_named() -> N
     results = [item async for item in fan_out(range(10), work, FanoutOptions(limit=2, deadline=0.2))]
     assert sorted(item.item for item in results) == list(range(10))
     assert {item.item for item in results if isinstance(item, Done)} == {0, 1, 2}
-    assert all("deadline" in item.reason for item in results if isinstance(item, Skipped))
+    assert all("deadline" in item.reason for item in results if isinstance(item, SkippedItem))
 
 
 async def test_leaving_early_cancels_what_runs() -> None:

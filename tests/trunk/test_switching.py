@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from difyops.api.credential_sets import ProviderCredentials
-from difyops.changes import Record
+from difyops.changes import ChangeRecord
 from difyops.changes.change import Checkpoint, no_checkpoint
 from difyops.changes.recovery import Ended, Recovery
 from difyops.cli.changes import kinds
@@ -48,7 +48,7 @@ class Rig:
     def recovery(self) -> Recovery:
         return Recovery(journal=self.workspace.journal, kinds=kinds())
 
-    def open(self) -> Record:
+    def open(self) -> ChangeRecord:
         (record,) = self.workspace.journal.open()
         return record
 

@@ -18,7 +18,7 @@ from difyops.dsl.load import load_yaml
 from difyops.errors import ConfigError, Refused, StoreError
 from difyops.file_owner import open_once
 from difyops.secret_text import SecretText
-from difyops.trust import Marked, Parts, TrustBook, is_reference
+from difyops.trust import Marked, TrustBook, TrustedParts, is_reference
 
 FILE = """
 default_context: prod
@@ -144,7 +144,7 @@ def test_a_link_to_a_trusted_file_is_not_trusted_where_it_lies(project: Path, tm
 
 def test_a_field_that_is_new_to_a_context_counts_until_it_is_known_to_be_harmless() -> None:
     document = {"contexts": {"a": {"url": "https://a.example", "api_url": "https://b.example", "proxy": "x"}}}
-    assert [place for place, _ in Parts.of(document).values] == [
+    assert [place for place, _ in TrustedParts.of(document).values] == [
         "contexts.a.api_url", "contexts.a.proxy", "contexts.a.url",
     ]  # fmt: skip
 
@@ -152,7 +152,7 @@ def test_a_field_that_is_new_to_a_context_counts_until_it_is_known_to_be_harmles
 def test_references_count_wherever_they_stand_but_not_in_panels() -> None:
     document = load_yaml(b"slo: {pager: {hook: ['env:HOOK'], webhook_url: 'https://x.example'}}\n"
                          b"panels: {a: {inputs: {q: 'file: me'}}}\nsecrets: {hold: file}\n")  # fmt: skip
-    assert [place for place, _ in Parts.of(document).values] == ["slo.pager.hook[0]", "slo.pager.webhook_url"]
+    assert [place for place, _ in TrustedParts.of(document).values] == ["slo.pager.hook[0]", "slo.pager.webhook_url"]
 
 
 def test_a_file_that_says_nothing_of_the_kind_needs_no_trust(project: Path) -> None:

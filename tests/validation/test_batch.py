@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from difyops.cli.validate_reports import Reports
-from difyops.validation import Tally, compile_schema, judge_all
+from difyops.validation import BatchTally, compile_schema, judge_all
 from difyops.validation.sources import from_document, from_lines, read_lines
 
 SCHEMA = compile_schema({"type": "object", "properties": {"b": {"type": "integer"}}, "required": ["b"]})
@@ -42,7 +42,7 @@ def test_bytes_that_are_not_text_and_lines_too_long_fail_alone() -> None:
 
 
 def test_rates_and_repairs_are_counted() -> None:
-    tally = Tally()
+    tally = BatchTally()
     lines = [json.dumps(text) for text in ('{"b": 1}', '{"b": 1,}', '{"b": 2,}', "{'b': 1,}", "sorry, I cannot")]
     for _ in judge_all(from_lines(lines), SCHEMA, tally=tally):
         pass
@@ -58,13 +58,13 @@ def test_rates_and_repairs_are_counted() -> None:
 
 
 def test_the_gate_holds_a_rate_and_an_empty_batch_does_not_pass() -> None:
-    tally = Tally()
+    tally = BatchTally()
     list(judge_all(from_lines([json.dumps('{"b": 1}'), json.dumps('{"b": 1,}')]), SCHEMA, tally=tally))
     assert tally.summary().gate(0.5) is None
     refused = tally.summary().gate(0.98)
     assert refused is not None
     assert refused.exit_code == 5
-    nothing = Tally().summary()
+    nothing = BatchTally().summary()
     assert nothing.first_pass_rate is None
     empty = nothing.gate(0.0)
     assert empty is not None
@@ -81,7 +81,7 @@ def test_a_batch_is_judged_in_constant_memory() -> None:
 
     def peak(count: int) -> int:
         tracemalloc.start()
-        for _ in judge_all(from_lines(lines(count)), SCHEMA, tally=Tally()):
+        for _ in judge_all(from_lines(lines(count)), SCHEMA, tally=BatchTally()):
             pass
         used = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -98,7 +98,7 @@ def test_reports_of_a_batch_take_constant_memory_too(tmp_path: Path) -> None:
     def peak(count: int) -> int:
         formats = (("junit", tmp_path / "j.xml"), ("sarif", tmp_path / "s.sarif"), ("nagios", tmp_path / "n.txt"))
         tracemalloc.start()
-        reports, tally = Reports.of(formats, "answers", batch=True), Tally()
+        reports, tally = Reports.of(formats, "answers", batch=True), BatchTally()
         for judged in judge_all(from_lines(bad for _ in range(count)), SCHEMA, tally=tally):
             reports.add(judged)
         reports.write(tally.summary())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from xml.etree import ElementTree
 
-from difyops.validation import Judged, Tally, compile_schema, enforce
-from difyops.validation.report import Junit, Report, Sarif, nagios, nagios_code
+from difyops.validation import BatchTally, Judged, compile_schema, enforce
+from difyops.validation.report import BatchReport, Junit, Sarif, nagios, nagios_code
 
 SCHEMA = compile_schema({"type": "object", "properties": {"b": {"type": "integer"}}, "required": ["b"]})
 NASTY = '{\n"b": "]]>\x1b[31m<x a=\\"1\\">&\u202e"}'
@@ -14,14 +14,14 @@ TEXTS = ('{"b": 1}', '{"b": 1,}', NASTY, "sorry, I cannot")
 RESULTS = [Judged(id=f"q<{n}>", line=n, verdict=enforce(text, SCHEMA)) for n, text in enumerate(TEXTS, 1)]
 
 
-def summary_of(results: list[Judged]) -> Tally:
-    tally = Tally()
+def summary_of(results: list[Judged]) -> BatchTally:
+    tally = BatchTally()
     for judged in results:
         tally.add(judged.verdict)
     return tally
 
 
-def whole(report: Report, results: list[Judged]) -> str:
+def whole(report: BatchReport, results: list[Judged]) -> str:
     pieces = "".join(report.piece(judged) for judged in results)
     return report.head(summary_of(results).summary()) + pieces + report.tail()
 
@@ -58,6 +58,6 @@ def test_nagios_is_one_line_with_performance_data() -> None:
     assert "'first_pass'=0.2500;;0.98:;0;1" in line
     good = summary_of(RESULTS[:1]).summary()
     assert nagios(good).startswith("DIFYOPS OK")
-    assert nagios(Tally().summary()).startswith("DIFYOPS UNKNOWN")
-    assert [nagios_code(item) for item in (good, bad, Tally().summary())] == [0, 2, 3]
+    assert nagios(BatchTally().summary()).startswith("DIFYOPS UNKNOWN")
+    assert [nagios_code(item) for item in (good, bad, BatchTally().summary())] == [0, 2, 3]
     assert nagios_code(bad, min_first_pass=0.25) == 0

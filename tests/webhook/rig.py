@@ -19,7 +19,7 @@ from difyops.api.instance import ConnectOptions, Instance, connect
 from difyops.config import Context
 from difyops.secret_text import SecretText
 from difyops.webhook.reaching import Instances
-from difyops.webhook.rules import Rules, Source, rules_of
+from difyops.webhook.rules import EventSource, WebhookRules, rules_of
 from difyops.webhook.serve import Request, Running, serve
 from difyops.webhook.testing import signed
 
@@ -39,7 +39,7 @@ class Served:
 
     async def send(self, source: str, body: bytes, scheme: str = "standard", **headers: str) -> httpx.Response:
         """Send one signed event."""
-        made = Source(name=source, scheme=scheme, secrets=("env:HOOK_SECRET",), to=("x",))
+        made = EventSource(name=source, scheme=scheme, secrets=("env:HOOK_SECRET",), to=("x",))
         head = dict(signed(made, SecretText(SECRET), body)) | {name.replace("_", "-"): v for name, v in headers.items()}
         return await self.http.post(f"{self.url}/in/{source}", content=body, headers=head)
 
@@ -71,12 +71,12 @@ def instances(url: str, state: Path) -> Instances:
 
 @asynccontextmanager
 async def serving(
-    url: str, state: Path, section: dict[str, Any] | Callable[[], Rules], behind: Instances | None = None
+    url: str, state: Path, section: dict[str, Any] | Callable[[], WebhookRules], behind: Instances | None = None
 ) -> AsyncIterator[Served]:
     """Serve the rules; the ports are free ones. ``behind``: another instance than the emulator at ``url``."""
     ready: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
 
-    def read() -> Rules:
+    def read() -> WebhookRules:
         if callable(section):
             return section()
         return rules_of({"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "drain": "1s", **section})

@@ -16,7 +16,7 @@ import pytest
 from difyops.emulator import Emulator
 from difyops.errors import StoreError
 from difyops.webhook import inbox, reading
-from difyops.webhook.database import FILE, Database
+from difyops.webhook.database import FILE, WebhookDatabase
 from difyops.webhook.rules import rules_of
 from tests.waiting import until
 from tests.webhook.rig import SECRET, Served, receiving, serving
@@ -75,7 +75,7 @@ async def test_what_two_readers_could_read_differently_is_refused(url: str, tmp_
         for sent, status in UNCLEAR:
             answer = await raw(served, sent)
             assert answer.split(b" ")[1].startswith(status), (sent, answer[:200])
-        assert reading.events(reading.Kept(tmp_path), limit=9) == []
+        assert reading.events(reading.KeptEvent(tmp_path), limit=9) == []
 
 
 async def test_chunked_bodies_are_taken_and_large_ones_stopped(url: str, tmp_path: Path) -> None:
@@ -112,13 +112,13 @@ async def test_a_compressed_body_is_no_way_around_the_signature(url: str, tmp_pa
 async def test_a_full_disk_acknowledges_nothing(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(url, tmp_path, rules()) as served:
         assert (await served.send("orders", b'{"n": 1}')).status_code == 200
-        full = reading.Kept(tmp_path).read("PRAGMA page_count")[0][0]
+        full = reading.KeptEvent(tmp_path).read("PRAGMA page_count")[0][0]
         monkeypatch.setattr(inbox, "keep", _on_a_full_disk(inbox.keep, full))
         answers = await asyncio.gather(*(served.send("orders", json.dumps({"n": n}).encode()) for n in range(2, 6)))
         assert {answer.status_code for answer in answers} == {503}
         assert {answer.headers["retry-after"] for answer in answers} == {"5"}
         monkeypatch.undo()
-        kept = reading.events(reading.Kept(tmp_path), limit=9)
+        kept = reading.events(reading.KeptEvent(tmp_path), limit=9)
         assert len(kept) == 1
 
 
@@ -142,7 +142,7 @@ def _on_a_full_disk(keep: Any, pages: int) -> Any:
 
 
 async def test_one_bad_write_takes_no_other_with_it(tmp_path: Path) -> None:
-    database = Database(tmp_path / FILE)
+    database = WebhookDatabase(tmp_path / FILE)
     database.open()
     query = "INSERT INTO endpoint (url) VALUES (?)"
     good = [database.write(partial(_inserted, query, n)) for n in range(5)]
@@ -226,11 +226,11 @@ async def test_new_rules_under_load_lose_nothing(url: str, tmp_path: Path) -> No
 async def test_a_clock_that_goes_back_holds_nothing_up(url: str, tmp_path: Path) -> None:
     async with receiving() as receiver:
         section = rules(destinations={"there": {"url": receiver.url}})
-        database = Database(tmp_path / FILE)
+        database = WebhookDatabase(tmp_path / FILE)
         database.open()
         source = rules_of(section).sources["orders"]
         ahead = 4_000_000_000.0  # received when the clock was far ahead
-        event = inbox.Event(
+        event = inbox.InboxEvent(
             id="evt_1", source="orders", dedupe="d", received=ahead, sent=None, hops=0, kind="", content_type="",
             body=b"1",
         )  # fmt: skip

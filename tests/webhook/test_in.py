@@ -28,7 +28,7 @@ async def test_an_event_is_kept_and_taken_on_once(url: str, tmp_path: Path) -> N
         first = await served.send("orders", body)
         assert first.status_code == 200
         await until(lambda: receiver.took)
-        (row,) = reading.events(reading.Kept(tmp_path), limit=10)
+        (row,) = reading.events(reading.KeptEvent(tmp_path), limit=10)
         assert (row.id, row.kind, row.source) == (first.json()["id"], "order.paid", "orders")
         assert receiver.took[0][1] == body
         assert receiver.ids == [row.id]
@@ -57,7 +57,7 @@ async def test_who_does_not_sign_is_turned_away(url: str, tmp_path: Path) -> Non
         assert (answer.status_code, answer.json()["code"]) == (401, "bad_signature")
         assert (await served.http.post(f"{served.url}/in/nothing", content=b"{}")).status_code == 404
         assert (await served.http.get(f"{served.url}/in/orders")).status_code == 405
-        assert reading.events(reading.Kept(tmp_path), limit=10) == []
+        assert reading.events(reading.KeptEvent(tmp_path), limit=10) == []
 
 
 async def test_an_event_becomes_a_run_of_an_app(emulator: Emulator, url: str, tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ async def test_an_event_becomes_a_run_of_an_app(emulator: Emulator, url: str, tm
     }
     async with serving(url, tmp_path, section) as served:
         await served.send("orders", json.dumps({"issue": {"title": "it is broken"}}).encode())
-        kept = reading.Kept(tmp_path)
+        kept = reading.KeptEvent(tmp_path)
         await until(lambda: [row for row in reading.events(kept, limit=1) if row.state == "done"])
         (run,) = emulator.app_named("wf-echo").runs
         assert run.inputs["text"] == "it is broken"
@@ -100,7 +100,7 @@ async def test_a_command_gets_the_body_and_no_secret(url: str, tmp_path: Path) -
     }
     async with serving(url, tmp_path, section) as served:
         sent = await served.send("orders", b"plain text")
-        kept = reading.Kept(tmp_path)
+        kept = reading.KeptEvent(tmp_path)
         await until(lambda: [row for row in reading.events(kept, limit=1) if row.state == "done"])
         said, environment = json.loads(Path("out.json").read_text())
         assert said == "plain text"

@@ -15,7 +15,7 @@ from aiohttp import web
 from difyops.emulator import Emulator, humans
 from difyops.secret_text import SecretText
 from difyops.webhook import ladder, reading, running
-from difyops.webhook.signing import Check, Received, sign_standard
+from difyops.webhook.signing import Received, SignatureCheck, sign_standard
 from tests.emulator.humans import with_person
 from tests.waiting import until
 from tests.webhook.rig import SECRET, Receiver, Served, receiving, recipes_receiver, serving
@@ -57,7 +57,7 @@ async def test_the_recipe_works(both: tuple[Emulator, str], tmp_path: Path, name
         await until(lambda: receiver.took)
         headers, body = receiver.took[0]
         assert recipes_receiver(SECRET, headers, body)
-        check = Check(scheme="standard", secrets=[SecretText(SECRET)])
+        check = SignatureCheck(scheme="standard", secrets=[SecretText(SECRET)])
         now = float(headers["webhook-timestamp"])
         assert check.verify(Received(headers=headers, body=body, now=now)).key == headers["webhook-id"]
         said = json.loads(body)
@@ -179,17 +179,17 @@ async def test_a_server_that_stops_in_the_middle_tells_the_end_after_its_next_st
 
 
 def _state(state: Path, started: httpx.Response) -> Any:
-    return reading.show(reading.Kept(state), started.json()["id"]).facts["state"]
+    return reading.show(reading.KeptEvent(state), started.json()["id"]).facts["state"]
 
 
 async def test_a_run_that_was_never_seen_is_told_as_unknown_after_a_restart(
     url: str, tmp_path: Path, soon: None
 ) -> None:
     from difyops.webhook import outbox
-    from difyops.webhook.database import FILE, Database
+    from difyops.webhook.database import FILE, WebhookDatabase
 
     async with receiving() as receiver:
-        database = Database(tmp_path / FILE)
+        database = WebhookDatabase(tmp_path / FILE)
         database.open()
         row = outbox.RunRow(
             id="run_1", app="llm", via="run", accepted=1.0, user="u", request={}, callback=f"{receiver.url}/x"
@@ -270,7 +270,7 @@ async def test_a_receiver_that_fails_is_called_again_under_the_same_id(
         await until(lambda: len(receiver.took) == 3)
         assert len(set(receiver.ids)) == 1
         assert len({body for _, body in receiver.took}) == 1
-        kept = reading.Kept(tmp_path)
+        kept = reading.KeptEvent(tmp_path)
         await until(lambda: reading.messages(kept, limit=1)[0].state == "delivered")
 
 
@@ -280,7 +280,7 @@ async def test_what_fails_to_the_end_is_a_dead_letter_and_can_be_sent_again(
     async with receiving() as receiver, serving(url, tmp_path, rules(receiver)) as served:
         receiver.answers += [web.Response(status=500) for _ in range(4)]
         await _called(served, emulator, receiver)
-        kept = reading.Kept(tmp_path)
+        kept = reading.KeptEvent(tmp_path)
         await until(lambda: reading.messages(kept, limit=1, state="dead"))
         (dead,) = reading.messages(kept, limit=1)
         assert (dead.attempts, dead.said) == (4, "HTTP 500")
@@ -293,7 +293,7 @@ async def test_a_receiver_that_is_gone_is_called_no_more(
     emulator: Emulator, url: str, tmp_path: Path, quick: None
 ) -> None:
     async with receiving() as receiver, serving(url, tmp_path, rules(receiver)) as served:
-        kept = reading.Kept(tmp_path)
+        kept = reading.KeptEvent(tmp_path)
         receiver.answers += [web.Response(status=400, headers={"webhook-delivery": "abort-message"})]
         await _called(served, emulator, receiver)
         await until(lambda: reading.messages(kept, limit=1, state="dead"))
@@ -309,7 +309,7 @@ async def test_a_wish_for_later_is_heard(emulator: Emulator, url: str, tmp_path:
     async with receiving() as receiver, serving(url, tmp_path, rules(receiver)) as served:
         receiver.answers += [web.Response(status=503, headers={"retry-after": "3600"})]
         await _called(served, emulator, receiver)
-        kept = reading.Kept(tmp_path)
+        kept = reading.KeptEvent(tmp_path)
         await until(lambda: reading.messages(kept, limit=1) and reading.messages(kept, limit=1)[0].attempts == 1)
         (row,) = kept.read("SELECT made, due FROM message")
         assert row["due"] - row["made"] > 3500
@@ -336,7 +336,7 @@ async def test_a_name_that_leads_home_is_not_followed(
         async with serving(url, tmp_path, section) as served:
             body = {"query": "x", "metadata": {"callback_url": f"http://hooks.example.com:{port}/x"}}
             await served.run("llm", emulator.app_named("wf-llm").key, **body, response_mode="async")
-            kept = reading.Kept(tmp_path)
+            kept = reading.KeptEvent(tmp_path)
             await until(lambda: reading.messages(kept, limit=1) and reading.messages(kept, limit=1)[0].attempts)
             assert "may not be called" in str(reading.messages(kept, limit=1)[0].said)
         assert receiver.took == []

@@ -10,8 +10,8 @@ import json
 import pytest
 
 from difyops.secret_text import SecretText
-from difyops.webhook.rules import Source
-from difyops.webhook.signing import SCHEMES, BadSignature, Check, Received, Verified, sign_plain, sign_standard
+from difyops.webhook.rules import EventSource
+from difyops.webhook.signing import SCHEMES, BadSignature, Received, SignatureCheck, Verified, sign_plain, sign_standard
 from difyops.webhook.testing import signed
 
 SECRET = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -21,8 +21,8 @@ GOOD = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 OTHER = "v1,Ceo5qEr07ixe2NLpvHk3FH9bwy/WavXrAFQ/9tdO6mc="
 
 
-def check(scheme: str = "standard", *secrets: str, **more: object) -> Check:
-    return Check(scheme=scheme, secrets=[SecretText(item) for item in secrets or (SECRET,)], **more)  # type: ignore[arg-type]
+def check(scheme: str = "standard", *secrets: str, **more: object) -> SignatureCheck:
+    return SignatureCheck(scheme=scheme, secrets=[SecretText(item) for item in secrets or (SECRET,)], **more)  # type: ignore[arg-type]
 
 
 def standard(**changed: str) -> dict[str, str]:
@@ -85,7 +85,7 @@ def test_a_secret_that_is_no_base64_stands_for_itself() -> None:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_each_scheme_takes_its_own_and_refuses_every_change(scheme: str) -> None:
-    source = Source(name="s", scheme=scheme, secrets=("env:X",), to=("d",))
+    source = EventSource(name="s", scheme=scheme, secrets=("env:X",), to=("d",))
     headers = dict(signed(source, SecretText(SECRET), BODY, NOW))
     for secrets in ((SECRET,), ("another-secret-1", SECRET), (SECRET, "another-secret-1")):
         assert check(scheme, *secrets).verify(Received(headers=headers, body=BODY, now=NOW)).key
@@ -104,7 +104,7 @@ def test_each_scheme_takes_its_own_and_refuses_every_change(scheme: str) -> None
 
 @pytest.mark.parametrize("scheme", ["standard", "stripe", "slack"])
 def test_an_old_signature_does_not_count_later(scheme: str) -> None:
-    source = Source(name="s", scheme=scheme, secrets=("env:X",), to=("d",))
+    source = EventSource(name="s", scheme=scheme, secrets=("env:X",), to=("d",))
     headers = signed(source, SecretText(SECRET), BODY, NOW)
     for late in (301, -301):
         with pytest.raises(BadSignature, match="too"):
@@ -112,7 +112,7 @@ def test_an_old_signature_does_not_count_later(scheme: str) -> None:
 
 
 def test_an_id_that_nothing_signs_does_not_make_a_replay_new() -> None:
-    source = Source(name="s", scheme="github", secrets=("env:X",), to=("d",))
+    source = EventSource(name="s", scheme="github", secrets=("env:X",), to=("d",))
     headers = signed(source, SecretText(SECRET), BODY, NOW)
     keys = {
         check("github").verify(Received(headers={**headers, "x-github-delivery": name}, body=BODY, now=NOW)).key
@@ -123,7 +123,7 @@ def test_an_id_that_nothing_signs_does_not_make_a_replay_new() -> None:
 
 def test_a_sender_who_tries_again_is_known_by_what_he_signed() -> None:
     body = json.dumps({"id": "evt_1", "type": "charge"}).encode()
-    source = Source(name="s", scheme="stripe", secrets=("env:X",), to=("d",))
+    source = EventSource(name="s", scheme="stripe", secrets=("env:X",), to=("d",))
     keys = {
         check("stripe").verify(Received(headers=signed(source, SecretText(SECRET), body, at), body=body, now=at)).key
         for at in (NOW, NOW + 100)

@@ -17,8 +17,8 @@ import pytest
 from difyops.emulator import Emulator
 from difyops.targets import pick
 from difyops.webhook import reading
-from difyops.webhook.database import FILE, Database
-from difyops.webhook.watching import Watch, WatchRequest
+from difyops.webhook.database import FILE, WebhookDatabase
+from difyops.webhook.watching import RunWatch, WatchRequest
 from tests.api.opening import opened
 from tests.conftest import Cli
 from tests.emulator.door import Door
@@ -36,16 +36,16 @@ async def test_ends_of_others_are_told_once_and_runs_that_go_on_later(
     slow = asyncio.create_task(door.run(app, query="slow [[delay=40]]"))
     while len(app.runs) < 4:
         await asyncio.sleep(0.01)
-    database = Database(tmp_path / FILE)
+    database = WebhookDatabase(tmp_path / FILE)
     database.open()
     async with opened(url, tmp_path) as instance:
         found = pick([item async for item in instance.console.apps()], "wf-llm")
         request = WatchRequest(app=found, url="http://127.0.0.1:9/x", since=time.time() - 60, once=True)
-        watch = Watch(database=database, instance=instance, request=request)
+        watch = RunWatch(database=database, instance=instance, request=request)
         assert await watch.run() == 3
         await slow
         assert await watch.run() == 4
-        assert await Watch(database=database, instance=instance, request=request).run() == 0
+        assert await RunWatch(database=database, instance=instance, request=request).run() == 0
     rows = database.read("SELECT id, type, body FROM message ORDER BY seq")
     assert sorted(row["type"] for row in rows) == ["run.failed", *["run.succeeded"] * 3]
     assert len({row["id"] for row in rows}) == 4
@@ -95,7 +95,7 @@ def test_once_from_the_command_line(cli: Cli, emulator: Emulator, connected: str
     assert recipes_receiver(SECRET, headers, body)
     assert json.loads(body)["data"]["run_id"] == emulator.app_named("wf-llm").runs[0].id
     assert cli(*words, "--config", str(tmp_path / "rules.yaml"), "-o", "json").json["data"] == {"told": 0}
-    assert [row.state for row in reading.messages(reading.Kept(tmp_path / "state"), limit=9)] == ["delivered"]
+    assert [row.state for row in reading.messages(reading.KeptEvent(tmp_path / "state"), limit=9)] == ["delivered"]
     refused = cli(*words[:3], "--callback", "http://10.0.0.1/x", "--once", "--config", str(tmp_path / "rules.yaml"))
     assert refused.code == 8
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from difyops.cli.help_text import EVERYWHERE
 from difyops.cli.root import GROUPS
-from difyops.cli.table import Entry, entries
+from difyops.cli.table import CommandEntry, entries
 
 Record = tuple[str, str]
 
@@ -55,7 +55,7 @@ def chapters() -> Iterator[Chapter]:
         yield Chapter(noun=noun, about=GROUPS[noun][1], pages=tuple(pages))
 
 
-def page_of(entry: Entry) -> Page:
+def page_of(entry: CommandEntry) -> Page:
     """Read the parser of one command."""
     context = entry.parser.make_context(f"difyops {entry.name}", [], resilient_parsing=True)
     records: dict[str, list[Record]] = {"arguments": [], "options": [], "everywhere": []}

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from difyops.cost.knowledge import Retrieval
 from difyops.cost.money import tidy
-from difyops.cost.prices import Rate
+from difyops.cost.prices import ModelRate
 from difyops.plugins import Registry
 
 LEAST = 20  # calls; fewer say nothing
@@ -36,7 +36,7 @@ class NodeCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NodeRecord:
+class AdviceNode:
     """What is recorded of one node, and what its newest version reads. ``rate``: its list price, ``None`` unpriced.
 
     ``contents``: what it put out, where content is kept. ``retrieval``: how a retrieval node is set and what its
@@ -50,7 +50,7 @@ class NodeRecord:
     model: str
     calls: Sequence[NodeCall] = field(repr=False)
     reads: tuple[str, ...] = ()
-    rate: Rate | None = None
+    rate: ModelRate | None = None
     contents: Sequence[str] = field(default=(), repr=False)
     retrieval: Retrieval | None = None
 
@@ -69,13 +69,13 @@ class AppRecord:
     app: str
     runs: float
     days: float
-    nodes: Mapping[str, NodeRecord]
+    nodes: Mapping[str, AdviceNode]
 
-    def readers(self, node: str) -> list[NodeRecord]:
+    def readers(self, node: str) -> list[AdviceNode]:
         """Return the nodes that read from a node."""
         return [item for item in self.nodes.values() if node in item.reads]
 
-    def per_thousand(self, node: NodeRecord, tokens: float, price: Decimal) -> Decimal:
+    def per_thousand(self, node: AdviceNode, tokens: float, price: Decimal) -> Decimal:
         """Return what a number of tokens in every call of a node comes to in a thousand runs."""
         calls = sum(call.weight for call in node.calls) / self.runs if self.runs else 0.0
         return tidy(round(Decimal(repr(calls * tokens * _PER)) * price, 6))
@@ -92,7 +92,7 @@ class Saving:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Advice:
+class CostAdvice:
     """One piece of advice. ``saving`` is ``None`` where the model has no price; ``n`` calls stand behind it."""
 
     rule: str

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from difyops.cost.advice import LEAST, MODEL_TYPES, Advice, AppRecord, NodeRecord, Saving
+from difyops.cost.advice import LEAST, MODEL_TYPES, AdviceNode, AppRecord, CostAdvice, Saving
 from difyops.cost.knowledge import Retrieval
 
 _FILLS = 0.5
@@ -40,7 +40,7 @@ class _Seen:
         return part / self.characters if self.characters else 0.0
 
 
-def advise(record: AppRecord) -> Iterator[Advice]:
+def advise(record: AppRecord) -> Iterator[CostAdvice]:
     """Yield each retrieval node whose text fills half of a large prompt, repeats itself or barely fits the question
     (where content is kept), or comes from a dataset that holds documents twice (where the server could be asked).
     """
@@ -60,7 +60,7 @@ def advise(record: AppRecord) -> Iterator[Advice]:
             spare = again >= _REPEATED or (weak >= _WEAK_SHARE and not _has_threshold(node))
             if prompt < _LARGE or (share < _FILLS and not spare and not twice):
                 continue
-            yield Advice(
+            yield CostAdvice(
                 rule="retrieval", node=node.id, n=len(reader.calls),
                 saving=_saving(record, reader, prompt * share, again, weak),
                 title=_title(node, reader, share, again, weak, len(twice)),
@@ -68,14 +68,14 @@ def advise(record: AppRecord) -> Iterator[Advice]:
             )  # fmt: skip
 
 
-def _title(node: NodeRecord, reader: NodeRecord, share: float, again: float, weak: float, twice: int) -> str:
+def _title(node: AdviceNode, reader: AdviceNode, share: float, again: float, weak: float, twice: int) -> str:
     more = [f"{again:.0%} of it is text that is there already"] if again else []
     more += [f"{weak:.0%} barely fits the question"] if weak else []
     more += [f"{twice} texts stand in its datasets twice"] if twice else []
     return ", and ".join([f"{node.title} fills {share:.0%} of the prompt of {reader.title}", *more])
 
 
-def _evidence(node: NodeRecord, seen: _Seen, prompt: float, retrieved: float) -> dict[str, float | int | str]:
+def _evidence(node: AdviceNode, seen: _Seen, prompt: float, retrieved: float) -> dict[str, float | int | str]:
     found: dict[str, float | int | str] = {
         "tokens in (mean)": round(prompt, 1), "characters retrieved": round(retrieved),
         "answers looked at": seen.answers, "chunks looked at": seen.chunks,
@@ -95,7 +95,7 @@ def _evidence(node: NodeRecord, seen: _Seen, prompt: float, retrieved: float) ->
 
 
 def _steps(
-    node: NodeRecord, seen: _Seen, again: float, weak: float, twice: Sequence[Sequence[str]]
+    node: AdviceNode, seen: _Seen, again: float, weak: float, twice: Sequence[Sequence[str]]
 ) -> Iterator[str]:  # fmt: skip
     settings = node.retrieval
     if weak and not _has_threshold(node):
@@ -112,17 +112,17 @@ def _steps(
         yield "Remove what stands in the dataset twice" + (f": {'; '.join(seen.pairs)}" if seen.pairs else ".")
 
 
-def _datasets(node: NodeRecord) -> Sequence[Any]:
+def _datasets(node: AdviceNode) -> Sequence[Any]:
     return node.retrieval.datasets if node.retrieval else ()
 
 
-def _has_threshold(node: NodeRecord) -> bool:
+def _has_threshold(node: AdviceNode) -> bool:
     settings: Retrieval | None = node.retrieval
     return settings is not None and settings.threshold is not None
 
 
 def _saving(
-    record: AppRecord, reader: NodeRecord, tokens: float, again: float, weak: float
+    record: AppRecord, reader: AdviceNode, tokens: float, again: float, weak: float
 ) -> Saving | None:  # fmt: skip
     if reader.rate is None:
         return None

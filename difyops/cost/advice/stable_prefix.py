@@ -6,14 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
 
-from difyops.cost.advice import LEAST, MODEL_TYPES, Advice, AppRecord, NodeRecord, Saving
+from difyops.cost.advice import LEAST, MODEL_TYPES, AdviceNode, AppRecord, CostAdvice, Saving
 
 _LONG = 4000  # characters: about the 1,024 tokens from which providers cache
 _BEGINNING = 1024  # characters of which the history keeps a hash
 _SAME = 0.8
 
 
-def advise(record: AppRecord) -> Iterator[Advice]:
+def advise(record: AppRecord) -> Iterator[CostAdvice]:
     """Yield each model node whose long prompts begin alike; what is shared past 1,024 characters is not recorded."""
     for node in record.nodes.values():
         long = [call for call in node.calls if call.prompt_size >= _LONG and call.prefix and call.prompt]
@@ -29,7 +29,7 @@ def advise(record: AppRecord) -> Iterator[Advice]:
         same = [call for call in long if call.prefix == prefix]
         tokens = sum(call.weight * call.prompt for call in same) / sum(call.weight for call in node.calls)
         size = sum(call.weight * call.prompt_size for call in same) / sum(call.weight for call in same)
-        yield Advice(
+        yield CostAdvice(
             rule="stable_prefix", node=node.id, n=len(long), saving=_saving(record, node, tokens, size),
             title=f"{node.title} sends a long prompt that begins the same in {share:.0%} of its long calls",
             evidence={"long calls": len(long), "begin the same": len(same), "characters (mean)": round(size),
@@ -42,7 +42,7 @@ def advise(record: AppRecord) -> Iterator[Advice]:
         )  # fmt: skip
 
 
-def _saving(record: AppRecord, node: NodeRecord, tokens: float, size: float) -> Saving | None:
+def _saving(record: AppRecord, node: AdviceNode, tokens: float, size: float) -> Saving | None:
     """Return the least (the beginning that is known to be shared) and the most (the whole prompt)."""
     if node.rate is None or node.rate.cached is None:
         return None

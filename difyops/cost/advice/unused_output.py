@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from difyops.cost.advice import LEAST, Advice, AppRecord, NodeRecord, Saving
+from difyops.cost.advice import LEAST, AdviceNode, AppRecord, CostAdvice, Saving
 
 _LONG = 2000  # characters
 _USED = 0.25
 _TAKES_OUT = ("code", "template-transform", "parameter-extractor", "question-classifier", "if-else", "list-operator")
 
 
-def advise(record: AppRecord) -> Iterator[Advice]:
+def advise(record: AppRecord) -> Iterator[CostAdvice]:
     """Yield each model node whose answers are long and are read only by nodes that put out at most a quarter of them.
 
     An answer that goes to the user, to another prompt, or to nobody who is recorded is left alone.
@@ -27,7 +27,7 @@ def advise(record: AppRecord) -> Iterator[Advice]:
         if used > written * _USED:
             continue
         completion = node.mean([call.completion for call in node.calls])
-        yield Advice(
+        yield CostAdvice(
             rule="unused_output", node=node.id, n=len(node.calls),
             saving=_saving(record, node, completion, used, written),
             title=f"{node.title} writes {written:,.0f} characters, and what reads it puts out {used:,.0f}",
@@ -41,7 +41,7 @@ def advise(record: AppRecord) -> Iterator[Advice]:
         )  # fmt: skip
 
 
-def _saving(record: AppRecord, node: NodeRecord, completion: float, used: float, written: float) -> Saving | None:
+def _saving(record: AppRecord, node: AdviceNode, completion: float, used: float, written: float) -> Saving | None:
     if node.rate is None or node.rate.output is None:
         return None
     most = completion * (1 - used / written)

@@ -25,7 +25,7 @@ Ask = Callable[[str, str], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class CheckFound:
     """What a check found: pass, fail or not judged, why, and how good it was from 0 to 1 where that can be told."""
 
     word: str
@@ -34,7 +34,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
+class CheckInput:
     """What is looked at. ``value``: the answer's outputs, its text, or what ``at`` points at; ``text``: the same as
     text. ``ask`` asks another app and returns its answer, and raises ``DifyopsError``.
     """
@@ -47,14 +47,14 @@ class Given:
     ask: Ask
 
 
-def passed(why: str = "") -> Found:
+def passed(why: str = "") -> CheckFound:
     """Return a pass."""
-    return Found(word=PASS, why=why, score=1.0)
+    return CheckFound(word=PASS, why=why, score=1.0)
 
 
-def failed(why: str) -> Found:
+def failed(why: str) -> CheckFound:
     """Return a failure."""
-    return Found(word=FAIL, why=why, score=0.0)
+    return CheckFound(word=FAIL, why=why, score=0.0)
 
 
 def shown(value: object) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from difyops.evaluation.checks import Found, Given, failed, passed, shown
+from difyops.evaluation.checks import CheckFound, CheckInput, failed, passed, shown
 
 
-def check(given: Given, *, text: str, ignore_case: bool = False) -> Found:
+def check(given: CheckInput, *, text: str, ignore_case: bool = False) -> CheckFound:
     """Look for ``text`` in the answer. ``ignore_case``: upper and lower case are the same."""
     there, wanted = (given.text.casefold(), text.casefold()) if ignore_case else (given.text, text)
     return passed() if wanted in there else failed(f"the answer does not hold {shown(text)}: {shown(given.text)}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from difyops.evaluation.checks import Found, Given, failed, passed, shown
+from difyops.evaluation.checks import CheckFound, CheckInput, failed, passed, shown
 
 
-def check(given: Given, *, value: Any, ignore_case: bool = False) -> Found:
+def check(given: CheckInput, *, value: Any, ignore_case: bool = False) -> CheckFound:
     """Compare the answer with ``value``. ``ignore_case``: upper and lower case are the same."""
     there = given.text if isinstance(value, str) else given.value
     if not isinstance(value, str) and isinstance(there, str):

@@ -7,7 +7,7 @@ import re
 import secrets
 
 from difyops.errors import DifyopsError
-from difyops.evaluation.checks import NOT_JUDGED, Found, Given, as_text, failed, passed, shown
+from difyops.evaluation.checks import NOT_JUDGED, CheckFound, CheckInput, as_text, failed, passed, shown
 
 _WORDS = {"pass": True, "passed": True, "yes": True, "fail": False, "failed": False, "no": False}
 _TASK = """Judge one answer. Rule: {rule}
@@ -21,8 +21,8 @@ Reply with one JSON object and nothing else: {{"pass": true or false, "score": 0
 
 
 async def check(
-    given: Given, *, app: str, rule: str = "The answer is correct and complete.", least: float = 0.0
-) -> Found:
+    given: CheckInput, *, app: str, rule: str = "The answer is correct and complete.", least: float = 0.0
+) -> CheckFound:
     """Ask ``app`` (id or name) whether the answer keeps ``rule``. ``least``: the score it wants besides."""
     mark = f"====={secrets.token_hex(4)}"  # an answer cannot know it, so it cannot end its own part
     reference = f"{mark} AN EARLIER ANSWER\n{given.reference}\n" if given.reference else ""
@@ -33,15 +33,15 @@ async def check(
             _TASK.format(rule=rule, mark=mark, question=question, answer=given.text, reference=reference),
         )
     except DifyopsError as error:
-        return Found(word=NOT_JUDGED, why=f"the judge {app} did not answer: {error.message}")
+        return CheckFound(word=NOT_JUDGED, why=f"the judge {app} did not answer: {error.message}")
     verdict = _read(said)
     if verdict is None:
-        return Found(word=NOT_JUDGED, why=f"the judge {app} said neither pass nor fail: {shown(said)}")
+        return CheckFound(word=NOT_JUDGED, why=f"the judge {app} said neither pass nor fail: {shown(said)}")
     ok, score, reason = verdict
     if ok and score is not None and score < least:
         ok, reason = False, f"score {score:g}, {least:g} is wanted; {reason}"
     found = passed(reason) if ok else failed(f"the judge {app}: {reason or 'fail'}")
-    return found if score is None else Found(word=found.word, why=found.why, score=score)
+    return found if score is None else CheckFound(word=found.word, why=found.why, score=score)
 
 
 def _read(said: str) -> tuple[bool, float | None, str] | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-from difyops.evaluation.checks import Found, Given, failed, passed, shown
+from difyops.evaluation.checks import CheckFound, CheckInput, failed, passed, shown
 
 _NUMBER = re.compile(
     r"(?<![\w.])[-+\u2212]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,400})(?:\.\d{1,400})?(?:[eE][-+]?\d{1,4})?(?![\d])"
 )
 
 
-def check(given: Given, *, value: float, tolerance: float = 0.0, relative: float = 0.0) -> Found:
+def check(given: CheckInput, *, value: float, tolerance: float = 0.0, relative: float = 0.0) -> CheckFound:
     """Compare a number with ``value``: it may be off by ``tolerance``, or by the share ``relative`` of ``value``.
 
     In a text there must be exactly one number; ``at`` says where it is in outputs. ``1,234.5`` is read with commas

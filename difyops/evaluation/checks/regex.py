@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from difyops.errors import ConfigError
-from difyops.evaluation.checks import NOT_JUDGED, Found, Given, failed, passed, shown
+from difyops.evaluation.checks import NOT_JUDGED, CheckFound, CheckInput, failed, passed, shown
 from difyops.validation import Schema, compile_schema
 
 
-def check(given: Given, *, pattern: str, ignore_case: bool = False) -> Found:
+def check(given: CheckInput, *, pattern: str, ignore_case: bool = False) -> CheckFound:
     """Search for ``pattern``; ``^`` and ``$`` bind it to the ends. ``ignore_case``: both cases are the same.
 
     A pattern with look-around or back-references reads at most 20,000 characters; a longer answer is not judged.
@@ -17,7 +17,9 @@ def check(given: Given, *, pattern: str, ignore_case: bool = False) -> Found:
     if not found:
         return passed()
     if any(item.expected.startswith("pattern: at most") for _, item in found):
-        return Found(word=NOT_JUDGED, why="the answer is too long for a pattern with look-around or back-references")
+        return CheckFound(
+            word=NOT_JUDGED, why="the answer is too long for a pattern with look-around or back-references"
+        )
     return failed(f"the answer does not match {shown(pattern)}: {shown(given.text)}")
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from difyops.errors import ConfigError
-from difyops.evaluation.checks import Found, Given, as_text, failed, passed
+from difyops.evaluation.checks import CheckFound, CheckInput, as_text, failed, passed
 from difyops.validation import compile_schema, enforce
 
 
-def check(given: Given, *, schema: dict[str, Any], strict: bool = False) -> Found:
+def check(given: CheckInput, *, schema: dict[str, Any], strict: bool = False) -> CheckFound:
     """Judge the answer, or a workflow's outputs. ``strict``: an answer that had to be repaired is none."""
     body = as_text(given.value)
     verdict = enforce(body, compile_schema(schema))

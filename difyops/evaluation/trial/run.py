@@ -20,10 +20,22 @@ from difyops.evaluation.cases import Case
 from difyops.evaluation.checks import FAIL, NOT_JUDGED, Ask
 from difyops.evaluation.judging import judge_told
 from difyops.evaluation.trial.classes import SIZE, ClassOf, classes_of
-from difyops.evaluation.trial.verdict import NOT_ENOUGH, NOT_WORSE, WORSE, Finding, Tried, find
+from difyops.evaluation.trial.verdict import NOT_ENOUGH, NOT_WORSE, WORSE, TrialFinding, TriedModel, find
 from difyops.history.failures import GOOD, OURS
 from difyops.publishing.putting import Now, now_of
-from difyops.replay import BUDGET, COMPLETE, DEADLINE, STOPPED, Limits, Pair, Recorded, Replayed, Side, Told, replay
+from difyops.replay import (
+    BUDGET,
+    COMPLETE,
+    DEADLINE,
+    STOPPED,
+    RecordedInput,
+    Replayed,
+    ReplayLimits,
+    ReplayPair,
+    ReplayTold,
+    Side,
+    replay,
+)
 from difyops.requirements import missing, stock_of
 from difyops.scratch import Scratches, TakenAway
 from difyops.scratch.copies import make_copy, why_no_copy
@@ -79,13 +91,13 @@ class Trial:
     app: str
     what: str
     margin: float
-    overall: Finding
-    classes: tuple[Finding, ...]
+    overall: TrialFinding
+    classes: tuple[TrialFinding, ...]
     broken: tuple[Broken, ...]
     left_out: tuple[Broken, ...]
     ended: str
     used: int
-    pairs: tuple[Tried, ...] = field(default=(), repr=False)
+    pairs: tuple[TriedModel, ...] = field(default=(), repr=False)
     judges: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = field(default=(), repr=False)
 
@@ -175,23 +187,23 @@ async def _both(scratches: Scratches, now: Now, target: JsonObject, request: Tri
     new = await make_copy(scratches, 2, now.app, target, f"new {now.app.name}")
     silent = 0
 
-    async def ask(side: Side, what: Recorded) -> Told:
+    async def ask(side: Side, what: RecordedInput) -> ReplayTold:
         return await (old if side == "old" else new).ask(what)
 
-    def enough(pair: Pair) -> bool:
+    def enough(pair: ReplayPair) -> bool:
         nonlocal silent
         silent = 0 if {pair.old.outcome, pair.new.outcome} <= {GOOD, OURS} else silent + 1
         return silent >= _DEAD_AFTER
 
-    recorded = [Recorded(id=case.id, inputs=case.inputs, query=case.query) for case in request.cases]
-    limits = Limits(at_once=request.at_once, deadline=request.deadline, tokens=request.tokens)
+    recorded = [RecordedInput(id=case.id, inputs=case.inputs, query=case.query) for case in request.cases]
+    limits = ReplayLimits(at_once=request.at_once, deadline=request.deadline, tokens=request.tokens)
     scratches.change.checkpoint("before replay")
     return await replay(recorded, ask, limits=limits, enough=enough, clock=scratches.change.journal.clock)
 
 
 async def _judged(
     instance: Instance, done: Replayed, request: TrialRequest, class_of: ClassOf
-) -> tuple[list[Tried], dict[str, int]]:  # fmt: skip
+) -> tuple[list[TriedModel], dict[str, int]]:  # fmt: skip
     cases = {case.id: case for case in request.cases}
     apps = [app async for app in instance.console.apps()]
     async with asker(instance, apps, AskOptions(at_once=request.at_once, user="difyops-trial")) as asking:
@@ -201,16 +213,16 @@ async def _judged(
         return list(tried), asking.judges
 
 
-async def _tried(case: Case, pair: Pair, ask: Ask, class_of: ClassOf) -> Tried:
+async def _tried(case: Case, pair: ReplayPair, ask: Ask, class_of: ClassOf) -> TriedModel:
     old, new = await judge_told(case, pair.old, ask), await judge_told(case, pair.new, ask)
-    return Tried(
+    return TriedModel(
         id=case.id, old=old.word, new=new.word, why=old.why if old.word == NOT_JUDGED else new.why,
         kind=class_of(case), cluster=case.cluster, tokens_old=pair.old.tokens, tokens_new=pair.new.tokens,
     )  # fmt: skip
 
 
 def _found(
-    now: Now, request: TrialRequest, done: Replayed, tried: Sequence[Tried], judges: Mapping[str, int],
+    now: Now, request: TrialRequest, done: Replayed, tried: Sequence[TriedModel], judges: Mapping[str, int],
     names: Sequence[str], said: Sequence[str],
 ) -> Trial:  # fmt: skip
     shared = request.alpha / max(1, len(names))

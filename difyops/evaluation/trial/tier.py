@@ -18,7 +18,7 @@ from difyops.cost.tier import TierPlan
 from difyops.errors import DifyopsError, PartialFailure
 from difyops.evaluation.cases import Case
 from difyops.evaluation.trial.run import Trial
-from difyops.evaluation.trial.verdict import Finding, Tried
+from difyops.evaluation.trial.verdict import TrialFinding, TriedModel
 from difyops.statistics import fewest_for_margin, margin_of_cases
 from difyops.statistics.distributions import student_value
 
@@ -107,7 +107,7 @@ def tested(test: TierTest, trial: Trial, *, sampled: bool) -> TierTest:
     return dataclasses.replace(test, trial=trial, savings=tuple(savings), ratio=round(middle, 4) if middle else None)
 
 
-def fits(test: TierTest) -> list[Finding]:
+def fits(test: TierTest) -> list[TrialFinding]:
     """Return the classes in which the other model is proven to be no worse."""
     return [item for item in test.trial.classes if item.verdict == "not worse"] if test.trial else []
 
@@ -137,14 +137,14 @@ def _shares(trial: Trial) -> dict[str, float]:
     return {kind: count / total for kind, count in tokens.items()} if total else {}
 
 
-def _sums(pairs: Sequence[Tried], key: Callable[[Tried], str]) -> dict[str, int]:
+def _sums(pairs: Sequence[TriedModel], key: Callable[[TriedModel], str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for item in pairs:
         found[key(item)] = found.get(key(item), 0) + (item.tokens_old or 0)
     return found
 
 
-def _ratio(pairs: Sequence[Tried]) -> tuple[float, float, float] | None:
+def _ratio(pairs: Sequence[TriedModel]) -> tuple[float, float, float] | None:
     """Return the ratio of tokens, new to old, between the limits of its 95 % interval; ``None`` where none is told."""
     both = [(item.tokens_old, item.tokens_new) for item in pairs if item.tokens_old and item.tokens_new]
     if len(both) < 2:

@@ -21,7 +21,7 @@ _LEAST_CHANGED = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
+class TriedModel:
     """One case asked of both. ``old`` and ``new``: pass, fail, not judged; ``why``: what is not well with the new one,
     or why it was not judged.
     """
@@ -42,7 +42,7 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class TrialFinding:
     """What a class of cases shows. ``least`` and ``most``: limits of the difference in shares that pass, new less old,
     each one-sided at ``alpha``. ``more``: cases that are missing, ``None`` where no number tells.
     """
@@ -62,7 +62,7 @@ class Finding:
     more: int | None = None
 
 
-def find(name: str, tried: Sequence[Tried], *, margin: float, alpha: float) -> Finding:
+def find(name: str, tried: Sequence[TriedModel], *, margin: float, alpha: float) -> TrialFinding:
     """Judge one class, or all cases."""
     pairs = [item for item in tried if item.counts]
     before, after = [item.old == PASS for item in pairs], [item.new == PASS for item in pairs]
@@ -80,7 +80,7 @@ def find(name: str, tried: Sequence[Tried], *, margin: float, alpha: float) -> F
             more = _more(len(pairs), broken, fixed, margin, alpha)
     if objection := _objection(tried, pairs, before):
         verdict, text, more = NOT_ENOUGH, objection, None
-    return Finding(
+    return TrialFinding(
         name=name, cases=len(tried), judged=len(pairs), passed_before=sum(before), passed_after=sum(after),
         broken=broken, fixed=fixed, least=least, most=most, alpha=alpha, verdict=verdict, text=text,
         more=more if verdict == NOT_ENOUGH else None,
@@ -94,7 +94,7 @@ def _said(verdict: str, least: float, most: float, margin: float) -> str:
     return f"up to {max(0.0, -least):.1%} of the cases may be lost, {allowed}"
 
 
-def _objection(tried: Sequence[Tried], pairs: Sequence[Tried], before: Sequence[bool]) -> str:
+def _objection(tried: Sequence[TriedModel], pairs: Sequence[TriedModel], before: Sequence[bool]) -> str:
     """Say why nothing can be concluded, whatever the limits are; blank where it can."""
     left_out = len(tried) - len(pairs)
     if pairs and left_out > MOST_LEFT_OUT * len(tried):

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol, cast
 
-from difyops.perf.facts import NodeFact, Read, RunFact
-from difyops.perf.timeline import Plan, Timeline
+from difyops.perf.facts import NodeFact, ReadFacts, RunFact
+from difyops.perf.timeline import Timeline, TimelinePlan
 from difyops.statistics import weighted_quantile
 
 CATEGORIES = ("performance", "cost", "reliability", "scalability", "best practices", "parallelization")
@@ -33,7 +33,7 @@ class Gain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class AdviceFinding:
     """One piece of advice. ``id`` is stable: rule and nodes. ``evidence`` holds numbers; ``n`` is on how many."""
 
     id: str
@@ -47,12 +47,12 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class AdviceCase:
     """What is known of an app: its runs, the runs that were read with their plans and timelines, the newest graph."""
 
     runs: Sequence[RunFact]
-    reads: Sequence[Read]
-    plans: Sequence[Plan] = field(repr=False)
+    reads: Sequence[ReadFacts]
+    plans: Sequence[TimelinePlan] = field(repr=False)
     lines: Sequence[Timeline] = field(repr=False)
     shape: Mapping[str, Any] | None
 
@@ -107,7 +107,7 @@ class Case:
         return next((word for limit, word in ((0.5, "high"), (0.2, "medium"), (0.05, "low")) if part >= limit), "info")
 
 
-class Rule(Protocol):
+class AdviceRule(Protocol):
     """What a module of this folder has."""
 
     __name__: str
@@ -116,12 +116,14 @@ class Rule(Protocol):
     LEAST: int
 
     @staticmethod
-    def advise(case: Case) -> Iterator[Finding]:
+    def advise(case: AdviceCase) -> Iterator[AdviceFinding]:
         """Yield what to change."""
         ...
 
 
-def rules() -> dict[str, Rule]:
+def rules() -> dict[str, AdviceRule]:
     """Return the rules by id, in order."""
     names = sorted(item.name for item in pkgutil.iter_modules(__path__) if item.name[0] == "p")
-    return {name.split("_")[0].upper(): cast(Rule, importlib.import_module(f"{__name__}.{name}")) for name in names}
+    return {
+        name.split("_")[0].upper(): cast(AdviceRule, importlib.import_module(f"{__name__}.{name}")) for name in names
+    }

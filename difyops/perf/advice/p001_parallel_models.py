@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from difyops.perf.advice import Case, Finding
+from difyops.perf.advice import AdviceCase, AdviceFinding
 from difyops.perf.timeline import Timeline
 
 CATEGORY = "parallelization"
@@ -12,7 +12,7 @@ LEAST = 20
 _MODELS = ("llm", "agent", "parameter-extractor", "question-classifier")
 
 
-def advise(case: Case) -> Iterator[Finding]:
+def advise(case: AdviceCase) -> Iterator[AdviceFinding]:
     """Yield each such pair."""
     edges = (case.shape or {}).get("edges", ())
     for source, target, _ in edges:
@@ -27,7 +27,7 @@ def advise(case: Case) -> Iterator[Finding]:
         if n < LEAST or gain is None:
             continue
         first, second = case.title(source), case.title(target)
-        yield Finding(
+        yield AdviceFinding(
             id=f"P001:{source}:{target}", severity=case.severity(gain), n=n, gain=gain,
             title=f"{first} and {second} could run side by side",
             evidence={"runs with both": n, "average run (s)": round(case.average, 3)},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from difyops.perf.advice import Case, Finding
+from difyops.perf.advice import AdviceCase, AdviceFinding
 from difyops.perf.timeline import Timeline
 
 CATEGORY = "parallelization"
@@ -12,7 +12,7 @@ LEAST = 20
 _AT_ONCE = 10
 
 
-def advise(case: Case) -> Iterator[Finding]:
+def advise(case: AdviceCase) -> Iterator[AdviceFinding]:
     """Yield each iteration that is sequential."""
     for node, shape in case.nodes.items():
         if shape.get("type") != "iteration" or shape.get("parallel"):
@@ -23,7 +23,7 @@ def advise(case: Case) -> Iterator[Finding]:
         if n < LEAST or gain is None:
             continue
         name = case.title(node)
-        yield Finding(
+        yield AdviceFinding(
             id=f"P002:{node}", severity=case.severity(gain), n=n, gain=gain,
             title=f"{name} could work on its items side by side",
             evidence={"runs with two or more items": n, "average run (s)": round(case.average, 3)},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from difyops.perf.advice import Case, Finding
+from difyops.perf.advice import AdviceCase, AdviceFinding
 from difyops.statistics import wilson
 
 CATEGORY = "reliability"
@@ -13,7 +13,7 @@ LEAST = 20
 _OFTEN = 0.05
 
 
-def advise(case: Case) -> Iterator[Finding]:
+def advise(case: AdviceCase) -> Iterator[AdviceFinding]:
     """Yield each node that is retried in more than one run of twenty, proven."""
     for node, rows in case.rows.items():
         pairs = [
@@ -32,7 +32,7 @@ def advise(case: Case) -> Iterator[Finding]:
         kinds = Counter(row.error_kind for read in case.reads for row in read.nodes if row.attempt and row.node == node)
         kind = kinds.most_common(1)[0][0] if kinds else ""
         name = case.title(node)
-        yield Finding(
+        yield AdviceFinding(
             id=f"P003:{node}", severity="high" if sure.low > 0.3 else "medium", n=len(pairs),
             gain=case.range_of(lost, "s a run", "without the failed attempts"),
             title=f"{name} is retried in {100 * retried / len(pairs):.0f} % of its runs",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from difyops.perf.advice import Case, Finding
+from difyops.perf.advice import AdviceCase, AdviceFinding
 from difyops.perf.facts import NodeFact
 
 CATEGORY = "performance"
@@ -13,7 +13,7 @@ _MOST = 0.4
 _KINDS = ("http-request", "tool")
 
 
-def advise(case: Case) -> Iterator[Finding]:
+def advise(case: AdviceCase) -> Iterator[AdviceFinding]:
     """Yield each HTTP or tool node that is more than four tenths of the critical path."""
     for node, rows in case.rows.items():
         if rows[0].type not in _KINDS:
@@ -33,7 +33,7 @@ def advise(case: Case) -> Iterator[Finding]:
 
         gain = case.gain(half, "if it took half its time")
         name = case.title(node)
-        yield Finding(
+        yield AdviceFinding(
             id=f"P004:{node}", severity=case.severity(gain), n=n, gain=gain,
             title=f"{name} is {100 * mean:.0f} % of the time that runs take",
             evidence={"runs": n, "share of the run": round(mean, 3), "average run (s)": round(case.average, 3)},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from difyops.perf.advice import Case, Finding, Gain
+from difyops.perf.advice import AdviceCase, AdviceFinding, Gain
 
 CATEGORY = "cost"
 LEAST = 20
@@ -13,7 +13,7 @@ _LONG = 4000  # characters: about the 1,024 tokens from which providers cache
 _SAME = 0.8
 
 
-def advise(case: Case) -> Iterator[Finding]:
+def advise(case: AdviceCase) -> Iterator[AdviceFinding]:
     """Yield each model node with a long prompt of which the beginning stays the same."""
     for node, rows in case.rows.items():
         long = [row for row in rows if row.prompt_size >= _LONG and row.prefix_hash]
@@ -24,7 +24,7 @@ def advise(case: Case) -> Iterator[Finding]:
             continue
         asked = [row.prompt_tokens for row in long if row.prompt_tokens]
         name = case.title(node)
-        yield Finding(
+        yield AdviceFinding(
             id=f"P005:{node}", severity="medium", n=len(long),
             gain=Gain(low=0.0, high=90.0, unit="% of the price of the prompt",
                       basis="providers charge a tenth to a half for cached tokens; how much is shared past the"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from difyops.perf.advice import Case, Finding, Gain
+from difyops.perf.advice import AdviceCase, AdviceFinding, Gain
 
 CATEGORY = "cost"
 LEAST = 50
 _FAR = 4
 
 
-def advise(case: Case) -> Iterator[Finding]:
+def advise(case: AdviceCase) -> Iterator[AdviceFinding]:
     """Yield each node whose limit is four times its longest answer or more."""
     for node, shape in case.nodes.items():
         limit = shape.get("max_tokens")
@@ -19,7 +19,7 @@ def advise(case: Case) -> Iterator[Finding]:
         if not limit or len(used) < LEAST or limit < _FAR * max(used):
             continue
         name = case.title(node)
-        yield Finding(
+        yield AdviceFinding(
             id=f"P006:{node}", severity="info", n=len(used),
             gain=Gain(low=0.0, high=float(limit - 2 * max(used)), unit="tokens of one runaway answer",
                       basis="the limit as it is against twice the longest answer"),

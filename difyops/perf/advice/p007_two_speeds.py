@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from difyops.perf.advice import Case, Finding
+from difyops.perf.advice import AdviceCase, AdviceFinding
 from difyops.perf.facts import NodeFact
 
 CATEGORY = "performance"
@@ -14,7 +14,7 @@ _APART = 3.0  # distance of the two middles in standard deviations (Ashman's D a
 _SMALLEST = 0.1
 
 
-def advise(case: Case) -> Iterator[Finding]:
+def advise(case: AdviceCase) -> Iterator[AdviceFinding]:
     """Yield each node whose times fall into two groups."""
     for node, rows in case.rows.items():
         times = sorted(row.elapsed for row in rows if row.elapsed > 0.05 and row.status == "succeeded")
@@ -28,7 +28,7 @@ def advise(case: Case) -> Iterator[Finding]:
 
         gain = case.gain(as_fast, "if the slow calls were as fast as the others")
         name = case.title(node)
-        yield Finding(
+        yield AdviceFinding(
             id=f"P007:{node}", severity=case.severity(gain), n=len(times), gain=gain,
             title=f"{name} has two speeds: {fast:.3g} s and {slow:.3g} s",
             evidence={

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from difyops.perf.advice import Case, Finding
+from difyops.perf.advice import AdviceCase, AdviceFinding
 from difyops.perf.facts import NodeFact
 
 CATEGORY = "reliability"
@@ -13,7 +13,7 @@ LEAST = 60
 _MOST = 0.7
 
 
-def advise(case: Case) -> Iterator[Finding]:
+def advise(case: AdviceCase) -> Iterator[AdviceFinding]:
     """Yield the provider to which most of the extra time of the slowest twentieth goes."""
     if len(case.lines) < LEAST:
         return
@@ -35,7 +35,7 @@ def advise(case: Case) -> Iterator[Finding]:
         def usual_speed(row: NodeFact, provider: str = provider, rate: float = before / after) -> float:
             return rate if row.provider == provider else 1.0
 
-        yield Finding(
+        yield AdviceFinding(
             id=f"P008:{provider}", severity="medium" if part > 0.85 else "low", n=len(case.lines),
             gain=case.gain(usual_speed, "if it were never slower than usual; most of it in the slowest runs"),
             title=f"{100 * part:.0f} % of what makes slow runs slow is {provider}",

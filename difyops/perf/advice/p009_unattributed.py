@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from difyops.perf.advice import Case, Finding
+from difyops.perf.advice import AdviceCase, AdviceFinding
 from difyops.statistics import weighted_quantile
 
 CATEGORY = "scalability"
@@ -12,7 +12,7 @@ LEAST = 20
 _MUCH = 0.2
 
 
-def advise(case: Case) -> Iterator[Finding]:
+def advise(case: AdviceCase) -> Iterator[AdviceFinding]:
     """Yield one finding when the median share is above a fifth, with its whole interval."""
     pairs = [
         (line.unattributed / line.total, one)
@@ -25,7 +25,7 @@ def advise(case: Case) -> Iterator[Finding]:
     if found.value is None or found.interval is None or found.interval.low < _MUCH:
         return
     gain = case.range_of([line.unattributed for line in case.lines], "s a run", "if nothing waited at all: the most")
-    yield Finding(
+    yield AdviceFinding(
         id="P009", severity="high" if found.value > 0.5 else "medium", n=len(pairs), gain=gain,
         title=f"{100 * found.value:.0f} % of the time of a run belongs to no node",
         evidence={

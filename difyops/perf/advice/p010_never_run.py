@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from difyops.perf.advice import Case, Finding
+from difyops.perf.advice import AdviceCase, AdviceFinding
 from difyops.statistics import clopper_pearson
 
 CATEGORY = "best practices"
@@ -13,7 +13,7 @@ _STARTS = ("start", "trigger-webhook", "trigger-schedule", "trigger-plugin")
 _SILENT = ("iteration-start", "loop-start", "loop-end", "note", "")
 
 
-def advise(case: Case) -> Iterator[Finding]:
+def advise(case: AdviceCase) -> Iterator[AdviceFinding]:
     """Yield each node that no run executed: at once when nothing leads to it, else after a hundred runs."""
     edges = (case.shape or {}).get("edges", ())
     version = max((read.run.version for read in case.reads), default="")
@@ -30,7 +30,7 @@ def advise(case: Case) -> Iterator[Finding]:
             continue
         at_most = clopper_pearson(0, max(1, len(reads)))
         name = case.title(node)
-        yield Finding(
+        yield AdviceFinding(
             id=f"P010:{node}", severity="low" if cut_off else "info", n=len(reads), gain=None,
             title=f"{name} {'cannot be reached' if cut_off else 'was never executed'}",
             evidence={

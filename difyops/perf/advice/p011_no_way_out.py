@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from difyops.perf.advice import Case, Finding, Gain
+from difyops.perf.advice import AdviceCase, AdviceFinding, Gain
 from difyops.statistics import wilson
 
 CATEGORY = "reliability"
@@ -13,7 +13,7 @@ LEAST = 50
 _CALLS = ("http-request", "llm", "tool", "agent", "knowledge-retrieval", "parameter-extractor", "question-classifier")
 
 
-def advise(case: Case) -> Iterator[Finding]:
+def advise(case: AdviceCase) -> Iterator[AdviceFinding]:
     """Yield each such node that failed without retries and without an error branch."""
     ended = [run for run in case.runs if run.status in ("succeeded", "partial-succeeded", "failed")]
     for node, rows in case.rows.items():
@@ -30,7 +30,7 @@ def advise(case: Case) -> Iterator[Finding]:
             continue
         kind, _ = Counter(row.error_kind for row in failed).most_common(1)[0]
         name = case.title(node)
-        yield Finding(
+        yield AdviceFinding(
             id=f"P011:{node}", severity="high" if sure.low > 0.05 else "medium" if sure.low > 0.01 else "low",
             n=len(ended),
             gain=Gain(low=100 * sure.low, high=100 * sure.high, unit="% of runs that would not fail",

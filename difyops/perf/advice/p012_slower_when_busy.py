@@ -5,14 +5,14 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterator
 
-from difyops.perf.advice import Case, Finding, Gain
+from difyops.perf.advice import AdviceCase, AdviceFinding, Gain
 from difyops.statistics import mann_whitney
 
 CATEGORY = "scalability"
 LEAST = 100
 
 
-def advise(case: Case) -> Iterator[Finding]:
+def advise(case: AdviceCase) -> Iterator[AdviceFinding]:
     """Yield one finding when the busiest third takes longer than the quietest, proven and by a tenth or more."""
     timed = [run for run in case.runs if run.elapsed and run.status in ("succeeded", "partial-succeeded")]
     if len(timed) < LEAST:
@@ -31,7 +31,7 @@ def advise(case: Case) -> Iterator[Finding]:
     middle = quiet[len(quiet) // 2]
     if found is None or found.interval is None or found.p >= 0.001 or found.interval.low < 0.1 * middle:
         return
-    yield Finding(
+    yield AdviceFinding(
         id="P012", severity="high" if found.shift > middle else "medium", n=len(timed),
         gain=Gain(low=found.interval.low, high=found.interval.high, unit="s a run in busy times",
                   basis="busy runs against quiet ones (median of all pairs, 95 %)"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from difyops.perf.advice import Case, Finding
+from difyops.perf.advice import AdviceCase, AdviceFinding
 from difyops.perf.facts import NodeFact
 from difyops.statistics import wilson
 
@@ -14,7 +14,7 @@ LEAST = 100
 _OFTEN = 0.2
 
 
-def advise(case: Case) -> Iterator[Finding]:
+def advise(case: AdviceCase) -> Iterator[AdviceFinding]:
     """Yield each model node of which a fifth of the calls or more repeat an input, among those read by chance."""
     chance = [read for read in case.reads if read.reason in ("drawn", "all")]
     for node in case.rows:
@@ -34,7 +34,7 @@ def advise(case: Case) -> Iterator[Finding]:
             return 0.0 if row.id in again else 1.0
 
         name = case.title(node)
-        yield Finding(
+        yield AdviceFinding(
             id=f"P013:{node}", severity="medium" if sure.low > 0.4 else "low", n=len(calls),
             gain=case.gain(answered, "if a repeated call took no time; the first one of each still does"),
             title=f"{100 * repeats / len(calls):.0f} % of the calls of {name} repeat an input",

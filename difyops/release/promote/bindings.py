@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from difyops.dsl.load import Lines, load_yaml_with_lines
+from difyops.dsl.load import SourceLines, load_yaml_with_lines
 from difyops.dsl.model import DslError
 from difyops.errors import UsageError
 
@@ -69,7 +69,7 @@ def read_bindings(path: Path | None, source: str, target: str) -> Bindings:
     return found
 
 
-def _row(path: Path, lines: Lines, place: int, row: Any) -> Bindings:
+def _row(path: Path, lines: SourceLines, place: int, row: Any) -> Bindings:
     where = f"{path}:{lines.at(('bindings', place))}: bindings[{place}]"
     if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("from", "to")):
         raise UsageError(f"{where}: expected from and to, the names of contexts.")

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from difyops.release.plan import Plan, built, digest_of, read_body, signed
+from difyops.release.plan import ReleasePlan, built, digest_of, read_body, signed
 from difyops.release.promote.bindings import Bindings
-from difyops.release.promote.translate import Row
+from difyops.release.promote.translate import BindingRow
 
 FORMAT = "difyops-promotion/1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class RingStep:
     """One app in one ring: ``source`` names the app there, ``hash`` what is live of it; ``plan`` is the release here.
 
     Without a plan ``rows`` say what is in the way, or ``is_same``: the target has it already.
@@ -25,12 +25,12 @@ class Step:
     source_name: str
     hash: str
     target_id: str = ""
-    rows: tuple[Row, ...] = ()
-    plan: Plan | None = None
+    rows: tuple[BindingRow, ...] = ()
+    plan: ReleasePlan | None = None
     is_same: bool = False
 
     @property
-    def problems(self) -> tuple[Row, ...]:
+    def problems(self) -> tuple[BindingRow, ...]:
         """Return what cannot be resolved."""
         return tuple(row for row in self.rows if row.problem)
 
@@ -42,7 +42,7 @@ class Ring:
     context: str
     url: str
     bindings: Bindings = field(default_factory=Bindings)
-    steps: tuple[Step, ...] = ()
+    steps: tuple[RingStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class Promotion:
         return digest_of(dataclasses.asdict(self))
 
     @property
-    def problems(self) -> tuple[tuple[str, str, Row], ...]:
+    def problems(self) -> tuple[tuple[str, str, BindingRow], ...]:
         """Return ring, app and row of everything that cannot be resolved."""
         return tuple((ring.context, step.source_name, row) for ring in self.rings for step in ring.steps
                      for row in step.problems)  # fmt: skip

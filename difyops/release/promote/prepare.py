@@ -17,13 +17,13 @@ from difyops.release.plan import PROMOTION, Version, hash_of_plain
 from difyops.release.planning import PlanRequest, planned
 from difyops.release.promote.bindings import Bindings
 from difyops.release.promote.parts import Parts, credentials_of
-from difyops.release.promote.plan import Step
-from difyops.release.promote.translate import Row, Translated, translate, without_secrets
-from difyops.release.sources import Plain, Target
+from difyops.release.promote.plan import RingStep
+from difyops.release.promote.translate import BindingRow, Translated, translate, without_secrets
+from difyops.release.sources import Plain, ReleaseTarget
 from difyops.secret_text import SecretText
 from difyops.snapshot.carry import secrets_of
 from difyops.snapshot.history import Kept
-from difyops.snapshot.layout import Record
+from difyops.snapshot.layout import RecordedApp
 from difyops.snapshot.plan import PlanOptions, Situation, read_situation
 from difyops.workspace import Workspace
 
@@ -44,7 +44,7 @@ class Sides:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
+class ReadSides:
     """What is live of an app in the source: the document without its secrets, and its hash."""
 
     app: App
@@ -59,7 +59,7 @@ class Unfit(DifyopsError):
     code = "unfit"
 
 
-async def read_source(source: Instance, app: App) -> Read:
+async def read_source(source: Instance, app: App) -> ReadSides:
     """Read what is live of an app; no secret is asked for.
 
     Raises:
@@ -76,7 +76,7 @@ async def read_source(source: Instance, app: App) -> Read:
     else:
         document = {"model_config": dict((await source.console.app(app.id)).model_config or {})}
     plain = redact(document).document
-    return Read(app=app, document=plain, version=version, hash=hash_of_plain(plain))
+    return ReadSides(app=app, document=plain, version=version, hash=hash_of_plain(plain))
 
 
 def target_app(sides: Sides, app: App) -> App:
@@ -99,7 +99,7 @@ def target_app(sides: Sides, app: App) -> App:
     return found[0]
 
 
-async def prepare(sides: Sides, app: App) -> tuple[Step, Target | None]:
+async def prepare(sides: Sides, app: App) -> tuple[RingStep, ReleaseTarget | None]:
     """Return the step of one app, and its document for the target where nothing is in the way.
 
     Raises:
@@ -109,21 +109,23 @@ async def prepare(sides: Sides, app: App) -> tuple[Step, Target | None]:
         read = await read_source(sides.source, app)
         target = target_app(sides, app)
     except Unfit as error:
-        row = Row(kind="app", name=app.name, here=app.id, problem=error.message)
-        return Step(source_id=app.id, source_name=app.name, hash="", rows=(row,)), None
+        row = BindingRow(kind="app", name=app.name, here=app.id, problem=error.message)
+        return RingStep(source_id=app.id, source_name=app.name, hash="", rows=(row,)), None
     translated = await _translated(sides, read, target)
     given = await _given(sides.bindings)
     situation, problems = await _filled(sides, read, target, translated, given)
     rows = (*_secret_rows(situation), *translated.rows)
-    missing = [Row(kind="need", name=app.name, problem=text) for text in problems if not _is_told(text, rows)]
+    missing = [BindingRow(kind="need", name=app.name, problem=text) for text in problems if not _is_told(text, rows)]
     found = (*[row for row in rows if row.problem], *missing, *[row for row in rows if not row.problem])
-    step = Step(source_id=app.id, source_name=app.name, hash=read.hash, target_id=target.id, rows=found)
+    step = RingStep(source_id=app.id, source_name=app.name, hash=read.hash, target_id=target.id, rows=found)
     if step.problems:
         return step, None
     document = situation.filled.document
     word = f"{sides.source.name}/{app.name}"
     plain = Plain(live=situation.live_document, target=redact(document).document)
-    done = Target(document=document, version=Version(hash=hash_of_plain(plain.target), source=PROMOTION, word=word))
+    done = ReleaseTarget(
+        document=document, version=Version(hash=hash_of_plain(plain.target), source=PROMOTION, word=word)
+    )
     now = now_in(situation)
     if hash_of_plain(plain.live) == done.version.hash and not situation.changed_secrets:
         return replace(step, is_same=True), done
@@ -131,7 +133,7 @@ async def prepare(sides: Sides, app: App) -> tuple[Step, Target | None]:
     return replace(step, plan=plan), done
 
 
-async def _translated(sides: Sides, read: Read, target: App) -> Translated:
+async def _translated(sides: Sides, read: ReadSides, target: App) -> Translated:
     used = {provider for provider, _, _, credential in tools(read.document) if credential}
     await credentials_of(sides.source, sides.has, used)
     await credentials_of(sides.target.instance, sides.there, used)
@@ -143,9 +145,9 @@ async def _translated(sides: Sides, read: Read, target: App) -> Translated:
 
 
 async def _filled(
-    sides: Sides, read: Read, target: App, translated: Translated, given: Mapping[str, SecretText]
+    sides: Sides, read: ReadSides, target: App, translated: Translated, given: Mapping[str, SecretText]
 ) -> tuple[Situation, tuple[str, ...]]:
-    record = Record(id=target.id, name=target.name, mode=target.mode)
+    record = RecordedApp(id=target.id, name=target.name, mode=target.mode)
     kept = Kept(commit=read.hash, record=record, live=translated.document, draft=None, dsl=None)
     instance = sides.target.instance
     situation, problems = await read_situation(instance, kept, sides.source.name, PlanOptions(given=given))
@@ -165,16 +167,18 @@ async def _given(bindings: Bindings) -> dict[str, SecretText]:
     return found
 
 
-def _secret_rows(situation: Situation) -> list[Row]:
-    rows = [Row(kind="secret", name=spot.label, rule=source) for spot, source in situation.filled.sources.items()]
+def _secret_rows(situation: Situation) -> list[BindingRow]:
+    rows = [
+        BindingRow(kind="secret", name=spot.label, rule=source) for spot, source in situation.filled.sources.items()
+    ]
     return rows + [
-        Row(kind="secret", name=spot.label, here=spot.key,
+        BindingRow(kind="secret", name=spot.label, here=spot.key,
             problem=f"no value there; secrets: {{{spot.key}: REF}} in the bindings, or --with-secrets")
         for spot in situation.filled.missing
     ]  # fmt: skip
 
 
-def _is_told(text: str, rows: tuple[Row, ...]) -> bool:
+def _is_told(text: str, rows: tuple[BindingRow, ...]) -> bool:
     """Say whether another row says the same: a secret without a value, a dataset or credential without a match."""
     return text.startswith("the value of ") or any(row.problem and row.here and row.here in text for row in rows)
 

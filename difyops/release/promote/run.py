@@ -10,16 +10,16 @@ from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.clock import Clock, iso
 from difyops.errors import AnswerIsNo, DifyopsError, PartialFailure, StalePlan
-from difyops.fanout import Done, Failed, FanoutOptions, Skipped, fan_out
+from difyops.fanout import Done, Failed, FanoutOptions, SkippedItem, fan_out
 from difyops.publishing.putting import Now, now_of
 from difyops.release.planning import PlanRequest
 from difyops.release.promote.bindings import Bindings
 from difyops.release.promote.parts import Parts, parts_of
-from difyops.release.promote.plan import Promotion, Ring, Step
+from difyops.release.promote.plan import Promotion, Ring, RingStep
 from difyops.release.promote.prepare import Sides, prepare, read_source
 from difyops.release.run import Released, ReleaseOptions, open_release, refuse_moved, told
 from difyops.release.run import apply as release
-from difyops.release.sources import Target
+from difyops.release.sources import ReleaseTarget
 from difyops.release.work import KIND
 from difyops.workspace import Workspace
 
@@ -82,7 +82,7 @@ async def make_promotion(
             source=source, target=workspace, has=has, there=await parts_of(workspace.instance), bindings=bindings,
             request=request, with_secrets=with_secrets,
         )  # fmt: skip
-        found: dict[str, Step] = {}
+        found: dict[str, RingStep] = {}
         async for step in _each(sides, apps):
             found[step.source_id] = step
         steps = tuple(sorted(found.values(), key=lambda step: (not step.problems, step.source_name)))
@@ -94,8 +94,8 @@ async def make_promotion(
     )  # fmt: skip
 
 
-async def _each(sides: Sides, apps: Sequence[App]) -> AsyncIterator[Step]:
-    async def one(app: App) -> Step:
+async def _each(sides: Sides, apps: Sequence[App]) -> AsyncIterator[RingStep]:
+    async def one(app: App) -> RingStep:
         return (await prepare(sides, app))[0]
 
     async for result in fan_out(apps, one, FanoutOptions(limit=_AT_ONCE)):
@@ -127,7 +127,7 @@ async def carry_out(source: Instance, opened: Open, promotion: Promotion, option
     return Promoting(rows=tuple(rows))
 
 
-def _same(step: Step, ring: str) -> Promoted:
+def _same(step: RingStep, ring: str) -> Promoted:
     return Promoted(ring=ring, app=step.source_name, state="unchanged", verdict="pass", text="it is there already")
 
 
@@ -144,7 +144,7 @@ async def check(source: Instance, opened: Open, promotion: Promotion) -> None:
                     await _check(source, workspace, step)
 
 
-def _not_begun(step: Step, ring: str, stopped: str) -> Promoted:
+def _not_begun(step: RingStep, ring: str, stopped: str) -> Promoted:
     text = f"{stopped} did not pass"
     return Promoted(ring=ring, app=step.source_name, state="not begun", verdict="inconclusive", text=text)
 
@@ -161,7 +161,7 @@ async def _ring(
         request=PlanRequest(app_id=""), with_secrets=promotion.with_secrets,
     )  # fmt: skip
 
-    async def one(step: Step) -> Released:
+    async def one(step: RingStep) -> Released:
         assert step.plan is not None  # noqa: S101 - a plan with problems is refused before
         return await release(workspace, step.plan, replace(options, target=_reader(sides, step)))
 
@@ -178,12 +178,12 @@ async def _ring(
                 rows.append(Promoted(
                     ring=ring.context, app=step.source_name, state="error", verdict="inconclusive", text=error.message,
                 ))  # fmt: skip
-            case Skipped():
+            case SkippedItem():
                 continue
     return sorted(rows, key=lambda row: row.app), failed
 
 
-async def _check(source: Instance, workspace: Workspace, step: Step) -> None:
+async def _check(source: Instance, workspace: Workspace, step: RingStep) -> None:
     """Refuse a step of which a side moved, before anything of its ring is begun."""
     plan = step.plan
     if plan is None:
@@ -193,14 +193,14 @@ async def _check(source: Instance, workspace: Workspace, step: Step) -> None:
         refuse_moved(plan, await now_of(workspace.instance, plan.app_id))
 
 
-async def _refuse_moved_source(source: Instance, step: Step) -> None:
+async def _refuse_moved_source(source: Instance, step: RingStep) -> None:
     read = await read_source(source, await source.console.app(step.source_id))
     if read.hash != step.hash:
         raise StalePlan(f"{step.source_name!r} was changed in {source.name} since the plan was made.")
 
 
-def _reader(sides: Sides, step: Step) -> Callable[[Now], Awaitable[Target]]:
-    async def read(now: Now) -> Target:
+def _reader(sides: Sides, step: RingStep) -> Callable[[Now], Awaitable[ReleaseTarget]]:
+    async def read(now: Now) -> ReleaseTarget:
         found, target = await prepare(sides, await sides.source.console.app(step.source_id))
         if found.hash != step.hash:
             raise StalePlan(f"{step.source_name!r} was changed in {sides.source.name} since the plan was made.")
@@ -212,7 +212,7 @@ def _reader(sides: Sides, step: Step) -> Callable[[Now], Awaitable[Target]]:
     return read
 
 
-def _passed(workspace: Workspace, step: Step) -> Released | None:
+def _passed(workspace: Workspace, step: RingStep) -> Released | None:
     """Return the release of this very step that passed before, ``None`` where there is none."""
     if step.plan is None:
         return None

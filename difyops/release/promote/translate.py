@@ -27,7 +27,7 @@ _PAIRS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class BindingRow:
     """One binding. ``kind``: dataset, model, plugin, tool, credential, variable, secret; ``problem``: unresolved."""
 
     kind: str
@@ -43,12 +43,12 @@ class Translated:
     """The document for the target, secrets as marks, and the rows."""
 
     document: JsonObject
-    rows: tuple[Row, ...]
+    rows: tuple[BindingRow, ...]
 
 
 def translate(document: JsonObject, live: JsonObject, source: Parts, target: Parts, how: Bindings) -> Translated:
     """Translate ``document``; ``live``: what is live in the target (plain variables in clear)."""
-    rows: list[Row] = []
+    rows: list[BindingRow] = []
     changed = _datasets(document, source, target, how, rows)
     changed = _credentials(changed, source, target, how, rows)
     changed = _tools(changed, source, target, how, rows)
@@ -70,7 +70,9 @@ def _bound(key: str, name: str, bound: Mapping[str, str]) -> str | None:
     return bound.get(key) or bound.get(name)
 
 
-def _one(kind: str, key: str, name: str, bound: Mapping[str, str], known: Mapping[str, str], missing: str) -> Row:
+def _one(
+    kind: str, key: str, name: str, bound: Mapping[str, str], known: Mapping[str, str], missing: str
+) -> BindingRow:
     """Find what stands for one thing: the bound one, else the one of the same name."""
     wanted = _bound(key, name, bound)
     found = _pick(wanted or name, known) if (wanted or name) else None
@@ -78,11 +80,11 @@ def _one(kind: str, key: str, name: str, bound: Mapping[str, str], known: Mappin
     if found is None:
         several = sum(item == (wanted or name) for item in known.values()) > 1
         why = f"several {kind}s are called {wanted or name!r} there" if several else missing
-        return Row(kind=kind, name=name or key, here=key, problem=why)
-    return Row(kind=kind, name=known[found], here=key, there=found, rule=rule)
+        return BindingRow(kind=kind, name=name or key, here=key, problem=why)
+    return BindingRow(kind=kind, name=known[found], here=key, there=found, rule=rule)
 
 
-def _datasets(document: JsonObject, source: Parts, target: Parts, how: Bindings, rows: list[Row]) -> JsonObject:
+def _datasets(document: JsonObject, source: Parts, target: Parts, how: Bindings, rows: list[BindingRow]) -> JsonObject:
     found = [
         _one("dataset", key, source.datasets.get(key, ""), how.datasets, target.datasets, "no dataset of this name")
         for key in sorted(datasets(document))
@@ -91,7 +93,9 @@ def _datasets(document: JsonObject, source: Parts, target: Parts, how: Bindings,
     return map_datasets(document, {row.here: row.there for row in found if row.there})[0]
 
 
-def _credentials(document: JsonObject, source: Parts, target: Parts, how: Bindings, rows: list[Row]) -> JsonObject:
+def _credentials(
+    document: JsonObject, source: Parts, target: Parts, how: Bindings, rows: list[BindingRow]
+) -> JsonObject:
     mapping: dict[str, str] = {}
     for provider, kind, _, credential in sorted(tools(document), key=str):
         if not credential or credential in mapping or kind not in ("builtin", ""):
@@ -105,7 +109,7 @@ def _credentials(document: JsonObject, source: Parts, target: Parts, how: Bindin
     return map_credentials(document, mapping)[0]
 
 
-def _tools(document: JsonObject, source: Parts, target: Parts, how: Bindings, rows: list[Row]) -> JsonObject:
+def _tools(document: JsonObject, source: Parts, target: Parts, how: Bindings, rows: list[BindingRow]) -> JsonObject:
     mapping: dict[str, str] = {}
     for entry in tool_entries(document):
         key, kind = text_of(entry.get("provider_id")), text_of(entry.get("provider_type") or entry.get("type"))
@@ -119,7 +123,7 @@ def _tools(document: JsonObject, source: Parts, target: Parts, how: Bindings, ro
     return rewritten(document, texts)
 
 
-def _models(document: JsonObject, target: Parts, how: Bindings, rows: list[Row]) -> JsonObject:
+def _models(document: JsonObject, target: Parts, how: Bindings, rows: list[BindingRow]) -> JsonObject:
     mapping: dict[tuple[str, str], tuple[str, str]] = {}
     for provider, model in sorted(models(document)):
         if not provider:
@@ -129,7 +133,7 @@ def _models(document: JsonObject, target: Parts, how: Bindings, rows: list[Row])
         usable = any(same_provider(known, there[0]) and name == there[1] for known, name in target.stock.models)
         problem = "" if usable else f"the model {there[1]!r} of {there[0]} cannot be used there"
         rule = "bound" if wanted else "same"
-        rows.append(Row(
+        rows.append(BindingRow(
             kind="model", name=f"{provider}/{model}", here=f"{provider}/{model}", there="/".join(there), rule=rule,
             problem=problem,
         ))  # fmt: skip
@@ -159,14 +163,14 @@ def _with_models(value: Any, mapping: Mapping[tuple[str, str], tuple[str, str]])
     return changed
 
 
-def _plugins(document: JsonObject, source: Parts, target: Parts, rows: list[Row]) -> JsonObject:
+def _plugins(document: JsonObject, source: Parts, target: Parts, rows: list[BindingRow]) -> JsonObject:
     """Name the plugins that providers and tools come from, with both versions, and put the target's identifiers in."""
     for plugin in sorted(_plugin_ids(document)):
         here, there = source.plugins.get(plugin, ""), target.plugins.get(plugin, "")
         problem = "" if there or not here else "this plugin is not installed there"
         rule = "same version" if here == there else f"{_version(here)} here, {_version(there)} there"
         if here or there:
-            rows.append(Row(kind="plugin", name=plugin, here=here, there=there, rule=rule, problem=problem))
+            rows.append(BindingRow(kind="plugin", name=plugin, here=here, there=there, rule=rule, problem=problem))
     texts = {
         path: target.plugins[text.partition(":")[0]]
         for path, text in strings(document)
@@ -184,7 +188,7 @@ def _version(identifier: str) -> str:
     return identifier.partition(":")[2].partition("@")[0] or "none"
 
 
-def _variables(document: JsonObject, live: JsonObject, how: Bindings, rows: list[Row]) -> JsonObject:
+def _variables(document: JsonObject, live: JsonObject, how: Bindings, rows: list[BindingRow]) -> JsonObject:
     if not env_variables(document):
         return document
     there = {text_of(item.get("name")): item for item in env_variables(live)}
@@ -192,20 +196,22 @@ def _variables(document: JsonObject, live: JsonObject, how: Bindings, rows: list
     return {**document, "environment_variables": changed}
 
 
-def _variable(item: JsonObject, there: Mapping[str, JsonObject], how: Bindings, rows: list[Row]) -> JsonObject:
+def _variable(item: JsonObject, there: Mapping[str, JsonObject], how: Bindings, rows: list[BindingRow]) -> JsonObject:
     name = text_of(item.get("name"))
     if item.get("value_type") == "secret":
         return {**item, "value": MARKER}
     rule = how.variables.get(name, "")
     has = name in there and there[name].get("value_type") == item.get("value_type")
     if rule.startswith("="):
-        rows.append(Row(kind="variable", name=name, rule="bound"))
+        rows.append(BindingRow(kind="variable", name=name, rule="bound"))
         return {**item, "value": _typed(rule[1:], item.get("value"))}
     if rule == KEEP and not has:
-        rows.append(Row(kind="variable", name=name, problem="it is to be kept, and the target has none of this type"))
+        rows.append(
+            BindingRow(kind="variable", name=name, problem="it is to be kept, and the target has none of this type")
+        )
         return item
     keeps = has and rule != TAKE
-    rows.append(Row(kind="variable", name=name, rule="as it is there" if keeps else "taken along"))
+    rows.append(BindingRow(kind="variable", name=name, rule="as it is there" if keeps else "taken along"))
     return {**item, "value": there[name].get("value")} if keeps else item
 
 
@@ -218,7 +224,7 @@ def _typed(text: str, like: Any) -> Any:
         return text
 
 
-def unresolved(rows: tuple[Row, ...]) -> Iterator[Row]:
+def unresolved(rows: tuple[BindingRow, ...]) -> Iterator[BindingRow]:
     """Yield what cannot be resolved."""
     return (row for row in rows if row.problem)
 

@@ -1,5 +1,5 @@
 """The kinds of secrets: one file each, found by walking this package. The file's name, with dashes, is the word on the
-command line; its docstring is the help; it holds one class, ``Rotator``, that fulfils ``Kind``.
+command line; its docstring is the help; it holds one class, ``Rotator``, that fulfils ``SecretKind``.
 
 Every method that changes something first looks whether it happened already: a process may have been killed just after.
 """
@@ -15,15 +15,15 @@ from typing import Protocol, cast
 from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.errors import UsageError
-from difyops.rotation.hands import Hands
+from difyops.rotation.hands import RotationJob
 from difyops.rotation.machine import Used
-from difyops.rotation.reading import Held, Reading
-from difyops.rotation.record import Planned
+from difyops.rotation.reading import HeldSecret, WorkspaceReading
+from difyops.rotation.record import PlannedRotation
 from difyops.secret_text import SecretText
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class WantedSecret:
     """What a person asked for: the words after the kind, ``--field``, ``--credential``, the fields of ``--also``.
 
     ``known`` are the first six digits of the rotations of this instance that the journal of this machine knows.
@@ -44,7 +44,7 @@ class OldUse:
     words: str = ""
 
 
-class Kind(Protocol):
+class SecretKind(Protocol):
     """One kind of secret. ``needs_value``: it comes from outside; ``has_fields``: it is one field of a credential."""
 
     name: str
@@ -53,78 +53,78 @@ class Kind(Protocol):
     has_fields: bool
     role: str
 
-    async def plan(self, instance: Instance, reading: Reading, wanted: Wanted) -> Planned:
+    async def plan(self, instance: Instance, reading: WorkspaceReading, wanted: WantedSecret) -> PlannedRotation:
         """Find the secret and say what would be done; nothing is changed."""
         ...
 
-    async def users(self, instance: Instance, reading: Reading, planned: Planned) -> list[App]:
+    async def users(self, instance: Instance, reading: WorkspaceReading, planned: PlannedRotation) -> list[App]:
         """Return the apps whose runs show whether the secret works."""
         ...
 
-    async def inventory(self, instance: Instance, reading: Reading) -> list[Held]:
+    async def inventory(self, instance: Instance, reading: WorkspaceReading) -> list[HeldSecret]:
         """Return the secrets of this kind."""
         ...
 
-    async def create(self, hands: Hands) -> None:
+    async def create(self, hands: RotationJob) -> None:
         """Make the new secret beside the old one. Raises ``NewValueRefused`` when it does not work."""
         ...
 
-    async def prove_new(self, hands: Hands) -> None:
+    async def prove_new(self, hands: RotationJob) -> None:
         """Check the new secret by itself, where that is possible. Raises ``NewValueRefused``."""
         ...
 
-    async def switch(self, hands: Hands) -> None:
+    async def switch(self, hands: RotationJob) -> None:
         """Make new runs use the new secret."""
         ...
 
-    async def use_again(self, hands: Hands) -> None:
+    async def use_again(self, hands: RotationJob) -> None:
         """Switch once more, after the runs in flight have passed; also brings a lost switch back."""
         ...
 
-    async def observe(self, hands: Hands) -> Used:
+    async def observe(self, hands: RotationJob) -> Used:
         """Tell which secret is used now."""
         ...
 
-    async def old_use(self, hands: Hands) -> OldUse:
+    async def old_use(self, hands: RotationJob) -> OldUse:
         """Tell whether the old secret still has users of its own."""
         ...
 
-    async def retire(self, hands: Hands) -> None:
+    async def retire(self, hands: RotationJob) -> None:
         """End the old secret."""
         ...
 
-    async def is_retired(self, hands: Hands) -> bool:
+    async def is_retired(self, hands: RotationJob) -> bool:
         """Say whether the old secret is refused (by calling with it, where that is possible)."""
         ...
 
-    async def revert(self, hands: Hands) -> float:
+    async def revert(self, hands: RotationJob) -> float:
         """Take the new secret back; return 0 when it is done, else seconds to wait before asking again."""
         ...
 
-    async def new_value(self, hands: Hands) -> SecretText | None:
+    async def new_value(self, hands: RotationJob) -> SecretText | None:
         """Return the new secret, for those who are to get it."""
         ...
 
-    async def old_value(self, hands: Hands) -> SecretText | None:
+    async def old_value(self, hands: RotationJob) -> SecretText | None:
         """Return the old secret, where it can be had."""
         ...
 
-    async def probe_key(self, hands: Hands, app_id: str) -> SecretText | None:
+    async def probe_key(self, hands: RotationJob, app_id: str) -> SecretText | None:
         """Return the service key that health checks of an app must use, ``None``: any key of the app."""
         ...
 
 
 @lru_cache(maxsize=1)
-def kinds() -> dict[str, Kind]:
+def kinds() -> dict[str, SecretKind]:
     """Return every kind by name."""
     found = {}
     for module in pkgutil.iter_modules(__path__):
         rotator = importlib.import_module(f"{__name__}.{module.name}").Rotator()
-        found[rotator.name] = cast("Kind", rotator)
+        found[rotator.name] = cast("SecretKind", rotator)
     return found
 
 
-def kind_named(name: str) -> Kind:
+def kind_named(name: str) -> SecretKind:
     """Return one kind.
 
     Raises:

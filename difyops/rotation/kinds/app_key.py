@@ -8,10 +8,10 @@ from difyops.api.instance import Instance
 from difyops.api.keys import Keys
 from difyops.api.model import App
 from difyops.api.service import Service
-from difyops.rotation.hands import Hands
-from difyops.rotation.kinds import Wanted
-from difyops.rotation.reading import Held, Reading, ref
-from difyops.rotation.record import Planned
+from difyops.rotation.hands import RotationJob
+from difyops.rotation.kinds import WantedSecret
+from difyops.rotation.reading import HeldSecret, WorkspaceReading, ref
+from difyops.rotation.record import PlannedRotation
 from difyops.rotation.service_keys import LAG, ServiceKeyRotator, key_words, old_key
 from difyops.secret_text import SecretText
 
@@ -26,15 +26,15 @@ class Rotator(ServiceKeyRotator):
         """Return the keys of the app."""
         return Keys.of_app(instance.console, target["app_id"])
 
-    async def try_key(self, hands: Hands, key: SecretText) -> None:
+    async def try_key(self, hands: RotationJob, key: SecretText) -> None:
         """Ask the key's app for its name."""
         await Service(hands.instance.service_transport, key, hands.target("mode"), hands.bench.clock).info()
 
-    async def plan(self, instance: Instance, reading: Reading, wanted: Wanted) -> Planned:
+    async def plan(self, instance: Instance, reading: WorkspaceReading, wanted: WantedSecret) -> PlannedRotation:
         """Find the app and the key to replace."""
         app = await reading.app(wanted.arguments[0])
         old = old_key(await Keys.of_app(instance.console, app.id).list(), wanted.credential)
-        return Planned(
+        return PlannedRotation(
             kind=self.name,
             subject=f"{self.name}/{app.id}",
             label=f"service key of {app.name}",
@@ -45,15 +45,15 @@ class Rotator(ServiceKeyRotator):
             warnings=(f"Whether callers still use the old key is known late: {LAG}.",),
         )
 
-    async def users(self, instance: Instance, reading: Reading, planned: Planned) -> list[App]:
+    async def users(self, instance: Instance, reading: WorkspaceReading, planned: PlannedRotation) -> list[App]:
         """Return the app itself."""
         return [await reading.app(planned.target["app_id"])]
 
-    async def inventory(self, instance: Instance, reading: Reading) -> list[Held]:
+    async def inventory(self, instance: Instance, reading: WorkspaceReading) -> list[HeldSecret]:
         """Return every key of every app."""
         keys = await reading.app_keys()
         return [
-            Held(
+            HeldSecret(
                 kind=self.name,
                 address=f"{self.name}/{app.name}",
                 subject=f"{self.name}/{app.id}",
@@ -68,6 +68,6 @@ class Rotator(ServiceKeyRotator):
             for key in keys.get(app.id, ())
         ]
 
-    async def probe_key(self, hands: Hands, app_id: str) -> SecretText | None:
+    async def probe_key(self, hands: RotationJob, app_id: str) -> SecretText | None:
         """Return the new key for its own app."""
         return await self.new_value(hands) if app_id == hands.target("app_id") and hands.memo("new_id") else None

@@ -8,10 +8,10 @@ from difyops.api.instance import Instance
 from difyops.api.keys import Keys
 from difyops.api.knowledge import Knowledge
 from difyops.api.model import App
-from difyops.rotation.hands import Hands
-from difyops.rotation.kinds import Wanted
-from difyops.rotation.reading import Held, Reading, ref
-from difyops.rotation.record import Planned
+from difyops.rotation.hands import RotationJob
+from difyops.rotation.kinds import WantedSecret
+from difyops.rotation.reading import HeldSecret, WorkspaceReading, ref
+from difyops.rotation.record import PlannedRotation
 from difyops.rotation.service_keys import LAG, ServiceKeyRotator, key_words, old_key
 from difyops.secret_text import SecretText
 
@@ -26,15 +26,15 @@ class Rotator(ServiceKeyRotator):
         """Return the dataset keys."""
         return Keys.of_datasets(instance.console)
 
-    async def try_key(self, hands: Hands, key: SecretText) -> None:
+    async def try_key(self, hands: RotationJob, key: SecretText) -> None:
         """List the datasets; the first row is enough."""
         async for _ in Knowledge(hands.instance.service_transport, key).datasets():
             return
 
-    async def plan(self, instance: Instance, reading: Reading, wanted: Wanted) -> Planned:
+    async def plan(self, instance: Instance, reading: WorkspaceReading, wanted: WantedSecret) -> PlannedRotation:
         """Find the key to replace."""
         old = old_key(await Keys.of_datasets(instance.console).list(), wanted.credential)
-        return Planned(
+        return PlannedRotation(
             kind=self.name,
             subject=self.name,
             label="dataset key of the workspace",
@@ -45,15 +45,15 @@ class Rotator(ServiceKeyRotator):
             warnings=(f"Whether callers still use the old key is known late: {LAG}.",),
         )
 
-    async def users(self, instance: Instance, reading: Reading, planned: Planned) -> list[App]:
+    async def users(self, instance: Instance, reading: WorkspaceReading, planned: PlannedRotation) -> list[App]:
         """Return nothing: no app's run shows whether a dataset key works; the key itself is tried each round."""
         return []
 
-    async def inventory(self, instance: Instance, reading: Reading) -> list[Held]:
+    async def inventory(self, instance: Instance, reading: WorkspaceReading) -> list[HeldSecret]:
         """Return the dataset keys."""
         keys = await reading.quietly(Keys.of_datasets(instance.console).list(), (), "dataset keys")
         return [
-            Held(
+            HeldSecret(
                 kind=self.name,
                 address=self.name,
                 subject=self.name,
@@ -67,6 +67,6 @@ class Rotator(ServiceKeyRotator):
             for key in keys
         ]
 
-    async def probe_key(self, hands: Hands, app_id: str) -> SecretText | None:
+    async def probe_key(self, hands: RotationJob, app_id: str) -> SecretText | None:
         """Return nothing: health checks use the app's own key."""
         return None

@@ -8,8 +8,8 @@ from difyops.clock import iso
 from difyops.dsl.model import env_variables
 from difyops.errors import NotSupported, Refused, SelectorError, StalePlan
 from difyops.publishing import Content
-from difyops.rotation.hands import Hands, NewValueRefused
-from difyops.rotation.kinds import OldUse, Wanted
+from difyops.rotation.hands import NewValueRefused, RotationJob
+from difyops.rotation.kinds import OldUse, WantedSecret
 from difyops.rotation.live_env import (
     BACK,
     FORWARD,
@@ -25,8 +25,8 @@ from difyops.rotation.live_env import (
 )
 from difyops.rotation.machine import Health, Used
 from difyops.rotation.probe import counted, probe_draft
-from difyops.rotation.reading import Held, Reading, ref
-from difyops.rotation.record import Planned
+from difyops.rotation.reading import HeldSecret, WorkspaceReading, ref
+from difyops.rotation.record import PlannedRotation
 from difyops.rotation.vault import NEW, OLD
 from difyops.secret_text import SecretText
 
@@ -42,7 +42,7 @@ class Rotator:
     has_fields = False
     role = "editor"
 
-    async def plan(self, instance: Instance, reading: Reading, wanted: Wanted) -> Planned:
+    async def plan(self, instance: Instance, reading: WorkspaceReading, wanted: WantedSecret) -> PlannedRotation:
         """Find the variable.
 
         Raises:
@@ -68,7 +68,7 @@ class Rotator:
         warnings = ["Old versions on the server keep the old value: rolling back to one brings it back."]
         if known[name] != "secret":
             warnings.append(f"{name} is not a secret variable: whoever may export the app sees it in clear.")
-        return Planned(
+        return PlannedRotation(
             kind=self.name,
             subject=f"{self.name}/{app.id}/{name}",
             label=f"variable {name} of {app.name}",
@@ -79,14 +79,14 @@ class Rotator:
             warnings=tuple(warnings),
         )
 
-    async def users(self, instance: Instance, reading: Reading, planned: Planned) -> list[App]:
+    async def users(self, instance: Instance, reading: WorkspaceReading, planned: PlannedRotation) -> list[App]:
         """Return the app itself."""
         return [await reading.app(planned.target["app_id"])]
 
-    async def inventory(self, instance: Instance, reading: Reading) -> list[Held]:
+    async def inventory(self, instance: Instance, reading: WorkspaceReading) -> list[HeldSecret]:
         """Return the secret variables of every live version."""
         return [
-            Held(
+            HeldSecret(
                 kind=self.name,
                 address=f"{self.name}/{document.app.name}/{item.get('name')}",
                 subject=f"{self.name}/{document.app.id}/{item.get('name')}",
@@ -100,7 +100,7 @@ class Rotator:
             if item.get("value_type") == "secret"
         ]
 
-    async def create(self, hands: Hands) -> None:
+    async def create(self, hands: RotationJob) -> None:
         """Look at the present value, and hold it: the version that has it may be deleted in the web page."""
         if _began_live(hands) is None:
             version, live = await read_live(hands)
@@ -115,10 +115,10 @@ class Rotator:
             seals = {"old_fingerprint": hands.seal(old), "new_fingerprint": hands.seal(new)}
             hands.note(began_live=version.id, **seals)
 
-    async def prove_new(self, hands: Hands) -> None:
+    async def prove_new(self, hands: RotationJob) -> None:
         """Do nothing: a value shows whether it works when the draft is run, just before it goes live."""
 
-    async def switch(self, hands: Hands) -> None:
+    async def switch(self, hands: RotationJob) -> None:
         """Publish the live version with the new value and give the draft back."""
         new, old = await self._new(hands), await self.old_value(hands)
         version, live = await read_live(hands)
@@ -132,10 +132,10 @@ class Rotator:
             await publish_with(hands, FORWARD, new, old, lambda: self._try_draft(hands))
         hands.note(switched_live=True)
 
-    async def use_again(self, hands: Hands) -> None:
+    async def use_again(self, hands: RotationJob) -> None:
         """Do nothing: what is published is used from the next run on."""
 
-    async def observe(self, hands: Hands) -> Used:
+    async def observe(self, hands: RotationJob) -> Used:
         """Read the live version's value.
 
         Raises:
@@ -146,11 +146,11 @@ class Rotator:
             return Used.NEW
         raise StalePlan(f"Somebody published a version with another value of {hands.target('name')} meanwhile.")
 
-    async def old_use(self, hands: Hands) -> OldUse:
+    async def old_use(self, hands: RotationJob) -> OldUse:
         """Say what stays."""
         return OldUse(words="old versions on the server keep the old value; revoke it where it came from")
 
-    async def retire(self, hands: Hands) -> None:
+    async def retire(self, hands: RotationJob) -> None:
         """Let go of the old value."""
         if hands.vault.get(OLD) is None:
             return
@@ -160,11 +160,11 @@ class Rotator:
 
         await hands.effect("forget old value", let_go)
 
-    async def is_retired(self, hands: Hands) -> bool:
+    async def is_retired(self, hands: RotationJob) -> bool:
         """Say yes: difyops cannot call with it; what accepts it is outside."""
         return hands.vault.get(OLD) is None
 
-    async def revert(self, hands: Hands) -> float:
+    async def revert(self, hands: RotationJob) -> float:
         """Take back what is still ours, and leave the rejected value nowhere: not live, in no draft, in no kept one."""
         if _began_live(hands) is None:
             return 0.0
@@ -184,11 +184,11 @@ class Rotator:
         put_kept_right(hands, old, new)
         return 0.0
 
-    async def new_value(self, hands: Hands) -> SecretText | None:
+    async def new_value(self, hands: RotationJob) -> SecretText | None:
         """Return the value that was given."""
         return hands.vault.get(NEW)
 
-    async def old_value(self, hands: Hands) -> SecretText | None:
+    async def old_value(self, hands: RotationJob) -> SecretText | None:
         """Return the old value: held here, or in the former version on the server."""
         held = hands.vault.get(OLD)
         if held is not None or _began_live(hands) is None:
@@ -196,25 +196,25 @@ class Rotator:
         former = await read_version(hands, str(_began_live(hands)))
         return former.value(hands.target("name"))
 
-    async def probe_key(self, hands: Hands, app_id: str) -> SecretText | None:
+    async def probe_key(self, hands: RotationJob, app_id: str) -> SecretText | None:
         """Return nothing: any key of the app does."""
         return None
 
-    async def _try_draft(self, hands: Hands) -> None:
+    async def _try_draft(self, hands: RotationJob) -> None:
         for spec in counted(hands):
             if spec.app == hands.target("app_id"):
                 tried = await probe_draft(hands, spec)
                 if tried.health is Health.SICK:
                     raise NewValueRefused(f"A run of the draft with the new value fails: {tried.why}")
 
-    async def _new(self, hands: Hands) -> SecretText:
+    async def _new(self, hands: RotationJob) -> SecretText:
         new = hands.vault.get(NEW)
         if new is None:
             raise NewValueRefused("The new value is not held any more.")
         return new
 
 
-def _check_can_be_hidden(hands: Hands, live: Content) -> None:
+def _check_can_be_hidden(hands: RotationJob, live: Content) -> None:
     """Refuse a present value such as the variable's own name, before it is known as a secret.
 
     Raises:
@@ -229,7 +229,7 @@ def _check_can_be_hidden(hands: Hands, live: Content) -> None:
         )
 
 
-def _began_live(hands: Hands) -> str | None:
+def _began_live(hands: RotationJob) -> str | None:
     """Return the version that was live when the rotation began; 0.1.0 wrote it under another name."""
     noted = hands.memo("began_live") or hands.memo("live_before")
     return str(noted) if noted else None

@@ -13,11 +13,11 @@ from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.errors import SelectorError
 from difyops.rotation.credential_rotator import REVOKE, CredentialRotator, chosen
-from difyops.rotation.hands import Hands
-from difyops.rotation.kinds import Wanted
+from difyops.rotation.hands import RotationJob
+from difyops.rotation.kinds import WantedSecret
 from difyops.rotation.kinds.provider import users_of
-from difyops.rotation.reading import Held, Reading, names, ref
-from difyops.rotation.record import Planned
+from difyops.rotation.reading import HeldSecret, WorkspaceReading, names, ref
+from difyops.rotation.record import PlannedRotation
 
 
 class Rotator(CredentialRotator):
@@ -26,13 +26,13 @@ class Rotator(CredentialRotator):
     name = "model"
     arguments = ("PROVIDER", "MODEL")
 
-    def credentials(self, hands: Hands) -> CredentialSet:
+    def credentials(self, hands: RotationJob) -> CredentialSet:
         """Return the model's credentials."""
         return ModelCredentials(
             hands.instance.console, hands.target("provider"), hands.target("model"), hands.target("model_type")
         )
 
-    async def plan(self, instance: Instance, reading: Reading, wanted: Wanted) -> Planned:
+    async def plan(self, instance: Instance, reading: WorkspaceReading, wanted: WantedSecret) -> PlannedRotation:
         """Find the model and its credential.
 
         Raises:
@@ -47,7 +47,7 @@ class Rotator(CredentialRotator):
             raise SelectorError(f"{provider} has no single model {model!r} with credentials of its own ({known}).")
         of = f"{model} of {provider}"
         target = await chosen(ModelCredentials(instance.console, provider, model, kinds[0]), wanted, of)
-        return Planned(
+        return PlannedRotation(
             kind=self.name,
             subject=f"{self.name}/{provider}/{model}",
             label=f"{target['field']} of {of}",
@@ -58,11 +58,11 @@ class Rotator(CredentialRotator):
             warnings=(f"{REVOKE}.",),
         )
 
-    async def users(self, instance: Instance, reading: Reading, planned: Planned) -> list[App]:
+    async def users(self, instance: Instance, reading: WorkspaceReading, planned: PlannedRotation) -> list[App]:
         """Return the apps that use the model."""
         return await users_of(reading, planned.target["provider"], planned.target["model"])
 
-    async def inventory(self, instance: Instance, reading: Reading) -> list[Held]:
+    async def inventory(self, instance: Instance, reading: WorkspaceReading) -> list[HeldSecret]:
         """Return every credential of every custom model."""
         providers = await reading.quietly(instance.workspace.model_providers(), [], "custom models")
         found = []
@@ -72,7 +72,7 @@ class Rotator(CredentialRotator):
                 users = names(await users_of(reading, provider, model))
                 for stored in credentials_in(item, "available_model_credentials"):
                     found.append(
-                        Held(
+                        HeldSecret(
                             kind=self.name,
                             address=f"{self.name}/{provider}/{model}",
                             subject=f"{self.name}/{provider}/{model}",

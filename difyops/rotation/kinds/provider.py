@@ -7,10 +7,10 @@ from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.dsl.model import models
 from difyops.rotation.credential_rotator import REVOKE, CredentialRotator, chosen
-from difyops.rotation.hands import Hands
-from difyops.rotation.kinds import Wanted
-from difyops.rotation.reading import Held, Reading, names, ref
-from difyops.rotation.record import Planned
+from difyops.rotation.hands import RotationJob
+from difyops.rotation.kinds import WantedSecret
+from difyops.rotation.reading import HeldSecret, WorkspaceReading, names, ref
+from difyops.rotation.record import PlannedRotation
 
 
 class Rotator(CredentialRotator):
@@ -19,11 +19,11 @@ class Rotator(CredentialRotator):
     name = "provider"
     arguments = ("PROVIDER",)
 
-    def credentials(self, hands: Hands) -> CredentialSet:
+    def credentials(self, hands: RotationJob) -> CredentialSet:
         """Return the provider's credentials."""
         return ProviderCredentials(hands.instance.console, hands.target("provider"))
 
-    async def plan(self, instance: Instance, reading: Reading, wanted: Wanted) -> Planned:
+    async def plan(self, instance: Instance, reading: WorkspaceReading, wanted: WantedSecret) -> PlannedRotation:
         """Find the credential to replace.
 
         Raises:
@@ -32,7 +32,7 @@ class Rotator(CredentialRotator):
         instance.capabilities.require("model_credentials", "Rotating a provider's credential")
         provider = wanted.arguments[0]
         target = await chosen(ProviderCredentials(instance.console, provider), wanted, provider)
-        return Planned(
+        return PlannedRotation(
             kind=self.name,
             subject=f"{self.name}/{provider}",
             label=f"{target['field']} of {provider}",
@@ -50,11 +50,11 @@ class Rotator(CredentialRotator):
             warnings=(f"{REVOKE}.",),
         )
 
-    async def users(self, instance: Instance, reading: Reading, planned: Planned) -> list[App]:
+    async def users(self, instance: Instance, reading: WorkspaceReading, planned: PlannedRotation) -> list[App]:
         """Return the apps that use a model of the provider."""
         return await users_of(reading, planned.target["provider"])
 
-    async def inventory(self, instance: Instance, reading: Reading) -> list[Held]:
+    async def inventory(self, instance: Instance, reading: WorkspaceReading) -> list[HeldSecret]:
         """Return every credential of every provider."""
         rows = await reading.quietly(instance.workspace.model_providers(), [], "model providers")
         found = []
@@ -63,7 +63,7 @@ class Rotator(CredentialRotator):
             stored = credentials_in(row.get("custom_configuration"), "available_credentials")
             users = names(await users_of(reading, provider)) if stored else ()
             found += [
-                Held(
+                HeldSecret(
                     kind=self.name,
                     address=f"{self.name}/{provider}",
                     subject=f"{self.name}/{provider}",
@@ -78,7 +78,7 @@ class Rotator(CredentialRotator):
         return found
 
 
-async def users_of(reading: Reading, provider: str, model: str | None = None) -> list[App]:
+async def users_of(reading: WorkspaceReading, provider: str, model: str | None = None) -> list[App]:
     """Return the apps whose live content names a model of ``provider``; old content may give only its last word."""
     spellings = {provider, provider.rsplit("/", 1)[-1]}
     return [

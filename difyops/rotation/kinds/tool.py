@@ -20,10 +20,10 @@ from difyops.api.model import App
 from difyops.dsl.model import iter_nodes, tools
 from difyops.errors import DifyopsError, Refused, SelectorError
 from difyops.rotation.credential_rotator import REVOKE, CredentialRotator, chosen
-from difyops.rotation.hands import Hands
-from difyops.rotation.kinds import OldUse, Wanted
-from difyops.rotation.reading import Document, Held, Reading, names, ref
-from difyops.rotation.record import Planned
+from difyops.rotation.hands import RotationJob
+from difyops.rotation.kinds import OldUse, WantedSecret
+from difyops.rotation.reading import Document, HeldSecret, WorkspaceReading, names, ref
+from difyops.rotation.record import PlannedRotation
 
 _MOST_NAMED = 5
 
@@ -38,11 +38,11 @@ class Rotator(CredentialRotator):
         """Begin with nothing seen."""
         self._seen = _Seen()
 
-    def credentials(self, hands: Hands) -> CredentialSet:
+    def credentials(self, hands: RotationJob) -> CredentialSet:
         """Return the tool provider's credentials."""
         return ToolCredentials(hands.instance.console, hands.target("provider"))
 
-    async def plan(self, instance: Instance, reading: Reading, wanted: Wanted) -> Planned:
+    async def plan(self, instance: Instance, reading: WorkspaceReading, wanted: WantedSecret) -> PlannedRotation:
         """Find the credential to replace.
 
         Raises:
@@ -68,7 +68,7 @@ class Rotator(CredentialRotator):
                 "Nodes name the old credential itself and will not follow the switch: "
                 f"{_listed(pins)}. Choose the new one there and publish; the old one is not deleted before."
             )
-        return Planned(
+        return PlannedRotation(
             kind=self.name,
             subject=f"{self.name}/{provider}",
             label=f"{target['field']} of {provider}",
@@ -79,7 +79,7 @@ class Rotator(CredentialRotator):
             warnings=tuple(warnings),
         )
 
-    async def users(self, instance: Instance, reading: Reading, planned: Planned) -> list[App]:
+    async def users(self, instance: Instance, reading: WorkspaceReading, planned: PlannedRotation) -> list[App]:
         """Return the apps that use the credential: by following the default, or by naming it."""
         target = planned.target
         return [
@@ -88,22 +88,22 @@ class Rotator(CredentialRotator):
             if _uses(document, target["provider"], target["old_id"], is_default=target["was_current"] == "yes")
         ]
 
-    async def old_use(self, hands: Hands) -> OldUse:
+    async def old_use(self, hands: RotationJob) -> OldUse:
         """Look for nodes that name the old credential; what changed since the last look is read, and nothing else."""
-        pins, problems = await self._seen.pins(Reading(hands.instance), hands.target("old_id"))
+        pins, problems = await self._seen.pins(WorkspaceReading(hands.instance), hands.target("old_id"))
         if pins:
             return OldUse(in_use=True, words=f"named by {_listed(pins)}: choose {hands.memo('new_name')!r} there")
         if problems:
             return OldUse(in_use=True, words=f"not known whether nodes name it: {problems[0]}")
         return OldUse(words=REVOKE)
 
-    async def _delete(self, hands: Hands, name: str, credential_id: str) -> None:
+    async def _delete(self, hands: RotationJob, name: str, credential_id: str) -> None:
         """Delete a credential, the old one at the end or the new one on the way back, when nothing names it.
 
         Raises:
             Refused: live nodes name it; they would fail for good. DifyopsError: an app could not be looked into.
         """
-        reading = Reading(hands.instance)
+        reading = WorkspaceReading(hands.instance)
         pins = [pin for document in await reading.documents() for pin in _pins(document, credential_id)]
         if pins:
             old, new = hands.target("old_name"), str(hands.memo("new_name"))
@@ -116,7 +116,7 @@ class Rotator(CredentialRotator):
             raise DifyopsError(f"Not known whether nodes name the credential: {reading.problems[0]}", retryable=True)
         await super()._delete(hands, name, credential_id)
 
-    async def inventory(self, instance: Instance, reading: Reading) -> list[Held]:
+    async def inventory(self, instance: Instance, reading: WorkspaceReading) -> list[HeldSecret]:
         """Return every credential of every built-in tool provider that needs one."""
         if not instance.capabilities.can("tool_credentials"):
             return []
@@ -130,7 +130,7 @@ class Rotator(CredentialRotator):
                     if _uses(document, provider, item.id, is_default=item.is_current)
                 ]
                 found.append(
-                    Held(
+                    HeldSecret(
                         kind=self.name,
                         address=f"{self.name}/{provider}",
                         subject=f"{self.name}/{provider}",
@@ -151,7 +151,7 @@ async def _providers(instance: Instance) -> list[str]:
     return [str(row.get("id") or row.get("name")) for row in wanting]
 
 
-def _check_is_key(rows: list[dict[str, Any]], wanted: Wanted) -> None:
+def _check_is_key(rows: list[dict[str, Any]], wanted: WantedSecret) -> None:
     meant = (
         [row for row in rows if wanted.credential in (row.get("id"), row.get("name"))] if wanted.credential else rows
     )
@@ -168,7 +168,7 @@ class _Seen:
 
     named: dict[tuple[str, str, str], dict[str, list[str]]] = field(default_factory=dict)
 
-    async def pins(self, reading: Reading, credential_id: str) -> tuple[list[str], list[str]]:
+    async def pins(self, reading: WorkspaceReading, credential_id: str) -> tuple[list[str], list[str]]:
         """Return the places that name the credential, and sentences about apps that could not be read."""
         found: list[str] = []
         before = len(reading.problems)

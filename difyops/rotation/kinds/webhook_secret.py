@@ -14,11 +14,11 @@ from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.errors import StalePlan, UsageError
 from difyops.rotation.deliver import anchored
-from difyops.rotation.hands import Hands
-from difyops.rotation.kinds import OldUse, Wanted
+from difyops.rotation.hands import RotationJob
+from difyops.rotation.kinds import OldUse, WantedSecret
 from difyops.rotation.machine import Used
-from difyops.rotation.reading import Held, Reading
-from difyops.rotation.record import Planned
+from difyops.rotation.reading import HeldSecret, WorkspaceReading
+from difyops.rotation.record import PlannedRotation
 from difyops.secret_text import SecretText
 from difyops.twin_secrets import LAST, NEXT
 
@@ -32,7 +32,7 @@ class Rotator:
     has_fields = False
     role = "editor"
 
-    async def plan(self, instance: Instance, reading: Reading, wanted: Wanted) -> Planned:
+    async def plan(self, instance: Instance, reading: WorkspaceReading, wanted: WantedSecret) -> PlannedRotation:
         """Look at the place.
 
         Raises:
@@ -45,7 +45,7 @@ class Rotator:
                 hint="Example: difyops secret rotate webhook-secret file:/etc/difyops/callbacks.secret",
             )
         await credentials.resolve_async(reference)
-        return Planned(
+        return PlannedRotation(
             kind=self.name,
             subject=f"{self.name}/{reference}",
             label=f"webhook secret {reference}",
@@ -56,15 +56,15 @@ class Rotator:
             warnings=("Whether a receiver still verifies with the old secret cannot be seen from here.",),
         )
 
-    async def users(self, instance: Instance, reading: Reading, planned: Planned) -> list[App]:
+    async def users(self, instance: Instance, reading: WorkspaceReading, planned: PlannedRotation) -> list[App]:
         """Return nothing: no app uses it."""
         return []
 
-    async def inventory(self, instance: Instance, reading: Reading) -> list[Held]:
+    async def inventory(self, instance: Instance, reading: WorkspaceReading) -> list[HeldSecret]:
         """Return nothing: the secrets are those of the rules, not of an instance."""
         return []
 
-    async def create(self, hands: Hands) -> None:
+    async def create(self, hands: RotationJob) -> None:
         """Make the new secret beside the old one; from now on both sign."""
         if hands.memo("new_fingerprint") is not None:
             return
@@ -76,10 +76,10 @@ class Rotator:
             await hands.effect("create secret", lambda: self._put(hands, NEXT, new), fingerprint=hands.seal(new))
         hands.note(new_fingerprint=hands.seal(new), old_fingerprint=hands.seal(await self._present(hands)))
 
-    async def prove_new(self, hands: Hands) -> None:
+    async def prove_new(self, hands: RotationJob) -> None:
         """Do nothing: a secret of ours works because the server signs with it."""
 
-    async def switch(self, hands: Hands) -> None:
+    async def switch(self, hands: RotationJob) -> None:
         """Put the new secret in its place; the old one goes on signing from beside it."""
         present = await self._present(hands)
         if hands.seal(present) == hands.memo("new_fingerprint"):
@@ -96,10 +96,10 @@ class Rotator:
         await hands.effect("switch secret", exchange, fingerprint=hands.seal(new))
         await asyncio.to_thread(twin_secrets.drop, hands.target("reference"), NEXT)
 
-    async def use_again(self, hands: Hands) -> None:
+    async def use_again(self, hands: RotationJob) -> None:
         """Do nothing: the server reads the place every few seconds."""
 
-    async def observe(self, hands: Hands) -> Used:
+    async def observe(self, hands: RotationJob) -> Used:
         """Look which secret is in the place.
 
         Raises:
@@ -112,11 +112,11 @@ class Rotator:
             return Used.OLD
         raise StalePlan("Somebody put another secret there meanwhile.")
 
-    async def old_use(self, hands: Hands) -> OldUse:
+    async def old_use(self, hands: RotationJob) -> OldUse:
         """Say that nobody knows."""
         return OldUse(words="whether receivers still verify with the old secret cannot be seen from here")
 
-    async def retire(self, hands: Hands) -> None:
+    async def retire(self, hands: RotationJob) -> None:
         """Take the old secret away: nothing is signed with it any more."""
         if await self._twin(hands, LAST) is None:
             return
@@ -126,11 +126,11 @@ class Rotator:
 
         await hands.effect("delete old secret", drop)
 
-    async def is_retired(self, hands: Hands) -> bool:
+    async def is_retired(self, hands: RotationJob) -> bool:
         """Say whether the old secret is gone."""
         return await self._twin(hands, LAST) is None
 
-    async def revert(self, hands: Hands) -> float:
+    async def revert(self, hands: RotationJob) -> float:
         """Put the old secret back and take the new one away."""
         reference, last = hands.target("reference"), await self._twin(hands, LAST)
         if last is not None and hands.seal(await self._present(hands)) == hands.memo("new_fingerprint"):
@@ -143,29 +143,29 @@ class Rotator:
             await asyncio.to_thread(twin_secrets.drop, reference, suffix)
         return 0.0
 
-    async def new_value(self, hands: Hands) -> SecretText | None:
+    async def new_value(self, hands: RotationJob) -> SecretText | None:
         """Return the new secret: beside its place, or in it."""
         for found in (await self._twin(hands, NEXT), await self._present(hands)):
             if found is not None and hands.seal(found) == hands.memo("new_fingerprint"):
                 return found
         return None
 
-    async def old_value(self, hands: Hands) -> SecretText | None:
+    async def old_value(self, hands: RotationJob) -> SecretText | None:
         """Return the old secret: in its place, or beside it."""
         for found in (await self._present(hands), await self._twin(hands, LAST)):
             if found is not None and hands.seal(found) == hands.memo("old_fingerprint"):
                 return found
         return None
 
-    async def probe_key(self, hands: Hands, app_id: str) -> SecretText | None:
+    async def probe_key(self, hands: RotationJob, app_id: str) -> SecretText | None:
         """Return nothing: no app is asked with it."""
         return None
 
-    async def _present(self, hands: Hands) -> SecretText:
+    async def _present(self, hands: RotationJob) -> SecretText:
         return await hands.resolve(hands.target("reference"))
 
-    async def _twin(self, hands: Hands, suffix: str) -> SecretText | None:
+    async def _twin(self, hands: RotationJob, suffix: str) -> SecretText | None:
         return await asyncio.to_thread(twin_secrets.twin, hands.target("reference"), suffix)
 
-    async def _put(self, hands: Hands, suffix: str, secret: SecretText) -> None:
+    async def _put(self, hands: RotationJob, suffix: str, secret: SecretText) -> None:
         await asyncio.to_thread(twin_secrets.put, hands.target("reference"), suffix, secret)

@@ -6,10 +6,10 @@ from typing import Literal
 
 from difyops.errors import DifyopsError, UsageError
 from difyops.rotation.engine import Driven, Driver, begin
-from difyops.rotation.kinds import Wanted, kind_named
+from difyops.rotation.kinds import WantedSecret, kind_named
 from difyops.rotation.machine import State
-from difyops.rotation.prepare import Asked, prepare
-from difyops.rotation.reading import Reading
+from difyops.rotation.prepare import RotationRequest, prepare
+from difyops.rotation.reading import WorkspaceReading
 from difyops.runbook.parameters import Duration, Reference
 from difyops.runbook.result import Acted, Planned, Undo, Value
 from difyops.runbook.rotations import policy, workbench
@@ -44,15 +44,15 @@ async def plan(
         )
         raise UsageError(f"secret.rotate: {kind} {said}.")
     bench = await workbench(scene)
-    wanted = Wanted(arguments=tuple(target or ()), field=field, credential=credential)
-    asked = Asked(
+    wanted = WantedSecret(arguments=tuple(target or ()), field=field, credential=credential)
+    asked = RotationRequest(
         value_from=value_from,
         probes=tuple(probes or ()),
         deliver=tuple(deliver or ()),
         grace=grace,
         by_hand=by_hand or scene.dry_run,
     )
-    found = await prepare(bench, Reading(bench.instance), (kind, wanted), asked, policy(scene))
+    found = await prepare(bench, WorkspaceReading(bench.instance), (kind, wanted), asked, policy(scene))
 
     async def apply() -> Acted:
         value = await scene.secret(value_from) if value_from else None

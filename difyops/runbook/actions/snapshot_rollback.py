@@ -9,7 +9,7 @@ from difyops.runbook.result import Acted, Planned, Value
 from difyops.runbook.scene import Scene
 from difyops.snapshot.plan import make_plan
 from difyops.snapshot.rollback import RollbackOptions, roll_back
-from difyops.snapshot.way_back import Asked, find_way_back
+from difyops.snapshot.way_back import WayBackRequest, find_way_back
 
 
 async def plan(
@@ -20,7 +20,7 @@ async def plan(
     with a tag of its own; without that nothing is rolled back. Undo: roll back to that tag.
     """
     instance = await scene.instance()
-    way = await find_way_back(instance, scene.open_store, Asked(word=to, access=scene.access))
+    way = await find_way_back(instance, scene.open_store, WayBackRequest(word=to, access=scene.access))
     kept = await way.kept(await scene.app(app))
     options = RollbackOptions(allow_missing=allow_missing)
     wanted = replace(

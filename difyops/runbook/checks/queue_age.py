@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from difyops.runbook.broker import Message, Queue, broker, queues_of
+from difyops.runbook.broker import BrokerMessage, Queue, broker, queues_of
 from difyops.runbook.parameters import Duration, Reference
 from difyops.runbook.result import Fail, Pass, Result, Value
 from difyops.runbook.scene import Scene
@@ -59,7 +59,7 @@ async def check(
 
 def _wait(scene: Scene, before: Queue, after: Queue, now: datetime, watch: float) -> float:
     """Return for how long the message at the head of a queue has been seen there; 0 when it moves."""
-    head: Message | None = after.oldest
+    head: BrokerMessage | None = after.oldest
     if head is None or before.oldest is None or before.oldest.id != head.id:
         return 0.0
     seen = [event for event in scene.remembered(_SEEN, before.name) if event.data.get("message") == head.id]

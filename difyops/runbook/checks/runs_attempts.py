@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from difyops.api.model import App
-from difyops.api.runs import CUT_OFF, DEAD, FAILED, PARTIAL, SUCCEEDED, Window
+from difyops.api.runs import CUT_OFF, DEAD, FAILED, PARTIAL, SUCCEEDED, RunWindow
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
 from difyops.runbook.scene import Scene
 from difyops.runbook.traffic import traffic
@@ -54,7 +54,9 @@ async def check(
     )
 
 
-def _judged(app: App, now: Window, before: Window | None, most: float, growth: float, min_runs: int) -> tuple[str, str]:
+def _judged(
+    app: App, now: RunWindow, before: RunWindow | None, most: float, growth: float, min_runs: int
+) -> tuple[str, str]:
     attempts = _attempts(now)
     if attempts > most:
         return "storm", f"{app.name}: {attempts:g} runs for one that succeeds ({_good(now)} of {_ended(now)})"
@@ -69,13 +71,13 @@ def _judged(app: App, now: Window, before: Window | None, most: float, growth: f
     return "grown", text
 
 
-def _ended(window: Window) -> int:
+def _ended(window: RunWindow) -> int:
     return window.count(SUCCEEDED, PARTIAL, FAILED, DEAD, CUT_OFF)
 
 
-def _good(window: Window) -> int:
+def _good(window: RunWindow) -> int:
     return window.count(SUCCEEDED, PARTIAL)
 
 
-def _attempts(window: Window) -> float:
+def _attempts(window: RunWindow) -> float:
     return round(_ended(window) / max(1, _good(window)), 2)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from difyops.api.model import App
-from difyops.api.runs import CUT_OFF, DEAD, DEAD_AFTER, FAILED, PARTIAL, RUNNING, STOPPED, SUCCEEDED, Window
+from difyops.api.runs import CUT_OFF, DEAD, DEAD_AFTER, FAILED, PARTIAL, RUNNING, STOPPED, SUCCEEDED, RunWindow
 from difyops.runbook.parameters import Duration
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Skipped, Value, Warn
 from difyops.runbook.scene import Scene
@@ -60,20 +60,20 @@ async def check(
     return Pass(text=text, values=values)
 
 
-def _counted(window: Window) -> int:
+def _counted(window: RunWindow) -> int:
     return len(window.ended) - window.count(STOPPED) + window.count(DEAD)
 
 
-def _bad(window: Window) -> int:
+def _bad(window: RunWindow) -> int:
     return window.count(FAILED, DEAD)
 
 
-def _percent(window: Window) -> float:
+def _percent(window: RunWindow) -> float:
     counted = _counted(window)
     return round(100.0 * _bad(window) / counted, 2) if counted else 0.0
 
 
-def _values(window: Window, limit: float, warn: float | None) -> tuple[Value, ...]:
+def _values(window: RunWindow, limit: float, warn: float | None) -> tuple[Value, ...]:
     return (
         Value(name="percent", value=_percent(window), unit="%", warn=warn, fail=limit),
         Value(name="failed", value=_bad(window), unit="runs"),
@@ -83,7 +83,7 @@ def _values(window: Window, limit: float, warn: float | None) -> tuple[Value, ..
     )
 
 
-def _text(app: App, window: Window, length: str, judged: int, over: Sequence[tuple[App, Window]]) -> str:
+def _text(app: App, window: RunWindow, length: str, judged: int, over: Sequence[tuple[App, RunWindow]]) -> str:
     """Say what the worst app did, and name every app above the limit: nobody may read several where it is one."""
     said = f"{app.name}: {_percent(window):g} % of {_counted(window)} runs failed in {length}"
     if judged > 1:
@@ -93,7 +93,7 @@ def _text(app: App, window: Window, length: str, judged: int, over: Sequence[tup
     return said if window.complete else said + "; only the newest 20000 were read"
 
 
-def _why(window: Window) -> str:
+def _why(window: RunWindow) -> str:
     """Return the commonest errors, and the failures by version: most spikes begin with a release."""
     errors = [run.error.strip().splitlines()[-1] for run in window.runs if run.error.strip()]
     ranked = sorted(set(errors), key=lambda text: -errors.count(text))
@@ -102,7 +102,7 @@ def _why(window: Window) -> str:
     return "; ".join([*said, *(["failed by version " + ", ".join(by_version)] if len(by_version) > 1 else [])])
 
 
-def _by_version(window: Window) -> list[tuple[str, int, int]]:
+def _by_version(window: RunWindow) -> list[tuple[str, int, int]]:
     counted = [run for run in window.runs if run.status in (SUCCEEDED, PARTIAL, FAILED, DEAD) and run.version]
     versions = sorted({run.version for run in counted}, reverse=True)[:4]
     return [

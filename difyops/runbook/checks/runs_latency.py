@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from difyops.api.runs import Window, percentile
+from difyops.api.runs import RunWindow, percentile
 from difyops.errors import DifyopsError
 from difyops.runbook.parameters import Duration
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
@@ -72,7 +72,7 @@ def _is_over(value: Value) -> bool:
     return value.fail is not None and isinstance(value.value, int | float) and value.value > value.fail
 
 
-def _ratio(now: Window, before: Traffic, min_runs: int) -> float | None:
+def _ratio(now: RunWindow, before: Traffic, min_runs: int) -> float | None:
     times = before.windows[0][1].durations if before.windows else []
     former, current = percentile(times, 0.95), percentile(now.durations, 0.95)
     if len(times) < min_runs or not former or current is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from difyops.api.model import App
-from difyops.api.runs import Window
+from difyops.api.runs import RunWindow
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
 from difyops.runbook.scene import Scene
 from difyops.runbook.traffic import traffic
@@ -66,5 +66,5 @@ def _names(apps: list[App]) -> str:
     return ", ".join(app.name for app in apps[:_MOST_NAMED])
 
 
-def _tokens(window: Window) -> int:
+def _tokens(window: RunWindow) -> int:
     return sum(run.tokens for run in window.runs)

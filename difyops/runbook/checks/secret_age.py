@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from difyops.rotation.inventory import Inventory, Listed, take_inventory
-from difyops.rotation.reading import Reading
+from difyops.rotation.inventory import ListedSecret, SecretInventory, take_inventory
+from difyops.rotation.reading import WorkspaceReading
 from difyops.runbook.parameters import Duration
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
 from difyops.runbook.rotations import policy, workbench
@@ -29,7 +29,7 @@ async def check(
     that stand in apps in clear are a warning. Secrets are named, never shown.
     """
     bench = await workbench(scene)
-    found = await take_inventory(bench, Reading(bench.instance), policy(scene))
+    found = await take_inventory(bench, WorkspaceReading(bench.instance), policy(scene))
     chosen = [item for item in found.secrets if not kinds or item.kind in kinds]
     known = sorted((item for item in chosen if item.age is not None), key=lambda item: -(item.age or 0.0))
     old = [item for item in known if (item.age or 0.0) > max_age or item.overdue]
@@ -55,7 +55,7 @@ async def check(
 
 
 def _values(
-    found: Inventory, chosen: list[Listed], known: int, old: int, ages: tuple[float, float | None, float]
+    found: SecretInventory, chosen: list[ListedSecret], known: int, old: int, ages: tuple[float, float | None, float]
 ) -> tuple[Value, ...]:
     oldest, warn, limit = ages
     soon = None if warn is None else round(warn / _DAY, 2)
@@ -68,5 +68,5 @@ def _values(
     )
 
 
-def _label(item: Listed) -> str:
+def _label(item: ListedSecret) -> str:
     return f"{item.kind} {item.name} of {item.owner} ({(item.age or 0.0) / _DAY:.0f} days)"

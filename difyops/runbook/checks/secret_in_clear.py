@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from difyops.rotation.inventory import in_clear
-from difyops.rotation.reading import Reading
+from difyops.rotation.reading import WorkspaceReading
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
 from difyops.runbook.scene import Scene
 
@@ -14,7 +14,7 @@ async def check(scene: Scene, *, max_in_clear: int = 0) -> Result:
     """Read what is live of every app and count the secrets outside of secret variables and credentials: the same that
     ``difyops secret list`` names. They are named by place, never shown. Apps that cannot be read are inconclusive.
     """
-    reading = Reading(await scene.instance())
+    reading = WorkspaceReading(await scene.instance())
     documents = await reading.documents()
     found = in_clear(documents)
     value = Value(name="in_clear", value=len(found), unit="secrets", fail=max_in_clear)

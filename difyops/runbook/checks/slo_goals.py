@@ -10,8 +10,8 @@ from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Skipped, Va
 from difyops.runbook.scene import Scene
 from difyops.runbook.threads import apart
 from difyops.slo.goals_file import read_goals
-from difyops.slo.model import BURNING, NOT_ENOUGH, GoalStatus, Report
-from difyops.slo.status import Asked, kept_apps, report
+from difyops.slo.model import BURNING, NOT_ENOUGH, GoalReport, GoalStatus
+from difyops.slo.status import StatusRequest, kept_apps, report
 
 
 async def check(
@@ -50,10 +50,10 @@ async def check(
     return Pass(text=f"none of {len(found.goals)} goals burns", values=values)
 
 
-def _judged(scene: Scene, path: Path, only: set[str]) -> Report:
+def _judged(scene: Scene, path: Path, only: set[str]) -> GoalReport:
     chosen = tuple(goal for goal in read_goals(path) if not only or goal.name in only)
     with History.open(scene.config.state) as history:
-        asked = Asked(
+        asked = StatusRequest(
             context=scene.context_name, file=str(path), goals=chosen, apps=kept_apps(history, scene.context_name),
             now=scene.clock.now(),
         )  # fmt: skip

@@ -8,7 +8,7 @@ from difyops.runbook.parameters import Duration
 from difyops.runbook.result import Fail, Pass, Result, Skipped, Value, Warn
 from difyops.runbook.scene import Scene
 from difyops.runbook.threads import apart
-from difyops.snapshot.seals import Status, status
+from difyops.snapshot.seals import SealStatus, status
 
 
 async def check(scene: Scene, *, max_age: Duration = 7_776_000.0) -> Result:
@@ -30,7 +30,7 @@ def _looked(scene: Scene, max_age: float) -> Result:
     return _judged(status(store, scene.context_name, scene.access, scene.clock), scene.clock.now(), max_age)
 
 
-def _judged(found: Status, now: datetime, max_age: float) -> Result:
+def _judged(found: SealStatus, now: datetime, max_age: float) -> Result:
     values = (
         Value(name="sealed", value=found.values, unit="values"),
         Value(name="lost", value=found.lost, unit="values"),
@@ -51,7 +51,7 @@ def _judged(found: Status, now: datetime, max_age: float) -> Result:
     return _not_here(found, values, now, max_age)
 
 
-def _not_here(found: Status, values: tuple[Value, ...], now: datetime, max_age: float) -> Result:
+def _not_here(found: SealStatus, values: tuple[Value, ...], now: datetime, max_age: float) -> Result:
     who = f"can be opened by {', '.join(found.recipients)}"
     if found.opened_at is None:
         text = f"no identity of this machine opens the {found.values} sealed values; they {who}"

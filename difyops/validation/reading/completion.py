@@ -18,7 +18,7 @@ from difyops.validation.reading.grammar import (
 )
 from difyops.validation.reading.lenient import canonical
 from difyops.validation.reading.load import load
-from difyops.validation.reading.model import Edit, EnforceOptions, Judge, Path, Refused, pointer_of, shown
+from difyops.validation.reading.model import Edit, EnforceOptions, Judge, Path, RefusedText, pointer_of, shown
 from difyops.validation.reading.places import paths_at
 from difyops.validation.reading.quotes import positions
 from difyops.validation.reading.shape import is_required
@@ -34,7 +34,7 @@ def completed(body: str, judge: Judge, options: EnforceOptions) -> tuple[object,
     final, made_up, closers = whole
     try:
         value, _ = load(final, options)
-    except (Refused, ValueError):
+    except (RefusedText, ValueError):
         return None
     if not judge.accepts(value):
         return None

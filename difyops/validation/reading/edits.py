@@ -7,13 +7,13 @@ from collections.abc import Callable
 from difyops.validation.reading.mend import Mended
 from difyops.validation.reading.model import Edit, Path, pointer_of, shown
 from difyops.validation.reading.places import paths_at, starts
-from difyops.validation.reading.single import Change
+from difyops.validation.reading.single import TextChange
 
 Locate = Callable[[Path], "int | None"]
 _LONGEST_LINES = 2_000_000
 
 
-def edits_of(found: Mended, way: list[Change], final: str, repeated: list[str]) -> tuple[Edit, ...]:
+def edits_of(found: Mended, way: list[TextChange], final: str, repeated: list[str]) -> tuple[Edit, ...]:
     """Return what was changed, with the place of each change in the value."""
     marks: list[tuple[int, object, object, str]] = []
     shift = number = 0
@@ -60,7 +60,7 @@ def said_of_words(found: Mended) -> str | None:
     return f"{found.canon.coerced[0][2][:80]!r} stands without quotes or with marks: only --coerce reads it."
 
 
-def closing(ways: list[list[Change]], base: str) -> list[tuple[list[Change], int]]:
+def closing(ways: list[list[TextChange]], base: str) -> list[tuple[list[TextChange], int]]:
     """Return the ways that close containers where the text ends, with how many each closes."""
     end = len(base.rstrip())
     counted = [(way, sum(one.start >= end and one.text in ("}", "]") for one in way)) for way in ways]

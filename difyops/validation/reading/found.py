@@ -23,7 +23,7 @@ class Option:
 
 
 @dataclass(slots=True)
-class Found:
+class ValueFound:
     """What one value of the answer comes to: options that stand, or values that fail, or the code of why not."""
 
     valid: list[Option] = field(default_factory=list)
@@ -33,7 +33,7 @@ class Found:
     rivals: tuple[object, ...] = ()
     edits: tuple[Edit, ...] = ()
 
-    def noted(self, *notes: Edit) -> Found:
+    def noted(self, *notes: Edit) -> ValueFound:
         """Put edits before those of each value, and return this."""
         self.valid = [replace(option, edits=(*notes, *option.edits)) for option in self.valid]
         self.failing = [failing._replace(edits=(*notes, *failing.edits)) for failing in self.failing]

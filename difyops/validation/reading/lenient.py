@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 
 from difyops.validation.reading import strings
-from difyops.validation.reading.single import Change
+from difyops.validation.reading.single import TextChange
 from difyops.validation.reading.vocabulary import LEFT_OUT
 
 _STRICT = re.compile(
@@ -70,10 +70,10 @@ class Canon:
     tangled: bool = False
     code: str | None = None
     spots: list[tuple[int, int]] = field(default_factory=list)
-    doubts: list[Change] = field(default_factory=list)
+    doubts: list[TextChange] = field(default_factory=list)
     doubtful: bool = False
 
-    def doubted(self) -> list[Change]:
+    def doubted(self) -> list[TextChange]:
         """Return the other reading of a mark behind a backslash: there it may stand for a quote.
 
         Where more than one mark stands behind a backslash, it is the way that somebody writes, and means itself.
@@ -279,7 +279,7 @@ class _Writer:
         if "wrong escape" in slips and quote == '"':
             for other in strings.with_quotes_escaped(raw):
                 spelled = json.dumps(strings.decode(other, quote)[0])
-                self.canon.doubts.append(Change(self.size, self.size + len(piece), spelled, "wrong mark"))
+                self.canon.doubts.append(TextChange(self.size, self.size + len(piece), spelled, "wrong mark"))
         self._add(piece, at)
         return end
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from difyops.validation.reading import strict
-from difyops.validation.reading.model import EnforceOptions, Refused
+from difyops.validation.reading.model import EnforceOptions, RefusedText
 
 
 def load(text: str, options: EnforceOptions) -> tuple[Any, list[str]]:
@@ -19,7 +19,7 @@ def load(text: str, options: EnforceOptions) -> tuple[Any, list[str]]:
     """
     try:
         return strict.loads(text, options), []
-    except Refused as error:
+    except RefusedText as error:
         if error.code != "duplicate_keys" or options.duplicates == "refuse":
             raise
     repeated: list[str] = []
@@ -37,7 +37,7 @@ def load(text: str, options: EnforceOptions) -> tuple[Any, list[str]]:
     try:
         value = json.loads(text, object_pairs_hook=members)
     except RecursionError:
-        raise Refused("too_deep") from None
+        raise RefusedText("too_deep") from None
     strict.check_depth(text, options.max_depth)
     strict.check_surrogates(text)
     return value, repeated

@@ -26,8 +26,8 @@ from difyops.validation.reading.grammar import (
 )
 from difyops.validation.reading.lenient import Canon, canonical
 from difyops.validation.reading.quotes import positions, quote_edits
-from difyops.validation.reading.search import TooComplex, cheapest
-from difyops.validation.reading.single import Change, token_edits
+from difyops.validation.reading.search import SearchTooComplex, cheapest
+from difyops.validation.reading.single import TextChange, token_edits
 from difyops.validation.reading.tokens import UNKNOWN, Tokens, split
 
 _MOST_EDITS = 60
@@ -44,7 +44,7 @@ class Mended:
 
     canon: Canon
     base: str = ""
-    ways: list[list[Change]] = field(default_factory=list)
+    ways: list[list[TextChange]] = field(default_factory=list)
     unfinished: bool = False
     code: str | None = None
 
@@ -96,7 +96,7 @@ def _search(mended: Mended, tokens: Tokens) -> None:
         return
     try:
         mended.ways = cheapest(tokens, _MOST_EDITS)
-    except TooComplex:
+    except SearchTooComplex:
         mended.code = "truncated" if mended.unfinished else "too_complex"
         return
     if not mended.ways:
@@ -216,7 +216,7 @@ def _with_backslashes(text: str, start: int, end: int, marks: list[int]) -> str:
     return "".join([*parts, text[at : end + 1]])
 
 
-def changed(base: str, way: list[Change]) -> str:
+def changed(base: str, way: list[TextChange]) -> str:
     """Return a text with the changes of one reading made."""
     parts, at = [], 0
     for change in way:

@@ -14,7 +14,7 @@ REPAIR = "repair"
 Path = tuple[str | int, ...]
 
 
-class Refused(Exception):
+class RefusedText(Exception):
     """A rule forbids the value. ``code`` names it; the sentence belongs to the caller."""
 
     def __init__(self, code: str, message: str | None = None) -> None:

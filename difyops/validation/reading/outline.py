@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from difyops.validation.reading import strict
-from difyops.validation.reading.model import EnforceOptions, Refused
+from difyops.validation.reading.model import EnforceOptions, RefusedText
 from difyops.validation.reading.reasoning import without_reasoning
 from difyops.validation.reading.vocabulary import CUT, DECLARES
 
@@ -189,7 +189,7 @@ class _Region:
     def _strict(self, start: int) -> Piece | None:
         try:
             value, end = strict.scan_inside(self.text, start, self.options)
-        except Refused as error:
+        except RefusedText as error:
             if error.code in ("duplicate_keys", "not_finite", "lone_surrogate", "huge_number"):
                 return None
             return Piece(start, self.end, code=error.code)
@@ -202,7 +202,7 @@ class _Region:
         start = self.start + len(body) - len(body.lstrip())
         try:
             value = strict.loads(body, self.options)
-        except (Refused, ValueError):
+        except (RefusedText, ValueError):
             return None
         return Piece(start, self.start + len(body.rstrip()), value, broken=False)
 

@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
 from difyops.validation.reading.grammar import MARKS, TEXT, Automaton, Need, State, fits
-from difyops.validation.reading.single import Change, insertable
+from difyops.validation.reading.single import TextChange, insertable
 from difyops.validation.reading.tokens import UNKNOWN, split
 
 _QUOTE = re.compile(r'\\.|(")', re.DOTALL)
@@ -25,13 +25,13 @@ def positions(text: str) -> list[int]:
     return [found.start() for found in _QUOTE.finditer(text) if found[1]]
 
 
-def quote_edits(text: str) -> list[Change]:
+def quote_edits(text: str) -> list[TextChange]:
     """Return every edit of one quote that makes a text whole, as far as structure tells."""
     quotes = positions(text)
     if len(quotes) % 2 == 0:
         return []
     sides = _Sides(text, quotes)
-    found: list[Change] = []
+    found: list[TextChange] = []
     for number in range(0, len(quotes), 2):
         found += sides.without_end(number)
         found += sides.without_start(number)
@@ -77,7 +77,7 @@ class _Sides:
         place = _WHITE.match(self.text, at).end()  # type: ignore[union-attr]  # matches everywhere
         return self.ends[index] if place >= self.ends[index] else -1
 
-    def without_end(self, number: int) -> Iterator[Change]:
+    def without_end(self, number: int) -> Iterator[TextChange]:
         """Yield the edits that end the text which opens with a quote before the next one."""
         opens = self.quotes[number]
         if opens not in self.before:
@@ -90,15 +90,15 @@ class _Sides:
                 yield from self._ended(opens, tight)
                 mark = tight - 1
                 if mark > opens and self.text[mark] in _STRUCTURE:
-                    yield Change(mark, mark + 1, '"', "wrong quotes")
+                    yield TextChange(mark, mark + 1, '"', "wrong quotes")
 
-    def _ended(self, opens: int, tight: int) -> Iterator[Change]:
+    def _ended(self, opens: int, tight: int) -> Iterator[TextChange]:
         if tight > opens + 2 and self.text[tight - 1] in "'`”":
-            yield Change(tight - 1, tight, '"', "wrong quotes")
+            yield TextChange(tight - 1, tight, '"', "wrong quotes")
         else:
-            yield Change(tight, tight, '"', "missing quote")
+            yield TextChange(tight, tight, '"', "missing quote")
 
-    def without_start(self, number: int) -> Iterator[Change]:
+    def without_start(self, number: int) -> Iterator[TextChange]:
         """Yield the edits that start the text which closes with a quote behind the one before."""
         closes = self.quotes[number]
         end = self._next_end(closes + 1)
@@ -109,13 +109,13 @@ class _Sides:
             start = self.starts[index]
             if self._joins(start, end):
                 if self.text[start] in "'`“":
-                    yield Change(start, start + 1, '"', "wrong quotes")
+                    yield TextChange(start, start + 1, '"', "wrong quotes")
                 else:
-                    yield Change(start, start, '"', "missing quote")
+                    yield TextChange(start, start, '"', "missing quote")
                 if self.text[start] in _STRUCTURE:
-                    yield Change(start, start + 1, '"', "wrong quotes")
+                    yield TextChange(start, start + 1, '"', "wrong quotes")
 
-    def too_many(self, number: int) -> Iterator[Change]:
+    def too_many(self, number: int) -> Iterator[TextChange]:
         """Yield the edits that take a quote out, or make it a part of the text around it."""
         opens = self.quotes[number]
         end = self._next_end(opens + 1)
@@ -124,18 +124,18 @@ class _Sides:
             return
         if end >= 0:
             if fits(state, self.behind[end]):
-                yield Change(opens, opens + 1, "", "extra quote")
+                yield TextChange(opens, opens + 1, "", "extra quote")
             for code in insertable(state):
                 if fits(self.machine.step(state, code), self.behind[end]):
-                    yield Change(opens, opens + 1, MARKS[code], "wrong mark")
+                    yield TextChange(opens, opens + 1, MARKS[code], "wrong mark")
         if number + 2 >= len(self.quotes):
             return
         inner, closes = self.quotes[number + 1], self.quotes[number + 2]
         end = self._next_end(closes + 1)
         if end >= 0 and self._joins(opens, end):
-            yield Change(inner, inner, "\\", "unescaped quote")
+            yield TextChange(inner, inner, "\\", "unescaped quote")
             if not self._is_meant(opens, inner, closes):
-                yield Change(inner, inner + 1, "", "extra quote")
+                yield TextChange(inner, inner + 1, "", "extra quote")
 
     def _is_meant(self, opens: int, inner: int, closes: int) -> bool:
         """Return whether a quote makes sense inside a text: inches, the end of a quotation, a partner."""

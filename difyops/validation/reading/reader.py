@@ -16,7 +16,7 @@ from difyops.validation.reading.echo import is_echo, is_plain, is_rewritten
 from difyops.validation.reading.edits import Locate, closing, edits_of, locator, said_of_words
 from difyops.validation.reading.envelopes import unwrap
 from difyops.validation.reading.envelopes.dify import text_of_events
-from difyops.validation.reading.found import Found, Option, distinct
+from difyops.validation.reading.found import Option, ValueFound, distinct
 from difyops.validation.reading.load import key_of, load
 from difyops.validation.reading.mend import Mended, changed, mend
 from difyops.validation.reading.model import (
@@ -28,14 +28,14 @@ from difyops.validation.reading.model import (
     Failing,
     Judge,
     Reading,
-    Refused,
+    RefusedText,
     pointer_of,
     shown,
 )
 from difyops.validation.reading.outline import Outline, Piece, outline
 from difyops.validation.reading.places import paths_at
 from difyops.validation.reading.shape import holds_members, takes_any_name
-from difyops.validation.reading.single import Change
+from difyops.validation.reading.single import TextChange
 
 _NOTHING = "\ufeff\u200b \t\r\n"
 _made = tuple.__new__
@@ -46,7 +46,7 @@ _LITERALS = {"True": True, "False": False, "None": None, "TRUE": True, "FALSE": 
 _BETWEEN = re.compile(r"\s*,?\s*")
 
 
-class Reader:
+class TextReader:
     """Reads texts for one schema."""
 
     __slots__ = ("judge", "options")
@@ -57,10 +57,10 @@ class Reader:
 
     # -- texts --------------------------------------------------------------------------------------------------
 
-    def read(self, text: str, layers: int = _MOST_LAYERS) -> Found:
+    def read(self, text: str, layers: int = _MOST_LAYERS) -> ValueFound:
         """Read a text that is not strict JSON, or whose content a rule forbids."""
         if not text.strip(_NOTHING):
-            return Found(code="empty")
+            return ValueFound(code="empty")
         events = text_of_events(text)
         if events is not None:
             return self._of_events(events, layers)
@@ -69,22 +69,22 @@ class Reader:
             return self._of_disguised(text, other, layers)
         found = outline(text, self.options)
         if found.only_reasoning:
-            return Found(code="empty")
+            return ValueFound(code="empty")
         if found.code:
-            return Found(code=found.code, failing=self._values(found))
+            return ValueFound(code=found.code, failing=self._values(found))
         if not found.pieces:
             return self._bare(text)
         return self._choose(text, found, layers)
 
-    def _of_events(self, events: tuple[object, bool], layers: int) -> Found:
+    def _of_events(self, events: tuple[object, bool], layers: int) -> ValueFound:
         content, cut = events
         if cut:
-            return Found(code="truncated")
+            return ValueFound(code="truncated")
         note = Edit("", "data: …", "", "unwrapped")
         inner = self.read_any(content, layers - 1) if isinstance(content, str) else self.of_value(content, layers - 1)
         return inner.noted(note)
 
-    def _of_disguised(self, text: str, other: tuple[str, str], layers: int) -> Found:
+    def _of_disguised(self, text: str, other: tuple[str, str], layers: int) -> ValueFound:
         plain, reason = other
         note = Edit("", shown(text), shown(plain), reason)
         found = self.read_any(plain, layers - 1).noted(note)
@@ -92,50 +92,50 @@ class Reader:
             found.valid = [replace(option, rung=REPAIR) for option in found.valid]
         return found
 
-    def read_any(self, text: str, layers: int) -> Found:
+    def read_any(self, text: str, layers: int) -> ValueFound:
         """Read a text that may be strict JSON."""
         try:
             value = strict.loads(text, self.options)
-        except Refused as error:
+        except RefusedText as error:
             if error.code not in ("duplicate_keys", "not_finite"):
-                return Found(code=error.code, message=error.message)
+                return ValueFound(code=error.code, message=error.message)
         except ValueError:
             pass
         else:
             return self.of_value(value, layers, locator(text, 0, None))
-        return self.read(text, layers) if layers > 0 else Found(code="not_json")
+        return self.read(text, layers) if layers > 0 else ValueFound(code="not_json")
 
     def _values(self, found: Outline) -> list[Failing]:
         return [Failing(piece.value) for piece in found.pieces if not piece.broken]
 
-    def _bare(self, text: str) -> Found:
+    def _bare(self, text: str) -> ValueFound:
         """Read a whole answer that is one word: a literal of Python, or a text that the schema lists."""
         word = text.strip(_NOTHING)
         value: object = _LITERALS.get(word, word)
         is_known = word in _LITERALS or word in self.judge.words
         if is_known and self.options.repair and self.judge.accepts(value):
             reason = "foreign literal" if word in _LITERALS else "unquoted text"
-            return Found(valid=[Option(value, (Edit("", word, value, reason),), REPAIR)])
-        return Found(code="not_json")
+            return ValueFound(valid=[Option(value, (Edit("", word, value, reason),), REPAIR)])
+        return ValueFound(code="not_json")
 
     # -- values -------------------------------------------------------------------------------------------------
 
-    def of_value(self, value: object, layers: int, locate: Locate | None = None) -> Found:
+    def of_value(self, value: object, layers: int, locate: Locate | None = None) -> ValueFound:
         """Judge a value; one that fails is opened when it is an envelope, or JSON in a text."""
         document = self.judge.document
         if is_echo(value, document):
-            return Found(code="schema_echo")
+            return ValueFound(code="schema_echo")
         if self.judge.accepts(value):
-            return (self._enveloped(value, layers) if layers > 0 else None) or Found(valid=[Option(value)])
+            return (self._enveloped(value, layers) if layers > 0 else None) or ValueFound(valid=[Option(value)])
         if is_rewritten(value, document):
-            return Found(code="schema_echo")
+            return ValueFound(code="schema_echo")
         if layers <= 0:
-            return Found(failing=[Failing(value, (), locate)])
+            return ValueFound(failing=[Failing(value, (), locate)])
         if isinstance(value, str):
-            return self._encoded(value, layers) or Found(failing=[Failing(value, (), locate)])
-        return self._opened(value, layers) or Found(failing=[Failing(value, (), locate)])
+            return self._encoded(value, layers) or ValueFound(failing=[Failing(value, (), locate)])
+        return self._opened(value, layers) or ValueFound(failing=[Failing(value, (), locate)])
 
-    def _enveloped(self, value: object, layers: int) -> Found | None:
+    def _enveloped(self, value: object, layers: int) -> ValueFound | None:
         """Return what is inside a value that satisfies the schema only because the schema says nothing of its members.
 
         It is an envelope if it has no member that the schema declares, and what it holds has one.
@@ -144,7 +144,7 @@ class Reader:
         if is_plain(value, self.judge):
             return None
         if isinstance(value, str):
-            found: Found | None = self._encoded(value, layers)
+            found: ValueFound | None = self._encoded(value, layers)
         else:
             opened = unwrap(value, names)
             if opened is None or (opened.vague and takes_any_name(self.judge.document)):
@@ -157,7 +157,7 @@ class Reader:
         inner = [option.value for option in found.valid] + [failing.value for failing in found.failing]
         return found if any(isinstance(one, dict) and names & one.keys() for one in inner) else None
 
-    def _encoded(self, text: str, layers: int) -> Found | None:
+    def _encoded(self, text: str, layers: int) -> ValueFound | None:
         """Return what a text holds that is JSON itself, where the schema wants members."""
         if text.lstrip()[:1] not in ("{", "[", '"') or not holds_members(self.judge.document):
             return None
@@ -166,14 +166,14 @@ class Reader:
             return None
         return inner.noted(Edit("", shown(text), "", "encoded twice"))
 
-    def _opened(self, value: object, layers: int) -> Found | None:
+    def _opened(self, value: object, layers: int) -> ValueFound | None:
         """Return what an envelope holds; ``None`` when the value is none."""
         opened = unwrap(value, self.judge.names)
         if opened is None:
             return None
         if opened.cut:
-            return Found(code="truncated", message="The model ran out of tokens: the envelope says so.")
-        result = Found()
+            return ValueFound(code="truncated", message="The model ran out of tokens: the envelope says so.")
+        result = ValueFound()
         for path, content in opened.contents:
             note = Edit(pointer_of(path), shown(value), shown(content), "unwrapped")
             is_text = isinstance(content, str)
@@ -187,12 +187,12 @@ class Reader:
         if result.code and result.valid and result.code != "schema_echo":
             result.valid = []
         if not result.valid and not result.failing and not result.code:
-            return Found(failing=[Failing(value)])
+            return ValueFound(failing=[Failing(value)])
         return result
 
     # -- the choice ---------------------------------------------------------------------------------------------
 
-    def _choose(self, text: str, found: Outline, layers: int) -> Found:
+    def _choose(self, text: str, found: Outline, layers: int) -> ValueFound:
         pieces = found.pieces
         if len(pieces) > 1:
             real = [piece for piece in pieces if not piece.citation or self.judge.accepts(piece.value)]
@@ -204,32 +204,32 @@ class Reader:
         row = self._in_a_row(text, pieces) if len(pieces) > 1 and not any(one.valid for one in each) else None
         talk = self._talk(text, found, pieces)
         if row is not None:
-            return Found(valid=[row]).noted(*talk)
+            return ValueFound(valid=[row]).noted(*talk)
         result = self._settled(pieces, each)
         return result.noted(*talk)
 
-    def _settled(self, pieces: list[Piece], each: list[Found]) -> Found:
+    def _settled(self, pieces: list[Piece], each: list[ValueFound]) -> ValueFound:
         """Return the one value that stands, or why none does."""
         valid = [option for one in each for option in one.valid]
         failing = [fail for one in each for fail in one.failing]
         blocked = next((one for one in each if one.code), None)
         if self.options.pick is not None and valid:
-            return Found(valid=[valid[0] if self.options.pick == "first" else valid[-1]])
+            return ValueFound(valid=[valid[0] if self.options.pick == "first" else valid[-1]])
         several = distinct(valid)
         if not several:
             if blocked is not None:
-                return Found([], failing, blocked.code, blocked.message, blocked.rivals, blocked.edits)
-            return Found(failing=failing)
+                return ValueFound([], failing, blocked.code, blocked.message, blocked.rivals, blocked.edits)
+            return ValueFound(failing=failing)
         if len(several) > 1:
-            return Found(code="ambiguous", rivals=tuple(option.value for option in several))
+            return ValueFound(code="ambiguous", rivals=tuple(option.value for option in several))
         if blocked is not None and blocked.code != "schema_echo":
             code = "truncated" if blocked.code == "truncated" else "ambiguous"
             message = f"The answer holds a valid value, and another one that is refused ({blocked.code})."
-            return Found(code=code, message=message, rivals=tuple(option.value for option in several))
+            return ValueFound(code=code, message=message, rivals=tuple(option.value for option in several))
         last = each[-1]
         if last.failing and not last.valid and self._is_like(last.failing[-1].value):
-            return Found(failing=last.failing)
-        return Found(valid=several)
+            return ValueFound(failing=last.failing)
+        return ValueFound(valid=several)
 
     def _is_like(self, value: object) -> bool:
         """Return whether a value that fails may be meant as the answer: it has a name that the schema declares."""
@@ -260,28 +260,28 @@ class Reader:
 
     # -- pieces -------------------------------------------------------------------------------------------------
 
-    def _of_piece(self, text: str, piece: Piece, layers: int) -> Found:
+    def _of_piece(self, text: str, piece: Piece, layers: int) -> ValueFound:
         if piece.code:
-            return Found(code=piece.code)
+            return ValueFound(code=piece.code)
         locate = locator(text, piece.start, None)
         if not piece.broken:
             return self.of_value(piece.value, layers, locate)
         if not self.options.repair:
-            return Found(code="not_json")
+            return ValueFound(code="not_json")
         body = text[piece.start : piece.end]
         if len(body) > self.options.max_repair_chars:
-            return Found(code="too_large")
+            return ValueFound(code="too_large")
         return self._mended(text, piece, body, layers)
 
-    def _mended(self, text: str, piece: Piece, body: str, layers: int) -> Found:
+    def _mended(self, text: str, piece: Piece, body: str, layers: int) -> ValueFound:
         found = mend(body, self.judge.words)
         code = found.code or self._forbidden(found)
         if code is not None:
             if self.options.invented != "never" and code in ("truncated", "value_missing"):
                 return self._invented(body, code)
-            return Found(code=code)
+            return ValueFound(code=code)
         if len(found.ways) * len(found.base) > _MOST_WORK:
-            return Found(code="truncated" if found.unfinished else "too_complex")
+            return ValueFound(code="truncated" if found.unfinished else "too_complex")
         result = self._judged(found, locator(text, piece.start, found), layers)
         if result.code == "truncated" and self.options.invented != "never":
             return self._invented(body, "truncated")
@@ -293,16 +293,16 @@ class Reader:
             return None
         return code
 
-    def _judged(self, found: Mended, locate: Locate, layers: int) -> Found:
+    def _judged(self, found: Mended, locate: Locate, layers: int) -> ValueFound:
         """Judge every cheapest reading; those that violate the schema are dropped, and one may be left."""
-        ways: dict[bytes, list[list[Change]]] = {}
-        valid: list[tuple[Option, list[list[Change]]]] = []
-        result = Found()
+        ways: dict[bytes, list[list[TextChange]]] = {}
+        valid: list[tuple[Option, list[list[TextChange]]]] = []
+        result = ValueFound()
         for way in found.ways:
             final = changed(found.base, way)
             try:
                 value, repeated = load(final, self.options)
-            except Refused as error:
+            except RefusedText as error:
                 result.code, result.message = result.code or error.code, error.message
                 continue
             except ValueError:
@@ -335,19 +335,19 @@ class Reader:
             return "not_json"
         return None
 
-    def _only(self, found: Mended, valid: list[tuple[Option, list[list[Change]]]]) -> Found:
+    def _only(self, found: Mended, valid: list[tuple[Option, list[list[TextChange]]]]) -> ValueFound:
         options = distinct([option for option, _ in valid])
         if len(options) > 1:
             code = "truncated" if found.unfinished else "ambiguous"
-            return Found(code=code, rivals=tuple(option.value for option in options))
+            return ValueFound(code=code, rivals=tuple(option.value for option in options))
         if found.canon.coerced and not self.options.coerce:
-            return Found(code="not_json", message=said_of_words(found))
+            return ValueFound(code="not_json", message=said_of_words(found))
         option, ways = valid[0]
         if self._may_lack(found, option, ways):
-            return Found(code="truncated", edits=option.edits)
-        return Found(valid=[option])
+            return ValueFound(code="truncated", edits=option.edits)
+        return ValueFound(valid=[option])
 
-    def _may_lack(self, found: Mended, option: Option, ways: list[list[Change]]) -> bool:
+    def _may_lack(self, found: Mended, option: Option, ways: list[list[TextChange]]) -> bool:
         """Return whether something may be missing at the end of the text; ``ways`` lead to the same value."""
         if cuts.ends_by_layout(found.base):
             return False
@@ -369,34 +369,34 @@ class Reader:
         moves = any(change.text in ("}", "]") or (change.start and not change.text) for change in ways[0])
         return moves and cuts.declares_more(document, option.value)
 
-    def _invented(self, body: str, code: str) -> Found:
+    def _invented(self, body: str, code: str) -> ValueFound:
         """Complete a text that is cut off, where the options allow it."""
         done = completed(body, self.judge, self.options)
         if done is None:
-            return Found(code=code)
+            return ValueFound(code=code)
         value, edits = done
-        return Found(valid=[Option(value, edits, REPAIR)])
+        return ValueFound(valid=[Option(value, edits, REPAIR)])
 
 
 def read(text: str, judge: Judge, options: EnforceOptions) -> Reading:
     """Return the value of an answer that satisfies the schema and that the text decides on, or why there is none."""
     try:
         value = strict.loads(text, options)
-    except Refused as error:
+    except RefusedText as error:
         if error.code not in ("duplicate_keys", "not_finite") or not options.repair:
             return Reading(False, code=error.code, message=error.message)
-        found = Reader(judge, options).read(text)
+        found = TextReader(judge, options).read(text)
     except ValueError:
-        found = Reader(judge, options).read(text)
+        found = TextReader(judge, options).read(text)
     else:
         if judge.accepts(value) and is_plain(value, judge):
             return _made(Reading, (True, value, (), STRICT, None, None, (), ()))
-        found = Reader(judge, options).of_value(value, _MOST_LAYERS, locator(text, 0, None))
+        found = TextReader(judge, options).of_value(value, _MOST_LAYERS, locator(text, 0, None))
         found.valid = [option if option.edits else replace(option, rung=STRICT) for option in found.valid]
     return _ended(found, options)
 
 
-def _ended(found: Found, options: EnforceOptions) -> Reading:
+def _ended(found: ValueFound, options: EnforceOptions) -> Reading:
     if found.valid:
         option = found.valid[0]
         repairs = sum(edit.reason not in OUTSIDE for edit in option.edits)

@@ -10,21 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from difyops.validation.reading.grammar import END, START, TEXT, Automaton, State, slips_ahead
-from difyops.validation.reading.single import Change, deleted, insertable, inserted, replaced
+from difyops.validation.reading.single import TextChange, deleted, insertable, inserted, replaced
 from difyops.validation.reading.tokens import Tokens
 
 _MOST_STEPS = 5_000
 MOST_READINGS = 300
 
 Spot = tuple[int, State]
-_Step = tuple[Spot, Change | None]
+_Step = tuple[Spot, TextChange | None]
 
 
-class TooComplex(Exception):
+class SearchTooComplex(Exception):
     """The search took more steps than allowed."""
 
 
-def cheapest(tokens: Tokens, most_edits: int) -> list[list[Change]]:
+def cheapest(tokens: Tokens, most_edits: int) -> list[list[TextChange]]:
     """Return the edits of each cheapest reading; nothing when each needs more than ``most_edits``.
 
     Raises:
@@ -34,11 +34,11 @@ def cheapest(tokens: Tokens, most_edits: int) -> list[list[Change]]:
     goal: Spot = (len(tokens.codes), END)
     if not search.run(goal, most_edits):
         return []
-    found: list[list[Change]] = []
+    found: list[list[TextChange]] = []
     for changes in search.ways(goal):
         found.append(changes)
         if len(found) > MOST_READINGS:
-            raise TooComplex
+            raise SearchTooComplex
     return found
 
 
@@ -66,7 +66,7 @@ class _Search:
                 done.add((spot, cost))
                 self.steps += 1
                 if self.steps > _MOST_STEPS:
-                    raise TooComplex
+                    raise SearchTooComplex
                 for after, change in self._moves(spot):
                     price = cost + (change is not None)
                     if self._reach(spot, after, change, price):
@@ -77,7 +77,7 @@ class _Search:
             level += 1
         return False
 
-    def _reach(self, spot: Spot, after: Spot, change: Change | None, price: int) -> bool:
+    def _reach(self, spot: Spot, after: Spot, change: TextChange | None, price: int) -> bool:
         known = self.cost.get(after)
         if known is not None and known < price:
             return False
@@ -90,7 +90,7 @@ class _Search:
         self.came[after] = [(spot, change)]
         return True
 
-    def _moves(self, spot: Spot) -> Iterator[tuple[Spot, Change | None]]:
+    def _moves(self, spot: Spot) -> Iterator[tuple[Spot, TextChange | None]]:
         at, state = spot
         tokens, step = self.tokens, self.machine.step
         if at < len(tokens.codes):
@@ -105,15 +105,15 @@ class _Search:
         for other in insertable(state):
             yield (at, step(state, other)), inserted(tokens, at, other)
 
-    def ways(self, goal: Spot) -> Iterator[list[Change]]:
+    def ways(self, goal: Spot) -> Iterator[list[TextChange]]:
         """Yield the edits of each cheapest way to the goal, in the order of the text."""
-        stack: list[tuple[Spot, tuple[Change, ...]]] = [(goal, ())]
+        stack: list[tuple[Spot, tuple[TextChange, ...]]] = [(goal, ())]
         while stack:
             spot, changes = stack.pop()
             while True:
                 self.steps += 1
                 if self.steps > 20 * _MOST_STEPS:
-                    raise TooComplex
+                    raise SearchTooComplex
                 steps = self.came[spot]
                 if not steps:
                     break

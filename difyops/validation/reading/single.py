@@ -35,7 +35,7 @@ from difyops.validation.reading.grammar import (
 from difyops.validation.reading.tokens import Tokens
 
 
-class Change(NamedTuple):
+class TextChange(NamedTuple):
     """One edit of a text: what stands from ``start`` to ``end`` becomes ``text``."""
 
     start: int
@@ -64,15 +64,15 @@ def insertable(state: State) -> tuple[int, ...]:
     return _INSERTABLE[state & 15]
 
 
-def inserted(tokens: Tokens, at: int, code: int) -> Change:
+def inserted(tokens: Tokens, at: int, code: int) -> TextChange:
     """Return the edit that puts a structural token before the token ``at``: right behind what it ends."""
     behind = code not in (OPEN_OBJECT, OPEN_ARRAY) and at > 0
     place = tokens.ends[at - 1] if behind else tokens.starts[at] if at < len(tokens.starts) else tokens.ends[-1]
     names = {COMMA: "missing comma", CODES[":"]: "missing colon"}
-    return Change(place, place, MARKS[code], names.get(code, "missing bracket"))
+    return TextChange(place, place, MARKS[code], names.get(code, "missing bracket"))
 
 
-def deleted(tokens: Tokens, at: int) -> Change:
+def deleted(tokens: Tokens, at: int) -> TextChange:
     """Return the edit that takes a structural token out."""
     code = tokens.codes[at]
     reason = "extra bracket"
@@ -81,22 +81,22 @@ def deleted(tokens: Tokens, at: int) -> Change:
         reason = "trailing comma" if closes else "extra comma"
     elif code == CODES[":"]:
         reason = "extra colon"
-    return Change(tokens.starts[at], tokens.ends[at], "", reason)
+    return TextChange(tokens.starts[at], tokens.ends[at], "", reason)
 
 
-def replaced(tokens: Tokens, at: int, code: int) -> Change:
+def replaced(tokens: Tokens, at: int, code: int) -> TextChange:
     """Return the edit that puts another structural token in the place of one."""
     reason = "wrong comma" if code == COMMA else "wrong colon" if MARKS[code] == ":" else "wrong bracket"
-    return Change(tokens.starts[at], tokens.ends[at], MARKS[code], reason)
+    return TextChange(tokens.starts[at], tokens.ends[at], MARKS[code], reason)
 
 
-def token_edits(tokens: Tokens) -> list[Change]:
+def token_edits(tokens: Tokens) -> list[TextChange]:
     """Return every edit of one structural token that makes a text whole."""
     machine = Automaton()
     codes = tokens.codes
     states = machine.forward(codes)
     needs = machine.backward(codes)
-    found: list[Change] = []
+    found: list[TextChange] = []
     first, last = min(needs), len(states) - 1
     for at in range(max(0, first - 1), last + 1):
         state = states[at]
@@ -115,10 +115,10 @@ def token_edits(tokens: Tokens) -> list[Change]:
     return found
 
 
-def _joined(tokens: Tokens, states: list[State], needs: dict[int, Need], machine: Automaton) -> Iterator[Change]:
+def _joined(tokens: Tokens, states: list[State], needs: dict[int, Need], machine: Automaton) -> Iterator[TextChange]:
     """Yield the edits that make one text of two, which a line break or a plus parts, in the place of a member."""
     for at in range(len(states)):
         if states[at] & 15 == MEMBER and tokens.codes[at : at + 2] == [TEXT, TEXT] and at + 2 in needs:
-            change = Change(tokens.ends[at] - 1, tokens.starts[at + 1] + 1, "", "joined texts")
+            change = TextChange(tokens.ends[at] - 1, tokens.starts[at + 1] + 1, "", "joined texts")
             if fits(machine.step(states[at], TEXT), needs[at + 2]):
                 yield change

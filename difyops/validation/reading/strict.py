@@ -28,7 +28,7 @@ from typing import Any
 
 import orjson
 
-from difyops.validation.reading.model import EnforceOptions, Refused
+from difyops.validation.reading.model import EnforceOptions, RefusedText
 
 Scan = Callable[[str, int], tuple[Any, int]]
 
@@ -46,12 +46,12 @@ _HALF = re.compile(r"[\ud800-\udfff]")
 def _finite(digits: str) -> float:
     number = float(digits)
     if number - number != 0.0:
-        raise Refused("not_finite")
+        raise RefusedText("not_finite")
     return number
 
 
 def _refuse_constant(name: str) -> None:
-    raise Refused("not_finite", f"The answer holds {name}, which is not JSON.")
+    raise RefusedText("not_finite", f"The answer holds {name}, which is not JSON.")
 
 
 def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         return members
     names = [name for name, _ in pairs]
     twice = next(name for name in names if names.count(name) > 1)
-    raise Refused("duplicate_keys", f"An object in the answer names {twice[:80]!r} twice.")
+    raise RefusedText("duplicate_keys", f"An object in the answer names {twice[:80]!r} twice.")
 
 
 def _scanner(**hooks: Any) -> Scan:
@@ -84,7 +84,7 @@ def loads(text: str, options: EnforceOptions) -> Any:
     """
     size = len(text)
     if size > options.max_chars:
-        raise Refused("too_large", f"The answer has {size:,} characters; {options.max_chars:,} are allowed.")
+        raise RefusedText("too_large", f"The answer has {size:,} characters; {options.max_chars:,} are allowed.")
     try:
         value = orjson.loads(text)
         again = orjson.dumps(value)
@@ -127,11 +127,11 @@ def scan(text: str, start: int, options: EnforceOptions) -> tuple[Any, int]:
     except StopIteration:
         raise ValueError("no value") from None
     except RecursionError:
-        raise Refused("too_deep") from None
+        raise RefusedText("too_deep") from None
     except json.JSONDecodeError:
         raise
     except ValueError:  # int() refuses more than 4,300 digits
-        raise Refused("huge_number") from None
+        raise RefusedText("huge_number") from None
     end = found[1]
     if end - start > 2 * options.max_depth:
         check_depth(text[start:end], options.max_depth)
@@ -163,7 +163,7 @@ def sound_part(text: str, at: int, limit: int) -> tuple[Any, int] | None:
     """Return the value that starts at ``at`` and the index after it if it is strict JSON and shallow, else ``None``."""
     try:
         value, end = _CAREFUL(text, at)
-    except (ValueError, StopIteration, RecursionError, Refused):
+    except (ValueError, StopIteration, RecursionError, RefusedText):
         return None
     if end - at > 2 * limit and text.count("[", at, end) + text.count("{", at, end) > limit:
         return None
@@ -211,7 +211,7 @@ def check_depth(text: str, limit: int) -> None:
         if not brackets:
             return
     if depth_of_text(text) > limit:
-        raise Refused("too_deep", f"The answer is nested deeper than {limit} levels.")
+        raise RefusedText("too_deep", f"The answer is nested deeper than {limit} levels.")
 
 
 def depth_of_text(text: str) -> int:
@@ -235,9 +235,9 @@ def check_surrogates(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise Refused("lone_surrogate") from None
+        raise RefusedText("lone_surrogate") from None
     if "\\u" in text and has_escaped_half(text):
-        raise Refused("lone_surrogate")
+        raise RefusedText("lone_surrogate")
 
 
 def may_hold_half(text: str, start: int, end: int) -> bool:

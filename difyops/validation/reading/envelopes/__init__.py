@@ -14,19 +14,19 @@ from difyops.validation.reading.envelopes import (
     responses,
     tool_call,
 )
-from difyops.validation.reading.envelopes.parts import Opened
+from difyops.validation.reading.envelopes.parts import OpenedEnvelope
 
 _VENDORS = (
     anthropic, chat_completions, responses, gemini, bedrock, mistral, ollama, dify, tool_call, one_member,
 )  # fmt: skip
 
-__all__ = ["Opened", "unwrap"]
+__all__ = ["OpenedEnvelope", "unwrap"]
 
 
-def unwrap(value: object, declared: frozenset[str]) -> Opened | None:
+def unwrap(value: object, declared: frozenset[str]) -> OpenedEnvelope | None:
     """Return what an envelope holds, ``None`` when the value is none, or the schema declares what would be opened."""
     for vendor in _VENDORS:
-        opened: Opened | None = vendor.unwrap(value)
+        opened: OpenedEnvelope | None = vendor.unwrap(value)
         if opened is not None and declared.isdisjoint(opened.keys):
             return opened
     return None

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from difyops.validation.reading.envelopes.parts import Content, Opened, mapping, objects
+from difyops.validation.reading.envelopes.parts import Content, OpenedEnvelope, mapping, objects
 from difyops.validation.reading.model import Path
 
 _BLOCKS = ("text", "thinking", "redacted_thinking", "tool_use", "server_tool_use")
 
 
-def unwrap(value: object) -> Opened | None:
+def unwrap(value: object) -> OpenedEnvelope | None:
     """Return what the blocks of a message, or a bare list of blocks, hold."""
     members = mapping(value)
     if members:
         if members.get("role") != "assistant" or not _are_blocks(members.get("content")):
             return _one_block(members)
         cut = members.get("stop_reason") in ("max_tokens", "model_context_window_exceeded")
-        return Opened(keys=("content",), contents=tuple(_contents(members["content"], ("content",))), cut=cut)
+        return OpenedEnvelope(keys=("content",), contents=tuple(_contents(members["content"], ("content",))), cut=cut)
     if _are_blocks(value):
-        return Opened(keys=("text", "input"), contents=tuple(_contents(value, ())))
+        return OpenedEnvelope(keys=("text", "input"), contents=tuple(_contents(value, ())))
     return None
 
 
-def _one_block(members: object) -> Opened | None:
+def _one_block(members: object) -> OpenedEnvelope | None:
     if _are_blocks([members]) and mapping(members).get("type") in ("text", "tool_use"):
         contents = tuple((path[1:], inner) for path, inner in _contents([members], ()))
-        return Opened(keys=("text", "input"), contents=contents)
+        return OpenedEnvelope(keys=("text", "input"), contents=contents)
     return None
 
 

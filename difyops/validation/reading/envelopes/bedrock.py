@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from difyops.validation.reading.envelopes.parts import Content, Opened, mapping, objects
+from difyops.validation.reading.envelopes.parts import Content, OpenedEnvelope, mapping, objects
 from difyops.validation.reading.model import Path
 
 
-def unwrap(value: object) -> Opened | None:
+def unwrap(value: object) -> OpenedEnvelope | None:
     """Return what the blocks of the message hold."""
     members = mapping(value)
     message = mapping(mapping(members.get("output")).get("message"))
@@ -20,4 +20,4 @@ def unwrap(value: object) -> Opened | None:
         use = mapping(block.get("toolUse"))
         if "input" in use:
             contents.append(((*path, number, "toolUse", "input"), use["input"]))
-    return Opened(keys=("output",), contents=tuple(contents), cut=members.get("stopReason") == "max_tokens")
+    return OpenedEnvelope(keys=("output",), contents=tuple(contents), cut=members.get("stopReason") == "max_tokens")

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from difyops.validation.reading.envelopes.parts import Content, Opened, call, calls, mapping, objects, text_parts
+from difyops.validation.reading.envelopes.parts import (
+    Content,
+    OpenedEnvelope,
+    call,
+    calls,
+    mapping,
+    objects,
+    text_parts,
+)
 from difyops.validation.reading.model import Path
 
 _MESSAGE = frozenset({
@@ -14,7 +22,7 @@ _MESSAGE = frozenset({
 _CALL = frozenset({"type", "function", "id", "index"})
 
 
-def unwrap(value: object) -> Opened | None:
+def unwrap(value: object) -> OpenedEnvelope | None:
     """Return what the choices, the message or its calls hold."""
     members = mapping(value)
     choices = objects(members.get("choices"))
@@ -26,13 +34,15 @@ def unwrap(value: object) -> Opened | None:
             elif mapping(choice["message"]).get("role") is not None:
                 return None
         cut = any(choice.get("finish_reason") in ("length", "max_tokens", "model_length") for choice in choices)
-        return Opened(keys=("choices",), contents=tuple(contents), cut=cut)
+        return OpenedEnvelope(keys=("choices",), contents=tuple(contents), cut=cut)
     if _is_assistant(value) and members.keys() <= _MESSAGE and "content" in members:
-        return Opened(keys=("content",), contents=tuple(message(value, ())))
+        return OpenedEnvelope(keys=("content",), contents=tuple(message(value, ())))
     if members.keys() <= _CALL and "function" in members and call(members["function"]):
-        return Opened(keys=("function",), contents=tuple((path[1:], inner) for path, inner in calls([value], ())))
+        return OpenedEnvelope(
+            keys=("function",), contents=tuple((path[1:], inner) for path, inner in calls([value], ()))
+        )
     if objects(members.get("tool_calls")) and members.keys() <= _MESSAGE:
-        return Opened(keys=("tool_calls",), contents=tuple(calls(members["tool_calls"], ("tool_calls",))))
+        return OpenedEnvelope(keys=("tool_calls",), contents=tuple(calls(members["tool_calls"], ("tool_calls",))))
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from difyops.validation.reading.envelopes.parts import Content, Opened, mapping
+from difyops.validation.reading.envelopes.parts import Content, OpenedEnvelope, mapping
 from difyops.validation.reading.model import Path
 
 _EVENT = re.compile(r"^data:[ ]?(\{.*\})[ \t\r]*$", re.MULTILINE)
@@ -14,16 +14,16 @@ _ANSWERS = ("message", "agent_message", "text_chunk")
 _ENDS = ("message_end", "workflow_finished")
 
 
-def unwrap(value: object) -> Opened | None:
+def unwrap(value: object) -> OpenedEnvelope | None:
     """Return what a blocking run answered."""
     members = mapping(value)
     if isinstance(members.get("answer"), str) and ("message_id" in members or "conversation_id" in members):
-        return Opened(keys=("answer",), contents=((("answer",), members["answer"]),))
+        return OpenedEnvelope(keys=("answer",), contents=((("answer",), members["answer"]),))
     data = mapping(members.get("data"))
     if "workflow_run_id" in members and isinstance(data.get("outputs"), dict):
         failed = data.get("status") not in (None, "succeeded", "partial-succeeded")
         path: Path = ("data", "outputs")
-        return Opened(keys=("data",), contents=() if failed else _outputs(data["outputs"], path))
+        return OpenedEnvelope(keys=("data",), contents=() if failed else _outputs(data["outputs"], path))
     return None
 
 

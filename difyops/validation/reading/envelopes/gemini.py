@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from difyops.validation.reading.envelopes.parts import Content, Opened, call, mapping, objects
+from difyops.validation.reading.envelopes.parts import Content, OpenedEnvelope, call, mapping, objects
 from difyops.validation.reading.model import Path
 
 
-def unwrap(value: object) -> Opened | None:
+def unwrap(value: object) -> OpenedEnvelope | None:
     """Return what the parts of the candidates hold; parts that are thoughts are passed over."""
     members = mapping(value)
     candidates = objects(members.get("candidates"))
@@ -17,11 +17,13 @@ def unwrap(value: object) -> Opened | None:
             if content.get("role", "model") == "model":
                 contents += _parts(content.get("parts"), ("candidates", number, "content", "parts"))
         cut = any(item.get("finishReason") == "MAX_TOKENS" for item in candidates)
-        return Opened(keys=("candidates",), contents=tuple(contents), cut=cut)
+        return OpenedEnvelope(keys=("candidates",), contents=tuple(contents), cut=cut)
     if members.get("role") == "model" and members.keys() == {"role", "parts"}:
-        return Opened(keys=("parts",), contents=tuple(_parts(members["parts"], ("parts",))))
+        return OpenedEnvelope(keys=("parts",), contents=tuple(_parts(members["parts"], ("parts",))))
     if members.keys() == {"functionCall"}:
-        return Opened(keys=("functionCall",), contents=tuple(c for c in ((p[1:], v) for p, v in _parts([value], ()))))
+        return OpenedEnvelope(
+            keys=("functionCall",), contents=tuple(c for c in ((p[1:], v) for p, v in _parts([value], ())))
+        )
     return None
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from difyops.validation.reading.envelopes.parts import Content, Opened, mapping, objects, text_parts
+from difyops.validation.reading.envelopes.parts import Content, OpenedEnvelope, mapping, objects, text_parts
 
 
-def unwrap(value: object) -> Opened | None:
+def unwrap(value: object) -> OpenedEnvelope | None:
     """Return what the messages and calls of a conversation hold."""
     members = mapping(value)
     items = objects(members.get("outputs"))
@@ -17,4 +17,4 @@ def unwrap(value: object) -> Opened | None:
             contents += text_parts(item.get("content"), ("outputs", number, "content"))
         elif item["type"] == "function.call":
             contents.append((("outputs", number, "arguments"), item.get("arguments")))
-    return Opened(keys=("outputs",), contents=tuple(contents))
+    return OpenedEnvelope(keys=("outputs",), contents=tuple(contents))

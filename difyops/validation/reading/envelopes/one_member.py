@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from difyops.validation.reading.envelopes.parts import Opened, mapping
+from difyops.validation.reading.envelopes.parts import OpenedEnvelope, mapping
 
 _NAMES = frozenset({
     "result", "results", "data", "output", "outputs", "answer", "response", "json", "content", "structured_output",
@@ -10,7 +10,7 @@ _NAMES = frozenset({
 })  # fmt: skip
 
 
-def unwrap(value: object) -> Opened | None:
+def unwrap(value: object) -> OpenedEnvelope | None:
     """Return the only member."""
     members = mapping(value)
     if len(members) != 1:
@@ -18,4 +18,4 @@ def unwrap(value: object) -> Opened | None:
     name, inner = next(iter(members.items()))
     if name.lower() not in _NAMES or not isinstance(inner, dict | list | str):
         return None
-    return Opened(keys=(name,), contents=(((name,), inner),), vague=True)
+    return OpenedEnvelope(keys=(name,), contents=(((name,), inner),), vague=True)

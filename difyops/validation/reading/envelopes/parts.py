@@ -20,7 +20,7 @@ _NAMES = ("name", "tool", "tool_name", "action", "recipient_name")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
+class OpenedEnvelope:
     """What an envelope holds. ``keys`` are the members that were opened; ``cut``: its writer ran out of tokens.
 
     ``vague``: its shape is that of much data, too.

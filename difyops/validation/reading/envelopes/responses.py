@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from difyops.validation.reading.envelopes.parts import Content, Opened, mapping, objects, text_parts
+from difyops.validation.reading.envelopes.parts import Content, OpenedEnvelope, mapping, objects, text_parts
 
 _KINDS = ("message", "function_call", "reasoning", "web_search_call", "file_search_call", "custom_tool_call")
 
 
-def unwrap(value: object) -> Opened | None:
+def unwrap(value: object) -> OpenedEnvelope | None:
     """Return what the assistant's messages and calls hold."""
     members = mapping(value)
     items = objects(members.get("output"))
@@ -20,4 +20,4 @@ def unwrap(value: object) -> Opened | None:
         elif item.get("type") == "function_call" and isinstance(item.get("arguments"), dict | str):
             contents.append((("output", number, "arguments"), item["arguments"]))
     cut = members.get("status") == "incomplete" or any(item.get("status") == "incomplete" for item in items)
-    return Opened(keys=("output",), contents=tuple(contents), cut=cut)
+    return OpenedEnvelope(keys=("output",), contents=tuple(contents), cut=cut)

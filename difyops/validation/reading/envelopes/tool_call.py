@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from difyops.validation.reading.envelopes.parts import Opened, call, calls, objects
+from difyops.validation.reading.envelopes.parts import OpenedEnvelope, call, calls, objects
 
 
-def unwrap(value: object) -> Opened | None:
+def unwrap(value: object) -> OpenedEnvelope | None:
     """Return the arguments of a call, or of a list of one call."""
     if isinstance(value, list) and len(objects(value)) == 1:
         found = list(calls(value, ()))
-        return Opened(keys=("name",), contents=tuple(found)) if found else None
+        return OpenedEnvelope(keys=("name",), contents=tuple(found)) if found else None
     passed = call(value)
-    return Opened(keys=(passed[0],), contents=(((passed[0],), passed[1]),)) if passed else None
+    return OpenedEnvelope(keys=(passed[0],), contents=(((passed[0],), passed[1]),)) if passed else None
