@@ -20,7 +20,7 @@ from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
     from difyops.rotation.engine import Driven
-    from difyops.rotation.hands import Workbench
+    from difyops.rotation.job import Workbench
     from difyops.rotation.journal import RotationJournal
     from difyops.rotation.kinds import WantedSecret
     from difyops.rotation.machine import RotationStep

@@ -13,7 +13,7 @@ from difyops.errors import UsageError
 
 if TYPE_CHECKING:
     from difyops.api.instance import Instance
-    from difyops.rotation.hands import Workbench
+    from difyops.rotation.job import Workbench
     from difyops.rotation.journal import RotationJournal
     from difyops.rotation.policy import RotationPolicy
     from difyops.rotation.prepare import RotationRequest
@@ -110,7 +110,7 @@ def _is_text(value: str) -> bool:
 
 def workbench(session: Session, instance: Instance) -> Workbench:
     """Return the workbench of this run."""
-    from difyops.rotation.hands import OWN_VARIABLES, Workbench
+    from difyops.rotation.job import OWN_VARIABLES, Workbench
 
     return Workbench(
         instance=instance,

@@ -2,7 +2,7 @@
 
     machine     the states and what comes next, pure, on one page        journal  every step on disk before it is done
     engine      plan, begin, drive, turn back                            steps    what each step does
-    vault       values that must survive a kill (0600 or keyring)        hands    what a step may use
+    vault       values that must survive a kill (0600 or keyring)        job    what a step may use
     probe       real runs with smoke inputs                              deliver  where callers read the new value
     inventory   what secrets there are, their age, who uses them         policy   what the configuration asks for
     kinds/      one file per kind of secret: how it is made, switched, proved, retired and taken back

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from difyops import credentials
 from difyops.errors import CredentialError, StoreError, UsageError
-from difyops.rotation.hands import RotationJob
+from difyops.rotation.job import RotationJob
 from difyops.secret_text import SecretText
 from difyops.trust import require_of
 
@@ -79,51 +79,51 @@ def _absolute(path: str) -> str:
     return str(Path(expanded).absolute())
 
 
-async def deliver(hands: RotationJob, secret: SecretText) -> None:
+async def deliver(job: RotationJob, secret: SecretText) -> None:
     """Write the new secret to every place the rotation names. Which ones may have it is on disk before.
 
     Raises:
         CredentialError: a place refused; those before it have the value.
     """
-    for number, reference in enumerate(hands.rotation.settings.deliver, 1):
-        others = [known for known in hands.memo("handed_to") or () if known != number]
-        hands.note(handed_to=[*others, number])
+    for number, reference in enumerate(job.rotation.settings.deliver, 1):
+        others = [known for known in job.memo("handed_to") or () if known != number]
+        job.note(handed_to=[*others, number])
         try:
-            await _hand_over(hands, reference, secret, f"deliver the new value to place {number}")
+            await _hand_over(job, reference, secret, f"deliver the new value to place {number}")
         except CredentialError:
             if not reference.startswith("cmd:"):  # a file or keyring takes all or nothing; a command may have begun
-                hands.note(handed_to=others)
+                job.note(handed_to=others)
             raise
 
 
-async def give_back(hands: RotationJob, secret: SecretText) -> None:
+async def give_back(job: RotationJob, secret: SecretText) -> None:
     """Write the old secret to every place that may have the new one.
 
     Raises:
         CredentialError: a place refused, and no person said that such places are passed over.
     """
-    for number, reference in enumerate(hands.rotation.settings.deliver, 1):
-        if number not in (hands.memo("handed_to") or ()):
+    for number, reference in enumerate(job.rotation.settings.deliver, 1):
+        if number not in (job.memo("handed_to") or ()):
             continue
         try:
-            await _hand_over(hands, reference, secret, f"deliver the old value again to place {number}")
+            await _hand_over(job, reference, secret, f"deliver the old value again to place {number}")
         except CredentialError:
-            if not hands.memo("passes_over"):
+            if not job.memo("passes_over"):
                 raise
-            hands.audit(f"pass over place {number}", "failed", place=shown(reference))
+            job.audit(f"pass over place {number}", "failed", place=shown(reference))
 
 
-async def _hand_over(hands: RotationJob, reference: str, secret: SecretText, name: str) -> None:
+async def _hand_over(job: RotationJob, reference: str, secret: SecretText, name: str) -> None:
     if await asyncio.to_thread(_has, reference, secret):
         return
 
     async def write() -> None:
         try:
-            await asyncio.to_thread(credentials.store, reference, secret, withheld=hands.withheld)
+            await asyncio.to_thread(credentials.store, reference, secret, withheld=job.withheld)
         except StoreError as error:  # a place that refuses is no reason to stop: the way back is open
             raise CredentialError(error.message, hint=error.hint) from error
 
-    await hands.effect(name, write, place=shown(reference), fingerprint=hands.seal(secret))
+    await job.effect(name, write, place=shown(reference), fingerprint=job.seal(secret))
 
 
 def shown(reference: str) -> str:

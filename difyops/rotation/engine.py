@@ -33,7 +33,7 @@ from difyops.ledger import this_host
 from difyops.rotation import journal as journals
 from difyops.rotation.deliver import check_references
 from difyops.rotation.facts import gather
-from difyops.rotation.hands import RotationJob, Workbench
+from difyops.rotation.job import RotationJob, Workbench
 from difyops.rotation.kinds import SecretKind, WantedSecret, kind_named
 from difyops.rotation.machine import ENDED, RotationAction, RotationStep, State, may_turn_back, next_step
 from difyops.rotation.reading import WorkspaceReading
@@ -110,17 +110,17 @@ class Driver:
             if step.action is RotationAction.CONFIRM and not rotation.memo.get("refused") and not self.wait:
                 return Driven(rotation=rotation, step=replace(step, action=RotationAction.WAIT, wait=_SHORT * 2))
 
-    async def _one(self, hands: RotationJob, kind: SecretKind, step: RotationStep) -> Rotation:
-        journal, rotation = self.bench.journal, hands.rotation
+    async def _one(self, job: RotationJob, kind: SecretKind, step: RotationStep) -> Rotation:
+        journal, rotation = self.bench.journal, job.rotation
         try:
             if step.action not in (RotationAction.TURN_BACK, RotationAction.PARK):
-                await perform(hands, kind, step.action)
+                await perform(job, kind, step.action)
         except (AccountLocked, NotAuthenticated, StoreError):
             raise
         except DifyopsError as error:
             verdict = {
                 "hopeless": not (error.retryable or isinstance(error, _PASSES)),
-                "away": not hands.at_effect and _is_away(error),
+                "away": not job.at_effect and _is_away(error),
             }
             why = scrub(error.message)
             journal.write(rotation, journals.FAILED, str(step.action), why=why, code=error.code, **verdict)
@@ -128,7 +128,7 @@ class Driver:
         journal.write(rotation, journals.STATE, str(step.action), state=str(step.leads_to), why=step.why)
         after = journal.read(rotation.id, rotation.subject)
         if after.state in ENDED and rotation.state is not after.state:
-            hands.audit("end", str(after.state), label=rotation.label)
+            job.audit("end", str(after.state), label=rotation.label)
             journal.end(after)
         if step.action is RotationAction.BEGIN_GRACE:
             self._grace_seen[rotation.id] = self.bench.clock.monotonic()

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from difyops.clock import MAY_DIFFER, from_unix
 from difyops.dsl.secrets import Spot
-from difyops.rotation.hands import Workbench
+from difyops.rotation.job import Workbench
 from difyops.rotation.kinds import kinds
 from difyops.rotation.policy import RotationPolicy
 from difyops.rotation.reading import Document, HeldSecret, WorkspaceReading

@@ -22,7 +22,7 @@ from difyops.errors import Conflict, NotFound
 from difyops.publishing import Content, Publication, PublishSettings
 from difyops.publishing.content import draft_content, version_content
 from difyops.publishing.publication import PARKED, WANTED, BeforePublish
-from difyops.rotation.hands import RotationJob
+from difyops.rotation.job import RotationJob
 from difyops.rotation.machine import State
 from difyops.secret_text import SecretText
 
@@ -39,28 +39,28 @@ log = logging.getLogger("difyops.rotation")
 class RotationKeeper:
     """A rotation's journal and vault, as a publication uses them."""
 
-    hands: RotationJob
+    job: RotationJob
 
     @property
     def id(self) -> str:
         """Return the rotation's id."""
-        return self.hands.rotation.id
+        return self.job.rotation.id
 
     def memo(self, name: str) -> Any:
         """Return what was noted under ``name``."""
-        return self.hands.memo(_OWN_NAMES.get(name, name))
+        return self.job.memo(_OWN_NAMES.get(name, name))
 
     def note(self, **facts: Any) -> None:
         """Write facts without secrets to the rotation's journal."""
-        self.hands.note(**{_OWN_NAMES.get(name, name): fact for name, fact in facts.items()})
+        self.job.note(**{_OWN_NAMES.get(name, name): fact for name, fact in facts.items()})
 
     def keep(self, name: str, document: JsonObject) -> None:
         """Hold a document in the rotation's vault."""
-        self.hands.vault.keep_document(name, document)
+        self.job.vault.keep_document(name, document)
 
     def kept(self, name: str) -> JsonObject | None:
         """Return a held document. Those of 0.1.0 have the variables' values beside them, and are put together."""
-        held = self.hands.vault.document(name)
+        held = self.job.vault.document(name)
         if held is None or "values" not in held:
             return held
         items = held["document"].get("environment_variables") or ()
@@ -69,14 +69,14 @@ class RotationKeeper:
 
     def drop(self, name: str) -> None:
         """Let go of a held document."""
-        self.hands.vault.drop(name)
+        self.job.vault.drop(name)
 
     def set_aside(self, name: str, title: str) -> None:
         """Move a held document to where it outlives the rotation."""
         held = self.kept(name)
         if held is not None:
-            self.keep(name, {**held, "title": title, "app_id": self.hands.target("app_id")})
-        place = self.hands.vault.set_aside(name)
+            self.keep(name, {**held, "title": title, "app_id": self.job.target("app_id")})
+        place = self.job.vault.set_aside(name)
         if place is not None:
             entry = {"name": place.stem, "title": title, "place": str(place)}
             self.note(set_aside=[*(self.memo("set_aside") or []), entry], draft_set_aside=str(place))
@@ -84,25 +84,25 @@ class RotationKeeper:
     async def effect(self, name: str, work: Callable[[], Awaitable[T]], **facts: Any) -> T:
         """Change something outside, through the rotation's journal; a publication with its value's fingerprint."""
         if name == "publish":
-            is_back = self.hands.rotation.state is State.ROLLING_BACK
+            is_back = self.job.rotation.state is State.ROLLING_BACK
             facts["fingerprint"] = self.memo("old_fingerprint" if is_back else "new_fingerprint")
-        return await self.hands.effect(name, work, **facts)
+        return await self.job.effect(name, work, **facts)
 
     def say(self, text: str) -> None:
         """Tell the person who waits."""
         log.warning("%s", text)
 
 
-def publication(hands: RotationJob) -> Publication:
+def publication(job: RotationJob) -> Publication:
     """Return the publication of a rotation of a variable."""
-    clock, name = hands.bench.clock, hands.target("name")
-    is_back = hands.rotation.state is State.ROLLING_BACK
-    until = clock.now() if is_back else clock.now() + timedelta(seconds=hands.rotation.settings.grace)
+    clock, name = job.bench.clock, job.target("name")
+    is_back = job.rotation.state is State.ROLLING_BACK
+    until = clock.now() if is_back else clock.now() + timedelta(seconds=job.rotation.settings.grace)
     return Publication(
-        instance=hands.instance,
-        app_id=hands.target("app_id"),
-        app_name=hands.target("app"),
-        keeper=RotationKeeper(hands),
+        instance=job.instance,
+        app_id=job.target("app_id"),
+        app_name=job.target("app"),
+        keeper=RotationKeeper(job),
         settings=PublishSettings(
             name="secret rotation", text=f"until {iso(until)}: {name} changed, nothing else", wait_for_slots=True
         ),
@@ -110,26 +110,26 @@ def publication(hands: RotationJob) -> Publication:
     )
 
 
-async def read_live(hands: RotationJob) -> tuple[Workflow, Content]:
+async def read_live(job: RotationJob) -> tuple[Workflow, Content]:
     """Return what is live.
 
     Raises:
         NotFound: nothing is published (any more).
     """
-    console, app_id = hands.instance.console, hands.target("app_id")
+    console, app_id = job.instance.console, job.target("app_id")
     live = await console.published(app_id)
     if live is None:
-        raise NotFound(f"{hands.target('app')!r} has no published version.", status=404)
+        raise NotFound(f"{job.target('app')!r} has no published version.", status=404)
     return live, await version_content(console, app_id, live)
 
 
-async def read_version(hands: RotationJob, version_id: str) -> Content:
+async def read_version(job: RotationJob, version_id: str) -> Content:
     """Return a published version that is not live any more.
 
     Raises:
         NotFound: the server does not have it any more.
     """
-    console, app_id = hands.instance.console, hands.target("app_id")
+    console, app_id = job.instance.console, job.target("app_id")
     async for version in console.versions(app_id):
         if version.id == version_id:
             return await version_content(console, app_id, version)
@@ -137,7 +137,7 @@ async def read_version(hands: RotationJob, version_id: str) -> Content:
 
 
 async def publish_with(
-    hands: RotationJob, way: str, value: SecretText, other: SecretText | None, test: BeforePublish | None = None
+    job: RotationJob, way: str, value: SecretText, other: SecretText | None, test: BeforePublish | None = None
 ) -> None:
     """Make what is live now, with ``value`` in the rotation's variable, the live version; give the draft back.
 
@@ -147,34 +147,34 @@ async def publish_with(
     Raises:
         Overtaken: somebody published meanwhile. StalePlan: somebody saved the draft again and again.
     """
-    made = publication(hands)
-    if hands.memo("publication") != way:
-        await _begin(hands, made, value)
-        hands.note(publication=way)
+    made = publication(job)
+    if job.memo("publication") != way:
+        await _begin(job, made, value)
+        job.note(publication=way)
     await made.put_live(test)
-    await give_draft_back(hands, made, value, other)
+    await give_draft_back(job, made, value, other)
 
 
-async def give_draft_back(hands: RotationJob, made: Publication, value: SecretText, other: SecretText | None) -> None:
+async def give_draft_back(job: RotationJob, made: Publication, value: SecretText, other: SecretText | None) -> None:
     """Put the parked draft back, with ``value`` where it held the ``other`` one."""
-    exchange_held(hands, value, other)
+    exchange_held(job, value, other)
     await made.put_draft_back()
 
 
-async def put_draft_right(hands: RotationJob, value: SecretText, rejected: SecretText) -> None:
+async def put_draft_right(job: RotationJob, value: SecretText, rejected: SecretText) -> None:
     """Give a draft that holds the rejected value in the variable ``value`` there; all the rest of it stays.
 
     Raises:
         Conflict: somebody saved the draft each time just before us.
     """
-    console, app_id, name = hands.instance.console, hands.target("app_id"), hands.target("name")
+    console, app_id, name = job.instance.console, job.target("app_id"), job.target("name")
     for left in reversed(range(_TRIES)):
         draft = await draft_content(console, app_id)
         if draft is None or not draft.holds(name, rejected):
             return
         right = draft.with_value(name, value)
         try:
-            await hands.effect(
+            await job.effect(
                 "put variable right",
                 lambda right=right, draft=draft: console.sync_draft(app_id, right.document, expected_hash=draft.hash),  # type: ignore[misc]
             )
@@ -183,15 +183,15 @@ async def put_draft_right(hands: RotationJob, value: SecretText, rejected: Secre
                 raise
 
 
-def put_kept_right(hands: RotationJob, value: SecretText, rejected: SecretText) -> None:
+def put_kept_right(job: RotationJob, value: SecretText, rejected: SecretText) -> None:
     """Give the documents that were set aside ``value`` where they hold the rejected one."""
-    for item in hands.memo("kept_drafts") or []:
+    for item in job.memo("kept_drafts") or []:
         place = Path(item["place"])
         if place.exists():
             content = Content.read(json.loads(atomic_file.read_private(place)))
-            if content.holds(hands.target("name"), rejected):
+            if content.holds(job.target("name"), rejected):
                 body = json.loads(atomic_file.read_private(place))
-                right = {**body, **content.with_value(hands.target("name"), value).as_kept()}
+                right = {**body, **content.with_value(job.target("name"), value).as_kept()}
                 atomic_file.write(place, json.dumps(right).encode(), mode=atomic_file.PRIVATE)
 
 
@@ -207,25 +207,25 @@ def rotating_until(live: Workflow, name: str, known: frozenset[str]) -> datetime
     return until if until.tzinfo else None  # without a zone a person wrote it
 
 
-async def _begin(hands: RotationJob, made: Publication, value: SecretText) -> None:
-    live, content = await read_live(hands)
-    draft = await draft_content(hands.instance.console, made.app_id)
+async def _begin(job: RotationJob, made: Publication, value: SecretText) -> None:
+    live, content = await read_live(job)
+    draft = await draft_content(job.instance.console, made.app_id)
     parked = made.keeper.kept(PARKED)
-    is_written = draft is not None and draft.hash is not None and draft.hash == hands.memo("written")
+    is_written = draft is not None and draft.hash is not None and draft.hash == job.memo("written")
     if parked is not None and is_written and draft is not None:  # 0.1.0 wrote this draft and holds somebody's
         written, draft = draft, Content.read(parked)
-        made.begin(target=content.with_value(hands.target("name"), value), live=content, version=live, draft=draft)
+        made.begin(target=content.with_value(job.target("name"), value), live=content, version=live, draft=draft)
         made.keeper.keep(WANTED, written.as_kept())
         return
-    made.begin(target=content.with_value(hands.target("name"), value), live=content, version=live, draft=draft)
+    made.begin(target=content.with_value(job.target("name"), value), live=content, version=live, draft=draft)
 
 
-def exchange_held(hands: RotationJob, value: SecretText, other: SecretText | None) -> None:
+def exchange_held(job: RotationJob, value: SecretText, other: SecretText | None) -> None:
     """Give the parked draft ``value`` where it holds the ``other`` one."""
-    keeper = RotationKeeper(hands)
+    keeper = RotationKeeper(job)
     parked = keeper.kept(PARKED)
     if parked is None or other is None:
         return
     content = Content.read(parked)
-    if content.holds(hands.target("name"), other):
-        keeper.keep(PARKED, content.with_value(hands.target("name"), value).as_kept())
+    if content.holds(job.target("name"), other):
+        keeper.keep(PARKED, content.with_value(job.target("name"), value).as_kept())

@@ -15,7 +15,7 @@ from difyops.dsl.model import node_types, tools
 from difyops.errors import Refused, UsageError
 from difyops.rotation import engine
 from difyops.rotation.deliver import anchored, check_commands
-from difyops.rotation.hands import Workbench
+from difyops.rotation.job import Workbench
 from difyops.rotation.kinds import WantedSecret, kind_named
 from difyops.rotation.policy import PolicyRule, RotationPolicy
 from difyops.rotation.reading import WorkspaceReading

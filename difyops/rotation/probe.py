@@ -18,7 +18,7 @@ from difyops.api.faults import clean
 from difyops.api.service import Answer, InputField, Question, Service, app_key, check_inputs, text_of
 from difyops.api.sse import ServerEvent
 from difyops.errors import DifyopsError, NotAuthenticated
-from difyops.rotation.hands import RotationJob
+from difyops.rotation.job import RotationJob
 from difyops.rotation.machine import Health
 from difyops.rotation.record import ProbeSpec
 from difyops.secret_text import SecretText
@@ -38,10 +38,10 @@ class Probed:
     seconds: float = 0.0
 
 
-def counted(hands: RotationJob) -> list[ProbeSpec]:
+def counted(job: RotationJob) -> list[ProbeSpec]:
     """Return the health checks of a rotation without those that failed before anything was changed."""
-    aside = hands.memo("set_aside") or ()
-    return [spec for spec in hands.rotation.settings.probes if spec.app not in aside]
+    aside = job.memo("set_aside") or ()
+    return [spec for spec in job.rotation.settings.probes if spec.app not in aside]
 
 
 def together(results: Sequence[Probed]) -> Health:
@@ -53,26 +53,26 @@ def together(results: Sequence[Probed]) -> Health:
     return Health.NONE
 
 
-async def probe(hands: RotationJob, spec: ProbeSpec, key: SecretText | None) -> Probed:
+async def probe(job: RotationJob, spec: ProbeSpec, key: SecretText | None) -> Probed:
     """Run one check."""
-    started = hands.bench.clock.monotonic()
+    started = job.bench.clock.monotonic()
     try:
         async with asyncio.timeout(LONGEST):
-            answer = await _run(hands, spec, key)
+            answer = await _run(job, spec, key)
     except TimeoutError:
         return Probed(app=spec.name, health=Health.INCONCLUSIVE, why=f"no answer within {LONGEST:.0f} s")
     except DifyopsError as error:
         return Probed(app=spec.name, health=_health_of(error, key), why=error.message)
-    seconds = hands.bench.clock.monotonic() - started
-    why = _complaint(hands, spec, answer)
+    seconds = job.bench.clock.monotonic() - started
+    why = _complaint(job, spec, answer)
     return Probed(app=spec.name, health=Health.SICK if why else Health.HEALTHY, why=why or "", seconds=seconds)
 
 
-async def _run(hands: RotationJob, spec: ProbeSpec, key: SecretText | None) -> Answer:
-    instance = hands.instance
+async def _run(job: RotationJob, spec: ProbeSpec, key: SecretText | None) -> Answer:
+    instance = job.instance
     app = await instance.console.app(spec.app)
     token = key or await app_key(instance.console, spec.app)
-    service = Service(instance.service_transport, token, app.mode, hands.bench.clock)
+    service = Service(instance.service_transport, token, app.mode, job.bench.clock)
     inputs = await _inputs(service, spec)
     return await service.run(Question(inputs=inputs, query=spec.query, user="difyops-probe"))
 
@@ -103,7 +103,7 @@ def _health_of(error: DifyopsError, key: SecretText | None) -> Health:
     return Health.INCONCLUSIVE
 
 
-def _complaint(hands: RotationJob, spec: ProbeSpec, answer: Answer) -> str | None:
+def _complaint(job: RotationJob, spec: ProbeSpec, answer: Answer) -> str | None:
     if not answer.text and not answer.outputs:
         return "it succeeded with an empty answer"
     if spec.contains is not None and spec.contains not in answer.text:
@@ -111,7 +111,7 @@ def _complaint(hands: RotationJob, spec: ProbeSpec, answer: Answer) -> str | Non
     if spec.max_seconds is not None and answer.seconds > spec.max_seconds:
         return f"it took {answer.seconds:.1f} s, more than {spec.max_seconds:g} s"
     if spec.schema is not None:
-        return hands.bench.judge(spec.schema, answer.outputs or _parsed(answer.text))
+        return job.bench.judge(spec.schema, answer.outputs or _parsed(answer.text))
     return None
 
 
@@ -122,14 +122,14 @@ def _parsed(text: str) -> Any:
         return text
 
 
-async def probe_draft(hands: RotationJob, spec: ProbeSpec) -> Probed:
+async def probe_draft(job: RotationJob, spec: ProbeSpec) -> Probed:
     """Run the draft of a workflow app with smoke inputs; it succeeds with an answer, or it is sick."""
-    instance = hands.instance
+    instance = job.instance
     app = await instance.console.app(spec.app)
     try:
         async with asyncio.timeout(LONGEST):
             key = await app_key(instance.console, spec.app)
-            inputs = await _inputs(Service(instance.service_transport, key, app.mode, hands.bench.clock), spec)
+            inputs = await _inputs(Service(instance.service_transport, key, app.mode, job.bench.clock), spec)
             async with instance.console.draft_run(app, inputs, spec.query) as running:
                 text, final = await _last_of(running)
     except (DifyopsError, TimeoutError) as error:
@@ -141,7 +141,7 @@ async def probe_draft(hands: RotationJob, spec: ProbeSpec) -> Probed:
         return Probed(app=spec.name, health=_health_of(run_faults.run_failure("", why), None), why=clean(why))
     outputs = final.data.get("outputs") or {}
     answer = Answer(text=text or text_of(outputs), outputs=outputs if app.mode == "workflow" else {})
-    why = _complaint(hands, replace(spec, max_seconds=None), answer) or ""
+    why = _complaint(job, replace(spec, max_seconds=None), answer) or ""
     return Probed(app=spec.name, health=Health.SICK if why else Health.HEALTHY, why=why)
 
 

@@ -13,7 +13,7 @@ from difyops.clock import iso
 from difyops.errors import DifyopsError, LockHeld
 from difyops.rotation.engine import Driver, Moved, again, check_can_go_back, nobody, turn, turn_back
 from difyops.rotation.facts import gather
-from difyops.rotation.hands import Workbench
+from difyops.rotation.job import Workbench
 from difyops.rotation.machine import RotationAction, RotationStep, State, next_step
 from difyops.rotation.record import Rotation
 

@@ -25,7 +25,7 @@ from difyops.errors import (
     StalePlan,
     TimedOut,
 )
-from difyops.rotation.hands import NewValueRefused, RotationJob
+from difyops.rotation.job import NewValueRefused, RotationJob
 from difyops.rotation.kinds import OldUse
 from difyops.rotation.machine import Used
 from difyops.rotation.vault import OLD
@@ -47,147 +47,144 @@ class ServiceKeyRotator:
         """Return the surface of the keys."""
         raise AssertionError("a kind says where its keys are")
 
-    async def try_key(self, hands: RotationJob, key: SecretText) -> None:
+    async def try_key(self, job: RotationJob, key: SecretText) -> None:
         """Make the cheapest call with a key; raises what the server says."""
         raise AssertionError("a kind says how a key is tried")
 
-    async def create(self, hands: RotationJob) -> None:
+    async def create(self, job: RotationJob) -> None:
         """Create the new key; one that was created by a process cut off is found by when it was made."""
-        if hands.memo("new_id") is None:
-            created = await self._created_already(hands)
-            if created is None and hands.memo("late"):
-                await self._wait_for_late(hands)
-                created = await self._created_already(hands)
+        if job.memo("new_id") is None:
+            created = await self._created_already(job)
+            if created is None and job.memo("late"):
+                await self._wait_for_late(job)
+                created = await self._created_already(job)
             if created is None:
-                created = await self._create_key(hands)
+                created = await self._create_key(job)
             else:
-                hands.found_done("create key", key=created.id, fingerprint=hands.seal(created.token))
-            hands.note(new_id=created.id, new_fingerprint=hands.seal(created.token))
-        await self.prove_new(hands)
+                job.found_done("create key", key=created.id, fingerprint=job.seal(created.token))
+            job.note(new_id=created.id, new_fingerprint=job.seal(created.token))
+        await self.prove_new(job)
 
-    async def prove_new(self, hands: RotationJob) -> None:
+    async def prove_new(self, job: RotationJob) -> None:
         """Call with the new key."""
         try:
-            await self.try_key(hands, (await self._new(hands)).token)
+            await self.try_key(job, (await self._new(job)).token)
         except NotAuthenticated as error:
             raise NewValueRefused(f"The new key does not work: {error.message}", hint=error.hint) from error
 
-    async def switch(self, hands: RotationJob) -> None:
+    async def switch(self, job: RotationJob) -> None:
         """Remember when callers could switch, in the server's time; the instance accepts both keys."""
-        hands.note(
-            switched_at=(await server_time(hands.instance, hands.bench.clock)).latest
-            + float(hands.memo("ahead") or 0.0)
+        job.note(
+            switched_at=(await server_time(job.instance, job.bench.clock)).latest + float(job.memo("ahead") or 0.0)
         )
 
-    async def use_again(self, hands: RotationJob) -> None:
+    async def use_again(self, job: RotationJob) -> None:
         """Do nothing: the callers decide."""
 
-    async def observe(self, hands: RotationJob) -> Used:
+    async def observe(self, job: RotationJob) -> Used:
         """Say new when the new key is served; whether callers use it, their last use tells later."""
-        await self.prove_new(hands)
+        await self.prove_new(job)
         return Used.NEW
 
-    async def old_use(self, hands: RotationJob) -> OldUse:
+    async def old_use(self, job: RotationJob) -> OldUse:
         """Read the old key's last use."""
-        old = await self._old(hands)
+        old = await self._old(job)
         if old is None:
             return OldUse()
         seen = from_unix(old.last_used_at)
         if seen is None:
             return OldUse(words=f"the old key's last use is not known ({LAG})")
-        switched = float(hands.memo("switched_at") or 0)
+        switched = float(job.memo("switched_at") or 0)
         return OldUse(in_use=old.last_used_at is not None and old.last_used_at > switched, words=_last_use(seen))
 
-    async def retire(self, hands: RotationJob) -> None:
+    async def retire(self, job: RotationJob) -> None:
         """Delete the old key; its value is held until it is refused."""
-        old = await self._old(hands)
+        old = await self._old(job)
         if old is None:
             return
         key_id = old.id
-        hands.vault.keep(OLD, old.token)
-        seal = hands.seal(old.token)
-        await hands.effect("delete old key", lambda: self._keys(hands).delete(key_id), key=key_id, fingerprint=seal)
+        job.vault.keep(OLD, old.token)
+        seal = job.seal(old.token)
+        await job.effect("delete old key", lambda: self._keys(job).delete(key_id), key=key_id, fingerprint=seal)
 
-    async def is_retired(self, hands: RotationJob) -> bool:
+    async def is_retired(self, job: RotationJob) -> bool:
         """Call with the old key: deleted is not refused yet, for up to ten minutes."""
-        held = hands.vault.get(OLD)
+        held = job.vault.get(OLD)
         if held is None:
-            return await self._old(hands) is None
+            return await self._old(job) is None
         try:
-            await self.try_key(hands, held)
+            await self.try_key(job, held)
         except NotAuthenticated:
             return True
         except Forbidden:  # the API was switched off meanwhile: the key itself was accepted
             return False
         return False
 
-    async def revert(self, hands: RotationJob) -> float:
+    async def revert(self, job: RotationJob) -> float:
         """Delete the new key, but only after callers had time to read the old one again.
 
         Raises:
             StalePlan: the old key is gone, and callers may have the new one: they would be left with none.
         """
-        new = await self._new_if_any(hands)
+        new = await self._new_if_any(job)
         if new is None:
             return 0.0
-        is_out = hands.memo("handed_to") or hands.memo("switched_at")
-        if is_out and hands.target("old_id") and await self._old(hands) is None:
+        is_out = job.memo("handed_to") or job.memo("switched_at")
+        if is_out and job.target("old_id") and await self._old(job) is None:
             raise StalePlan(
                 "Somebody deleted the old key meanwhile; the new one is the only one that callers have, and stays.",
                 hint=f"Delete the key {new.id} in the web page when nobody needs it.",
             )
-        given_back = hands.memo("given_back_at")
+        given_back = job.memo("given_back_at")
         if given_back is not None:
-            pause = min(hands.rotation.settings.handover, hands.rotation.settings.grace)
-            left = float(given_back) + pause - hands.bench.clock.now().timestamp()
+            pause = min(job.rotation.settings.handover, job.rotation.settings.grace)
+            left = float(given_back) + pause - job.bench.clock.now().timestamp()
             if 0 < left <= pause:
                 return left
-        await hands.effect("delete new key", lambda: self._keys(hands).delete(new.id), key=new.id)
+        await job.effect("delete new key", lambda: self._keys(job).delete(new.id), key=new.id)
         return 0.0
 
-    async def new_value(self, hands: RotationJob) -> SecretText | None:
+    async def new_value(self, job: RotationJob) -> SecretText | None:
         """Return the new key: the list always shows it."""
-        return (await self._new(hands)).token
+        return (await self._new(job)).token
 
-    async def old_value(self, hands: RotationJob) -> SecretText | None:
+    async def old_value(self, job: RotationJob) -> SecretText | None:
         """Return the old key."""
-        old = await self._old(hands)
+        old = await self._old(job)
         return old.token if old else None
 
-    def _keys(self, hands: RotationJob) -> Keys:
-        return self.keys(hands.instance, hands.rotation.target)
+    def _keys(self, job: RotationJob) -> Keys:
+        return self.keys(job.instance, job.rotation.target)
 
-    async def _create_key(self, hands: RotationJob) -> Key:
+    async def _create_key(self, job: RotationJob) -> Key:
         """Ask for a key once. When it is asked is on disk before: only what is made then can be ours later."""
-        asks, time = list(hands.memo("asks") or ()), await server_time(hands.instance, hands.bench.clock)
-        window = [time.earliest - _SKEW, time.latest + _longest(hands) + _SKEW]
-        there = [key.id for key in await self._keys(hands).list() if not _is_made_in(key, asks)]
-        hands.note(known=there, asks=[*asks, window])
-        started = hands.bench.clock.monotonic()
+        asks, time = list(job.memo("asks") or ()), await server_time(job.instance, job.bench.clock)
+        window = [time.earliest - _SKEW, time.latest + _longest(job) + _SKEW]
+        there = [key.id for key in await self._keys(job).list() if not _is_made_in(key, asks)]
+        job.note(known=there, asks=[*asks, window])
+        started = job.bench.clock.monotonic()
         try:
-            created = await hands.effect("create key", self._keys(hands).create)
+            created = await job.effect("create key", self._keys(job).create)
         except TimedOut:
-            took = hands.bench.clock.monotonic() - started
-            hands.note(asks=[*asks, [window[0], time.latest + took + _LATE + _SKEW]], late=True)
+            took = job.bench.clock.monotonic() - started
+            job.note(asks=[*asks, [window[0], time.latest + took + _LATE + _SKEW]], late=True)
             raise
         except (AuthError, RequestRejected):
-            hands.note(asks=asks)  # nothing was created: a key that appears from now on is somebody else's
+            job.note(asks=asks)  # nothing was created: a key that appears from now on is somebody else's
             raise
         if created.created_at is not None and not window[0] <= created.created_at <= window[1]:
             # its times of keys are hours off, as where database and server differ in their time zone
-            hands.note(ahead=created.created_at - time.now)
+            job.note(ahead=created.created_at - time.now)
         return created
 
-    async def _wait_for_late(self, hands: RotationJob) -> None:
+    async def _wait_for_late(self, job: RotationJob) -> None:
         """Wait for a key that a slow server may still make: asked for again at once, there would be two."""
-        left = (hands.memo("asks") or [[0.0, 0.0]])[-1][1] - (
-            await server_time(hands.instance, hands.bench.clock)
-        ).earliest
-        if 0 < left <= _longest(hands) + _LATE + 2 * (_SKEW + UNKNOWN):
-            await hands.bench.clock.sleep(left)
-        hands.note(late=None)
+        left = (job.memo("asks") or [[0.0, 0.0]])[-1][1] - (await server_time(job.instance, job.bench.clock)).earliest
+        if 0 < left <= _longest(job) + _LATE + 2 * (_SKEW + UNKNOWN):
+            await job.bench.clock.sleep(left)
+        job.note(late=None)
 
-    async def _created_already(self, hands: RotationJob) -> Key | None:
+    async def _created_already(self, job: RotationJob) -> Key | None:
         """Return the key that was made though its id was lost; ``None`` when none was.
 
         Ours is a key that was not there before, was made while the server could be at one of our requests, and was
@@ -196,31 +193,31 @@ class ServiceKeyRotator:
         Raises:
             Refused: several are like that, so that none can be called ours.
         """
-        asks, known = hands.memo("asks") or (), set(hands.memo("known") or ())
+        asks, known = job.memo("asks") or (), set(job.memo("known") or ())
         if not asks:
             return None
-        fresh = [key for key in await self._keys(hands).list() if key.id not in known and _is_made_in(key, asks)]
+        fresh = [key for key in await self._keys(job).list() if key.id not in known and _is_made_in(key, asks)]
         if len(fresh) > 1:
             listed = ", ".join(key.id for key in fresh)
             raise Refused(f"{len(fresh)} keys were made while one was asked for; which one is ours? {listed}")
         return fresh[0] if fresh else None
 
-    async def _new_if_any(self, hands: RotationJob) -> Key | None:
-        if hands.memo("new_id") is None:
-            return await self._created_already(hands)
-        return await self._key(hands, str(hands.memo("new_id")))
+    async def _new_if_any(self, job: RotationJob) -> Key | None:
+        if job.memo("new_id") is None:
+            return await self._created_already(job)
+        return await self._key(job, str(job.memo("new_id")))
 
-    async def _new(self, hands: RotationJob) -> Key:
-        new = await self._key(hands, str(hands.memo("new_id")))
+    async def _new(self, job: RotationJob) -> Key:
+        new = await self._key(job, str(job.memo("new_id")))
         if new is None:
             raise NewValueRefused("Somebody deleted the new key meanwhile.")
         return new
 
-    async def _old(self, hands: RotationJob) -> Key | None:
-        return await self._key(hands, hands.target("old_id")) if hands.target("old_id") else None
+    async def _old(self, job: RotationJob) -> Key | None:
+        return await self._key(job, job.target("old_id")) if job.target("old_id") else None
 
-    async def _key(self, hands: RotationJob, key_id: str) -> Key | None:
-        return next((key for key in await self._keys(hands).list() if key.id == key_id), None)
+    async def _key(self, job: RotationJob, key_id: str) -> Key | None:
+        return next((key for key in await self._keys(job).list() if key.id == key_id), None)
 
 
 def old_key(keys: tuple[Key, ...], wanted: str | None) -> Key | None:
@@ -242,9 +239,9 @@ def old_key(keys: tuple[Key, ...], wanted: str | None) -> Key | None:
     return chosen[0] if chosen else None
 
 
-def _longest(hands: RotationJob) -> float:
+def _longest(job: RotationJob) -> float:
     """Return for how many seconds a request to create a key may be under way: until it is given up."""
-    options = hands.instance.transport.options
+    options = job.instance.transport.options
     return options.connect + options.read
 
 

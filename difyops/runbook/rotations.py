@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from difyops.errors import ConfigError, Refused
 from difyops.ledger import Event, Ledger
-from difyops.rotation.hands import Workbench
+from difyops.rotation.job import Workbench
 from difyops.rotation.journal import RotationJournal
 from difyops.rotation.policy import RotationPolicy, policy_of
 from difyops.runbook.parameters import Mismatch, seconds

@@ -21,7 +21,7 @@ from difyops.config import Context
 from difyops.emulator import Emulator
 from difyops.ledger import Ledger
 from difyops.rotation.engine import Driven, Driver, begin
-from difyops.rotation.hands import Checkpoint, Workbench, no_checkpoint
+from difyops.rotation.job import Checkpoint, Workbench, no_checkpoint
 from difyops.rotation.journal import RotationJournal
 from difyops.rotation.kinds import WantedSecret
 from difyops.rotation.policy import RotationPolicy

@@ -132,11 +132,11 @@ def test_an_exception_nobody_thought_of_shows_no_secret_and_leaves_a_rotation_th
 ) -> None:
     code = (
         "from difyops.rotation import steps\n"
-        "from difyops.rotation.machine import Action\n"
-        "async def broken(hands, kind):\n"
-        "    value = (await kind.new_value(hands)).reveal()\n"
+        "from difyops.rotation.machine import RotationAction\n"
+        "async def broken(job, kind):\n"
+        "    value = (await kind.new_value(job)).reveal()\n"
         "    raise ZeroDivisionError(f'nobody thought of {value!r}')\n"
-        "steps._STEPS[Action.SWITCH] = broken\n"
+        "steps._STEPS[RotationAction.SWITCH] = broken\n"
     )
     old = value_in_use(place.emulator, case.kind)
     words = [sys.executable, "-c", NAPS + code + END, *rotate(place, case)]

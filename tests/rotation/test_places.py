@@ -16,7 +16,7 @@ from difyops.emulator import Emulator
 from difyops.errors import StoreError
 from difyops.rotation.deliver import anchored
 from difyops.rotation.engine import Driver, begin
-from difyops.rotation.hands import RotationJob
+from difyops.rotation.job import RotationJob
 from difyops.rotation.journal import RotationJournal
 from difyops.rotation.machine import State
 from difyops.rotation.vault import KEYRING, NEW, Vault

@@ -15,7 +15,7 @@ from typing import Protocol, cast
 from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.errors import UsageError
-from difyops.rotation.hands import RotationJob
+from difyops.rotation.job import RotationJob
 from difyops.rotation.machine import Used
 from difyops.rotation.reading import HeldSecret, WorkspaceReading
 from difyops.rotation.record import PlannedRotation
@@ -65,51 +65,51 @@ class SecretKind(Protocol):
         """Return the secrets of this kind."""
         ...
 
-    async def create(self, hands: RotationJob) -> None:
+    async def create(self, job: RotationJob) -> None:
         """Make the new secret beside the old one. Raises ``NewValueRefused`` when it does not work."""
         ...
 
-    async def prove_new(self, hands: RotationJob) -> None:
+    async def prove_new(self, job: RotationJob) -> None:
         """Check the new secret by itself, where that is possible. Raises ``NewValueRefused``."""
         ...
 
-    async def switch(self, hands: RotationJob) -> None:
+    async def switch(self, job: RotationJob) -> None:
         """Make new runs use the new secret."""
         ...
 
-    async def use_again(self, hands: RotationJob) -> None:
+    async def use_again(self, job: RotationJob) -> None:
         """Switch once more, after the runs in flight have passed; also brings a lost switch back."""
         ...
 
-    async def observe(self, hands: RotationJob) -> Used:
+    async def observe(self, job: RotationJob) -> Used:
         """Tell which secret is used now."""
         ...
 
-    async def old_use(self, hands: RotationJob) -> OldUse:
+    async def old_use(self, job: RotationJob) -> OldUse:
         """Tell whether the old secret still has users of its own."""
         ...
 
-    async def retire(self, hands: RotationJob) -> None:
+    async def retire(self, job: RotationJob) -> None:
         """End the old secret."""
         ...
 
-    async def is_retired(self, hands: RotationJob) -> bool:
+    async def is_retired(self, job: RotationJob) -> bool:
         """Say whether the old secret is refused (by calling with it, where that is possible)."""
         ...
 
-    async def revert(self, hands: RotationJob) -> float:
+    async def revert(self, job: RotationJob) -> float:
         """Take the new secret back; return 0 when it is done, else seconds to wait before asking again."""
         ...
 
-    async def new_value(self, hands: RotationJob) -> SecretText | None:
+    async def new_value(self, job: RotationJob) -> SecretText | None:
         """Return the new secret, for those who are to get it."""
         ...
 
-    async def old_value(self, hands: RotationJob) -> SecretText | None:
+    async def old_value(self, job: RotationJob) -> SecretText | None:
         """Return the old secret, where it can be had."""
         ...
 
-    async def probe_key(self, hands: RotationJob, app_id: str) -> SecretText | None:
+    async def probe_key(self, job: RotationJob, app_id: str) -> SecretText | None:
         """Return the service key that health checks of an app must use, ``None``: any key of the app."""
         ...
 

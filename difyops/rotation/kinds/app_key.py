@@ -8,7 +8,7 @@ from difyops.api.instance import Instance
 from difyops.api.keys import Keys
 from difyops.api.model import App
 from difyops.api.service import Service
-from difyops.rotation.hands import RotationJob
+from difyops.rotation.job import RotationJob
 from difyops.rotation.kinds import WantedSecret
 from difyops.rotation.reading import HeldSecret, WorkspaceReading, ref
 from difyops.rotation.record import PlannedRotation
@@ -26,9 +26,9 @@ class Rotator(ServiceKeyRotator):
         """Return the keys of the app."""
         return Keys.of_app(instance.console, target["app_id"])
 
-    async def try_key(self, hands: RotationJob, key: SecretText) -> None:
+    async def try_key(self, job: RotationJob, key: SecretText) -> None:
         """Ask the key's app for its name."""
-        await Service(hands.instance.service_transport, key, hands.target("mode"), hands.bench.clock).info()
+        await Service(job.instance.service_transport, key, job.target("mode"), job.bench.clock).info()
 
     async def plan(self, instance: Instance, reading: WorkspaceReading, wanted: WantedSecret) -> PlannedRotation:
         """Find the app and the key to replace."""
@@ -68,6 +68,6 @@ class Rotator(ServiceKeyRotator):
             for key in keys.get(app.id, ())
         ]
 
-    async def probe_key(self, hands: RotationJob, app_id: str) -> SecretText | None:
+    async def probe_key(self, job: RotationJob, app_id: str) -> SecretText | None:
         """Return the new key for its own app."""
-        return await self.new_value(hands) if app_id == hands.target("app_id") and hands.memo("new_id") else None
+        return await self.new_value(job) if app_id == job.target("app_id") and job.memo("new_id") else None

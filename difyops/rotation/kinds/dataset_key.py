@@ -8,7 +8,7 @@ from difyops.api.instance import Instance
 from difyops.api.keys import Keys
 from difyops.api.knowledge import Knowledge
 from difyops.api.model import App
-from difyops.rotation.hands import RotationJob
+from difyops.rotation.job import RotationJob
 from difyops.rotation.kinds import WantedSecret
 from difyops.rotation.reading import HeldSecret, WorkspaceReading, ref
 from difyops.rotation.record import PlannedRotation
@@ -26,9 +26,9 @@ class Rotator(ServiceKeyRotator):
         """Return the dataset keys."""
         return Keys.of_datasets(instance.console)
 
-    async def try_key(self, hands: RotationJob, key: SecretText) -> None:
+    async def try_key(self, job: RotationJob, key: SecretText) -> None:
         """List the datasets; the first row is enough."""
-        async for _ in Knowledge(hands.instance.service_transport, key).datasets():
+        async for _ in Knowledge(job.instance.service_transport, key).datasets():
             return
 
     async def plan(self, instance: Instance, reading: WorkspaceReading, wanted: WantedSecret) -> PlannedRotation:
@@ -67,6 +67,6 @@ class Rotator(ServiceKeyRotator):
             for key in keys
         ]
 
-    async def probe_key(self, hands: RotationJob, app_id: str) -> SecretText | None:
+    async def probe_key(self, job: RotationJob, app_id: str) -> SecretText | None:
         """Return nothing: health checks use the app's own key."""
         return None

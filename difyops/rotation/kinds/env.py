@@ -8,7 +8,7 @@ from difyops.clock import iso
 from difyops.dsl.model import env_variables
 from difyops.errors import NotSupported, Refused, SelectorError, StalePlan
 from difyops.publishing import Content
-from difyops.rotation.hands import NewValueRefused, RotationJob
+from difyops.rotation.job import NewValueRefused, RotationJob
 from difyops.rotation.kinds import OldUse, WantedSecret
 from difyops.rotation.live_env import (
     BACK,
@@ -100,136 +100,136 @@ class Rotator:
             if item.get("value_type") == "secret"
         ]
 
-    async def create(self, hands: RotationJob) -> None:
+    async def create(self, job: RotationJob) -> None:
         """Look at the present value, and hold it: the version that has it may be deleted in the web page."""
-        if _began_live(hands) is None:
-            version, live = await read_live(hands)
-            _check_can_be_hidden(hands, live)
-            old = live.value(hands.target("name"))
+        if _began_live(job) is None:
+            version, live = await read_live(job)
+            _check_can_be_hidden(job, live)
+            old = live.value(job.target("name"))
             if old is None:
-                raise StalePlan(f"The live version has no variable {hands.target('name')!r} any more.")
-            new = await self._new(hands)
+                raise StalePlan(f"The live version has no variable {job.target('name')!r} any more.")
+            new = await self._new(job)
             if new == old:
                 raise NewValueRefused("The new value is the one that is live; nothing was changed.")
-            hands.vault.keep(OLD, old)
-            seals = {"old_fingerprint": hands.seal(old), "new_fingerprint": hands.seal(new)}
-            hands.note(began_live=version.id, **seals)
+            job.vault.keep(OLD, old)
+            seals = {"old_fingerprint": job.seal(old), "new_fingerprint": job.seal(new)}
+            job.note(began_live=version.id, **seals)
 
-    async def prove_new(self, hands: RotationJob) -> None:
+    async def prove_new(self, job: RotationJob) -> None:
         """Do nothing: a value shows whether it works when the draft is run, just before it goes live."""
 
-    async def switch(self, hands: RotationJob) -> None:
+    async def switch(self, job: RotationJob) -> None:
         """Publish the live version with the new value and give the draft back."""
-        new, old = await self._new(hands), await self.old_value(hands)
-        version, live = await read_live(hands)
-        made = publication(hands)
-        if live.holds(hands.target("name"), new) and hands.memo("publication") is None:
-            hands.found_done("publish", version=version.id)
-            hands.note(published=[version.id] if made.is_ours(version) else [])
+        new, old = await self._new(job), await self.old_value(job)
+        version, live = await read_live(job)
+        made = publication(job)
+        if live.holds(job.target("name"), new) and job.memo("publication") is None:
+            job.found_done("publish", version=version.id)
+            job.note(published=[version.id] if made.is_ours(version) else [])
             await made.restore_triggers()
-            await give_draft_back(hands, made, new, old)
+            await give_draft_back(job, made, new, old)
         else:
-            await publish_with(hands, FORWARD, new, old, lambda: self._try_draft(hands))
-        hands.note(switched_live=True)
+            await publish_with(job, FORWARD, new, old, lambda: self._try_draft(job))
+        job.note(switched_live=True)
 
-    async def use_again(self, hands: RotationJob) -> None:
+    async def use_again(self, job: RotationJob) -> None:
         """Do nothing: what is published is used from the next run on."""
 
-    async def observe(self, hands: RotationJob) -> Used:
+    async def observe(self, job: RotationJob) -> Used:
         """Read the live version's value.
 
         Raises:
             StalePlan: somebody published a version with another value after the switch.
         """
-        _, live = await read_live(hands)
-        if live.holds(hands.target("name"), await self._new(hands)):
+        _, live = await read_live(job)
+        if live.holds(job.target("name"), await self._new(job)):
             return Used.NEW
-        raise StalePlan(f"Somebody published a version with another value of {hands.target('name')} meanwhile.")
+        raise StalePlan(f"Somebody published a version with another value of {job.target('name')} meanwhile.")
 
-    async def old_use(self, hands: RotationJob) -> OldUse:
+    async def old_use(self, job: RotationJob) -> OldUse:
         """Say what stays."""
         return OldUse(words="old versions on the server keep the old value; revoke it where it came from")
 
-    async def retire(self, hands: RotationJob) -> None:
+    async def retire(self, job: RotationJob) -> None:
         """Let go of the old value."""
-        if hands.vault.get(OLD) is None:
+        if job.vault.get(OLD) is None:
             return
 
         async def let_go() -> None:
-            hands.vault.forget(OLD)
+            job.vault.forget(OLD)
 
-        await hands.effect("forget old value", let_go)
+        await job.effect("forget old value", let_go)
 
-    async def is_retired(self, hands: RotationJob) -> bool:
+    async def is_retired(self, job: RotationJob) -> bool:
         """Say yes: difyops cannot call with it; what accepts it is outside."""
-        return hands.vault.get(OLD) is None
+        return job.vault.get(OLD) is None
 
-    async def revert(self, hands: RotationJob) -> float:
+    async def revert(self, job: RotationJob) -> float:
         """Take back what is still ours, and leave the rejected value nowhere: not live, in no draft, in no kept one."""
-        if _began_live(hands) is None:
+        if _began_live(job) is None:
             return 0.0
-        new, old = await self._new(hands), await self.old_value(hands)
+        new, old = await self._new(job), await self.old_value(job)
         if old is None:
             raise StalePlan("The old value is not to be had any more.")
-        made = publication(hands)
-        if hands.memo("publication") == FORWARD:
-            exchange_held(hands, old, new)
+        made = publication(job)
+        if job.memo("publication") == FORWARD:
+            exchange_held(job, old, new)
             await made.take_back()
-        _, live = await read_live(hands)
-        if live.holds(hands.target("name"), new):
-            await publish_with(hands, BACK, old, new)
-        elif hands.memo("publication") != FORWARD:
-            await give_draft_back(hands, made, old, new)
-        await put_draft_right(hands, old, new)
-        put_kept_right(hands, old, new)
+        _, live = await read_live(job)
+        if live.holds(job.target("name"), new):
+            await publish_with(job, BACK, old, new)
+        elif job.memo("publication") != FORWARD:
+            await give_draft_back(job, made, old, new)
+        await put_draft_right(job, old, new)
+        put_kept_right(job, old, new)
         return 0.0
 
-    async def new_value(self, hands: RotationJob) -> SecretText | None:
+    async def new_value(self, job: RotationJob) -> SecretText | None:
         """Return the value that was given."""
-        return hands.vault.get(NEW)
+        return job.vault.get(NEW)
 
-    async def old_value(self, hands: RotationJob) -> SecretText | None:
+    async def old_value(self, job: RotationJob) -> SecretText | None:
         """Return the old value: held here, or in the former version on the server."""
-        held = hands.vault.get(OLD)
-        if held is not None or _began_live(hands) is None:
+        held = job.vault.get(OLD)
+        if held is not None or _began_live(job) is None:
             return held
-        former = await read_version(hands, str(_began_live(hands)))
-        return former.value(hands.target("name"))
+        former = await read_version(job, str(_began_live(job)))
+        return former.value(job.target("name"))
 
-    async def probe_key(self, hands: RotationJob, app_id: str) -> SecretText | None:
+    async def probe_key(self, job: RotationJob, app_id: str) -> SecretText | None:
         """Return nothing: any key of the app does."""
         return None
 
-    async def _try_draft(self, hands: RotationJob) -> None:
-        for spec in counted(hands):
-            if spec.app == hands.target("app_id"):
-                tried = await probe_draft(hands, spec)
+    async def _try_draft(self, job: RotationJob) -> None:
+        for spec in counted(job):
+            if spec.app == job.target("app_id"):
+                tried = await probe_draft(job, spec)
                 if tried.health is Health.SICK:
                     raise NewValueRefused(f"A run of the draft with the new value fails: {tried.why}")
 
-    async def _new(self, hands: RotationJob) -> SecretText:
-        new = hands.vault.get(NEW)
+    async def _new(self, job: RotationJob) -> SecretText:
+        new = job.vault.get(NEW)
         if new is None:
             raise NewValueRefused("The new value is not held any more.")
         return new
 
 
-def _check_can_be_hidden(hands: RotationJob, live: Content) -> None:
+def _check_can_be_hidden(job: RotationJob, live: Content) -> None:
     """Refuse a present value such as the variable's own name, before it is known as a secret.
 
     Raises:
         NewValueRefused: hiding it would make the journal unreadable.
     """
-    name = hands.target("name")
+    name = job.target("name")
     shown = live.text(name)
-    if hands.bench.journal.is_word(hands.rotation, shown or ""):
+    if job.bench.journal.is_word(job.rotation, shown or ""):
         raise NewValueRefused(
             f"The present value of {name} is an ordinary word that also stands in the plan (a placeholder?), and "
             "cannot be kept secret; set the variable in the web page once",
         )
 
 
-def _began_live(hands: RotationJob) -> str | None:
+def _began_live(job: RotationJob) -> str | None:
     """Return the version that was live when the rotation began; 0.1.0 wrote it under another name."""
-    noted = hands.memo("began_live") or hands.memo("live_before")
+    noted = job.memo("began_live") or job.memo("live_before")
     return str(noted) if noted else None

@@ -13,7 +13,7 @@ from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.errors import SelectorError
 from difyops.rotation.credential_rotator import REVOKE, CredentialRotator, chosen
-from difyops.rotation.hands import RotationJob
+from difyops.rotation.job import RotationJob
 from difyops.rotation.kinds import WantedSecret
 from difyops.rotation.kinds.provider import users_of
 from difyops.rotation.reading import HeldSecret, WorkspaceReading, names, ref
@@ -26,10 +26,10 @@ class Rotator(CredentialRotator):
     name = "model"
     arguments = ("PROVIDER", "MODEL")
 
-    def credentials(self, hands: RotationJob) -> CredentialSet:
+    def credentials(self, job: RotationJob) -> CredentialSet:
         """Return the model's credentials."""
         return ModelCredentials(
-            hands.instance.console, hands.target("provider"), hands.target("model"), hands.target("model_type")
+            job.instance.console, job.target("provider"), job.target("model"), job.target("model_type")
         )
 
     async def plan(self, instance: Instance, reading: WorkspaceReading, wanted: WantedSecret) -> PlannedRotation:

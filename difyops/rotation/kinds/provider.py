@@ -7,7 +7,7 @@ from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.dsl.model import models
 from difyops.rotation.credential_rotator import REVOKE, CredentialRotator, chosen
-from difyops.rotation.hands import RotationJob
+from difyops.rotation.job import RotationJob
 from difyops.rotation.kinds import WantedSecret
 from difyops.rotation.reading import HeldSecret, WorkspaceReading, names, ref
 from difyops.rotation.record import PlannedRotation
@@ -19,9 +19,9 @@ class Rotator(CredentialRotator):
     name = "provider"
     arguments = ("PROVIDER",)
 
-    def credentials(self, hands: RotationJob) -> CredentialSet:
+    def credentials(self, job: RotationJob) -> CredentialSet:
         """Return the provider's credentials."""
-        return ProviderCredentials(hands.instance.console, hands.target("provider"))
+        return ProviderCredentials(job.instance.console, job.target("provider"))
 
     async def plan(self, instance: Instance, reading: WorkspaceReading, wanted: WantedSecret) -> PlannedRotation:
         """Find the credential to replace.

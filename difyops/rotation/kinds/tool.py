@@ -20,7 +20,7 @@ from difyops.api.model import App
 from difyops.dsl.model import iter_nodes, tools
 from difyops.errors import DifyopsError, Refused, SelectorError
 from difyops.rotation.credential_rotator import REVOKE, CredentialRotator, chosen
-from difyops.rotation.hands import RotationJob
+from difyops.rotation.job import RotationJob
 from difyops.rotation.kinds import OldUse, WantedSecret
 from difyops.rotation.reading import Document, HeldSecret, WorkspaceReading, names, ref
 from difyops.rotation.record import PlannedRotation
@@ -38,9 +38,9 @@ class Rotator(CredentialRotator):
         """Begin with nothing seen."""
         self._seen = _Seen()
 
-    def credentials(self, hands: RotationJob) -> CredentialSet:
+    def credentials(self, job: RotationJob) -> CredentialSet:
         """Return the tool provider's credentials."""
-        return ToolCredentials(hands.instance.console, hands.target("provider"))
+        return ToolCredentials(job.instance.console, job.target("provider"))
 
     async def plan(self, instance: Instance, reading: WorkspaceReading, wanted: WantedSecret) -> PlannedRotation:
         """Find the credential to replace.
@@ -88,33 +88,33 @@ class Rotator(CredentialRotator):
             if _uses(document, target["provider"], target["old_id"], is_default=target["was_current"] == "yes")
         ]
 
-    async def old_use(self, hands: RotationJob) -> OldUse:
+    async def old_use(self, job: RotationJob) -> OldUse:
         """Look for nodes that name the old credential; what changed since the last look is read, and nothing else."""
-        pins, problems = await self._seen.pins(WorkspaceReading(hands.instance), hands.target("old_id"))
+        pins, problems = await self._seen.pins(WorkspaceReading(job.instance), job.target("old_id"))
         if pins:
-            return OldUse(in_use=True, words=f"named by {_listed(pins)}: choose {hands.memo('new_name')!r} there")
+            return OldUse(in_use=True, words=f"named by {_listed(pins)}: choose {job.memo('new_name')!r} there")
         if problems:
             return OldUse(in_use=True, words=f"not known whether nodes name it: {problems[0]}")
         return OldUse(words=REVOKE)
 
-    async def _delete(self, hands: RotationJob, name: str, credential_id: str) -> None:
+    async def _delete(self, job: RotationJob, name: str, credential_id: str) -> None:
         """Delete a credential, the old one at the end or the new one on the way back, when nothing names it.
 
         Raises:
             Refused: live nodes name it; they would fail for good. DifyopsError: an app could not be looked into.
         """
-        reading = WorkspaceReading(hands.instance)
+        reading = WorkspaceReading(job.instance)
         pins = [pin for document in await reading.documents() for pin in _pins(document, credential_id)]
         if pins:
-            old, new = hands.target("old_name"), str(hands.memo("new_name"))
-            doomed, stays = (old, new) if credential_id == hands.target("old_id") else (new, old)
+            old, new = job.target("old_name"), str(job.memo("new_name"))
+            doomed, stays = (old, new) if credential_id == job.target("old_id") else (new, old)
             raise Refused(
                 f"Live nodes name the credential {doomed!r} and would fail for good without it: {_listed(pins)}.",
-                hint=f"Choose {stays!r} there and publish, then: difyops secret resume {hands.rotation.id}",
+                hint=f"Choose {stays!r} there and publish, then: difyops secret resume {job.rotation.id}",
             )
         if reading.problems:
             raise DifyopsError(f"Not known whether nodes name the credential: {reading.problems[0]}", retryable=True)
-        await super()._delete(hands, name, credential_id)
+        await super()._delete(job, name, credential_id)
 
     async def inventory(self, instance: Instance, reading: WorkspaceReading) -> list[HeldSecret]:
         """Return every credential of every built-in tool provider that needs one."""

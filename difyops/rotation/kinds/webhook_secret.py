@@ -14,7 +14,7 @@ from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.errors import StalePlan, UsageError
 from difyops.rotation.deliver import anchored
-from difyops.rotation.hands import RotationJob
+from difyops.rotation.job import RotationJob
 from difyops.rotation.kinds import OldUse, WantedSecret
 from difyops.rotation.machine import Used
 from difyops.rotation.reading import HeldSecret, WorkspaceReading
@@ -64,108 +64,108 @@ class Rotator:
         """Return nothing: the secrets are those of the rules, not of an instance."""
         return []
 
-    async def create(self, hands: RotationJob) -> None:
+    async def create(self, job: RotationJob) -> None:
         """Make the new secret beside the old one; from now on both sign."""
-        if hands.memo("new_fingerprint") is not None:
+        if job.memo("new_fingerprint") is not None:
             return
-        new = await self._twin(hands, NEXT)
+        new = await self._twin(job, NEXT)
         if new is not None:
-            hands.found_done("create secret", fingerprint=hands.seal(new))
+            job.found_done("create secret", fingerprint=job.seal(new))
         else:
             new = SecretText("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
-            await hands.effect("create secret", lambda: self._put(hands, NEXT, new), fingerprint=hands.seal(new))
-        hands.note(new_fingerprint=hands.seal(new), old_fingerprint=hands.seal(await self._present(hands)))
+            await job.effect("create secret", lambda: self._put(job, NEXT, new), fingerprint=job.seal(new))
+        job.note(new_fingerprint=job.seal(new), old_fingerprint=job.seal(await self._present(job)))
 
-    async def prove_new(self, hands: RotationJob) -> None:
+    async def prove_new(self, job: RotationJob) -> None:
         """Do nothing: a secret of ours works because the server signs with it."""
 
-    async def switch(self, hands: RotationJob) -> None:
+    async def switch(self, job: RotationJob) -> None:
         """Put the new secret in its place; the old one goes on signing from beside it."""
-        present = await self._present(hands)
-        if hands.seal(present) == hands.memo("new_fingerprint"):
-            await asyncio.to_thread(twin_secrets.drop, hands.target("reference"), NEXT)
+        present = await self._present(job)
+        if job.seal(present) == job.memo("new_fingerprint"):
+            await asyncio.to_thread(twin_secrets.drop, job.target("reference"), NEXT)
             return
-        new = await self._twin(hands, NEXT)
-        if new is None or hands.seal(present) != hands.memo("old_fingerprint"):
+        new = await self._twin(job, NEXT)
+        if new is None or job.seal(present) != job.memo("old_fingerprint"):
             raise StalePlan("Somebody put another secret there meanwhile.")
 
         async def exchange() -> None:
-            await self._put(hands, LAST, present)
-            await asyncio.to_thread(credentials.store, hands.target("reference"), new)
+            await self._put(job, LAST, present)
+            await asyncio.to_thread(credentials.store, job.target("reference"), new)
 
-        await hands.effect("switch secret", exchange, fingerprint=hands.seal(new))
-        await asyncio.to_thread(twin_secrets.drop, hands.target("reference"), NEXT)
+        await job.effect("switch secret", exchange, fingerprint=job.seal(new))
+        await asyncio.to_thread(twin_secrets.drop, job.target("reference"), NEXT)
 
-    async def use_again(self, hands: RotationJob) -> None:
+    async def use_again(self, job: RotationJob) -> None:
         """Do nothing: the server reads the place every few seconds."""
 
-    async def observe(self, hands: RotationJob) -> Used:
+    async def observe(self, job: RotationJob) -> Used:
         """Look which secret is in the place.
 
         Raises:
             StalePlan: it is a third one.
         """
-        seal = hands.seal(await self._present(hands))
-        if seal == hands.memo("new_fingerprint"):
+        seal = job.seal(await self._present(job))
+        if seal == job.memo("new_fingerprint"):
             return Used.NEW
-        if seal == hands.memo("old_fingerprint"):
+        if seal == job.memo("old_fingerprint"):
             return Used.OLD
         raise StalePlan("Somebody put another secret there meanwhile.")
 
-    async def old_use(self, hands: RotationJob) -> OldUse:
+    async def old_use(self, job: RotationJob) -> OldUse:
         """Say that nobody knows."""
         return OldUse(words="whether receivers still verify with the old secret cannot be seen from here")
 
-    async def retire(self, hands: RotationJob) -> None:
+    async def retire(self, job: RotationJob) -> None:
         """Take the old secret away: nothing is signed with it any more."""
-        if await self._twin(hands, LAST) is None:
+        if await self._twin(job, LAST) is None:
             return
 
         async def drop() -> None:
-            await asyncio.to_thread(twin_secrets.drop, hands.target("reference"), LAST)
+            await asyncio.to_thread(twin_secrets.drop, job.target("reference"), LAST)
 
-        await hands.effect("delete old secret", drop)
+        await job.effect("delete old secret", drop)
 
-    async def is_retired(self, hands: RotationJob) -> bool:
+    async def is_retired(self, job: RotationJob) -> bool:
         """Say whether the old secret is gone."""
-        return await self._twin(hands, LAST) is None
+        return await self._twin(job, LAST) is None
 
-    async def revert(self, hands: RotationJob) -> float:
+    async def revert(self, job: RotationJob) -> float:
         """Put the old secret back and take the new one away."""
-        reference, last = hands.target("reference"), await self._twin(hands, LAST)
-        if last is not None and hands.seal(await self._present(hands)) == hands.memo("new_fingerprint"):
+        reference, last = job.target("reference"), await self._twin(job, LAST)
+        if last is not None and job.seal(await self._present(job)) == job.memo("new_fingerprint"):
 
             async def back() -> None:
                 await asyncio.to_thread(credentials.store, reference, last)
 
-            await hands.effect("put old secret back", back, fingerprint=hands.seal(last))
+            await job.effect("put old secret back", back, fingerprint=job.seal(last))
         for suffix in (NEXT, LAST):
             await asyncio.to_thread(twin_secrets.drop, reference, suffix)
         return 0.0
 
-    async def new_value(self, hands: RotationJob) -> SecretText | None:
+    async def new_value(self, job: RotationJob) -> SecretText | None:
         """Return the new secret: beside its place, or in it."""
-        for found in (await self._twin(hands, NEXT), await self._present(hands)):
-            if found is not None and hands.seal(found) == hands.memo("new_fingerprint"):
+        for found in (await self._twin(job, NEXT), await self._present(job)):
+            if found is not None and job.seal(found) == job.memo("new_fingerprint"):
                 return found
         return None
 
-    async def old_value(self, hands: RotationJob) -> SecretText | None:
+    async def old_value(self, job: RotationJob) -> SecretText | None:
         """Return the old secret: in its place, or beside it."""
-        for found in (await self._present(hands), await self._twin(hands, LAST)):
-            if found is not None and hands.seal(found) == hands.memo("old_fingerprint"):
+        for found in (await self._present(job), await self._twin(job, LAST)):
+            if found is not None and job.seal(found) == job.memo("old_fingerprint"):
                 return found
         return None
 
-    async def probe_key(self, hands: RotationJob, app_id: str) -> SecretText | None:
+    async def probe_key(self, job: RotationJob, app_id: str) -> SecretText | None:
         """Return nothing: no app is asked with it."""
         return None
 
-    async def _present(self, hands: RotationJob) -> SecretText:
-        return await hands.resolve(hands.target("reference"))
+    async def _present(self, job: RotationJob) -> SecretText:
+        return await job.resolve(job.target("reference"))
 
-    async def _twin(self, hands: RotationJob, suffix: str) -> SecretText | None:
-        return await asyncio.to_thread(twin_secrets.twin, hands.target("reference"), suffix)
+    async def _twin(self, job: RotationJob, suffix: str) -> SecretText | None:
+        return await asyncio.to_thread(twin_secrets.twin, job.target("reference"), suffix)
 
-    async def _put(self, hands: RotationJob, suffix: str, secret: SecretText) -> None:
-        await asyncio.to_thread(twin_secrets.put, hands.target("reference"), suffix, secret)
+    async def _put(self, job: RotationJob, suffix: str, secret: SecretText) -> None:
+        await asyncio.to_thread(twin_secrets.put, job.target("reference"), suffix, secret)
