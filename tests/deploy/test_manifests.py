@@ -159,7 +159,9 @@ def test_every_recipe_names_the_version_that_is_here() -> None:
 
 
 def test_people_are_told_what_this_version_brings() -> None:
-    asked = subprocess.run(["make", "-n", "release-notes"], cwd=ROOT, capture_output=True, text=True, check=True)
+    words = ["make", "--no-print-directory", "-n", "release-notes"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    asked = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True, env=environment)
     script = asked.stdout[asked.stdout.index("awk ") :].replace(".venv/bin", f"{sys.prefix}/bin")
     done = subprocess.run(["sh", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "### What changes for you" in done.stdout

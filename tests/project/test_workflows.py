@@ -66,11 +66,15 @@ def test_lifting_the_bounds_leaves_a_project_without_upper_bounds(tmp_path: Path
 
 
 def test_make_newest_goes_past_the_lock_and_the_other_targets_do_not() -> None:
-    done = subprocess.run(["make", "-n", "-B", "setup"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-n", "-B", "setup"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     installs = [line for line in done.stdout.splitlines() if " pip " in line]
     assert all("--no-deps" in line for line in installs)
     assert sum("--require-hashes" in line for line in installs) == 2
-    done = subprocess.run(["make", "-n", "newest"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-n", "newest"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert ".lock" not in done.stdout
 
 
@@ -87,7 +91,9 @@ def test_a_release_is_published_without_a_kept_token_and_attested() -> None:
 
 @pytest.mark.long
 def test_a_list_of_what_is_inside_can_be_written(tmp_path: Path) -> None:
-    done = subprocess.run(["make", "-n", "sbom"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-n", "sbom"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     line = next(line for line in done.stdout.splitlines() if "cyclonedx" in line)
     place = tmp_path / "sbom.json"
     words = line.replace(".venv/bin/", f"{sys.prefix}/bin/").replace("build/difyops.cdx.json", str(place))

@@ -137,7 +137,9 @@ def parsed(words: list[str], *, strict: bool = True) -> Any:
 
 @pytest.mark.long
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
-    done = subprocess.run(["make", "-n", "docs"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-n", "docs"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     for line in done.stdout.splitlines():
         if line.startswith(".venv/bin/python"):
             subprocess.run(["bash", "-c", line.replace("build/", f"{tmp_path}/")], cwd=ROOT, check=True)
