@@ -227,7 +227,7 @@ async def end(session: Session, which: str | None, way: str) -> list[ChangeRow]:
         broken = [ChangeRow.damaged(app_id, error) for app_id, error in damaged.items() if which in (None, app_id)]
         await take_over(workspace)
         found, bench = recovery(session, instance), workbench(session, instance)
-        rotations = await rotating.chosen(bench, which)
+        rotations = await rotating.chosen(bench, which, to_end=True)
         records = [] if which in damaged else _chosen(found, which, or_else=rotations)
         if session.dry_run:
             told = rotating.tell if way == "finish" else rotating.would_undo

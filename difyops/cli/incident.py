@@ -14,11 +14,12 @@ import typer
 
 from difyops.cli.door import command, group, seconds
 from difyops.cli.session import Session
-from difyops.errors import DifyopsError, UsageError
+from difyops.errors import DifyopsError, StalePlan, UsageError
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
     from difyops.api.instance import Instance
+    from difyops.incident.looking import LookRequest
     from difyops.incident.model import Incident, Picture, Way
     from difyops.snapshot.plan import RollbackPlan
     from difyops.snapshot.rollback import RollbackOptions
@@ -74,12 +75,11 @@ def incident(
     return session.run(_work(session, wanted, to))
 
 
-async def _work(session: Session, wanted: object, to: str | None) -> Outcome:
-    from difyops.incident.looking import LookRequest, look
+async def _work(session: Session, wanted: LookRequest, to: str | None) -> Outcome:
+    from difyops.incident.looking import look
     from difyops.render import incident as views
     from difyops.render.progress import progress
 
-    assert isinstance(wanted, LookRequest)  # noqa: S101 - typed loosely, so that the door imports no room
     async with session.instance() as instance:
         with progress("looking", quiet=session.quiet):
             picture = await look(session.workspace(instance), wanted)
@@ -94,7 +94,7 @@ def _offered(picture: Picture, to: str | None) -> list[Way]:
     from difyops.incident.model import SUSPECT, Way
 
     suspects = [app for app in picture.of(SUSPECT) if to or app.back_to]
-    return [Way(app_id=app.id, app=app.name, to=to or str(app.back_to)) for app in suspects]
+    return [Way(app_id=app.id, app=app.name, to=to or str(app.back_to), live=app.live) for app in suspects]
 
 
 def _chosen(session: Session, picture: Picture, to: str | None) -> list[Way]:
@@ -113,7 +113,7 @@ def _chosen(session: Session, picture: Picture, to: str | None) -> list[Way]:
     typed = session.answer(f"Which go back? (numbers, all, none; Enter: {names or 'none'})")
     picked = chosen_of(typed, len(listed), [place for place, app in enumerate(listed, 1) if app.verdict == SUSPECT])
     return [
-        Way(app_id=app.id, app=app.name, to=to or app.back_to or "latest")
+        Way(app_id=app.id, app=app.name, to=to or app.back_to or "latest", live=app.live)
         for place, app in enumerate(listed, 1)
         if place in picked
     ]
@@ -182,12 +182,15 @@ async def _planned(
 ) -> tuple[WayBack, RollbackPlan, RollbackOptions]:
     from difyops.cli.going_back import plans_of
     from difyops.cli.snapshot import open_store
+    from difyops.incident.looking import live_mark
     from difyops.snapshot.way_back import WayBackRequest, find_way_back
 
     asked = WayBackRequest(word=way.to, access=session.access, writes=not session.dry_run)
     back = await find_way_back(instance, lambda: open_store(session), asked)
     options = replace(options, plan=replace(options.plan, seal=back.seal, access=session.access))
     app = await instance.console.app(way.app_id)
+    if live_mark(app) != way.live:
+        raise StalePlan(f"{app.name!r} was published or saved anew since it was looked at; it is left alone.")
     plans, failed = await plans_of(instance, back, [app], options)
     if failed:
         raise next(iter(failed.values()))

@@ -70,6 +70,7 @@ async def look(workspace: Workspace, wanted: LookRequest) -> Picture:
 async def _seen(workspace: Workspace, app: App, wanted: LookRequest, timezone: str) -> AppSeen:
     instance = workspace.instance
     window = await runs_through(instance, workspace.state, app, wanted.since, wanted.until, timezone=timezone)
+    cut = "" if window.complete else "; only the newest runs were read, earlier versions may have had more"
     is_touched = (app.updated_at or 0.0) >= wanted.since.timestamp() - _SLACK
     versions = await _versions(workspace, app, wanted) if is_touched else []
     found = judge(window.runs, versions)
@@ -82,7 +83,7 @@ async def _seen(workspace: Workspace, app: App, wanted: LookRequest, timezone: s
         name=app.name,
         mode=app.mode,
         verdict=verdict,
-        why=found.why,
+        why=found.why + cut,
         changed_at=_iso(newest.at if newest else app.updated_at if is_touched and not app.has_workflow else None),
         changed_by=newest.by if newest else None,
         change=newest.told if newest else "",
@@ -91,7 +92,13 @@ async def _seen(workspace: Workspace, app: App, wanted: LookRequest, timezone: s
         provider=found.provider,
         error=found.error,
         back_to=found.back_to or (PREVIOUS if newest else None),
+        live=live_mark(app),
     )
+
+
+def live_mark(app: App) -> str | None:
+    """Return what tells two live states of an app apart: its version, or when it was saved where it has none."""
+    return app.live_version or (_iso(app.updated_at) if not app.has_workflow else None)
 
 
 async def _versions(workspace: Workspace, app: App, wanted: LookRequest) -> list[Since]:

@@ -33,6 +33,7 @@ class AppSeen:
     ``before`` and ``now``: failures of our own making under the versions before and since the last change; of an app
     that did not change, ``now`` is the whole time. ``provider``: runs that failed for a model provider's sake.
     ``error``: what most failed runs say. ``back_to``: what follows ``rollback --to``; ``None`` where there is no way.
+    ``live``: what was live when it was looked at, as ``live_mark`` tells it.
     Times are ISO with zone.
     """
 
@@ -49,6 +50,7 @@ class AppSeen:
     provider: int = 0
     error: str = ""
     back_to: str | None = None
+    live: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +88,14 @@ class Picture:
 class Way:
     """One app that was chosen to go back, where to, and how that ended.
 
-    ``state``: planned, a rollback's own word (rolled back, nothing to do), or failed.
+    ``live`` is what was judged; when something else is live by then, it is left alone. ``state``: planned, a
+    rollback's own word (rolled back, nothing to do), or failed.
     """
 
     app_id: str
     app: str
     to: str
+    live: str | None = None
     state: str = "planned"
     text: str = ""
 

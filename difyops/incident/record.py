@@ -33,6 +33,8 @@ def find(ledger: Ledger, context: str | None, given: str) -> Incident:
         SelectorError: there is none, or several.
     """
     every = kept(ledger, context)
+    if not every:
+        raise SelectorError("No incident is on record.", hint="difyops incident")
     found = every[-1:] if given == "latest" else [item for item in every if item.id.startswith(given)]
     if len(found) != 1:
         word = f"{len(found)} incidents begin" if found else "No incident begins"

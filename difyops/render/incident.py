@@ -49,7 +49,7 @@ def done(found: Incident) -> Outcome:
     return Outcome(
         kind="incident.show",
         data=found,
-        blocks=[_ways(found), *_whole(found)],
+        blocks=[_ways(found), *blocks(found.picture)],
         names=[found.id],
         summary=f"{back} rolled back, {there} had that content already, {failed} failed; "
         f"on record: difyops incident --show {found.id} -o markdown",
@@ -67,7 +67,7 @@ def shown(found: Incident) -> Outcome:
         ]
     )  # fmt: skip
     return Outcome(
-        kind="incident.show", data=found, blocks=[facts, _ways(found), *_whole(found)], names=[found.id],
+        kind="incident.show", data=found, blocks=[facts, _ways(found), *blocks(found.picture)], names=[found.id],
     )  # fmt: skip
 
 
@@ -94,7 +94,9 @@ def blocks(picture: Picture, *, numbered: bool = False) -> list[Block]:
         row = (app.name, app.verdict, app.before and str(app.before), _now(app), _changed(app, picture), _why(app))
         rows.append((number if app.verdict != UNREAD else None, *row) if numbered else row)
     columns = ("nr", *_COLUMNS) if numbered else _COLUMNS
-    shown: list[Block] = [Table(columns=columns, rows=rows, empty="Nothing fails, and nothing was changed.")]
+    shown: list[Block] = [
+        Table(columns=columns, rows=rows, empty="Of the apps looked at, none fails and none was changed.")
+    ]
     if picture.acts:
         acts = picture.acts[-_MOST_ACTS:]
         lines = [(act.at, act.actor, act.action, act.subject, act.outcome) for act in acts]
@@ -124,10 +126,6 @@ def _why(app: AppSeen) -> str:
     if app.verdict == SUSPECT:
         return app.error or app.why
     return f"{app.why}: {app.error}" if app.error and app.verdict == FAILING else app.why
-
-
-def _whole(found: Incident) -> list[Block]:
-    return blocks(found.picture)
 
 
 def _ways(found: Incident) -> Table:

@@ -22,11 +22,16 @@ _WAITS = (RotationAction.WAIT, RotationAction.HOLD)
 _ENDS = {State.DONE: "finished", State.ROLLED_BACK: "undone"}
 
 
-async def chosen(bench: Workbench, selector: str | None) -> list[Rotation]:
-    """Return the open rotations that ``selector`` means (the start of an id, a label, a subject); ``None``: cut off."""
+async def chosen(bench: Workbench, selector: str | None, *, to_end: bool = False) -> list[Rotation]:
+    """Return the open rotations that ``selector`` means (the start of an id, a label, a subject); ``None``: cut off.
+
+    ``to_end``: of those that nobody named the parked ones are left out, for a person must look at each.
+    """
     found = bench.journal.open()
     if selector is not None:
         return [item for item in found if item.id.startswith(selector) or selector in (item.label, item.subject)]
+    if to_end:
+        found = [item for item in found if item.state is not State.PARKED]
     return [item for item in found if _next(bench, item).action not in _WAITS and not await _is_busy(bench, item)]
 
 

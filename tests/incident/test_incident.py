@@ -7,6 +7,7 @@ import pty
 import select
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,7 @@ def test_on_a_terminal_it_asks_which_and_shows_the_plan_first(
     broken: str, trouble: Trouble, url: str, tmp_path: Path
 ) -> None:
     said = _typed(["incident"], ["", "y"], tmp_path)
+    assert "saved anew" not in said
     assert "Which go back?" in said
     assert said.index("Which go back?") < said.index("Go ahead?") < said.index("rolled back")
     assert trouble.colleague.live(trouble.emulator.app_named("wf-llm").id)["id"] != broken
@@ -132,7 +134,22 @@ def _renamed(document: dict[str, Any]) -> None:
     document["graph"]["nodes"][-1]["data"]["title"] = "Renamed"
 
 
-def _typed(words: list[str], lines: list[str], folder: Path) -> str:
+def test_what_a_colleague_published_while_the_question_was_open_is_left_alone(
+    broken: str, trouble: Trouble, url: str, tmp_path: Path
+) -> None:
+    app = trouble.emulator.app_named("wf-llm").id
+
+    def mended() -> None:
+        trouble.colleague.edit(app, _renamed)
+        trouble.colleague.publish(app, "mended")
+
+    said = _typed(["incident"], ["", "y"], tmp_path, meanwhile=mended)
+    assert "saved anew" in " ".join(said.split())
+    assert "Go ahead?" not in said
+    assert trouble.colleague.live(app)["marked_name"] == "mended"
+
+
+def _typed(words: list[str], lines: list[str], folder: Path, meanwhile: Callable[[], None] | None = None) -> str:
     """Run difyops on a terminal, answer each question with the next line, return what was seen."""
     mine, its = pty.openpty()
     with Process([sys.executable, "-m", "difyops", *words], stdin=its, stdout=its, stderr=its, cwd=folder) as process:
@@ -152,6 +169,9 @@ def _typed(words: list[str], lines: list[str], folder: Path) -> str:
             questions = seen.count(b"Which go back?") + seen.count(b"Go ahead?")
             if left and questions > asked:
                 asked = questions
+                if meanwhile:
+                    meanwhile()
+                    meanwhile = None
                 time.sleep(0.05)
                 os.write(mine, (left.pop(0) + "\n").encode())
         process.wait(60)
