@@ -12,11 +12,12 @@ from difyops.errors import DifyopsError
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.history.reading import runs_through
 from difyops.incident.judging import Since, judge
-from difyops.incident.model import CHANGED, UNREAD, VERDICTS, WELL, Act, AppSeen, Picture
+from difyops.incident.model import UNREAD, VERDICTS, Act, AppSeen, Picture
 from difyops.snapshot.server_versions import PREVIOUS
 from difyops.targets import select
 from difyops.workspace import Workspace
 
+LATEST = "latest"
 _MOST_VERSIONS = 50  # published within one window
 _SLACK = 5.0  # seconds: a publish changes the app's row a moment before or after the version's own time
 
@@ -75,23 +76,21 @@ async def _seen(workspace: Workspace, app: App, wanted: LookRequest, timezone: s
     versions = await _versions(workspace, app, wanted) if is_touched else []
     found = judge(window.runs, versions)
     newest = versions[0] if len(versions) > 1 else None
-    verdict = found.verdict
-    if newest is None and is_touched and not app.has_workflow and verdict == WELL:
-        verdict = CHANGED  # the chat modes have no versions: only that something was saved is known
+    before = PREVIOUS if app.has_workflow else LATEST  # the chat modes have no versions on the server
     return AppSeen(
         id=app.id,
         name=app.name,
         mode=app.mode,
-        verdict=verdict,
+        verdict=found.verdict,
         why=found.why + cut,
-        changed_at=_iso(newest.at if newest else app.updated_at if is_touched and not app.has_workflow else None),
+        changed_at=_iso(newest.at if newest else None),
         changed_by=newest.by if newest else None,
         change=newest.told if newest else "",
         before=found.before,
         now=found.now,
         provider=found.provider,
         error=found.error,
-        back_to=found.back_to or (PREVIOUS if newest else None),
+        back_to=found.back_to or (before if newest else None),
         live=live_mark(app),
     )
 
@@ -102,8 +101,14 @@ def live_mark(app: App) -> str | None:
 
 
 async def _versions(workspace: Workspace, app: App, wanted: LookRequest) -> list[Since]:
-    """Return the versions that were published in the window, newest first, and the one before them."""
-    if not app.has_workflow or app.live_version is None:
+    """Return the versions that were published in the window, newest first, and the one before them.
+
+    Of the chat modes only the last time that something was saved is known.
+    """
+    if not app.has_workflow and app.updated_at:
+        saved = Since(at=app.updated_at, version="", told=f"something was saved at {_iso(app.updated_at)}")
+        return [saved, Since(at=0.0, version="", told="")]
+    if app.live_version is None:
         return []
     found: list[Since] = []
     is_past = False

@@ -141,5 +141,7 @@ async def _failed(switch: Switch, instance: Instance, change: Change, error: Dif
         return DifyopsError(f"{error.message} Whether the server acts on it is unknown.", hint=hint, retryable=True)
     if now not in (facts["before"], facts["wanted"]) and not _is_somebodys(now, facts):
         return DifyopsError(f"{error.message} A part of it is switched.", hint=hint, retryable=True)
-    change.close("done" if now == facts["wanted"] else "failed", error=error.code)
+    is_switched = now == facts["wanted"]
+    change.close("done" if is_switched else "failed", error=error.code)
+    error.message += " It is switched all the same (read back)." if is_switched else ""
     return error

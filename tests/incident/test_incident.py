@@ -110,6 +110,15 @@ def test_a_quiet_instance_is_well_and_many_apps_are_not_all_read(cli: Cli, troub
     assert cli("incident", "no-such-app").code == 2
 
 
+def test_a_chat_app_that_was_saved_goes_back_to_the_newest_snapshot(cli: Cli, trouble: Trouble) -> None:
+    app = trouble.colleague.app_id("chat-basic")
+    trouble.colleague.set_config(app, lambda config: config.update(pre_prompt="BROKEN"))
+    (row,) = cli("incident", "chat-basic", "-o", "json").json["data"]["picture"]["apps"]
+    assert (row["verdict"], row["back_to"]) == ("changed", "latest")
+    assert row["changed_at"]
+    assert "saved at" in row["change"]
+
+
 def test_on_a_terminal_it_asks_which_and_shows_the_plan_first(
     broken: str, trouble: Trouble, url: str, tmp_path: Path
 ) -> None:
