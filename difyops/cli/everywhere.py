@@ -21,7 +21,8 @@ from dataclasses import replace
 from typing import Any
 
 from difyops.cli.apart import apart, processes_for
-from difyops.cli.session import Session, one_question_at_a_time
+from difyops.cli.question import one_question_at_a_time
+from difyops.cli.session import Session
 from difyops.config import Config
 from difyops.errors import ConfigError, DifyopsError, Interrupted, TimedOut, UsageError
 from difyops.outcome import Outcome

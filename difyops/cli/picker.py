@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from difyops.cli.completion import app_names
+from difyops.cli.question import line_typed, may_be_asked
 
 _MOST = 40
 
@@ -13,15 +14,13 @@ _MOST = 40
 def picked(parameter: Any) -> str | None:
     """Return the app that a person chose for a missing parameter; ``None`` where it is no app, or nobody is there."""
     word = "".join(character for character in parameter.metavar or "" if character not in "[].")
-    there = sys.stdin is not None and sys.stdin.isatty() and sys.stderr is not None and sys.stderr.isatty()
-    names = app_names() if word in ("APP", "SELECTOR") and there else []
+    names = app_names() if word in ("APP", "SELECTOR") and may_be_asked() else []
     if not names:
         return None
     lines = [f"{number:4} {name}" for number, name in enumerate(names[:_MOST], 1)]
     more = [f"     ... and {len(names) - _MOST} more"] if len(names) > _MOST else []
-    sys.stderr.write("\n".join([*lines, *more]) + "\nWhich app? (number, or part of its name; Enter: none) ")
-    sys.stderr.flush()
-    return chosen(names, sys.stdin.readline().strip())
+    sys.stderr.write("\n".join([*lines, *more]) + "\n")
+    return chosen(names, line_typed("Which app? (number, or part of its name; Enter: none)"))
 
 
 def chosen(names: list[str], typed: str) -> str | None:

@@ -10,17 +10,15 @@ import asyncio
 import contextlib
 import logging
 import os
-import select
 import signal
 import sys
-import threading
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from difyops.cli import question
 from difyops.errors import Interrupted, NeedsConfirmation, Refused, StoreError, TimedOut, UsageError
 from difyops.render.look import Look, look_for
 from difyops.render.safe import one_line
@@ -35,9 +33,6 @@ if TYPE_CHECKING:
     from difyops.workspace import Workspace
 
 T = TypeVar("T")
-_LOOK_UP = 0.1
-_one_question = threading.Lock()  # threads ask one after the other
-_one_process: list[Any] = []  # and so do processes: a file that one of them locks
 log = logging.getLogger("difyops.cli")
 
 
@@ -97,14 +92,15 @@ class Session:
     def _trusts(self, file: str, would: list[str]) -> bool:
         """Show what a found file would do, and ask. ``--yes`` does not count: it was said about something else."""
         self.show_lines([f"{file} came with this folder. It would:", *(f"  - {line}" for line in would)])
-        return _asked("Do you trust that?", None).strip().lower() in ("y", "yes")
+        return question.yes_or_no("Do you trust that?")
 
     def show_lines(self, lines: Sequence[str]) -> None:
         """Show lines on stderr, each free of control characters, and with its context where there are several."""
         from difyops.render.logs import at_context
 
         about = f"{name}: " if (name := at_context.get()) else ""
-        _show("".join(f"{about}{one_line(line)}\n" for line in lines))
+        sys.stderr.write("".join(f"{about}{one_line(line)}\n" for line in lines))
+        sys.stderr.flush()
 
     @property
     def opened_ledger(self) -> Ledger | None:
@@ -202,37 +198,34 @@ class Session:
         self.config.require("seal", "read the store key and the identity that it names")
         return access_of(self.config.sections, self.config.state)
 
-    def confirm(self, question: str, *, changes: str, withdrawn: Callable[[], bool] | None = None) -> None:
+    def confirm(self, text: str, *, changes: str, withdrawn: Callable[[], bool] | None = None) -> None:
         """Let the person agree to ``changes``; ``--yes`` agrees beforehand.
 
         Called in a thread, it looks at ``withdrawn`` meanwhile: a question that nobody needs answered any more ends.
 
         Raises:
-            NeedsConfirmation: there is no terminal and no ``--yes``, or the person said no. Interrupted: Ctrl-C.
+            NeedsConfirmation: there is no terminal and no ``--yes``, or the person said no.
+            Interrupted: Ctrl-C, SIGTERM.
         """
         if self.yes:
             return
-        if not sys.stdin.isatty() or not sys.stderr.isatty():
+        if not question.may_be_asked():
             raise NeedsConfirmation(
                 f"{changes} needs a yes, and there is no terminal to ask.",
                 hint="Add --yes, or --dry-run to look first.",
             )
-        if _asked(question, withdrawn).strip().lower() not in ("y", "yes"):
+        if not question.yes_or_no(text, withdrawn):
             raise NeedsConfirmation("Not confirmed; nothing was changed.")
 
-    def answer(self, question: str) -> str:
+    def answer(self, text: str) -> str:
         """Ask the person at the terminal for a line of text; ``--yes`` answers nothing here.
 
         Raises:
-            Refused: there is no terminal. Interrupted: Ctrl-C.
+            Refused: there is no terminal. Interrupted: Ctrl-C, SIGTERM.
         """
-        if not sys.stdin.isatty() or not sys.stderr.isatty():
+        if not question.may_be_asked():
             raise Refused("This is asked of a person, and there is no terminal.", hint="Run it on a terminal.")
-        _show(f"{one_line(question)} ")
-        try:
-            return sys.stdin.readline().strip()
-        except KeyboardInterrupt:
-            raise Interrupted("Interrupted; nothing was changed.") from None
+        return question.line_typed(one_line(text))
 
     def audit(self, action: str, subject: str, context: str, *, outcome: str = "done", **facts: object) -> None:
         """Write one line about a change to an instance into the audit log; no secrets."""
@@ -300,72 +293,6 @@ class Session:
             if interrupted:
                 raise Interrupted("Interrupted.") from None
             raise
-
-
-def _asked(question: str, withdrawn: Callable[[], bool] | None) -> str:
-    """Show the one question that we ask and return what the person typed, blank when the question was ``withdrawn``.
-
-    The event loop stands still while it asks, or waits for the thread that does, and with it the loop's own way to
-    take a Ctrl-C: here it ends the wait at once, instead of after the next Enter.
-
-    Raises:
-        Interrupted: Ctrl-C.
-    """
-    shown = f"\r\x1b[K{one_line(question)} [y/N] "  # the line may hold a progress view
-    if threading.current_thread() is not threading.main_thread():
-        with _one_question, _alone(withdrawn) as may_ask:
-            if not may_ask:
-                return ""
-            _show(shown)
-            while withdrawn is not None and not select.select([sys.stdin], [], [], _LOOK_UP)[0]:
-                if withdrawn():
-                    _show("\n")
-                    return ""
-            return sys.stdin.readline()
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        _show(shown)
-        return sys.stdin.readline()
-    except KeyboardInterrupt:
-        _show("\n")
-        raise Interrupted("Interrupted; nothing was changed.") from None
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def one_question_at_a_time() -> None:
-    """Let the processes that are about to be made ask one after the other."""
-    import tempfile
-
-    _one_process[:] = [tempfile.TemporaryFile()]  # noqa: SIM115 - open as long as there are processes
-
-
-@contextlib.contextmanager
-def _alone(withdrawn: Callable[[], bool] | None) -> Iterator[bool]:
-    """Wait until no other process asks; hand out whether the question still stands then."""
-    import fcntl
-
-    if not _one_process:
-        yield True
-        return
-    while True:
-        try:
-            fcntl.lockf(_one_process[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except OSError:
-            if withdrawn is not None and withdrawn():
-                yield False
-                return
-            time.sleep(_LOOK_UP)
-    try:
-        yield True
-    finally:
-        fcntl.lockf(_one_process[0], fcntl.LOCK_UN)
-
-
-def _show(text: str) -> None:
-    sys.stderr.write(text)
-    sys.stderr.flush()
 
 
 def _actor() -> str:

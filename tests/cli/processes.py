@@ -50,12 +50,11 @@ def on_terminal(
     columns: int = 80,
     environment: Mapping[str, str] | None = None,
     typed: str = "",
+    sent: signal.Signals | None = None,
     question: bytes = b"[y/N]",
 ) -> Shown:
-    """Run on a pseudo terminal of this width and return everything it showed; ``typed`` answers the first
-    ``question``.
-
-    What is typed as ``\\x03`` arrives as what a terminal makes of Ctrl-C, the signal.
+    """Run on a pseudo terminal of this width and return everything it showed; the first ``question`` is answered with
+    what is ``typed``, or with a signal that is ``sent``, as a terminal sends SIGINT for Ctrl-C.
     """
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
@@ -78,12 +77,11 @@ def on_terminal(
         if piece == b"":
             break
         shown += piece or b""
-        if typed and question in shown:
-            if typed == "\x03":
-                child.send_signal(signal.SIGINT)
-            else:
-                os.write(master, typed.encode())
-            typed = ""
-    code = child.wait(10)
+        if (typed or sent) and question in shown:
+            if sent:
+                child.send_signal(sent)
+            os.write(master, typed.encode())
+            typed, sent = "", None
+    code = child.wait(60)
     os.close(master)
     return Shown(code, shown.decode("utf-8", "replace"))

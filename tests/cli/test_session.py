@@ -80,9 +80,13 @@ def test_a_person_is_asked_and_may_say_no(emulator: Emulator, connected: str) ->
     assert not emulator.app_named("wf-echo").enable_api
 
 
-def test_ctrl_c_at_the_question_ends_at_once_and_changes_nothing(emulator: Emulator, connected: str) -> None:
-    shown = on_terminal(["app", "disable", "wf-echo"], typed="\x03")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_at_the_question_ends_at_once_and_changes_nothing(
+    emulator: Emulator, connected: str, number: signal.Signals
+) -> None:
+    shown = on_terminal(["app", "disable", "wf-echo"], sent=number)
     assert shown.code == 130, shown.text
+    assert "nothing was changed" in shown.text
     assert emulator.app_named("wf-echo").enable_api
 
 

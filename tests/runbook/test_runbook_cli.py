@@ -299,13 +299,13 @@ def test_a_run_that_is_killed_is_on_record_with_what_it_had_begun(cli: Cli, tria
     assert "KILLED" in report["incident"]["verdict"]
 
 
-@pytest.mark.parametrize(("typed", "deadline", "code"), [("\x03", "60s", 130), ("", "2s", 3)])
+@pytest.mark.parametrize(("sent", "deadline", "code"), [(signal.SIGINT, "60s", 130), (None, "2s", 3)])
 def test_a_question_that_nobody_answers_does_not_outlive_its_run(
-    trial: Path, tmp_path: Path, typed: str, deadline: str, code: int
+    trial: Path, tmp_path: Path, sent: signal.Signals | None, deadline: str, code: int
 ) -> None:
     trial.write_text(HEAD + "  - {id: act, title: Touch, action: command, with: {argv: [touch, begun]}}\n")
     words = ["runbook", "run", str(trial), "--act", "--deadline", deadline]
-    shown = on_terminal(words, environment={"PWD": str(tmp_path)}, typed=typed)
+    shown = on_terminal(words, environment={"PWD": str(tmp_path)}, sent=sent)
     assert shown.code == code, shown.text
     assert not Path("begun").exists()
 
@@ -315,7 +315,7 @@ def test_a_person_who_interrupts_sees_what_was_done_and_how_to_undo_it(trial: Pa
         HEAD + "  - {id: first, title: Touch, action: command, with: {argv: ['true'], undo: rm begun}}\n"
         "  - {id: sure, title: Is it well?, action: approve, with: {question: Well?}, needs: [first]}\n"
     )
-    shown = on_terminal(["runbook", "run", str(trial), "--act", "--yes"], columns=140, typed="\x03")
+    shown = on_terminal(["runbook", "run", str(trial), "--act", "--yes"], columns=140, sent=signal.SIGINT)
     assert shown.code == 130, shown.text
     assert "rm begun" in shown.text
     assert "--undo" in shown.text
