@@ -2,7 +2,9 @@
 
 What is acknowledged is on disk. A write waits for those that are there already and is committed with them: one flush
 of the disk for many events. Rows are written on the event loop, where that takes microseconds; the commit, which waits
-for the disk, is made in a thread, and what comes meanwhile is the next group. When a group fails, or another process
+for the disk, is made in a thread, and what comes meanwhile is the next group. The loop waits those microseconds that
+the thread needs to begin: without that it would go on first, for as long as it has work (Python changes threads every 5
+ms), and the disk would be idle meanwhile. When a group fails, or another process
 has the file, each of its writes is made by itself in the thread, so that one bad row takes no other with it; on a full
 disk all of them fail, and nobody is told that his event was taken.
 """
@@ -12,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -87,6 +90,7 @@ class WebhookDatabase:
     _loop: asyncio.AbstractEventLoop | None = field(default=None, repr=False)
     _thread: ThreadPoolExecutor | None = field(default=None, repr=False)
     _is_writing: bool = field(default=False, repr=False)
+    _begun: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def open(self) -> None:
         """Open the file. Called on the event loop that will write.
@@ -148,7 +152,17 @@ class WebhookDatabase:
         assert self._thread is not None  # noqa: S101
         group = [self._orders.popleft() for _ in range(min(len(self._orders), _MOST_AT_ONCE))]
         work = self._commit if self._written(group) else self._one_by_one
-        self._loop.run_in_executor(self._thread, work, group).add_done_callback(lambda _: self._tell(group))
+        self._begun.acquire()
+        self._loop.run_in_executor(self._thread, self._begin, work, group).add_done_callback(
+            lambda _: self._tell(group)
+        )
+        self._begun.acquire()
+        self._begun.release()
+
+    def _begin(self, work: Callable[[list[_Order]], None], group: list[_Order]) -> None:
+        """Let the loop go on, which waits for that, and work; in the thread."""
+        self._begun.release()
+        work(group)
 
     def _written(self, group: list[_Order]) -> bool:
         """Write the rows of a group without waiting for anybody; say whether they are ready to be committed."""

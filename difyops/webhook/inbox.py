@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -42,6 +44,18 @@ class Delivery:
     state: str
     attempts: int
     run: str | None = None
+
+
+class EventIds:
+    """Makes the ids of events: by time, so that the file's index of them grows at its end."""
+
+    def __init__(self) -> None:
+        self._maker = secrets.token_hex(4)
+        self._count = itertools.count(secrets.randbelow(0x1000))
+
+    def at(self, now: float) -> str:
+        """Return a new id. Processes, and calls within the same millisecond, get different ones."""
+        return f"evt_{int(now * 1000):011x}{next(self._count) & 0xFFFF:04x}{self._maker}"
 
 
 _KEEP = (

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
+import orjson
 import uvicorn
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from difyops.webhook.rules import WebhookLimits
@@ -20,6 +20,25 @@ _MOST_HOPS = 4
 _ONCE = SIGNED_HEADERS | {"host", "content-length", "content-type", "authorization", HOPS, "idempotency-key"}
 
 
+class JsonAnswer:
+    """A short answer in JSON, sent as it is: one event costs no more than it must."""
+
+    __slots__ = ("body", "headers", "status_code")
+
+    def __init__(self, body: object, status: int = 200, headers: Mapping[str, str] = {}) -> None:
+        self.status_code = status
+        self.body = orjson.dumps(body)
+        self.headers = headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        head = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(self.body))]
+        if self.headers:
+            head += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()]
+        await send({"type": "http.response.start", "status": self.status_code, "headers": head})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else self.body})
+
+
 class Turned(Exception):
     """A request is not taken; carries the answer."""
 
@@ -28,52 +47,58 @@ class Turned(Exception):
         headers = {"retry-after": str(retry_after)} if retry_after else {}
         if status in (400, 408, 413):
             headers["connection"] = "close"  # what is left of the body is not read
-        body = {"code": code, "message": message, "status": status}
         self.status = status
-        self.response: Response = JSONResponse(body, status, headers=headers)
+        self.answer = JsonAnswer({"code": code, "message": message, "status": status}, status, headers)
 
 
-def headers_of(request: Request) -> dict[str, str]:
+def headers_of(scope: Scope) -> dict[str, str]:
     """Return the headers by lower-case name.
 
     Raises:
         Turned: one that must stand there once does so twice, or the length of the body is said in two ways.
     """
-    counted = Counter(name.decode("latin-1") for name, _ in request.scope["headers"])
-    twice = [name for name in _ONCE if counted[name] > 1]
-    if twice:
-        raise Turned(400, "bad_request", f"The header {twice[0]} stands there twice.")
-    if counted["content-length"] and counted["transfer-encoding"]:
+    headers: dict[str, str] = {}
+    for raw, value in scope["headers"]:
+        name = raw.decode("latin-1")
+        if name in headers and name in _ONCE:
+            raise Turned(400, "bad_request", f"The header {name} stands there twice.")
+        headers[name] = value.decode("latin-1")
+    if "transfer-encoding" in headers and "content-length" in headers:
         raise Turned(400, "bad_request", "Content-Length and Transfer-Encoding say the same thing in two ways.")
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
-    if headers.get("content-encoding", "identity").lower() != "identity":
+    if "content-encoding" in headers and headers["content-encoding"].lower() != "identity":
         raise Turned(415, "unsupported_encoding", "Compressed bodies are not taken: signatures are over plain ones.")
     return headers
 
 
-async def body_of(request: Request, headers: dict[str, str], limits: WebhookLimits) -> bytes:
+async def body_of(receive: Receive, headers: Mapping[str, str], limits: WebhookLimits) -> bytes:
     """Return the raw body.
 
     Raises:
         Turned: it is larger than allowed, comes too slowly, or the caller left.
     """
-    too_large = Turned(413, "too_large", f"The body is larger than {limits.body} bytes.")
-    if headers.get("content-length", "0").isdecimal() and int(headers.get("content-length", "0")) > limits.body:
-        raise too_large
+    length = headers.get("content-length", "0")
+    if length.isdecimal() and (len(length) > 18 or int(length) > limits.body):
+        raise _too_large(limits)
     pieces: list[bytes] = []
-    size = 0
+    size, more = 0, True
     try:
         async with asyncio.timeout(limits.body_seconds):
-            async for piece in request.stream():
-                size += len(piece)
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Turned(400, "left", "The caller left.")
+                size += len(message["body"])
                 if size > limits.body:
-                    raise too_large
-                pieces.append(piece)
+                    raise _too_large(limits)
+                pieces.append(message["body"])
+                more = message["more_body"]
     except TimeoutError:
         raise Turned(408, "too_slow", f"The body did not come in {limits.body_seconds:g} s.") from None
-    except ClientDisconnect:
-        raise Turned(400, "left", "The caller left.") from None
-    return b"".join(pieces)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _too_large(limits: WebhookLimits) -> Turned:
+    return Turned(413, "too_large", f"The body is larger than {limits.body} bytes.")
 
 
 def object_of(body: bytes) -> dict[str, Any]:
@@ -91,7 +116,7 @@ def object_of(body: bytes) -> dict[str, Any]:
     return found
 
 
-def hops_of(headers: dict[str, str]) -> int:
+def hops_of(headers: Mapping[str, str]) -> int:
     """Return how many servers of ours a request went through already.
 
     Raises:

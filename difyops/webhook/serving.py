@@ -77,6 +77,7 @@ class Serving:
         self.draining = False
         self.answers: Counter[tuple[str, int]] = Counter()
         self.database = WebhookDatabase(state / FILE)
+        self.event_ids = inbox.EventIds()
         self.instances = instances
         self.desks = Desks(instances=instances)
         self.outbound = outbound or Outbound()
