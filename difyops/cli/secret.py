@@ -76,7 +76,9 @@ def list_(
 @command(noun, "rotate")
 def rotate(
     session: Session,
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="app-key, dataset-key, env, provider, tool, model.")],
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="app-key, dataset-key, env, provider, tool, model, webhook-secret.")
+    ],
     target: Annotated[
         list[str] | None,
         typer.Argument(metavar="[TARGET]...", help="APP; nothing; APP NAME; PROVIDER; PROVIDER; PROVIDER MODEL."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,8 +70,8 @@ def watch(
     """Tell a receiver the ends of runs that others start: schedules, triggers, the web page, other callers.
 
     Examples:
-        difyops webhook watch support-triage --callback crm
-        difyops webhook watch support-triage --callback crm --since 1h --once
+        difyops webhook watch support-triage --callback https://hooks.example.com/ended
+        difyops webhook watch support-triage --callback https://hooks.example.com/ended --since 1h --once
     """
     from difyops.cli.webhook_watch import Watched, watch_app
 
@@ -119,8 +120,8 @@ def check(session: Session) -> Outcome:
     from difyops.webhook.serving import loaded
 
     rules = _rules(session)
-    session.run(loaded(rules))
-    return _checked(rules, "the rules can be used")
+    holds = session.run(loaded(rules))
+    return _checked(rules, "the rules can be used", holds.public_keys)
 
 
 @command(noun, "reload")
@@ -208,8 +209,8 @@ def show(
     """Show one event, run or call back with its body.
 
     Examples:
-        difyops webhook show 0b9f6f1c
-        difyops webhook show 0b9f6f1c -o json
+        difyops webhook show evt_0199bb3a0e40001f3c5d2a77
+        difyops webhook show run_5f0c1d2e3b4a5968 -o json
     """
     from difyops.render import webhook as view
     from difyops.webhook import reading
@@ -225,8 +226,8 @@ def replay(
     """Send events to their destinations, or calls back to their receivers, once more, under their own ids.
 
     Examples:
-        difyops webhook replay 0b9f6f1c --dry-run
-        difyops webhook replay 0b9f6f1c --yes
+        difyops webhook replay evt_0199bb3a0e40001f3c5d2a77 --dry-run
+        difyops webhook replay dead --yes
     """
     from difyops.webhook import reading
 
@@ -259,8 +260,8 @@ def try_(
     Exit 5 when it is not taken.
 
     Examples:
-        difyops webhook test crm
-        difyops webhook test orders --body '{"order": "A-17"}'
+        difyops webhook test orders --body event.json
+        difyops webhook test https://hooks.example.com/done
     """
     from difyops.webhook.testing import send_test
 
@@ -304,10 +305,10 @@ def _read_anew(session: Session) -> WebhookRules:
     return _rules(session)
 
 
-def _checked(rules: WebhookRules, words: str) -> Outcome:
+def _checked(rules: WebhookRules, words: str, public_keys: Sequence[str] = ()) -> Outcome:
     from difyops.render import webhook as view
 
-    return view.rules(rules, words)
+    return view.rules(rules, words, public_keys)
 
 
 def _detached(session: Session) -> Outcome:

@@ -72,8 +72,8 @@ def status(running: Running | None, counts: Mapping[str, Mapping[str, int]]) -> 
     )  # fmt: skip
 
 
-def rules(found: WebhookRules, words: str) -> Outcome:
-    """Show what the rules come to."""
+def rules(found: WebhookRules, words: str, public_keys: Sequence[str] = ()) -> Outcome:
+    """Show what the rules come to, and the keys that receivers verify with."""
     rows: list[tuple[object, ...]] = [
         (f"/in/{item.name}", item.scheme, ", ".join(item.to) + (" (ordered)" if item.ordered else ""))
         for item in found.sources.values()
@@ -87,9 +87,10 @@ def rules(found: WebhookRules, words: str) -> Outcome:
         (f"call back {item.scheme}://{item.host}:{item.port}{item.path}", "allowed", None)
         for item in found.callbacks.allow
     ]
+    rows += [("calls back are verified with", "v1a", key) for key in public_keys]
     data = {
         "listen": ":".join(map(str, found.listen)), "sources": list(found.sources), "apps": list(found.apps),
-        "destinations": list(found.destinations), "rules": found.digest,
+        "destinations": list(found.destinations), "public_keys": list(public_keys), "rules": found.digest,
     }  # fmt: skip
     return Outcome(
         kind="webhook.rules", data=data, blocks=[Table(columns=("what", "how", "where"), rows=rows)],

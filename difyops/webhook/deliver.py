@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from difyops import atomic_file
+from difyops import atomic_file, signing_keys
 from difyops.api.guard import USER_AGENT
 from difyops.api.outbound import Outbound, Said
 from difyops.errors import DifyopsError, LockHeld
@@ -144,7 +144,7 @@ class Deliverer:
 
 
 def headers_for(message: OutboxMessage, secrets: Sequence[SecretText]) -> dict[str, str]:
-    """Return the headers of a call back: Standard Webhooks', and ``Dify-Signature`` by the first secret alone."""
+    """Return the headers of a call back: Standard Webhooks', and ``Dify-Signature`` by the first shared secret."""
     now = int(time.time())
     headers = {
         "content-type": "application/json",
@@ -155,7 +155,8 @@ def headers_for(message: OutboxMessage, secrets: Sequence[SecretText]) -> dict[s
     }
     if secrets:
         headers["webhook-signature"] = sign_standard(secrets, message.id, now, message.body)
-        headers["Dify-Signature"] = sign_plain(secrets[0], message.body)
+    if shared := [item for item in secrets if not signing_keys.is_pair(item)]:
+        headers["Dify-Signature"] = sign_plain(shared[0], message.body)
     return headers
 
 

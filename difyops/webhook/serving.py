@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from difyops import twin_secrets
+from difyops import signing_keys, twin_secrets
 from difyops.api.outbound import Outbound
-from difyops.errors import DifyopsError
+from difyops.errors import CredentialError, DifyopsError
 from difyops.secret_text import SecretText
-from difyops.webhook import inbox, outbox
+from difyops.webhook import inbox, outbox, signing
 from difyops.webhook.database import FILE, WebhookDatabase
 from difyops.webhook.deliver import Deliverer
 from difyops.webhook.dispatch import Dispatcher
@@ -43,12 +44,22 @@ class Loaded:
     secrets: Mapping[str, tuple[SecretText, ...]]
     checks: Mapping[str, SignatureCheck]
 
+    @property
+    def callback_secrets(self) -> Sequence[SecretText]:
+        """Return what calls back are signed with, the first one first."""
+        return [one for item in self.rules.callbacks.secrets for one in self.secrets[item]]
+
+    @property
+    def public_keys(self) -> Sequence[str]:
+        """Return what receivers verify calls back with that are signed by pairs of keys."""
+        return [signing_keys.public_text(item) for item in self.callback_secrets if signing_keys.is_pair(item)]
+
 
 async def loaded(rules: WebhookRules) -> Loaded:
     """Resolve every secret that the rules name.
 
     Raises:
-        CredentialError: one cannot be had; names the reference.
+        CredentialError: one cannot be had, or is none of its kind; names the reference or its place.
     """
     wanted = {item for source in rules.sources.values() for item in source.secrets}
     wanted |= {item for app in rules.apps.values() for item in app.callers}
@@ -58,14 +69,26 @@ async def loaded(rules: WebhookRules) -> Loaded:
 
 
 def _with(rules: WebhookRules, secrets: Mapping[str, tuple[SecretText, ...]]) -> Loaded:
-    checks = {
-        source.name: SignatureCheck(
-            scheme=source.scheme, secrets=[one for item in source.secrets for one in secrets[item]],
-            tolerance=source.tolerance, header=source.header,
-        )
-        for source in rules.sources.values()
-    }  # fmt: skip
-    return Loaded(rules=rules, secrets=secrets, checks=checks)
+    checks: dict[str, SignatureCheck] = {}
+    for source in rules.sources.values():
+        with _named(f"webhook.sources.{source.name}.secrets"):
+            checks[source.name] = SignatureCheck(
+                scheme=source.scheme, secrets=[one for item in source.secrets for one in secrets[item]],
+                tolerance=source.tolerance, header=source.header,
+            )  # fmt: skip
+    holds = Loaded(rules=rules, secrets=secrets, checks=checks)
+    with _named("webhook.callbacks.secrets"):
+        signing.sign_standard(holds.callback_secrets, "msg", 0, b"")
+    return holds
+
+
+@contextlib.contextmanager
+def _named(place: str) -> Iterator[None]:
+    """Say where the reference of a secret stands that cannot be used."""
+    try:
+        yield
+    except CredentialError as error:
+        raise CredentialError(f"{place}: {error.message}", hint=error.hint) from None
 
 
 class Serving:
@@ -112,7 +135,7 @@ class Serving:
 
     def callback_secrets(self) -> Sequence[SecretText]:
         """Return what calls back are signed with now, the first one first."""
-        return [one for item in self.rules.callbacks.secrets for one in self.secrets[item]]
+        return self.holds.callback_secrets
 
     async def start(self) -> int:
         """Open the file and go on with what the last process left; return how many runs had not ended."""
@@ -172,12 +195,12 @@ class Serving:
             holds, places = self.holds, [item for item in self.secrets if twin_secrets.can_be_replaced(item)]
             try:
                 now = {item: await asyncio.to_thread(twin_secrets.all_of, item) for item in places}
+                anew = any(now[item] != holds.secrets[item] for item in places)
+                if anew and self.holds is holds:
+                    self.holds = _with(holds.rules, {**holds.secrets, **now})
+                    log.info("secrets were read anew")
             except DifyopsError as error:
-                log.warning("a secret cannot be read, the one that is known counts: %s", error.message)
-                continue
-            if self.holds is holds and any(now[item] != holds.secrets[item] for item in places):
-                self.holds = _with(holds.rules, {**holds.secrets, **now})
-                log.info("secrets were read anew")
+                log.warning("a secret cannot be used, the one that is known counts: %s", error.message)
 
     async def _tidied(self) -> None:
         while True:

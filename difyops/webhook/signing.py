@@ -1,6 +1,6 @@
 """Signatures of webhooks, made and verified over the raw bytes. Pure: bytes, secrets and a time in, a verdict out.
 
-    standard   Standard Webhooks: ``webhook-signature: v1,BASE64 ...`` over ``id.timestamp.body``
+    standard   Standard Webhooks: ``webhook-signature: v1,BASE64 v1a,BASE64 ...`` over ``id.timestamp.body``
     github     ``X-Hub-Signature-256: sha256=HEX`` over the body
     stripe     ``Stripe-Signature: t=SECONDS,v1=HEX,...`` over ``t.body``
     slack      ``X-Slack-Signature: v0=HEX`` over ``v0:timestamp:body``
@@ -21,12 +21,13 @@ import hmac
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from difyops import signing_keys
 from difyops.secret_text import SecretText
+from difyops.signing_keys import StandardKeys, keys_of
 
 TOLERANCE = 300.0
-_PREFIX = "whsec_"
 _MOST_SIGNATURES = 20
 _SECONDS = re.compile(r"[0-9]{1,12}")
 _ID = re.compile(r"[\x21-\x7e]{1,200}")
@@ -57,12 +58,20 @@ class Verified:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignatureCheck:
-    """How events of a source are verified. ``header`` is for ``raw`` alone; ``tolerance`` is in seconds, both ways."""
+    """How events of a source are verified. ``header`` is for ``raw`` alone; ``tolerance`` is in seconds, both ways.
+
+    Raises:
+        CredentialError: a secret of scheme ``standard`` is none.
+    """
 
     scheme: str
     secrets: Sequence[SecretText]
     tolerance: float = TOLERANCE
     header: str = "x-signature"
+    keys: StandardKeys = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "keys", keys_of(self.secrets if self.scheme == "standard" else ()))
 
     def verify(self, received: Received) -> Verified:
         """Verify one event.
@@ -73,22 +82,20 @@ class SignatureCheck:
         return _SCHEMES[self.scheme](self, received)
 
 
-@functools.lru_cache(maxsize=64)
-def standard_key(secret: SecretText) -> bytes:
-    """Return the bytes that Standard Webhooks signs with: base64 after ``whsec_``; other text stands for itself."""
-    text = secret.reveal()
-    bare = text.removeprefix(_PREFIX)
-    try:
-        decoded = base64.b64decode(bare, validate=True)
-    except (binascii.Error, ValueError):
-        decoded = b""
-    return decoded if decoded and (text != bare or 24 <= len(decoded) <= 64) else text.encode()
-
-
 def sign_standard(secrets: Sequence[SecretText], message_id: str, timestamp: int, body: bytes) -> str:
-    """Return the value of ``webhook-signature``: one signature for each secret, the first one first."""
+    """Return the value of ``webhook-signature``: one signature for each secret, the first one first.
+
+    Raises:
+        CredentialError: one of them is none that signs.
+    """
     signed = f"{message_id}.{timestamp}.".encode() + body
-    return " ".join(f"v1,{base64.b64encode(_mac(standard_key(item), signed)).decode()}" for item in secrets)
+    return " ".join(_signature(item, signed) for item in secrets)
+
+
+def _signature(secret: SecretText, signed: bytes) -> str:
+    if signing_keys.is_pair(secret):
+        return f"v1a,{base64.b64encode(signing_keys.sign(secret, signed)).decode()}"
+    return f"v1,{base64.b64encode(_mac(signing_keys.shared_key(secret), signed)).decode()}"
 
 
 def sign_plain(secret: SecretText, body: bytes) -> str:
@@ -103,8 +110,14 @@ def _standard(check: SignatureCheck, received: Received) -> Verified:
     text = _header(received, "webhook-timestamp")
     sent = _time(check, received, text)
     signed = f"{message_id}.{text}.".encode() + received.body
-    given = [item[3:] for item in _header(received, "webhook-signature").split(" ") if item.startswith("v1,")]
-    _match([_mac(standard_key(item), signed) for item in check.secrets], [_from_base64(item) for item in given])
+    given = _header(received, "webhook-signature").split(" ")
+    found = [_from_base64(item[3:]) for item in given if item.startswith("v1,")]
+    fits = _fits([_mac(key, signed) for key in check.keys.shared], found)
+    if check.keys.public:
+        pairs = [_from_base64(item[4:]) for item in given if item.startswith("v1a,")][:_MOST_SIGNATURES]
+        fits |= True in [signing_keys.is_signed(key, one, signed) for key in check.keys.public for one in pairs]
+        found += pairs
+    _require(fits, found)
     return Verified(key=message_id, sent=sent)
 
 
@@ -168,9 +181,16 @@ SIGNED_HEADERS = frozenset(
 
 
 def _match(wanted: Sequence[bytes], given: Sequence[bytes]) -> None:
+    _require(_fits(wanted, given), given)
+
+
+def _fits(wanted: Sequence[bytes], given: Sequence[bytes]) -> bool:
     """Compare each with each, without stopping at the first that fits."""
-    fits = [hmac.compare_digest(one, other) for one in wanted for other in given[:_MOST_SIGNATURES]]
-    if True not in fits:
+    return True in [hmac.compare_digest(one, other) for one in wanted for other in given[:_MOST_SIGNATURES]]
+
+
+def _require(fits: bool, given: Sequence[bytes]) -> None:
+    if not fits:
         raise BadSignature("no signature fits" if given else "there is no signature of a kind that is known")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from difyops import signing_keys
 from difyops.api.outbound import Outbound
 from difyops.credentials import resolve_async
 from difyops.errors import AnswerIsNo, UsageError
@@ -50,10 +51,17 @@ async def send_test(rules: WebhookRules, state: Path, name: str, body: bytes | N
     if running is None:
         raise AnswerIsNo("No webhook server runs.", hint="difyops webhook serve --detach")
     content = body or json.dumps({"type": events.TEST, "id": f"test_{secrets.token_hex(8)}"}).encode()
-    headers = signed(source, await resolve_async(source.secrets[0]), content)
+    headers = signed(source, await _signing(source), content)
     url = f"{running.listen.replace('0.0.0.0', '127.0.0.1')}/in/{name}"  # noqa: S104  (where it listens)
     said = await Outbound().post(url, headers=headers, body=content, admits=lambda _: True)
     return Tested(to=url, status=said.status, text=scrub(said.body.decode("utf-8", "replace")), ok=said.ok)
+
+
+async def _signing(source: EventSource) -> SecretText:
+    for reference in source.secrets:
+        if signing_keys.can_sign(secret := await resolve_async(reference)):
+            return secret
+    raise UsageError(f"Events of {source.name} are verified with public keys only: nothing here can sign one.")
 
 
 async def _to_receiver(rules: WebhookRules, url: str, body: bytes | None) -> Tested:

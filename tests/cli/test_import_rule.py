@@ -36,6 +36,7 @@ TRUNK = {
     "requirements",
     "sealing",
     "twin_secrets",
+    "signing_keys",
     "replay",
     "waiting",
     "scratch",
@@ -68,6 +69,7 @@ HOMES = {
     "uvicorn": {"emulator", "webhook"},
     "platformdirs": {"config"}, "orjson": {"dsl", "validation", "webhook"}, "redis": {"runbook"}, "kombu": {"runbook"},
     "psycopg": {"postgres"}, "duckdb": {"history"}, "cronsim": {"publishing"}, "pyrage": {"sealing"},
+    "cryptography": {"signing_keys"},
 }  # fmt: skip
 SPEAKS_HTTP = {"api", "emulator", "webhook"}  # who knows endpoints: the platform's, the emulator's, its own
 PATH = re.compile(r"/(console/api|v1|openapi|apps|datasets|workspaces|account|installed-apps|agent)(/|$|\{)")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from difyops import signing_keys
 from difyops.emulator import Emulator
-from difyops.errors import NotSupported, Refused
+from difyops.errors import NotSupported, Refused, UsageError
 from difyops.ledger import Ledger
 from difyops.rotation.engine import Driver, begin, turn_back
 from difyops.rotation.kinds import WantedSecret
@@ -99,6 +100,18 @@ async def test_a_command_gets_the_new_key_on_standard_input_and_never_as_a_word(
     assert place.read_text() == key
     assert (tmp_path / "taken.words").read_text().split() == ["put"]
     assert key not in (tmp_path / "taken.env").read_text()
+
+
+async def test_of_a_pair_of_keys_receivers_get_the_public_one(rig: Rig, tmp_path: Path) -> None:
+    case, place, own = CASES["webhook-secret"], tmp_path / "theirs", Path.home() / "callback.secret"
+    own.write_text("whsk_" + "A" * 43 + "=")
+    await rig.rotate(case, RotationRequest(deliver=(f"file:{place}",), no_probe=True))
+    assert own.read_text().startswith("whsk_")
+    assert "AAAA" not in own.read_text()
+    assert place.read_text().strip() == signing_keys.public_text(SecretText(own.read_text().strip()))
+    own.write_text(place.read_text())
+    with pytest.raises(UsageError, match="public key"):
+        await rig.rotate(case, RotationRequest(no_probe=True))
 
 
 async def test_a_reverted_app_key_is_given_back_to_its_readers(rig: Rig, emulator: Emulator, tmp_path: Path) -> None:

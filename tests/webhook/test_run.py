@@ -12,6 +12,7 @@ import httpx
 import pytest
 from aiohttp import web
 
+from difyops import signing_keys
 from difyops.emulator import Emulator, humans
 from difyops.secret_text import SecretText
 from difyops.webhook import ladder, reading, running
@@ -67,6 +68,23 @@ async def test_the_recipe_works(both: tuple[Emulator, str], tmp_path: Path, name
         assert said["data"]["id"] == answer.headers["x-difyops-run"]
         assert "hello" in said["data"]["answer"]
         assert said["data"]["run_id"] == emulator.app_named({"llm": "wf-llm", "chat": "flow-chat"}[name]).runs[0].id
+
+
+async def test_who_trusts_no_shared_secret_verifies_with_a_public_key(
+    emulator: Emulator, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = SecretText("whsk_" + "C2FVsBQIhrscChlQIMV+b5sSYspob7oD" + "A" * 11 + "=")
+    monkeypatch.setenv("CALLBACK_PAIR", pair.reveal())
+    async with receiving() as receiver:
+        allowed = {"allow": [receiver.url], "secrets": ["env:CALLBACK_PAIR", "env:HOOK_SECRET"]}
+        async with serving(url, tmp_path, rules(receiver, callbacks=allowed)) as served:
+            await _called(served, emulator, receiver)
+            await until(lambda: receiver.took)
+    headers, body = receiver.took[0]
+    assert recipes_receiver(SECRET, headers, body)
+    for secret in (signing_keys.public_text(pair), SECRET):
+        check = SignatureCheck(scheme="standard", secrets=[SecretText(secret)])
+        assert check.verify(Received(headers=headers, body=body, now=float(headers["webhook-timestamp"])))
 
 
 async def test_blocking_and_async_callers_get_what_they_ask_for(emulator: Emulator, url: str, tmp_path: Path) -> None:

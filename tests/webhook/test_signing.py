@@ -9,6 +9,8 @@ import json
 
 import pytest
 
+from difyops import signing_keys
+from difyops.errors import CredentialError
 from difyops.secret_text import SecretText
 from difyops.webhook.rules import EventSource
 from difyops.webhook.signing import SCHEMES, BadSignature, Received, SignatureCheck, Verified, sign_plain, sign_standard
@@ -65,6 +67,72 @@ def test_standard_webhooks(
     else:
         with pytest.raises(BadSignature, match=problem):
             check("standard", secret).verify(received)
+
+
+@pytest.mark.parametrize("bare", [SECRET, SECRET[:-1], SECRET + "Br"])  # needs none, one, two characters of padding
+@pytest.mark.parametrize("prefix", ["", "whsec_"])
+def test_a_secret_may_come_without_its_padding(bare: str, prefix: str) -> None:
+    key = base64.b64decode(bare + "=" * (-len(bare) % 4))
+    mac = hmac.new(key, f"{ID}.{NOW}.".encode() + BODY, hashlib.sha256).digest()
+    headers = standard(**{"webhook-signature": "v1," + base64.b64encode(mac).decode()})
+    assert check("standard", prefix + bare).verify(Received(headers=headers, body=BODY, now=NOW))
+
+
+@pytest.mark.parametrize(("encoded", "body"), [(False, BODY), (True, BODY), (False, b"")])
+def test_a_bare_secret_of_the_elixir_suite_stands_for_itself_and_an_empty_body_is_one(
+    encoded: bool, body: bytes
+) -> None:
+    mac = hmac.new(SECRET.encode(), f"{ID}.{NOW}.".encode() + body, hashlib.sha256).digest()
+    secret = "whsec_" + base64.b64encode(SECRET.encode()).decode() if encoded else SECRET
+    headers = standard(**{"webhook-signature": "v1," + base64.b64encode(mac).decode()})
+    assert check("standard", secret).verify(Received(headers=headers, body=body, now=NOW))
+
+
+# Svix's test of pairs of keys; the standard shows the same signature.
+PAIR = "6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
+PUBLIC = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="
+BY_PAIR = "v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg=="
+SEED = base64.b64encode(base64.b64decode(PAIR)[:32]).decode()
+
+
+@pytest.mark.parametrize("secret", [f"whsk_{PAIR}", f"whsk_{SEED}", f"whsk_{SEED[:-1]}"])
+def test_a_pair_of_keys_signs_as_the_standard_shows(secret: str) -> None:
+    assert sign_standard([SecretText(secret)], ID, NOW, BODY) == BY_PAIR
+    assert sign_standard([SecretText(SECRET), SecretText(secret)], ID, NOW, BODY) == f"{GOOD} {BY_PAIR}"
+    assert signing_keys.public_text(SecretText(secret)) == PUBLIC
+
+
+def test_a_signature_of_a_pair_is_verified_with_the_public_key_alone() -> None:
+    headers = standard(**{"webhook-signature": f"{OTHER} v1a,AAAA {BY_PAIR}"})
+    for secrets in ((PUBLIC,), (SECRET, PUBLIC), (f"whsk_{SEED}",)):
+        assert check("standard", *secrets).verify(Received(headers=headers, body=BODY, now=NOW)).key == ID
+    other = "whpk_" + base64.b64encode(b"\x01" + b"\x00" * 31).decode()  # a weak point: nothing is signed by it
+    for secrets, given, body in (
+        ((PUBLIC,), headers, BODY + b" "),
+        ((PUBLIC,), standard(**{"webhook-signature": BY_PAIR.replace("v1a,", "v1,")}), BODY),
+        ((PUBLIC,), standard(), BODY),
+        ((SECRET,), headers, BODY),
+        ((other,), headers, BODY),
+        ((PUBLIC,), {**headers, "webhook-timestamp": str(NOW - 1)}, BODY),
+        ((PUBLIC,), standard(**{"webhook-signature": " ".join(["v1a,AAAA"] * 20 + [BY_PAIR])}), BODY),
+    ):
+        with pytest.raises(BadSignature):
+            check("standard", *secrets).verify(Received(headers=given, body=body, now=NOW))
+
+
+@pytest.mark.parametrize(
+    ("secret", "problem"),
+    [
+        ("whsec_", "follows whsec_"), ("whsec_!", "follows whsec_"), ("whsk_", "32 or 64"), ("whsk_AAAA", "32 or 64"),
+        ("whpk_AAAA", "32 bytes"), (f"whsk_{SEED[:-1]}{SEED[:-1]}", "32 or 64|halves"),
+    ],
+)  # fmt: skip
+def test_a_secret_that_is_none_is_refused_where_the_rules_are_read(secret: str, problem: str) -> None:
+    with pytest.raises(CredentialError, match=problem) as refused:
+        check("standard", secret)
+    assert secret.rpartition("_")[2][:4] in ("", "!") or secret.rpartition("_")[2] not in str(refused.value)
+    with pytest.raises(CredentialError):
+        sign_standard([SecretText(secret)], ID, NOW, BODY)
 
 
 def test_the_vector_of_the_standard_is_made_too() -> None:

@@ -6,10 +6,9 @@ like within the grace period.
 from __future__ import annotations
 
 import asyncio
-import base64
 import secrets
 
-from difyops import credentials, twin_secrets
+from difyops import credentials, signing_keys, twin_secrets
 from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.errors import StalePlan, UsageError
@@ -44,7 +43,11 @@ class Rotator:
                 "A webhook secret is rotated where it lies: in a file: or a keyring: entry.",
                 hint="Example: difyops secret rotate webhook-secret file:/etc/difyops/callbacks.secret",
             )
-        await credentials.resolve_async(reference)
+        if not signing_keys.can_sign(await credentials.resolve_async(reference)):
+            raise UsageError(
+                f"{reference} holds a public key; the pair is replaced by whoever signs with it.",
+                hint=f"Put the sender's next key into {reference}{NEXT}: both count then.",
+            )
         return PlannedRotation(
             kind=self.name,
             subject=f"{self.name}/{reference}",
@@ -72,7 +75,7 @@ class Rotator:
         if new is not None:
             job.found_done("create secret", fingerprint=job.seal(new))
         else:
-            new = SecretText("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
+            new = signing_keys.new_secret(await self._present(job), secrets.token_bytes(32))
             await job.effect("create secret", lambda: self._put(job, NEXT, new), fingerprint=job.seal(new))
         job.note(new_fingerprint=job.seal(new), old_fingerprint=job.seal(await self._present(job)))
 
@@ -144,17 +147,17 @@ class Rotator:
         return 0.0
 
     async def new_value(self, job: RotationJob) -> SecretText | None:
-        """Return the new secret: beside its place, or in it."""
+        """Return what receivers verify with from now on: the new secret, beside its place or in it."""
         for found in (await self._twin(job, NEXT), await self._present(job)):
             if found is not None and job.seal(found) == job.memo("new_fingerprint"):
-                return found
+                return _shared(found)
         return None
 
     async def old_value(self, job: RotationJob) -> SecretText | None:
         """Return the old secret: in its place, or beside it."""
         for found in (await self._present(job), await self._twin(job, LAST)):
             if found is not None and job.seal(found) == job.memo("old_fingerprint"):
-                return found
+                return _shared(found)
         return None
 
     async def probe_key(self, job: RotationJob, app_id: str) -> SecretText | None:
@@ -169,3 +172,8 @@ class Rotator:
 
     async def _put(self, job: RotationJob, suffix: str, secret: SecretText) -> None:
         await asyncio.to_thread(twin_secrets.put, job.target("reference"), suffix, secret)
+
+
+def _shared(secret: SecretText) -> SecretText:
+    """Return what receivers are given: the secret, of a pair of keys the public one."""
+    return SecretText(signing_keys.public_text(secret)) if signing_keys.is_pair(secret) else secret
