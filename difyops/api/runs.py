@@ -23,6 +23,7 @@ from difyops.api import answers, pages
 from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.api.paths import part
+from difyops.api.run_records import MessageRecord
 from difyops.api.shapes import number
 from difyops.errors import RequestRejected, UsageError
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
@@ -44,7 +45,8 @@ class Run:
 
     ``status``: succeeded, failed, stopped, partial-succeeded, running, dead (running for too long), cut-off (a chat
     answer that its reader left: empty, and no error in the logs). ``source``: app-run, webhook, schedule, chat, ...
-    ``seconds`` is its duration, ``None`` while it runs.
+    ``seconds`` is its duration, ``None`` while it runs. Of a message also what it took: ``prompt_tokens`` of the
+    ``tokens``, and the ``price`` that Dify says, blank where the console tells none.
     """
 
     id: str
@@ -55,6 +57,9 @@ class Run:
     version: str = ""
     tokens: int = 0
     error: str = ""
+    prompt_tokens: int | None = None
+    price: str = ""
+    currency: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,14 +305,18 @@ def _run_of(row: Mapping[str, Any], source: str, outer: Mapping[str, Any]) -> Ru
 def _message_of(row: Mapping[str, Any]) -> Run:
     failed = row.get("status") == "error"
     empty = not row.get("answer") and not _number(row.get("answer_tokens"))
+    told = MessageRecord.of(row)
     return Run(
         id=str(row.get("id")),
         status=FAILED if failed else CUT_OFF if empty else SUCCEEDED,
         started=_number(row.get("created_at")),
         seconds=_number(row.get("provider_response_latency")) if not empty else None,
         source="chat",
-        tokens=int(_number(row.get("message_tokens")) + _number(row.get("answer_tokens"))),
-        error=str(row.get("error") or ""),
+        tokens=told.prompt_tokens + told.answer_tokens,
+        error=told.error,
+        prompt_tokens=told.prompt_tokens,
+        price=told.price,
+        currency=told.currency,
     )
 
 

@@ -91,6 +91,9 @@ def upgrade(
     watch: Annotated[
         str | None, typer.Option("--watch", metavar="TIME", help="Look at the apps' runs so long; back when they fail.")
     ] = None,
+    events: Annotated[
+        int, typer.Option("--events", min=1, help="Runs that must have ended under --watch for a pass; fewer are 3.")
+    ] = 10,
     wait: Annotated[str, typer.Option("--wait", metavar="TIME", help="For the installation.")] = "10m",
     despite_hold: Annotated[bool, typer.Option("--despite-hold", help="Upgrade a plugin that is held.")] = False,
     no_snapshot: Annotated[bool, typer.Option("--no-snapshot", help="Take no snapshot of the apps before.")] = False,
@@ -98,7 +101,7 @@ def upgrade(
     """Upgrade a plugin and rewrite every app that names its version, which Dify leaves undone. Whatever fails, back.
 
     The old package is made sure of first; touched apps are kept in a snapshot; each app is published by itself, waits
-    for due schedules, and keeps the edits of its draft. Agent apps are told, not touched.
+    for due schedules, and keeps the edits of its draft.
 
     Examples:
         difyops plugin upgrade langgenius/google --plan google.json
@@ -109,7 +112,7 @@ def upgrade(
     if apply is not None and (plan is not None or to is not None):
         raise UsageError("--apply does what the plan says: it goes with neither --plan nor --to.")
     watched = seconds(watch) if watch else 0.0
-    options: dict[str, Any] = {"wait": seconds(wait), "inputs": _inputs(inputs), "watch": watched}
+    options: dict[str, Any] = {"wait": seconds(wait), "inputs": _inputs(inputs), "watch": watched, "events": events}
 
     async def work() -> Outcome:
         async with session.instance() as instance:
@@ -163,17 +166,19 @@ async def _carried_out(
     tests = _tests(instance, plan, options["inputs"])
     tag = await _kept(session, instance, plan) if keeps and plan.apps else None
     watch = None
-    if options["watch"] and plan.apps:
+    if options["watch"]:
         watch = UpgradeWatch(
-            instance=instance, app_ids=[app.id for app in plan.apps], clock=workspace.clock, seconds=options["watch"],
+            instance=instance, app_ids=sorted({*plan.users, *(app.id for app in plan.apps)}), clock=workspace.clock,
+            state=workspace.state, seconds=options["watch"], wanted=options["events"],
             say=lambda text: session.show_lines([text]),
         )  # fmt: skip
+        await watch.begin()
     done = await carry_out(workspace, plan, UpgradeOptions(tests=tests, wait=options["wait"], watch=watch))
-    few = watch is not None and watch.judged < watch.least
     error = None
-    if few and watch is not None:
+    if watch is not None and watch.last.events < watch.wanted:
         error = PartialFailure(
-            f"Only {watch.judged} runs ended while it was watched: too few to judge. The upgrade stays.",
+            f"Only {watch.last.events} runs that can be judged ended while it was watched, {watch.wanted} are wanted."
+            " The upgrade stays.",
             hint=f"difyops plugin upgrade {plan.plugin} --to {plan.old} goes back",
         )
     return views.upgraded(done, snapshot=tag, warnings=[], error=error)
@@ -198,6 +203,7 @@ async def _kept(session: Session, instance: Instance, plan: UpgradePlan) -> str:
 
 def _tests(instance: Instance, plan: UpgradePlan, inputs: dict[str, Any]) -> dict[str, Callable[[], Awaitable[None]]]:
     """Return what each draft must pass: a run with the inputs that were given for the app's name or id."""
+    from difyops.dsl.model import AGENT_MODE
     from difyops.snapshot.smoke import Smoke, run_smoke
 
     def test(app_id: str, given: dict[str, Any]) -> Callable[[], Awaitable[None]]:
@@ -208,6 +214,8 @@ def _tests(instance: Instance, plan: UpgradePlan, inputs: dict[str, Any]) -> dic
 
     found, unused = {}, set(inputs)
     for app in plan.apps:
+        if app.mode == AGENT_MODE and {app.id, app.name} & unused:
+            raise UsageError(f"--inputs: {app.name!r} is an agent app; a draft of these cannot be run.")
         for key in (app.id, app.name):
             if key in inputs:
                 found[app.id] = test(app.id, dict(inputs[key] or {}))

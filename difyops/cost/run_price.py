@@ -1,4 +1,4 @@
-"""What one run costs, from its node records: by the list where it knows the model, else what Dify says.
+"""What one run costs, from its node records or its message: by the list where it knows the model, else what Dify says.
 
 ``None`` where a token is in nobody's price, or where the run was priced in two currencies: an unknown price is no 0.
 """
@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from difyops.api.run_records import NodeRecord
+from difyops.api.runs import Run
 from difyops.cost.leaf_rows import TOOL, NodeRow, leaves
 from difyops.cost.money import amount_of, currency_of
 from difyops.cost.prices import Prices
@@ -28,6 +29,19 @@ def price_of_run(records: Iterable[NodeRecord], prices: Prices) -> tuple[Decimal
     if len(currencies) > 1:
         return None
     return total, next(iter(currencies), "")
+
+
+def price_of_message(run: Run, model: tuple[str, str], prices: Prices) -> tuple[Decimal, str] | None:
+    """Return amount and currency of one answer of an app without nodes; ``model``: provider and name that answered."""
+    if not run.tokens:
+        return Decimal(0), ""
+    answered = None if run.prompt_tokens is None else run.tokens - run.prompt_tokens
+    row = NodeRow(
+        run=run.id, node="", title="", type="message", started=run.started, finished=None, attempt=0, container="",
+        tokens=run.tokens, price=run.price, currency=run.currency, prompt_tokens=run.prompt_tokens,
+        completion_tokens=answered, provider=model[0], model=model[1], status=run.status,
+    )  # fmt: skip
+    return _listed(row, prices) or _said(row)
 
 
 def _listed(row: NodeRow, prices: Prices) -> tuple[Decimal, str] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from difyops.api.instance import Instance
 from difyops.api.model import App
@@ -75,10 +76,23 @@ def _covered(history: History, context: str, app: App, low: float, high: float) 
     )
     if len(rows) < _WORTH_IT or any(row[1] in OPEN for row in rows):
         return [], 0.0
+    told = _told(history, context, app, low, upto)
     return [
         Run(
             id=row[0], status=row[1], started=row[2], seconds=row[3], source=row[4], version=row[5], tokens=row[6],
-            error=row[7],
+            error=row[7], **told.get(row[0], {}),
         )
         for row in rows
     ], upto  # fmt: skip
+
+
+def _told(history: History, context: str, app: App, low: float, upto: float) -> dict[str, dict[str, Any]]:
+    """Return what messages took, by their ids: the parts of a run that only apps without nodes have."""
+    if app.has_workflow:
+        return {}
+    rows = history.all(
+        "SELECT id, prompt_tokens, price, currency FROM message WHERE context = ? AND app = ? AND started >= ?"
+        " AND started < ?",
+        [context, app.id, low, upto],
+    )
+    return {row[0]: {"prompt_tokens": row[1], "price": row[2] or "", "currency": row[3] or ""} for row in rows}

@@ -35,7 +35,8 @@ class TouchedApp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpgradePlan:
-    """An upgrade of one plugin on one instance. ``left``: agent apps that name it by identifier and are not touched.
+    """An upgrade of one plugin on one instance. ``users``: ids of the apps that use it live, which are watched: an app
+    may use a plugin and name no version of it.
 
     ``old`` is ``new`` where somebody upgraded it already and apps were left behind: then only these are touched.
     """
@@ -46,7 +47,7 @@ class UpgradePlan:
     old: str
     new: str
     apps: tuple[TouchedApp, ...]
-    left: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
 
 
 async def make_plan(instance: Instance, apps: Sequence[App], name: str, to: str | None) -> UpgradePlan:
@@ -71,8 +72,8 @@ async def make_plan(instance: Instance, apps: Sequence[App], name: str, to: str 
         source=plugin.source,
         old=plugin.identifier,
         new=new,
-        apps=tuple(_touched(item) for item in touched if not item.app.is_agent),
-        left=tuple(item.app.name for item in touched if item.app.is_agent),
+        apps=tuple(_touched(item) for item in touched),
+        users=tuple(item.app.id for item in found.apps if any(use.where == LIVE for use in item.uses)),
     )
 
 
@@ -113,7 +114,7 @@ def read_plan(path: Path) -> UpgradePlan:
         if body.pop("schema") != _SCHEMA:
             raise ValueError
         apps = tuple(TouchedApp(**app) for app in body.pop("apps"))
-        return UpgradePlan(**{**body, "apps": apps, "left": tuple(body["left"])})
+        return UpgradePlan(**{**body, "apps": apps, "users": tuple(body["users"])})
     except OSError as error:
         raise UsageError(f"The plan {path} cannot be read: {error.strerror}.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -1,7 +1,8 @@
 """One app of an upgrade: its identifiers rewritten in what is live and in its draft, and all of it put back.
 
 What is live goes live anew by the laws of publishing, over whatever draft is there; then a draft that differs from it
-is rewritten under its own hash. What was there before is held privately until the upgrade is closed.
+is rewritten, that of a workflow under its own hash, that of an agent app (which has no lock) only while it is what was
+just read. What was there before is held privately until the upgrade is closed.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from difyops.api.model import App
+from difyops.api.agents import Agents
+from difyops.api.model import AgentVersion, App, Workflow
 from difyops.changes import Change
 from difyops.errors import Conflict, StalePlan
 from difyops.plugins_of_dify.references import rewritten, stale
@@ -42,8 +44,7 @@ class Rewriting:
         """
         app = await self.workspace.instance.console.app(app_id)
         await self._rewrite_live(app, lambda graph: rewritten(graph, self.plugin, self.identifier), f"live-{app_id}")
-        if app.has_workflow:
-            await self._rewrite_draft(app)
+        await self._rewrite_draft(app)
         return app
 
     async def back(self, app_id: str, former: str) -> list[str]:
@@ -63,65 +64,93 @@ class Rewriting:
                 return dict(rewritten(now, self.plugin, former))
 
             await self._rewrite_live(app, derive, None)
-        if app.has_workflow:
-            await self._draft_back(app, former)
+        await self._draft_back(app, former)
         return list(dict.fromkeys(said))
 
     async def _rewrite_live(self, app: App, derive: Callable[[JsonObject], JsonObject], keep: str | None) -> None:
         console = self.workspace.instance.console
-        live = await console.published(app.id) if app.has_workflow else None
-        now: Mapping[str, Any] = live.graph if live else (app.model_config or {})
-        if (app.has_workflow and live is None) or _same(derive(dict(now)), now):
+        version, now = await self._live(app)
+        if now is None or _same(derive(dict(now)), now):
             return
         if keep is not None and self.change.kept(keep) is None:
-            content = (await version_content(console, app.id, live)).document["graph"] if live else dict(now)
+            content = dict(now)
+            if isinstance(version, Workflow):
+                content = (await version_content(console, app.id, version)).document["graph"]
             self.change.keep(keep, {"content": content})
-        version = self.identifier.partition(":")[2].partition("@")[0]
+        number = self.identifier.partition(":")[2].partition("@")[0]
         wanted = DocumentChange(
             kind=KIND,
-            name=f"plugin {version}"[:20],
-            text=f"{self.plugin} {version}",
+            name=f"plugin {number}"[:20],
+            text=f"{self.plugin} {number}",
             derive=derive,
-            expected_live=live.id if live else None,
+            expected_live=version.id if version else None,
             told={"plugin": self.plugin, "identifier": self.identifier},
             test=self.test,
+            for_agents=True,
             checkpoint=self.change.checkpoint,
         )
         await change_document(self.workspace, app, wanted)
 
+    async def _live(self, app: App) -> tuple[Workflow | AgentVersion | None, Mapping[str, Any] | None]:
+        """Return the live version, where the mode has versions, and what is derived from: graph, soul or config."""
+        console = self.workspace.instance.console
+        if app.has_workflow:
+            live = await console.published(app.id)
+            return live, live.graph if live else None
+        if app.is_agent:
+            agents = Agents(console)
+            soul = await agents.live(app, (await agents.state(app)).active)
+            return soul, soul.soul if soul else None
+        return None, app.model_config or {}
+
     async def _rewrite_draft(self, app: App) -> None:
         """Rewrite a draft that still names another version: one with edits that nobody published."""
-        console, name = self.workspace.instance.console, f"draft-{app.id}"
+        name = f"draft-{app.id}"
         for _ in range(_ATTEMPTS):
-            draft = await draft_content(console, app.id)
+            draft = await self._draft(app)
             if draft is None or not stale(draft.document, self.plugin, self.identifier):
                 return
             if self.change.kept(name) is None:
                 self.change.keep(name, draft.as_kept())
-            if await self._write(app, rewritten(draft.document, self.plugin, self.identifier), draft.hash):
+            if await self._write(app, rewritten(draft.document, self.plugin, self.identifier), draft):
                 return
         raise StalePlan(f"The draft of {app.name!r} is being edited just now; its identifiers are not rewritten.")
 
     async def _draft_back(self, app: App, former: str) -> None:
-        console, kept = self.workspace.instance.console, self.change.kept(f"draft-{app.id}")
+        kept = self.change.kept(f"draft-{app.id}")
         for _ in range(_ATTEMPTS):
-            draft = await draft_content(console, app.id)
+            draft = await self._draft(app)
             if draft is None or not stale(draft.document, self.plugin, former):
                 return
             original = Content.read(kept) if kept else None
             ours = original and Content(document=rewritten(original.document, self.plugin, self.identifier))
             is_ours = ours is not None and ours.is_same(Content(document=draft.document))
             document = original.document if original and is_ours else rewritten(draft.document, self.plugin, former)
-            if await self._write(app, document, draft.hash):
+            if await self._write(app, document, draft):
                 return
         raise StalePlan(f"The draft of {app.name!r} is being edited just now; its identifiers are not put back.")
 
-    async def _write(self, app: App, document: JsonObject, expected: str | None) -> bool:
-        """Write a draft; ``False`` when somebody saved a moment ago."""
+    async def _draft(self, app: App) -> Content | None:
+        """Return the draft of an app, ``None`` where its mode has none."""
         console = self.workspace.instance.console
+        if app.has_workflow:
+            return await draft_content(console, app.id)
+        if app.is_agent:
+            return Content(document=(await Agents(console).state(app)).draft.document)
+        return None
+
+    async def _write(self, app: App, document: JsonObject, over: Content) -> bool:
+        """Write a draft over the one that was read; ``False`` when somebody saved a moment ago."""
+        console = self.workspace.instance.console
+        if app.is_agent:
+            if await self._draft(app) != over:
+                return False
+            soul = document["agent_soul"]
+            await self.change.effect("rewrite draft", lambda: Agents(console).write_draft(app, soul), app=app.id)
+            return True
         try:
             await self.change.effect(
-                "rewrite draft", lambda: console.sync_draft(app.id, document, expected_hash=expected), app=app.id
+                "rewrite draft", lambda: console.sync_draft(app.id, document, expected_hash=over.hash), app=app.id
             )
         except Conflict:
             return False

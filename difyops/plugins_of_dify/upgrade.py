@@ -47,14 +47,13 @@ class UpgradeOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upgraded:
-    """An upgrade that is done. ``apps``: names of those whose identifiers were rewritten; ``left``: agent apps."""
+    """An upgrade that is done. ``apps``: names of those whose identifiers were rewritten."""
 
     change: str
     plugin: str
     old: str
     new: str
     apps: tuple[str, ...]
-    left: tuple[str, ...]
 
 
 async def upgrade(workspace: Workspace, plan: UpgradePlan, options: UpgradeOptions) -> Upgraded:
@@ -97,7 +96,7 @@ async def upgrade(workspace: Workspace, plan: UpgradePlan, options: UpgradeOptio
         change.close("done", old=plan.old, new=plan.new, apps=len(plan.apps))
     return Upgraded(
         change=change.id, plugin=plan.plugin, old=plan.old, new=plan.new,
-        apps=tuple(app.name for app in plan.apps), left=plan.left,
+        apps=tuple(app.name for app in plan.apps),
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from difyops.api.agents import Agents
 from difyops.api.instance import Instance
 from difyops.api.model import App
+from difyops.dsl.canonical import canonical
 from difyops.errors import DifyopsError
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.plugins_of_dify.references import references
@@ -84,7 +86,10 @@ async def _of(instance: Instance, app: App, plugin: str, identifier: str) -> App
         agents = Agents(instance.console)
         state = await agents.state(app)
         version = await agents.live(app, state.active)
-        live_id, draft_mark = version.id if version else None, state.draft.id
+        live_id, draft_mark = (
+            version.id if version else None,
+            hashlib.sha256(canonical(state.draft.soul)).hexdigest()[:16],
+        )
         documents = {LIVE: {"agent_soul": version.soul} if version else {}, DRAFT: {"agent_soul": state.draft.soul}}
     else:
         detail = await instance.console.app(app.id)

@@ -1,6 +1,6 @@
 """A change of what is live that is derived from what is live: another model, say. One kind of change a derivation.
 
-Data flow: live -> ``derive`` -> publication (workflow, chatflow) or config (chat, agent-chat, completion) -> read back.
+Data flow: live -> ``derive`` -> ``Putting``, whatever the app's mode -> read back.
 """
 
 from __future__ import annotations
@@ -14,30 +14,23 @@ from difyops.api.model import App
 from difyops.changes import Change, Ended, cut_off
 from difyops.changes.change import Checkpoint, no_checkpoint
 from difyops.errors import DifyopsError, NotSupported, Refused, ServerFault, StalePlan, Unreachable
-from difyops.publishing.config import ConfigPublication
-from difyops.publishing.content import Content, draft_content, version_content
-from difyops.publishing.publication import (
-    PARKED,
-    BeforePublish,
-    Overtaken,
-    Publication,
-    PublishSettings,
-    TakenBack,
-)
+from difyops.publishing.content import version_content
+from difyops.publishing.publication import BeforePublish, Overtaken, TakenBack
+from difyops.publishing.putting import Now, Putting, now_of
 from difyops.workspace import Workspace
 
 JsonObject = dict[str, Any]
 Derive = Callable[[JsonObject], JsonObject]
-WORKFLOW_MODES = ("workflow", "advanced-chat")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentChange:
     """What to change: the kind of change, the mark of the version, what the audit trail says.
 
-    ``derive`` makes the new graph (workflows) or model config (other modes) from the one that is live; it must not
-    change its argument. ``expected_live``: refuse when another version is live (``None`` for the other modes).
-    ``test`` looks at a workflow's draft before it goes live, and may raise.
+    ``derive`` makes the new graph (workflows), soul (agent apps) or model config (other modes) from the one that is
+    live; it must not change its argument. ``expected_live``: refuse when another version is live (``None`` for modes
+    without versions). ``test`` looks at a workflow's draft before it goes live, and may raise. ``for_agents``: the
+    derivation knows souls too.
     """
 
     kind: str
@@ -47,6 +40,7 @@ class DocumentChange:
     expected_live: str | None
     told: Mapping[str, Any]
     test: BeforePublish | None = None
+    for_agents: bool = False
     checkpoint: Checkpoint = no_checkpoint
 
 
@@ -67,13 +61,13 @@ async def change_document(workspace: Workspace, app: App, wanted: DocumentChange
         failed; the message says what is live.
     """
     instance, journal = workspace.instance, workspace.journal
-    if app.is_agent:
+    if app.is_agent and not wanted.for_agents:
         raise NotSupported(f"{app.name!r} is an agent app; only snapshot rollback changes what is live of these.")
     subject = f"app/{app.id}"
     with journal.lock(subject, holding=f"a change of {app.name!r}"):
         journal.refuse_open(subject)
-        live = await instance.console.published(app.id) if app.has_workflow else None
-        if app.has_workflow and (live is None or live.id != wanted.expected_live):
+        now = await _now(instance, app)
+        if (app.has_workflow or app.is_agent) and (now.live is None or now.version != wanted.expected_live):
             raise StalePlan(f"{app.name!r} was published anew since the plan was made; nothing was changed.")
         facts = {
             "app_id": app.id,
@@ -81,6 +75,7 @@ async def change_document(workspace: Workspace, app: App, wanted: DocumentChange
             "mode": app.mode,
             "publish_name": wanted.name,
             "publish_text": wanted.text,
+            "wait_for_slots": True,
         }
         change = Change.begin(
             journal,
@@ -92,21 +87,31 @@ async def change_document(workspace: Workspace, app: App, wanted: DocumentChange
             checkpoint=wanted.checkpoint,
         )
         work = _Work(instance, change)
-        if live is not None:
-            content = await version_content(instance.console, app.id, live)
-            target = Content(document={**content.document, "graph": wanted.derive(content.document["graph"])})
-            draft = await draft_content(instance.console, app.id)
-            work.publication.begin(target=target, live=content, version=live, draft=draft)
-        else:
-            config = await work.config.read()
-            work.config.begin(target=wanted.derive(config), live=config)
+        live, part = dict(now.live or {}), part_of(app)
+        await work.putting.begin(now, {**live, part: wanted.derive(live[part])})
         try:
             draft_told = await work.forward(wanted.test)
         except DifyopsError as error:
             raise await work.undone(error) from error
         after = await instance.console.published(app.id) if app.has_workflow else None
-        change.close("done", **wanted.told, before=live.id if live else None)
-    return Changed(before=live.id if live else None, after=after.id if after else None, draft=draft_told)
+        change.close("done", **wanted.told, before=now.version or None)
+    return Changed(before=now.version or None, after=after.id if after else None, draft=draft_told)
+
+
+def part_of(app: App) -> str:
+    """Return the part of an app's document that says what it does."""
+    return "graph" if app.has_workflow else "agent_soul" if app.is_agent else "model_config"
+
+
+async def _now(instance: Instance, app: App) -> Now:
+    """Read what is live; of an agent app also its draft, which ``begin`` parks."""
+    if not app.has_workflow:
+        return await now_of(instance, app.id)
+    version = await instance.console.published(app.id)
+    if version is None:
+        return Now(app=app, live=None)
+    read = await version_content(instance.console, app.id, version)
+    return Now(app=app, live=read.document, version=version.id, found=version, read=read)
 
 
 class DocumentChanges:
@@ -138,27 +143,8 @@ class _Work:
     change: Change
 
     @property
-    def is_workflow(self) -> bool:
-        return self.change.record.facts["mode"] in WORKFLOW_MODES
-
-    @property
-    def publication(self) -> Publication:
-        facts = self.change.record.facts
-        return Publication(
-            instance=self.instance,
-            app_id=facts["app_id"],
-            app_name=facts["app_name"],
-            keeper=self.change,
-            settings=PublishSettings(name=facts["publish_name"], text=facts["publish_text"]),
-            clock=self.change.journal.clock,
-        )
-
-    @property
-    def config(self) -> ConfigPublication:
-        facts = self.change.record.facts
-        return ConfigPublication(
-            instance=self.instance, app_id=facts["app_id"], app_name=facts["app_name"], keeper=self.change
-        )
+    def putting(self) -> Putting:
+        return Putting(self.instance, self.change)
 
     async def forward(self, test: BeforePublish | None = None) -> str | None:
         """Put it live and the draft back, and read back; return where a parked draft is.
@@ -166,24 +152,13 @@ class _Work:
         Raises:
             Overtaken: somebody published meanwhile. ServerFault: it is not live although the server said yes.
         """
-        told = None
-        if self.is_workflow:
-            publication = self.publication
-            await publication.put_live(test)
-            had_draft = self.change.kept(PARKED) is not None
-            await publication.put_draft_back()
-            told = publication.draft_told() if had_draft else None
-        else:
-            await self.config.put_live()
-        if not await self.is_live():
-            raise ServerFault(f"{self.change.record.label!r}: the change is not live; the server said yes.")
-        return told
+        return await self.putting.put_live(test)
 
     async def back(self) -> TakenBack:
-        return await (self.publication.take_back() if self.is_workflow else self.config.take_back())
+        return await self.putting.take_back(keep_draft=False)
 
     async def is_live(self) -> bool:
-        return await (self.publication.is_target_live() if self.is_workflow else self.config.is_target_live())
+        return await self.putting.is_target_live()
 
     async def undone(self, error: DifyopsError) -> DifyopsError:
         """Take back after a failure and return the error to raise: it says what is live."""

@@ -18,7 +18,15 @@ from difyops.errors import NotSupported, ServerFault
 from difyops.publishing.agent import AgentPublication
 from difyops.publishing.config import STAMPS, ConfigPublication
 from difyops.publishing.content import Content, draft_content, version_content
-from difyops.publishing.publication import FORMER, PARKED, TARGET, Publication, PublishSettings, TakenBack
+from difyops.publishing.publication import (
+    FORMER,
+    PARKED,
+    TARGET,
+    BeforePublish,
+    Publication,
+    PublishSettings,
+    TakenBack,
+)
 
 JsonObject = dict[str, Any]
 
@@ -97,7 +105,7 @@ class Putting:
         """Return the publication of a workflow or chatflow."""
         facts = self.facts
         settings = PublishSettings(
-            name=facts["publish_name"], text=facts["publish_text"], wait_for_slots=facts["wait_for_slots"]
+            name=facts["publish_name"], text=facts["publish_text"], wait_for_slots=facts.get("wait_for_slots", True)
         )
         return Publication(
             instance=self.instance, app_id=facts["app_id"], app_name=facts["app_name"], keeper=self.change,
@@ -141,8 +149,10 @@ class Putting:
             live = dict(now.live["model_config"])
             self.config.begin(target={**live, **wanted}, live=live)
 
-    async def put_live(self) -> str | None:
+    async def put_live(self, test: BeforePublish | None = None) -> str | None:
         """Put the target live and the draft back, and read back; return where a parked draft is.
+
+        ``test`` looks at a workflow's draft before it goes live, and may raise.
 
         Raises:
             Overtaken: somebody published meanwhile. ServerFault: it is not live although the server said yes.
@@ -150,7 +160,7 @@ class Putting:
         told = None
         if self.is_workflow or self.is_agent:
             work = self.publication if self.is_workflow else self.agent
-            await work.put_live()
+            await (self.publication.put_live(test) if self.is_workflow else self.agent.put_live())
             had_draft = self.change.kept(PARKED) is not None
             await work.put_draft_back()
             told = work.draft_told() if had_draft else None

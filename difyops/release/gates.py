@@ -5,7 +5,8 @@ failures  the wager of ``statistics.sequential``: each run of the new version, i
           is the provider's or the caller's do not count at all
 seconds   Mann and Whitney's test at alpha / (k (k + 1)) at the k-th look, so that all looks together keep to alpha;
 tokens    fails only where the whole interval of the shift lies above zero and the shift above the allowed share
-price     the same, where the plan asks for it: the nodes of runs must be read for it
+price     the same, where the plan asks for it: the nodes of runs must be read for it. What is asked for and cannot be
+          judged (a price that nobody knows, two currencies) decides nothing, so it is no pass
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class GateEvent:
     seconds: float | None = None
     tokens: int | None = None
     price: float | None = None
+    currency: str = ""
 
     @property
     def counts(self) -> bool:
@@ -104,7 +106,7 @@ def look(
         _ranked("tokens", _tokens(was), _tokens(now), gates.dearer, alpha),
     ]
     if gates.pricier is not None:
-        found.append(_ranked("price", _prices(was), _prices(now), gates.pricier, alpha))
+        found.append(_price(was, now, gates.pricier, alpha))
     bad, was_bad = sum(item.is_bad for item in now), sum(item.is_bad for item in was)
     return GateLook(
         number=number,
@@ -161,6 +163,17 @@ def _tokens(events: Sequence[GateEvent]) -> list[float]:
     return found if any(found) else []
 
 
+def _price(was: Sequence[GateEvent], now: Sequence[GateEvent], allowed: float, alpha: float) -> Gate:
+    """Judge what runs cost; where too few came to a result to compare anything, nothing is wanted of it."""
+    for side, events in (("the old version", was), ("the new version", now)):
+        good = [item for item in events if item.outcome == GOOD]
+        if len(good) >= _FEWEST_RANKED and all(item.price is None for item in good):
+            return Gate(name="price", word=OPEN, text=f"price: nobody knows what runs of {side} cost")
+    currencies = sorted({item.currency for item in (*was, *now) if item.price and item.currency})
+    if len(currencies) > 1:
+        return Gate(name="price", word=OPEN, text=f"price: in {' and '.join(currencies)}, which are not compared")
+    return _ranked("price", _prices(was), _prices(now), allowed, alpha)
+
+
 def _prices(events: Sequence[GateEvent]) -> list[float]:
-    found = [item.price for item in events if item.price is not None and item.outcome == GOOD]
-    return found if any(found) else []
+    return [item.price for item in events if item.price is not None and item.outcome == GOOD]

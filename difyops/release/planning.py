@@ -106,8 +106,6 @@ def planned(
         notes.append(f"no shadow is possible: {blocked}")
     if not now.label:
         notes.append(f"a {now.app.mode} app logs no version: runs are told apart by the time of publishing")
-    if plan.gates.pricier is not None and not now.app.has_workflow:
-        notes.append(f"the log of a {now.app.mode} app tells no prices: they are judged in the shadow only")
     if plan.cases and 2 * 0.5**plan.cases.count > plan.gates.alpha:
         notes.append(f"{plan.cases.count} cases are too few to tell chance: each one that is lost fails the release")
     if not plan.changes:

@@ -32,6 +32,7 @@ from difyops.release.cases import LIVE, cases_of, kept_before
 from difyops.release.cases import as_kept as as_kept_cases
 from difyops.release.holds import refuse_held
 from difyops.release.plan import ReleasePlan, hash_of
+from difyops.release.pricing import by_answer, prices_for
 from difyops.release.sources import ReleaseTarget, target_of
 from difyops.release.watch import RunSource, as_kept, timezone_of
 from difyops.release.work import BASELINE, CASES, KIND, ReleaseVerdict, Work
@@ -152,7 +153,10 @@ def open_release(workspace: Workspace, plan: ReleasePlan) -> ChangeRecord | None
 async def _begun(workspace: Workspace, plan: ReleasePlan, options: ReleaseOptions) -> Change:
     instance, journal, subject = workspace.instance, workspace.journal, f"app/{plan.app_id}"
     now, target = await ready(workspace, plan, options)
-    source = RunSource(instance=instance, app=now.app, timezone=await timezone_of(workspace.instance, now.app))
+    source = RunSource(
+        instance=instance, app=now.app, timezone=await timezone_of(workspace.instance, now.app),
+        price=by_answer(now.live or {}, prices_for(plan, options.own_prices)),
+    )  # fmt: skip
     old = await source.old(workspace.state, now.label, workspace.clock.now(), plan.watch.back)
     before = await kept_before(instance, workspace.store, now.app, plan.cases) if plan.cases else None
     change = Change.begin(

@@ -170,4 +170,4 @@ def _event(number: int, told: ReplayTold, failures_only: bool) -> GateEvent:
     if failures_only:
         return plain
     price = None if told.price is None else float(told.price)
-    return replace(plain, seconds=told.seconds, tokens=told.tokens, price=price)
+    return replace(plain, seconds=told.seconds, tokens=told.tokens, price=price, currency=told.currency or "")

@@ -6,9 +6,10 @@ agent) by the time of publishing: a run that began before it is the old one's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,19 @@ ENOUGH = 1000  # runs of the old version
 _WINDOWS = (3600.0, 6 * 3600.0, 86400.0)
 _MOST_READ = 40  # failed runs whose nodes are read
 _EARLY = timedelta(seconds=5)
+PriceOfRun = Callable[[Run], tuple[Decimal, str] | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSource:
-    """The log of one app. ``timezone``: the account's, for completion apps."""
+    """The log of one app. ``timezone``: the account's, for completion apps. ``price``: what a run cost, where that is
+    wanted and the log tells it.
+    """
 
     instance: Instance
     app: App
     timezone: str = "UTC"
+    price: PriceOfRun | None = None
 
     @property
     def has_versions(self) -> bool:
@@ -71,10 +76,13 @@ class RunSource:
         for run in runs:
             outcome = classes[run.id] or judged[run.id]
             if outcome not in (RUNNING, PAUSED):
-                ended = run.started + (run.seconds or 0.0)
+                cost = self.price(run) if self.price is not None else None
                 events.append(
-                    GateEvent(id=run.id, outcome=outcome, ended=ended, seconds=run.seconds, tokens=run.tokens)
-                )
+                    GateEvent(
+                        id=run.id, outcome=outcome, ended=run.started + (run.seconds or 0.0), seconds=run.seconds,
+                        tokens=run.tokens, price=float(cost[0]) if cost else None, currency=cost[1] if cost else "",
+                    )
+                )  # fmt: skip
         return sorted(events, key=lambda event: (event.ended, event.id))
 
     async def _failures(self, failed: Sequence[Run]) -> dict[str, FailedRun]:

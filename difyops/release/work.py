@@ -11,13 +11,12 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from difyops.api.instance import Instance
 from difyops.api.server_time import server_time
 from difyops.changes import Change, Ended
-from difyops.cost.prices import Prices, load_prices
+from difyops.cost.prices import Prices
 from difyops.errors import DifyopsError
 from difyops.publishing.publication import TARGET
 from difyops.publishing.putting import Putting, now_of
@@ -25,7 +24,7 @@ from difyops.release.cases import LIVE, CasesLook, as_kept, asked_live, cases_of
 from difyops.release.gates import FAIL, OPEN, PASS, GateLook, look
 from difyops.release.holds import Hold, hold, holds
 from difyops.release.plan import DRAFT, ReleasePlan, plan_of
-from difyops.release.pricing import priced, prices_of, to_price
+from difyops.release.pricing import by_answer, priced, prices_for, prices_of, to_price
 from difyops.release.shadow import ShadowInput, scratches_of, shadow
 from difyops.release.watch import RunSource, moment
 from difyops.release.watch import from_kept as from_kept_events
@@ -179,7 +178,10 @@ class Work:
     async def _judged(self, number: int) -> GateLook:
         plan = self.plan
         app = await self.instance.console.app(plan.app_id)
-        source = RunSource(instance=self.instance, app=app, timezone=str(self.change.record.facts["timezone"]))
+        source = RunSource(
+            instance=self.instance, app=app, timezone=str(self.change.record.facts["timezone"]),
+            price=by_answer(self._target(), self._prices),
+        )  # fmt: skip
         until = moment((await server_time(self.instance, self.change.journal.clock)).latest) + timedelta(minutes=1)
         new = await source.new(str(self.change.memo("new_label") or ""), moment(self.change.memo("since")), until)
         ours = set((self.change.kept(ASKED) or {}).get("runs") or ())  # cases that we asked are no traffic
@@ -236,8 +238,7 @@ class Work:
     @property
     def _prices(self) -> Prices | None:
         """Return the list of prices where the plan judges the price."""
-        own = self.change.record.facts.get("own_prices")
-        return None if self.plan.gates.pricier is None else load_prices(Path(str(own)) if own else None)
+        return prices_for(self.plan, self.change.record.facts.get("own_prices"))
 
     async def _taken_back(self) -> ReleaseVerdict:
         """Go back by itself, and hold the content."""

@@ -75,7 +75,6 @@ def planned(plan: UpgradePlan, *, file: str | None) -> Outcome:
         blocks=[Facts(pairs=facts(plan)), _apps(plan)],
         summary=f"wrote {file}; difyops plugin upgrade {plan.plugin} --apply {file}" if file else "nothing was changed",
         names=[app.name for app in plan.apps],
-        warnings=_left(plan.left),
     )
 
 
@@ -91,7 +90,7 @@ def upgraded(done: Upgraded, *, snapshot: str | None, warnings: Sequence[str], e
         blocks=[Facts(pairs=pairs)],
         summary=f"{done.plugin} is upgraded, and {len(done.apps)} apps name the new version",
         names=list(done.apps),
-        warnings=[*_left(done.left), *warnings],
+        warnings=list(warnings),
         error=error,
     )
 
@@ -113,9 +112,3 @@ def _apps(plan: UpgradePlan) -> Table:
     return Table(
         columns=("app", "mode", "places live", "in the draft"), rows=rows, empty="No app names a version of it."
     )
-
-
-def _left(names: Sequence[str]) -> list[str]:
-    if not names:
-        return []
-    return [f"agent apps are not rewritten: choose the tools again in {', '.join(names)}"]

@@ -53,7 +53,8 @@ ROOMS = {"snapshot", "broadcast", "rotation", "validation", "runbook", "perf", "
     "evaluation",
     "incident",
 }
-CONDUCTORS = {"runbook", "slo", "drill", "fleet", "release", "evaluation", "incident"}  # they join other rooms
+# Rooms that join other rooms.
+CONDUCTORS = {"runbook", "slo", "drill", "fleet", "release", "evaluation", "incident", "plugins_of_dify"}
 MAY = (
     dict.fromkeys(GROUND | {"emulator"}, GROUND)
     | dict.fromkeys(TRUNK | ROOMS - CONDUCTORS, GROUND | TRUNK)

@@ -10,6 +10,8 @@ import pytest
 from difyops.emulator import Emulator
 from tests.conftest import Cli
 from tests.plugins_of_dify.conftest import PLUGIN, count, documents, edited, prepare
+from tests.snapshot.agent_author import AgentAuthor
+from tests.snapshot.colleague import Colleague
 
 CONFIG = """
 contexts:
@@ -95,7 +97,7 @@ def test_a_watch_without_traffic_keeps_the_upgrade_and_says_that_nobody_can_judg
 ) -> None:
     done = cli("plugin", "upgrade", PLUGIN, "--watch", "100ms", "--yes", "--no-snapshot", "-o", "json")
     assert (done.code, count(emulator, versions[0])) == (3, 0)
-    assert "too few to judge" in done.json["error"]["message"]
+    assert "Only 0 runs that can be judged" in done.json["error"]["message"]
 
 
 def test_a_plugin_that_is_held_stays(
@@ -114,3 +116,41 @@ def test_a_plugin_that_is_held_stays(
     assert forced.code == 0, forced.err
     file.write_text(CONFIG.format(url=url, email=emulator.email).replace("hold:", "holds:"))
     assert "unknown field 'holds'" in cli("plugin", "list", "--config", str(file)).err
+
+
+class TestAgents:
+    """Agent apps: the soul that is live and the draft name versions of plugins, too."""
+
+    @pytest.fixture
+    def emulator(self) -> Emulator:
+        return Emulator("1.16.1")
+
+    def test_an_agent_app_is_rewritten_and_comes_back(self, cli: Cli, emulator: Emulator, connected: str) -> None:
+        old = emulator.instance.daemon.install(PLUGIN, "0.0.9")
+        new = emulator.instance.daemon.offer(PLUGIN, "0.1.2")
+        helper = AgentAuthor(Colleague(connected, str(emulator.admin_key), emulator.workspace_id))
+        helper.fill()
+        tool = {
+            "provider_type": "builtin",
+            "provider_id": f"{PLUGIN}/google",
+            "tool_name": "search",
+            "plugin_id": PLUGIN,
+        }
+        helper.edit(lambda soul: soul["tools"].update(dify_tools=[{**tool, "plugin_unique_identifier": old}]))
+        helper.publish("first")
+        before = helper.live()
+        helper.say("You are another helper, not published.")
+        drafted = helper.soul()
+        assert cli("plugin", "upgrade", PLUGIN, "--plan", "p.json").code == 0
+        done = cli("plugin", "upgrade", PLUGIN, "--apply", "p.json", "--yes", "--no-snapshot", "-o", "json")
+        assert done.code == 0, done.err
+        assert done.json["data"]["apps"] == [helper.name]
+        for text, former in ((helper.live(), before), (helper.soul(), drafted)):
+            assert json.loads(json.dumps(former).replace(old, new)) == text
+        back = cli("plugin", "upgrade", PLUGIN, "--to", old, "--yes", "--no-snapshot")
+        assert back.code == 0, back.err
+        assert (helper.live(), helper.soul()) == (before, drafted)
+        Path("i.yaml").write_text(f"{helper.name}: {{}}\n")
+        refused = cli("plugin", "upgrade", PLUGIN, "--inputs", "i.yaml", "--yes", "--no-snapshot")
+        assert refused.code == 2
+        assert "is an agent app" in refused.err

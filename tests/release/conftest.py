@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from difyops.release.plan import Gates, ReleasePlan, Shadow, WatchRules
 from difyops.release.planning import PlanRequest, make_plan
 from difyops.release.run import Released, ReleaseOptions, apply
 from difyops.workspace import Workspace
+from tests.api.frozen import FrozenClock
 from tests.history.conftest import open_instance
 
 Edit = Callable[[dict[str, Any]], None]
@@ -124,6 +126,20 @@ async def rig(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     store = GitStore.open(tmp_path / "snapshots", create=True)
     try:
         yield Rig(emulator, Workspace(instance=instance, state=state, ledger=ledger, actor="test", store=store))
+    finally:
+        await instance.close()
+        ledger.close()
+
+
+@asynccontextmanager
+async def timed_rig(state: Path) -> AsyncIterator[tuple[Rig, FrozenClock]]:
+    """Open an instance whose time goes on when it is told to; ours is the same."""
+    clock = FrozenClock()
+    emulator = Emulator(clock=clock)
+    instance = await open_instance(emulator, state, clock=clock)
+    ledger = Ledger.open(state / "ledger.sqlite3")
+    try:
+        yield Rig(emulator, Workspace(instance=instance, state=state, ledger=ledger, actor="test", clock=clock)), clock
     finally:
         await instance.close()
         ledger.close()

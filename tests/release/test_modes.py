@@ -10,33 +10,20 @@ import pytest
 
 from difyops.dsl.load import dump_yaml, load_dsl
 from difyops.emulator import Emulator
-from difyops.ledger import Ledger
-from difyops.release.plan import WatchRules
+from difyops.release.plan import Gates, WatchRules
 from difyops.release.status import abort
-from difyops.workspace import Workspace
 from tests.api.frozen import FrozenClock
 from tests.conftest import Cli
-from tests.history.conftest import open_instance
-from tests.release.conftest import Rig
+from tests.release.conftest import Rig, timed_rig
 from tests.snapshot.agent_author import AgentAuthor
 from tests.snapshot.colleague import Colleague
 
 
 @pytest.fixture
 async def timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Rig, FrozenClock]]:
-    """An instance whose time goes on when it is told to; ours is the same."""
-    clock = FrozenClock()
-    emulator = Emulator(clock=clock)
-    monkeypatch.setenv("EMULATED_PASSWORD", emulator.password)
-    state = tmp_path / "state"
-    instance = await open_instance(emulator, state, clock=clock)
-    ledger = Ledger.open(state / "ledger.sqlite3")
-    workspace = Workspace(instance=instance, state=state, ledger=ledger, actor="test", clock=clock)
-    try:
-        yield Rig(emulator, workspace), clock
-    finally:
-        await instance.close()
-        ledger.close()
+    monkeypatch.setenv("EMULATED_PASSWORD", Emulator().password)
+    async with timed_rig(tmp_path / "state") as opened:
+        yield opened
 
 
 async def test_a_chat_app_that_fails_is_taken_back(timed: tuple[Rig, FrozenClock], tmp_path: Path) -> None:
@@ -60,6 +47,30 @@ async def test_a_chat_app_that_fails_is_taken_back(timed: tuple[Rig, FrozenClock
     now = (await rig.console.app(app)).model_config
     assert {**now, "updated_at": 0, "created_at": 0, "id": 0} == {**former, "updated_at": 0, "created_at": 0, "id": 0}
     assert rig.open == []
+
+
+@pytest.mark.parametrize("name", ["chat-basic", "completion-basic"])
+async def test_a_dearer_model_of_an_app_without_nodes_is_seen_in_the_watch(
+    timed: tuple[Rig, FrozenClock], tmp_path: Path, name: str
+) -> None:
+    rig, clock = timed
+    inputs = {"query": "hi"} if name == "completion-basic" else {}
+    await rig.ask(name, 12, **inputs)
+    clock.seconds += 10
+    path = tmp_path / "next.yml"
+    dsl = load_dsl(await rig.console.export(rig.app_id(name)))
+    dsl["model_config"]["model"]["name"] = "gpt-4o"
+    path.write_text(dump_yaml(dsl))
+    gates = Gates(slower=1e6, alpha=0.05, pricier=0.25)
+    watch = WatchRules(events=10, least=3, every=0.01, seconds=60.0)
+    plan = await rig.plan(name, source="file", word=str(path), gates=gates, watch=watch)
+    assert (await rig.apply(plan)).state == "held"
+    for _ in range(2):
+        clock.seconds += 70
+        assert await rig.ask(name, 8, **inputs) == 0
+        found = await rig.apply(plan)
+    assert (found.verdict, found.state) == ("fail", "rolled back"), found
+    assert "price: " in found.text
 
 
 async def test_a_release_waits_while_a_schedule_is_due(timed: tuple[Rig, FrozenClock]) -> None:

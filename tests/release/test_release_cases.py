@@ -205,7 +205,13 @@ def test_the_gate_of_the_price() -> None:
     assert words(events(0.02), events(0.01), 0.25)["price"] == "pass"
     assert "price" not in words(events(0.01), events(0.02), None)
     unknown = [replace(event, price=None) for event in events(0.02)]
-    assert words(events(0.01), unknown, 0.25)["price"] == "pass"  # nobody knows it; that is told
+    for old, new in ((events(0.01), unknown), (unknown, events(0.01))):
+        assert words(old, new, 0.25)["price"] == "inconclusive"  # what was asked for and nobody knows is no pass
+    free = events(0.0)
+    assert words(free, free, 0.25)["price"] == "pass"
+    yuan = [replace(event, currency="CNY") for event in events(0.07)]
+    dollars = [replace(event, currency="USD") for event in events(0.01)]
+    assert words(yuan, dollars, 0.25)["price"] == "inconclusive"  # seven yuan are not seven times a dollar
 
 
 def test_a_dearer_model_is_stopped_by_its_price(cli: Cli, colleague: Colleague) -> None:
