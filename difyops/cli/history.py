@@ -108,6 +108,7 @@ def export(
     """
     from difyops.clock import SystemClock
     from difyops.history import archive
+    from difyops.history.packing import pack as pack_months
     from difyops.render import history as views
 
     if (folder is None) != pack:
@@ -116,7 +117,7 @@ def export(
         name = context_name(session)
         if folder is not None:
             return views.exported(archive.export(history, folder, context=name))
-        return views.exported(archive.pack(history, context=name, now=SystemClock().now().timestamp()))
+        return views.exported(pack_months(history, context=name, now=SystemClock().now().timestamp()))
 
 
 @command(noun, "import", no_dry_run="to read the files in is all this does.")

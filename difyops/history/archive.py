@@ -5,7 +5,7 @@ ClickHouse read as it is. A run carries why its node records were read and with 
 file: DuckDB's own reader for SQLite would have to be downloaded.
 """
 
-# ruff: noqa: S608  (queries are put together from our own constants; texts are quoted by ``_quoted``)
+# ruff: noqa: S608  (queries are put together from our own constants; texts are quoted by ``quoted``)
 from __future__ import annotations
 
 import csv
@@ -19,7 +19,7 @@ from typing import Any
 from difyops.atomic_file import store_error
 from difyops.errors import NotSupported, StoreError, UsageError
 from difyops.history.store import History
-from difyops.history.tables import COLUMNS, REAL, WHOLE
+from difyops.history.tables import COLUMNS, KEYS, REAL, WHOLE
 
 INSTALL = "pip install 'difyops[analytics]'"
 SAMPLED = ("reason", "chance")
@@ -86,7 +86,7 @@ def export(
         NotSupported: no DuckDB. StoreError: the disk is full, or the folder cannot be written.
     """
     duckdb = duckdb_or_sentence()
-    where, values = _where(context, apps, before)
+    where, values = rows_of(context, apps, before)
     rows: dict[str, int] = {}
     months: set[str] = set()
     try:
@@ -105,37 +105,8 @@ def export(
     return Exported(folder=str(folder), rows=rows, months=tuple(sorted(months)))
 
 
-def pack(history: History, *, context: str, now: float) -> Exported:
-    """Move the closed months of a context (older than eight days past their end) out of SQLite into Parquet.
-
-    The rows are deleted only after the files were read back and hold as many; killed before, nothing is lost and the
-    next pack writes the same files anew.
-    """
-    duckdb = duckdb_or_sentence()
-    limit = _month_start(now - 8 * 86400)
-    found = export(history, history.packs, context=context, before=limit)
-    where, values = _where(context, (), limit)
-    with duckdb.connect() as connection:
-        for table, count in found.rows.items():
-            if count and _count(connection, history.packs, table, context, found.months) < count:
-                raise StoreError(f"{history.packs / table} does not hold what was written; nothing was deleted.")
-    with history.changing() as connection:
-        for table in COLUMNS:
-            for app, month in connection.execute(
-                f"SELECT DISTINCT app, strftime('%Y-%m', started, 'unixepoch') FROM {table}"
-                f" WHERE {where.format(table=table)}",
-                values,
-            ).fetchall():
-                connection.execute(
-                    "INSERT OR REPLACE INTO pack VALUES (?, ?, ?, ?, 0, ?)",
-                    [context, app, month, table, str(_part(table, context, app, month))],
-                )
-            connection.execute(f"DELETE FROM {table} WHERE {where.format(table=table)}", values)
-    return found
-
-
 def import_parquet(history: History, folder: Path) -> Imported:
-    """Read Parquet files of the layout above into SQLite; rows that are there are replaced.
+    """Read Parquet files of the layout above into SQLite; rows that are there are replaced, packed ones left out.
 
     Raises:
         UsageError: the folder holds none. StoreError: they are not ours, or cannot be read.
@@ -150,7 +121,9 @@ def import_parquet(history: History, folder: Path) -> Imported:
                 continue
             wanted = ", ".join(f'"{name}"' for name in columns_of(table))
             try:
-                cursor = connection.execute(f"SELECT {wanted} FROM {parquet(files)}")
+                cursor = connection.execute(
+                    f"SELECT {wanted} FROM {parquet(files)} fresh{_unless_packed(history, table)}"
+                )
                 rows[table] = _store(history, table, len(names), cursor)
             except duckdb.Error as error:
                 raise StoreError(f"{folder / table} cannot be read: {str(error).splitlines()[0]}") from error
@@ -159,9 +132,15 @@ def import_parquet(history: History, folder: Path) -> Imported:
     return Imported(source=str(folder), rows=rows)
 
 
+def _unless_packed(history: History, table: str) -> str:
+    files = _files(history, history.all("SELECT file FROM pack WHERE name = ?", [table]))
+    same = " AND ".join(f"old.{name} = fresh.{name}" for name in KEYS[table])
+    return f" WHERE NOT EXISTS (SELECT 1 FROM {parquet(files)} old WHERE {same})" if files else ""
+
+
 def parquet(files: Sequence[Path]) -> str:
     """Return the table expression that reads these files."""
-    listed = ", ".join(_quoted(str(file)) for file in files)
+    listed = ", ".join(quoted(str(file)) for file in files)
     types = "hive_types={'context': VARCHAR, 'app': VARCHAR, 'month': VARCHAR}"
     return f"read_parquet([{listed}], hive_partitioning=true, union_by_name=true, {types})"
 
@@ -175,6 +154,17 @@ def both(
         NotSupported: months are packed, and DuckDB is not installed.
     """
     yield from history.each(f"SELECT {columns} FROM {table} WHERE {test}", given)
+    yield from packed(history, table, columns, test, given, place)
+
+
+def packed(
+    history: History, table: str, columns: str, test: str, given: Sequence[Any], place: ArchivePlace
+) -> Iterator[Any]:  # fmt: skip
+    """Yield the rows of a table in packed months that pass a test.
+
+    Raises:
+        NotSupported: months are packed, and DuckDB is not installed.
+    """
     files = packed_files(history, table, place.context, place.app, place.since, place.until)
     if files:
         with duckdb_or_sentence().connect() as connection:
@@ -183,13 +173,33 @@ def both(
                 yield from rows
 
 
+def anywhere(history: History, table: str, columns: str, test: str, given: Sequence[Any]) -> list[Any]:
+    """Return rows of any app that pass a test: of SQLite and of all packed months of the context ``given[0]``.
+
+    Raises:
+        NotSupported: months are packed, and DuckDB is not installed.
+    """
+    rows = history.all(f"SELECT {columns} FROM {table} WHERE {test}", given)
+    files = _files(history, history.all("SELECT file FROM pack WHERE name = ? AND context = ?", [table, given[0]]))
+    if files:
+        with duckdb_or_sentence().connect() as connection:
+            rows += connection.execute(f"SELECT {columns} FROM {parquet(files)} WHERE {test}", given).fetchall()
+    return rows
+
+
 def packed_files(history: History, table: str, context: str, app: str, since: float, until: float) -> list[Path]:
     """Return the packed files of an app that may hold rows between two moments."""
     rows = history.all(
         "SELECT file FROM pack WHERE name = ? AND context = ? AND app = ? AND month BETWEEN ? AND ? ORDER BY month",
         [table, context, app, _month(since), _month(until)],
     )
-    return [file for (path,) in rows for file in sorted((history.packs / path).glob("*.parquet"))]
+    return _files(history, rows)
+
+
+def _files(history: History, rows: Sequence[tuple[str]]) -> list[Path]:
+    """Return the files that ``pack`` names; a folder, as it named them once, stands for what is in it."""
+    named = [history.packs / name for (name,) in rows]
+    return [file for path in named for file in (sorted(path.glob("*.parquet")) if path.is_dir() else [path])]
 
 
 def _store(history: History, table: str, width: int, cursor: Any) -> int:
@@ -206,7 +216,8 @@ def _store(history: History, table: str, width: int, cursor: Any) -> int:
     return count
 
 
-def _where(context: str, apps: Sequence[str], before: float | None) -> tuple[str, list[Any]]:
+def rows_of(context: str, apps: Sequence[str], before: float | None) -> tuple[str, list[Any]]:
+    """Return the condition that is put to ``{table}`` for the rows of a context, and its values."""
     tests, values = ["{table}.context = ?"], [context]
     if apps:
         tests.append("{table}.app IN (" + ", ".join("?" * len(apps)) + ")")
@@ -230,30 +241,16 @@ def _to_parquet(connection: Any, table: str, source: Path, target: Path) -> set[
     names = columns_of(table)
     types = ", ".join(f"'{name}': '{_type(name)}'" for name in names)
     read = (
-        f"read_csv({_quoted(str(source))}, header=false, all_varchar=false, nullstr='{_NULL}', quote='\"', escape='\"',"
+        f"read_csv({quoted(str(source))}, header=false, all_varchar=false, nullstr='{_NULL}', quote='\"', escape='\"',"
         f" delim=',', auto_detect=false, columns={{{types}}}, max_line_size=100000000)"
     )
     month = "strftime(make_timestamp((started * 1000000)::BIGINT), '%Y-%m') AS month"
     connection.execute(f"CREATE OR REPLACE TEMP TABLE moved AS SELECT *, {month} FROM {read}")
     connection.execute(
-        f"COPY (SELECT * FROM moved ORDER BY app, started) TO {_quoted(str(target))} (FORMAT parquet,"
+        f"COPY (SELECT * FROM moved ORDER BY app, started) TO {quoted(str(target))} (FORMAT parquet,"
         " COMPRESSION zstd, PARTITION_BY (context, app, month), OVERWRITE_OR_IGNORE)"
     )
     return {row[0] for row in connection.execute("SELECT DISTINCT month FROM moved").fetchall()}
-
-
-def _count(connection: Any, folder: Path, table: str, context: str, months: Sequence[str]) -> int:
-    files = [file for month in months for file in (folder / table).rglob(f"month={month}/*.parquet")]
-    if not files:
-        return 0
-    query = f"SELECT count(*) FROM {parquet(files)} WHERE context = {_quoted(context)}"
-    return int(connection.execute(query).fetchone()[0])
-
-
-def _part(table: str, context: str, app: str, month: str) -> Path:
-    from urllib.parse import quote
-
-    return Path(table) / f"context={quote(context, safe='')}" / f"app={quote(app, safe='')}" / f"month={month}"
 
 
 def _type(name: str) -> str:
@@ -264,10 +261,6 @@ def _month(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m")
 
 
-def _month_start(moment: float) -> float:
-    day = datetime.fromtimestamp(moment, UTC)
-    return datetime(day.year, day.month, 1, tzinfo=UTC).timestamp()
-
-
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Return a text as SQL writes it."""
     return "'" + text.replace("'", "''") + "'"

@@ -180,7 +180,8 @@ class History:
             gone = _forgotten(connection, context, app, before)
             files = _unpacked(connection, context, app, before)
         for file in files:
-            shutil.rmtree(self.packs / file, ignore_errors=True)
+            path = self.packs / file
+            shutil.rmtree(path if path.is_dir() else path.parent, ignore_errors=True)
         return gone
 
     def holds(self, context: str, app: str | None, *, before: float | None = None) -> dict[str, int]:

@@ -13,7 +13,7 @@ from difyops.history import archive
 from difyops.history.apps import ENDED, PRODUCTION
 from difyops.history.store import History
 
-_MOST_TIMELINES = 2000
+MOST_TIMELINES = 2000
 _RUN = "id, source, status, started, elapsed, version, tokens, exceptions, error_kind, user"
 _NODE = (
     "run, id, idx, node, type, title, status, started, finished, elapsed, error_kind, attempt, container, round,"
@@ -96,14 +96,14 @@ class ReadFacts:
 
 def runs(history: History, scope: Scope, *, sources: Sequence[str] = PRODUCTION) -> list[RunFact]:
     """Return the runs of a scope in the order of their beginning."""
-    test = f"app = ? AND started >= ? AND started < ? AND source IN {_listed(sources)}"
+    test = f"app = ? AND started >= ? AND started < ? AND source IN {listed(sources)}"
     test += " AND version = ?" if scope.version else ""
     given = [scope.app, scope.since, scope.until, *([scope.version] if scope.version else [])]
     rows = _both(history, scope, "run", _RUN, test, given)
     return sorted((RunFact(*row) for row in rows), key=lambda run: (run.started, run.id))
 
 
-def sampled(history: History, scope: Scope, *, most: int = _MOST_TIMELINES) -> list[ReadFacts]:
+def sampled(history: History, scope: Scope, *, most: int = MOST_TIMELINES) -> list[ReadFacts]:
     """Return the runs of a scope whose node records were read, with them; of more than ``most`` an even part.
 
     A part of a part: the chance of each is its own times the share that was taken.
@@ -124,7 +124,7 @@ def sampled(history: History, scope: Scope, *, most: int = _MOST_TIMELINES) -> l
 def _read_runs(history: History, scope: Scope, most: int) -> tuple[int, list[Any]]:
     """Return how many ended runs were read with a known chance, and those of them that can be among ``most``."""
     columns = f"{_RUN}, reason, chance"
-    test = f"started >= ? AND started < ? AND source IN {_listed(PRODUCTION)} AND status IN {_listed(ENDED)}"
+    test = f"started >= ? AND started < ? AND source IN {listed(PRODUCTION)} AND status IN {listed(ENDED)}"
     test += " AND chance > 0 AND reason <> 'gone'" + (" AND version = ?" if scope.version else "")
     given = [scope.since, scope.until, *([scope.version] if scope.version else [])]
     rows = history.all(
@@ -184,22 +184,37 @@ def _samples(history: History, scope: Scope) -> list[tuple[str, str, float]]:
 def nodes_of(history: History, scope: Scope, ids: Sequence[str]) -> dict[str, list[NodeFact]]:
     """Return the node rows of runs."""
     found: dict[str, list[NodeFact]] = defaultdict(list)
+    for row in _rows_of(history, scope, ids):
+        found[row[0]].append(NodeFact(*row))
+    return found
+
+
+def _rows_of(history: History, scope: Scope, ids: Sequence[str]) -> Iterator[Any]:
+    """Yield the node rows of runs: from SQLite by key, from packed months in one pass."""
     for start in range(0, len(ids), 500):
         part = ids[start : start + 500]
-        test = f"app = ? AND run IN ({', '.join('?' * len(part))})"
-        for row in _both(history, scope, "node", _NODE, test, [scope.app, *part]):
-            found[row[0]].append(NodeFact(*row))
-    return found
+        test = f"context = ? AND app = ? AND run IN ({', '.join('?' * len(part))})"
+        yield from history.each(f"SELECT {_NODE} FROM node WHERE {test}", [scope.context, scope.app, *part])
+    test = "context = ? AND app = ? AND run IN (SELECT unnest(?::VARCHAR[]))"
+    yield from archive.packed(history, "node", _NODE, test, [scope.context, scope.app, list(ids)], _place(scope))
+
+
+def _place(scope: Scope) -> archive.ArchivePlace:
+    """Return where the rows of a scope may be packed: a run's nodes may begin a day later than it."""
+    return archive.ArchivePlace(
+        context=scope.context, app=scope.app, since=scope.since, until=scope.until + 86400
+    )  # fmt: skip
 
 
 def _both(
     history: History, scope: Scope, table: str, columns: str, test: str, given: Sequence[Any]
 ) -> Iterator[Any]:  # fmt: skip
     """Yield rows of SQLite, then those of packed months."""
-    test = f"context = ? AND {test}"
-    place = archive.ArchivePlace(context=scope.context, app=scope.app, since=scope.since, until=scope.until)
-    yield from archive.both(history, table, columns, test, [scope.context, *given], place)
+    yield from archive.both(
+        history, table, columns, f"context = ? AND {test}", [scope.context, *given], _place(scope)
+    )  # fmt: skip
 
 
-def _listed(words: Sequence[str]) -> str:
+def listed(words: Sequence[str]) -> str:
+    """Return words of our own as a list in SQL."""
     return "(" + ", ".join(f"'{word}'" for word in words) + ")"

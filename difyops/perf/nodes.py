@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from difyops.history.apps import TIMED
@@ -15,6 +14,8 @@ from difyops.perf.quick import Timing, timings
 from difyops.perf.summary import SuccessRate
 from difyops.perf.timeline import Bar, Timeline, plan, timeline
 from difyops.statistics import Quantile
+
+_MOST_LINES = 1000  # shares and means of a node are known to a few parts in a hundred from so many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +61,53 @@ class Profile:
 
 @dataclass(slots=True)
 class _Sum:
+    """What the timelines say of one node; ``path`` is its own time on critical paths, weighted."""
+
     bars: list[tuple[Bar, float]] = field(default_factory=list)
-    runs: set[str] = field(default_factory=set)
     by_run: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    path: float = 0.0
 
 
-def lines_of(history: History, scope: Scope, *, most: int = 2000) -> list[tuple[ReadFacts, Timeline]]:
+@dataclass(slots=True)
+class _All:
+    """What the timelines say of all nodes together."""
+
+    nodes: dict[str, _Sum] = field(default_factory=lambda: defaultdict(_Sum))
+    weight: float = 0.0
+    total: float = 0.0
+    loose: float = 0.0
+    path: float = 0.0
+    totals: dict[str, float] = field(default_factory=dict)
+
+    def add(self, line: Timeline, one: float) -> None:
+        """Add a timeline that stands for ``one`` runs."""
+        self.weight += one
+        self.total += one * line.total
+        self.loose += one * line.unattributed
+        self.totals[line.run] = line.total
+        inside: dict[str, float] = defaultdict(float)
+        for bar in line.bars:
+            if bar.critical and bar.container:
+                inside[bar.container] += bar.length
+        for bar in line.bars:
+            found = self.nodes[bar.node]
+            found.bars.append((bar, one))
+            found.by_run[line.run] += bar.length
+            if bar.critical:  # a container's own time is what its children on the path do not take
+                own = one * max(0.0, bar.length - inside.get(bar.node, 0.0))
+                found.path += own
+                self.path += own
+
+    def shared(self, own: Mapping[str, float]) -> float:
+        """Return the part of the variance of the totals that goes with a node's time."""
+        mean = math.fsum(self.totals.values()) / len(self.totals)
+        spread = math.fsum((total - mean) ** 2 for total in self.totals.values())
+        if spread <= 0:
+            return 0.0
+        return math.fsum(own.get(run, 0.0) * (total - mean) for run, total in self.totals.items()) / spread
+
+
+def lines_of(history: History, scope: Scope, *, most: int = _MOST_LINES) -> list[tuple[ReadFacts, Timeline]]:
     """Return the timelines of the sampled runs of a scope."""
     graphs = shapes(history, scope)
     return [
@@ -75,29 +117,23 @@ def lines_of(history: History, scope: Scope, *, most: int = 2000) -> list[tuple[
     ]
 
 
-def profile(history: History, scope: Scope) -> Profile:
-    """Profile the nodes of a scope."""
-    lines = lines_of(history, scope)
-    sums: dict[str, _Sum] = defaultdict(_Sum)
-    path = weight = loose = total = 0.0
+def profile(history: History, scope: Scope, lines: Sequence[tuple[ReadFacts, Timeline]] | None = None) -> Profile:
+    """Profile the nodes of a scope; ``lines``: its timelines, where they are at hand.
+
+    A node that none of the timelines holds, but a run that was read, has its times; its path and drag are 0.
+    """
+    lines = lines_of(history, scope) if lines is None else lines
+    found = _All()
     for read, line in lines:
-        one = 1 / read.chance
-        weight += one
-        total += one * line.total
-        loose += one * line.unattributed
-        for bar in line.bars:
-            found = sums[bar.node]
-            found.bars.append((bar, one))
-            found.runs.add(line.run)
-            found.by_run[line.run] += bar.length
-            path += one * _own(bar, line) if bar.critical else 0.0
+        found.add(line, 1 / read.chance)
     times = timings(history, scope)
-    spread = _spread(lines)
-    nodes = [_profile(node, sums[node], times.get(node), lines, path, weight, spread) for node in sums]
+    nodes = [_profile(node, found, times.get(node)) for node in found.nodes]
+    nodes += [_untimed(timing) for node, timing in times.items() if node not in found.nodes]
     return Profile(
         app=scope.app, name=scope.name, read=len(lines), lines=len(lines),
         nodes=tuple(sorted(nodes, key=lambda node: (-node.drag, -node.path_share, node.node))),
-        unattributed_share=loose / total if total else 0.0, average=total / weight if weight else None,
+        unattributed_share=found.loose / found.total if found.total else 0.0,
+        average=found.total / found.weight if found.weight else None,
     )  # fmt: skip
 
 
@@ -108,54 +144,32 @@ def bottlenecks(found: Profile, *, most: int = 3) -> tuple[NodeProfile, ...]:
     return tuple(node for node in found.nodes if node.node in inner and node.drag > limit)[:most]
 
 
-def _own(bar: Bar, line: Timeline) -> float:
-    """Return a bar's own time on the path: a container's without the children that are on it."""
-    inside = sum(other.length for other in line.bars if other.container == bar.node and other.critical)
-    return max(0.0, bar.length - inside)
-
-
-def _spread(lines: Sequence[tuple[ReadFacts, Timeline]]) -> float:
-    return statistics.pvariance([line.total for _, line in lines]) if len(lines) > 1 else 0.0
-
-
-def _profile(
-    node: str,
-    found: _Sum,
-    timing: Timing | None,
-    lines: Sequence[tuple[ReadFacts, Timeline]],
-    path: float,
-    weight: float,
-    spread: float,
-) -> NodeProfile:
+def _profile(node: str, everything: _All, timing: Timing | None) -> NodeProfile:
+    found, weight = everything.nodes[node], everything.weight
     bars = found.bars
-    own = math.fsum(one * _own(bar, line) for bar, one, line in _with_lines(found, lines) if bar.critical)
     names = Counter(bar.title for bar, _ in bars)
-    percentiles = timing.percentiles if timing else ()
-    middle, last = (next((p.value for p in percentiles if p.share == s), None) for s in (0.5, 0.99))
     failed = sum(bar.status in ("failed", "exception") for bar, _ in bars)
     return NodeProfile(
         node=node, title=names.most_common(1)[0][0], type=bars[0][0].type, n=timing.n if timing else len(bars),
-        runs=len(found.runs), percentiles=percentiles, failures=SuccessRate.of(failed, len(bars)),
-        retries=sum(bar.retries for bar, _ in bars),
+        runs=len(found.by_run), percentiles=timing.percentiles if timing else (),
+        failures=SuccessRate.of(failed, len(bars)), retries=sum(bar.retries for bar, _ in bars),
         retry_seconds=math.fsum(one * bar.retry_seconds for bar, one in bars) / weight if weight else 0.0,
-        path_share=own / path if path else 0.0,
+        path_share=found.path / everything.path if everything.path else 0.0,
         drag=math.fsum(one * bar.drag for bar, one in bars) / weight if weight else 0.0,
-        tail=last / middle if middle and last else None, variance_share=_covariance(found, lines, spread),
+        tail=_tail(timing), variance_share=everything.shared(found.by_run),
         tokens=timing.tokens if timing else 0.0,
     )  # fmt: skip
 
 
-def _with_lines(found: _Sum, lines: Sequence[tuple[ReadFacts, Timeline]]) -> list[tuple[Bar, float, Timeline]]:
-    by_run = {line.run: (line, 1 / read.chance) for read, line in lines if line.run in found.runs}
-    wanted = {id(bar) for bar, _ in found.bars}
-    return [(bar, one, line) for line, one in by_run.values() for bar in line.bars if id(bar) in wanted]
+def _untimed(timing: Timing) -> NodeProfile:
+    return NodeProfile(
+        node=timing.node, title=timing.title, type=timing.type, n=timing.n, runs=0, percentiles=timing.percentiles,
+        failures=SuccessRate.of(0, 0), retries=0, retry_seconds=0.0, path_share=0.0, drag=0.0, tail=_tail(timing),
+        variance_share=0.0, tokens=timing.tokens,
+    )  # fmt: skip
 
 
-def _covariance(found: _Sum, lines: Sequence[tuple[ReadFacts, Timeline]], spread: float) -> float:
-    """Return the part of the variance of the totals that goes with this node's time."""
-    if spread <= 0:
-        return 0.0
-    pairs = [(found.by_run.get(line.run, 0.0), line.total) for _, line in lines]
-    mean_own = statistics.fmean(own for own, _ in pairs)
-    mean_all = statistics.fmean(total for _, total in pairs)
-    return math.fsum((own - mean_own) * (total - mean_all) for own, total in pairs) / len(pairs) / spread
+def _tail(timing: Timing | None) -> float | None:
+    percentiles = timing.percentiles if timing else ()
+    middle, last = (next((p.value for p in percentiles if p.share == s), None) for s in (0.5, 0.99))
+    return last / middle if middle and last else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difyops.errors import UsageError
+from difyops.history import archive
 from difyops.history.apps import ENDED
 from difyops.history.store import History
 from difyops.perf.facts import ReadFacts, Scope, nodes_of, runs, sampled, shapes
@@ -15,10 +16,8 @@ def path_of(history: History, context: str, wanted: str) -> tuple[str, Timeline]
     Raises:
         UsageError: no such run is kept, several begin so, or its node records were not read.
     """
-    rows = history.all(
-        "SELECT app, id, started, version FROM run WHERE context = ? AND id >= ? AND id < ? LIMIT 2",
-        [context, wanted, wanted + "\U0010ffff"],
-    )
+    columns, test = "app, id, started, version", "context = ? AND id >= ? AND id < ? LIMIT 2"
+    rows = archive.anywhere(history, "run", columns, test, [context, wanted, wanted + "\U0010ffff"])
     if len(rows) != 1:
         many = "several" if rows else "no"
         raise UsageError(f"{wanted!r} means {many} runs that are kept.", hint="difyops history sync")

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from difyops.history import archive
+from difyops.history.apps import PRODUCTION
 from difyops.history.store import History
-from difyops.perf.facts import Scope, node_rows
+from difyops.perf.facts import Scope, listed, node_rows
 from difyops.statistics import Interval, Quantile, quantile, weighted_quantile
 from difyops.statistics.quantiles import fewest, ranks
 
@@ -27,6 +28,8 @@ class Timing:
     """The times of one node: ``n`` executions, their percentiles, mean tokens."""
 
     node: str
+    title: str
+    type: str
     n: int
     percentiles: tuple[Quantile, ...]
     tokens: float
@@ -38,12 +41,14 @@ def timings(history: History, scope: Scope) -> dict[str, Timing]:
         return _by_duckdb(history, scope)
     groups: dict[str, list[tuple[float, float]]] = defaultdict(list)
     tokens: dict[str, float] = defaultdict(float)
-    for _, node, elapsed, spent, chance in node_rows(history, scope, "node, elapsed, tokens"):
+    names: dict[str, tuple[str, str]] = {}
+    for _, node, title, kind, elapsed, spent, chance in node_rows(history, scope, "node, title, type, elapsed, tokens"):
         groups[node].append((elapsed, 1 / chance))
         tokens[node] += spent
+        names[node] = title, kind
     return {
         node: Timing(
-            node=node, n=len(pairs), percentiles=_percentiles(pairs),
+            node=node, title=names[node][0], type=names[node][1], n=len(pairs), percentiles=_percentiles(pairs),
             tokens=tokens[node] / len(pairs),
         )
         for node, pairs in groups.items()
@@ -71,26 +76,53 @@ def _is_all_packed(history: History, scope: Scope) -> bool:
 
 
 def _by_duckdb(history: History, scope: Scope) -> dict[str, Timing]:
-    duckdb = archive.duckdb_or_sentence()
-    files = archive.packed_files(history, "node", scope.context, scope.app, scope.since, scope.until)
-    with duckdb.connect() as connection:
-        return summarise_packed(connection, archive.parquet(files), scope)
+    nodes, runs = (
+        archive.packed_files(history, name, scope.context, scope.app, scope.since, scope.until)
+        for name in ("node", "run")
+    )
+    if not runs:
+        return {}
+    with archive.duckdb_or_sentence().connect() as connection:
+        more = _of_some_runs(connection, archive.parquet(runs), scope)
+        return summarise_packed(connection, archive.parquet(nodes), scope, more)
 
 
-def summarise_packed(connection: Any, table: str, scope: Scope) -> dict[str, Timing]:
-    """Return the percentiles of every node in ``table`` (an expression that reads node rows)."""
-    connection.execute(
-        "CREATE OR REPLACE TEMP TABLE grouped AS SELECT node, count(*) AS n, avg(tokens) AS tokens,"
-        f" list_sort(list(elapsed)) AS times FROM {table}"
-        f" WHERE attempt = 0 AND started >= {scope.since!r} AND started < {scope.until!r} GROUP BY node"
+def _of_some_runs(connection: Any, runs: str, scope: Scope) -> str:
+    """Return the condition on node rows that not all runs of the time meet; blank where all do, for it costs most."""
+    inside = f"started >= {scope.since!r} AND started < {scope.until!r}"
+    test = f"source IN {listed(PRODUCTION)}" + (" AND version = $version" if scope.version else "")
+    given = {"version": scope.version} if scope.version else None
+    query = f"SELECT 1 FROM {runs} WHERE {inside} AND NOT ({test}) LIMIT 1"
+    if not connection.execute(query, given).fetchall():
+        return ""
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE meant AS SELECT id FROM {runs} WHERE {inside} AND {test}", given)
+    return " AND run IN (SELECT id FROM meant)"
+
+
+def summarise_packed(connection: Any, table: str, scope: Scope, more: str = "") -> dict[str, Timing]:
+    """Return the percentiles of every node in ``table`` (an expression that reads node rows).
+
+    Counted first: then the ranks wanted are known, and they are selected, which takes half as long as sorting.
+    """
+    source = f"FROM {table} WHERE attempt = 0 AND started >= {scope.since!r} AND started < {scope.until!r}{more}"
+    columns = "node, any_value(title), any_value(type), count(*), avg(tokens)"
+    found = connection.execute(f"SELECT {columns} {source} GROUP BY node ORDER BY node").fetchall()
+    if not found:
+        return {}
+    # a share in the middle of its rank's: rounding cannot move it to the next one
+    shares = sorted({(rank - 0.5) / n for *_, n, _ in found for rank in _ranks(n)})
+    listed = ", ".join(map(repr, shares))
+    picked = dict(
+        connection.execute(f"SELECT node, quantile_disc(elapsed, [{listed}]) {source} GROUP BY node").fetchall()
     )
     result: dict[str, Timing] = {}
-    for node, n, tokens in connection.execute("SELECT node, n, tokens FROM grouped ORDER BY node").fetchall():
-        wanted = _ranks(n)
-        picked = connection.execute("SELECT list_select(times, ?) FROM grouped WHERE node = ?", [wanted, node])
-        at = dict(zip(wanted, picked.fetchall()[0][0], strict=True))
-        shares = tuple(_quantile(n, share, at) for share in SHARES)
-        result[node] = Timing(node=node, n=n, percentiles=shares, tokens=tokens or 0.0)
+    for node, title, kind, n, tokens in found:
+        values = dict(zip(shares, picked[node], strict=True))
+        at = {rank: values[(rank - 0.5) / n] for rank in _ranks(n)}
+        result[node] = Timing(
+            node=node, title=title, type=kind, n=n, percentiles=tuple(_quantile(n, share, at) for share in SHARES),
+            tokens=tokens or 0.0,
+        )  # fmt: skip
     return result
 
 

@@ -43,9 +43,10 @@ class PerfReport:
 
 def report(history: History, scope: Scope, ledger: Ledger | None, *, now: datetime) -> PerfReport:
     """Make the report of a scope."""
-    lines = sorted((line for _, line in lines_of(history, scope)), key=lambda line: line.total)
+    read = lines_of(history, scope)
+    lines = sorted((line for _, line in read), key=lambda line: line.total)
     example = lines[min(len(lines) - 1, int(0.95 * len(lines)))] if lines else None
     return PerfReport(
         context=scope.context, made=now, summary=summarise(history, scope), trend=trend(history, scope, ledger),
-        profile=profile(history, scope), advised=advise(history, scope, ledger, now=now), example=example,
+        profile=profile(history, scope, read), advised=advise(history, scope, ledger, now=now), example=example,
     )  # fmt: skip

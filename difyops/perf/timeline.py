@@ -180,11 +180,12 @@ def _fill(step: _Step, rows: Sequence[NodeFact], graph: Mapping[str, Any] | None
     children = sorted(
         (row for row in rows if row.container == step.row.node), key=lambda row: (row.round or 0, row.index)
     )
+    if not children:
+        return
     step.inside = [_Step(row=row, length=row.elapsed) for row in children]
     for _, group in _rounds(step.inside):
         _lead(group, graph if graph and any(row.node in {e[1] for e in graph["edges"]} for row in children) else None)
-    if step.inside:
-        step.slack = max(0.0, step.length - _container(step, _same, graph, store=True))
+    step.slack = max(0.0, step.length - _container(step, _same, graph, store=True))
 
 
 def _rounds(steps: Sequence[_Step]) -> list[tuple[int, list[_Step]]]:
@@ -268,14 +269,13 @@ def _without(gone: NodeFact) -> Callable[[NodeFact], float]:
 
 def _rule(found: TimelinePlan, steps: Mapping[str, _Step]) -> Callable[[Span], Callable[[Span, Span], bool]]:
     """Return "before" from the edges where the graph is known, from the times where it is not."""
+    if found.shape is None:
+        return by_time
     ancestors: dict[str, set[str]] = {}
     for step in steps.values():
         ancestors[step.row.id] = {up for name in step.before for up in (name, *ancestors.get(name, ()))}
 
     def rule(parent: Span) -> Callable[[Span, Span], bool]:
-        if found.shape is None:
-            return by_time(parent)
-
         def before(first: Span, later: Span) -> bool:
             one, two = steps[first.id].row, steps[later.id].row
             if one.container and one.round != two.round:

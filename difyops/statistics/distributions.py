@@ -75,11 +75,30 @@ def binomial_cdf(k: int, n: int, p: float) -> float:
 
 def binomial_quantile(q: float, n: int, p: float) -> int:
     """Return the smallest k of which ``binomial_cdf(k, n, p)`` is at least ``q``."""
-    low, high = -1, n
+    low, high = _near_quantile(q, n, p)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if binomial_cdf(middle, n, p) >= q else (middle, high)
     return high
+
+
+def _near_quantile(q: float, n: int, p: float) -> tuple[int, int]:
+    """Return two bounds around the quantile: a guess from the normal distribution, corrected for skewness, is rarely
+    off by more than one, and one bound is moved until they enclose it.
+    """
+    if not (0 < q < 1 and 0 < p < 1):
+        return -1, n
+    z, step = _NORMAL.inv_cdf(q), 1
+    guess = n * p + z * math.sqrt(n * p * (1 - p)) + (z * z - 1) * (1 - 2 * p) / 6
+    low = high = max(0, min(n, round(guess)))
+    if binomial_cdf(high, n, p) >= q:
+        low = high - 1
+        while low >= 0 and binomial_cdf(low, n, p) >= q:
+            low, high, step = low - step, low, step * 2
+        return max(-1, low), high
+    while high < n and binomial_cdf(high, n, p) < q:
+        low, high, step = high, high + step, step * 2
+    return low, min(n, high)
 
 
 def student_two_sided(t: float, freedom: float) -> float:

@@ -7,6 +7,7 @@ binomial distribution. From a sample with unequal chances the shares are weighte
 from __future__ import annotations
 
 import bisect
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -50,6 +51,7 @@ def fewest(share: float) -> int:
     return max(1, math.ceil(1 / (1 - share) - 1e-9), math.ceil(1 / share - 1e-9)) if 0 < share < 1 else 1
 
 
+@functools.lru_cache(maxsize=4096)
 def ranks(n: int, share: float, *, confidence: float = 0.95) -> tuple[int, int] | None:
     """Return the ranks (from 1) of the two order statistics that enclose the true quantile; ``None`` if unbounded."""
     rest = (1 - confidence) / 2

@@ -14,7 +14,7 @@ from difyops.cost.leaves import FILE
 from difyops.cost.money import Rates
 from difyops.cost.own_prices import OwnPrice
 from difyops.cost.summary import BY, Amount, CostLine
-from difyops.history import archive
+from difyops.history.packing import pack
 from tests.cost.conftest import CONTEXT, DAY, NOON, Book, node
 
 
@@ -268,7 +268,7 @@ def test_packed_months_cost_the_same(book: Book) -> None:
             "shop", node("draft", 100 + number, 7, "0.01"), at=NOON - number * 5 * DAY, chance=(1.0, 0.5)[number % 2]
         )
     before = book.cost(since=NOON - 90 * DAY)
-    archive.pack(book.history, context=CONTEXT, now=NOON)
+    pack(book.history, context=CONTEXT, now=NOON)
     assert book.history.one("SELECT count(*) FROM node") < 12
     assert book.cost(since=NOON - 90 * DAY) == before
     for file in book.history.path.parent.glob(f"{FILE}*"):

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from difyops.emulator import Emulator
 from difyops.emulator.fleet_runs import Past, load_past
 from difyops.errors import DifyopsError, NotSupported, StoreError, UsageError
-from difyops.history import archive
+from difyops.history import archive, packing
 from difyops.history.database import read_database
-from difyops.history.store import History
+from difyops.history.packing import pack
+from difyops.history.store import Batch, History
+from difyops.history.tables import NODE, REAL, RUN, WHOLE
+from difyops.perf.facts import Scope
+from difyops.perf.path import path_of
+from difyops.perf.quick import timings
 from tests.history.conftest import DAY, Sync, now
 
 MONTH = 31 * DAY
@@ -64,7 +72,7 @@ async def test_what_goes_out_comes_in(filled: History, tmp_path: Path) -> None:
 async def test_packing_moves_closed_months(filled: History, tmp_path: Path) -> None:
     duckdb = pytest.importorskip("duckdb", reason="DuckDB is not installed (difyops[analytics])")
     nodes = filled.one("SELECT count(*) FROM node")
-    packed = archive.pack(filled, context="emu", now=now())
+    packed = pack(filled, context="emu", now=now())
     left = filled.one("SELECT count(*) FROM run")
     assert packed.rows["run"] + left == 300
     assert left < 300
@@ -76,6 +84,80 @@ async def test_packing_moves_closed_months(filled: History, tmp_path: Path) -> N
     assert archive.packed_files(filled, "run", "emu", app, 0, now()) == [file for file in files if "/run/" in str(file)]
     filled.forget("emu", None)
     assert not list(filled.packs.rglob("*.parquet"))
+
+
+MIDDLE = 1_750_000_000.0  # a day in June 2025
+
+
+def _row(names: tuple[str, ...], **known: object) -> tuple[object, ...]:
+    usual = {"context": "emu", "app": "a", "source": "app-run", "status": "succeeded", "tokens": 1, "attempt": 0}
+    return tuple({**usual, **known}.get(name, None if name in WHOLE | REAL else "") for name in names)
+
+
+def _keep(history: History, numbers: range, version: str = "v") -> None:
+    """Keep runs of one node each; ``version`` is theirs."""
+    runs = [
+        _row(RUN, id=f"{n:08d}-run", started=MIDDLE + n, elapsed=2.0, version=version, steps=1, exceptions=0)
+        for n in numbers
+    ]
+    nodes = [
+        _row(NODE, run=f"{n:08d}-run", id=f"n{n}", node="one", type="llm", title="One", started=MIDDLE + n,
+             elapsed=float(n), idx=1)
+        for n in numbers
+    ]  # fmt: skip
+    history.write("emu", "a", "", Batch(rows={"run": runs, "node": nodes}))
+    history.note_app("emu", "a", name="a", mode="workflow")
+    with history.changing():
+        history.sample_into("emu", "a", [(str(row[2]), "all", 1.0, 0.0) for row in runs])
+
+
+def _packed(history: History) -> set[str]:
+    place = archive.ArchivePlace(context="emu", app="a", since=MIDDLE, until=MIDDLE + DAY)
+    rows = list(archive.both(history, "run", "id", "context = ?", ["emu"], place))
+    assert len(rows) == len({row[0] for row in rows})  # each once
+    return {row[0] for row in rows}
+
+
+def test_a_month_that_is_packed_again_keeps_what_it_held(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("duckdb", reason="DuckDB is not installed (difyops[analytics])")
+    _keep(history, range(40), "v1")
+    archive.export(history, history.packs.parent / "copy", context="emu")
+    pack(history, context="emu", now=MIDDLE + 2 * MONTH)
+    archive.import_parquet(history, history.packs.parent / "copy")
+    assert len(_packed(history)) == 40
+    _keep(history, range(30, 70), "v2")  # an older stretch was read since, and some runs again
+    with monkeypatch.context() as patch:  # killed after the files were written
+        patch.setattr(packing, "_check", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            pack(history, context="emu", now=MIDDLE + 2 * MONTH)
+    pack(history, context="emu", now=MIDDLE + 2 * MONTH)
+    assert history.all("SELECT name, rows FROM pack ORDER BY name") == [("node", 70), ("run", 70)]
+    assert len(_packed(history)) == 70
+    assert len(list(history.packs.rglob("*.parquet"))) == 2  # what was left by the killed one is gone
+    scope = Scope(context="emu", app="a", name="a", since=MIDDLE - DAY, until=MIDDLE + DAY)
+    assert timings(history, scope)["one"].n == 70
+    assert timings(history, replace(scope, version="v2"))["one"].n == 40  # the newer word on a run holds
+    assert timings(history, replace(scope, version="v1"))["one"].percentiles[0].value == 14.0
+    assert path_of(history, "emu", "00000003")[1].bars[0].node == "one"
+
+
+def test_rows_that_came_while_it_was_packed_are_not_lost(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("duckdb", reason="DuckDB is not installed (difyops[analytics])")
+    _keep(history, range(5))
+
+    def export(*args: Any, **fields: Any) -> archive.Exported:
+        found = archive.export(*args, **fields)
+        _keep(history, range(5, 8))
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "export", export)
+        with pytest.raises(StoreError, match="nothing was moved"):
+            pack(history, context="emu", now=MIDDLE + 2 * MONTH)
+    assert len(_packed(history)) == 8
+    pack(history, context="emu", now=MIDDLE + 2 * MONTH)
+    assert len(_packed(history)) == 8
+    assert history.one("SELECT count(*) FROM run") == 0
 
 
 def test_a_newer_or_foreign_file_is_refused_and_left_alone(tmp_path: Path) -> None:

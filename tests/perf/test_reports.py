@@ -18,6 +18,7 @@ from difyops.emulator.fleet_runs import Past, load_past
 from difyops.emulator.records import Run
 from difyops.errors import AnswerIsNo
 from difyops.history import archive
+from difyops.history.packing import pack
 from difyops.history.store import History
 from difyops.history.sync import SyncRequest, sync
 from difyops.ledger import AuditEntry, Ledger
@@ -231,7 +232,7 @@ def test_duckdb_and_python_give_the_same_percentiles(tmp_path: Path, known: Know
             connection.execute("UPDATE sample SET chance = 1.0, reason = 'all'")
         scope = known.scope("wf-echo", until=NOW + 1)
         with_python = timings(copy, scope)
-        archive.pack(copy, context="emu", now=NOW + 60 * DAY)
+        pack(copy, context="emu", now=NOW + 60 * DAY)
         assert copy.one("SELECT count(*) FROM node") == 0
         with_duckdb = timings(copy, scope)
     assert set(with_python) == set(with_duckdb)
