@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -66,10 +67,10 @@ class AppSynced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Synced:
-    """What a sync did. ``stopped`` says why it ended early."""
+    """What a sync did, up to ``until``. ``stopped`` says why it ended early."""
 
     context: str
-    until: float
+    until: datetime
     calls: int
     apps: tuple[AppSynced, ...]
     stopped: str | None = None
@@ -230,6 +231,7 @@ def _result(work: _Work, stopped: str | None, cause: DifyopsError | None) -> Syn
         for app in work.request.apps
     )  # fmt: skip
     return Synced(
-        context=work.instance.name, until=work.until, calls=work.pace.calls, apps=apps, stopped=stopped, cause=cause,
+        context=work.instance.name, until=datetime.fromtimestamp(work.until, UTC), calls=work.pace.calls, apps=apps,
+        stopped=stopped, cause=cause,
         warnings=tuple(work.warnings), most_in_flight=work.pace.most_in_flight, longest_wait=work.pace.longest_wait,
     )  # fmt: skip

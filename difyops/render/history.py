@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from difyops.clock import from_unix, iso
+from difyops.clock import iso
 from difyops.history.archive import Exported, Imported
 from difyops.history.status import AppStatus, HistoryStatus
 from difyops.history.sync import Synced
@@ -15,9 +15,8 @@ def synced(result: Synced) -> Outcome:
         (app.name, app.mode, app.runs, app.messages, app.nodes_of, _length(app.seconds_missing), app.error)
         for app in result.apps
     ]
-    until = from_unix(result.until)
     total = sum(app.runs for app in result.apps)
-    said = f"{total} runs of {len(rows)} apps up to {iso(until) if until else '-'}, {result.calls} calls"
+    said = f"{total} runs of {len(rows)} apps up to {iso(result.until)}, {result.calls} calls"
     return Outcome(
         kind="history.sync",
         data=result,
