@@ -20,7 +20,8 @@ import jsonschema_rs
 
 from difyops.errors import ConfigError
 from difyops.validation.explain import explain
-from difyops.validation.reading.shape import declared, nodes_at
+from difyops.validation.reading.envelopes import KEYS
+from difyops.validation.reading.shape import declared, nodes_at, speaks_of_members
 from difyops.validation.schema_wrapper import meant
 from difyops.validation.verdict import EnforceOptions, Path, Violation, pointer_of, shown
 
@@ -39,6 +40,8 @@ class Schema:
     """The texts that ``enum`` and ``const`` list, at any level."""
     names: frozenset[str] = field(repr=False)
     """The names that it declares for the members of the whole answer."""
+    openable: frozenset[str] = field(repr=False)
+    """The members of envelopes that it does not declare; none if it says nothing of members."""
     accepts: Any = field(repr=False, compare=False)
     """``accepts(value) -> bool``. The value must hold no lone surrogate."""
     _validator: Any = field(repr=False, compare=False)
@@ -83,7 +86,8 @@ def compile_schema(document: dict[str, Any] | bool) -> Schema:
         raise ConfigError(f"The schema cannot be used: {_first_line(error)}") from None
     accepts = _bounded(validator.is_valid) if backtracks else validator.is_valid
     words, names = frozenset(_listed(document)), declared(nodes_at(document, ()))
-    return Schema(document, words, names, accepts, validator, backtracks, unwrapped)
+    openable = KEYS - names if speaks_of_members(document) else frozenset()
+    return Schema(document, words, names, openable, accepts, validator, backtracks, unwrapped)
 
 
 def _bounded(is_valid: Callable[[object], bool]) -> Callable[[object], bool]:

@@ -9,6 +9,7 @@ import pytest
 
 from difyops.errors import ConfigError
 from difyops.validation import EnforceOptions, compile_schema, enforce
+from difyops.validation.reading import reasoning
 
 OBJECT = {"type": "object"}
 META = "http://json-schema.org/draft-07/schema#"
@@ -222,10 +223,32 @@ def test_an_envelope_that_an_open_schema_accepts_is_opened_all_the_same(text: st
 
 
 @pytest.mark.parametrize(
-    "value", [{"result": {"c": 1}}, {"a": 1, "result": {"a": 2}}, {"name": "f", "arguments": {}}, "x"]
-)
+    "value",
+    [
+        {"result": {"c": 1}}, {"a": 1, "result": {"a": 2}}, {"name": "f", "arguments": "c"}, "x", '{"a": "x"}',
+        {"a": 1, "name": "f", "arguments": {"c": 1}}, {"choices": [{"message": {"role": "user", "content": "{}"}}]},
+    ],
+)  # fmt: skip
 def test_data_that_looks_like_an_envelope_stays_data(value: object) -> None:
     assert enforce(json.dumps(value), OPEN)[:4] == (True, "strict", value, ())
+
+
+@pytest.mark.parametrize(("value", "inner"), [
+    ({"name": "f", "arguments": {}}, {}), ({"type": "text", "text": '{"c": 1}'}, {"c": 1}), ('{"c": 1}', {"c": 1}),
+    ({"functionCall": {"name": "f", "args": {"c": 1}}}, {"c": 1}), ({"b": 1, "function": {"name": "f"}}, None),
+])  # fmt: skip
+def test_an_envelope_that_satisfies_as_well_as_what_it_holds_is_ambiguous(value: object, inner: object) -> None:
+    verdict = enforce(json.dumps(value), OPEN)
+    if inner is None:
+        assert verdict.value == value
+    else:
+        assert (verdict.error, json.dumps(inner) in (verdict.message or "")) == ("ambiguous", True)
+
+
+@pytest.mark.parametrize("schema", [True, {}, OBJECT, {**OBJECT, "additionalProperties": True}])
+def test_a_schema_that_says_nothing_of_members_takes_an_envelope_as_it_is(schema: Any) -> None:
+    text = '{"name": "f", "arguments": {"a": 1}}'
+    assert enforce(text, schema)[:4] == (True, "strict", json.loads(text), ())
 
 
 @pytest.mark.parametrize("text", [
@@ -253,3 +276,9 @@ def test_a_text_is_opened_only_where_members_are_wanted(wanted: str) -> None:
     assert (verdict.ok, verdict.error) == (False, "violates")
     opened = enforce('"{\\"a\\": 1}"', compile_schema({"type": "object"}))
     assert opened.value == {"a": 1}
+
+
+def test_a_text_without_the_marks_of_reasoning_holds_none() -> None:
+    for opens, closes in reasoning.BLOCKS:
+        assert any(mark in opens.upper() for mark in reasoning.MARKS), opens
+        assert any(mark in closes.upper() for mark in reasoning.MARKS), closes

@@ -31,8 +31,8 @@ def undisguised(text: str) -> tuple[str, str] | None:
                 return str(json.loads(f'"{body}"', strict=False)), "encoded twice"
             except ValueError:
                 return None
-    if _ENTITY.search(text) and '"' not in text:
+    if '"' not in text and "&" in text and _ENTITY.search(text):
         return html.unescape(text), "HTML entities"
-    if len(_CSV.findall(text[:100_000])) > 1 and '""' in text:
+    if '""' in text and len(_CSV.findall(text[:100_000])) > 1:
         return text.replace('""', '"'), "doubled quotes"
     return None

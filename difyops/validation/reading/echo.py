@@ -9,12 +9,11 @@ from difyops.validation.reading.model import Judge
 
 def is_plain(value: object, judge: Judge) -> bool:
     """Return whether a value that satisfies the schema is neither the schema nor an envelope; "yes" is certain."""
-    names = judge.names
     if type(value) is dict:
-        return (not names or not names.isdisjoint(value)) and not is_echo(value, judge.document)
+        return judge.openable.isdisjoint(value) and not is_echo(value, judge.document)
     if type(value) is str:
-        return not names or value.lstrip()[:1] != "{"
-    return not names or type(value) is not list or not value or type(value[0]) is not dict
+        return not judge.names or value.lstrip()[:1] != "{"
+    return type(value) is not list or not value or type(value[0]) is not dict or not judge.openable
 
 
 def is_echo(value: object, document: Mapping[str, object] | bool) -> bool:

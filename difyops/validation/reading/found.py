@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from difyops.validation.reading.load import key_of
 from difyops.validation.reading.model import EXTRACT, Edit, Failing
@@ -35,13 +35,16 @@ class ValueFound:
 
     def noted(self, *notes: Edit) -> ValueFound:
         """Put edits before those of each value, and return this."""
-        self.valid = [replace(option, edits=(*notes, *option.edits)) for option in self.valid]
-        self.failing = [failing._replace(edits=(*notes, *failing.edits)) for failing in self.failing]
+        if notes:
+            self.valid = [Option(one.value, (*notes, *one.edits), one.rung) for one in self.valid]
+            self.failing = [failing._replace(edits=(*notes, *failing.edits)) for failing in self.failing]
         return self
 
 
 def distinct(options: list[Option]) -> list[Option]:
     """Return one option for each value: the one with the fewest edits."""
+    if len(options) < 2:
+        return options
     best: dict[bytes, Option] = {}
     for option in options:
         key = key_of(option.value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from difyops.validation.reading import strings
+from difyops.validation.reading import strict, strings
 from difyops.validation.reading.grammar import (
     AFTER_ELEMENT,
     AFTER_KEY,
@@ -28,7 +28,7 @@ from difyops.validation.reading.lenient import Canon, canonical
 from difyops.validation.reading.quotes import positions, quote_edits
 from difyops.validation.reading.search import SearchTooComplex, cheapest
 from difyops.validation.reading.single import TextChange, token_edits
-from difyops.validation.reading.tokens import UNKNOWN, Tokens, split
+from difyops.validation.reading.tokens import UNKNOWN, Tokens, split, token_at
 
 _MOST_EDITS = 60
 _LONGEST_SEARCH = 200_000
@@ -60,6 +60,9 @@ def mend(text: str, words: frozenset[str] = frozenset()) -> Mended:
 
 
 def _whole(mended: Mended) -> Mended:
+    if strict.is_json(mended.base):
+        mended.ways = [[], *([change] for change in mended.canon.doubted())]
+        return mended
     tokens = split(mended.base)
     if UNKNOWN in tokens.codes or not tokens.codes:
         mended.code = "not_json"
@@ -190,10 +193,10 @@ def _escape_inner(text: str) -> str | None:
             at += 1
             continue
         if text[at] != '"':
-            tokens = split(text[at : at + 400])
-            if not tokens.codes or tokens.codes[0] == UNKNOWN or tokens.starts[0]:
+            token = token_at(text, at)
+            if token is None or token[0] == UNKNOWN:
                 return None
-            code, end = tokens.codes[0], at + tokens.ends[0]
+            code, end = token
             parts.append(text[at:end])
         else:
             found = strings.end_of_quoting(text, at, _PLACES.get(state & 15, "element"))

@@ -101,6 +101,11 @@ class Judge(Protocol):
         """Return the names that the schema declares for the members of the whole answer."""
         ...
 
+    @property
+    def openable(self) -> frozenset[str]:
+        """Return the members of envelopes that the schema does not declare; none if it says nothing of members."""
+        ...
+
 
 class Failing(NamedTuple):
     """A value that violates the schema: how it was read, and the way from a path in it to its line in the text."""

@@ -16,7 +16,7 @@ from difyops.validation.reading.model import EnforceOptions, RefusedText
 from difyops.validation.reading.reasoning import without_reasoning
 from difyops.validation.reading.vocabulary import CUT, DECLARES
 
-_FENCE = re.compile(r"(?:^|(?<=[\s:.>]))(```+|~~~+)[ \t]*+([\w.+-]*+)[^\S\n]*+(?:\n|(?=[{\[\"]))")
+_FENCE = re.compile(r"(?<![^\s:.>])(```+|~~~+)[ \t]*+([\w.+-]*+)[^\S\n]*+(?:\n|(?=[{\[\"]))")
 _BRACKET = re.compile(r"(?<!<!\[CDATA)[{\[](?!CDATA\[)")
 _INNER = r"[^{}\[\]\"\n]"
 _PROSE = re.compile(
@@ -96,7 +96,7 @@ def _regions(text: str, start: int, end: int) -> Iterator[tuple[int, int, bool]]
     """Yield the parts of a text in and outside of fences: start, end, and whether it is a fence's content."""
     at = start
     fences = 0
-    while (opens := _FENCE.search(text, at, end)) is not None:
+    while (opens := _next_fence(text, at, end)) is not None:
         body = opens.end()
         fences += 1
         if fences > _MOST_FENCES or _inside_value(text, at, opens.start()):
@@ -113,6 +113,14 @@ def _regions(text: str, start: int, end: int) -> Iterator[tuple[int, int, bool]]
         at = min(end, stop + len(opens[1]) if closes else end)
     if text[at:end].strip():
         yield at, end, False
+
+
+def _next_fence(text: str, at: int, end: int) -> re.Match[str] | None:
+    """Return the next mark that opens a fence."""
+    for mark in "```", "~~~":
+        if text.find(mark, at, end) >= 0:
+            return _FENCE.search(text, at, end)
+    return None
 
 
 def _open_text(text: str, start: int, stop: int) -> bool:

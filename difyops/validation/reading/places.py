@@ -3,69 +3,80 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+from bisect import bisect_right
+from collections.abc import Container, Iterator, Sequence
 
-from difyops.validation.reading import grammar
+from difyops.validation.reading.grammar import CLOSE_ARRAY, COLON, COMMA, OPEN_ARRAY, OPEN_OBJECT, TEXT
 from difyops.validation.reading.model import Path
-from difyops.validation.reading.tokens import Tokens, split
+from difyops.validation.reading.tokens import UNKNOWN, Tokens, split, token_at
+
+_DEEPEST = 400
+_COLON = re.compile(r"(?:[ \t\r\n]*:)?")
 
 
 def paths_at(text: str, offsets: Sequence[int]) -> list[Path]:
     """Return for each offset the path of the value that it lies in or right before; in one pass."""
-    wanted = sorted(set(offsets))
-    found: dict[int, Path] = {}
-    at = 0
-    for _, end, path in _values(text):
-        while at < len(wanted) and wanted[at] < end:
-            found[wanted[at]] = path
-            at += 1
-        if at == len(wanted):
-            break
-    return [found.get(offset, ()) for offset in offsets]
+    if not offsets:
+        return []
+    tokens = _up_to(text, max(offsets))
+    places = [bisect_right(tokens.ends, offset) for offset in offsets]
+    found = dict(_values(text, tokens, frozenset(places), max(places)))
+    return [found.get(place, ()) for place in places]
+
+
+def _up_to(text: str, offset: int) -> Tokens:
+    """Return the tokens up to the one at or behind an offset, more if that lies inside of one."""
+    found = token_at(text, offset)
+    if found is not None:
+        tokens = split(text[: _COLON.match(text, found[1]).end()])  # type: ignore[union-attr]  # matches everywhere
+        if UNKNOWN not in tokens.codes:
+            return tokens
+    return split(text)
 
 
 def starts(text: str) -> dict[Path, int]:
     """Return where each value of a JSON text starts; of a broken text as far as it can be read."""
+    tokens = split(text)
     found: dict[Path, int] = {}
-    for start, _, path in _values(text):
-        found.setdefault(path, start)
+    every = range(len(tokens.codes))
+    for place, path in _values(text, tokens, every, len(every)):
+        found.setdefault(path, tokens.starts[place])
     return found
 
 
-def _values(text: str) -> Iterator[tuple[int, int, Path]]:
-    tokens = split(text)
-    path: list[str | int] = []
+def _values(text: str, tokens: Tokens, wanted: Container[int], last: int) -> Iterator[tuple[int, Path]]:
+    """Yield the numbers of the tokens that are wanted, up to ``last``, each with the path of the value there."""
+    codes = tokens.codes
+    steps: list[int] = []  # for each open array its index, for each open object the token of its name
     kinds: list[bool] = []
-    for number, code in enumerate(tokens.codes):
-        start, end = tokens.starts[number], tokens.ends[number]
-        if code in (grammar.OPEN_OBJECT, grammar.OPEN_ARRAY):
-            yield start, end, tuple(path)
-            kinds.append(code == grammar.OPEN_OBJECT)
-            path.append("" if kinds[-1] else 0)
-        elif code in (grammar.CLOSE_OBJECT, grammar.CLOSE_ARRAY):
-            if kinds:
+    for place in range(min(last + 1, len(codes))):
+        code = codes[place]
+        size = len(steps)
+        if code <= CLOSE_ARRAY:
+            if code <= OPEN_ARRAY:
+                kinds.append(code == OPEN_OBJECT)
+                steps.append(-1 if code == OPEN_OBJECT else 0)
+            elif steps:
                 kinds.pop()
-                path.pop()
-            yield start, end, tuple(path)
-        elif code == grammar.COMMA:
+                steps.pop()
+                size -= 1
+        elif code == COMMA:
+            size = max(0, size - 1)
             if kinds and not kinds[-1]:
-                path[-1] = int(path[-1]) + 1
-            yield start, end, tuple(path[:-1])
-        elif _is_key(tokens, number) and kinds and kinds[-1]:
-            path[-1] = _name(text[start:end])
-            yield start, end, tuple(path)
-        else:
-            yield start, end, tuple(path)
-        if len(path) > 400:
+                steps[-1] += 1
+        elif code == TEXT and kinds and kinds[-1] and codes[place + 1 : place + 2] == [COLON]:
+            steps[-1] = place
+        if place in wanted:
+            yield place, tuple([_step(text, tokens, kinds[at], steps[at]) for at in range(size)])
+        if len(steps) > _DEEPEST:
             break
 
 
-def _is_key(tokens: Tokens, number: int) -> bool:
-    return (
-        tokens.codes[number] == grammar.TEXT
-        and number + 1 < len(tokens.codes)
-        and tokens.codes[number + 1] == grammar.COLON
-    )
+def _step(text: str, tokens: Tokens, is_name: bool, number: int) -> str | int:
+    if not is_name:
+        return number
+    return _name(text[tokens.starts[number] : tokens.ends[number]]) if number >= 0 else ""
 
 
 def _name(quoted: str) -> str:

@@ -95,7 +95,7 @@ class TextReader:
     def read_any(self, text: str, layers: int) -> ValueFound:
         """Read a text that may be strict JSON."""
         try:
-            value = strict.loads(text, self.options)
+            value = strict.loads(text, self.options, mends=True)
         except RefusedText as error:
             if error.code not in ("duplicate_keys", "not_finite"):
                 return ValueFound(code=error.code, message=error.message)
@@ -138,24 +138,31 @@ class TextReader:
     def _enveloped(self, value: object, layers: int) -> ValueFound | None:
         """Return what is inside a value that satisfies the schema only because the schema says nothing of its members.
 
-        It is an envelope if it has no member that the schema declares, and what it holds has one.
+        It is an envelope if it has no member that the schema declares, and what it holds has one. Where both have one,
+        or neither, and both satisfy the schema, nothing tells which of them is the answer.
         """
-        names = self.judge.names
         if is_plain(value, self.judge):
             return None
-        if isinstance(value, str):
-            found: ValueFound | None = self._encoded(value, layers)
-        else:
-            opened = unwrap(value, names)
-            if opened is None or (opened.vague and takes_any_name(self.judge.document)):
-                return None
-            found = self._opened(value, layers)
-            if opened.cut:
-                return found
+        names = self.judge.names
+        opened = None if isinstance(value, str) else unwrap(value, names)
+        vague = opened is not None and opened.vague
+        if vague and takes_any_name(self.judge.document):
+            return None
+        found = self._encoded(value, layers) if isinstance(value, str) else self._opened(value, layers)
         if found is None:
             return None
+        outside = isinstance(value, dict) and not names.isdisjoint(value)
+        inside = self._declares_any(found)
+        if not outside and (inside or (opened is not None and opened.cut)):
+            return found
+        if vague or not found.valid or outside != inside:
+            return None
+        return ValueFound(code="ambiguous", rivals=(value, found.valid[0].value))
+
+    def _declares_any(self, found: ValueFound) -> bool:
+        """Return whether any of the values has a member that the schema declares."""
         inner = [option.value for option in found.valid] + [failing.value for failing in found.failing]
-        return found if any(isinstance(one, dict) and names & one.keys() for one in inner) else None
+        return any(self._is_like(one) for one in inner)
 
     def _encoded(self, text: str, layers: int) -> ValueFound | None:
         """Return what a text holds that is JSON itself, where the schema wants members."""
@@ -319,7 +326,7 @@ class TextReader:
                 result.code, result.message = result.code or inner.code, inner.message
             for option in inner.valid:
                 edits = edits_of(found, way, final, repeated)
-                valid.append((replace(option, edits=(*edits, *option.edits), rung=REPAIR), same))
+                valid.append((Option(option.value, (*edits, *option.edits), REPAIR), same))
         if not valid:
             if result.code is None:
                 result.code = self._nothing_stands(found, bool(ways))
@@ -381,7 +388,7 @@ class TextReader:
 def read(text: str, judge: Judge, options: EnforceOptions) -> Reading:
     """Return the value of an answer that satisfies the schema and that the text decides on, or why there is none."""
     try:
-        value = strict.loads(text, options)
+        value = strict.loads(text, options, mends=True)
     except RefusedText as error:
         if error.code not in ("duplicate_keys", "not_finite") or not options.repair:
             return Reading(False, code=error.code, message=error.message)

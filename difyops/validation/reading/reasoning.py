@@ -22,6 +22,8 @@ BLOCKS: tuple[tuple[str, str], ...] = (
     (r"<reflexion>", r"</reflexion>"),
 )
 """Pairs of patterns: what opens a block, what ends it."""
+MARKS = ("<", "◁", "```", "THINK", "REASONING")
+"""One of them is in whatever opens or ends a block, in capitals: a text without any holds no reasoning."""
 _OPENS = re.compile("|".join(f"(?P<b{number}>{opens})" for number, (opens, _) in enumerate(BLOCKS)), re.IGNORECASE)
 _CLOSES = tuple(re.compile(closes, re.IGNORECASE) for _, closes in BLOCKS)
 _ANY_CLOSE = re.compile("|".join(f"(?:{closes})" for _, closes in BLOCKS if "```" not in closes), re.IGNORECASE)
@@ -34,6 +36,9 @@ def without_reasoning(text: str) -> tuple[int, list[tuple[int, int]]]:
 
     A tag inside a text in quotes is none. The end of a block without its start makes all before it reasoning.
     """
+    capitals = text.upper()
+    if not any(mark in capitals for mark in MARKS):
+        return 0, []
     blocks: list[tuple[int, int]] = []
     at = begin = 0
     while (opens := _OPENS.search(text, at)) is not None:

@@ -49,33 +49,48 @@ class _Search:
         self.ahead = slips_ahead(tokens.codes)
         self.cost: dict[Spot, int] = {(0, START): 0}
         self.came: dict[Spot, list[_Step]] = {(0, START): []}
-        self.steps = 0
+        self.steps = self.reads = 0
 
     def run(self, goal: Spot, most: int) -> bool:
-        """Settle everything that is no dearer than the goal; say whether it was reached."""
+        """Settle everything that is no dearer than the goal; say whether it was reached.
+
+        Each spot is left twice: by what stands there at once, by edits only where they can lead to a way that is no
+        dearer than the level.
+        """
         level = self.ahead[0]
-        waiting: dict[int, list[Spot]] = {level: [(0, START)]}
+        most_reads = _MOST_STEPS + 4 * len(self.ahead)
+        steps: dict[int, list[Spot]] = {level: [(0, START)]}
+        edits: dict[int, list[Spot]] = {}
         while level <= most:
-            todo = waiting.pop(level, [])
-            done: set[tuple[Spot, int]] = set()
-            while todo:
-                spot = todo.pop()
+            todo, later = steps.pop(level, []), edits.pop(level, [])
+            done: set[tuple[Spot, int, bool]] = set()
+            while todo or later:
+                by_edit = not todo
+                spot = later.pop() if by_edit else todo.pop()
                 cost = self.cost[spot]
-                if (spot, cost) in done:
+                if (spot, cost, by_edit) in done:
                     continue
-                done.add((spot, cost))
-                self.steps += 1
-                if self.steps > _MOST_STEPS:
+                done.add((spot, cost, by_edit))
+                self.steps += by_edit
+                self.reads += not by_edit
+                if self.steps > _MOST_STEPS or self.reads > most_reads:
                     raise SearchTooComplex
-                for after, change in self._moves(spot):
-                    price = cost + (change is not None)
+                if not by_edit:
+                    soonest = max(level, cost + 1 + self._least_ahead(spot[0]))
+                    (later if soonest == level else edits.setdefault(soonest, [])).append(spot)
+                for after, change in self._edits(spot) if by_edit else self._reads(spot):
+                    price = cost + by_edit
                     if self._reach(spot, after, change, price):
                         bound = max(level, price + self.ahead[after[0]])
-                        (todo if bound == level else waiting.setdefault(bound, [])).append(after)
+                        (todo if bound == level else steps.setdefault(bound, [])).append(after)
             if goal in self.cost and self.cost[goal] <= level:
                 return True
             level += 1
         return False
+
+    def _least_ahead(self, at: int) -> int:
+        """Return how many edits are left at least behind an edit at a place."""
+        return self.ahead[min(at + 1, len(self.ahead) - 1)]
 
     def _reach(self, spot: Spot, after: Spot, change: TextChange | None, price: int) -> bool:
         known = self.cost.get(after)
@@ -90,18 +105,20 @@ class _Search:
         self.came[after] = [(spot, change)]
         return True
 
-    def _moves(self, spot: Spot) -> Iterator[tuple[Spot, TextChange | None]]:
+    def _reads(self, spot: Spot) -> Iterator[tuple[Spot, None]]:
+        at, state = spot
+        codes = self.tokens.codes
+        if at < len(codes) and (after := self.machine.step(state, codes[at])) >= 0:
+            yield (at + 1, after), None
+
+    def _edits(self, spot: Spot) -> Iterator[tuple[Spot, TextChange]]:
         at, state = spot
         tokens, step = self.tokens, self.machine.step
-        if at < len(tokens.codes):
-            code = tokens.codes[at]
-            if (after := step(state, code)) >= 0:
-                yield (at + 1, after), None
-            if code < TEXT:
-                yield (at + 1, state), deleted(tokens, at)
-                for other in insertable(state):
-                    if other != code:
-                        yield (at + 1, step(state, other)), replaced(tokens, at, other)
+        if at < len(tokens.codes) and (code := tokens.codes[at]) < TEXT:
+            yield (at + 1, state), deleted(tokens, at)
+            for other in insertable(state):
+                if other != code:
+                    yield (at + 1, step(state, other)), replaced(tokens, at, other)
         for other in insertable(state):
             yield (at, step(state, other)), inserted(tokens, at, other)
 

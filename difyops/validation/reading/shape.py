@@ -81,6 +81,11 @@ def holds_members(document: object) -> bool:
     )
 
 
+def speaks_of_members(document: object) -> bool:
+    """Return whether the schema says anything of the members or elements of the whole answer."""
+    return any(node.get(word, True) not in (True, {}) for node in nodes_at(document, ()) for word in _MEMBER_KEYWORDS)
+
+
 def choices(nodes: Iterable[Node]) -> list[Any]:
     """Return the values that ``enum`` and ``const`` list."""
     found: list[Any] = []

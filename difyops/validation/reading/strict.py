@@ -75,8 +75,11 @@ _RAW = _scanner()
 _CAREFUL = _scanner(parse_float=_finite, parse_constant=_refuse_constant, object_pairs_hook=_object_without_repeats)
 
 
-def loads(text: str, options: EnforceOptions) -> Any:
+def loads(text: str, options: EnforceOptions, *, mends: bool = False) -> Any:
     """Return the value of a text that is one JSON document.
+
+    ``mends``: the caller goes on with a text that is no JSON, repeats a key or holds what is no number; which of the
+    three it is need not be found out.
 
     Raises:
         Refused: a rule above refuses it.
@@ -89,6 +92,8 @@ def loads(text: str, options: EnforceOptions) -> Any:
         value = orjson.loads(text)
         again = orjson.dumps(value)
     except (ValueError, TypeError):  # not JSON, too deep, or a rule forbids it: which one, the careful way tells
+        if mends and not _may_break_rule(text, options):
+            raise ValueError("no JSON, or a rule forbids it") from None
         return _whole(text, options)
     names = text.count(":") if text.isascii() else text.encode().count(b":")
     if names != again.count(b":") or ("\\" in text and "\\u003" in text):
@@ -98,6 +103,26 @@ def loads(text: str, options: EnforceOptions) -> Any:
     if size > 2 * options.max_depth and names + text.count("[") >= options.max_depth:
         check_depth(text, options.max_depth)
     return value
+
+
+def is_json(text: str) -> bool:
+    """Return whether a text is one JSON document, whatever rules it may break; "yes" is certain."""
+    try:
+        orjson.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _may_break_rule(text: str, options: EnforceOptions) -> bool:
+    """Return whether a text that is no JSON may be refused whatever repair makes of it; "no" is certain."""
+    return (
+        not options.repair
+        or len(text) > _SHORT
+        or not text.isascii()
+        or "\\u" in text
+        or text.count("[") + text.count("{") > options.max_depth
+    )
 
 
 def _may_be_rounded(again: bytes) -> bool:

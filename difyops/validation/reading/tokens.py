@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import accumulate
 
 from difyops.validation.reading.grammar import CODES, SCALAR, TEXT
 
-_TOKEN = re.compile(r'[ \t\r\n]*(?:("(?:[^"\\]|\\.)*")|([{}\[\]:,])|((?:[^\s{}\[\]:,"\\]+|\\.)+|["\\]))', re.DOTALL)
+_STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
+_TOKEN = re.compile(rf'[ \t\r\n]*(?:({_STRING})|([{{}}\[\]:,])|((?:[^\s{{}}\[\]:,"\\]+|\\.)+|["\\]))', re.DOTALL)
+_NUMBER = r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?"
+_KNOWN = re.compile(
+    rf"({_STRING}|[{{}}\[\]:,]|(?:{_NUMBER}|true|false|null)(?![^\s{{}}\[\]:,\"]))|(?:[^\s{{}}\[\]:,\"\\]+|\\.)+|[\"\\]",
+    re.DOTALL,
+)
 _WHITE = " \t\r\n"
 UNKNOWN = 8
 """The code of what is no token of JSON."""
-_SCALAR = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null")
+_SCALAR = re.compile(rf"{_NUMBER}|true|false|null")
+_BY_FIRST = {**CODES, '"': TEXT, **dict.fromkeys("-0123456789tfn", SCALAR)}
 
 
 @dataclass(slots=True)
@@ -25,18 +33,37 @@ class Tokens:
 
 def split(text: str, at: int = 0) -> Tokens:
     """Return the tokens from ``at`` on; what is no token gets the code ``UNKNOWN``."""
+    parts = _KNOWN.split(text[at:] if at else text)
+    known = parts[1::2]
+    if None in known or "".join(parts[::2]).strip(_WHITE):
+        return _split_odd(text, at)
+    ends = list(accumulate(map(len, parts), initial=at))
+    return Tokens([_BY_FIRST[token[0]] for token in known], ends[1:-1:2], ends[2::2])
+
+
+def _split_odd(text: str, at: int) -> Tokens:
+    """Return the tokens of a text that holds something else, too."""
     codes: list[int] = []
     starts: list[int] = []
     ends: list[int] = []
     for found in _TOKEN.finditer(text, at, len(text.rstrip(_WHITE))):
-        kind = found.lastindex
-        if kind == 1:
-            codes.append(TEXT)
-        elif kind == 2:
-            codes.append(CODES[found[2]])
-        else:
-            codes.append(SCALAR if _SCALAR.fullmatch(found[3]) else UNKNOWN)
-        start, end = found.span(kind or 0)
+        codes.append(_code(found))
+        start, end = found.span(found.lastindex or 0)
         starts.append(start)
         ends.append(end)
     return Tokens(codes, starts, ends)
+
+
+def token_at(text: str, at: int) -> tuple[int, int] | None:
+    """Return the code of the token that starts at ``at``, or behind white space there, and the index after it."""
+    found = _TOKEN.match(text, at)
+    return None if found is None else (_code(found), found.end())
+
+
+def _code(found: re.Match[str]) -> int:
+    kind = found.lastindex
+    if kind == 1:
+        return TEXT
+    if kind == 2:
+        return CODES[found[2]]
+    return SCALAR if _SCALAR.fullmatch(found[3]) else UNKNOWN

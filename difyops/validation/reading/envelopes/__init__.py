@@ -14,13 +14,20 @@ from difyops.validation.reading.envelopes import (
     responses,
     tool_call,
 )
-from difyops.validation.reading.envelopes.parts import OpenedEnvelope
+from difyops.validation.reading.envelopes.parts import ARGUMENTS, OpenedEnvelope
 
 _VENDORS = (
     anthropic, chat_completions, responses, gemini, bedrock, mistral, ollama, dify, tool_call, one_member,
 )  # fmt: skip
 
-__all__ = ["OpenedEnvelope", "unwrap"]
+KEYS = frozenset({
+    "choices", "content", "function", "tool_calls", "candidates", "parts", "functionCall", "text", "input", "output",
+    "outputs", "message", "response", "answer", "data", *ARGUMENTS, *one_member.NAMES,
+    *(name.capitalize() for name in one_member.NAMES), *(name.upper() for name in one_member.NAMES),
+})  # fmt: skip
+"""The members that are opened: an object without any of them is no envelope."""
+
+__all__ = ["KEYS", "OpenedEnvelope", "unwrap"]
 
 
 def unwrap(value: object, declared: frozenset[str]) -> OpenedEnvelope | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from difyops.validation.reading.envelopes.parts import OpenedEnvelope, mapping
 
-_NAMES = frozenset({
+NAMES = frozenset({
     "result", "results", "data", "output", "outputs", "answer", "response", "json", "content", "structured_output",
     "final_answer", "value", "object", "payload", "arguments", "parameters", "input", "args",
 })  # fmt: skip
@@ -16,6 +16,6 @@ def unwrap(value: object) -> OpenedEnvelope | None:
     if len(members) != 1:
         return None
     name, inner = next(iter(members.items()))
-    if name.lower() not in _NAMES or not isinstance(inner, dict | list | str):
+    if name.lower() not in NAMES or not isinstance(inner, dict | list | str):
         return None
     return OpenedEnvelope(keys=(name,), contents=(((name,), inner),), vague=True)
