@@ -16,7 +16,7 @@ from __future__ import annotations
 import copy
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -134,9 +134,10 @@ class _FastDumper(_DUMPER):  # type: ignore[misc]  # the base is chosen at impor
 class _Open:
     """A container that is being filled. ``weight`` counts its values, aliases written out."""
 
-    value: dict[str, Any] | list[Any]
+    value: Any
+    is_mapping: bool
     anchor: str | None
-    path: Path
+    path: Path = ()
     key: str | None = None
     weight: int = 1
 
@@ -159,13 +160,8 @@ class _Builder:
         data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
         if len(data) > self.limits.size:
             raise DslError(f"{self.what}: larger than {self.limits.size} bytes; refused.")
-        for event in self._events(data):
-            self._take(event)
-        return self._result
-
-    def _events(self, data: bytes) -> Iterator[yaml.Event]:
         try:
-            yield from yaml.parse(data.decode("utf-8-sig"), Loader=_PARSER)
+            self._take_all(_PARSER(data.decode("utf-8-sig")))
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
             column = error.start - data.rfind(b"\n", 0, error.start)
@@ -174,6 +170,28 @@ class _Builder:
             raise self._fail(error.problem_mark, error.problem or "not valid YAML") from error
         except yaml.YAMLError as error:
             raise self._unmarked(data, error) from error
+        return self._result
+
+    def _take_all(self, parser: Any) -> None:
+        """Take every event. A fleet's exports have millions: what is most frequent is asked for first."""
+        scalar, next_event = self._scalar, parser.get_event
+        others = {
+            yaml.MappingStartEvent: self._enter,
+            yaml.SequenceStartEvent: self._enter,
+            yaml.MappingEndEvent: self._leave,
+            yaml.SequenceEndEvent: self._leave,
+            yaml.AliasEvent: self._alias,
+            yaml.DocumentStartEvent: self._begin,
+        }
+        try:
+            while (event := next_event()) is not None:
+                kind = type(event)
+                if kind is yaml.ScalarEvent:
+                    scalar(event)
+                elif kind in others:
+                    others[kind](event)
+        finally:
+            parser.dispose()
 
     def _unmarked(self, data: bytes, error: yaml.YAMLError) -> DslError:
         position = getattr(error, "position", 0)
@@ -185,44 +203,37 @@ class _Builder:
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         return DslError(f"{self.what}: {place}{problem}.")
 
-    def _take(self, event: Any) -> None:
-        if isinstance(event, yaml.ScalarEvent):
-            self._scalar(event)
-        elif isinstance(event, yaml.CollectionStartEvent):
-            self._enter(event)
-        elif isinstance(event, yaml.CollectionEndEvent):
-            self._leave(event)
-        elif isinstance(event, yaml.AliasEvent):
-            self._alias(event)
-        elif isinstance(event, yaml.DocumentStartEvent):
-            self._documents += 1
-            if self._documents > 1:
-                raise self._fail(event.start_mark, "a second document starts here; one is expected")
+    def _begin(self, event: Any) -> None:
+        self._documents += 1
+        if self._documents > 1:
+            raise self._fail(event.start_mark, "a second document starts here; one is expected")
 
     def _scalar(self, event: Any) -> None:
         top = self._open[-1] if self._open else None
-        if top and top.key is None and isinstance(top.value, dict):
-            self._key(top, top.value, event)
+        if top is not None and top.is_mapping and top.key is None:
+            self._key(top, event)
             return
-        value = self._typed(event)
+        value = event.value
+        if event.tag:
+            value = self._tagged(event)
+        elif event.implicit[0]:
+            value = self.resolve(value)
         if event.anchor:
             self._anchors[event.anchor] = (value, 1)
         self._add(value, 1, event)
 
-    def _key(self, top: _Open, mapping: dict[str, Any], event: Any) -> None:
+    def _key(self, top: _Open, event: Any) -> None:
         key: str = event.value
         if key == "<<" and event.implicit[0]:
             raise self._fail(event.start_mark, "merge keys (<<) are not supported")
-        if key in mapping:
+        if key in top.value:
             raise self._fail(event.start_mark, f"the key {key!r} is there twice")
         top.key = key
         if self.lines is not None:
             self.lines[(*top.path, key)] = event.start_mark.line + 1
 
-    def _typed(self, event: Any) -> Any:
-        if event.implicit[0] and not event.tag:
-            return self.resolve(event.value)
-        if not event.tag or event.tag in (_TAG + "str", "!"):
+    def _tagged(self, event: Any) -> Any:
+        if event.tag in (_TAG + "str", "!"):
             return event.value
         kind = event.tag.removeprefix(_TAG)
         value = self.resolve(event.value)
@@ -231,22 +242,25 @@ class _Builder:
         raise self._fail(event.start_mark, f"the tag {event.tag} is not supported here")
 
     def _enter(self, event: Any) -> None:
-        is_mapping = isinstance(event, yaml.MappingStartEvent)
+        is_mapping = type(event) is yaml.MappingStartEvent
         if event.tag not in (None, "!", _TAG + ("map" if is_mapping else "seq")):
             raise self._fail(event.start_mark, f"the tag {event.tag} is not supported here")
         if len(self._open) >= self.limits.depth:
             raise self._fail(event.start_mark, f"nested deeper than {self.limits.depth} levels")
-        if self._open and self._open[-1].key is None and isinstance(self._open[-1].value, dict):
+        if self._open and self._open[-1].key is None and self._open[-1].is_mapping:
             raise self._fail(event.start_mark, "a key must be text")
         self._anchors.pop(event.anchor, None)
-        self._open.append(_Open({} if is_mapping else [], event.anchor, self._path()))
-        self._note_line(event)
+        if self.lines is None:
+            self._open.append(_Open({} if is_mapping else [], is_mapping, event.anchor))
+            return
+        self._open.append(_Open({} if is_mapping else [], is_mapping, event.anchor, self._path()))
+        self.lines.setdefault(self._open[-1].path, event.start_mark.line + 1)
 
     def _leave(self, event: Any) -> None:
         done = self._open.pop()
         if done.anchor:
             self._anchors[done.anchor] = (done.value, done.weight)
-        self._add(done.value, done.weight, event)
+        self._add(done.value, done.weight, None)
 
     def _alias(self, event: Any) -> None:
         if event.anchor not in self._anchors:
@@ -256,35 +270,30 @@ class _Builder:
         if self._repeats > self.limits.repeats:
             raise self._fail(event.start_mark, f"aliases repeat more than {self.limits.repeats} values")
         top = self._open[-1] if self._open else None
-        if top and top.key is None and isinstance(top.value, dict):
+        if top and top.key is None and top.is_mapping:
             raise self._fail(event.start_mark, "a key must be text, not an alias")
         self._add(copy.deepcopy(value), weight, event)
 
     def _add(self, value: Any, weight: int, event: Any) -> None:
+        """Put a value where it belongs; ``event`` says where it begins, ``None`` for what began before."""
         if not self._open:
             self._result = value
             return
-        if not isinstance(event, yaml.CollectionEndEvent):
-            self._note_line(event)
         top = self._open[-1]
+        if self.lines is not None and event is not None:
+            self.lines.setdefault(self._path(), event.start_mark.line + 1)
         top.weight += weight
-        if isinstance(top.value, list):
-            top.value.append(value)
-        elif top.key is not None:
+        if top.is_mapping:
             top.value[top.key] = value
             top.key = None
+        else:
+            top.value.append(value)
 
     def _path(self) -> Path:
-        if self.lines is None or not self._open:
+        if not self._open:
             return ()
         top = self._open[-1]
         return (*top.path, top.key) if top.key is not None else (*top.path, len(top.value))
-
-    def _note_line(self, event: Any) -> None:
-        if self.lines is not None:
-            top = self._open[-1]
-            path = top.path if isinstance(event, yaml.CollectionStartEvent) else self._path()
-            self.lines.setdefault(path, event.start_mark.line + 1)
 
 
 _TAGGED: Mapping[str, tuple[type, ...]] = {
@@ -306,22 +315,37 @@ def _strict(text: str) -> Any:
 
 
 def _yaml_1_1(text: str) -> Any:
-    """Resolve a plain scalar as PyYAML's safe loader does; dates, infinities and odd tags stay text."""
-    if text.isdecimal() and text.isascii() and (text[0] != "0" or text == "0"):
-        return _integer(text)
+    """Resolve a plain scalar as PyYAML's safe loader does; dates, infinities and odd tags stay text.
+
+    What exports are full of is told without the patterns of PyYAML.
+    """
+    if len(text) > _LONGEST_WORD and text[0].isalpha():
+        return text
+    if text in _WORDS_1_1:
+        return _WORDS_1_1[text]
+    if _PLAIN_NUMBER.fullmatch(text):
+        return _finite(text, float(text)) if "." in text else _integer(text)
     for tag, pattern in Resolver.yaml_implicit_resolvers.get(text[:1], ()):
         if pattern.match(text):
             return _constructed(tag.removeprefix(_TAG), text)
     return text
 
 
+_WORDS_1_1: Mapping[str, Any] = {
+    **dict.fromkeys(_NULLS),
+    **{
+        form: value
+        for word, value in SafeConstructor.bool_values.items()
+        for form in (word, word.capitalize(), word.upper())
+    },
+}
+_LONGEST_WORD = max(map(len, _WORDS_1_1))
+_PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
+
+
 def _constructed(kind: str, text: str) -> Any:
     node = yaml.ScalarNode(f"{_TAG}{kind}", text)
     match kind:
-        case "null":
-            return None
-        case "bool":
-            return SafeConstructor().construct_yaml_bool(node)
         case "int":
             try:
                 return SafeConstructor().construct_yaml_int(node)

@@ -9,7 +9,7 @@ what stands in their place in ``marks``.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,10 +29,15 @@ _STRUCTURE = word_set("id source target sourceHandle targetHandle type name vari
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redacted:
-    """A document without secrets, and the clear ones it held. A spot without a value was masked or blank."""
+    """A document without secrets, and the clear ones it held, with the mark that each became.
+
+    ``masked``: so many texts were a server's mask, of which nothing is known.
+    """
 
     document: JsonObject
     secrets: Mapping[Spot, SecretText] = field(repr=False)
+    marks: Mapping[Spot, str] = field(default_factory=dict)
+    masked: int = 0
 
 
 def redact(
@@ -51,8 +56,11 @@ def redact(
     and doing it twice changes nothing. ``plain`` of what ``reinject`` gives is the document again when all its secrets
     were clear.
     """
-    if not is_marked:
-        document = _escaped(document)
+    every = list(strings(document))
+    looking_alike = {} if is_marked else {path: escaped(text) for path, text in every if "<difyops:" in text}
+    if looking_alike:
+        document = rewritten(document, looking_alike)
+        every = list(strings(document))
     cuts: dict[Path, tuple[str, list[Span]]] = {}
     found: set[str] = {secret.reveal() for secret in known}
     for path, hits in found_in(document, policy).items():
@@ -61,14 +69,21 @@ def redact(
         if spans:
             cuts[path] = (text, spans)
             found.update(text[start:end] for start, end in spans)
-    for path, text, spans in _repeated(document, found):
+    for path, text, spans in _repeated(every, found):
         cuts[path] = (text, merged([*cuts.get(path, (text, []))[1], *spans]))
+    if not cuts:
+        return Redacted(document=_masked_variables(dict(document)), secrets={})
     texts = {path: _cut(text, spans, mark) for path, (text, spans) in cuts.items()}
     addresses = Addresses(document)
     secrets: dict[Spot, SecretText] = {}
     for path, (text, spans) in cuts.items():
         secrets.update(_collected(addresses.spots_in(path, texts[path]), text, spans))
-    return Redacted(document=_masked_variables(rewritten(document, texts)), secrets=secrets)
+    return Redacted(
+        document=_masked_variables(rewritten(document, texts)),
+        secrets=secrets,
+        marks={spot: mark(secret.reveal()) for spot, secret in secrets.items()},
+        masked=sum(len(spans) for _, spans in cuts.values()) - len(secrets),
+    )
 
 
 def reinject(document: JsonObject, values: Mapping[Spot, SecretText]) -> tuple[JsonObject, list[Spot]]:
@@ -114,19 +129,14 @@ def marks_of(document: Mapping[str, Any]) -> list[tuple[Spot, str]]:
     ]
 
 
-def _escaped(document: JsonObject) -> JsonObject:
-    looking_alike = {path: escaped(text) for path, text in strings(document) if "<difyops:" in text}
-    return rewritten(document, looking_alike) if looking_alike else document
-
-
-def _repeated(document: JsonObject, found: Collection[str]) -> Iterator[tuple[Path, str, list[Span]]]:
+def _repeated(every: Iterable[tuple[Path, str]], found: Collection[str]) -> Iterator[tuple[Path, str, list[Span]]]:
     """Yield where texts repeat a secret found elsewhere. What holds the graph together (ids, names) is left alone."""
     sought = {value for value in found if len(value) >= MIN_KNOWN and is_clear(value) and "difyops:" not in value}
     values = sorted(sought, key=lambda value: (-len(value), value))
     if not values:
         return
     pattern = re.compile("|".join(map(re.escape, values)))
-    for path, text in strings(document):
+    for path, text in every:
         if path[-1] not in _STRUCTURE:
             spans = [match.span() for match in pattern.finditer(text) if not overlaps_mark(text, *match.span())]
             if spans:

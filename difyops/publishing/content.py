@@ -110,7 +110,12 @@ async def version_content(console: Console, app_id: str, version: Workflow) -> C
 
 def exported_values(text: str) -> dict[str, Any]:
     """Return the environment of an export by name; in clear, if it was exported so."""
-    variables = env_variables(as_dict(load_dsl(text).get("workflow")))
+    return environment_of(load_dsl(text))
+
+
+def environment_of(dsl: JsonObject) -> dict[str, Any]:
+    """Return the environment of an export that was read, by name."""
+    variables = env_variables(as_dict(dsl.get("workflow")))
     return {str(item.get("name")): item.get("value") for item in variables}
 
 

@@ -56,10 +56,9 @@ class SealedFound:
 
 def found_in(part: str, redacted: Redacted) -> SealedFound:
     """Return the sealed values of a document; ``part`` is live or draft."""
-    marked = [(spot, mark) for spot, mark in marks_of(redacted.document) if spot in redacted.secrets]
     return SealedFound(
-        places={f"{part}:{spot.key}": mark for spot, mark in marked},
-        values={mark: redacted.secrets[spot] for spot, mark in marked},
+        places={f"{part}:{spot.key}": mark for spot, mark in redacted.marks.items()},
+        values={mark: redacted.secrets[spot] for spot, mark in redacted.marks.items()},
     )
 
 

@@ -7,6 +7,7 @@ one of them has lost what another still names, the app counts as unreadable: its
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,8 +15,8 @@ from typing import Any
 from difyops.api import faults
 from difyops.api.console import Console
 from difyops.api.model import AGENT_MODE, CHAT_MODES, WORKFLOW_MODES, App, Trigger
-from difyops.dsl.load import load_dsl
-from difyops.dsl.model import DslError, as_dict, as_list, text_of, trigger_nodes
+from difyops.dsl.exports import ExportRead
+from difyops.dsl.model import as_dict, as_list, text_of, trigger_nodes
 from difyops.errors import NotFound, NotSupported, UnreadableAnswer
 
 READABLE_MODES = WORKFLOW_MODES | CHAT_MODES | {AGENT_MODE}
@@ -113,67 +114,42 @@ def check_triggers(document: Mapping[str, Any], triggers: Sequence[Trigger]) -> 
             raise UnreadableAnswer(f"list triggers: the trigger {node.name!r} of the live version is not in the list.")
 
 
-def check_workflow_export(text: str, document: Mapping[str, Any]) -> None:
+def check_workflow_export(export: ExportRead, document: Mapping[str, Any]) -> None:
     """Refuse a version and a DSL of it that do not hold the same nodes and variables.
-
-    Looks for ids and counts lines: a fleet has thousands. Only where that finds a difference the DSL is parsed.
 
     Raises:
         UnreadableAnswer: one of them has lost something, or the DSL is none.
     """
-    nodes = as_list(as_dict(document.get("graph")).get("nodes"))
-    held = {name: len(as_list(document.get(name))) for name in _VARIABLES} | {"nodes": len(nodes)}
-    same = all(_items_under(text, name) == number for name, number in held.items())
-    if same and all(str(as_dict(node).get("id")) in text for node in nodes):
-        return
-    try:
-        exported = as_dict(load_dsl(text).get("workflow"))
-    except DslError as error:
-        raise UnreadableAnswer(f"export the app: {error.message}") from error
-    graph = as_dict(exported.get("graph"))
-    if {_id_of(node) for node in as_list(graph.get("nodes"))} != {_id_of(node) for node in nodes}:
+    _check_is_dsl(export)
+    exported = as_dict(export.dsl.get("workflow"))
+    if _node_ids(exported) != _node_ids(document):
         raise UnreadableAnswer("export the app: the DSL and the version do not have the same nodes.")
     for name in _VARIABLES:
-        if name in exported and len(as_list(exported[name])) != held[name]:
+        if name in exported and len(as_list(exported[name])) != len(as_list(document.get(name))):
             raise UnreadableAnswer(f"export the app: the DSL and the version do not have the same {name}.")
 
 
-def _id_of(node: object) -> str:
-    return str(as_dict(node).get("id"))
+def _node_ids(document: Mapping[str, Any]) -> Counter[str]:
+    return Counter(str(as_dict(node).get("id")) for node in as_list(as_dict(document.get("graph")).get("nodes")))
 
 
-def _items_under(text: str, name: str) -> int | None:
-    """Count the items of a list in a DSL as the platform writes it, ``None`` if it is not there."""
-    margin = "    " if name == "nodes" else "  "
-    start = text.find(f"\n{margin}{name}:", max(0, text.find("\nworkflow:")))
-    if start < 0:
-        return None
-    first, _, rest = text[start + 1 :].partition("\n")
-    if first.endswith("[]"):
-        return 0
-    found = 0
-    for line in rest.split("\n"):
-        if line.startswith(f"{margin}- "):
-            found += 1
-        elif line and not line.startswith(f"{margin} "):
-            break
-    return found
+def _check_is_dsl(export: ExportRead) -> None:
+    if export.problem is not None:
+        raise UnreadableAnswer(f"export the app: {export.problem.message}") from export.problem
 
 
-def check_config_export(text: str, config: Mapping[str, Any]) -> None:
+def check_config_export(export: ExportRead, config: Mapping[str, Any]) -> None:
     """Refuse a model config that has lost what its DSL still holds.
 
     Raises:
         UnreadableAnswer: one of them has lost something, or the DSL is none.
     """
-    try:
-        exported = as_dict(load_dsl(text).get("model_config"))
-    except DslError as error:
-        raise UnreadableAnswer(f"export the app: {error.message}") from error
+    _check_is_dsl(export)
+    exported = as_dict(export.dsl.get("model_config"))
     if not exported:
         raise UnreadableAnswer("export the app: the DSL lacks the model config.")
     for key, value in exported.items():
         if value and not config.get(key):
             raise UnreadableAnswer(f"read the app: its model config lacks {key!r}, which its DSL holds.")
-    if text_of(as_dict(config.get("model")).get("name")) not in text:
+    if text_of(as_dict(config.get("model")).get("name")) not in export.text:
         raise UnreadableAnswer("export the app: the DSL lacks the model of the app.")

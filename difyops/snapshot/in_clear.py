@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from difyops.api.console import Console
 from difyops.api.model import AgentVersion, Workflow
 from difyops.dsl.canonical import canonical
-from difyops.dsl.exports import redact_export
+from difyops.dsl.exports import ExportRead, Twin, redact_export
 from difyops.dsl.model import DslError, JsonObject
 from difyops.dsl.secret_places import is_secret_variable
-from difyops.dsl.secrets import Redacted
 from difyops.errors import Forbidden, NotSupported
-from difyops.publishing.content import Content, draft_values, exported_values
+from difyops.publishing.content import Content, draft_values, environment_of
 from difyops.sealing.store import Seal
 from difyops.sealing.values import SealedFound, found_in
 
@@ -25,7 +24,7 @@ class Clear:
     """A live version with the values of its secret variables, where role and server hand them over, and its export."""
 
     document: JsonObject = field(repr=False)
-    export: str | None = field(default=None, repr=False)
+    export: ExportRead | None = field(default=None, repr=False)
 
 
 async def read_clear(console: Console, app_id: str, live: Workflow, *, exports: bool = True) -> Clear:
@@ -43,13 +42,15 @@ async def read_clear(console: Console, app_id: str, live: Workflow, *, exports: 
     of = live.id if can_export else None
     if has_secrets:
         try:
-            text = await console.export(app_id, version_id=of, clear_secrets=True)
-            document = Content.of(live, exported_values(text)).document
-            return Clear(document=document, export=text if can_export else None)
+            export = ExportRead.of(await console.export(app_id, version_id=of, clear_secrets=True))
+            if export.problem is not None:
+                raise export.problem
+            document = Content.of(live, environment_of(export.dsl)).document
+            return Clear(document=document, export=export if can_export else None)
         except (Forbidden, NotSupported, DslError):
             if not can_export or not exports:
                 return Clear(document=live.document)
-    return Clear(document=live.document, export=await console.export(app_id, version_id=of))
+    return Clear(document=live.document, export=ExportRead.of(await console.export(app_id, version_id=of)))
 
 
 async def sealed_draft(
@@ -78,10 +79,10 @@ def has_secret_variables(workflow: Workflow) -> bool:
     return any(is_secret_variable(item) for item in workflow.environment_variables)
 
 
-def sealed_export(text: str, redacted: Redacted, seal: Seal) -> tuple[bytes, SealedFound]:
-    """Return an export as the store keeps it, and its sealed values; ``redacted`` is the document of the same app."""
-    known = tuple(dict.fromkeys(redacted.secrets.values()))
-    export = redact_export(text, known=known, mark=seal.mark, policy=seal.policy)
+def sealed_export(read: ExportRead, twin: Twin, seal: Seal) -> tuple[bytes, SealedFound]:
+    """Return an export as the store keeps it, and its sealed values; ``twin`` is the document of the same app."""
+    known = tuple(dict.fromkeys(twin.redacted.secrets.values()))
+    export = redact_export(read, known=known, mark=seal.mark, policy=seal.policy, twin=twin)
     values = {seal.mark(secret.reveal()): secret for secret in export.secrets}
     if seal.key is None:
         return export.text.encode(), SealedFound()

@@ -15,10 +15,12 @@ from difyops.api.console import Console
 from difyops.api.instance import Instance
 from difyops.api.model import AgentVersion, App, Trigger, Workflow
 from difyops.dsl.canonical import canonical
+from difyops.dsl.exports import ExportRead, Twin
 from difyops.dsl.load import dump_yaml
 from difyops.dsl.model import as_dict, trigger_nodes
 from difyops.dsl.portable import portable_dsl
 from difyops.dsl.scan import ScanFinding, scan
+from difyops.dsl.secrets import Redacted
 from difyops.sealing.store import Seal
 from difyops.sealing.values import SealedFound, found_in
 from difyops.snapshot.agent_apps import agent_now
@@ -136,11 +138,13 @@ async def _read_workflow(instance: Instance, app: App, known: Before | None, opt
         clear = await read_clear(console, app.id, live)
         redacted = options.seal.redact(clear.document)
         files["live.json"] = canonical(redacted.document)
-        seen = scan(redacted.document)
+        seen = left_in_clear(redacted, options.seal)
         found = found_in("live", redacted)
         if clear.export is not None:
             check_workflow_export(clear.export, live.document)
-            files["live.dsl.yml"], more = sealed_export(clear.export, redacted, options.seal)
+            files["live.dsl.yml"], more = sealed_export(
+                clear.export, Twin(document=clear.document, redacted=redacted), options.seal
+            )
             found = found.joined(more)
     shown = draft_print(draft, options.seal) if draft is not None else ""
     if live is None and known and shown and known.sealed.draft == shown:
@@ -214,7 +218,7 @@ async def _read_agent(instance: Instance, app: App, known: Before | None, option
     if live is not None:
         redacted = options.seal.redact(live.document)
         files["live.json"], found = canonical(redacted.document), found_in("live", redacted)
-        seen = scan(redacted.document)
+        seen = left_in_clear(redacted, options.seal)
         version = instance.capabilities.dsl_version
         dsl = portable_dsl(app.raw, redacted.document, dsl_version=version, dependencies=())
         files["live.dsl.yml"] = dump_yaml(dsl).encode()
@@ -227,20 +231,26 @@ async def _read_agent(instance: Instance, app: App, known: Before | None, option
 
 
 async def _read_config(instance: Instance, app: App, known: Before | None, options: ReadOptions) -> AppReading:
-    redacted = options.seal.redact(config_of(app))
+    config = config_of(app)
+    redacted = options.seal.redact(config)
     content = canonical(redacted.document)
     record = _record(app, None, None, ())
     if known and digest(content) == known.files.get("live.json") and "live.dsl.yml" in known.files:
         return AppReading(record=record, kept=("live.json", "live.dsl.yml"), sealed=known.sealed)
-    text = await instance.console.export(app.id)
-    check_config_export(text, app.model_config or {})
-    dsl, more = sealed_export(text, redacted, options.seal)
+    export = ExportRead.of(await instance.console.export(app.id))
+    check_config_export(export, app.model_config or {})
+    dsl, more = sealed_export(export, Twin(document=config, redacted=redacted), options.seal)
     return AppReading(
         record=record,
         files={"live.json": content, "live.dsl.yml": dsl},
-        findings=tuple(scan(redacted.document)),
+        findings=tuple(left_in_clear(redacted, options.seal)),
         sealed=found_in("live", redacted).joined(more),
     )
+
+
+def left_in_clear(redacted: Redacted, seal: Seal) -> list[ScanFinding]:
+    """Return what looks like a secret and stays in clear, because the policy excepts it."""
+    return [] if seal.policy.is_empty else scan(redacted.document)
 
 
 def record_now(app: App, live: Workflow | AgentVersion) -> RecordedApp:

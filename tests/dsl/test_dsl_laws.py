@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import random
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from difyops.dsl import model
 from difyops.dsl.canonical import canonical, same_meaning
 from difyops.dsl.diff import cosmetic_only, describe, diff
+from difyops.dsl.exports import ExportRead, Twin, redact_export
+from difyops.dsl.load import dump_yaml, load_dsl
 from difyops.dsl.portable import map_credentials, map_datasets, portable_dsl
 from difyops.dsl.scan import scan
 from difyops.dsl.secrets import MARKER, Spot, redact, reinject, spots
@@ -86,6 +89,25 @@ def test_no_secret_is_left_in_the_bytes_of_a_redacted_document(document: Documen
     stored = canonical(redacted.document).decode()
     assert not [value for value in redacted.secrets.values() if value.reveal() in stored]
     assert "SHARED" in {spot.place[0] for spot in redacted.secrets}
+
+
+def sealed(value: str) -> str:
+    return f"<difyops:sealed:00000000:{hashlib.md5(value.encode()).hexdigest()}>"
+
+
+@settings(deadline=None, max_examples=60)
+@given(document_with_secrets(), document_with_secrets(), st.sampled_from(["same", "saved between", "none"]))
+def test_an_export_is_cut_as_its_document_is_whatever_lies_beside_it(
+    document: Document, other: Document, twin: str
+) -> None:
+    wanted = redact(document, mark=sealed).document
+    beside = other if twin == "saved between" else document
+    known = redact(beside, mark=sealed)
+    text = dump_yaml({"kind": "app", "workflow": document})
+    given_twin = None if twin == "none" else Twin(document=beside, redacted=known)
+    done = redact_export(ExportRead.of(text), known=[*known.secrets.values()], mark=sealed, twin=given_twin)
+    assert load_dsl(done.text)["workflow"] == wanted
+    assert not [value for value in done.secrets if value.reveal() in done.text]
 
 
 @settings(deadline=None)

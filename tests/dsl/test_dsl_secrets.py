@@ -271,6 +271,25 @@ def test_an_export_with_an_http_key_loses_it_and_stays_importable() -> None:
     assert read["version"] == "0.6.0"
 
 
+@pytest.mark.parametrize(
+    "elsewhere",
+    ["# {}\n", "{}: 1\n", "number: !!str {}\n", "graph: {{nodes: [{{id: {}}}]}}\n", "other: &a {}\nagain: *a\n"],
+)
+def test_a_secret_that_stands_in_an_export_in_other_ways_too_is_cut_there_as_what_it_is(elsewhere: str) -> None:
+    value = "12345678901234567"
+    text = f"api_key: x-{value}\nclient_secret: '{value}'\n" + elsewhere.format(value)
+    done = redact_export("".join(["workflow:\n", *(f"  {line}\n" for line in text.splitlines())]))
+    before = load_dsl("".join(f"{line}\n" for line in text.splitlines()))
+    assert load_dsl(done.text)["workflow"] == redact(before).document
+
+
+def test_a_secret_variable_in_clear_does_not_come_back_where_marks_say_nothing() -> None:
+    document = workflow(environment_variables=[env("TOKEN", CANARY), env("BLANK", "")])
+    done = redact_export(canonical({"workflow": document}).decode())
+    assert CANARY not in done.text
+    assert [item["value"] for item in load_dsl(done.text)["workflow"]["environment_variables"]] == [MARKER, ""]
+
+
 def test_an_export_of_an_agent_app_loses_its_tool_keys() -> None:
     dsl = load_dsl(dsl_samples.text("agent.yml"))
     dsl["model_config"]["agent_mode"]["tools"] = [{"tool_name": "t", "tool_parameters": {"api_key": CANARY}}]
