@@ -9,19 +9,25 @@ of remotes) is read as text, without includes.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
+import time
 import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from difyops.atomic_file import store_error
 from difyops.errors import Refused, StoreError
 from difyops.file_owner import open_once
+from difyops.git_store import ref_files
 from difyops.git_store.plumbing import Git
 
+_PREFIX = "difyops-git-"
+_ABANDONED = 600.0  # seconds; what is younger may be about to be locked, or in use by a git whose caller was killed
 _LINKS = ("refs", "packed-refs", "logs", "worktrees", "shallow")
 _PROMISES = (".promisor", ".partialclonefilter")
 _FORMATS = ("sha1", "sha256")
@@ -83,6 +89,9 @@ def _pairs(path: Path, config: Path) -> list[tuple[str, str]]:
         return []
     except (OSError, ValueError) as error:
         raise StoreError(f"{config} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+    plain = ref_files.settings(content)
+    if plain is not None:
+        return plain
     answer = Git.nowhere().run("config", "--file", "-", "--no-includes", "-z", "--list", stdin=content, fine=range(256))
     if answer.status:
         raise StoreError(
@@ -133,9 +142,10 @@ class CommonFolder:
         return self._folder
 
     def _made(self) -> Path:
+        _sweep(Path(tempfile.gettempdir()))
         try:
-            folder = Path(tempfile.mkdtemp(prefix="difyops-git-"))
-            weakref.finalize(self, _remove, folder, os.getpid())
+            folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+            weakref.finalize(self, _remove, folder, os.getpid(), _held(folder))
             for name in _LINKS:
                 (folder / name).symlink_to(self._repository.absolute() / name)
             (folder / "config").write_text(self._config())
@@ -154,9 +164,32 @@ class CommonFolder:
         return "\n".join([*lines, ""])
 
 
-def _remove(folder: Path, owner: int) -> None:
+def _held(folder: Path) -> int:
+    """Lock a folder as long as this process lives, or a child that it leaves behind."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with suppress(OSError):  # some shared disks cannot; then the folder's age alone counts
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return descriptor
+
+
+def _remove(folder: Path, owner: int, descriptor: int) -> None:
     if os.getpid() == owner:  # a forked child uses its parent's
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _sweep(temporary: Path) -> None:
+    """Remove the folders of processes that were killed: old enough, ours, and locked by nobody."""
+    for folder in temporary.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                about = os.fstat(descriptor)
+                if about.st_uid == os.geteuid() and time.time() - about.st_mtime > _ABANDONED:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(descriptor)
 
 
 def refuse_foreign(path: Path) -> None:

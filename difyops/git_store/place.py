@@ -10,7 +10,7 @@ from pathlib import Path
 
 from difyops.atomic_file import flush_folder, make_private_folder, store_error
 from difyops.errors import NothingKept, StoreError
-from difyops.git_store import closed
+from difyops.git_store import closed, ref_files
 from difyops.git_store.names import UNBORN
 from difyops.git_store.plumbing import Git, version
 
@@ -19,8 +19,8 @@ _BIRTH = ".difyops-new-"
 _ABANDONED = 600.0  # seconds after which a half-made repository belongs to a dead process
 
 
-def find(path: Path, *, create: bool) -> Git:
-    """Return git bound to the repository at exactly ``path``; a repository further up is never taken instead.
+def find(path: Path, *, create: bool) -> tuple[Git, str]:
+    """Return git bound to the repository at exactly ``path``, and its object format; one further up is never taken.
 
     Whose it is, is looked at before git is let near it, and its own settings are never in force.
 
@@ -36,13 +36,14 @@ def find(path: Path, *, create: bool) -> Git:
             raise _nothing_here(path)
         _make(path)
     closed.refuse_foreign(path)
-    git = Git(path, common=closed.CommonFolder(path / ".git", closed.read(path)))
-    if git.run("rev-parse", "--git-dir", fine=(0, 128)).status:
+    settings = closed.read(path)
+    git = Git(path, common=closed.CommonFolder(path / ".git", settings))
+    if not ref_files.is_whole(git.folder) and git.run("rev-parse", "--git-dir", fine=(0, 128)).status:
         raise StoreError(
             f"{path / '.git'} is not a working git repository.",
             hint=f"Restore it from a copy (git clone), or move it aside: mv {path} {path}.broken",
         )
-    return git
+    return git, settings.object_format
 
 
 def _leads_nowhere(path: Path) -> bool:

@@ -20,10 +20,10 @@ _PATIENCE = 10.0
 class ObjectReader:
     """The files of one commit. Close it, or use it in a ``with``; threads may share it."""
 
-    def __init__(self, git: Git, commit: str) -> None:
+    def __init__(self, git: Git, commit: str, listing: Mapping[str, tree.TreeEntry]) -> None:
         self.commit = commit
         self._git = git
-        self._ids = {path: entry.id for path, entry in tree.listing(git, commit).items() if entry.kind == "blob"}
+        self._ids = {path: entry.id for path, entry in listing.items() if entry.kind == "blob"}
         self._process: subprocess.Popen[bytes] | None = None
         self._alone = threading.Lock()
 

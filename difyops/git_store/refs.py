@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from difyops.atomic_file import flush_folder, store_error
 from difyops.errors import StoreError
+from difyops.git_store import ref_files
 from difyops.git_store.names import UNBORN
 from difyops.git_store.plumbing import Git
 
@@ -58,6 +59,9 @@ def read(git: Git, *refs: str) -> dict[str, str]:
     Raises:
         StoreError: one is broken (an empty or garbled file); it must not be taken for one that is not there.
     """
+    plain = ref_files.read(git.folder, refs)
+    if plain is not None:
+        return plain
     answer = git.run("for-each-ref", "--format=%(refname) %(objectname)", *refs)
     if "broken ref" in answer.errors:
         raise StoreError(
@@ -69,7 +73,10 @@ def read(git: Git, *refs: str) -> dict[str, str]:
 
 
 def under(git: Git, prefix: str) -> dict[str, str]:
-    """Return the references that begin with ``prefix`` and the objects they point to."""
+    """Return the references that begin with ``prefix`` (``refs/heads/``) and the objects they point to."""
+    plain = ref_files.under(git.folder, prefix)
+    if plain is not None:
+        return plain
     answer = git.run("for-each-ref", "--format=%(refname) %(objectname)", prefix)
     return dict(line.split(" ", 1) for line in answer.lines)
 
@@ -104,7 +111,7 @@ def line(git: Git, branch: str, former: str | None = None) -> RefLine:
 
 def _of_remotes(git: Git, branch: str) -> dict[str, str]:
     """Return the commits of ``branch`` on the remotes, by reference; ``origin`` first."""
-    found = under(git, f"{REMOTES}*/{branch}")
+    found = {ref: commit for ref, commit in under(git, REMOTES).items() if ref.split("/", 3)[3:] == [branch]}
     return {ref: found[ref] for ref in sorted(found, key=lambda ref: (ref != f"{REMOTES}origin/{branch}", ref))}
 
 
@@ -139,7 +146,8 @@ def step_aside(git: Git, ref: str, at: str | None) -> None:
 
     ``HEAD`` is detached at the branch's present commit; on a branch without commits it goes to one that stays unborn.
     """
-    if git.run("symbolic-ref", "--quiet", "HEAD", fine=(0, 1)).lines != [ref]:
+    named = ref_files.head(git.folder)
+    if [named] != [ref] if named else git.run("symbolic-ref", "--quiet", "HEAD", fine=(0, 1)).lines != [ref]:
         return
     _clear_dead_locks(git, [])
     if at is None:

@@ -26,6 +26,7 @@ class GitStore:
         self._git = git
         self._algorithm = algorithm
         self._former: dict[str, str] = {}
+        self._known = tree.Known(git)
         self._null_id = "0" * len(tree.blob_id(b"", algorithm))
 
     @classmethod
@@ -37,8 +38,7 @@ class GitStore:
         Raises:
             StoreError: nothing there, not a repository, damaged, or git is missing or too old.
         """
-        git = place.find(path, create=create)
-        return cls(git, git.run("rev-parse", "--show-object-format").lines[0])
+        return cls(*place.find(path, create=create))
 
     @property
     def path(self) -> Path:
@@ -107,7 +107,7 @@ class GitStore:
         with self._writing():
             line = self._line(branch)
             self._expect(line, base, tag_ref)
-            before = tree.listing(self._git, base) if base else {}
+            before = self._known.listing(base) if base else {}
             changes = tree.changes(before, files, replace=replace, algorithm=self._algorithm)
             commit = base
             if commit is None or changes:
@@ -130,7 +130,7 @@ class GitStore:
         Raises:
             StoreError: there is no such commit.
         """
-        entries = tree.listing(self._git, self._commit(rev))
+        entries = self._known.listing(self._commit(rev))
         return {path: entry.id for path, entry in entries.items() if entry.kind == "blob"}
 
     def read(self, rev: str, path: str) -> bytes:
@@ -148,7 +148,7 @@ class GitStore:
         for path in paths:
             if path not in ids:
                 raise FileMissing(f"The snapshot {rev[:10]} has no file {names.shown(path)}.")
-        blobs = tree.blobs(self._git, [ids[path] for path in paths])
+        blobs = self._known.blobs([ids[path] for path in paths])
         return {path: blobs[ids[path]] for path in paths}
 
     def at(self, rev: str) -> ObjectReader:
@@ -157,7 +157,8 @@ class GitStore:
         Raises:
             StoreError: there is no such commit.
         """
-        return ObjectReader(self._git, self._commit(rev))
+        commit = self._commit(rev)
+        return ObjectReader(self._git, commit, self._known.listing(commit))
 
     def log(self, branch: str, *, limit: int = 50) -> list[CommitInfo]:
         """Return the newest ``limit`` commits of a branch, newest first, with their tags."""
@@ -182,8 +183,7 @@ class GitStore:
 
     def branches(self) -> list[str]:
         """Return the names of all branches that have a commit."""
-        answer = self._git.run("for-each-ref", "--format=%(refname)", refs.HEADS)
-        found = (line.removeprefix(refs.HEADS) for line in answer.lines)
+        found = (ref.removeprefix(refs.HEADS) for ref in refs.under(self._git, refs.HEADS))
         return [name for name in found if name != names.UNBORN]
 
     def note(self, branch: str, content: bytes) -> None:
@@ -285,9 +285,18 @@ class GitStore:
         Raises:
             LockHeld: another process is writing. StoreError: git failed; nothing is lost.
         """
+        if not incoming.has_piled_up(self._git):
+            return
         with self._writing():
             self._git.run(
-                "gc", "--auto", "--quiet", settings=("gc.auto=6700", "gc.autoPackLimit=50", "gc.autoDetach=false")
+                "gc",
+                "--auto",
+                "--quiet",
+                settings=(
+                    f"gc.auto={incoming.MANY_OBJECTS}",
+                    f"gc.autoPackLimit={incoming.MANY_PACKS}",
+                    "gc.autoDetach=false",
+                ),
             )
 
     @contextmanager

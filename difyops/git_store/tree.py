@@ -13,6 +13,8 @@ from difyops.git_store.plumbing import Git
 PLAIN = "100644"
 _ROW_PARTS = 3  # mode, kind, id in ls-tree; id, kind, size in cat-file
 _LONGEST_HEAD = 256
+_LISTINGS_KEPT = 4
+_BYTES_KEPT = 8_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,33 @@ def listing(git: Git, commit: str) -> dict[str, TreeEntry]:
         if len(parts) == _ROW_PARTS:
             entries[path.decode(errors="surrogateescape")] = TreeEntry(mode=parts[0], kind=parts[1], id=parts[2])
     return entries
+
+
+class Known:
+    """What was read already of one repository: a commit's files and a blob's content never change."""
+
+    def __init__(self, git: Git) -> None:
+        self._git = git
+        self._listings: dict[str, dict[str, TreeEntry]] = {}
+        self._contents: dict[str, bytes] = {}
+
+    def listing(self, commit: str) -> Mapping[str, TreeEntry]:
+        """Return every file of a commit, by path, in git's order. ``commit`` is a whole id."""
+        if commit not in self._listings:
+            while len(self._listings) >= _LISTINGS_KEPT:
+                self._listings.pop(next(iter(self._listings)))
+            self._listings[commit] = listing(self._git, commit)
+        return self._listings[commit]
+
+    def blobs(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """Return the content of blobs by id. Raises as ``blobs``."""
+        held = {each: self._contents[each] for each in ids if each in self._contents}
+        missing = [each for each in ids if each not in held]
+        read = blobs(self._git, missing) if missing else {}
+        if sum(map(len, read.values())) + sum(map(len, self._contents.values())) > _BYTES_KEPT:
+            self._contents = {}
+        self._contents |= {each: content for each, content in read.items() if len(content) <= _BYTES_KEPT // 4}
+        return held | read
 
 
 def changes(
