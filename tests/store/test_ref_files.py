@@ -130,7 +130,8 @@ def test_folders_of_processes_that_were_killed_go_and_those_in_use_stay(
     descriptor = os.open(used, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
-        made = closed.CommonFolder(tmp_path / "store" / ".git", closed.GitSettings()).path
+        ours = closed.CommonFolder(tmp_path / "store" / ".git", closed.GitSettings())
+        made = ours.path
     finally:
         os.close(descriptor)
     assert sorted(tmp_path.glob("difyops-git-*")) == sorted([used, young, made])
