@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from difyops.changes.journal import ABOUT, HELD, NOTE, ChangeRecord, Journal
 from difyops.errors import DifyopsError, LockLost, StateAway, StoreError
+from difyops.sealing.kept import body_to_keep
 
 T = TypeVar("T")
 Checkpoint = Callable[[str], None]
@@ -92,8 +93,8 @@ class Change:
         held = files.read(name)
         if held is not None:
             app_id = self.record.facts.get("app_id") or self.memo("app_id")
-            files.keep(name, {**held, "title": title, "app_id": app_id})
-        if files.move(name, place):
+            files.put(place, body_to_keep(self.journal.state, {**held, "title": title, "app_id": app_id}))
+            files.drop(name)
             entry = {"name": place.stem, "title": title, "place": str(place)}
             self.note(set_aside=[*(self.memo("set_aside") or []), entry])
             self._note_held(name, is_held=False)

@@ -20,7 +20,11 @@ class PrivateFiles:
 
     def keep(self, name: str, document: dict[str, Any]) -> None:
         """Write a document; it is on disk when this returns."""
-        atomic_file.write(self._path(name), json.dumps(document).encode(), mode=atomic_file.PRIVATE)
+        self.put(self._path(name), document)
+
+    def put(self, place: Path, document: dict[str, Any]) -> None:
+        """Write a document anywhere; it is on disk when this returns."""
+        atomic_file.write(place, json.dumps(document).encode(), mode=atomic_file.PRIVATE)
 
     def read(self, name: str) -> dict[str, Any] | None:
         """Return a document, ``None`` when there is none.
@@ -44,15 +48,6 @@ class PrivateFiles:
     def drop(self, name: str) -> None:
         """Remove one document; one that is not there is fine."""
         atomic_file.remove(self._path(name))
-
-    def move(self, name: str, target: Path) -> bool:
-        """Move a document to ``target``; ``False`` when there is none."""
-        source = self._path(name)
-        if not source.exists():
-            return False
-        atomic_file.write(target, atomic_file.read_private(source), mode=atomic_file.PRIVATE)
-        atomic_file.remove(source)
-        return True
 
     def clear(self) -> None:
         """Remove everything; twice is fine."""

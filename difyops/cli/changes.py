@@ -133,7 +133,7 @@ def draft(
         if put_back:
             raise UsageError("--put-back needs the name of a kept draft.", hint="difyops changes draft")
         return views.kept(kept_drafts(state))
-    chosen = kept_draft(state, name)
+    chosen = kept_draft(state, name, session.access)
     if not put_back:
         return views.kept_in_full(chosen)
 

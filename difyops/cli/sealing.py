@@ -95,7 +95,9 @@ def status(
     found = read_seal(store, branch)
     if agree and found is not None and not session.dry_run:
         session.confirm("Agree to these recipients?", changes=f"Agreeing to {', '.join(found.recipients) or 'nobody'}")
-        access.agree(found.store_id, replace(access.agreed(found.store_id), recipients=found.recipients))
+        access.agree(
+            found.store_id, replace(access.agreed(found.store_id), recipients=found.recipients, key_id=found.key_id)
+        )
     if key_to and not session.dry_run:
         seal = seal_to_compare(store, branch, access)
         if seal.key is None:

@@ -17,6 +17,8 @@ from difyops.clock import iso
 from difyops.errors import DifyopsError, SelectorError, StoreError, UnpublishedEdits, Unreachable
 from difyops.publishing.agent import means
 from difyops.publishing.content import Content, draft_content, version_content
+from difyops.sealing.access import Access
+from difyops.sealing.kept import is_sealed, opened_body
 from difyops.workspace import Workspace
 
 KIND = "draft.put_back"
@@ -25,7 +27,9 @@ WANTED = "wanted"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptDraft:
-    """A draft that is kept in a private file: its name, whose app, since when. ``document`` may hold secrets."""
+    """A draft that is kept in a private file: its name, whose app, since when. ``document`` may hold secrets; it is
+    empty in a list where it ``is_sealed``.
+    """
 
     name: str
     title: str
@@ -33,6 +37,7 @@ class KeptDraft:
     kept_at: str
     place: str
     document: dict[str, Any] = field(repr=False)
+    is_sealed: bool = False
 
 
 def kept_drafts(state: Path) -> list[KeptDraft]:
@@ -45,18 +50,18 @@ def kept_drafts(state: Path) -> list[KeptDraft]:
     return sorted(found, key=lambda item: (item.kept_at, item.name))
 
 
-def kept_draft(state: Path, name: str) -> KeptDraft:
+def kept_draft(state: Path, name: str, access: Access) -> KeptDraft:
     """Return one kept draft by name, or by the beginning of its name where only one begins so.
 
     Raises:
-        SelectorError: there is none, or several begin so.
+        SelectorError: there is none, or several begin so. CannotOpen: it is sealed, and no identity is here.
     """
     every = kept_drafts(state)
     found = [item for item in every if item.name == name] or [item for item in every if item.name.startswith(name)]
     if len(found) != 1:
         known = ", ".join(item.name for item in every) or "none"
         raise SelectorError(f"No one kept draft is called {name!r} (there are: {known}).", hint="difyops changes draft")
-    return found[0]
+    return _read(Path(found[0].place), access)
 
 
 async def put_kept_back(workspace: Workspace, kept: KeptDraft) -> None:
@@ -144,10 +149,12 @@ async def _holds(instance: Instance, app: App, document: dict[str, Any]) -> bool
     return draft is not None and draft.is_same(Content(document=document))
 
 
-def _read(path: Path) -> KeptDraft:
+def _read(path: Path, access: Access | None = None) -> KeptDraft:
     try:
-        body = json.loads(atomic_file.read_private(path))
-        document = dict(body["document"])
+        body = kept = json.loads(atomic_file.read_private(path))
+        if access is not None:
+            body = opened_body(kept, access)
+        document = {} if is_sealed(body) else dict(body["document"])
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(f"The kept draft {path} is damaged.", hint="Look at it.") from error
     return KeptDraft(
@@ -157,4 +164,5 @@ def _read(path: Path) -> KeptDraft:
         kept_at=iso(datetime.fromtimestamp(path.stat().st_mtime, UTC)),
         place=str(path),
         document=document,
+        is_sealed=is_sealed(kept),
     )

@@ -19,6 +19,7 @@ from typing import Any
 
 from difyops import atomic_file, credentials
 from difyops.errors import CredentialError, StoreError
+from difyops.sealing.kept import body_to_keep
 from difyops.secret_text import SecretText
 
 NEW, OLD, OTHERS = "new", "old", "others"
@@ -109,7 +110,8 @@ class Vault:
         folder, number = self.folder.parent.parent / "kept", 1
         while (target := folder / f"{self.identity}-{name}-{number}.json").exists():
             number += 1
-        atomic_file.write(target, atomic_file.read_private(source), mode=atomic_file.PRIVATE)
+        body = body_to_keep(self.folder.parent.parent, self.document(name) or {})
+        atomic_file.write(target, json.dumps(body).encode(), mode=atomic_file.PRIVATE)
         atomic_file.remove(source)
         return target
 

@@ -26,12 +26,14 @@ _FILE = "seals.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreed:
-    """What a machine knows of one store: recipients agreed to, a reference to its identity, when it last opened.
+    """What a machine knows of one store: recipients and store key agreed to, a reference to its identity, when it last
+    opened.
 
     ``next_identity``: that of a rotation under way; until its end both are tried.
     """
 
     recipients: tuple[str, ...] | None = None
+    key_id: str | None = None
     identity: str | None = None
     next_identity: str | None = None
     opened_at: str | None = None
@@ -56,6 +58,7 @@ class Access:
         recipients = body.get("recipients")
         return Agreed(
             recipients=tuple(recipients) if isinstance(recipients, list) else None,
+            key_id=body.get("key"),
             identity=body.get("identity"),
             next_identity=body.get("next_identity"),
             opened_at=body.get("opened_at"),
@@ -75,6 +78,7 @@ class Access:
             body = self._read()
             body[store_id] = {
                 "recipients": list(agreed.recipients) if agreed.recipients is not None else None,
+                "key": agreed.key_id,
                 "identity": agreed.identity,
                 "next_identity": agreed.next_identity,
                 "opened_at": agreed.opened_at,
@@ -103,6 +107,15 @@ class Access:
             with suppress(CredentialError):  # a rotation that was cut off before it had stored it
                 found = [*found, *read_reference(agreed.next_identity)]
         return found
+
+    def all_recipients(self) -> tuple[str, ...]:
+        """Return the recipients that this machine agreed to, of whatever store."""
+        found = (text for body in self._read().values() for text in body.get("recipients") or ())
+        return tuple(dict.fromkeys(found))
+
+    def all_identities(self) -> list[Identity]:
+        """Return the identities at hand, of whatever store. Raises as ``identities``."""
+        return [found for store_id in self._read() or {"": None} for found in self.identities(store_id)]
 
     def opened(self, store_id: str, commit: str, when: str) -> None:
         """Keep that an identity here opened the sealed values of ``commit``."""

@@ -119,6 +119,16 @@ def _x25519(line: str) -> Identity:
     return Identity(secret=SecretText(line), recipient=str(made.to_public()))
 
 
+def dearmored(text: str) -> bytes:
+    """Return the age file that ``armored`` was given.
+
+    Raises:
+        ValueError: it is none.
+    """
+    lines = [line for line in text.split("\n") if line and not line.startswith("-----")]
+    return base64.b64decode("".join(lines), validate=True)
+
+
 def armored(content: bytes) -> str:
     """Return an age file as text that survives a chat or a mail; ``age -d`` takes it as it is."""
     body = base64.b64encode(content).decode()

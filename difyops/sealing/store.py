@@ -117,19 +117,28 @@ def seal_to_write(store: GitStore, branch: str, access: Access) -> Seal:
 
 
 def check_agreed(found: Seal, access: Access) -> None:
-    """Refuse recipients that nobody on this machine agreed to; the first list that a machine sees is kept.
+    """Refuse recipients, and a store key, that nobody on this machine agreed to; the first that it sees are kept.
+
+    A key that somebody else knows would tell which of the values that he guesses are in the store.
 
     Raises:
-        Refused: the list is another one.
+        Refused: they are others.
     """
     if not found.store_id or access.state is None:
         return
     agreed = access.agreed(found.store_id)
     if agreed.recipients is None:
         if found.recipients:
-            access.agree(found.store_id, replace(agreed, recipients=found.recipients))
+            access.agree(found.store_id, replace(agreed, recipients=found.recipients, key_id=found.key_id))
         return
     if set(agreed.recipients) == set(found.recipients):
+        if agreed.key_id is None:  # agreed to by an older version
+            access.agree(found.store_id, replace(agreed, key_id=found.key_id))
+        elif agreed.key_id != found.key_id:
+            raise Refused(
+                f"The store key ({found.key_id}) is not the one that this machine agreed to ({agreed.key_id}).",
+                hint="difyops snapshot seal status --agree accepts it, once you know who made it (seal rotate).",
+            )
         return
     new = [text for text in found.recipients if text not in agreed.recipients]
     gone = [text for text in agreed.recipients if text not in found.recipients]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from difyops.clock import Clock, iso
 from difyops.errors import DifyopsError, NothingKept, Refused, UsageError
 from difyops.git_store import GitStore
-from difyops.sealing.access import Access, shown
+from difyops.sealing.access import Access, Agreed, shown
 from difyops.sealing.age import Identity
 from difyops.sealing.key import StoreKey
 from difyops.sealing.store import FILES, Seal, files_of, identities_for, keep_key, read_seal, seal_to_compare
@@ -84,7 +84,7 @@ def status(store: GitStore, branch: str, access: Access, clock: Clock) -> SealSt
         commit=commit,
         store_id=seal.store_id,
         recipients=seal.recipients,
-        is_agreed=agreed.recipients is None or set(agreed.recipients) == set(seal.recipients),
+        is_agreed=is_agreed(seal, agreed),
         key_here=seal.key is not None,
         opens=opens,
         opened_at=iso(clock.now()) if opens else agreed.opened_at,
@@ -92,6 +92,12 @@ def status(store: GitStore, branch: str, access: Access, clock: Clock) -> SealSt
         values=len(values),
         lost=len(values - kept),
     )
+
+
+def is_agreed(seal: Seal, agreed: Agreed) -> bool:
+    """Say whether recipients and store key are those that this machine agreed to, if it did."""
+    is_key = agreed.key_id is None or agreed.key_id == seal.key_id
+    return agreed.recipients is None or (set(agreed.recipients) == set(seal.recipients) and is_key)
 
 
 def set_recipients(store: GitStore, branch: str, wanted: NewSeal, access: Access, clock: Clock) -> SealChanged:
@@ -119,7 +125,7 @@ def set_recipients(store: GitStore, branch: str, wanted: NewSeal, access: Access
         work.carry_over(name)
     if wanted.key is not None:
         keep_key(store, wanted.key)
-    access.agree(seal.store_id, replace(access.agreed(seal.store_id), recipients=wanted.recipients))
+    access.agree(seal.store_id, replace(access.agreed(seal.store_id), recipients=wanted.recipients, key_id=key.id))
     return SealChanged(
         recipients=wanted.recipients,
         branches=tuple(work.moved),

@@ -12,6 +12,7 @@ from difyops.emulator import Emulator
 from difyops.git_store import GitStore
 from difyops.sealing.access import Access, Agreed
 from difyops.sealing.age import Identity, new_identity
+from difyops.sealing.key import StoreKey
 from difyops.sealing.store import read_seal
 from difyops.snapshot.seals import NewSeal, SealChanged, set_recipients
 from tests.conftest import Cli
@@ -183,6 +184,14 @@ def test_recipients_that_nobody_here_agreed_to_are_refused(
     assert refused.code == 8
     assert stranger[:20] in refused.err
     assert "seal status --agree" in refused.err
+    assert cli("snapshot", "seal", "status", "--agree", "--yes").code == 0
+    assert cli("snapshot", "create", "-q").code == 0
+    recipients = (*found.recipients, stranger)
+    set_recipients(store, context_name(), NewSeal(recipients=recipients, key=StoreKey.new()), elsewhere, SystemClock())
+    refused = cli("snapshot", "create")  # the list is the same: a key that another one knows tells what he guesses
+    assert refused.code == 8
+    assert "The store key" in refused.err
+    assert cli("snapshot", "seal", "status", "-o", "json").json["data"]["is_agreed"] is False
     assert cli("snapshot", "seal", "status", "--agree", "--yes").code == 0
     assert cli("snapshot", "create", "-q").code == 0
 
