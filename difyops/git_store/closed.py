@@ -10,6 +10,7 @@ of remotes) is read as text, without includes.
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import shutil
 import tempfile
@@ -178,8 +179,9 @@ def _remove(folder: Path, owner: int, descriptor: int) -> None:
         os.close(descriptor)
 
 
+@functools.cache
 def _sweep(temporary: Path) -> None:
-    """Remove the folders of processes that were killed: old enough, ours, and locked by nobody."""
+    """Remove the folders of processes that were killed: old enough, ours, locked by nobody. Once a process."""
     for folder in temporary.glob(f"{_PREFIX}*"):
         with suppress(OSError):
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
