@@ -12,7 +12,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.processes import Process, run
@@ -52,9 +52,11 @@ def on_terminal(
     typed: str = "",
     sent: signal.Signals | None = None,
     question: bytes = b"[y/N]",
+    talk: Sequence[tuple[bytes, Callable[[str], str]]] = (),
 ) -> Shown:
     """Run on a pseudo terminal of this width and return everything it showed; the first ``question`` is answered with
-    what is ``typed``, or with a signal that is ``sent``, as a terminal sends SIGINT for Ctrl-C.
+    what is ``typed``, or with a signal that is ``sent``, as a terminal sends SIGINT for Ctrl-C. ``talk``: questions in
+    their order, each with what is typed then; it is given all that was shown.
     """
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
@@ -66,7 +68,7 @@ def on_terminal(
         env={**os.environ, "TERM": "xterm-256color", **(environment or {})},
     )
     os.close(slave)
-    shown = b""
+    shown, heard = b"", 0
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         ready, _, _ = select.select([master], [], [], 0.1)
@@ -82,6 +84,10 @@ def on_terminal(
                 child.send_signal(sent)
             os.write(master, typed.encode())
             typed, sent = "", None
+        if talk and talk[0][0] in shown[heard:]:
+            heard = len(shown)
+            os.write(master, talk[0][1](shown.decode("utf-8", "replace")).encode())
+            talk = talk[1:]
     code = child.wait(60)
     os.close(master)
     return Shown(code, shown.decode("utf-8", "replace"))
