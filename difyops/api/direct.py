@@ -185,6 +185,7 @@ class DirectCarrier:
         silence = call.limits.silence
         connection = self._unused(call.origin) or await self._connected(call.origin, call.limits.connect)
         try:
+            call.on_send()
             reader = connection.send(call)
             while not reader.status:
                 await connection.more(silence)

@@ -7,7 +7,7 @@ call: an address is parsed once for an instance, not for each call, and fields a
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -50,9 +50,17 @@ class CallLimits:
         return cls(connect=connect, silence=silence, head=connect + 2 * silence, whole=whole)
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 @dataclass(slots=True, kw_only=True)
 class HttpCall:
-    """One request. ``target`` is path and query, in ASCII, quoted; ``headers`` may be added to before it is sent."""
+    """One request. ``target`` is path and query, in ASCII, quoted; ``headers`` may be added to before it is sent.
+
+    ``on_send`` is called when a connection is there and the first byte is about to be sent (where a proxy or a library
+    of others connects: before that); what it raises keeps the call from being sent.
+    """
 
     method: str
     origin: Origin
@@ -60,6 +68,7 @@ class HttpCall:
     headers: dict[str, str] = field(default_factory=dict)
     content: bytes = field(default=b"", repr=False)
     limits: CallLimits = CallLimits()
+    on_send: Callable[[], None] = _nothing
 
     @property
     def url(self) -> str:
@@ -190,6 +199,7 @@ class ThroughHttpx:
 
     async def exchange(self, call: HttpCall) -> HttpAnswer:
         """Send a call and return its answer."""
+        call.on_send()
         times = {
             "connect": call.limits.connect,
             "read": call.limits.silence,

@@ -29,6 +29,7 @@ class ProxiedCarrier:
         """Send one call; the answer's body is read as it arrives."""
         if self._session is None:
             self._session = self._opened()
+        call.on_send()
         try:
             answer = await self._session.request(
                 call.method,

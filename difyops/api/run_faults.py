@@ -108,7 +108,8 @@ def was_not_sent(error: DifyopsError) -> bool:
 
 def was_never_sent(error: DifyopsError) -> bool:
     """Say whether nothing can have been begun: no connection was made, or the breaker let no call through."""
-    return was_not_sent(error) or isinstance(error, NotCalled)
+    too_slow = isinstance(error, Unreachable) and isinstance(error.__cause__, httpx.ConnectTimeout)
+    return was_not_sent(error) or too_slow or isinstance(error, NotCalled)
 
 
 def told_apart(error: DifyopsError) -> DifyopsError:

@@ -96,6 +96,7 @@ class Service:
         on_delta: OnDelta | None = None,
         on_task: OnTask | None = None,
         on_line: OnLine | None = None,
+        on_send: Callable[[], None] | None = None,
         silence: float = SILENCE,
         patience: float = PATIENCE,
     ) -> Answer:
@@ -103,7 +104,7 @@ class Service:
 
         When the stream breaks, or no line comes for ``silence`` seconds, the end of the same run is looked for by its
         id, for ``patience`` seconds; ``learned`` in the answer says so. ``on_line`` gets each line as it comes, with
-        the event that it is.
+        the event that it is; ``on_send`` is called when the first byte is about to be sent.
 
         Raises:
             RunFailed: the app, its provider or its limits said no; or no end was seen in time, and it may go on.
@@ -120,7 +121,7 @@ class Service:
                 gathered.take(event, self.clock.monotonic() - started, on_delta, on_task)
 
         try:
-            await self._stream(question, gathered, take, silence)
+            await self._stream(question, gathered, take, silence, on_send)
         except (Unreachable, BrokenStream) as error:
             if gathered.run_id is None:
                 lost = _unknown(error, gathered)
@@ -150,10 +151,16 @@ class Service:
         return await self._ends().detail(run_id)
 
     async def _stream(
-        self, question: Question, gathered: Gathered, take: Callable[[str], None], silence: float
+        self,
+        question: Question,
+        gathered: Gathered,
+        take: Callable[[str], None],
+        silence: float,
+        on_send: Callable[[], None] | None,
     ) -> None:
         path, body = _PATHS.get(self.mode, _CHAT), self._body(question)
-        async with self.transport.stream("POST", path, doing="run the app", auth=self._auth(), json=body) as answer:
+        opened = self.transport.stream("POST", path, doing="run the app", auth=self._auth(), on_send=on_send, json=body)
+        async with opened as answer:
             self.version = answer.headers.get("x-version") or self.version
             _check_is_stream(answer)
             async with aclosing(lines(answer, silence=silence)) as arriving:

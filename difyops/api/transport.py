@@ -12,7 +12,7 @@ import asyncio
 import functools
 import logging
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -188,12 +188,21 @@ class Transport:
 
     @asynccontextmanager
     async def stream(
-        self, method: str, path: str, *, doing: str, auth: Auth | None = None, **content: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        doing: str,
+        auth: Auth | None = None,
+        on_send: Callable[[], None] | None = None,
+        **content: Any,
     ) -> AsyncIterator[HttpAnswer]:
-        """Open a streaming answer; never repeated. Errors as in ``request``."""
+        """Open a streaming answer; never repeated. ``on_send`` as in ``HttpCall``. Errors as in ``request``."""
         dry_run.check_call(method, path, doing)
         self._check_breaker()
         call = self._built(method, path, patience=None, whole=None, **content)
+        if on_send is not None:
+            call.on_send = on_send
         async with self._slot():
             began = self.clock.monotonic()
             response = await self._sent(call, doing=doing, auth=auth)

@@ -11,6 +11,7 @@ from difyops.api.run_answer import Answer
 from difyops.api.sse import ServerEvent
 from difyops.errors import DifyopsError
 from difyops.webhook import outbox
+from difyops.webhook.asked import AskedRuns
 from difyops.webhook.database import WebhookDatabase
 
 PING = b"event: ping\n\n"
@@ -80,12 +81,21 @@ class Listener:
 
 @dataclass(slots=True)
 class Sight:
-    """What is seen of a run while it goes on: its id goes to the disk before its listener sees anything after it."""
+    """What is seen of a run: that it is asked is noted before, its id goes to the disk before its listener sees it."""
 
     database: WebhookDatabase
+    asked: AskedRuns
     run: str
     listener: Listener | None
     run_id: str | None = None
+
+    def send(self) -> None:
+        """Note that the call is sent now.
+
+        Raises:
+            StoreError: that cannot be noted, so it is not sent.
+        """
+        self.asked.note(self.run)
 
     def take(self, line: str, event: ServerEvent | None) -> None:
         """Take one line of the stream."""

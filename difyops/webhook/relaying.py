@@ -105,7 +105,7 @@ def _asked(
     request = {
         "inputs": _inputs(desk, body, query), "query": query, "files": body.get("files"),
         "conversation_id": body.get("conversation_id"), "session_id": body.get("session_id"),
-        "metadata": metadata or None,
+        "metadata": metadata or None, "mode": mode if mode == "async" else None,
     }  # fmt: skip
     row = RunRow(
         id=run, app=app.name, via="run", accepted=time.time(), user=str(user)[:255] if user else f"difyops-{run}",

@@ -2,8 +2,9 @@
 
 The order that keeps promises: the run is accepted on disk, then the app is asked, once. The first event with the id of
 the run is kept on disk before any listener sees it. The end and the call back that tells it are written together. A
-process that begins finds the runs that had not ended: with an id their end is looked for, without one the run is looked
-for in the log of its app (``finding``). Where that tells nothing, nobody can know whether it ran, and that is told.
+process that begins finds the runs that had not ended: with an id their end is looked for; one whose call was never sent
+(``asked``) did not run, and is begun where nobody was waiting for an answer; any other is looked for in the log of its
+app (``finding``). Where that tells nothing, nobody can know whether it ran, and that is told.
 """
 
 from __future__ import annotations
@@ -16,17 +17,21 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from difyops.api.run_answer import Answer
-from difyops.api.run_faults import CUT_OFF, PAUSED, STOPPED, RunFailed, was_never_sent
+from difyops.api.run_faults import CUT_OFF, PAUSED, RunFailed
 from difyops.api.service import Question, Service
 from difyops.errors import DifyopsError, NotAuthenticated, ServerFault, Unreachable
-from difyops.webhook import events, outbox
+from difyops.webhook import outbox
+from difyops.webhook.asked import AskedRuns
 from difyops.webhook.database import WebhookDatabase
 from difyops.webhook.finding import Finder
 from difyops.webhook.listening import Listener, Sight
-from difyops.webhook.outbox import OutboxMessage, RunEnd, RunRow
+from difyops.webhook.outbox import RunEnd, RunRow
 from difyops.webhook.reaching import SILENCE, Address, Desk, Desks
+from difyops.webhook.telling import NotBegun, SeenEnd, is_open, message_of, not_begun, status_of
 
 _RETRY_AFTER = 30.0
+_BEGIN = {"async": 60.0, "": 10.0}  # seconds in which an app that cannot be reached is asked again, when a call is owed
+_FIRST_PAUSE, _LONGEST_PAUSE_TO_BEGIN = 0.2, 5.0
 _SEARCH_PATIENCE = 300.0
 _PAUSED_LOOK = 15.0
 _LONGEST_PAUSE = 8 * 86400.0  # a form waits a week
@@ -52,6 +57,7 @@ class Runs:
     patience: float
     on_end: Callable[[RunEnd], None]
     finder: Finder
+    asked: AskedRuns
     live: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     waiting: set[str] = field(default_factory=set)
     _search: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
@@ -69,10 +75,13 @@ class Runs:
     def resume(self) -> int:
         """Go on with the runs that had not ended when the last process did; return how many."""
         rows = [outbox.run_of(row) for row in self.database.read(outbox.open_runs())]
+        self.asked.keep(row.id for row in rows if row.run_id is None and self.asked.was_asked(row.id))
         unseen: dict[Address, list[RunRow]] = {}
         for row in rows:
             told = self.places(row)
-            if row.run_id is None and told is not None:
+            if row.run_id is None and not self.asked.was_asked(row.id):
+                self._spawn(row.id, self._begun_anew(row))
+            elif row.run_id is None and told is not None:
                 unseen.setdefault(told.address, []).append(row)
             else:
                 self._spawn(row.id, self._found_again(row))
@@ -97,21 +106,58 @@ class Runs:
         self.live[run] = task
         task.add_done_callback(lambda _: self.live.pop(run, None))
 
-    async def _performed(self, row: RunRow, desk: Desk, listener: Listener | None) -> None:
+    async def _begun_anew(self, row: RunRow) -> None:
+        """Begin a run that was accepted and never asked of its app; who waited for its answer has asked again."""
+        if self.places(row) is None or (row.via == "run" and row.request.get("mode") != "async"):
+            error = NotBegun("The server stopped before the app was asked: it did not run.")
+            await self._ended(row, None, error)
+        else:
+            await self._performed(row, None, None)
+
+    async def _performed(self, row: RunRow, desk: Desk | None, listener: Listener | None) -> None:
         answer: Answer | None = None
         error: DifyopsError | None = None
-        sight = Sight(self.database, row.id, listener)
+        sight = Sight(self.database, self.asked, row.id, listener)
         try:
             try:
-                answer = await self._asked(row, desk, sight)
-            except Unreachable as lost:
-                answer, error = await self._found_in_log(row, desk, lost)
+                answer = await self._begun(row, desk, sight)
             except DifyopsError as failed:
                 error = failed
+                if is_open(failed):
+                    answer, error = await self._found_in_log(row, failed)
         finally:  # whatever ends it here, nobody waits for more
             if listener is not None:
                 listener.end(answer, error)
         await self._ended(row, *await self._resumed(replace(row, run_id=sight.run_id), answer, error))
+
+    async def _begun(self, row: RunRow, desk: Desk | None, sight: Sight) -> Answer:
+        """Ask the app. When nothing could be sent, nothing was begun: it is asked again for a while, then given up.
+
+        Raises:
+            NotBegun: it could not be asked. DifyopsError: what the run, or its stream, came to.
+        """
+        until, pause = time.monotonic() + _patience_of(row), _FIRST_PAUSE
+        while True:
+            try:
+                if desk is None:
+                    desk = await self._desk(row)
+                return await self._asked(row, desk, sight)
+            except (Unreachable, RunFailed) as error:
+                waits = row.request.get("mode") != "async"  # who waits is told of a limit at once
+                if not not_begun(error) or (waits and isinstance(error, RunFailed)) or time.monotonic() + pause > until:
+                    raise
+                log.info("run %s is not begun yet: %s", row.id, error.message)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_TO_BEGIN)
+
+    async def _desk(self, row: RunRow) -> Desk:
+        told = self.places(row)
+        if told is None:
+            raise NotBegun(f"{row.via} is not in the rules any more: it did not run.")
+        try:
+            return await self.desks.at(told.address)
+        except DifyopsError as away:
+            raise NotBegun(f"The app cannot be asked: {away.message}") from away
 
     async def _asked(self, row: RunRow, desk: Desk, sight: Sight) -> Answer:
         """Ask the app, once; a key that was refused was not used, so the app is asked with another one."""
@@ -125,17 +171,16 @@ class Runs:
             desk = await self.desks.at(told.address, anew=True)
             return await _run(desk.service, question, sight, self.patience)
 
-    async def _found_in_log(
-        self, row: RunRow, desk: Desk, lost: Unreachable
-    ) -> tuple[Answer | None, DifyopsError | None]:
+    async def _found_in_log(self, row: RunRow, lost: DifyopsError) -> tuple[Answer | None, DifyopsError | None]:
         """Look for a run that may have begun, whose id was not seen; return its end, or why there is none."""
         told = self.places(row)
-        if was_never_sent(lost) or told is None:
+        if told is None:
             return None, lost
         run_id = (await self._searched(told.address, [row])).get(row.id)
         if run_id is None:
             return None, lost
         try:
+            desk = await self.desks.at(told.address)
             return await desk.service.end_of(run_id, row.user, patience=self.patience), None
         except DifyopsError as error:
             return None, error
@@ -195,7 +240,8 @@ class Runs:
         told = self.places(row)
         if status_of(answer, error) != "paused" or row.run_id is None or told is None:
             return answer, error
-        if (message := self._message(row, told, "paused", time.time(), None, error)) is not None:
+        paused = SeenEnd(status="paused", when=time.time(), error=error)
+        if (message := message_of(row, paused, content=told.content)) is not None:
             await self.database.write(outbox.owe(message))
             self.on_end(RunEnd(id=row.id, status="paused", when=time.time(), messages=(message,)))
         self.waiting.add(row.id)
@@ -215,11 +261,12 @@ class Runs:
 
     async def _ended(self, row: RunRow, answer: Answer | None, error: DifyopsError | None) -> None:
         told, status, now = self.places(row), status_of(answer, error), time.time()
-        message = self._message(row, told, status, now, answer, error)
+        seen = SeenEnd(status=status, when=now, answer=answer, error=error)
+        message = message_of(row, seen, content=told is None or told.content)
         ended = RunEnd(
             id=row.id, status=status, when=now, said=error.message if error else "",
             learned=answer.learned if answer else "", messages=(message,) if message else (),
-            retry_at=now + _RETRY_AFTER if row.via != "run" and error is not None and _not_begun(error) else None,
+            retry_at=now + _RETRY_AFTER if row.via != "run" and error is not None and not_begun(error) else None,
         )  # fmt: skip
         while True:
             try:
@@ -231,45 +278,9 @@ class Runs:
         self.counts[status] = self.counts.get(status, 0) + 1
         self.on_end(ended)
 
-    def _message(
-        self,
-        row: RunRow,
-        told: CallerAnswer | None,
-        status: str,
-        now: float,
-        answer: Answer | None,
-        error: DifyopsError | None,
-    ) -> OutboxMessage | None:
-        if row.callback is None:
-            return None
-        content: dict[str, Any] = {}
-        if answer is not None and (told is None or told.content):
-            content = {"answer": answer.text, "outputs": dict(answer.outputs)}
-        facts = {
-            "run_id": (answer.run_id if answer else None) or row.run_id,
-            "task_id": row.task_id,
-            "message_id": answer.message_id if answer else None,
-            "conversation_id": answer.conversation_id if answer else None,
-            "user": row.user,
-            "session_id": row.request.get("session_id"),
-            "metadata": row.request.get("metadata"),
-            "accepted_at": events.stamp(row.accepted),
-            "seconds": round(now - row.accepted, 3),
-            "tokens": answer.tokens if answer else None,
-            "error": error.message if error else None,
-        }
-        body = events.body_of(
-            events.RunTold(run=row.id, app=row.app, status=status, when=now, facts=facts, content=content)
-        )
-        which = row.id if status != "paused" else f"{row.id}\npaused"
-        return OutboxMessage(
-            id=outbox.message_id(which, row.callback), run=row.id, type=events.type_of(status), url=row.callback,
-            body=body, made=now, hops=row.hops + 1,
-        )  # fmt: skip
-
 
 async def _run(service: Service, question: Question, sight: Sight, patience: float) -> Answer:
-    return await service.run(question, on_line=sight.take, silence=SILENCE, patience=patience)
+    return await service.run(question, on_line=sight.take, on_send=sight.send, silence=SILENCE, patience=patience)
 
 
 def question_of(row: RunRow) -> Question:
@@ -285,16 +296,8 @@ def question_of(row: RunRow) -> Question:
     )
 
 
-def _not_begun(error: DifyopsError) -> bool:
-    return was_never_sent(error) or (isinstance(error, RunFailed) and not error.was_begun)
-
-
-def status_of(answer: Answer | None, error: DifyopsError | None) -> str:
-    """Return how a run ended: succeeded, partial-succeeded, failed, stopped, paused, or unknown."""
-    if answer is not None:
-        return answer.status
-    if isinstance(error, RunFailed):
-        return {CUT_OFF: "unknown", PAUSED: "paused", STOPPED: "stopped"}.get(error.kind, "failed")
-    if isinstance(error, Unreachable):
-        return "failed" if was_never_sent(error) else "unknown"
-    return "failed"
+def _patience_of(row: RunRow) -> float:
+    """Return how long an app that cannot be reached is asked again: an event has a ladder of its own."""
+    if row.via != "run" or (row.callback is None and row.request.get("mode") != "async"):
+        return 0.0
+    return _BEGIN["async" if row.request.get("mode") == "async" else ""]

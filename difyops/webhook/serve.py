@@ -85,11 +85,11 @@ async def serve(request: Request) -> int:
             since=time.time(),
         )  # fmt: skip
         stack.callback((request.state / RUNNING_FILE).unlink, missing_ok=True)
-        _note(request.state, running)
         tasks = [asyncio.create_task(server.serve(sockets=[place])) for server, place in servers]
         try:
             await _started([server for server, _ in servers], tasks)
             _on_reload(request, serving, running)
+            _note(request.state, running)  # from now on it can be found: it listens, and hears a reload
             request.ready(running)
             await asyncio.wait(tasks)  # they are not cancelled with us: they end as the drain has it
         except asyncio.CancelledError:

@@ -15,7 +15,7 @@ from difyops import signing_keys, twin_secrets
 from difyops.api.outbound import Outbound
 from difyops.errors import CredentialError, DifyopsError
 from difyops.secret_text import SecretText
-from difyops.webhook import inbox, outbox, signing
+from difyops.webhook import asked, inbox, outbox, signing
 from difyops.webhook.database import FILE, WebhookDatabase
 from difyops.webhook.deliver import Deliverer
 from difyops.webhook.dispatch import Dispatcher
@@ -101,6 +101,7 @@ class Serving:
         self.answers: Counter[tuple[str, int]] = Counter()
         self.database = WebhookDatabase(state / FILE)
         self.event_ids = inbox.EventIds()
+        self.asked = asked.AskedRuns(state / asked.FILE)
         self.instances = instances
         self.desks = Desks(instances=instances)
         self.outbound = outbound or Outbound()
@@ -110,7 +111,7 @@ class Serving:
         )  # fmt: skip
         self.runs = Runs(
             database=self.database, desks=self.desks, places=self._place, patience=holds.rules.limits.run_seconds,
-            on_end=self._run_ended, finder=Finder(database=self.database, desks=self.desks),
+            on_end=self._run_ended, finder=Finder(database=self.database, desks=self.desks), asked=self.asked,
         )  # fmt: skip
         self.dispatcher = Dispatcher(
             database=self.database, rules=lambda: self.rules, desks=self.desks, runs=self.runs, outbound=self.outbound
@@ -140,6 +141,7 @@ class Serving:
     async def start(self) -> int:
         """Open the file and go on with what the last process left; return how many runs had not ended."""
         self.database.open()
+        self.asked.open()
         await self.dispatcher.recover()
         left = self.runs.resume()
         loop = asyncio.get_running_loop()
@@ -159,6 +161,7 @@ class Serving:
         await asyncio.gather(dispatching, *others, return_exceptions=True)
         await self.instances.close()
         await self.database.close()
+        self.asked.close()
         return left
 
     def wake(self) -> None:
@@ -208,6 +211,8 @@ class Serving:
                 before = time.time() - self.rules.keep
                 await self.database.write(inbox.forget(before))
                 await self.database.write(outbox.forget_runs(before))
+                if self.asked.is_large:
+                    self.asked.keep(self.runs.live)
             except DifyopsError as error:
                 log.warning("old events cannot be removed: %s", error.message)
             await asyncio.sleep(_TIDY)

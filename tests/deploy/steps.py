@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -9,7 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import yaml
+
+from difyops.secret_text import SecretText
+from difyops.webhook.rules import EventSource
+from difyops.webhook.testing import signed
 
 ROOT = Path(__file__).parents[2]
 # As documented for ``shell: bash`` and for no shell at all.
@@ -21,6 +27,15 @@ def document(place: str) -> dict[Any, Any]:
     found = yaml.safe_load((ROOT / place).read_text())
     assert isinstance(found, dict)
     return found
+
+
+def answer_to_an_event(state: Path, secret: str) -> int:
+    """Send a signed event to the webhook server of a state folder; return the status of its answer."""
+    body = b'{"type": "order.paid"}'
+    source = EventSource(name="orders", scheme="standard", secrets=("env:ORDERS",), to=("log",))
+    headers = dict(signed(source, SecretText(secret), body))
+    place = json.loads((state / "webhook.json").read_text())["listen"]
+    return httpx.post(f"{place}/in/orders", content=body, headers=headers, timeout=90).status_code
 
 
 @dataclass

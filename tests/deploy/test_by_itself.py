@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from difyops.emulator import Emulator
+from difyops.webhook.serve import running_in
 from tests.conftest import Cli
-from tests.deploy.steps import ROOT
+from tests.deploy.steps import ROOT, answer_to_an_event
 from tests.deploy.test_manifests import objects, pods
+from tests.processes import Process
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -62,6 +67,32 @@ def test_what_systemd_starts_keeps_every_context(cli: Cli) -> None:
     assert cli(*line.split()).code == 0
     kept = cli("snapshot", "list", "-c", "all", "-o", "json").json["data"]
     assert {row["context"] for row in kept} == {"prod", "spare"}
+
+
+@pytest.mark.usefixtures("two")
+def test_the_webhook_unit_starts_reloads_and_drains(tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    unit = (ROOT / "deploy" / "systemd" / "difyops-webhook.service").read_text()
+    lines = dict(re.findall(r"^(Exec\w+)=/usr/local/bin/difyops (.*)$", unit, re.MULTILINE))
+    assert set(re.findall(r"^Environment=(\w+)=", unit, re.MULTILINE)) == {"DIFYOPS_CONFIG", "DIFYOPS_STATE"}
+    state = tmp_path / "kept"
+    monkeypatch.setenv("DIFYOPS_STATE", str(state))
+    monkeypatch.setenv("ORDERS", "canary-1")
+    with (tmp_path / "config.yaml").open("a") as file:
+        file.write("webhook: {listen: '127.0.0.1:0', admin: false, destinations: {log: {command: [cat]}},")
+        file.write(" sources: {orders: {secrets: ['env:ORDERS'], to: [log]}}}\n")
+    assert cli(*lines["ExecStartPre"].split()).code == 0
+    words = [sys.executable, "-m", "difyops", *lines["ExecStart"].split()]
+    with (tmp_path / "journal").open("wb") as journal, Process(words, stdout=journal, stderr=journal) as server:
+        try:
+            wait_until(lambda: running_in(state) or server.poll() is not None, "the start")
+            assert answer_to_an_event(state, "canary-1") == 200
+            assert cli(*lines["ExecReload"].split()).code == 0
+        finally:
+            server.terminate()
+    assert server.returncode == 0
+    told, *more = (tmp_path / "journal").read_text().splitlines()
+    assert told.startswith("webhook server at http://127.0.0.1:")
+    assert [json.loads(line)["level"] for line in more] == ["info"] * 3
 
 
 @pytest.mark.usefixtures("two")

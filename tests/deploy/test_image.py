@@ -15,13 +15,15 @@ import sys
 import sysconfig
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 from difyops import __version__
 from difyops.emulator import Emulator
-from tests.deploy.steps import ROOT
+from tests.deploy.steps import ROOT, answer_to_an_event, document
+from tests.waiting import wait_until
 
 TEXT = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text())
 LAST = TEXT.rpartition("\nFROM ")[2]
@@ -86,16 +88,20 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(root: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the entry of the image with a read-only root, or what else is asked for."""
+def asked_for(root: Path, *words: str, **environment: str) -> dict[str, Any]:
+    """Return how to start the entry of the image with a read-only root, or what else is asked for."""
     base = str(Path(sys.base_prefix))[1:]
     given = {
         "PATH": os.environ["PATH"], "VOLUMES": " ".join(VOLUMES), "PACKAGES": sysconfig.get_paths()["purelib"],
         "USER_ID": USER, "GROUP_ID": GROUP, "FOLDER": FOLDER, "BASE": "" if base.startswith("usr") else base,
     }  # fmt: skip
     inside = [f"{name}={value}" for name, value in {**ENVIRONMENT, **environment}.items()]
-    asked = ["unshare", "--mount", "sh", "-c", MOUNTS, "sh", str(root), *inside, *words]
-    return subprocess.run(asked, env=given, capture_output=True, text=True, check=False)
+    return {"args": ["unshare", "--mount", "sh", "-c", MOUNTS, "sh", str(root), *inside, *words], "env": given}
+
+
+def run(root: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run it to its end."""
+    return subprocess.run(**asked_for(root, *words, **environment), capture_output=True, text=True, check=False)
 
 
 @pytest.mark.skipif(not allowed(), reason="namespaces are not allowed here, or unshare and setpriv are missing")
@@ -110,6 +116,31 @@ def test_it_keeps_snapshots_with_a_root_that_cannot_be_written(root: Path, emula
     assert json.loads(done.stdout)["ok"]
     assert {path.name for path in Path(f"{root}.volumes/srv/difyops").iterdir()} == {"store", "x"}
     assert (Path(f"{root}.volumes/var/lib/difyops") / "state").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(not allowed(), reason="namespaces are not allowed here, or unshare and setpriv are missing")
+def test_the_service_of_compose_takes_an_event_and_drains(root: Path, emulator: Emulator, url: str) -> None:
+    section = {
+        "listen": "127.0.0.1:0", "admin": False,
+        "sources": {"orders": {"secrets": ["env:ORDERS"], "to": ["log"]}},
+        "destinations": {"log": {"command": ["cat"]}},
+    }  # fmt: skip
+    (root / "etc" / "difyops").mkdir(exist_ok=True)
+    (root / "etc" / "difyops" / "config.yaml").write_text(json.dumps({"webhook": section}))
+    command = document("deploy/compose.yaml")["services"]["webhook"]["command"]
+    to = {"DIFY_BASE_URL": url, "DIFY_EMAIL": emulator.email, "DIFY_PASSWORD": emulator.password, "ORDERS": "canary-1"}
+    state = Path(f"{root}.volumes/var/lib/difyops/state")
+    with (root.parent / "log").open("wb") as log:
+        server = subprocess.Popen(**asked_for(root, *ENTRY, *command, **to), stdout=log, stderr=log)
+    try:
+        wait_until(lambda: (state / "webhook.json").exists() or server.poll() is not None, "the start")
+        assert server.poll() is None, (root.parent / "log").read_text()
+        assert answer_to_an_event(state, "canary-1") == 200
+    finally:
+        server.terminate()
+        ended = server.wait(90)
+    assert ended == 0, (root.parent / "log").read_text()
+    assert "canary-1" not in (root.parent / "log").read_text()
 
 
 def test_the_image_is_made_of_what_the_locks_say_and_nothing_of_the_checkout_besides() -> None:

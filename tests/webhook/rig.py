@@ -134,3 +134,48 @@ def recipes_receiver(secret: str, headers: dict[str, str], body: bytes) -> bool:
     """Do what the known Flask recipe does with a call."""
     wanted = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     return hmac.compare_digest(wanted, headers.get("dify-signature", ""))
+
+
+class Gate:
+    """A way to another server that can be closed, and opened again at the same address."""
+
+    def __init__(self, url: str) -> None:
+        self._port, self._own = int(url.rpartition(":")[2]), 0
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._own}"
+
+    async def open(self) -> None:
+        self._server = await asyncio.start_server(self._passed, "127.0.0.1", self._own)
+        self._own = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _passed(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, onward = await asyncio.open_connection("127.0.0.1", self._port)
+        self._writers |= {writer, onward}
+        await asyncio.gather(self._pumped(reader, onward), self._pumped(there, writer))
+
+    async def _pumped(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while piece := await reader.read(65536):
+                writer.write(piece)
+        writer.close()
+
+
+@asynccontextmanager
+async def gate_to(url: str) -> AsyncIterator[Gate]:
+    """Open a way to a server."""
+    gate = Gate(url)
+    await gate.open()
+    try:
+        yield gate
+    finally:
+        await gate.close()

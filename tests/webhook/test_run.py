@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from difyops.webhook import ladder, reading, running
 from difyops.webhook.signing import Received, SignatureCheck, sign_standard
 from tests.emulator.humans import with_person
 from tests.waiting import until
-from tests.webhook.rig import SECRET, Receiver, Served, receiving, recipes_receiver, serving
+from tests.webhook.rig import SECRET, Receiver, Served, gate_to, receiving, recipes_receiver, serving
 
 RUNS = r"/v1/(workflows/run|chat-messages)$"
 
@@ -169,6 +170,39 @@ async def test_what_nobody_knows_is_told_as_unknown(
             assert told(receiver)[0]["type"] == "run.unknown"
 
 
+async def test_a_gate_that_gives_up_waiting_says_nothing_about_the_run(
+    emulator: Emulator, url: str, tmp_path: Path, soon: None
+) -> None:
+    async with receiving() as receiver, serving(url, tmp_path, rules(receiver)) as served:
+        emulator.control.fail(method="POST", path=RUNS, how="status:504")
+        answer = await served.run("llm", emulator.app_named("wf-llm").key, **recipe(receiver))
+        assert answer.status_code == 502
+        await until(lambda: receiver.took)
+        assert told(receiver)[0]["type"] == "run.unknown"
+
+
+@pytest.mark.parametrize("mode", ["async", "streaming"])
+async def test_an_app_that_cannot_be_reached_is_asked_again_for_a_while(
+    emulator: Emulator, url: str, tmp_path: Path, mode: str
+) -> None:
+    async with receiving() as receiver, gate_to(url) as gate:
+        async with serving(gate.url, tmp_path, rules(receiver)) as served:
+            key = emulator.app_named("wf-llm").key
+            assert (await served.run("llm", key, **recipe(receiver))).status_code == 200
+            await gate.close()
+            asked = asyncio.create_task(served.run("llm", key, **recipe(receiver, "again", response_mode=mode)))
+            await until(lambda: _runs_here(tmp_path) == 2)
+            await gate.open()
+            assert (await asked).status_code == (202 if mode == "async" else 200)
+            await until(lambda: len(receiver.took) == 2)
+        assert [item["type"] for item in told(receiver)] == ["run.succeeded"] * 2
+        assert len(emulator.app_named("wf-llm").runs) == 2
+
+
+def _runs_here(state: Path) -> int:
+    return int(reading.KeptEvent(state).read("SELECT count(*) AS n FROM run")[0]["n"])
+
+
 async def test_what_fails_is_told_as_failed(emulator: Emulator, url: str, tmp_path: Path) -> None:
     async with receiving() as receiver, serving(url, tmp_path, rules(receiver)) as served:
         failing = await served.run("llm", emulator.app_named("wf-llm").key, **recipe(receiver, "[[fail=auth]]"))
@@ -200,23 +234,55 @@ def _state(state: Path, started: httpx.Response) -> Any:
     return reading.show(reading.KeptEvent(state), started.json()["id"]).facts["state"]
 
 
-async def test_a_run_that_was_never_seen_is_told_as_unknown_after_a_restart(
-    url: str, tmp_path: Path, soon: None
+@pytest.mark.parametrize("notes", ["none", "of this start", "of another start", "spoiled"])
+async def test_after_a_kill_it_is_known_which_runs_were_never_asked(
+    emulator: Emulator, url: str, tmp_path: Path, soon: None, notes: str
 ) -> None:
-    from difyops.webhook import outbox
+    from difyops.webhook import asked, outbox
     from difyops.webhook.database import FILE, WebhookDatabase
 
     async with receiving() as receiver:
         database = WebhookDatabase(tmp_path / FILE)
         database.open()
-        row = outbox.RunRow(
-            id="run_1", app="llm", via="run", accepted=1.0, user="u", request={}, callback=f"{receiver.url}/x"
-        )  # fmt: skip
-        await database.write(outbox.accept(row))
+        for name, mode in (("asked", "async"), ("async", "async"), ("waiting", "streaming")):
+            request = {"inputs": {"query": name}, "mode": mode}
+            callback = f"{receiver.url}/x"
+            row = outbox.RunRow(
+                id=f"run_{name}", app="llm", via="run", accepted=1.0, user="u", request=request, callback=callback
+            )  # fmt: skip
+            await database.write(outbox.accept(row))
         await database.close()
+        boot = "another" if notes == "of another start" else asked.AskedRuns(tmp_path / "x").boot
+        if notes != "none":
+            half = "\nrun_wai" if notes == "spoiled" else ""  # the disk was full in the middle of it
+            (tmp_path / asked.FILE).write_text(f"{boot}{half}\nrun_asked")
         async with serving(url, tmp_path, rules(receiver)):
-            await until(lambda: receiver.took)
-        assert [item["type"] for item in told(receiver)] == ["run.unknown"]
+            await until(lambda: len(receiver.took) == 3)
+        kinds = {item["data"]["id"]: item["type"] for item in told(receiver)}
+        known = {"run_asked": "run.unknown", "run_async": "run.succeeded", "run_waiting": "run.failed"}
+        assert kinds == (known if notes in ("of this start", "spoiled") else dict.fromkeys(known, "run.unknown"))
+        assert len(emulator.app_named("wf-llm").runs) == sum(kind == "run.succeeded" for kind in kinds.values())
+
+
+async def test_a_run_is_noted_before_it_is_asked_and_not_asked_when_it_cannot_be_noted(
+    emulator: Emulator, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from difyops.webhook import asked
+
+    async with receiving() as receiver, serving(url, tmp_path, rules(receiver)) as served:
+        key = emulator.app_named("wf-llm").key
+        first = await served.run("llm", key, **recipe(receiver))
+        assert (tmp_path / asked.FILE).read_text().split("\n")[1:] == [first.headers["x-difyops-run"]]
+
+        def full(_: int, __: bytes) -> int:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, "write", full)
+        await served.run("llm", key, **recipe(receiver))
+        monkeypatch.undo()
+        await until(lambda: len(receiver.took) == 2)
+        assert told(receiver)[1]["type"] == "run.failed"
+        assert len(emulator.app_named("wf-llm").runs) == 1
 
 
 async def test_nobody_runs_an_app_without_a_key_of_it(emulator: Emulator, url: str, tmp_path: Path) -> None:
