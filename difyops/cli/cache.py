@@ -28,7 +28,7 @@ Lifetime = Annotated[
 ]
 
 
-@command(noun, "stats")
+@command(noun, "stats", formats=("csv",))
 def stats(session: Session, apps: Apps = None, since: Since = "7d", lifetime: Lifetime = None) -> Outcome:
     """By node type and app: calls, exact repeats within the lifetime of the type, what they cost in time and money.
 
@@ -43,7 +43,7 @@ def stats(session: Session, apps: Apps = None, since: Since = "7d", lifetime: Li
     return views.stats(_report(session, apps, since, lifetime, by="type"))
 
 
-@command(noun, "top")
+@command(noun, "top", formats=("csv",))
 def top(
     session: Session,
     apps: Apps = None,

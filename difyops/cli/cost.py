@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -21,6 +21,7 @@ from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
     from difyops.cost.budget import BudgetStates
+    from difyops.cost.holding import Cheaper
     from difyops.cost.prices import Prices
     from difyops.cost.runs import PricedQuestion
     from difyops.cost.summary import Spending
@@ -43,7 +44,7 @@ RatesFile = Annotated[
 ]
 
 
-@command(noun, "summary", fleet=True)
+@command(noun, "summary", formats=("csv",), fleet=True)
 def summary(
     session: Session,
     apps: Apps = None,
@@ -141,7 +142,7 @@ def set_(
     return views.own_price(item, removed=remove, dry_run=session.dry_run)
 
 
-@command(prices_noun, "check")
+@command(prices_noun, "check", formats=("csv",))
 def check(
     session: Session,
     everything: Annotated[
@@ -233,7 +234,7 @@ def _day(text: str | None) -> int:
         raise UsageError(f"{text!r} is no day.", hint="Example: 2026-11-01") from error
 
 
-@command(noun, "forecast", fleet=True)
+@command(noun, "forecast", formats=("csv",), fleet=True)
 def forecast(
     session: Session,
     apps: Apps = None,
@@ -337,7 +338,7 @@ def budget_set(
     return views.budget_set(made, removed=remove, dry_run=session.dry_run)
 
 
-@command(budget_noun, "status", fleet=True)
+@command(budget_noun, "status", formats=("csv",), fleet=True)
 def budget_status(
     session: Session,
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which budgets (default all).")] = None,
@@ -412,10 +413,20 @@ def _one_of(option: str, given: str, known: tuple[str, ...]) -> None:
         raise UsageError(f"{option} {given!r} is none of {', '.join(known)}.", hint=f"{option} {known[0]}")
 
 
+class Settled(dict[tuple[str, str], int]):
+    """The tokens that were really used, by context and app, and which of them another model took for less."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cheaper: dict[tuple[str, str], Cheaper] = {}
+
+    def __call__(self, used: Mapping[tuple[str, str], int]) -> None:
+        """Take down what was used."""
+        self.update(used)
+
+
 @contextmanager
-def holding(
-    session: Session, asked: Sequence[tuple[str, str]], *, what: str
-) -> Iterator[Callable[[Mapping[tuple[str, str], int]], None]]:  # fmt: skip
+def holding(session: Session, asked: Sequence[tuple[str, str]], *, what: str) -> Iterator[Settled]:
     """Hold what runs of apps (context, app id; one entry a run) will take in the budgets, if there are any.
 
     Yields what is to be told the tokens that were really used, by app; without that, what was held is given back.
@@ -425,7 +436,7 @@ def holding(
     """
     file = _budgets(session)
     if not file.exists():
-        yield lambda used: None
+        yield Settled()
         return
     from difyops.cost.budget import Books
     from difyops.cost.budgets_file import read_budgets
@@ -433,12 +444,7 @@ def holding(
     from difyops.cost.leaves import Leaves
     from difyops.cost.reserving import Reserving
 
-    clock, prices, held, used = (
-        session.ledger.clock,
-        open_prices(session),
-        list[HeldBudget](),
-        dict[tuple[str, str], int](),
-    )
+    clock, prices, held, used = session.ledger.clock, open_prices(session), list[HeldBudget](), Settled()
     now = clock.now()  # reservations of several machines are compared
     budgets = read_budgets(file)
     with open_history(session) as history, Leaves(history, prices) as leaves:
@@ -451,8 +457,9 @@ def holding(
             mine = [item for item in budgets if item.context == context]
             held += hold(books, reserving, mine, runs, what=what, now=now)
     try:
-        yield used.update
+        yield used
     finally:
         for item in held:
             tokens = {app: count for (context, app), count in used.items() if context == item.budget.context}
-            reserving.settle(item.taken, item.cost(tokens), now=clock.now())
+            less = {app: found for (context, app), found in used.cheaper.items() if context == item.budget.context}
+            reserving.settle(item.taken, item.cost(tokens, less), now=clock.now())

@@ -143,6 +143,7 @@ async def _tested(
 
 async def _tried(session: Session, instance: Instance, request: TrialRequest, test: TierTest) -> Trial:
     from difyops.cli.cost import holding
+    from difyops.cost.holding import Cheaper
     from difyops.evaluation.run import judge_calls
     from difyops.evaluation.trial.run import run_trial
     from difyops.render import cost_tier as views
@@ -157,6 +158,8 @@ async def _tried(session: Session, instance: Instance, request: TrialRequest, te
         used = Counter(trial.judges)
         used[request.app_id] += trial.used
         settle({(instance.name, app): count for app, count in used.items()})
+        saved = {item.currency: -item.difference / 1000 for item in test.saves}
+        settle.cheaper[instance.name, request.app_id] = Cheaper(tokens=trial.used_new, saved=saved)
     return trial
 
 

@@ -26,7 +26,7 @@ Since = Annotated[str, typer.Option("--since", metavar="TIME", help="How far bac
 Version = Annotated[str | None, typer.Option("--version", help="Only runs of this version (its beginning is enough).")]
 
 
-@command(noun, "summary")
+@command(noun, "summary", formats=("csv",))
 def summary(session: Session, app: AppName, since: Since = "7d", version: Version = None) -> Outcome:
     """Runs, success, percentiles, tokens, cost, time that no node accounts for; against the period before.
 
@@ -41,7 +41,7 @@ def summary(session: Session, app: AppName, since: Since = "7d", version: Versio
         return views.summary(summarise(history, scope_of(session, history, app, since, version)))
 
 
-@command(noun, "nodes")
+@command(noun, "nodes", formats=("csv",))
 def nodes(session: Session, app: AppName, since: Since = "7d", version: Version = None) -> Outcome:
     """Every node: percentiles, failures, share of the critical path, drag, tail, part of the spread.
 
@@ -56,7 +56,7 @@ def nodes(session: Session, app: AppName, since: Since = "7d", version: Version 
         return views.nodes(profile(history, scope_of(session, history, app, since, version)))
 
 
-@command(noun, "bottlenecks")
+@command(noun, "bottlenecks", formats=("csv",))
 def bottlenecks(
     session: Session,
     app: AppName,
@@ -79,7 +79,7 @@ def bottlenecks(
         return views.bottlenecks(found, find(found, most=most))
 
 
-@command(noun, "path")
+@command(noun, "path", formats=("csv",))
 def path(
     session: Session, run: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, or its beginning.")]
 ) -> Outcome:
@@ -96,7 +96,7 @@ def path(
         return views.path(*path_of(history, context_name(session), run))
 
 
-@command(noun, "whatif")
+@command(noun, "whatif", formats=("csv",))
 def whatif(
     session: Session,
     app: AppName,
@@ -119,7 +119,7 @@ def whatif(
         return views.whatif(compute(history, scope, node=node, factor=factor))
 
 
-@command(noun, "trend")
+@command(noun, "trend", formats=("csv",))
 def trend(session: Session, app: AppName, since: Since = "14d") -> Outcome:
     """Run times over time, where they changed, and what was published, switched or rotated shortly before.
 
@@ -134,7 +134,7 @@ def trend(session: Session, app: AppName, since: Since = "14d") -> Outcome:
         return views.trend(look(history, scope_of(session, history, app, since), session.ledger))
 
 
-@command(noun, "compare")
+@command(noun, "compare", formats=("csv",))
 def compare(
     session: Session,
     app: AppName,
@@ -195,7 +195,7 @@ def report(
     return replace(shown, raw=page(found, summary_blocks(cost)).encode("utf-8", errors="backslashreplace"))
 
 
-@command(noun, "advise")
+@command(noun, "advise", formats=("csv",))
 def advise(
     session: Session,
     app: AppName,

@@ -31,6 +31,14 @@ class Usual:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cheaper:
+    """Tokens that another model took, and what a run with it saves by the list, by currency (below 0: costs more)."""
+
+    tokens: int
+    saved: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HeldBudget:
     """What is held in one budget for runs of some apps."""
 
@@ -38,11 +46,20 @@ class HeldBudget:
     usual: Mapping[str, Usual]
     taken: tuple[Reserved, ...]
 
-    def cost(self, tokens: Mapping[str, int]) -> Decimal:
-        """Return what tokens, by app, come to."""
+    def cost(self, tokens: Mapping[str, int], cheaper: Mapping[str, Cheaper] | None = None) -> Decimal:
+        """Return what tokens, by app, come to; those of another model (among them) by what it saves of a usual run."""
         nothing = Usual(run=Decimal(0), token=Decimal(0))
-        found = (self.usual.get(app, nothing).token * count for app, count in tokens.items())
-        return tidy(round(sum(found, Decimal(0)), 9))
+        found = sum((self.usual.get(app, nothing).token * count for app, count in tokens.items()), Decimal(0))
+        for app, other in (cheaper or {}).items():
+            found -= self._saved(self.usual.get(app, nothing), other)
+        return tidy(round(max(Decimal(0), found), 9))
+
+    def _saved(self, usual: Usual, other: Cheaper) -> Decimal:
+        """Return what is not spent; nothing where the budget counts Dify's prices, which are not known beforehand."""
+        if not usual.run or self.budget.price != "list":
+            return Decimal(0)
+        share = min(Decimal(1), other.saved.get(self.budget.currency, Decimal(0)) / usual.run)
+        return usual.token * other.tokens * share
 
 
 def hold(

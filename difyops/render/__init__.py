@@ -13,7 +13,7 @@ from difyops.outcome import Outcome
 from difyops.render.look import Look
 from difyops.render.safe import one_line
 
-_FOR_PROGRAMS = frozenset({"json", "yaml", "ndjson"})
+_FOR_PROGRAMS = frozenset({"json", "yaml", "ndjson", "csv"})
 
 
 def show(outcome: Outcome, look: Look) -> None:
@@ -42,6 +42,10 @@ def _body(outcome: Outcome, look: Look) -> str:
             return machine.as_yaml(outcome)
         case "ndjson":
             return machine.as_ndjson(outcome)
+        case "csv":
+            from difyops.render.csv_text import as_csv
+
+            return as_csv(outcome)
         case "name":
             return machine.as_names(outcome)
     if not outcome.blocks:

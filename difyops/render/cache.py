@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from difyops.clock import iso
 from difyops.cost.repeats import CacheReport, Repeats
@@ -30,7 +31,8 @@ def _outcome(kind: str, result: CacheReport, table: Table) -> Outcome:
     calls, repeats = sum(row.calls for row in result.rows), sum(row.repeats for row in result.rows)
     runs = sum(item.runs for item in result.whole)
     return Outcome(
-        kind=kind, data=result, blocks=[table], names=[row.name for row in result.rows], warnings=_warnings(result),
+        kind=kind, data=result, blocks=[table], names=[row.name for row in result.rows],
+        records=[asdict(row) for row in result.rows], warnings=_warnings(result),
         summary=f"at least {repeats} of {calls} calls repeat; {runs} runs in {len(result.whole)} stretches read whole",
     )  # fmt: skip
 

@@ -215,6 +215,7 @@ def forecast(result: Forecast) -> Outcome:
     said = "" if result.total is None else f", {decimal(result.total)} {result.currency} in {len(result.ahead)} days"
     return Outcome(
         kind="cost.forecast", data=result, error=error, names=[item.day for item in result.ahead],
+        records=[*map(_row_of, result.ahead)],
         blocks=[Table(columns=("day", result.currency, "50 %", "80 %", "95 %"), rows=rows, empty="No forecast.")],
         summary=f"from {result.days} whole days ({'list price' if result.price == 'list' else 'Dify'}){said}",
     )  # fmt: skip
@@ -253,7 +254,7 @@ def budgets(result: BudgetStates, *, error: DifyopsError | None) -> Outcome:
     )  # fmt: skip
     return Outcome(
         kind="cost.budget", data=result, blocks=[Table(columns=columns, rows=rows)], error=error,
-        names=[item.name for item in result.budgets],
+        names=[item.name for item in result.budgets], records=[*map(_row_of, result.budgets)],
         warnings=[f"{item.name}: {text}" for item in result.budgets for text in _said(item)],
         summary=", ".join(f"{item.name} {item.state}" for item in result.budgets),
     )  # fmt: skip

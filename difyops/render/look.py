@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """``form`` is one of table, plain, json, yaml, ndjson, markdown, name; ``width`` counts columns.
+    """``form`` is one of table, plain, json, yaml, ndjson, csv, markdown, name; ``width`` counts columns.
 
     ``log_format`` (text or json) is how the talk on stderr looks. ``quiet`` leaves out what nobody asked for: on
     success that is everything, unless ``is_asked_for`` (there was a ``-o``).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 
 from difyops.clock import iso
 from difyops.outcome import Block, Facts, Lines, Outcome, Table
@@ -16,6 +16,7 @@ from difyops.perf.timeline import Timeline
 from difyops.perf.trend import Trend, TrendChange
 from difyops.perf.whatif import WhatIf
 from difyops.render.bars import bar, sparkline, stretch
+from difyops.render.perf_rows import node_row, percentile_columns, period_row
 from difyops.statistics import Estimate, Interval, Quantile
 
 
@@ -51,6 +52,9 @@ def summary(result: PerfSummary) -> Outcome:
     """Show the summary of an app."""
     return Outcome(
         kind="perf.summary", data=result, blocks=summary_blocks(result), names=[result.name],
+        records=[period_row(source, found) for source, found in (
+            ("all", result.period), *result.sources.items(), ("the period before", result.before),
+        )],
         summary=f"{result.period.runs} runs, {result.read} of them with their nodes",
     )  # fmt: skip
 
@@ -104,6 +108,7 @@ def nodes(result: Profile) -> Outcome:
     """Show all nodes."""
     return Outcome(
         kind="perf.nodes", data=result, blocks=[nodes_table(result.nodes)],
+        records=[node_row(node) for node in result.nodes],
         names=[node.node for node in result.nodes],
         summary=f"{len(result.nodes)} nodes; path and drag from {result.lines} timelines; unattributed"
         f" {100 * result.unattributed_share:.1f} %",
@@ -138,6 +143,7 @@ def bottlenecks(result: Profile, found: Sequence[NodeProfile]) -> Outcome:
     data = {"app": result.app, "name": result.name, "lines": result.lines, "nodes": found}
     return Outcome(
         kind="perf.bottlenecks", data=data, names=[node.node for node in found],
+        records=[node_row(node) for node in found],
         blocks=[Table(columns=("node", "type", "a run would be shorter by", "of the path", "p95"), rows=rows,
                       empty="Nothing stands out, or no node records were read.")],
         summary=f"from {result.lines} timelines",
@@ -153,7 +159,7 @@ def path(name: str, result: Timeline) -> Outcome:
     ]  # fmt: skip
     return Outcome(
         kind="perf.path", data=result, blocks=[Facts(pairs=facts), waterfall(result)],
-        names=[item.node for item in result.path],
+        names=[item.node for item in result.path], records=[asdict(item) for item in result.bars],
         summary="critical path: " + " > ".join(item.title or item.node for item in result.path),
     )  # fmt: skip
 
@@ -180,6 +186,8 @@ def whatif(result: WhatIf) -> Outcome:
     ]
     return Outcome(
         kind="perf.whatif", data=result, names=[result.node],
+        records=[{"at": at, "node": result.node, "factor": factor, "runs": result.runs, **percentile_columns(shares)}
+                 for at, factor, shares in (("now", 1.0, result.now), ("then", result.factor, result.then))],
         blocks=[Table(columns=("runs", "now", f"{result.node} at {result.factor:g}", "change"), rows=rows)],
         summary=f"a run would be {seconds(result.saved) or '0 s'} shorter on average{_between(result.gain)};"
         f" from {result.runs} runs",
@@ -262,6 +270,8 @@ def compared(result: VersionsCompared) -> Outcome:
     more = "; fails more often" if result.failing else ""
     return Outcome(
         kind="perf.compare", data=result, blocks=blocks, names=[result.verdict], error=result.error,
+        records=[{"side": side.label, "n": side.n, **percentile_columns(side.percentiles), "failed": side.failures.hits,
+                  "verdict": result.verdict} for side in (result.first, result.second)],
         summary=f"{result.second.label} against {result.first.label}: {result.verdict}{more}",
     )  # fmt: skip
 
@@ -289,6 +299,7 @@ def advised(result: Advised) -> Outcome:
     short = f"; {len(result.not_enough)} rules need more runs" if result.not_enough else ""
     return Outcome(
         kind="perf.advise", data=result, blocks=blocks, names=[item.id for item in result.advice],
+        records=[asdict(item) for item in result.advice],
         summary=f"{len(result.advice)} pieces of advice, {len(result.dismissed)} dismissed, from {result.runs} runs,"
         f" {result.read} with nodes{short}",
     )  # fmt: skip

@@ -14,7 +14,7 @@ import pytest
 from difyops.cost import budgets_file
 from difyops.cost.budget import HEADING, KEPT, OVER, SOFT, UNKNOWN, Books, BudgetState, judge
 from difyops.cost.budgets_file import Budget
-from difyops.cost.holding import hold, left
+from difyops.cost.holding import Cheaper, hold, left
 from difyops.cost.leaves import Leaves
 from difyops.cost.money import UNMIXED, Rates
 from difyops.cost.reserving import Reserving, reservations
@@ -166,6 +166,12 @@ def test_many_runs_hold_what_such_runs_took(book: Book, tmp_path: Path) -> None:
         held = hold(books, reserving, [MONTH], {"shop": 20, "elsewhere": 5}, what="x", now=NOW)
         assert held[0].taken[0].amount == 40
         assert held[0].cost({"shop": 55}) == 1  # half of a run's tokens
+        half = {"shop": Cheaper(tokens=55, saved={"USD": Decimal(1)})}  # another model, at half of the price of a run
+        listed = replace(held[0], budget=replace(MONTH, price="list"))
+        assert listed.cost({"shop": 110}, half) == Decimal("1.5")
+        assert listed.cost({"shop": 55}, {"shop": replace(half["shop"], saved={"CNY": Decimal(1)})}) == 1
+        assert listed.cost({"shop": 55}, {"shop": replace(half["shop"], saved={"USD": Decimal(9)})}) == 0
+        assert held[0].cost({"shop": 110}, half) == 2  # what Dify will say of the other model is not known beforehand
         tight = replace(MONTH, name="tight", hard=Decimal(50), soft=Decimal(1))
         before = len(reservations(ledger, CONTEXT, now=NOW))
         with pytest.raises(OutOfBudget):

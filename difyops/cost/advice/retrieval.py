@@ -89,8 +89,8 @@ def _evidence(node: AdviceNode, seen: _Seen, prompt: float, retrieved: float) ->
         found["top_k"] = node.retrieval.top_k or "not set"
         found["score threshold"] = "off" if node.retrieval.threshold is None else node.retrieval.threshold
         for item in node.retrieval.datasets:
-            cut = f", cut at {item.chunk} tokens" if item.chunk else ""
-            found[f"dataset {item.name}"] = f"{item.documents} documents{cut}, {item.compared} compared"
+            cut = f"cut at {item.chunk} tokens" if item.chunk else "size of chunks not told by this server"
+            found[f"dataset {item.name}"] = f"{item.documents} documents, {cut}, {item.compared} compared"
     return found
 
 

@@ -84,7 +84,8 @@ class Broken:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """How it went. ``overall``: all cases together; ``classes``: each by itself, at alpha shared among them. Tokens are
-    those of both sides in the pairs that count; ``used`` is everything, ``judges`` what judging apps took besides.
+    those of both sides in the pairs that count; ``used`` is everything, ``used_new`` the other version's part of it,
+    ``judges`` what judging apps took besides.
     """
 
     app_id: str
@@ -99,6 +100,7 @@ class Trial:
     used: int
     pairs: tuple[TriedModel, ...] = field(default=(), repr=False)
     judges: Mapping[str, int] = field(default_factory=dict)
+    used_new: int = field(default=0, repr=False)
     warnings: tuple[str, ...] = field(default=(), repr=False)
 
     @property
@@ -236,6 +238,7 @@ def _found(
         overall=find("all", tried, margin=request.margin, alpha=request.alpha), classes=tuple(classes),
         broken=tuple(Broken(id=item.id, kind=item.kind, why=item.why) for item in broken[:_NAMED]),
         left_out=tuple(Broken(id=item.id, kind=item.kind, why=item.why) for item in left_out[:_NAMED]),
-        ended=done.ended, used=done.tokens, pairs=tuple(item for item in tried if item.counts), judges=judges,
+        ended=done.ended, used=done.tokens, used_new=sum(pair.new.tokens or 0 for pair in done.pairs),
+        pairs=tuple(item for item in tried if item.counts), judges=judges,
         warnings=tuple(said),
     )  # fmt: skip

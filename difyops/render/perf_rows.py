@@ -1,0 +1,38 @@
+"""Figures of performance as flat rows, for ``-o ndjson`` and ``-o csv``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from difyops.perf.nodes import NodeProfile
+from difyops.perf.summary import Period
+from difyops.statistics import Quantile
+
+
+def period_row(source: str, found: Period) -> dict[str, object]:
+    """Return a period as one flat row."""
+    return {
+        "source": source, "since": found.since, "until": found.until, "runs": found.runs, **found.statuses,
+        "succeeded_share": found.success.share, "minimum": found.minimum, "average": found.average,
+        "maximum": found.maximum, **percentile_columns(found.percentiles), "tokens": found.tokens,
+    }  # fmt: skip
+
+
+def node_row(node: NodeProfile) -> dict[str, object]:
+    """Return a node as one flat row."""
+    found: dict[str, object] = {"node": node.node, "title": node.title, "type": node.type, "n": node.n}
+    found |= percentile_columns(node.percentiles)
+    return found | {
+        "failed": node.failures.hits, "seen": node.failures.n, "retries": node.retries,
+        "retry_seconds": node.retry_seconds, "path_share": node.path_share, "drag": node.drag, "tail": node.tail,
+        "variance_share": node.variance_share, "tokens": node.tokens,
+    }  # fmt: skip
+
+
+def percentile_columns(found: Sequence[Quantile]) -> dict[str, object]:
+    """Return percentiles as p50, p50_low, p50_high, ...; blank where none is told."""
+    row: dict[str, object] = {}
+    for item in found:
+        name, bounds = f"p{100 * item.share:g}", item.interval
+        row |= {name: item.value, f"{name}_low": bounds and bounds.low, f"{name}_high": bounds and bounds.high}
+    return row
