@@ -13,7 +13,7 @@ from difyops.render.csv_text import as_csv
 
 
 def test_rows_are_flat_and_remote_text_is_no_formula() -> None:
-    records = [
+    records: list[dict[str, object]] = [
         {"name": '=HYPERLINK("http://x","y")', "n": 3, "at": datetime(2026, 11, 1, tzinfo=UTC), "whole": True,
          "said": (Amount(currency="USD", amount=Decimal("1.5"), low=Decimal(1), high=Decimal(2)),), "why": ()},
         {"name": "-two\nlines\x1b[31m", "n": None, "shift": -0.5, "text": "-3", "inner": {"p": 1}, "why": ("a", "b")},
