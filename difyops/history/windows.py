@@ -53,8 +53,8 @@ class LogReader:
             first = await self._page(1, low, high)
             total = first.total or 0
             span = high - low
-            if total > MOST_ROWS and span > _SMALLEST:
-                width = span * _WANTED / total * 0.97
+            if total > (most := self._most()) and span > _SMALLEST:
+                width = span * min(_WANTED, most) / total * 0.97
                 continue
             window = await self._rest(first, low, high)
             if not window.whole and span > _SMALLEST:
@@ -62,7 +62,13 @@ class LogReader:
                 continue
             yield window
             low = high
-            width = self._width = min(span * _WANTED / total if total else span * 8, span * 8)
+            width = self._width = min(span * min(_WANTED, self._most()) / total if total else span * 8, span * 8)
+
+    def _most(self) -> int:
+        """Return how many rows a window may hold: no more than what is left of the budget reads, or a small budget
+        would be spent on the same window each time.
+        """
+        return min(MOST_ROWS, PAGE * max(1, (self.pace.max_calls - self.pace.calls) // 2))
 
     async def between(self, low: float, high: float) -> list[LoggedRun]:
         """Return the runs logged between two moments near each other, without saying that they are all."""

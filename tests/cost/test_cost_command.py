@@ -9,19 +9,25 @@ from pathlib import Path
 import pytest
 
 from difyops.emulator import Emulator
-from difyops.emulator.fleet_runs import Past, load_past
+from difyops.emulator.fleet_runs import Past
 from difyops.emulator.records import Run
 from tests.conftest import Cli
-from tests.history.conftest import DAY, now
+from tests.history.conftest import DAY, carried, filled, now
+
+
+@pytest.fixture(scope="module")
+def past(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Run]]:
+    """Runs with retries and an iteration, all read."""
+    state = tmp_path_factory.mktemp("cost") / "state"
+    plan = Past(count=60, since=now() - 2 * DAY, until=now() - 300, retrying=0.3)
+    return state, filled(state, {"wf-echo": plan}, share=1.0)["wf-echo"]
 
 
 @pytest.fixture
-def runs(emulator: Emulator, connected: str, cli: Cli) -> list[Run]:
-    """Runs with retries and an iteration, all read."""
-    plan = Past(count=60, since=now() - 2 * DAY, until=now() - 300, retrying=0.3)
-    made = load_past(emulator.instance, emulator.app_named("wf-echo"), plan)
-    assert cli("history", "sync", "wf-echo", "--nodes", "100%").code == 0
-    return made
+def runs(past: tuple[Path, list[Run]], connected: str, own_place: Path) -> list[Run]:
+    """The same, as the history of this test."""
+    carried(past[0], own_place / "state")
+    return past[1]
 
 
 def truth(runs: list[Run]) -> Decimal:
@@ -41,7 +47,7 @@ def test_the_sum_is_what_the_nodes_say_in_every_grouping_and_format(cli: Cli, ru
         assert Decimal(data["total"]["said"][0]["amount"]) == wanted
         assert sum(Decimal(line["said"][0]["amount"]) for line in data["lines"]) == wanted
         assert data["total"]["exact"] is True
-    for form in ("table", "markdown", "ndjson", "yaml", "name"):
+    for form in ("table", "ndjson", "csv", "yaml", "name"):
         shown = cli("cost", "summary", "-o", form)
         assert shown.code == 0, (form, shown.err)
         assert shown.out
@@ -172,7 +178,9 @@ def test_repeats_from_the_command_line(cli: Cli, runs: list[Run]) -> None:
     assert found.code == 0, found.err
     (row,) = [row for row in found.json["data"]["rows"] if row["type"] == "llm"]
     assert 0 < row["repeats"] < row["calls"]
-    for words in (("stats",), ("top", "-n", "2"), ("stats", "--lifetime", "llm=1s")):
-        for form in ("table", "markdown", "ndjson", "yaml", "name"):
-            assert cli("cache", *words, "-o", form).code == 0
+    for *words, form in (
+        ("stats", "table"), ("top", "-n", "2", "csv"), ("stats", "--lifetime", "llm=1s", "markdown"),
+        ("top", "ndjson"), ("stats", "yaml"), ("top", "name"),
+    ):  # fmt: skip
+        assert cli("cache", *words, "-o", form).code == 0
     assert cli("cache", "stats", "--lifetime", "tea=1h").code == 2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from difyops.emulator import Emulator
-from difyops.emulator.fleet_runs import Past, load_past
+from difyops.emulator.fleet_runs import Past
 from difyops.errors import DifyopsError, NotSupported, StoreError, UsageError
 from difyops.history import archive, packing
 from difyops.history.database import read_database
@@ -21,69 +22,79 @@ from difyops.history.tables import NODE, REAL, RUN, WHOLE
 from difyops.perf.facts import Scope
 from difyops.perf.path import path_of
 from difyops.perf.quick import timings
-from tests.history.conftest import DAY, Sync, now
+from tests.history.conftest import DAY, filled, now
 
 MONTH = 31 * DAY
 
 
-@pytest.fixture
-async def filled(emulator: Emulator, history: History, synced: Sync) -> History:
+@pytest.fixture(scope="module")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A history of three months."""
+    state = tmp_path_factory.mktemp("archive") / "state"
     plan = Past(count=300, since=now() - 3 * MONTH, until=now() - 300)
-    load_past(emulator.instance, emulator.app_named("wf-echo"), plan)
-    await synced("wf-echo", back=100 * DAY, share=0.2)
-    return history
+    filled(state, {"wf-echo": plan}, back=100 * DAY, share=0.2)
+    return state
 
 
-async def test_exported_files_are_read_by_duckdb_alone(filled: History, tmp_path: Path) -> None:
+@pytest.fixture
+def three_months(past: Path, tmp_path: Path) -> Iterator[History]:
+    """A copy of it."""
+    shutil.copytree(past, tmp_path / "state")
+    with History.open(tmp_path / "state") as opened:
+        yield opened
+
+
+def test_exported_files_are_read_by_duckdb_alone(three_months: History, tmp_path: Path) -> None:
     duckdb = pytest.importorskip("duckdb", reason="DuckDB is not installed (difyops[analytics])")
-    found = archive.export(filled, tmp_path / "out", context="emu")
+    found = archive.export(three_months, tmp_path / "out", context="emu")
     assert len(found.months) >= 3
     query = f"SELECT count(*), sum(tokens), min(month) FROM read_parquet('{tmp_path}/out/run/**/*.parquet')"
     count, tokens, month = duckdb.sql(query).fetchall()[0]
-    assert (count, tokens) == filled.all("SELECT count(*), sum(tokens) FROM run")[0]
+    assert (count, tokens) == three_months.all("SELECT count(*), sum(tokens) FROM run")[0]
     assert month == found.months[0]
     prices = duckdb.sql(f"SELECT count(price) FROM read_parquet('{tmp_path}/out/node/**/*.parquet') WHERE price <> ''")
-    assert prices.fetchall()[0][0] == filled.one("SELECT count(*) FROM node WHERE price <> ''")
+    assert prices.fetchall()[0][0] == three_months.one("SELECT count(*) FROM node WHERE price <> ''")
 
 
-async def test_exported_files_are_read_by_pyarrow_alone(filled: History, tmp_path: Path) -> None:
+def test_exported_files_are_read_by_pyarrow_alone(three_months: History, tmp_path: Path) -> None:
     dataset = pytest.importorskip("pyarrow.dataset", reason="pyarrow is not installed")
     pytest.importorskip("duckdb", reason="DuckDB is not installed (difyops[analytics])")
-    archive.export(filled, tmp_path / "out", context="emu")
+    archive.export(three_months, tmp_path / "out", context="emu")
     table = dataset.dataset(tmp_path / "out" / "run", format="parquet", partitioning="hive").to_table()
     assert table.num_rows == 300
     assert {"context", "app", "month", "chance"} <= set(table.column_names)
 
 
-async def test_what_goes_out_comes_in(filled: History, tmp_path: Path) -> None:
+def test_what_goes_out_comes_in(three_months: History, tmp_path: Path) -> None:
     pytest.importorskip("duckdb", reason="DuckDB is not installed (difyops[analytics])")
-    archive.export(filled, tmp_path / "out", context="emu")
+    archive.export(three_months, tmp_path / "out", context="emu")
     with History.open(tmp_path / "other") as other:
         archive.import_parquet(other, tmp_path / "out")
         for table in ("run", "node"):
-            assert other.all(f"SELECT * FROM {table}") == filled.all(f"SELECT * FROM {table}")
+            assert other.all(f"SELECT * FROM {table}") == three_months.all(f"SELECT * FROM {table}")
         query = "SELECT app, run, reason, chance FROM sample WHERE reason <> 'gone'"
-        assert other.all(query) == filled.all(query)
+        assert other.all(query) == three_months.all(query)
     with pytest.raises(UsageError):
-        archive.import_parquet(filled, tmp_path)
+        archive.import_parquet(three_months, tmp_path)
 
 
-async def test_packing_moves_closed_months(filled: History, tmp_path: Path) -> None:
+def test_packing_moves_closed_months(three_months: History, tmp_path: Path) -> None:
     duckdb = pytest.importorskip("duckdb", reason="DuckDB is not installed (difyops[analytics])")
-    nodes = filled.one("SELECT count(*) FROM node")
-    packed = pack(filled, context="emu", now=now())
-    left = filled.one("SELECT count(*) FROM run")
+    nodes = three_months.one("SELECT count(*) FROM node")
+    packed = pack(three_months, context="emu", now=now())
+    left = three_months.one("SELECT count(*) FROM run")
     assert packed.rows["run"] + left == 300
     assert left < 300
-    files = sorted(filled.packs.rglob("*.parquet"))
-    assert duckdb.sql(f"SELECT count(*) FROM read_parquet('{filled.packs}/node/**/*.parquet')").fetchall()[0][0] == (
-        nodes - filled.one("SELECT count(*) FROM node")
-    )
-    app = filled.one("SELECT app FROM pack")
-    assert archive.packed_files(filled, "run", "emu", app, 0, now()) == [file for file in files if "/run/" in str(file)]
-    filled.forget("emu", None)
-    assert not list(filled.packs.rglob("*.parquet"))
+    files = sorted(three_months.packs.rglob("*.parquet"))
+    assert duckdb.sql(f"SELECT count(*) FROM read_parquet('{three_months.packs}/node/**/*.parquet')").fetchall()[0][
+        0
+    ] == (nodes - three_months.one("SELECT count(*) FROM node"))
+    app = three_months.one("SELECT app FROM pack")
+    assert archive.packed_files(three_months, "run", "emu", app, 0, now()) == [
+        file for file in files if "/run/" in str(file)
+    ]
+    three_months.forget("emu", None)
+    assert not list(three_months.packs.rglob("*.parquet"))
 
 
 MIDDLE = 1_750_000_000.0  # a day in June 2025

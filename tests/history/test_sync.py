@@ -37,11 +37,11 @@ async def test_all_runs_once_and_nothing_twice(emulator: Emulator, history: Hist
 
 
 async def test_windows_are_sized_by_density(emulator: Emulator, history: History, synced: Sync) -> None:
-    load(emulator, "wf-echo", past(6000))
+    load(emulator, "wf-echo", past(3500))
     found = await synced("wf-echo", nodes=False, back=7 * DAY)
-    assert history.one("SELECT count(*) FROM run") == 6000
+    assert history.one("SELECT count(*) FROM run") == 3500
     assert history.one("SELECT max(rows) FROM covered") <= MOST_ROWS
-    assert found.calls <= 1.15 * 60 + 2  # the bench has 100,000, where one look at the whole weighs less
+    assert found.calls <= 1.15 * 35 + 3  # the bench has 100,000, where one look at the whole weighs less
     assert found.most_in_flight <= 2
 
 
@@ -75,21 +75,21 @@ async def test_a_run_that_goes_on_is_read_again(emulator: Emulator, history: His
 
 
 async def test_a_budget_ends_it_and_the_next_one_goes_on(emulator: Emulator, history: History, synced: Sync) -> None:
-    load(emulator, "wf-echo", past(2500))
-    first = await synced("wf-echo", nodes=False, max_calls=12)
+    load(emulator, "wf-echo", past(900))
+    first = await synced("wf-echo", nodes=False, max_calls=7)
     assert isinstance(first.error, OutOfBudget)
     assert first.apps[0].seconds_missing > 0
-    assert first.calls == 12
-    for _ in range(6):
-        last = await synced("wf-echo", nodes=False, max_calls=12)
+    assert first.calls == 7
+    for _ in range(12):  # fewer calls than the largest window takes
+        last = await synced("wf-echo", nodes=False, max_calls=7)
     assert last.error is None
-    assert history.one("SELECT count(*) FROM run") == 2500
+    assert history.one("SELECT count(*) FROM run") == 900
 
 
 async def test_killed_at_any_call_leaves_no_gap_that_passes_for_covered(
     emulator: Emulator, history: History, synced: Sync, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs = load(emulator, "wf-echo", past(1200))
+    runs = load(emulator, "wf-echo", past(650))
     real, calls, left = run_feed.log_page, 0, 0
 
     async def killed(*args, **fields):
@@ -100,7 +100,7 @@ async def test_killed_at_any_call_leaves_no_gap_that_passes_for_covered(
         return await real(*args, **fields)
 
     monkeypatch.setattr("difyops.history.windows.log_page", killed)
-    for point in range(1, 12):
+    for point in range(1, 8):
         left = point
         try:
             await synced("wf-echo", nodes=False)
@@ -113,7 +113,7 @@ async def test_killed_at_any_call_leaves_no_gap_that_passes_for_covered(
     left = 0
     await synced("wf-echo", nodes=False)
     assert calls > 1
-    assert history.one("SELECT count(*) FROM run") == 1200
+    assert history.one("SELECT count(*) FROM run") == 650
 
 
 @pytest.mark.parametrize("trouble", ["status:429", "status:503", "status:500"])

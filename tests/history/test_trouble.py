@@ -22,10 +22,10 @@ async def test_a_full_disk_is_one_sentence_and_nothing_half_is_kept(
     emulator: Emulator, history: History, synced: Sync
 ) -> None:
     runs = load_past(
-        emulator.instance, emulator.app_named("wf-echo"), Past(count=3000, since=now() - DAY, until=now() - 300)
+        emulator.instance, emulator.app_named("wf-echo"), Past(count=1500, since=now() - DAY, until=now() - 300)
     )
     pages = history.one("PRAGMA page_count")
-    history.one(f"PRAGMA max_page_count = {pages + 60}")
+    history.one(f"PRAGMA max_page_count = {pages + 30}")
     with pytest.raises(StoreError, match="No room left"):
         await synced("wf-echo", nodes=False)
     for t0, t1 in history.all("SELECT t0, t1 FROM covered"):
@@ -33,7 +33,7 @@ async def test_a_full_disk_is_one_sentence_and_nothing_half_is_kept(
         assert kept == sum(t0 <= run.logged_at <= t1 for run in runs)
     history.one("PRAGMA max_page_count = 1000000")
     assert (await synced("wf-echo", nodes=False)).error is None
-    assert history.one("SELECT count(*) FROM run") == 3000
+    assert history.one("SELECT count(*) FROM run") == 1500
 
 
 @dataclass
@@ -119,11 +119,11 @@ async def test_a_model_call_is_repeated_when_its_prompt_is(emulator: Emulator, h
     assert hashes == prompts > 5
 
 
-@pytest.mark.parametrize("words", [["--help"], ["perf", "--help"], ["history", "--help"], ["perf", "report", "--help"]])
-def test_help_loads_neither_duckdb_nor_history(words: list[str]) -> None:
+def test_help_loads_neither_duckdb_nor_history() -> None:
     code = (
         "import sys\nfrom difyops.cli.root import run\n"
-        f"try:\n    run({words!r})\nexcept SystemExit:\n    pass\n"
+        "for words in (['--help'], ['perf', '--help'], ['history', '--help'], ['perf', 'report', '--help']):\n"
+        "    try:\n        run(words)\n    except SystemExit:\n        pass\n"
         "print([m for m in sys.modules if m.split('.')[0] in ('duckdb', 'sqlite3') or m.startswith(('difyops.history',"
         " 'difyops.perf', 'difyops.statistics'))])"
     )
