@@ -176,6 +176,7 @@ COMPLETION = obj({"id": filled}, message=some_object)
 
 INFO = obj({"name": text})
 RUN_END = obj({"id": filled, "status": filled}, error=anything)
+RUN_CONTENT = obj({"id": filled}, outputs=anything, answer=anything)
 PARAMETERS = obj({"user_input_form": rows(some_object)})
 FILE = obj({"id": filled})
 

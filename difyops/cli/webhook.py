@@ -66,18 +66,22 @@ def watch(
     every: Annotated[str, typer.Option("--every", metavar="TIME", help="How often the log is read.")] = "15s",
     since: Annotated[str, typer.Option("--since", metavar="TIME", help="Tell what ended so long ago, too.")] = "0s",
     once: Annotated[bool, typer.Option("--once", help="Look once, deliver, end: for cron.")] = False,
+    content: Annotated[
+        bool, typer.Option("--content", help="Tell answers and outputs too, which may hold what people typed.")
+    ] = False,
 ) -> Outcome:
     """Tell a receiver the ends of runs that others start: schedules, triggers, the web page, other callers.
 
     Examples:
         difyops webhook watch support-triage --callback https://hooks.example.com/ended
-        difyops webhook watch support-triage --callback https://hooks.example.com/ended --since 1h --once
+        difyops webhook watch support-triage --callback https://hooks.example.com/ended --since 1h --once --content
     """
     from difyops.cli.webhook_watch import Watched, watch_app
 
     wanted = Watched(
-        app=app, callback=callback, every=max(1.0, seconds(every)), since=seconds(since, zero=True), once=once
-    )
+        app=app, callback=callback, every=max(1.0, seconds(every)), since=seconds(since, zero=True), once=once,
+        content=content,
+    )  # fmt: skip
     rules = _rules(session)
     if session.dry_run:
         rules.callbacks.egress.check(callback)

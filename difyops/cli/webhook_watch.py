@@ -24,6 +24,7 @@ class Watched:
     every: float
     since: float
     once: bool
+    content: bool
 
 
 async def watch_app(session: Session, rules: WebhookRules, wanted: Watched) -> int:
@@ -45,8 +46,9 @@ async def watch_app(session: Session, rules: WebhookRules, wanted: Watched) -> i
         )
         delivering = asyncio.create_task(deliverer.run())
         request = WatchRequest(
-            app=app, url=wanted.callback, since=time.time() - wanted.since, every=wanted.every, once=wanted.once
-        )
+            app=app, url=wanted.callback, since=time.time() - wanted.since, every=wanted.every, once=wanted.once,
+            content=wanted.content,
+        )  # fmt: skip
         watch = RunWatch(database=database, instance=instance, request=request, on_told=deliverer.wake)
         try:
             told = await watch.run()

@@ -19,6 +19,7 @@ MODULES = (
     "drill",
     "finding",
     "webhook",
+    "trigger",
     "release",
     "whole",
     "state",

@@ -1,7 +1,8 @@
-"""On a real instance: the recipe's request works unchanged but for its address, and its receiver believes the call."""
+"""On a real instance: the recipe's request works unchanged but for its address, and its Flask receiver believes it."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +17,8 @@ from difyops.api.keys import Keys
 from difyops.webhook.reaching import Instances
 from tests.snapshot.colleague import Colleague
 from tests.waiting import until
-from tests.webhook.rig import SECRET, SECRETS, receiving, recipes_receiver, serving
+from tests.webhook.flask_receiver import Recipe, flask_receiving
+from tests.webhook.rig import SECRET, SECRETS, serving
 
 pytestmark = pytest.mark.live
 DSL = Path(__file__).parent / "dsl"
@@ -52,31 +54,22 @@ def scratch(colleague: Colleague, monkeypatch: pytest.MonkeyPatch) -> Any:
 async def test_the_recipe_on_a_real_instance(scratch: tuple[str, str], tmp_path: Path, leaves: bool) -> None:
     app, key = scratch
     settings = config.load()
-    async with receiving() as receiver:
+    with flask_receiving(SECRET) as receiver:
         section = {
             "apps": {"echo": {"app": app}},
             "callbacks": {"allow": [receiver.url], "secrets": ["env:HOOK_SECRET"]},
         }
         async with serving(settings.context().url, tmp_path / "hook", section, real_instances(settings)) as served:
-            body = {
-                "inputs": {"text": "hello"},
-                "query": "hello",
-                "response_mode": "streaming",
-                "session_id": "session-1",
-                "metadata": {"callback_url": f"{receiver.url}/done"},
-            }
-            head = {"authorization": f"Bearer {key}"}
-            async with served.http.stream("POST", f"{served.url}/run/echo", json=body, headers=head) as answer:
-                async for line in answer.aiter_lines():
-                    if leaves and "workflow_started" in line:
-                        break
-            await until(lambda: receiver.took)
-        headers, content = receiver.took[0]
-        assert recipes_receiver(SECRET, headers, content)
-        said = json.loads(content)
-        assert (said["type"], said["data"]["status"]) == ("run.succeeded", "succeeded")
-        assert "HELLO" in json.dumps(said["data"]["outputs"])
-        assert said["data"]["run_id"]
+            asked = Recipe(base_url=f"{served.url}/run/echo", key=key, callback=f"{receiver.url}/done", leaves=leaves)
+            lines = await asyncio.to_thread(asked.send, {"text": "hello"})
+            await until(lambda: receiver.events)
+    assert receiver.refused == 0
+    assert ('"workflow_finished"' in lines[-1].replace(" ", "")) is not leaves
+    (said,) = receiver.events
+    assert (said["event"], said["data"]["status"]) == ("run.succeeded", "succeeded")
+    assert "HELLO" in json.dumps(said["data"]["outputs"])
+    assert said["data"]["session_id"] == "session-1"
+    assert said["data"]["run_id"]
 
 
 async def test_the_end_of_a_run_is_found_by_its_id(scratch: tuple[str, str]) -> None:
@@ -101,7 +94,6 @@ async def test_the_end_of_a_run_is_found_by_its_id(scratch: tuple[str, str]) -> 
 
 
 async def test_a_run_whose_id_was_not_seen_is_found_in_the_log(scratch: tuple[str, str], tmp_path: Path) -> None:
-    import asyncio
     import time
 
     from difyops.api.service import Question

@@ -4,70 +4,30 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
-from difyops.publishing.slots import Schedule
-from difyops.trigger.matching import DOUBLED, LATE, MISSED, ON_TIME, Slot, Start, match, slots_of
-
-# the moments at which the clocks change, forward and back
-CHANGES = {
-    "Europe/Berlin": ("2026-03-29T01:00", "2026-10-25T01:00"),
-    "America/New_York": ("2026-03-08T07:00", "2026-11-01T06:00"),
-    "Australia/Lord_Howe": ("2026-10-03T15:30", "2026-04-04T15:00"),
-    "America/Santiago": ("2026-09-06T04:00", "2026-04-05T03:00"),
-    "Africa/Cairo": ("2026-04-23T22:00", "2026-10-29T21:00"),
-    "Pacific/Auckland": ("2026-09-26T14:00", "2026-04-04T14:00"),
-}
-CRONS = ("30 2 * * *", "0 0 * * *", "15 * * * *", "*/10 * * * *", "0 9,21 * * 1-5", "* 1-3 * * *")
-ON_TIME_WITHIN = timedelta(minutes=2)
-
-
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-def slots(cron: str, zone: str, since: datetime, until: datetime, node: str = "n") -> list[Slot]:
-    schedule = Schedule(node_id=node, title="t", cron=cron, zone=zone)
-    return slots_of(node, schedule.between(since, until), schedule.following(until))
+from difyops.trigger.matching import DOUBLED, LATE, MISSED, ON_TIME, Start, match
+from tests.trigger.seeding import CHANGES, CRONS, ON_TIME_WITHIN, at, faults, judged, seeded, slots
 
 
 def start(moment: datetime, name: str = "r") -> Start:
     return Start(at=moment, id=name)
 
 
+@pytest.mark.exhaustive(3)
 @pytest.mark.parametrize("zone", CHANGES)
 def test_every_seeded_fault_is_found_and_nothing_else(zone: str) -> None:
-    rng, seeded, found = random.Random(zone), 0, 0
+    rng, sown = random.Random(zone), 0
     for change in CHANGES[zone]:
         for cron in CRONS:
             for days in (1, 3):
                 expected = slots(cron, zone, at(change) - timedelta(days=days), at(change) + timedelta(days=days))
-                wanted: Counter[tuple[str, datetime]] = Counter()
-                runs: list[Start] = []
-                for slot in expected:
-                    period = (slot.until - slot.at).total_seconds()
-                    on = slot.at + timedelta(seconds=rng.uniform(0, min(100, period - 2)))
-                    fault = rng.choice((MISSED, DOUBLED, LATE, *(ON_TIME,) * 5))
-                    if fault == LATE and period < 400:
-                        fault = ON_TIME
-                    if fault == LATE:
-                        on = slot.at + timedelta(seconds=rng.uniform(130, min(period - 10, 5000)))
-                    if fault != MISSED:
-                        runs.append(start(on))
-                    if fault == DOUBLED:
-                        extra = min(on + timedelta(seconds=rng.uniform(0, 1)), slot.until - timedelta(seconds=1.5))
-                        runs.append(start(extra))
-                        wanted[ON_TIME, slot.at] += 1
-                    wanted[fault, slot.at] += 1
-                rng.shuffle(runs)
-                judged = match(expected, runs, on_time=ON_TIME_WITHIN)
-                got = Counter((row.verdict, row.slot.at) for row in judged if row.slot)
-                seeded += sum(count for (word, _), count in wanted.items() if word != ON_TIME)
-                found += sum(min(got[key], count) for key, count in wanted.items() if key[0] != ON_TIME)
-                assert got == wanted, (zone, cron, change)
-    assert found == seeded > 100
+                runs, wanted = seeded(expected, rng)
+                assert judged(expected, runs) == wanted, (zone, cron, change)
+                sown += faults(wanted).total()
+    assert sown > 100
 
 
 def test_a_day_has_the_slots_that_its_clocks_have() -> None:

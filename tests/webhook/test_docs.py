@@ -6,15 +6,14 @@ import os
 import re
 import shlex
 import socket
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from difyops.emulator import Emulator
 from difyops.webhook.serve import running_in
-from tests.processes import run
+from tests.conftest import Cli
 from tests.waiting import wait_until
 from tests.webhook.test_watch import Took
 
@@ -29,41 +28,46 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def place(tmp_path: Path, emulator: Emulator, connected: str) -> dict[str, str]:
+def receiver() -> Iterator[Took]:
+    found = Took()
+    yield found
+    found.server.shutdown()
+    found.server.server_close()
+
+
+@pytest.fixture
+def place(tmp_path: Path, emulator: Emulator, connected: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     emulator.app_named("wf-llm").name = "support-triage"
     (tmp_path / "event.json").write_text('{"type": "order.paid", "text": "one hundred"}')
-    names = ("WEBHOOK_PAGE", "ORDERS_SECRET", "GITHUB_SECRET", "CALLBACK_SECRET")
-    return {**os.environ, **{name: f"canary-{name.lower()}-1" for name in names}}
+    for name in ("WEBHOOK_PAGE", "ORDERS_SECRET", "GITHUB_SECRET", "CALLBACK_SECRET"):
+        monkeypatch.setenv(name, f"canary-{name.lower()}-1")
+    monkeypatch.setenv("DIFYOPS_CONFIG", str(tmp_path / "difyops.yaml"))
+    return Path(os.environ["DIFYOPS_STATE"])
 
 
-def test_every_command_of_the_page(place: dict[str, str], tmp_path: Path, emulator: Emulator) -> None:
-    receiver = Took()
+def test_every_command_of_the_page(cli: Cli, place: Path, emulator: Emulator, receiver: Took) -> None:
     rules = re.search(r"<!-- test: configure -->\n```yaml\n(.*?)```", PAGE, re.DOTALL)
     assert rules
     text = rules[1].replace("127.0.0.1:9000", receiver.url.removeprefix("http://"))
     for address in ("127.0.0.1:8099", "127.0.0.1:8098"):
         text = text.replace(address, f"127.0.0.1:{free_port()}")
     Path("difyops.yaml").write_text(text)
-    place["DIFYOPS_CONFIG"] = str(tmp_path / "difyops.yaml")
     said: dict[str, str] = {}
     try:
         for line in re.findall(r"^\$ difyops (.*)$", PAGE, re.MULTILINE):
-            words = shlex.split(line.replace("http://127.0.0.1:9000", receiver.url))
-            done = run([sys.executable, "-m", "difyops", *words], capture_output=True, text=True, env=place)
-            assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
-            said[line] = done.stdout + done.stderr
+            done = cli(*shlex.split(line.replace("http://127.0.0.1:9000", receiver.url)))
+            assert done.code == 0, f"{line}\n{done}"
+            said[line] = done.out + done.err
             if "test orders" in line:
                 wait_until(lambda: emulator.app_named("support-triage").runs, "the run")
     finally:
-        state = Path(place["DIFYOPS_STATE"])
-        if running_in(state) is not None:
-            subprocess.run([sys.executable, "-m", "difyops", "webhook", "stop"], env=place, check=False)
-        receiver.server.shutdown()
+        if running_in(place) is not None:
+            cli("webhook", "stop")
     assert "order.paid" in said["webhook list"]
     assert "does not run" not in said["webhook status"]
     (ran,) = emulator.app_named("support-triage").runs
     assert ran.inputs["query"] == "one hundred"
-    assert "canary-" not in "".join(said.values()) + (state / "webhook.log").read_text()
+    assert "canary-" not in "".join(said.values()) + (place / "webhook.log").read_text()
 
 
 def test_the_unit_and_the_container_name_commands_that_there_are() -> None:

@@ -20,6 +20,7 @@ from difyops.webhook import ladder, reading, running
 from difyops.webhook.signing import Received, SignatureCheck, sign_standard
 from tests.emulator.humans import with_person
 from tests.waiting import until
+from tests.webhook.flask_receiver import Recipe, flask_receiving
 from tests.webhook.rig import SECRET, Receiver, Served, gate_to, receiving, recipes_receiver, serving
 
 RUNS = r"/v1/(workflows/run|chat-messages)$"
@@ -69,6 +70,20 @@ async def test_the_recipe_works(both: tuple[Emulator, str], tmp_path: Path, name
         assert said["data"]["id"] == answer.headers["x-difyops-run"]
         assert "hello" in said["data"]["answer"]
         assert said["data"]["run_id"] == emulator.app_named({"llm": "wf-llm", "chat": "flow-chat"}[name]).runs[0].id
+
+
+async def test_the_flask_receiver_and_the_sender_of_the_recipe_know_nothing_of_us(
+    emulator: Emulator, url: str, tmp_path: Path
+) -> None:
+    with flask_receiving(SECRET) as receiver:
+        allowed = {"allow": [receiver.url], "secrets": ["env:HOOK_SECRET"]}
+        async with serving(url, tmp_path, {"apps": {"chat": {"app": "flow-chat"}}, "callbacks": allowed}) as served:
+            key, callback = emulator.app_named("flow-chat").key, f"{receiver.url}/done"
+            asked = Recipe(base_url=f"{served.url}/run/chat", key=key, callback=callback, path="/v1/chat-messages")
+            lines = await asyncio.to_thread(asked.send, {})
+            await until(lambda: receiver.events)
+    assert (receiver.refused, [item["event"] for item in receiver.events]) == (0, ["run.succeeded"])
+    assert "message_end" in lines[-1] or "workflow_finished" in lines[-1]
 
 
 async def test_who_trusts_no_shared_secret_verifies_with_a_public_key(

@@ -14,14 +14,15 @@ from typing import Any
 import httpx
 import pytest
 
-from difyops.emulator import Emulator
+from difyops.emulator import Emulator, humans
 from difyops.targets import pick
-from difyops.webhook import reading
+from difyops.webhook import reading, watching
 from difyops.webhook.database import FILE, WebhookDatabase
 from difyops.webhook.watching import RunWatch, WatchRequest
 from tests.api.opening import opened
 from tests.conftest import Cli
 from tests.emulator.door import Door
+from tests.emulator.humans import with_person
 from tests.webhook.rig import SECRET, recipes_receiver
 
 
@@ -50,6 +51,54 @@ async def test_ends_of_others_are_told_once_and_runs_that_go_on_later(
     assert sorted(row["type"] for row in rows) == ["run.failed", *["run.succeeded"] * 3]
     assert len({row["id"] for row in rows}) == 4
     assert {json.loads(row["body"])["data"]["run_id"] for row in rows} == {run.id for run in app.runs}
+    await database.close()
+    await door.client.aclose()
+
+
+@pytest.mark.parametrize("name", ["wf-llm", "flow-chat", "chat-basic", "completion-basic"])
+async def test_with_content_each_mode_tells_its_answer(
+    emulator: Emulator, url: str, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door, app = Door(), emulator.app_named(name)
+    door.client = httpx.AsyncClient(base_url=url)
+    if name in ("flow-chat", "chat-basic"):
+        await door.ask(app, "the question", mode="streaming")
+    else:
+        path = "/workflows/run" if name == "wf-llm" else "/completion-messages"
+        await door.run(app, path=path, query="the question")
+    database = WebhookDatabase(tmp_path / FILE)
+    database.open()
+    async with opened(url, tmp_path) as instance:
+        found = pick([item async for item in instance.console.apps()], name)
+        request = WatchRequest(app=found, url="http://127.0.0.1:9/x", since=time.time() - 60, once=True, content=True)
+        assert await RunWatch(database=database, instance=instance, request=request).run() == 1
+        monkeypatch.setattr(watching, "content_of", None)  # what was told is not read again
+        assert await RunWatch(database=database, instance=instance, request=request).run() == 0
+    (row,) = database.read("SELECT body FROM message")
+    said = json.loads(row["body"])["data"]
+    assert "the question" in said["answer"]
+    assert bool(said["outputs"]) is (name in ("wf-llm", "flow-chat"))
+    await database.close()
+    await door.client.aclose()
+
+
+async def test_that_a_person_is_asked_is_told_once(emulator: Emulator, url: str, tmp_path: Path) -> None:
+    app, door = with_person(emulator), Door()
+    door.client = httpx.AsyncClient(base_url=url)
+    await door.run(app, mode="streaming", text="go")
+    database = WebhookDatabase(tmp_path / FILE)
+    database.open()
+    async with opened(url, tmp_path) as instance:
+        found = pick([item async for item in instance.console.apps()], app.name)
+        request = WatchRequest(app=found, url="http://127.0.0.1:9/x", since=time.time() - 60, once=True, content=True)
+        watch = RunWatch(database=database, instance=instance, request=request)
+        assert [await watch.run(), await watch.run()] == [1, 1]
+        (token,) = emulator.instance.forms
+        await humans.submit(emulator.instance, token, {"note": "fine"}, "ok")
+        while await watch.run() == 1:
+            await asyncio.sleep(0.01)
+    kinds = [row["type"] for row in database.read("SELECT type FROM message ORDER BY seq")]
+    assert kinds == ["run.paused", "run.succeeded"]
     await database.close()
     await door.client.aclose()
 
