@@ -2,7 +2,6 @@
 
 inventory    installed plugins, and what is newer
 holds        which are not to be upgraded, and why: ``plugins:`` in difyops.yaml
-references   where a document names a plugin, and the same document with another version (pure)
 uses         every place in every app that names a plugin
 plan         what an upgrade would touch; a file that can be looked at, and that goes stale
 touched      one app: its version rewritten and published, its draft rewritten, and both put back

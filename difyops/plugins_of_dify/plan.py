@@ -12,9 +12,9 @@ from difyops import atomic_file
 from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.api.plugin_calls import DifyPlugin, PluginCalls
+from difyops.dsl.plugin_names import is_identifier_of
 from difyops.errors import Refused, StalePlan, UsageError
 from difyops.plugins_of_dify.inventory import installed, plugin_named
-from difyops.plugins_of_dify.references import is_identifier_of
 from difyops.plugins_of_dify.uses import DRAFT, LIVE, AppUses, uses_of
 
 _SCHEMA = "difyops/plugin-upgrade/v1"

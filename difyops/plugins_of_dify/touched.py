@@ -14,8 +14,8 @@ from typing import Any
 from difyops.api.agents import Agents
 from difyops.api.model import AgentVersion, App, Workflow
 from difyops.changes import Change
+from difyops.dsl.plugin_names import rewritten, stale
 from difyops.errors import Conflict, StalePlan
-from difyops.plugins_of_dify.references import rewritten, stale
 from difyops.publishing.content import Content, draft_content, version_content
 from difyops.publishing.document_change import DocumentChange, change_document
 from difyops.publishing.publication import BeforePublish

@@ -11,9 +11,9 @@ from difyops.api.agents import Agents
 from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.dsl.canonical import canonical
+from difyops.dsl.plugin_names import references
 from difyops.errors import DifyopsError
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
-from difyops.plugins_of_dify.references import references
 
 LIVE, DRAFT = "live", "draft"
 

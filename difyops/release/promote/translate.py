@@ -13,8 +13,10 @@ from typing import Any
 
 from difyops.dsl.marks import MARKER
 from difyops.dsl.model import as_dict, datasets, env_variables, models, text_of, tool_entries, tools
+from difyops.dsl.plugin_names import named, rewritten, stale
 from difyops.dsl.portable import map_credentials, map_datasets
-from difyops.dsl.spots import rewritten, strings
+from difyops.dsl.spots import rewritten as with_texts
+from difyops.dsl.spots import strings
 from difyops.release.promote.bindings import KEEP, TAKE, Bindings
 from difyops.release.promote.parts import CUSTOM, Parts
 from difyops.requirements import same_provider
@@ -24,6 +26,8 @@ _PAIRS = (
     ("provider", "name"), ("provider", "model"), ("reranking_provider_name", "reranking_model_name"),
     ("embedding_provider_name", "embedding_model_name"), ("model_provider", "model"),
 )  # fmt: skip
+
+_ID_PLACES = ("provider_id", "provider_name", "provider")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,16 +115,17 @@ def _credentials(
 
 def _tools(document: JsonObject, source: Parts, target: Parts, how: Bindings, rows: list[BindingRow]) -> JsonObject:
     mapping: dict[str, str] = {}
-    for entry in tool_entries(document):
-        key, kind = text_of(entry.get("provider_id")), text_of(entry.get("provider_type") or entry.get("type"))
+    for entry in tool_entries(document):  # in the tools of an agent node the id stands as the provider's name
+        key = text_of(entry.get("provider_id")) or text_of(entry.get("provider_name"))
+        kind = text_of(entry.get("provider_type") or entry.get("type"))
         if kind not in CUSTOM or key in mapping:
             continue
         name = source.tools.get(key) or text_of(entry.get("provider_name"))
         row = _one("tool", key, name, how.tools, target.tools, "no tool of this name")
         rows.append(row)
         mapping[key] = row.there or key
-    texts = {path: mapping[text] for path, text in strings(document) if path[-1] == "provider_id" and text in mapping}
-    return rewritten(document, texts)
+    texts = {path: mapping[text] for path, text in strings(document) if path[-1] in _ID_PLACES and text in mapping}
+    return with_texts(document, texts)
 
 
 def _models(document: JsonObject, target: Parts, how: Bindings, rows: list[BindingRow]) -> JsonObject:
@@ -164,24 +169,15 @@ def _with_models(value: Any, mapping: Mapping[tuple[str, str], tuple[str, str]])
 
 
 def _plugins(document: JsonObject, source: Parts, target: Parts, rows: list[BindingRow]) -> JsonObject:
-    """Name the plugins that providers and tools come from, with both versions, and put the target's identifiers in."""
-    for plugin in sorted(_plugin_ids(document)):
+    """Name the plugins that the document uses, with both versions, and put the target's identifiers in."""
+    for plugin in sorted(named(document, {*source.plugins, *target.plugins})):
         here, there = source.plugins.get(plugin, ""), target.plugins.get(plugin, "")
-        problem = "" if there or not here else "this plugin is not installed there"
+        problem = "" if there else "this plugin is not installed there"
         rule = "same version" if here == there else f"{_version(here)} here, {_version(there)} there"
-        if here or there:
-            rows.append(BindingRow(kind="plugin", name=plugin, here=here, there=there, rule=rule, problem=problem))
-    texts = {
-        path: target.plugins[text.partition(":")[0]]
-        for path, text in strings(document)
-        if path[-1] == "plugin_unique_identifier" and text.partition(":")[0] in target.plugins
-    }
-    return rewritten(document, texts)
-
-
-def _plugin_ids(document: JsonObject) -> set[str]:
-    named = [provider for provider, _ in models(document)] + [provider for provider, *_ in tools(document)]
-    return {"/".join(name.split("/")[:2]) for name in named if name.count("/") == 2}
+        rows.append(BindingRow(kind="plugin", name=plugin, here=here, there=there, rule=rule, problem=problem))
+        if there and stale(document, plugin, there):
+            document = rewritten(document, plugin, there)
+    return document
 
 
 def _version(identifier: str) -> str:

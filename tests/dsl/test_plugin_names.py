@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from difyops.plugins_of_dify.references import references, rewritten, stale
+from difyops.dsl.plugin_names import references, rewritten, stale
 
 OLD, NEW = "acme/search:0.1.0@" + "a" * 64, "acme/search:0.2.0@" + "b" * 64
 OTHER = "acme/search-pro:0.1.0@" + "c" * 64

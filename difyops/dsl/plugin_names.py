@@ -7,13 +7,14 @@ its own (``org/name/provider``: models and tools), and in old documents by the b
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from difyops.dsl.model import iter_nodes, models
 
 _IDENTIFIER = re.compile(r"[^\s:@]+/[^\s:@/]+:[^\s:@]+@[0-9a-zA-Z]+")
+_LONGEST = 400  # characters of an id
 Path = tuple[str | int, ...]
 
 
@@ -48,6 +49,18 @@ def references(document: Mapping[str, Any], plugin: str) -> list[Reference]:
         if path[:2] != ("graph", "nodes") and names(text, plugin):
             found.append(_reference("", "", path, text, plugin))
     return found
+
+
+def named(document: Mapping[str, Any], known: Collection[str]) -> set[str]:
+    """Return which of the ``known`` plugins a document names, by whatever part of it."""
+    found: set[str] = set()
+    for _, text in _texts(document):
+        if "/" in text[:_LONGEST]:
+            head = text[:_LONGEST].split(":", 1)[0].split("/", 2)
+            if (plugin := "/".join(head[:2])) in known and names(text, plugin):
+                found.add(plugin)
+    bare = {f"langgenius/{provider}" for provider, _ in models(document) if provider and "/" not in provider}
+    return found | (bare & set(known))
 
 
 def names(text: str, plugin: str) -> bool:
