@@ -1,4 +1,4 @@
-"""What a document needs and an instance lacks: datasets, model providers, models, providers of tools."""
+"""What a document needs and an instance lacks: datasets, model providers, models, providers of tools, plugins."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from typing import Any
 
 from difyops.api.instance import Instance
 from difyops.dsl.model import datasets, models, tools
-from difyops.errors import DifyopsError
+from difyops.dsl.plugin_names import required
+from difyops.errors import DifyopsError, Forbidden, NotSupported, RequestRejected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stock:
-    """What the workspace has."""
+    """What the workspace has. ``plugins``: ids of the installed ones, ``None`` where they may not be read."""
 
     datasets: frozenset[str]
     providers: frozenset[str]
     models: frozenset[tuple[str, str]]
     tool_providers: frozenset[str]
+    plugins: frozenset[str] | None = None
 
 
 async def stock_of(instance: Instance) -> Stock:
@@ -30,11 +32,15 @@ async def stock_of(instance: Instance) -> Stock:
         with contextlib.suppress(DifyopsError):  # kinds that no plugin offers answer with errors on some versions
             usable |= await workspace.models(kind)
     tool_rows = await workspace.tool_providers()
+    plugins = None
+    with contextlib.suppress(Forbidden, NotSupported, RequestRejected):
+        plugins = frozenset(str(row.get("plugin_id")) for row in await workspace.plugins())
     return Stock(
         datasets=frozenset([str(row.get("id")) async for row in workspace.datasets()]),
         providers=frozenset(str(row.get("provider")) for row in await workspace.model_providers()),
         models=frozenset(usable),
         tool_providers=frozenset(str(row.get(key)) for row in tool_rows for key in ("id", "name")),
+        plugins=plugins,
     )
 
 
@@ -51,7 +57,9 @@ def missing(document: Mapping[str, Any], stock: Stock) -> list[str]:
     for provider, kind, name, _ in sorted(tools(document), key=str):
         if kind in ("builtin", "api", "workflow", "mcp") and not _has(stock.tool_providers, provider):
             found.append(f"the provider of the tool {name!r} is gone ({provider})")
-    return found
+    lacking = required(document) - stock.plugins if stock.plugins is not None else set()
+    told = " ".join(found)
+    return found + [f"the plugin {item} is not installed" for item in sorted(lacking) if f"{item}/" not in told]
 
 
 def same_provider(known: str, wanted: str) -> bool:

@@ -63,6 +63,17 @@ def named(document: Mapping[str, Any], known: Collection[str]) -> set[str]:
     return found | (bare & set(known))
 
 
+def required(document: Mapping[str, Any]) -> set[str]:
+    """Return the plugins that a document names by an identifier, and those of agent strategies."""
+    found = set()
+    for path, text in _texts(document):
+        if _IDENTIFIER.fullmatch(text):
+            found.add(text.partition(":")[0])
+        elif path and path[-1] == "agent_strategy_provider_name" and text.count("/") == 2:
+            found.add(text.rpartition("/")[0])
+    return found
+
+
 def names(text: str, plugin: str) -> bool:
     """Say whether a text is the plugin's id, an identifier of any of its versions, or a provider of it."""
     return text == plugin or text.startswith(f"{plugin}/") or is_identifier_of(text, plugin)

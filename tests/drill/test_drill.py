@@ -13,6 +13,7 @@ from difyops.drill.model import DIFFERS, LACKS, SMOKE
 from difyops.drill.report import report
 from difyops.drill.run import subject_of
 from difyops.emulator import Emulator
+from difyops.emulator.routes.service_datasets import new_dataset
 from difyops.errors import LockHeld
 from difyops.publishing.config import STAMPS
 from difyops.scratch.effects import effects_of
@@ -24,6 +25,7 @@ from difyops.snapshot.take import TakeOptions, take
 from tests.conftest import Cli
 from tests.drill.broken_store import faults, is_found
 from tests.drill.conftest import MODES, Killed, Place, counting, killing
+from tests.plugins_of_dify.conftest import PLUGIN, use_plugin
 
 
 async def test_all_five_modes_come_back_are_proven_run_and_are_gone(place: Place) -> None:
@@ -57,6 +59,27 @@ async def test_what_a_lost_instance_would_lack_is_listed(place: Place) -> None:
     found = await place.drill("wf-llm")
     assert any(item.word == "fail" and "model" in item.text for item in found.findings), found.findings
     assert found.verdict == "fail"
+
+
+async def test_datasets_and_plugins_that_a_lost_instance_would_lack(place: Place) -> None:
+    instance = place.emulator.instance
+    handbook, identifier = new_dataset(instance, "handbook"), instance.daemon.install(PLUGIN, "0.0.9")
+    app = place.emulator.app_named("wf-echo")
+    use_plugin(place.emulator, app, identifier)
+    assert app.live is not None
+    graph = app.live.graph
+    graph["nodes"].append({"id": "look", "data": {"type": "knowledge-retrieval", "dataset_ids": [handbook.id]}})
+    app.live.store_graph(graph, app.live.features)
+    app.changed()
+    await take(place.workspace.instance, place.store, TakeOptions())
+    there = await place.drill("wf-echo", smoke=False)
+    assert not [item for item in there.findings if "plugin" in item.text or "dataset" in item.text], there.findings
+    instance.datasets.clear()
+    instance.daemon.rows.clear()
+    gone = await place.drill("wf-echo", smoke=False)
+    said = [item.text for item in gone.findings if (item.word, item.kind) == ("fail", LACKS)]
+    assert any(handbook.id in text for text in said), said
+    assert any(PLUGIN in text for text in said), said
 
 
 @pytest.mark.parametrize(
