@@ -38,7 +38,7 @@ from difyops.cli.release_options import (
     workspace_of,
 )
 from difyops.cli.session import Session
-from difyops.errors import UsageError
+from difyops.errors import Interrupted, UsageError
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from difyops.release.plan import ReleasePlan
     from difyops.release.planning import PlanRequest
     from difyops.release.run import Released
+    from difyops.workspace import Workspace
 
 noun = group("New versions: tried in a copy, published, watched, and taken back when they are worse.")
 noun.add_typer(promote.noun, name="promote")
@@ -106,7 +107,7 @@ def plan(
 def apply(session: Session, path: PlanFile, wait: Wait = None, again: Again = False) -> Outcome:
     """Carry a plan out: shadow, publish, watch. 0 passed, 5 failed (and taken back), 3 not decided: it is held.
 
-    Called again it goes on where it stands.
+    Called again it goes on where it stands. On a terminal it asks what becomes of a release that is held.
 
     Examples:
         difyops release apply support-triage.release.yaml --dry-run
@@ -207,7 +208,25 @@ async def _applied(session: Session, found: ReleasePlan, context: str, wait: str
         options = ReleaseOptions(
             again=again, wait=None if wait is None else seconds(wait, zero=True), own_prices=own_file(session)
         )
-        return await carry_out(workspace, found, options)
+        released = await carry_out(workspace, found, options)
+        return await _decided(session, workspace, released)
+
+
+async def _decided(session: Session, workspace: Workspace, released: Released) -> Released:
+    """Ask the person at the terminal what becomes of a held release; nobody there, or ``--yes``: it stays held."""
+    from difyops.cli.question import may_be_asked
+    from difyops.release.status import decide
+
+    if released.state != "held" or session.yes or not may_be_asked():
+        return released
+    session.show_lines([f"{released.app_name} is held: {released.text}"])
+    try:
+        said = session.answer("Keep the new version (k), go back (b), or leave it held (Enter)?").lower()
+    except Interrupted:
+        raise Interrupted("Interrupted; the new version stays live, and held.", hint="difyops release status") from None
+    if said not in ("k", "keep", "b", "back"):
+        return released
+    return await decide(workspace, released.id, keeps=said.startswith("k"))
 
 
 def refuse_elsewhere(found: ReleasePlan, instance: Instance) -> None:

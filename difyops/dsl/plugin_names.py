@@ -7,11 +7,12 @@ its own (``org/name/provider``: models and tools), and in old documents by the b
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from difyops.dsl.model import iter_nodes, models
+from difyops.dsl.spots import strings
 
 _IDENTIFIER = re.compile(r"[^\s:@]+/[^\s:@/]+:[^\s:@]+@[0-9a-zA-Z]+")
 _LONGEST = 400  # characters of an id
@@ -38,35 +39,39 @@ def references(document: Mapping[str, Any], plugin: str) -> list[Reference]:
     inside: set[int] = set()
     for node in iter_nodes(document):
         inside.add(node.index)
-        for path, text in _texts(node.data):
+        for path, text in strings(node.data):
             if names(text, plugin):
                 found.append(_reference(node.id, node.name, path, text, plugin))
         bare = {(provider, name) for provider, name in models({"graph": {"nodes": [{"data": node.data}]}})}
         for provider, name in sorted(bare):
             if provider and provider == plugin.rpartition("/")[2]:
                 found.append(Reference(node=node.id, title=node.name, place="model.provider", identifier="", name=name))
-    for path, text in _texts(document):
+    for path, text in strings(document):
         if path[:2] != ("graph", "nodes") and names(text, plugin):
             found.append(_reference("", "", path, text, plugin))
     return found
 
 
-def named(document: Mapping[str, Any], known: Collection[str]) -> set[str]:
-    """Return which of the ``known`` plugins a document names, by whatever part of it."""
-    found: set[str] = set()
-    for _, text in _texts(document):
+def named(document: Mapping[str, Any], known: Collection[str]) -> dict[str, set[str]]:
+    """Return which of the ``known`` plugins a document names, by whatever part of it, and the identifiers in it."""
+    found: dict[str, set[str]] = {}
+    for _, text in strings(document):
         if "/" in text[:_LONGEST]:
-            head = text[:_LONGEST].split(":", 1)[0].split("/", 2)
-            if (plugin := "/".join(head[:2])) in known and names(text, plugin):
-                found.add(plugin)
-    bare = {f"langgenius/{provider}" for provider, _ in models(document) if provider and "/" not in provider}
-    return found | (bare & set(known))
+            plugin = "/".join(text[:_LONGEST].split(":", 1)[0].split("/", 2)[:2])
+            if plugin in known and names(text, plugin):
+                identifiers = found.setdefault(plugin, set())
+                if is_identifier_of(text, plugin):
+                    identifiers.add(text)
+    for provider, _ in models(document):
+        if "/" not in provider and (plugin := f"langgenius/{provider}") in known:
+            found.setdefault(plugin, set())
+    return found
 
 
 def required(document: Mapping[str, Any]) -> set[str]:
     """Return the plugins that a document names by an identifier, and those of agent strategies."""
     found = set()
-    for path, text in _texts(document):
+    for path, text in strings(document):
         if _IDENTIFIER.fullmatch(text):
             found.add(text.partition(":")[0])
         elif path and path[-1] == "agent_strategy_provider_name" and text.count("/") == 2:
@@ -86,7 +91,7 @@ def is_identifier_of(text: str, plugin: str) -> bool:
 
 def stale(document: Any, plugin: str, identifier: str) -> int:
     """Return how many places name another version of ``plugin`` than ``identifier``."""
-    return sum(is_identifier_of(text, plugin) and text != identifier for _, text in _texts(document))
+    return sum(is_identifier_of(text, plugin) and text != identifier for _, text in strings(document))
 
 
 def rewritten(document: Any, plugin: str, identifier: str) -> Any:
@@ -98,17 +103,6 @@ def rewritten(document: Any, plugin: str, identifier: str) -> Any:
     if isinstance(document, list):
         return [rewritten(item, plugin, identifier) for item in document]
     return document
-
-
-def _texts(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, Mapping):
-        for name, item in value.items():
-            yield from _texts(item, (*path, str(name)))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _texts(item, (*path, index))
 
 
 def _reference(node: str, title: str, path: Path, text: str, plugin: str) -> Reference:

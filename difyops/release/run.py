@@ -94,6 +94,8 @@ class Released:
                 return Refused(said, hint=f"difyops snapshot diff, or: difyops release status {self.app_name}")
             case "fail", _:
                 return AnswerIsNo(said)
+            case "inconclusive", "aborted":
+                return PartialFailure(said)
             case "inconclusive", "held":
                 hint = "difyops release apply PLAN --wait 1h goes on; release abort goes back; changes finish keeps it."
                 return PartialFailure(said, hint=hint)

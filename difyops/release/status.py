@@ -10,7 +10,7 @@ from difyops.changes.recovery import Ended, Recovery
 from difyops.clock import iso
 from difyops.errors import DifyopsError, LockHeld, Refused, SelectorError
 from difyops.release.recovery import Releases
-from difyops.release.run import told
+from difyops.release.run import Released, told
 from difyops.release.work import KIND
 from difyops.workspace import Workspace
 
@@ -68,6 +68,23 @@ async def abort(workspace: Workspace, wanted: str) -> tuple[ChangeRecord, Ended]
     Raises:
         SelectorError: no release of it is open. Refused: what is live is not ours any more; it is left alone.
     """
+    record, ended = await _ended(workspace, wanted, keeps=False)
+    if ended.state == "overtaken":
+        raise Refused(f"{record.label!r}: {ended.text}", hint=f"difyops app show {record.label}")
+    return record, ended
+
+
+async def decide(workspace: Workspace, wanted: str, *, keeps: bool) -> Released:
+    """End a held release by a person's word: keep the new version, or go back; return how it stands then.
+
+    Raises:
+        SelectorError: it is open no more. DifyopsError: a call failed.
+    """
+    record, _ = await _ended(workspace, wanted, keeps=keeps)
+    return told(workspace, workspace.journal.read(record.id, record.subject))
+
+
+async def _ended(workspace: Workspace, wanted: str, *, keeps: bool) -> tuple[ChangeRecord, Ended]:
     found = [
         item
         for item in workspace.journal.open()
@@ -79,17 +96,15 @@ async def abort(workspace: Workspace, wanted: str) -> tuple[ChangeRecord, Ended]
             hint="difyops release status; one that passed is taken back by difyops snapshot rollback.",
         )
     recovery = Recovery(journal=workspace.journal, kinds={KIND: Releases()})
+    end = recovery.finish if keeps else recovery.undo
     for left in range(_TRIES, 0, -1):
         try:
-            ended = await recovery.undo(workspace.instance, found[-1])
-            break
+            return found[-1], await end(workspace.instance, found[-1])
         except LockHeld:  # somebody looks at it just now
             if left == 1:
                 raise
             await asyncio.sleep(0.5)
-    if ended.state == "overtaken":
-        raise Refused(f"{found[-1].label!r}: {ended.text}", hint=f"difyops app show {found[-1].label}")
-    return found[-1], ended
+    raise AssertionError  # the last try returned or raised
 
 
 async def _row(workspace: Workspace, record: ChangeRecord) -> ReleaseRow:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from difyops.emulator import Emulator
+from tests.cli.processes import on_terminal
 from tests.conftest import Cli
 from tests.release.conftest import better
 from tests.snapshot.colleague import Colleague
@@ -72,3 +73,21 @@ def test_a_release_is_shown_in_every_format_and_aborted(cli: Cli, app: str) -> N
     assert done.json["data"]["state"] == "undone"
     assert "release" in cli("changes", "log").out
     assert cli("release", "status", "-o", "json").json["data"][0]["state"] == "aborted"
+
+
+def test_a_person_at_a_terminal_is_asked_what_becomes_of_a_held_release(
+    cli: Cli, emulator: Emulator, connected: str
+) -> None:
+    colleague = Colleague(connected, str(emulator.admin_key), emulator.workspace_id)
+    app = colleague.app_id("wf-echo")
+    former = colleague.live(app)["graph"]
+    for typed, state in (("y\n\n", "held"), ("b\n", "aborted"), ("y\nk\n", "kept")):
+        if state != "aborted":
+            colleague.edit(app, better)
+            assert cli("release", "plan", "wf-echo", "--plan", "p.yaml", "--no-shadow").code == 0
+        asked = b"(Enter)?" if state == "aborted" else b"[y/N]"
+        shown = on_terminal(["release", "apply", "p.yaml", "--wait", "0s"], typed=typed, question=asked)
+        assert "Keep the new version (k), go back (b), or leave it held (Enter)?" in shown.text, shown.text
+        assert state in shown.text
+        assert shown.code == (0 if state == "kept" else 3)
+        assert (colleague.live(app)["graph"] == former) == (state == "aborted")

@@ -1,4 +1,4 @@
-"""A document of one instance in the words of another: tools, credentials, models, plugins, wherever they stand. Pure."""
+"""A document of one instance in the words of another: tools, credentials, models, plugins, wherever they stand."""
 
 from __future__ import annotations
 

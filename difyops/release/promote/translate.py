@@ -13,7 +13,7 @@ from typing import Any
 
 from difyops.dsl.marks import MARKER
 from difyops.dsl.model import as_dict, datasets, env_variables, models, text_of, tool_entries, tools
-from difyops.dsl.plugin_names import named, rewritten, stale
+from difyops.dsl.plugin_names import named, rewritten
 from difyops.dsl.portable import map_credentials, map_datasets
 from difyops.dsl.spots import rewritten as with_texts
 from difyops.dsl.spots import strings
@@ -124,6 +124,8 @@ def _tools(document: JsonObject, source: Parts, target: Parts, how: Bindings, ro
         row = _one("tool", key, name, how.tools, target.tools, "no tool of this name")
         rows.append(row)
         mapping[key] = row.there or key
+    if not mapping:
+        return document
     texts = {path: mapping[text] for path, text in strings(document) if path[-1] in _ID_PLACES and text in mapping}
     return with_texts(document, texts)
 
@@ -170,12 +172,13 @@ def _with_models(value: Any, mapping: Mapping[tuple[str, str], tuple[str, str]])
 
 def _plugins(document: JsonObject, source: Parts, target: Parts, rows: list[BindingRow]) -> JsonObject:
     """Name the plugins that the document uses, with both versions, and put the target's identifiers in."""
-    for plugin in sorted(named(document, {*source.plugins, *target.plugins})):
+    used = named(document, {*source.plugins, *target.plugins})
+    for plugin in sorted(used):
         here, there = source.plugins.get(plugin, ""), target.plugins.get(plugin, "")
         problem = "" if there else "this plugin is not installed there"
         rule = "same version" if here == there else f"{_version(here)} here, {_version(there)} there"
         rows.append(BindingRow(kind="plugin", name=plugin, here=here, there=there, rule=rule, problem=problem))
-        if there and stale(document, plugin, there):
+        if there and used[plugin] - {there}:
             document = rewritten(document, plugin, there)
     return document
 
