@@ -19,8 +19,10 @@ from difyops.api.instance import ConnectOptions, connect
 from difyops.clock import SystemClock
 from difyops.config import Context
 from difyops.emulator import Emulator
+from difyops.history.failures import GOOD, OURS
 from difyops.ledger import Ledger
-from difyops.release.plan import Shadow, WatchRules
+from difyops.release.gates import FAIL, PASS, GateEvent, look
+from difyops.release.plan import Gates, Shadow, WatchRules
 from difyops.release.planning import PlanRequest
 from difyops.release.promote.bindings import Bindings
 from difyops.release.promote.plan import Promotion
@@ -32,6 +34,7 @@ from tests.bench.table import Figure
 from tests.release.conftest import Rig, broken
 
 RUNS, CALLS, APPS = 400, 5000, 100
+OLD, MOST_WATCHED = 300, 100  # runs of the old version, and of the new one at most
 MOST_SECONDS = 60.0
 
 
@@ -44,6 +47,12 @@ def main() -> list[Figure]:
     back, plan, note_of_plan, changed = asyncio.run(_measured())
     return [
         Figure(f"% of {3 * RUNS} A/A releases stopped, {CALLS:,} looks each", 100 * sum(wrong) / (3 * RUNS), 1.0, note),
+        Figure(
+            f"% of {RUNS} A/A releases taken back by the whole judge (failures, times, tokens)",
+            100 * sum(taken_back(seed, (0.01, 0.02, 0.05)[seed % 3]) for seed in range(RUNS)) / RUNS,
+            1.0,
+            "a look every 5 runs until it passes",
+        ),
         Figure("calls of pairs until 5 -> 50 % failures are proven (median)", 2 * large, 50.0),
         Figure("calls of pairs until 5 -> 15 % failures are proven (median)", 2 * small, 330.0),
         Figure("s from a bad publish to the restored version", back, MOST_SECONDS, "emulator, traffic included"),
@@ -60,6 +69,26 @@ def proven(seed: int, old: float, new: float, calls: int) -> int | None:
         if test.is_proven:
             return number + 1
     return None
+
+
+def taken_back(seed: int, rate: float) -> bool:
+    """Watch a version that is as good as the old one, as a release does; say whether it was taken back all the same."""
+    dice, rules, failing = random.Random(seed), WatchRules(), 0
+
+    def event(number: int) -> GateEvent:
+        outcome = OURS if dice.random() < rate else GOOD
+        return GateEvent(
+            id=str(number), outcome=outcome, ended=float(number), seconds=dice.lognormvariate(1, 0.6),
+            tokens=int(dice.lognormvariate(6, 0.8)),
+        )  # fmt: skip
+
+    old, new = [event(number) for number in range(OLD)], [event(number) for number in range(MOST_WATCHED)]
+    for number in range(1, MOST_WATCHED // rules.least + 1):
+        found = look(old, new[: number * rules.least], Gates(), number=number, wanted=rules.events)
+        failing = failing + 1 if found.word == FAIL else 0
+        if failing == 2 or found.word == PASS:
+            break
+    return failing == 2
 
 
 async def _measured() -> tuple[float, float, str, int]:
