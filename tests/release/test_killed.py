@@ -34,7 +34,7 @@ async def ready(rig: Rig) -> ReleasePlan:
 
 async def failing(rig: Rig) -> ReleasePlan:
     """Return the plan of a broken version that is live and failed one look; the next one takes it back."""
-    await rig.ask("wf-echo", 60)
+    rig.past("wf-echo", 60)
     await rig.edit("wf-echo", broken)
     plan = await rig.plan("wf-echo")
     await rig.apply(plan)
@@ -64,7 +64,7 @@ async def test_these_are_all_the_steps(rig: Rig) -> None:
     assert len(names) == BACK, names
 
 
-@pytest.mark.exhaustive(14)
+@pytest.mark.exhaustive(20)
 @pytest.mark.parametrize("step", range(1, FORWARD + 1))
 @pytest.mark.parametrize("way", ["finish", "undo"])
 async def test_killed_on_the_way_to_live(rig: Rig, step: int, way: str) -> None:

@@ -176,7 +176,7 @@ async def test_a_side_that_moved_refuses(fleet: Fleet, moved: str) -> None:
 async def test_a_failed_gate_stops_the_rings_after_it(fleet: Fleet) -> None:
     await publish(fleet["dev"], "wf-echo", broken)
     former, last = await fleet["prod"].live_graph("wf-echo"), await fleet["last"].live_graph("wf-echo")
-    await fleet["prod"].ask("wf-echo", 60)
+    fleet["prod"].past("wf-echo", 60)
     promotion = await fleet.plan("wf-echo", to=("prod", "last"))
     found = await fleet.apply(promotion)
     assert [(row.ring, row.state) for row in found.rows] == [("prod", "held"), ("last", "not begun")]

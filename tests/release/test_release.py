@@ -13,7 +13,7 @@ from tests.release.conftest import QUICK, Rig, better, broken
 
 
 async def test_a_good_version_passes_and_the_draft_stays(rig: Rig) -> None:
-    await rig.ask("wf-echo", 12)
+    rig.past("wf-echo", 12)
     wanted = await rig.edit("wf-echo", better)
     plan = await rig.plan("wf-echo")
     held = await rig.apply(plan)
@@ -30,7 +30,7 @@ async def test_a_good_version_passes_and_the_draft_stays(rig: Rig) -> None:
 
 
 async def test_a_broken_version_is_taken_back_after_two_looks_and_held(rig: Rig) -> None:
-    await rig.ask("wf-echo", 60)
+    rig.past("wf-echo", 60)
     former = await rig.live_graph("wf-echo")
     wanted = await rig.edit("wf-echo", broken)
     plan = await rig.plan("wf-echo")
@@ -104,7 +104,7 @@ async def test_what_moves_between_plan_and_apply_refuses(rig: Rig) -> None:
 
 
 async def test_who_publishes_while_it_is_watched_is_left_alone(rig: Rig) -> None:
-    await rig.ask("wf-echo", 12)
+    rig.past("wf-echo", 12)
     await rig.edit("wf-echo", better)
     plan = await rig.plan("wf-echo")
     await rig.apply(plan)
@@ -119,7 +119,7 @@ async def test_who_publishes_while_it_is_watched_is_left_alone(rig: Rig) -> None
 
 
 async def test_who_edits_while_it_is_watched_loses_nothing(rig: Rig) -> None:
-    await rig.ask("wf-echo", 60)
+    rig.past("wf-echo", 60)
     former = await rig.live_graph("wf-echo")
     await rig.edit("wf-echo", broken)
     plan = await rig.plan("wf-echo")
@@ -239,7 +239,7 @@ async def test_a_shadow_ends_at_its_budget(rig: Rig) -> None:
 
 
 async def test_the_wait_ends_with_the_verdict(rig: Rig) -> None:
-    await rig.ask("wf-echo", 12)
+    rig.past("wf-echo", 12)
     await rig.edit("wf-echo", better)
     plan = await rig.plan("wf-echo", watch=WatchRules(events=4, least=1, every=0.01))
     await rig.apply(plan)
