@@ -20,7 +20,8 @@ _MOST_LINES = 1000  # shares and means of a node are known to a few parts in a h
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeProfile:
-    """One node of an app. Times in seconds; from a sample, so every percentile is weighted by one over the chance.
+    """One node of an app. Times in seconds; from a sample, so every figure is weighted by one over the chance:
+    ``retries`` is what all runs come to, not only those that were read.
 
     ``path_share`` is its part of the critical paths, ``drag`` by how much a run would be shorter without it (mean),
     ``tail`` p99 over p50, ``variance_share`` its part of what makes runs differ.
@@ -148,11 +149,11 @@ def _profile(node: str, everything: _All, timing: Timing | None) -> NodeProfile:
     found, weight = everything.nodes[node], everything.weight
     bars = found.bars
     names = Counter(bar.title for bar, _ in bars)
-    failed = sum(bar.status in ("failed", "exception") for bar, _ in bars)
+    failed = [(bar.status in ("failed", "exception"), one) for bar, one in bars]
     return NodeProfile(
         node=node, title=names.most_common(1)[0][0], type=bars[0][0].type, n=timing.n if timing else len(bars),
         runs=len(found.by_run), percentiles=timing.percentiles if timing else (),
-        failures=SuccessRate.of(failed, len(bars)), retries=sum(bar.retries for bar, _ in bars),
+        failures=SuccessRate.weighed(failed), retries=round(math.fsum(one * bar.retries for bar, one in bars)),
         retry_seconds=math.fsum(one * bar.retry_seconds for bar, one in bars) / weight if weight else 0.0,
         path_share=found.path / everything.path if everything.path else 0.0,
         drag=math.fsum(one * bar.drag for bar, one in bars) / weight if weight else 0.0,

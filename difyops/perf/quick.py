@@ -44,12 +44,12 @@ def timings(history: History, scope: Scope) -> dict[str, Timing]:
     names: dict[str, tuple[str, str]] = {}
     for _, node, title, kind, elapsed, spent, chance in node_rows(history, scope, "node, title, type, elapsed, tokens"):
         groups[node].append((elapsed, 1 / chance))
-        tokens[node] += spent
+        tokens[node] += spent / chance
         names[node] = title, kind
     return {
         node: Timing(
             node=node, title=names[node][0], type=names[node][1], n=len(pairs), percentiles=_percentiles(pairs),
-            tokens=tokens[node] / len(pairs),
+            tokens=tokens[node] / sum(weight for _, weight in pairs),
         )
         for node, pairs in groups.items()
     }  # fmt: skip

@@ -22,6 +22,7 @@ from difyops.statistics import (
     estimate_total,
     quantiles,
     weighted_quantile,
+    weighted_share,
     wilson,
 )
 
@@ -30,7 +31,10 @@ SHARES = (0.5, 0.9, 0.95, 0.99)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuccessRate:
-    """``hits`` among ``n`` with Wilson's interval; ``share`` is ``None`` of nothing."""
+    """``hits`` among the ``n`` that were looked at, their share and its interval; ``share`` is ``None`` of nothing.
+
+    From a sample with unequal chances the share is weighted: failures are read more often than their like.
+    """
 
     hits: int
     n: int
@@ -41,6 +45,13 @@ class SuccessRate:
     def of(cls, hits: int, n: int) -> SuccessRate:
         """Make a rate."""
         return cls(hits=hits, n=n, share=hits / n if n else None, interval=wilson(hits, n))
+
+    @classmethod
+    def weighed(cls, pairs: Sequence[tuple[bool, float]]) -> SuccessRate:
+        """Make a rate of (hit, one over the chance) pairs."""
+        found = weighted_share(pairs)
+        share, interval = found if found else (None, None)
+        return cls(hits=sum(hit for hit, _ in pairs), n=len(pairs), share=share, interval=interval)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +81,8 @@ class PerfSummary:
     """One app in one period, by source, and the period before. Node figures come from ``read`` sampled runs.
 
     ``cost`` is the server's own price, estimated from the sample by tokens. ``repeats`` is the share of model calls of
-    which the input had been seen before: what a cache could have answered (Dify has none, so there are no hits).
+    which the input had been seen before: what a cache could have answered (Dify has none, so there are no hits). It is
+    told where every run was read only: what a sample repeats is no figure.
     """
 
     app: str
@@ -95,12 +107,13 @@ def summarise(history: History, scope: Scope) -> PerfSummary:
     by_source = {source: [run for run in found if run.source == source] for source in sorted({r.source for r in found})}
     read = sampled(history, scope)
     cost, currency, priced = _cost(found, read)
+    is_whole = len(read) == sum(run.status in ENDED for run in found)
     return PerfSummary(
         app=scope.app, name=scope.name, period=period(found, scope.since, scope.until),
         before=period(runs(history, earlier), earlier.since, earlier.until),
         sources={source: period(rows, scope.since, scope.until) for source, rows in by_source.items()},
         read=len(read), unattributed=unattributed(history, scope, read), cost=cost, currency=currency, priced=priced,
-        repeats=_repeats(read), waiting=sum(run.status not in ENDED for run in found),
+        repeats=_repeats(read if is_whole else ()), waiting=sum(run.status not in ENDED for run in found),
     )  # fmt: skip
 
 

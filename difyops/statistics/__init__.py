@@ -13,7 +13,7 @@ from difyops.statistics.margins import (
     most_difference,
 )
 from difyops.statistics.paired import Paired, Shift, cases_needed, mcnemar, paired_bootstrap
-from difyops.statistics.proportions import Interval, clopper_pearson, wilson
+from difyops.statistics.proportions import Interval, clopper_pearson, weighted_share, wilson
 from difyops.statistics.quantiles import Quantile, quantile, quantiles, weighted_quantile
 from difyops.statistics.ranks import RankComparison, cliffs_delta, hodges_lehmann, mann_whitney
 from difyops.statistics.ratio import Drawn, Estimate, estimate_total
@@ -47,5 +47,6 @@ __all__ = [
     "quantile",
     "quantiles",
     "weighted_quantile",
+    "weighted_share",
     "wilson",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from difyops.statistics.distributions import beta_quantile, z_value
@@ -20,7 +21,7 @@ class Interval:
         return self.low <= value <= self.high
 
 
-def wilson(hits: int, n: int, *, confidence: float = 0.95) -> Interval | None:
+def wilson(hits: float, n: float, *, confidence: float = 0.95) -> Interval | None:
     """Return Wilson's score interval of ``hits`` among ``n``; ``None`` of nothing."""
     if n <= 0:
         return None
@@ -30,6 +31,21 @@ def wilson(hits: int, n: int, *, confidence: float = 0.95) -> Interval | None:
     low = 0.0 if hits == 0 else max(0.0, centre - reach)
     high = 1.0 if hits == n else min(1.0, centre + reach)
     return Interval(low=low, high=high)
+
+
+def weighted_share(
+    pairs: Sequence[tuple[bool, float]], *, confidence: float = 0.95
+) -> tuple[float, Interval] | None:  # fmt: skip
+    """Return the share of hits among (hit, weight) pairs and its interval; a weight is one over the chance of having
+    been drawn. Wilson's interval of the effective number (Kish), which unequal weights make smaller; ``None`` of none.
+    """
+    total = math.fsum(weight for _, weight in pairs)
+    if total <= 0:
+        return None
+    effective = total * total / math.fsum(weight * weight for _, weight in pairs)
+    share = min(1.0, math.fsum(weight for hit, weight in pairs if hit) / total)
+    bounds = wilson(share * effective, effective, confidence=confidence)
+    return (share, bounds) if bounds else None
 
 
 def clopper_pearson(hits: int, n: int, *, confidence: float = 0.95) -> Interval | None:

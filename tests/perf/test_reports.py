@@ -137,6 +137,23 @@ def test_chances_are_recorded_and_failures_are_all_there(known: Known) -> None:
     assert weight == pytest.approx(len(known.runs), rel=0.12)
 
 
+def test_shares_from_a_sample_are_weighted(known: Known) -> None:
+    """Every failure was read and a fifth of the rest: counted bare, failures would be five times as many."""
+    rows = [row for run in known.runs if run.make_nodes for row in run.make_nodes() if run.status != "stopped"]
+    found = {node.node: node for node in profile(known.history, known.scope("wf-echo")).nodes}
+    for name in ("draft", "search"):
+        mine = [row for row in rows if row.node_id == name and row.status != "retry"]
+        truth = sum(row.status in ("failed", "exception") for row in mine) / len(mine)
+        failures = found[name].failures
+        assert failures.share is not None
+        assert failures.interval is not None
+        assert failures.interval.low <= truth <= failures.interval.high
+        assert failures.share == pytest.approx(truth, abs=0.01)
+    retried = sum(row.status == "retry" for row in rows if row.node_id == "search")
+    assert found["search"].retries == pytest.approx(retried, rel=0.5)
+    assert summarise(known.history, known.scope("wf-echo")).repeats.share is None  # what a sample repeats is no figure
+
+
 def test_the_slow_node_is_named_first(known: Known) -> None:
     since = profile(known.history, known.scope("wf-echo", since=CHANGED))
     assert bottlenecks(since)[0].node == "draft"

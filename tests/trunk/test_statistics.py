@@ -19,6 +19,7 @@ from difyops.statistics import (
     mann_whitney,
     quantile,
     weighted_quantile,
+    weighted_share,
     wilson,
 )
 from difyops.statistics.distributions import binomial_cdf, student_two_sided, student_value
@@ -164,3 +165,19 @@ def test_weighted_quantiles() -> None:
     pairs = [(float(item), 10.0) for item in range(0, 900, 10)] + [(float(item), 1.0) for item in range(900, 1000)]
     assert weighted_quantile(pairs, 0.5).value == pytest.approx(500, abs=10)
     assert weighted_quantile([(1.0, 100.0)] + [(2.0, 1.0)] * 30, 0.95).value is None  # one value weighs nearly all
+
+
+def test_a_share_from_unequal_chances() -> None:
+    assert weighted_share([]) is None
+    even = weighted_share([(number < 3, 5.0) for number in range(20)])
+    assert even is not None
+    assert even[0] == pytest.approx(0.15)
+    assert even[1].low == pytest.approx(wilson(3, 20).low)  # type: ignore[union-attr]
+    rng, held = random.Random(4), 0
+    for _ in range(300):  # hits are drawn with certainty, the rest one in five
+        hits = [rng.random() < 0.1 for _ in range(400)]
+        drawn = [(hit, 1.0 if hit else 5.0) for hit in hits if hit or rng.random() < 0.2]
+        found = weighted_share(drawn)
+        assert found is not None
+        held += found[1].holds(sum(hits) / 400)
+    assert held >= 285

@@ -82,6 +82,14 @@ class AdviceCase:
                     found.setdefault(row.node, []).append(row)
         return found
 
+    @cached_property
+    def by_chance(self) -> list[tuple[ReadFacts, Timeline]]:
+        """Return the runs that were drawn by chance, or all of them: without those that were read for being slow or
+        failed, which would weigh too much in a count.
+        """
+        pairs = zip(self.reads, self.lines, strict=True)
+        return [(read, line) for read, line in pairs if read.reason in ("drawn", "all")]
+
     def title(self, node: str) -> str:
         """Return what people call a node."""
         return str(self.nodes.get(node, {}).get("title") or node)

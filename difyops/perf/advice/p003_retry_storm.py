@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from difyops.perf.advice import AdviceCase, AdviceFinding
-from difyops.statistics import wilson
+from difyops.statistics import weighted_share
 
 CATEGORY = "reliability"
 LEAST = 20
@@ -23,9 +23,10 @@ def advise(case: AdviceCase) -> Iterator[AdviceFinding]:
             if bar.node == node
         ]
         retried = sum(bar.retries > 0 for _, bar in pairs)
-        sure = wilson(retried, len(pairs))
-        if len(pairs) < LEAST or sure is None or sure.low < _OFTEN:
+        found = weighted_share([(bar.retries > 0, one) for one, bar in pairs])
+        if len(pairs) < LEAST or found is None or found[1].low < _OFTEN:
             continue
+        share, sure = found
         lost = [sum(bar.retry_seconds for bar in line.bars if bar.node == node) for line in case.lines]
         weight = sum(case.weights)
         mean = sum(one * value for one, value in zip(case.weights, lost, strict=True)) / weight
@@ -35,7 +36,7 @@ def advise(case: AdviceCase) -> Iterator[AdviceFinding]:
         yield AdviceFinding(
             id=f"P003:{node}", severity="high" if sure.low > 0.3 else "medium", n=len(pairs),
             gain=case.range_of(lost, "s a run", "without the failed attempts"),
-            title=f"{name} is retried in {100 * retried / len(pairs):.0f} % of its runs",
+            title=f"{name} is retried in {100 * share:.0f} % of its runs",
             evidence={
                 "executions": len(pairs), "retried": retried, "at least (%)": round(100 * sure.low, 1),
                 "seconds lost a run": round(mean, 3), "commonest error": kind or "unknown",

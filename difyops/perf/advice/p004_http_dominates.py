@@ -19,12 +19,12 @@ def advise(case: AdviceCase) -> Iterator[AdviceFinding]:
         if rows[0].type not in _KINDS:
             continue
         shares = [
-            sum(bar.length for bar in line.bars if bar.node == node and bar.critical) / line.total
-            for line in case.lines
+            (sum(bar.length for bar in line.bars if bar.node == node and bar.critical) / line.total, one)
+            for one, line in zip(case.weights, case.lines, strict=True)
             if line.total > 0
         ]
-        n = sum(share > 0 for share in shares)
-        mean = sum(shares) / len(shares) if shares else 0.0
+        n = sum(share > 0 for share, _ in shares)
+        mean = sum(share * one for share, one in shares) / sum(one for _, one in shares) if shares else 0.0
         if n < LEAST or mean < _MOST:
             continue
 

@@ -16,8 +16,10 @@ _SMALLEST = 0.1
 
 def advise(case: AdviceCase) -> Iterator[AdviceFinding]:
     """Yield each node whose times fall into two groups."""
+    chance = {read.run.id for read, _ in case.by_chance}
     for node, rows in case.rows.items():
-        times = sorted(row.elapsed for row in rows if row.elapsed > 0.05 and row.status == "succeeded")
+        fit = (row for row in rows if row.elapsed > 0.05 and row.status == "succeeded" and row.run in chance)
+        times = sorted(row.elapsed for row in fit)
         found = _split(times)
         if found is None:
             continue

@@ -15,10 +15,11 @@ _MOST = 0.7
 
 def advise(case: AdviceCase) -> Iterator[AdviceFinding]:
     """Yield the provider to which most of the extra time of the slowest twentieth goes."""
-    if len(case.lines) < LEAST:
+    lines = [line for _, line in case.by_chance]
+    if len(lines) < LEAST:
         return
     provider_of = {row.id: row.provider for read in case.reads for row in read.nodes if row.provider}
-    ordered = sorted(case.lines, key=lambda line: line.total)
+    ordered = sorted(lines, key=lambda line: line.total)
     slow, usual = ordered[int(0.95 * len(ordered)) :], ordered[: int(0.5 * len(ordered))]
     extra = sum(line.total for line in slow) / len(slow) - sum(line.total for line in usual) / len(usual)
     spent: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
@@ -36,11 +37,11 @@ def advise(case: AdviceCase) -> Iterator[AdviceFinding]:
             return rate if row.provider == provider else 1.0
 
         yield AdviceFinding(
-            id=f"P008:{provider}", severity="medium" if part > 0.85 else "low", n=len(case.lines),
+            id=f"P008:{provider}", severity="medium" if part > 0.85 else "low", n=len(lines),
             gain=case.gain(usual_speed, "if it were never slower than usual; most of it in the slowest runs"),
             title=f"{100 * part:.0f} % of what makes slow runs slow is {provider}",
             evidence={
-                "runs": len(case.lines), "slow runs": len(slow), "usual (s)": round(before, 3),
+                "runs": len(lines), "slow runs": len(slow), "usual (s)": round(before, 3),
                 "in slow runs (s)": round(after, 3), "share of the tail": round(part, 3),
             },
             steps=(

@@ -16,7 +16,7 @@ _OFTEN = 0.2
 
 def advise(case: AdviceCase) -> Iterator[AdviceFinding]:
     """Yield each model node of which a fifth of the calls or more repeat an input, among those read by chance."""
-    chance = [read for read in case.reads if read.reason in ("drawn", "all")]
+    chance = [read for read, _ in case.by_chance]
     for node in case.rows:
         calls = [
             row for read in chance for row in read.nodes if row.node == node and not row.attempt and row.prompt_size
