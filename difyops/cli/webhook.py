@@ -89,7 +89,8 @@ def watch(
             kind="webhook.watch", data={"told": 0}, summary=f"would tell {app}'s runs; nothing is read or sent"
         )
     told = session.run(watch_app(session, rules, wanted))
-    return Outcome(kind="webhook.watch", data={"told": told}, summary=f"{told} ends of runs were told")
+    summary = "the end of one run was told" if told == 1 else f"the ends of {told} runs were told"
+    return Outcome(kind="webhook.watch", data={"told": told}, summary=summary)
 
 
 @command(noun, "stop")

@@ -2,9 +2,9 @@
 
 What is acknowledged is on disk. A write waits for those that are there already and is committed with them: one flush
 of the disk for many events. Rows are written on the event loop, where that takes microseconds; the commit, which waits
-for the disk, is made in a thread, and what comes meanwhile is the next group. The loop waits those microseconds that
-the thread needs to begin: without that it would go on first, for as long as it has work (Python changes threads every 5
-ms), and the disk would be idle meanwhile. When a group fails, or another process
+for the disk, is made in a thread, and what comes meanwhile is the next group. Behind a large group the loop waits those
+microseconds that the thread needs to begin: without that it would go on first, for as long as it has work (Python
+changes threads every 5 ms), and the disk would be idle meanwhile. When a group fails, or another process
 has the file, each of its writes is made by itself in the thread, so that one bad row takes no other with it; on a full
 disk all of them fail, and nobody is told that his event was taken.
 """
@@ -59,6 +59,8 @@ LAYOUT = Layout(
     ),
 )
 _MOST_AT_ONCE = 200
+_LARGE = 32  # so many callers who wait are much work for the loop
+_FLUSHED, _UNFLUSHED = "PRAGMA synchronous = FULL", "PRAGMA synchronous = NORMAL"
 _BUSY = 30_000  # milliseconds to wait for another process, in the thread
 
 
@@ -69,6 +71,7 @@ class _Order:
     work: Any
     told: asyncio.Future[Any]
     item: Any = None
+    flushed: bool = True
     result: Any = None
     error: Exception | None = None
 
@@ -115,26 +118,32 @@ class WebhookDatabase:
             self._thread.shutdown()
         self._writer = self._reader = self._thread = None
 
-    def write(self, work: Work[T]) -> asyncio.Future[T]:
+    def write(self, work: Work[T], *, flushed: bool = True) -> asyncio.Future[T]:
         """Write. Awaited, it returns when the rows are on disk; nobody has to wait for it.
+
+        Not ``flushed``, it returns when they are in the file: what kills this process loses nothing, what takes the
+        power from the machine may, until the next write that is flushed.
 
         Raises (when awaited):
             StoreError: it could not be written (a full disk, a damaged file).
         """
-        return self._ordered(work, None)
+        return self._ordered(_Order(work, self._future(), flushed=flushed))
 
     def add(self, work: Callable[[sqlite3.Connection, list[T]], list[R]], item: T) -> asyncio.Future[R]:
         """Write one item together with the others of its kind in the group: ``work`` takes all of them at once."""
-        return self._ordered(work, item)
+        return self._ordered(_Order(work, self._future(), item))
 
-    def _ordered(self, work: Any, item: Any) -> asyncio.Future[Any]:
+    def _future(self) -> asyncio.Future[Any]:
         assert self._loop is not None  # noqa: S101  (it is open)
-        told: asyncio.Future[Any] = self._loop.create_future()
-        self._orders.append(_Order(work, told, item))
+        return self._loop.create_future()
+
+    def _ordered(self, order: _Order) -> asyncio.Future[Any]:
+        assert self._loop is not None  # noqa: S101  (it is open)
+        self._orders.append(order)
         if not self._is_writing:
             self._is_writing = True
             self._loop.call_soon(self._write_group)
-        return told
+        return order.told
 
     def read(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         """Return the rows of a short question.
@@ -152,12 +161,14 @@ class WebhookDatabase:
         assert self._thread is not None  # noqa: S101
         group = [self._orders.popleft() for _ in range(min(len(self._orders), _MOST_AT_ONCE))]
         work = self._commit if self._written(group) else self._one_by_one
-        self._begun.acquire()
-        self._loop.run_in_executor(self._thread, self._begin, work, group).add_done_callback(
-            lambda _: self._tell(group)
-        )
-        self._begun.acquire()
-        self._begun.release()
+        if len(group) < _LARGE:
+            done = self._loop.run_in_executor(self._thread, work, group)
+        else:
+            self._begun.acquire()
+            done = self._loop.run_in_executor(self._thread, self._begin, work, group)
+            self._begun.acquire()
+            self._begun.release()
+        done.add_done_callback(lambda _: self._tell(group))
 
     def _begin(self, work: Callable[[list[_Order]], None], group: list[_Order]) -> None:
         """Let the loop go on, which waits for that, and work; in the thread."""
@@ -169,6 +180,7 @@ class WebhookDatabase:
         assert self._writer is not None  # noqa: S101  (it is open)
         try:
             self._writer.execute("PRAGMA busy_timeout = 0")
+            self._writer.execute(_FLUSHED if any(order.flushed for order in group) else _UNFLUSHED)
             self._writer.execute("BEGIN IMMEDIATE")
             many: dict[Any, list[_Order]] = {}
             for order in group:
@@ -201,6 +213,7 @@ class WebhookDatabase:
         """Make each write by itself, waiting for others who have the file; in the thread."""
         assert self._writer is not None  # noqa: S101  (it is open)
         self._writer.execute(f"PRAGMA busy_timeout = {_BUSY}")
+        self._writer.execute(_FLUSHED)
         for order in group:
             try:
                 with faults(self.path), immediate(self._writer):

@@ -57,7 +57,9 @@ async def run(serving: Serving, name: str, rest: str, scope: Scope, receive: Rec
     desk = await _desk(serving, app, headers)
     body = object_of(await body_of(receive, headers, serving.rules.limits))
     asked = _asked(serving, app, desk, body, headers, hops)
-    earlier = await serving.database.write(outbox.accept(asked.row))
+    # one who streams has nothing in hand yet: his run is flushed with its id, before he sees that
+    flushed = asked.mode != "streaming"
+    earlier = await serving.database.write(outbox.accept(asked.row), flushed=flushed)
     if earlier is not None:
         return JsonAnswer({"id": earlier, "duplicate": True}, 202, headers={"x-difyops-run": earlier})
     listener = None if asked.mode == "async" else Listener()

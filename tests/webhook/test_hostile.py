@@ -15,7 +15,7 @@ import pytest
 
 from difyops.emulator import Emulator
 from difyops.errors import StoreError
-from difyops.webhook import inbox, reading
+from difyops.webhook import inbox, outbox, reading
 from difyops.webhook.database import FILE, WebhookDatabase
 from difyops.webhook.rules import rules_of
 from tests.waiting import until
@@ -107,6 +107,23 @@ async def test_a_compressed_body_is_no_way_around_the_signature(url: str, tmp_pa
     async with serving(url, tmp_path, rules()) as served:
         answer = await served.send("orders", gzip.compress(b"{}" * 1000), content_encoding="gzip")
         assert answer.status_code == 415
+
+
+async def test_what_is_not_flushed_is_in_the_file_and_goes_along_with_the_next_that_is(tmp_path: Path) -> None:
+    database = WebhookDatabase(tmp_path / FILE)
+    database.open()
+    writer, levels = database._writer, []
+    assert writer is not None
+    for run, flushed in (("a", False), ("b", True), ("c", False)):
+        row = outbox.RunRow(id=run, app="llm", via="run", accepted=1.0, user="u", request={})
+        await database.write(outbox.accept(row), flushed=flushed)
+        assert [found["id"] for found in reading.KeptEvent(tmp_path).read("SELECT id FROM run")][-1] == run
+        levels += writer.execute("PRAGMA synchronous").fetchone()
+    both = database.write(lambda _: None), database.write(lambda _: None, flushed=False)
+    await asyncio.gather(*both)
+    levels += writer.execute("PRAGMA synchronous").fetchone()
+    assert levels == [1, 2, 1, 2]  # 1: NORMAL, 2: FULL
+    await database.close()
 
 
 async def test_a_full_disk_acknowledges_nothing(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
