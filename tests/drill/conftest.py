@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,13 +67,33 @@ def counting() -> Counted:
     return names.append, lambda: len(names)
 
 
+@pytest.fixture(scope="module")
+def kept_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a store with a snapshot of a fresh emulator; all of them have the same apps."""
+    folder, emulator = tmp_path_factory.mktemp("kept"), Emulator()
+
+    async def made() -> None:
+        instance = await open_instance(emulator, folder / "state")
+        try:
+            await take(instance, GitStore.open(folder / "snapshots", create=True), TakeOptions())
+        finally:
+            await instance.close()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EMULATED_PASSWORD", emulator.password)
+        asyncio.run(made())
+    return folder / "snapshots"
+
+
 @pytest.fixture
-async def place(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
+async def place(
+    emulator: Emulator, kept_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Place]:
     monkeypatch.setenv("EMULATED_PASSWORD", emulator.password)
     state = tmp_path / "state"
     instance = await open_instance(emulator, state)
-    store = GitStore.open(tmp_path / "snapshots", create=True)
-    await take(instance, store, TakeOptions())
+    shutil.copytree(kept_store, tmp_path / "snapshots")
+    store = GitStore.open(tmp_path / "snapshots")
     ledger = Ledger.open(state / "ledger.sqlite3")
     try:
         yield Place(emulator, Workspace(instance=instance, state=state, ledger=ledger, actor="test"), store)
