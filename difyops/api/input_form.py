@@ -79,8 +79,8 @@ def completed(form: tuple[InputField, ...], given: Mapping[str, Any], text: str)
     for item in form:
         if not item.required or found.get(item.name) not in (None, "") or item.kind.startswith("file"):
             continue
-        default = item.default if item.default not in (None, "") else _FILLERS.get(item.kind, text or "ping")
-        filler = item.options[0] if item.options else default
+        made_up = item.options[0] if item.options else _FILLERS.get(item.kind, text or "ping")
+        filler = made_up if item.default in (None, "") else item.default
         found[item.name] = filler[: item.max_length] if isinstance(filler, str) and item.max_length else filler
     return found
 

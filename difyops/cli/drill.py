@@ -14,8 +14,8 @@ from difyops.errors import DifyopsError, UsageError
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
+    from difyops.asking import Smoke
     from difyops.drill.model import Drilled
-    from difyops.snapshot.smoke import Smoke
 
 noun = group("Restore drills: bring the newest snapshot back into scratch apps, prove it, take them away.")
 
@@ -116,9 +116,9 @@ def _smokes(path: Path) -> dict[str, Smoke]:
     Raises:
         UsageError: it cannot be read, or says something else; names file, line and field.
     """
+    from difyops.asking import Smoke
     from difyops.dsl.load import load_yaml_with_lines
     from difyops.dsl.model import DslError
-    from difyops.snapshot.smoke import Smoke
 
     try:
         body, lines = load_yaml_with_lines(path.read_bytes(), what=str(path))

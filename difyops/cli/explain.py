@@ -33,7 +33,7 @@ EXIT_CODES: dict[int, tuple[str, str]] = {
 _ELSEWHERE = (
     "difyops.api.run_faults", "difyops.dsl.model", "difyops.git_store.records", "difyops.publishing.publication",
     "difyops.rotation.job", "difyops.rotation.steps", "difyops.runbook.load", "difyops.sealing.age",
-    "difyops.snapshot.rollback", "difyops.snapshot.smoke", "difyops.validation.faults",
+    "difyops.snapshot.rollback", "difyops.asking", "difyops.validation.faults",
 )  # fmt: skip
 
 

@@ -20,9 +20,9 @@ from difyops.outcome import Outcome, Table
 if TYPE_CHECKING:
     from difyops.api.instance import Instance
     from difyops.api.model import App
+    from difyops.asking import Smoke
     from difyops.snapshot.plan import RollbackPlan
     from difyops.snapshot.rollback import RollbackOptions, RolledBack
-    from difyops.snapshot.smoke import Smoke
     from difyops.snapshot.way_back import WayBack
 
 log = logging.getLogger("difyops.cli")
@@ -230,8 +230,8 @@ def _smoke(text: str | None, expect: str | None) -> Smoke | None:
         if expect is not None:
             raise UsageError("--expect needs --smoke.")
         return None
+    from difyops.asking import Smoke
     from difyops.cli.values import json_object
-    from difyops.snapshot.smoke import Smoke
 
     body = json_object(text, "--smoke")
     query = body.pop("query", "ping") if "inputs" in body else "ping"

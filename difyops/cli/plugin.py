@@ -203,12 +203,12 @@ async def _kept(session: Session, instance: Instance, plan: UpgradePlan) -> str:
 
 def _tests(instance: Instance, plan: UpgradePlan, inputs: dict[str, Any]) -> dict[str, Callable[[], Awaitable[None]]]:
     """Return what each draft must pass: a run with the inputs that were given for the app's name or id."""
+    from difyops.asking import Smoke, smoke_run
     from difyops.dsl.model import AGENT_MODE
-    from difyops.snapshot.smoke import Smoke, run_smoke
 
     def test(app_id: str, given: dict[str, Any]) -> Callable[[], Awaitable[None]]:
         async def run() -> None:
-            await run_smoke(instance, app_id, Smoke(inputs=given))
+            await smoke_run(instance, await instance.console.app(app_id), Smoke(inputs=given))
 
         return run
 

@@ -111,6 +111,7 @@ def _is_text(value: str) -> bool:
 def workbench(session: Session, instance: Instance) -> Workbench:
     """Return the workbench of this run."""
     from difyops.rotation.job import OWN_VARIABLES, Workbench
+    from difyops.validation.answers import judge_answer
 
     return Workbench(
         instance=instance,
@@ -119,7 +120,7 @@ def workbench(session: Session, instance: Instance) -> Workbench:
         actor=_actor(),
         hold=policy_here(session).hold,
         clock=session.ledger.clock,
-        judge=_judge,
+        judge=judge_answer,
         withheld=OWN_VARIABLES | frozenset(_variables(session)),
     )
 
@@ -163,11 +164,3 @@ def policy_here(session: Session) -> RotationPolicy:
     from difyops.rotation.policy import policy_of
 
     return policy_of(session.config.sections, seconds)
-
-
-def _judge(schema: Any, value: Any) -> str | None:
-    """Judge an answer with the validation room: the first violation in words."""
-    from difyops.validation.judge import compile_schema
-
-    found = compile_schema(schema).violations(value)
-    return f"its answer does not fit the schema: {found[0][1].message}" if found else None

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from difyops.api.input_form import completed
+from difyops.asking import Smoke
 from difyops.scratch.effects import form as form_in
-from difyops.snapshot.smoke import Smoke
 
 _TEXT = "difyops restore drill"
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from difyops.asking import Smoke
 from difyops.changes.change import Checkpoint, no_checkpoint
 from difyops.errors import AnswerIsNo, DifyopsError, PartialFailure
-from difyops.snapshot.smoke import Smoke
 
 Word = Literal["fail", "warn", "inconclusive"]
 KIND = "drill.run"

@@ -14,10 +14,11 @@ from datetime import datetime
 from typing import Any
 
 from difyops.api.instance import Instance
+from difyops.api.keys import Keys
+from difyops.asking import Smoke, smoke_run
 from difyops.changes import Change
 from difyops.clock import iso
 from difyops.drill import model
-from difyops.drill.asking import ask
 from difyops.drill.inputs import smoke_of
 from difyops.drill.model import KIND, AppDrill, Drilled, DrillRequest, Finding, Word
 from difyops.drill.recovery import Drills, scratches, unreachable
@@ -137,13 +138,22 @@ class _Drill:
             return f"not run: {reason}"
         self.change.checkpoint(f"before smoke {item.number}")
         try:
-            await ask(self.workspace.instance, app_id, smoke)
+            await self._ask(app_id, smoke)
         except DifyopsError as error:
             lacking = any(found.app == item.name and found.kind == model.LACKS for found in self.findings)
             word: Word = "inconclusive" if lacking else "fail"
             self.add(word, model.SMOKE, item.name, error.message + (" (it lacks things here)" if lacking else ""))
             return f"failed: {error.message}"
         return "passed"
+
+    async def _ask(self, app_id: str, smoke: Smoke) -> None:
+        """Run a scratch app once: its draft where it has one, else its API with a key that goes with the app."""
+        instance, key = self.workspace.instance, None
+        app = await instance.console.app(app_id)
+        if not app.has_workflow:
+            key = (await Keys.of_app(instance.console, app.id).create()).token
+            await instance.console.set_api(app.id, enabled=True)
+        await smoke_run(instance, app, smoke, key=key, user="difyops-drill")
 
     async def _removed(self, item: _Item) -> None:
         """Remove what was made of one app; an import that was cut off is left to the sweep at the end."""

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from difyops import credentials
 from difyops.api.instance import Instance
+from difyops.asking import Judge, no_judge
 from difyops.clock import Clock, SystemClock
 from difyops.errors import DifyopsError
 from difyops.ledger import AuditEntry
@@ -27,7 +28,6 @@ OWN_VARIABLES = frozenset(
     ("DIFYOPS_PASSWORD", "DIFY_PASSWORD", "DIFYOPS_ADMIN_KEY", "DIFY_ADMIN_API_KEY", "DIFY_ADMIN_KEY")
 )
 Checkpoint = Callable[[str], None]
-Judge = Callable[[Any, Any], str | None]
 
 
 class NewValueRefused(DifyopsError):
@@ -40,15 +40,10 @@ def no_checkpoint(name: str) -> None:
     """Do nothing at a numbered step."""
 
 
-def no_judge(schema: Any, value: Any) -> str | None:
-    """Say that schemas cannot be judged here."""
-    return "no judge for schemas was handed in"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workbench:
-    """What does not change from rotation to rotation. ``judge(schema, value)`` returns a complaint or ``None``;
-    ``withheld`` are environment variables that commands of ``cmd:`` references do not get.
+    """What does not change from rotation to rotation. ``judge`` holds answers against a
+    schema; ``withheld`` are environment variables that commands of ``cmd:`` references do not get.
     """
 
     instance: Instance

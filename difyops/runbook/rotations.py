@@ -12,6 +12,7 @@ from difyops.rotation.journal import RotationJournal
 from difyops.rotation.policy import RotationPolicy, policy_of
 from difyops.runbook.parameters import Mismatch, seconds
 from difyops.runbook.scene import Scene
+from difyops.validation.answers import judge_answer
 
 
 class _Unwritten(Ledger):
@@ -52,7 +53,7 @@ async def workbench(scene: Scene) -> Workbench:
         actor=scene.actor,
         hold=policy(scene).hold,
         clock=scene.clock,
-        judge=_judge,
+        judge=judge_answer,
     )
 
 
@@ -70,11 +71,3 @@ def _duration(text: str) -> float:
         return seconds(text)
     except Mismatch as error:
         raise ConfigError(f"secrets: {error}.") from error
-
-
-def _judge(schema: Any, value: Any) -> str | None:
-    """Judge an answer with the validation room: the first violation in words."""
-    from difyops.validation import compile_schema
-
-    found = compile_schema(schema).violations(value)
-    return f"its answer does not fit the schema: {found[0][1].message}" if found else None

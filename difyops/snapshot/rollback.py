@@ -13,6 +13,7 @@ from typing import Any
 from difyops.api.agents import Agents
 from difyops.api.instance import Instance
 from difyops.api.model import AGENT_MODE, AgentVersion, App
+from difyops.asking import Smoke, smoke_run
 from difyops.changes import Change, Ended, cut_off
 from difyops.changes.change import Checkpoint, no_checkpoint
 from difyops.errors import DifyopsError, NotFound, PartialFailure, Refused, StalePlan, Unreachable
@@ -28,7 +29,6 @@ from difyops.snapshot.keeping import keep_config
 from difyops.snapshot.plan import PlanOptions, RollbackPlan, Situation, make_plan
 from difyops.snapshot.proof import Proof, prove
 from difyops.snapshot.reading import shown_fields
-from difyops.snapshot.smoke import Smoke, run_smoke
 from difyops.snapshot.unsealing import opened_texts
 from difyops.workspace import Workspace
 
@@ -395,7 +395,8 @@ class _Work:
     async def _tested(self) -> None:
         held = self.change.kept("smoke") or {}
         smoke = Smoke(inputs=held["inputs"], query=held["query"], expect=held["expect"])
-        self.answer = await run_smoke(self.instance, self.facts["app_id"], smoke)
+        app = await self.instance.console.app(self.facts["app_id"])
+        self.answer = await smoke_run(self.instance, app, smoke)
 
     async def _was_overtaken(self) -> bool:
         if self.is_agent:

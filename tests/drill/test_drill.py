@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from difyops.asking import Smoke
 from difyops.drill.model import DIFFERS, LACKS, SMOKE
 from difyops.drill.report import report
 from difyops.drill.run import subject_of
@@ -20,7 +21,6 @@ from difyops.scratch.effects import effects_of
 from difyops.sealing.access import Access
 from difyops.sealing.age import new_identity
 from difyops.snapshot.seals import NewSeal, set_recipients
-from difyops.snapshot.smoke import Smoke
 from difyops.snapshot.take import TakeOptions, take
 from tests.conftest import Cli
 from tests.drill.broken_store import faults, is_found

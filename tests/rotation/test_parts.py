@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from difyops.api.service import InputField, check_inputs
+from difyops.api.input_form import InputField, check_inputs, completed
 from difyops.cli.door import seconds
 from difyops.dsl.secrets import Spot
 from difyops.errors import UsageError
@@ -25,7 +25,6 @@ from difyops.rotation.journal import folded
 from difyops.rotation.kinds import SecretKind, kind_named, kinds
 from difyops.rotation.machine import State
 from difyops.rotation.policy import policy_of
-from difyops.rotation.probe import made_up
 from difyops.rotation.reading import ref
 from difyops.rotation.record import Rotation, RotationSettings
 from difyops.rotation.vault import KEYRING, NEW, OLD, Vault, fingerprint
@@ -198,8 +197,8 @@ FIELDS = st.one_of(
 
 
 @given(st.lists(FIELDS, unique_by=lambda item: item.name))
-def test_made_up_inputs_satisfy_the_form(form: list[InputField]) -> None:
-    check_inputs(tuple(form), made_up(form))
+def test_completed_inputs_satisfy_the_form(form: list[InputField]) -> None:
+    check_inputs(tuple(form), completed(tuple(form), {}, "ping"))
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from difyops.api.run_faults import RunFailed
+from difyops.api.service import Question
+from difyops.asking import ask_app
 from difyops.clock import SystemClock
 from difyops.history.store import History
-from difyops.runbook.asking import Ask, ask
 from difyops.runbook.result import Fail, Inconclusive, Pass, Skipped, Warn
 from tests.emulator.humans import with_person
 from tests.runbook.runbook_tools import Stage, add_run, check
@@ -146,7 +147,7 @@ async def test_runs_that_wait_for_a_person_too_long_are_told(stage: Stage) -> No
         assert isinstance(await check(scene, "runs.paused", apps=["all"]), Pass)
         app = next(app for app in await scene.chosen(["wf-echo"]))
         with pytest.raises(RunFailed, match="waits for a person"):
-            await ask(scene, app, Ask(inputs={"text": "go"}))
+            await ask_app(await scene.instance(), app, Question(inputs={"text": "go"}))
         young = await check(scene, "runs.paused", apps=["wf-echo"])
         soon = await check(scene, "runs.paused", apps=["wf-echo"], expires_within="2h")
         for form in stage.emulator.instance.forms.values():

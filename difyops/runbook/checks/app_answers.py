@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from difyops.api.run_faults import BAD_INPUT, CONCURRENCY, RunFailed
-from difyops.api.service import Answer
+from difyops.api.service import Answer, Question
+from difyops.asking import Expectation, ask_app, complaint, shown
 from difyops.errors import Forbidden, NotAuthenticated, TimedOut, UsageError
-from difyops.runbook.asking import Ask, ask
 from difyops.runbook.parameters import Duration
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Skipped, Value
 from difyops.runbook.scene import Scene
 from difyops.runbook.threads import apart
+from difyops.validation.answers import judge_answer
 
 
 async def check(
@@ -44,10 +45,10 @@ async def check(
         schema = await apart(lambda: _schema_in(schema_file))
     if scene.dry_run:
         return Skipped(text=f"dry run: {chosen.name} is not run")
-    question = Ask(inputs=inputs or {}, query=query, user=user, silence=silence)
+    question = Question(inputs=inputs or {}, query=query, user=user)
     began = time.monotonic()
     try:
-        answer = await ask(scene, chosen, question)
+        answer = await ask_app(await scene.instance(), chosen, question, silence=silence)
     except TimedOut as error:
         return Fail(text=f"{chosen.name}: {error.message}", hint="Is a worker running? Look at queue.depth.")
     except (Forbidden, NotAuthenticated) as error:
@@ -57,12 +58,11 @@ async def check(
         kind: type[Result] = Inconclusive if error.kind in (BAD_INPUT, CONCURRENCY) else Fail
         return kind(text=f"{chosen.name}: {error.message} ({error.kind})", values=(took,), hint=error.hint)
     values = _values(answer, max_seconds)
-    wrong = _wrong(answer, expect or [], never or [], schema)
-    if wrong is None and max_seconds is not None and answer.seconds > max_seconds:
-        wrong = f"answered after {answer.seconds:.2f} s, {max_seconds:g} s are allowed"
+    expected = Expectation(texts=tuple(expect or ()), never=tuple(never or ()), schema=schema, max_seconds=max_seconds)
+    wrong = complaint(answer, expected, judge_answer)
     if wrong is not None:
-        return Fail(text=f"{chosen.name}: {wrong}", values=values, excerpt=_shown(answer))
-    return Pass(text=f"{chosen.name} answered in {answer.seconds:.2f} s", values=values, excerpt=_shown(answer)[:200])
+        return Fail(text=f"{chosen.name}: {wrong}", values=values, excerpt=shown(answer))
+    return Pass(text=f"{chosen.name} answered in {answer.seconds:.2f} s", values=values, excerpt=shown(answer)[:200])
 
 
 def _schema_in(file: str) -> dict[str, Any]:
@@ -87,31 +87,3 @@ def _values(answer: Answer, limit: float | None) -> tuple[Value, ...]:
     if answer.tokens is not None:
         found.append(Value(name="tokens", value=answer.tokens, unit="tokens"))
     return tuple(found)
-
-
-def _wrong(answer: Answer, expect: list[str], never: list[str], schema: dict[str, Any] | None) -> str | None:
-    text = _shown(answer)
-    if not text.strip():
-        return "the run succeeded with an empty answer (a cut edge, or blank outputs)"
-    missing = [item for item in expect if item not in text]
-    if missing:
-        return f"the answer does not hold {missing[0]!r}"
-    present = [item for item in never if item in text]
-    if present:
-        return f"the answer holds {present[0]!r}, which it must not"
-    return _violation(answer, schema) if schema is not None else None
-
-
-def _violation(answer: Answer, schema: dict[str, Any]) -> str | None:
-    from difyops.validation import compile_schema, enforce
-
-    body = json.dumps(dict(answer.outputs)) if answer.outputs else answer.text
-    verdict = enforce(body, compile_schema(schema))
-    if verdict.ok:
-        return None
-    first = f": {verdict.violations[0].message}" if verdict.violations else ""
-    return f"the answer does not fit the schema{first}"
-
-
-def _shown(answer: Answer) -> str:
-    return answer.text if answer.text.strip() or not answer.outputs else json.dumps(dict(answer.outputs))

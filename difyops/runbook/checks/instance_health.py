@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from difyops.api.instance import Instance
 from difyops.api.run_faults import BAD_INPUT, CUT_OFF, PLUGIN_DOWN, RunFailed, kind_of
+from difyops.api.service import Question
+from difyops.asking import ask_app
 from difyops.errors import AuthError, DifyopsError, ServerFault, TimedOut, Unreachable, UnreadableAnswer
-from difyops.runbook.asking import Ask, ask
 from difyops.runbook.parameters import Duration
 from difyops.runbook.reaching import is_console, setup_page
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
@@ -132,7 +133,8 @@ async def _daemon(instance: Instance) -> list[_Part]:
 async def _worker(scene: Scene, selector: str, inputs: dict[str, str], silence: float) -> _Part:
     try:
         app = await scene.app(selector)
-        await ask(scene, app, Ask(inputs=inputs, user="difyops-health", silence=silence))
+        question = Question(inputs=inputs, query="ping", user="difyops-health")
+        await ask_app(await scene.instance(), app, question, silence=silence)
     except TimedOut as error:
         return _Part(name="worker", state="down", said=f"a streaming run stayed silent: {error.message}")
     except RunFailed as error:
