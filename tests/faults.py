@@ -156,12 +156,12 @@ def serving(behaviour: Behaviour, *, tls: ssl.SSLContext | None = None) -> Itera
     loop.set_exception_handler(lambda _loop, _context: None)
     thread = threading.Thread(target=_drive, args=(loop, main()), daemon=True)
     thread.start()
-    ready.wait(10)
+    ready.wait(60)
     try:
         yield served
     finally:
         loop.call_soon_threadsafe(stopped.cancel)
-        thread.join(5)
+        thread.join(60)
 
 
 def _drive(loop: asyncio.AbstractEventLoop, main: Any) -> None:

@@ -54,7 +54,7 @@ def _serve(client: socket.socket, target: tuple[str, int], relay: Relay) -> None
             back = threading.Thread(target=_pump, args=(server, client), daemon=True)
             back.start()
             _pump(client, server)
-            back.join(5)
+            back.join(60)
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from difyops.emulator import shapes
 from difyops.errors import UsageError
 
-_START_SECONDS = 10.0
+_START_SECONDS = 60.0
 
 
 def is_loopback(host: str) -> bool:
@@ -84,7 +84,7 @@ def in_thread(app: ASGIApp) -> Iterator[str]:
     """Listen on a free port of 127.0.0.1 in a thread of its own; yield the base URL.
 
     Raises:
-        RuntimeError: the server did not start within ten seconds.
+        RuntimeError: the server did not start within a minute.
     """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio looks here for nodelay
     listener.bind(("127.0.0.1", 0))

@@ -42,6 +42,7 @@ def loaded_by(words: list[str], **environment: str) -> tuple[set[str], str]:
     return set(json.loads(done.stderr.rpartition("LOADED")[2])), done.stdout
 
 
+@pytest.mark.exhaustive(3)
 @pytest.mark.parametrize(
     "words",
     [["--help"], ["-h"], ["--version"], [], *([noun, "--help"] for noun in GROUPS), ["snapshot", "create", "--help"]],

@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema_rs
 import pytest
 import yaml
 
@@ -58,14 +58,15 @@ def pods(path: Path) -> Iterator[dict[str, Any]]:
 def test_a_file_fits_its_schema(path: Path, schema: str) -> None:
     folder = resources.files("check_jsonschema") / "builtin_schemas" / "vendor"
     document = json.loads((folder / f"{schema}.json").read_text(encoding="utf-8"))
-    jsonschema.validators.validator_for(document)(document).validate(yaml.load(path.read_text(), Loader))
+    jsonschema_rs.validator_for(document).validate(yaml.load(path.read_text(), Loader))
 
 
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
 def test_a_manifest_fits_the_schema_of_kubernetes(path: Path) -> None:
     for found in objects(path):
         name = f"{GROUPS[found['apiVersion']]}.{found['kind']}"
-        jsonschema.Draft7Validator({"$ref": f"#/$defs/{name}", "$defs": KUBERNETES["$defs"]}).validate(found)
+        schema = {"$ref": f"#/$defs/{name}", "$defs": KUBERNETES["$defs"]}
+        jsonschema_rs.Draft7Validator(schema).validate(found)
 
 
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)

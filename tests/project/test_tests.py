@@ -76,6 +76,8 @@ def _is_span(node: ast.AST, named: set[str]) -> bool:
 
 def bets_on_speed(tree: ast.Module) -> Iterator[Finding]:
     """Find assertions that a span of measured time is below something."""
+    if not _reads_clock(tree):
+        return
     for function in _functions(tree):
         named = _spans(function)
         for node in ast.walk(function):
@@ -119,6 +121,10 @@ def short_ends(tree: ast.Module) -> Iterator[Finding]:
             match node.args[0]:
                 case ast.Constant(value=int() | float() as seconds) if seconds < SHORTEST * 2:
                     yield node.lineno, f"a time-out of {seconds} s on a test"
+        if _called(node).endswith((".wait", ".join")):  # of a process, an event, a barrier, a thread
+            match node.args:
+                case [ast.Constant(value=int() | float() as seconds)] if 1 <= seconds < SHORTEST:
+                    yield node.lineno, f"a wait of {seconds} s"
         for keyword in node.keywords:
             match keyword:
                 case ast.keyword(arg="timeout", value=ast.Constant(value=int() | float() as seconds)) if (
@@ -167,6 +173,7 @@ def test_no_test_bets_on_the_machine(rule: str) -> None:
         ("pause", "async def test_f():\n await asyncio.sleep(0.1)"),
         ("pause", "def test_f():\n with x:\n  time.sleep(1.2)"),
         ("end", "child.communicate(timeout=20)"),
+        ("end", "child.wait(10)"),
         ("place", "Path('/home/me/x').read_text()"),
     ],
 )

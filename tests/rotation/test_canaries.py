@@ -16,6 +16,7 @@ from tests.processes import run
 from tests.rotation.rig import CASES, Case, Console, furnish, value_in_use
 
 EVERY = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+HALF = pytest.mark.exhaustive(2)  # of the kinds in each run
 PASSWORD, CONFIGURED, VAULT = "canary-passw0rd-31337", "canary-c0nfigured-31337", "vault-token-of-the-helper"
 NAPS = (
     "import asyncio, datetime, sys, time\n"  # the pauses that a real server needs are skipped, on every clock
@@ -102,6 +103,7 @@ def rotate(place: Place, case: Case) -> tuple[str, ...]:
     return ("secret", "rotate", case.kind, *case.arguments, *given, *deliver, *talk, "--no-probe", "--yes")
 
 
+@HALF
 @EVERY
 def test_no_secret_shows_anywhere_while_or_after_it_is_rotated(case: Case, place: Place) -> None:
     old = value_in_use(place.emulator, case.kind)

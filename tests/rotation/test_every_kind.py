@@ -21,8 +21,10 @@ from difyops.secret_text import SecretText
 from tests.rotation.rig import CASES, PROVIDER, QUICK, Case, Console, Rig, count_of, value_in_use
 
 EVERY = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+HALF = pytest.mark.exhaustive(2)  # of the kinds in each run
 
 
+@HALF
 @EVERY
 async def test_the_new_secret_is_in_use_and_the_only_one(case: Case, rig: Rig, emulator: Emulator) -> None:
     before = value_in_use(emulator, case.kind)
@@ -34,6 +36,7 @@ async def test_the_new_secret_is_in_use_and_the_only_one(case: Case, rig: Rig, e
     assert count_of(emulator, case.kind) == 1
 
 
+@HALF
 @EVERY
 async def test_nothing_of_a_secret_stays_in_the_state_folder(case: Case, rig: Rig, emulator: Emulator) -> None:
     before = value_in_use(emulator, case.kind)
@@ -44,6 +47,7 @@ async def test_nothing_of_a_secret_stays_in_the_state_folder(case: Case, rig: Ri
         assert secret.encode() not in texts
 
 
+@HALF
 @EVERY
 async def test_a_revert_in_the_grace_period_brings_the_old_secret_back(
     case: Case, rig: Rig, emulator: Emulator
@@ -59,6 +63,7 @@ async def test_a_revert_in_the_grace_period_brings_the_old_secret_back(
     assert not list((rig.state / "rotation-secrets").glob("*"))
 
 
+@HALF
 @EVERY
 async def test_a_rotation_that_is_done_cannot_be_reverted(case: Case, rig: Rig) -> None:
     driven = await rig.rotate(case)
@@ -67,6 +72,7 @@ async def test_a_rotation_that_is_done_cannot_be_reverted(case: Case, rig: Rig) 
             await turn_back(bench, driven.rotation)
 
 
+@HALF
 @EVERY
 async def test_the_audit_trail_names_every_change_and_is_whole(case: Case, rig: Rig) -> None:
     await rig.rotate(case)

@@ -30,6 +30,7 @@ def other(rig: Rig) -> Rig:
     return dataclasses.replace(rig, state=rig.state.parent / "other-state")
 
 
+@pytest.mark.exhaustive(2)
 @EVERY_NAMED
 async def test_a_rotation_that_another_machine_has_open_is_refused_by_name(case: Case, rig: Rig, other: Rig) -> None:
     await rig.rotate(case, wait=False, grace=3600.0)
@@ -40,6 +41,7 @@ async def test_a_rotation_that_another_machine_has_open_is_refused_by_name(case:
     assert "web page" in str(caught.value.hint)
 
 
+@pytest.mark.exhaustive(2)
 @EVERY_NAMED
 async def test_what_another_machine_finished_can_be_rotated_again(
     case: Case, rig: Rig, other: Rig, emulator: Emulator
@@ -52,6 +54,7 @@ async def test_what_another_machine_finished_can_be_rotated_again(
     assert count_of(emulator, case.kind) == 1
 
 
+@pytest.mark.exhaustive(2)
 @EVERY_NAMED
 async def test_a_rotation_of_ones_own_is_gone_on_with(case: Case, rig: Rig) -> None:
     await rig.rotate(case, wait=False, grace=0.2)

@@ -18,6 +18,7 @@ from tests.waiting import until
 pytestmark = [pytest.mark.slow]
 
 
+@pytest.mark.exhaustive(3)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 async def test_no_call_is_lost_while_a_secret_is_rotated(
     case: Case, rig: Rig, emulator: Emulator, console: Console, tmp_path: Path

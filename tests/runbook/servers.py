@@ -88,7 +88,7 @@ def waiting_client(queues: Queues) -> Iterator[None]:
         yield
     finally:
         queues.client.lpush("nothing-here", "over")
-        waiting.join(5)
+        waiting.join(60)
 
 
 @contextlib.contextmanager
@@ -112,13 +112,13 @@ def worker_on(queues: Queues, *names: str, prefix: str = "", host: str = "celery
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     try:
         with waiting_client(queues):
             yield
     finally:
         over.set()
-        thread.join(10)
+        thread.join(60)
 
 
 def postgres_user() -> str | None:
@@ -167,7 +167,7 @@ def postgres() -> Iterator[Postgres]:
         yield Postgres(address, process)
     finally:
         process.send_signal(signal.SIGINT)  # whoever is still connected is thrown out
-        process.wait(20)
+        process.wait(60)
         shutil.rmtree(folder, ignore_errors=True)
 
 

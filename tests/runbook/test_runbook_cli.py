@@ -325,7 +325,7 @@ def test_a_run_that_is_interrupted_ends_with_130_and_a_record(cli: Cli, trial: P
     trial.write_text(KILLED)
     process = _start(tmp_path, trial)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 130
+    assert process.wait(60) == 130
     (row,) = cli("runbook", "list", "--since", "1h", "-o", "json").json["data"]
     assert row["state"] == "interrupted"
 

@@ -55,7 +55,7 @@ class World:
 
 def change_once(journal: Journal, *, world: World, together: threading.Barrier) -> str:
     """Try the whole change, as a room does; return how it went."""
-    together.wait(20)
+    together.wait(60)
     try:
         with journal.lock("app/1", holding="a change of 'wf-echo'"):
             if any(each.state == "done" for each in journal.all()):

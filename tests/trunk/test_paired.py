@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import math
 import random
+from typing import Any
 
 import pytest
 
 from difyops.statistics import cases_for_margin, cases_needed, least_difference, mcnemar, paired_bootstrap
 
-scipy_stats = pytest.importorskip("scipy.stats")
-np = pytest.importorskip("numpy")
+np: Any
+scipy_stats: Any
+
+
+@pytest.fixture(autouse=True)
+def oracle() -> None:
+    """Load what the results are compared with; not at the top, where every worker would pay for it."""
+    global np, scipy_stats
+    np = pytest.importorskip("numpy")
+    scipy_stats = pytest.importorskip("scipy.stats")
 
 
 def changed(broken: int, fixed: int, same: int = 7) -> tuple[list[bool], list[bool]]:
