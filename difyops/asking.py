@@ -30,7 +30,7 @@ _BLANK: tuple[object, ...] = (None, "", [], {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expectation:
+class ExpectedAnswer:
     """What an answer must be: texts that it holds, texts that it does ``never``, a JSON schema, most seconds."""
 
     texts: tuple[str, ...] = ()
@@ -72,7 +72,7 @@ async def ask_app(
         CredentialError: the app has no key. RunFailed, TimedOut, Forbidden, NotAuthenticated: see ``Service.run``.
     """
     service = await _service(instance, app, key, clock)
-    return await service.run(await _fitting(service, question), silence=silence)
+    return _put_out(app, await service.run(await _fitting(service, question), silence=silence))
 
 
 async def ask_draft(instance: Instance, app: App, question: Question, *, clock: Clock | None = None) -> Answer:
@@ -88,7 +88,7 @@ async def ask_draft(instance: Instance, app: App, question: Question, *, clock: 
             gathered.take(event, clock.monotonic() - started, None, None)
             if gathered.ended or gathered.paused:
                 break
-    return gathered.answer(clock.monotonic() - started)
+    return _put_out(app, gathered.answer(clock.monotonic() - started))
 
 
 async def inputs_for_draft(instance: Instance, app: App, question: Question, *, clock: Clock | None = None) -> Question:
@@ -118,15 +118,15 @@ async def smoke_run(
         raise SmokeFailed(f"The test run failed: {error.message}") from error
     if answer.status != "succeeded":
         raise SmokeFailed(f"The test run ended as {answer.status}.")
-    wrong = complaint(answer, Expectation(texts=(smoke.expect,) if smoke.expect is not None else ()))
+    wrong = complaint(answer, ExpectedAnswer(texts=(smoke.expect,) if smoke.expect is not None else ()))
     if wrong:
         raise SmokeFailed(f"The test run: {wrong}.")
     return shown(answer)
 
 
-def complaint(answer: Answer, expected: Expectation, judge: Judge | None = None) -> str | None:
+def complaint(answer: Answer, expected: ExpectedAnswer, judge: Judge | None = None) -> str | None:
     """Return what is wrong with an answer, as the end of a sentence, or ``None``. A schema needs a ``judge``."""
-    if not answer.text.strip() and all(value in _BLANK for value in answer.outputs.values()):
+    if all(value in _BLANK for value in answer.outputs.values()) if answer.outputs else not answer.text.strip():
         return "it succeeded with an empty answer (a cut edge, or blank outputs)"
     searched = "\n".join((shown(answer), *(f"{name}: {value}" for name, value in answer.outputs.items())))
     for text in expected.texts:
@@ -150,6 +150,11 @@ def shown(answer: Answer) -> str:
 def no_judge(schema: Any, answer: Answer) -> str | None:
     """Say that schemas cannot be judged here."""
     return "no judge for schemas was handed in"
+
+
+def _put_out(app: App, answer: Answer) -> Answer:
+    """Return the answer without what a workflow streamed on its way and did not put out."""
+    return replace(answer, text="") if app.mode == "workflow" and not answer.outputs else answer
 
 
 async def _service(instance: Instance, app: App, key: SecretText | None, clock: Clock | None) -> Service:

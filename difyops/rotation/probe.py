@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from difyops.api import run_faults
 from difyops.api.service import Answer, Question
-from difyops.asking import Expectation, ask_app, ask_draft, complaint, inputs_for_draft
+from difyops.asking import ExpectedAnswer, ask_app, ask_draft, complaint, inputs_for_draft
 from difyops.errors import DifyopsError, NotAuthenticated
 from difyops.rotation.job import RotationJob
 from difyops.rotation.machine import Health
@@ -83,7 +83,7 @@ def _health_of(error: DifyopsError, key: SecretText | None) -> Health:
 
 def _complaint(job: RotationJob, spec: ProbeSpec, answer: Answer) -> str | None:
     texts = () if spec.contains is None else (spec.contains,)
-    expected = Expectation(texts=texts, schema=spec.schema, max_seconds=spec.max_seconds)
+    expected = ExpectedAnswer(texts=texts, schema=spec.schema, max_seconds=spec.max_seconds)
     return complaint(answer, expected, job.bench.judge)
 
 

@@ -34,6 +34,7 @@ TRUNK = {
     "switching",
     "workspace",
     "requirements",
+    "asking",
     "sealing",
     "twin_secrets",
     "signing_keys",

@@ -25,7 +25,7 @@ async def test_an_app_that_answers_as_expected_passes_with_its_time(stage: Stage
         ({"expect": ["GOODBYE"]}, "does not hold 'GOODBYE'"),
         ({"never": ["HELLO"]}, "which it must not"),
         ({"schema": {"type": "object", "required": ["missing"]}}, "does not fit the schema"),
-        ({"max_seconds": 0.0001}, "are allowed"),
+        ({"max_seconds": 0.0001}, "more than 0.0001 s"),
     ],
 )
 async def test_an_app_that_answers_otherwise_fails(stage: Stage, asked: dict[str, Any], words: str) -> None:

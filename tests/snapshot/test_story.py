@@ -160,7 +160,7 @@ def test_the_test_run_keeps_a_broken_version_from_going_live(cli: Cli, v1: str, 
     live = colleague.live(app)["id"]
     refused = cli("snapshot", "rollback", "wf-llm", "--to", "broken", "--yes", "--smoke", '{"query": "hi"}')
     assert refused.code == 1
-    assert "empty outputs" in refused.err
+    assert "blank outputs" in refused.err
     assert colleague.live(app)["id"] == live
     assert cli("snapshot", "drift", "wf-llm").code == 5  # against the newest snapshot, which is the broken one
     assert cli("snapshot", "diff", v1, "--app", "wf-llm", "-o", "json").json["data"]["apps"] == []

@@ -9,7 +9,7 @@ from typing import Any
 
 from difyops.api.run_faults import BAD_INPUT, CONCURRENCY, RunFailed
 from difyops.api.service import Answer, Question
-from difyops.asking import Expectation, ask_app, complaint, shown
+from difyops.asking import ExpectedAnswer, ask_app, complaint, shown
 from difyops.errors import Forbidden, NotAuthenticated, TimedOut, UsageError
 from difyops.runbook.parameters import Duration
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Skipped, Value
@@ -58,7 +58,9 @@ async def check(
         kind: type[Result] = Inconclusive if error.kind in (BAD_INPUT, CONCURRENCY) else Fail
         return kind(text=f"{chosen.name}: {error.message} ({error.kind})", values=(took,), hint=error.hint)
     values = _values(answer, max_seconds)
-    expected = Expectation(texts=tuple(expect or ()), never=tuple(never or ()), schema=schema, max_seconds=max_seconds)
+    expected = ExpectedAnswer(
+        texts=tuple(expect or ()), never=tuple(never or ()), schema=schema, max_seconds=max_seconds
+    )
     wrong = complaint(answer, expected, judge_answer)
     if wrong is not None:
         return Fail(text=f"{chosen.name}: {wrong}", values=values, excerpt=shown(answer))
