@@ -185,7 +185,7 @@ async def told(session: Session, which: str | None) -> list[ChangeRow]:
             await take_over(workspace)
         found, bench = recovery(session, instance), workbench(session, instance)
         ended = [record for record in workspace.journal.all(limit=10_000) if which and record.id == which]
-        rotations = await meant(bench, which)
+        rotations = meant(bench, which)
         records = [] if which in damaged else ended or _chosen(found, which, or_else=rotations)
         broken = [ChangeRow.damaged(app_id, error) for app_id, error in damaged.items() if which in (None, app_id)]
         rows = [await row(found, instance, record) for record in records]
@@ -227,7 +227,7 @@ async def end(session: Session, which: str | None, way: str) -> list[ChangeRow]:
         broken = [ChangeRow.damaged(app_id, error) for app_id, error in damaged.items() if which in (None, app_id)]
         await take_over(workspace)
         found, bench = recovery(session, instance), workbench(session, instance)
-        rotations = await rotating.chosen(bench, which, to_end=True)
+        rotations = rotating.chosen(bench, which, to_end=True)
         records = [] if which in damaged else _chosen(found, which, or_else=rotations)
         if session.dry_run:
             told = rotating.tell if way == "finish" else rotating.would_undo

@@ -12,6 +12,7 @@ import hashlib
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import NoReturn
 
 from difyops.errors import (
@@ -297,10 +298,15 @@ async def turn(bench: Workbench, rotation: Rotation, *, wait: float = 0.0) -> As
         yield
 
 
+def lock_path(state: Path, url: str, name: str) -> Path:
+    """Return the lock of one secret's rotations on the instance at ``url``."""
+    digest = hashlib.sha256(f"{url} {name}".encode()).hexdigest()[:24]
+    return state / "rotation-locks" / f"{digest}.lock"
+
+
 @contextlib.asynccontextmanager
 async def _held(bench: Workbench, name: str, *, wait: float = 0.0) -> AsyncIterator[None]:
-    digest = hashlib.sha256(f"{bench.instance.context.url} {name}".encode()).hexdigest()[:24]
-    path = bench.state / "rotation-locks" / f"{digest}.lock"
+    path = lock_path(bench.state, bench.instance.context.url, name)
     ends = bench.clock.monotonic() + wait
     with contextlib.ExitStack() as stack:
         while True:

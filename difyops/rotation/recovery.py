@@ -6,12 +6,16 @@ next step is due and that nobody works on is; so is one that is parked.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
 
 from difyops.changes.listing import ChangeRow
 from difyops.clock import iso
 from difyops.errors import DifyopsError, LockHeld
-from difyops.rotation.engine import Driver, Moved, again, check_can_go_back, nobody, turn, turn_back
+from difyops.ledger import Ledger
+from difyops.rotation.engine import Driver, Moved, again, check_can_go_back, lock_path, nobody, turn_back
 from difyops.rotation.facts import gather
 from difyops.rotation.job import Workbench
 from difyops.rotation.machine import RotationAction, RotationStep, State, next_step
@@ -22,7 +26,7 @@ _WAITS = (RotationAction.WAIT, RotationAction.HOLD)
 _ENDS = {State.DONE: "finished", State.ROLLED_BACK: "undone"}
 
 
-async def chosen(bench: Workbench, selector: str | None, *, to_end: bool = False) -> list[Rotation]:
+def chosen(bench: Workbench, selector: str | None, *, to_end: bool = False) -> list[Rotation]:
     """Return the open rotations that ``selector`` means (the start of an id, a label, a subject); ``None``: cut off.
 
     ``to_end``: of those that nobody named the parked ones are left out, for a person must look at each.
@@ -32,7 +36,13 @@ async def chosen(bench: Workbench, selector: str | None, *, to_end: bool = False
         return [item for item in found if item.id.startswith(selector) or selector in (item.label, item.subject)]
     if to_end:
         found = [item for item in found if item.state is not State.PARKED]
-    return [item for item in found if _next(bench, item).action not in _WAITS and not await _is_busy(bench, item)]
+    return cut_off(found, bench.journal.ledger, bench.state, bench.clock.now())
+
+
+def cut_off(rotations: Iterable[Rotation], ledger: Ledger, state: Path, now: datetime) -> list[Rotation]:
+    """Return those of the open rotations whose next step is due ``now`` and that nobody works on."""
+    due = [item for item in rotations if next_step(item.state, gather(item, now)).action not in _WAITS]
+    return [item for item in due if not _is_busy(item, ledger, state)]
 
 
 def tell(bench: Workbench, rotation: Rotation) -> ChangeRow:
@@ -96,12 +106,11 @@ def _next(bench: Workbench, rotation: Rotation) -> RotationStep:
     return next_step(rotation.state, gather(rotation, bench.clock.now()))
 
 
-async def _is_busy(bench: Workbench, rotation: Rotation) -> bool:
+def _is_busy(rotation: Rotation, ledger: Ledger, state: Path) -> bool:
     """Say whether another process works on it at this moment."""
+    path = lock_path(state, rotation.url, rotation.lock)
     try:
-        async with turn(bench, rotation):
+        with ledger.lock(path, holding=f"the secrets of {rotation.lock}"):
             return False
     except LockHeld:
         return True
-    except DifyopsError:  # of another instance: whoever finishes it is told so
-        return False

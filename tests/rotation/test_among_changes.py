@@ -9,9 +9,11 @@ import pytest
 from difyops.emulator import Emulator
 from difyops.rotation import recovery
 from difyops.rotation.engine import turn
+from difyops.runbook.result import Fail
 from tests.conftest import Cli
 from tests.rotation.rig import CASES, PROVIDER, Rig, count_of
 from tests.rotation.test_secret_cli import at
+from tests.runbook.runbook_tools import check, scene_at
 
 __all__ = ["at"]
 LEFT = ("--value-from", "env:NEW_KEY", "--grace", "1h", "--yes", "--no-probe", "--detach", "-o", "json")
@@ -34,15 +36,15 @@ async def test_a_rotation_that_was_cut_off_is_ended_as_asked(rig: Rig, kind: str
     with pytest.raises(Killed):
         await rig.rotate(CASES[kind], checkpoint=kill)
     async with rig.bench() as bench:
-        (one,) = await recovery.chosen(bench, None)
+        (one,) = recovery.chosen(bench, None)
         assert recovery.tell(bench, one).state.startswith("next: ")
         told = await (recovery.finish if way == "finish" else recovery.undo)(bench, one)
         if way == "undo":
-            assert (told.ended, await recovery.chosen(bench, None)) == ("undone", [])
+            assert (told.ended, recovery.chosen(bench, None)) == ("undone", [])
         else:
             assert told.ended in (None, "finished")
             assert told.phase in ("grace", "done", "retired")
-        assert await recovery.chosen(bench, "no such rotation") == []
+        assert recovery.chosen(bench, "no such rotation") == []
     assert len(effects) >= 2
 
 
@@ -56,8 +58,23 @@ async def test_one_that_another_process_works_on_is_not_cut_off(rig: Rig) -> Non
     async with rig.bench() as bench:
         (one,) = bench.journal.open()
         async with turn(bench, one):
-            assert await recovery.chosen(dataclasses.replace(bench), None) == []
-        assert await recovery.chosen(bench, None) == [one]
+            assert recovery.chosen(dataclasses.replace(bench), None) == []
+        assert recovery.chosen(bench, None) == [one]
+
+
+async def test_the_check_of_open_changes_sees_one_that_was_cut_off(rig: Rig) -> None:
+    def kill(name: str) -> None:
+        if name.startswith("after"):
+            raise Killed
+
+    with pytest.raises(Killed):
+        await rig.rotate(CASES["provider"], checkpoint=kill)
+    async with rig.bench() as bench:
+        (one,) = bench.journal.open()
+        async with scene_at(bench.state.parent, bench.instance.context, clock=bench.clock) as scene:
+            found = await check(scene, "changes.open")
+    assert isinstance(found, Fail)
+    assert one.label in found.text
 
 
 @pytest.mark.usefixtures("at")

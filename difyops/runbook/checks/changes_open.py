@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from difyops.changes import Journal
+from difyops.rotation.journal import RotationJournal
+from difyops.rotation.recovery import cut_off
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
 from difyops.runbook.scene import Scene
 from difyops.runbook.threads import apart
@@ -10,8 +12,9 @@ from difyops.snapshot.first_journal import left_behind
 
 
 async def check(scene: Scene, *, max_open: int = 0) -> Result:
-    """Look into this machine's journal for changes of this context that were cut off; more than ``max_open`` fail. One
-    that waits for a decision (a release that is held) is no such change. A journal that cannot be read is inconclusive.
+    """Look into this machine's journal for changes of this context that were cut off, rotations too; more than
+    ``max_open`` fail. One that waits (a release that is held, a rotation in its grace period) is no such change. A
+    journal that cannot be read is inconclusive.
     """
     return await apart(lambda: _looked(scene, max_open))
 
@@ -29,6 +32,8 @@ def _looked(scene: Scene, max_open: int) -> Result:
         )
         found = journal.open()
         names += [record.label for record in found if not record.waits]
+        rotations = RotationJournal(scene.ledger, scene.context_name, scene.clock).open()
+        names += [item.label for item in cut_off(rotations, scene.ledger, scene.config.state, scene.clock.now())]
         waiting += [record.label for record in found if record.waits]
     value = Value(name="open", value=len(names), unit="changes", fail=max_open)
     if len(names) > max_open:
