@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess  # starts the detached emulator
 import sys
 import time
@@ -61,8 +62,9 @@ def serve(settings: Settings, *, quiet: bool = False) -> None:
     """Serve in the foreground until interrupted.
 
     Raises:
-        UsageError: there is no such version or mood.
+        UsageError: there is no such version or mood. StoreError: the port is taken.
     """
+    _check_free(settings.port)
     emulator = Emulator(
         version=settings.version, apps=settings.apps, seed=settings.seed, email=_EMAIL, playful=settings.play
     )
@@ -79,11 +81,12 @@ def start(state: Path, settings: Settings) -> Running:
     """Start detached and return when it answers.
 
     Raises:
-        LockHeld: one runs already. StoreError: it did not come up (the port is taken, say); names its log.
+        LockHeld: one runs already. StoreError: the port is taken, or it did not come up; names its log.
     """
     running = status(state)
     if running is not None:
         raise LockHeld(f"An emulator runs already at {running.url}.", hint="difyops emulator stop")
+    _check_free(settings.port)
     log = state / "emulator.log"
     atomic_file.make_private_folder(state)
     words = [sys.executable, "-m", "difyops", "emulator", "start", "--quiet", "--port", str(settings.port)]
@@ -105,6 +108,22 @@ def start(state: Path, settings: Settings) -> Running:
     atomic_file.remove(_note(state))
     lines = log.read_text(errors="replace").strip().splitlines()
     raise StoreError(f"The emulator did not start: {lines[-1] if lines else 'no answer'}.", hint=f"See {log}")
+
+
+def _check_free(port: int) -> None:
+    """Refuse a port on which somebody listens.
+
+    Raises:
+        StoreError: it is taken.
+    """
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise StoreError(
+                f"Port {port} of 127.0.0.1 cannot be listened on: {error.strerror}.", hint="Take another: --port N"
+            ) from error
 
 
 def status(state: Path) -> Running | None:
