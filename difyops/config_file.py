@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from difyops import atomic_file
 from difyops.credentials import KINDS
+from difyops.dsl.edit import edited
 from difyops.dsl.load import dump_yaml, load_yaml_with_lines
 from difyops.dsl.model import DslError
 from difyops.errors import ConfigError
@@ -181,7 +182,7 @@ def clean_url(text: str, *, where: str) -> str:
 
 
 def save_context(path: Path, context: Context, *, make_default: bool, trust: TrustBook | None = None) -> None:
-    """Add or replace a context in the file at ``path``. Other content is kept; comments are not.
+    """Add or replace a context in the file at ``path``. Other content is kept, with its comments.
 
     ``trust`` is given for a project file: its writer trusts it, with what stood there before, which must be trusted.
 
@@ -191,17 +192,32 @@ def save_context(path: Path, context: Context, *, make_default: bool, trust: Tru
     document = _document(path) if path.is_file() else {}
     if trust is not None:
         _require_known(path, document, trust)
-    entry = {
-        item.name: getattr(context, item.name)
-        for item in fields(Context)
-        if item.name not in _OUR_OWN and getattr(context, item.name) not in (None, item.default)
-    }
-    document["contexts"] = {**(document.get("contexts") or {}), context.name: entry}
+    document["contexts"] = {**(document.get("contexts") or {}), context.name: as_written(context)}
     if make_default or not document.get("default_context"):
         document["default_context"] = context.name
     _save(path, document)
     if trust is not None:
         trust.add(path, TrustedParts.of(document).digest)
+
+
+def as_written(context: Context) -> dict[str, Any]:
+    """Return what a file says of a context: its fields that differ from their defaults."""
+    return {
+        item.name: getattr(context, item.name)
+        for item in fields(Context)
+        if item.name not in _OUR_OWN and getattr(context, item.name) not in (None, item.default)
+    }
+
+
+def written_context(path: Path, name: str) -> dict[str, Any] | None:
+    """Return what the file at ``path`` says of a context, ``None`` when it does not define it.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    contexts = _document(path).get("contexts") if path.is_file() else None
+    found = contexts.get(name) if isinstance(contexts, dict) else None
+    return dict(found) if isinstance(found, dict) else None
 
 
 def _require_known(path: Path, document: dict[str, Any], book: TrustBook) -> None:
@@ -301,7 +317,9 @@ def _placed(path: Path, value: Any, trust: Trust, *, named: bool = False) -> Any
 
 def _save(path: Path, document: dict[str, Any]) -> None:
     # resolved: people keep their configuration as links into a repository, and those stay links
-    atomic_file.write(path.resolve(), dump_yaml(document).encode(), mode=atomic_file.PRIVATE)
+    place = path.resolve()
+    text = edited(place.read_text(encoding="utf-8-sig"), document) if place.is_file() else dump_yaml(document)
+    atomic_file.write(place, text.encode(), mode=atomic_file.PRIVATE)
 
 
 def _document(path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,7 +55,8 @@ def add(
         difyops context add prod --url https://dify.example.com --email ops@example.com
         difyops context add ci --url https://dify.example.com --email ci@example.com --password env:DIFY_PASSWORD
     """
-    from difyops import config
+    from difyops import config, credentials
+    from difyops.config_file import as_written, written_context
 
     if not _NAME.fullmatch(name) or name in (config.FORMER_ENVIRONMENT_CONTEXT, "all"):
         hint = "Letters, digits, dots, dashes; not 'env', not 'all'."
@@ -66,8 +68,9 @@ def add(
         _check_ca(Path(ca_file))
     base = config.clean_url(url, where="--url")
     path = _file(session, user)
-    if email and not password and not session.dry_run:
-        password = _asked(name, email, session)
+    is_asked = bool(email and not password and not session.dry_run)
+    if is_asked:
+        password = _place_for_password(name, session)
     extra: dict[str, Any] = {"timeout": seconds(timeout)} if timeout else {}
     if max_in_flight:
         extra["max_in_flight"] = max_in_flight
@@ -82,7 +85,16 @@ def add(
         ca_file=str(Path(ca_file).absolute()) if ca_file else None,
         **extra,
     )
-    if not session.dry_run:
+    before, after = written_context(path, name), as_written(context)
+    changed = _differences(before, after)
+    is_same = before is not None and not changed and not use
+    if changed:
+        session.show_lines([f"{path} says of context {name}:", *changed])
+    if changed and not session.dry_run:
+        session.confirm("Replace it?", changes=f"Replacing context {name}")
+    if is_asked:
+        credentials.store(str(password), credentials.prompt(f"Password of {email}"))
+    if not session.dry_run and not is_same:
         config.save_context(path, context, make_default=use, trust=_book(session, path))
     warnings = []
     if not context.password and not context.admin_key:
@@ -91,11 +103,30 @@ def add(
         warnings.append("http: password and answers cross the network unencrypted")
     return Outcome(
         kind="context.add",
-        data={"name": name, "file": str(path), "url": context.url},
-        summary=f"{'would write' if session.dry_run else 'wrote'} context {name} to {path}",
+        data={"name": name, "file": str(path), "url": context.url, "changed": not is_same},
+        summary=_told(session, f"context {name}", path, is_same=is_same),
         warnings=warnings,
         names=[name],
     )
+
+
+def _differences(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[str]:
+    """Return a line a field that another value would stand in; references are told by kind and name only."""
+    if before is None:
+        return []
+
+    def shown(fields: Mapping[str, Any], key: str) -> str:
+        value = fields.get(key)
+        return "nothing" if value is None else str(_reference(value) if key in ("password", "admin_key") else value)
+
+    keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    return [f"  {key}: {shown(before, key)}, and would say {shown(after, key)}" for key in keys]
+
+
+def _told(session: Session, what: str, path: Path, *, is_same: bool) -> str:
+    if is_same:
+        return f"{what} stands in {path} already"
+    return f"{'would write' if session.dry_run else 'wrote'} {what} to {path}"
 
 
 @command(noun, "list")
@@ -307,16 +338,13 @@ def _absolute(reference: str | None) -> str | None:
     return f"file:{Path(reference.removeprefix('file:')).absolute()}"
 
 
-def _asked(name: str, email: str, session: Session) -> str:
-    """Ask for the password and keep it in the keyring, or in a 0600 file where there is none."""
+def _place_for_password(name: str, session: Session) -> str:
+    """Return the reference under which a password is kept: in the keyring, or in a 0600 file where there is none."""
     from difyops import credentials
 
-    secret = credentials.prompt(f"Password of {email}")
-    reference = f"keyring:difyops/{name}"
     if credentials.keyring_problem():
-        reference = f"file:{session.config.user_file.parent / 'secrets' / name}"
-    credentials.store(reference, secret)
-    return reference
+        return f"file:{session.config.user_file.parent / 'secrets' / name}"
+    return f"keyring:difyops/{name}"
 
 
 def _reference(text: str | None) -> str | None:

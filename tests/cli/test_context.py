@@ -82,6 +82,31 @@ def test_plain_http_to_another_machine_is_warned_about(cli: Cli) -> None:
         assert ("unencrypted" in cli("context", "add", "x", "--url", url, "--dry-run").err) is warned
 
 
+def test_another_of_the_same_name_is_shown_asked_about_and_comments_stay(cli: Cli, own_place: Path) -> None:
+    added(cli, "https://dify.example.com")
+    path = own_place / "difyops.yaml"
+    text = "# ours\n" + path.read_text().replace("env:PW", "env:PW  # the vault's")
+    path.write_text(text)
+    again = cli("context", "add", "prod", "--url", "https://dify.example.com", "--email", "admin@example.com",
+                "--password", "env:PW")  # fmt: skip
+    assert (again.code, path.read_text()) == (0, text)
+    assert "already" in again.err
+    words = ("context", "add", "prod", "--url", "https://other.example.com", "--email", "admin@example.com",
+             "--password", "cmd:vault read --token canary-token dify")  # fmt: skip
+    refused = cli(*words)
+    assert (refused.code, path.read_text()) == (8, text)
+    assert "https://dify.example.com, and would say https://other.example.com" in refused.err
+    assert "canary" not in refused.err
+    assert cli(*words, "--dry-run").code == 0
+    assert path.read_text() == text
+    assert on_terminal(list(words), columns=140, typed="n\n").code == 8
+    assert on_terminal(list(words), columns=140, typed="y\n").code == 0
+    assert path.read_text().startswith("# ours\n")
+    assert "https://other.example.com" in path.read_text()
+    assert cli("context", "add", "second", "--url", "https://second.example.com").code == 0
+    assert "# ours" in path.read_text()
+
+
 def test_removing_asks_first_and_keeps_the_rest(cli: Cli, own_place: Path) -> None:
     added(cli, "https://dify.example.com")
     cli("context", "add", "test", "--url", "https://test.example.com")

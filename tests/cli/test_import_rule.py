@@ -64,7 +64,7 @@ MAY = (
 )
 HOMES = {
     "typer": {"cli"}, "rich": {"render"}, "tabulate": {"render"}, "httpx": {"api"}, "httpx_aiohttp": {"api"},
-    "aiohttp": {"api"}, "aiohttp_socks": {"api"}, "yaml": {"dsl", "emulator"}, "git": {"git_store"},
+    "aiohttp": {"api"}, "aiohttp_socks": {"api"}, "yaml": {"dsl", "emulator"}, "ruamel": {"dsl"}, "git": {"git_store"},
     "sqlite3": {"ledger", "history", "webhook"},
     "keyring": {"credentials"}, "jsonschema": {"validation"}, "jsonschema_rs": {"validation"},
     "json_repair": {"validation"}, "referencing": {"validation"}, "starlette": {"emulator", "webhook"},
