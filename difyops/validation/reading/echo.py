@@ -13,7 +13,7 @@ def is_plain(value: object, judge: Judge) -> bool:
         return judge.openable.isdisjoint(value) and not is_echo(value, judge.document)
     if type(value) is str:
         return not judge.names or value.lstrip()[:1] != "{"
-    return type(value) is not list or not value or type(value[0]) is not dict or not judge.openable
+    return type(value) is not list or not value or type(value[0]) is not dict or judge.openable.isdisjoint(value[0])
 
 
 def is_echo(value: object, document: Mapping[str, object] | bool) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from difyops.validation.reading import strict
 from difyops.validation.reading.model import EnforceOptions, RefusedText
-from difyops.validation.reading.reasoning import without_reasoning
+from difyops.validation.reading.reasoning import may_hold_reasoning, without_reasoning
 from difyops.validation.reading.vocabulary import CUT, DECLARES
 
 _FENCE = re.compile(r"(?<![^\s:.>])(```+|~~~+)[ \t]*+([\w.+-]*+)[^\S\n]*+(?:\n|(?=[{\[\"]))")
@@ -44,6 +44,7 @@ _CLOSERS = re.compile(r"[}\])]")
 _LAST_FENCE = re.compile(r"(?:```+|~~~+)[ \t]*[\w.+-]*\s*\Z")
 _MOST_PIECES = 2_000
 _MOST_FENCES = 200
+_LONGEST_SOLE = 4_000
 
 
 @dataclass(slots=True)
@@ -287,16 +288,34 @@ def _is_prose(gap: str, *, first: bool) -> bool:
 
 def _balanced(text: str, start: int, end: int) -> int:
     """Return where the brackets that open at ``start`` are all closed, -1 when they are not."""
-    level, at, marks = 0, start, _TEXT_OR_BRACKET
-    while (found := marks.search(text, at, end)) is not None:
-        at = found.end()
+    level = 0
+    for found in _TEXT_OR_BRACKET.finditer(text, start, end):
         mark = found[0]
         if mark in "{[":
             level += 1
         elif mark in "}]":
             level -= 1
             if level <= 0:
-                return at
+                return found.end()
         elif found[1] is None:  # a quote without another: no text ends behind it, so it is passed over
-            at, marks = found.start() + 1, _ANY_BRACKET
+            return _balanced_behind(text, found.start() + 1, end, level)
     return -1
+
+
+def _balanced_behind(text: str, start: int, end: int, level: int) -> int:
+    for found in _ANY_BRACKET.finditer(text, start, end):
+        level += 1 if found[0] in "{[" else -1
+        if level <= 0:
+            return found.end()
+    return -1
+
+
+def sole_piece(text: str, options: EnforceOptions) -> Piece | None:
+    """Return the broken value that a text is from its first bracket to its last, where nothing else can be in it."""
+    start = len(text) - len(text.lstrip())
+    if text[start : start + 1] not in ("{", "[") or len(text) > _LONGEST_SOLE or may_hold_reasoning(text):
+        return None
+    if "```" in text or "~~~" in text or text.count("[") + text.count("{") > options.max_depth:
+        return None
+    end = len(text.rstrip())
+    return Piece(start, end) if _balanced(text, start, end) == end else None

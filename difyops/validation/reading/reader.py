@@ -32,7 +32,7 @@ from difyops.validation.reading.model import (
     pointer_of,
     shown,
 )
-from difyops.validation.reading.outline import Outline, Piece, outline
+from difyops.validation.reading.outline import Outline, Piece, outline, sole_piece
 from difyops.validation.reading.places import paths_at
 from difyops.validation.reading.shape import holds_members, takes_any_name
 from difyops.validation.reading.single import TextChange
@@ -67,6 +67,9 @@ class TextReader:
         other = disguise.undisguised(text)
         if other is not None and layers:
             return self._of_disguised(text, other, layers)
+        sole = sole_piece(text, self.options)
+        if sole is not None:
+            return self._of_piece(text, sole, layers)
         found = outline(text, self.options)
         if found.only_reasoning:
             return ValueFound(code="empty")

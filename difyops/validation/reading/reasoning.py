@@ -31,13 +31,18 @@ _ANY_CLOSE = re.compile("|".join(f"(?:{closes})" for _, closes in BLOCKS if "```
 _LONGEST_LINE = 2_000
 
 
+def may_hold_reasoning(text: str) -> bool:
+    """Return whether a text may hold a block of reasoning; "no" is certain."""
+    capitals = text.upper()
+    return any(mark in capitals for mark in MARKS)
+
+
 def without_reasoning(text: str) -> tuple[int, list[tuple[int, int]]]:
     """Return where the answer begins, and the blocks of reasoning behind that; an open block goes to the end.
 
     A tag inside a text in quotes is none. The end of a block without its start makes all before it reasoning.
     """
-    capitals = text.upper()
-    if not any(mark in capitals for mark in MARKS):
+    if not may_hold_reasoning(text):
         return 0, []
     blocks: list[tuple[int, int]] = []
     at = begin = 0

@@ -22,10 +22,10 @@ _VENDORS = (
 
 KEYS = frozenset({
     "choices", "content", "function", "tool_calls", "candidates", "parts", "functionCall", "text", "input", "output",
-    "outputs", "message", "response", "answer", "data", *ARGUMENTS, *one_member.NAMES,
+    "outputs", "message", "response", "answer", "data", "thinking", *ARGUMENTS, *one_member.NAMES,
     *(name.capitalize() for name in one_member.NAMES), *(name.upper() for name in one_member.NAMES),
 })  # fmt: skip
-"""The members that are opened: an object without any of them is no envelope."""
+"""An object, or a list that begins with one, without any of these members is no envelope."""
 
 __all__ = ["KEYS", "OpenedEnvelope", "unwrap"]
 
