@@ -92,6 +92,9 @@ class Canon:
 
 def canonical(text: str, words: frozenset[str] = frozenset()) -> Canon:
     """Return a text made strict. ``words`` are texts that the schema lists: each may stand without its quotes."""
+    run = _STRICT.match(text)
+    if run is not None and run.end() == len(text):
+        return Canon(text)
     return _Writer(text, words).write()
 
 

@@ -32,6 +32,8 @@ from difyops.validation.reading.tokens import UNKNOWN, Tokens, split, token_at
 
 _MOST_EDITS = 60
 _LONGEST_SEARCH = 200_000
+_TWO_SCALARS = bytes([SCALAR, SCALAR])
+_SCALARS_IN_MEMBER = bytes([COLON, SCALAR, COMMA, SCALAR])
 
 
 @dataclass(slots=True)
@@ -39,12 +41,14 @@ class Mended:
     """What a text can be read as.
 
     ``base`` is the strict form that the changes of each of ``ways`` apply to. ``unfinished``: as far as it goes it is
-    the beginning of some JSON. ``code`` says why there is no way.
+    the beginning of some JSON. ``tokens`` are those of ``base`` where each way is one edit of a token. ``code`` says
+    why there is no way.
     """
 
     canon: Canon
     base: str = ""
     ways: list[list[TextChange]] = field(default_factory=list)
+    tokens: Tokens | None = None
     unfinished: bool = False
     code: str | None = None
 
@@ -82,7 +86,8 @@ def _whole(mended: Mended) -> Mended:
     if mended.canon.doubtful or _holds_groups(mended.base, tokens):
         mended.code = "not_json"
         return mended
-    mended.ways = [[change] for change in token_edits(tokens)]
+    mended.ways = [[change] for change in token_edits(tokens, machine, states)]
+    mended.tokens = tokens
     if not mended.ways and mended.unfinished:
         mended.code = "truncated"  # several containers are open: which of them a member belongs to is not told
     elif not mended.ways:
@@ -109,6 +114,9 @@ def _search(mended: Mended, tokens: Tokens) -> None:
 def _holds_groups(text: str, tokens: Tokens) -> bool:
     """Return whether digits stand in groups: ``12 000`` anywhere, ``3,142`` where no list is. One number, or two?"""
     codes = tokens.codes
+    marks = bytes(codes)
+    if _TWO_SCALARS not in marks and _SCALARS_IN_MEMBER not in marks:
+        return False
     for at in range(1, len(codes)):
         if codes[at] != SCALAR or not text[tokens.starts[at]].isdigit():
             continue

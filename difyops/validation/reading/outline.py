@@ -318,4 +318,9 @@ def sole_piece(text: str, options: EnforceOptions) -> Piece | None:
     if "```" in text or "~~~" in text or text.count("[") + text.count("{") > options.max_depth:
         return None
     end = len(text.rstrip())
-    return Piece(start, end) if _balanced(text, start, end) == end else None
+    closed = _balanced(text, start, end)
+    if closed == end:
+        return Piece(start, end)
+    if text[end - 1] in "}]" and (closed < 0 or not text[closed:].strip("}] \t\r\n")):
+        return Piece(start, len(text))
+    return None

@@ -15,11 +15,14 @@ _DEEPEST = 400
 _COLON = re.compile(r"(?:[ \t\r\n]*:)?")
 
 
-def paths_at(text: str, offsets: Sequence[int]) -> list[Path]:
-    """Return for each offset the path of the value that it lies in or right before; in one pass."""
+def paths_at(text: str, offsets: Sequence[int], tokens: Tokens | None = None) -> list[Path]:
+    """Return for each offset the path of the value that it lies in or right before; in one pass.
+
+    ``tokens`` are those of the text, where the caller has them.
+    """
     if not offsets:
         return []
-    tokens = _up_to(text, max(offsets))
+    tokens = tokens or _up_to(text, max(offsets))
     places = [bisect_right(tokens.ends, offset) for offset in offsets]
     found = dict(_values(text, tokens, frozenset(places), max(places)))
     return [found.get(place, ()) for place in places]

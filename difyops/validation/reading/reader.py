@@ -305,11 +305,14 @@ class TextReader:
 
     def _judged(self, found: Mended, locate: Locate, layers: int) -> ValueFound:
         """Judge every cheapest reading; those that violate the schema are dropped, and one may be left."""
-        ways: dict[bytes, list[list[TextChange]]] = {}
-        valid: list[tuple[Option, list[list[TextChange]]]] = []
-        result = ValueFound()
+        ways: dict[str, list[list[TextChange]]] = {}
         for way in found.ways:
-            final = changed(found.base, way)
+            ways.setdefault(changed(found.base, way), []).append(way)
+        values: dict[bytes, list[list[TextChange]]] = {}
+        valid: list[tuple[Option, list[list[TextChange]]]] = []
+        failing: list[tuple[object, list[TextChange], str, list[str]]] = []
+        result, is_json = ValueFound(), False
+        for final, same in ways.items():
             try:
                 value, repeated = load(final, self.options)
             except RefusedText as error:
@@ -317,25 +320,29 @@ class TextReader:
                 continue
             except ValueError:
                 continue
-            same = ways.setdefault(key_of(value), [])
-            same.append(way)
-            if len(same) > 1:
-                continue
+            is_json = True
+            if len(ways) > 1:
+                known = values.setdefault(key_of(value), same)
+                if known is not same:
+                    known += same
+                    continue
             inner = self.of_value(value, layers - 1)
-            if inner.failing:
-                edits = edits_of(found, way, final, repeated) if len(result.failing) < 3 else ()
-                result.failing += [Failing(failing.value, edits, locate) for failing in inner.failing]
+            failing += [(fail.value, same[0], final, repeated) for fail in inner.failing]
             if inner.code and not inner.valid:
                 result.code, result.message = result.code or inner.code, inner.message
             for option in inner.valid:
-                edits = edits_of(found, way, final, repeated)
+                edits = edits_of(found, same[0], final, repeated)
                 valid.append((Option(option.value, (*edits, *option.edits), REPAIR), same))
-        if not valid:
-            if result.code is None:
-                result.code = self._nothing_stands(found, bool(ways))
-                result.message = said_of_words(found) if result.code == "not_json" else None
-            return result
-        return self._only(found, valid)
+        if valid:
+            return self._only(found, valid)
+        result.failing = [
+            Failing(value, edits_of(found, way, final, repeated) if number < 3 else (), locate)
+            for number, (value, way, final, repeated) in enumerate(failing)
+        ]
+        if result.code is None:
+            result.code = self._nothing_stands(found, is_json)
+            result.message = said_of_words(found) if result.code == "not_json" else None
+        return result
 
     def _nothing_stands(self, found: Mended, is_json: bool) -> str | None:
         """Return what a text is called no reading of which satisfies the schema, ``None`` when it just violates."""

@@ -7,7 +7,7 @@ same place are followed once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from difyops.validation.reading.grammar import END, START, TEXT, Automaton, State, slips_ahead
 from difyops.validation.reading.single import TextChange, deleted, insertable, inserted, replaced
@@ -17,7 +17,9 @@ _MOST_STEPS = 5_000
 MOST_READINGS = 300
 
 Spot = tuple[int, State]
-_Step = tuple[Spot, TextChange | None]
+_Edit = tuple[Callable[[Tokens, int, int], TextChange], int, int]
+"""What makes the change of a text, the number of the token, and the code that is put there."""
+_Step = tuple[Spot, _Edit | None]
 
 
 class SearchTooComplex(Exception):
@@ -63,36 +65,53 @@ class _Search:
         edits: dict[int, list[Spot]] = {}
         while level <= most:
             todo, later = steps.pop(level, []), edits.pop(level, [])
-            done: set[tuple[Spot, int, bool]] = set()
+            edits[level] = later
+            done: set[tuple[Spot, int]] = set()
             while todo or later:
-                by_edit = not todo
-                spot = later.pop() if by_edit else todo.pop()
-                cost = self.cost[spot]
-                if (spot, cost, by_edit) in done:
-                    continue
-                done.add((spot, cost, by_edit))
-                self.steps += by_edit
-                self.reads += not by_edit
+                if todo:
+                    self._read_on(todo.pop(), level, steps, edits)
+                else:
+                    self._edit(later.pop(), level, todo, steps, done)
                 if self.steps > _MOST_STEPS or self.reads > most_reads:
                     raise SearchTooComplex
-                if not by_edit:
-                    soonest = max(level, cost + 1 + self._least_ahead(spot[0]))
-                    (later if soonest == level else edits.setdefault(soonest, [])).append(spot)
-                for after, change in self._edits(spot) if by_edit else self._reads(spot):
-                    price = cost + by_edit
-                    if self._reach(spot, after, change, price):
-                        bound = max(level, price + self.ahead[after[0]])
-                        (todo if bound == level else steps.setdefault(bound, [])).append(after)
             if goal in self.cost and self.cost[goal] <= level:
                 return True
             level += 1
         return False
 
-    def _least_ahead(self, at: int) -> int:
-        """Return how many edits are left at least behind an edit at a place."""
-        return self.ahead[min(at + 1, len(self.ahead) - 1)]
+    def _read_on(self, spot: Spot, level: int, steps: dict[int, list[Spot]], edits: dict[int, list[Spot]]) -> None:
+        """Follow what stands there as far as it can be read at this level, and note where edits may be tried."""
+        codes, ahead, step, costs = self.tokens.codes, self.ahead, self.machine.step, self.cost
+        cost = costs[spot]
+        while True:
+            self.reads += 1
+            at, state = spot
+            soonest = max(level, cost + 1 + ahead[min(at + 1, len(codes))])
+            edits.setdefault(soonest, []).append(spot)
+            if at == len(codes) or (after := step(state, codes[at])) < 0:
+                return
+            before, spot = spot, (at + 1, after)
+            if not self._reach(before, spot, None, cost):
+                return
+            if cost + ahead[at + 1] > level:
+                steps.setdefault(cost + ahead[at + 1], []).append(spot)
+                return
 
-    def _reach(self, spot: Spot, after: Spot, change: TextChange | None, price: int) -> bool:
+    def _edit(
+        self, spot: Spot, level: int, todo: list[Spot], steps: dict[int, list[Spot]], done: set[tuple[Spot, int]]
+    ) -> None:
+        """Try each edit of a token at a spot."""
+        cost = self.cost[spot]
+        if (spot, cost) in done:
+            return
+        done.add((spot, cost))
+        self.steps += 1
+        for after, change in self._edits(spot):
+            if self._reach(spot, after, change, cost + 1):
+                bound = max(level, cost + 1 + self.ahead[after[0]])
+                (todo if bound == level else steps.setdefault(bound, [])).append(after)
+
+    def _reach(self, spot: Spot, after: Spot, change: _Edit | None, price: int) -> bool:
         known = self.cost.get(after)
         if known is not None and known < price:
             return False
@@ -105,26 +124,20 @@ class _Search:
         self.came[after] = [(spot, change)]
         return True
 
-    def _reads(self, spot: Spot) -> Iterator[tuple[Spot, None]]:
+    def _edits(self, spot: Spot) -> Iterator[tuple[Spot, _Edit]]:
         at, state = spot
-        codes = self.tokens.codes
-        if at < len(codes) and (after := self.machine.step(state, codes[at])) >= 0:
-            yield (at + 1, after), None
-
-    def _edits(self, spot: Spot) -> Iterator[tuple[Spot, TextChange]]:
-        at, state = spot
-        tokens, step = self.tokens, self.machine.step
-        if at < len(tokens.codes) and (code := tokens.codes[at]) < TEXT:
-            yield (at + 1, state), deleted(tokens, at)
+        codes, step = self.tokens.codes, self.machine.step
+        if at < len(codes) and (code := codes[at]) < TEXT:
+            yield (at + 1, state), (deleted, at, -1)
             for other in insertable(state):
                 if other != code:
-                    yield (at + 1, step(state, other)), replaced(tokens, at, other)
+                    yield (at + 1, step(state, other)), (replaced, at, other)
         for other in insertable(state):
-            yield (at, step(state, other)), inserted(tokens, at, other)
+            yield (at, step(state, other)), (inserted, at, other)
 
     def ways(self, goal: Spot) -> Iterator[list[TextChange]]:
         """Yield the edits of each cheapest way to the goal, in the order of the text."""
-        stack: list[tuple[Spot, tuple[TextChange, ...]]] = [(goal, ())]
+        stack: list[tuple[Spot, tuple[_Edit, ...]]] = [(goal, ())]
         while stack:
             spot, changes = stack.pop()
             while True:
@@ -138,4 +151,4 @@ class _Search:
                     stack.append((before, (change, *changes) if change else changes))
                 spot, change = steps[0]
                 changes = (change, *changes) if change else changes
-            yield list(changes)
+            yield [make(self.tokens, at, code) for make, at, code in changes]

@@ -6,7 +6,8 @@ the state before it and the need behind it agree. Here for one structural token;
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from difyops.validation.reading.grammar import (
@@ -72,7 +73,7 @@ def inserted(tokens: Tokens, at: int, code: int) -> TextChange:
     return TextChange(place, place, MARKS[code], names.get(code, "missing bracket"))
 
 
-def deleted(tokens: Tokens, at: int) -> TextChange:
+def deleted(tokens: Tokens, at: int, _: int = -1) -> TextChange:
     """Return the edit that takes a structural token out."""
     code = tokens.codes[at]
     reason = "extra bracket"
@@ -90,29 +91,46 @@ def replaced(tokens: Tokens, at: int, code: int) -> TextChange:
     return TextChange(tokens.starts[at], tokens.ends[at], MARKS[code], reason)
 
 
-def token_edits(tokens: Tokens) -> list[TextChange]:
-    """Return every edit of one structural token that makes a text whole."""
-    machine = Automaton()
+def token_edits(tokens: Tokens, machine: Automaton, states: list[State]) -> list[TextChange]:
+    """Return every edit of one structural token that makes a text whole; ``states`` are those before its tokens."""
     codes = tokens.codes
-    states = machine.forward(codes)
     needs = machine.backward(codes)
     found: list[TextChange] = []
     first, last = min(needs), len(states) - 1
+    parent = machine.parent
     for at in range(max(0, first - 1), last + 1):
         state = states[at]
-        need = needs.get(at)
-        behind = needs.get(at + 1)
-        code = codes[at] if at < len(codes) else TEXT
-        if need is not None:
+        need, behind = needs.get(at), needs.get(at + 1)
+        stack = state >> 4
+        if need is not None and _is_near(parent, stack, need[0]):
             found += [inserted(tokens, at, c) for c in insertable(state) if fits(machine.step(state, c), need)]
-        if behind is not None and code < TEXT:
-            if fits(state, behind):
-                found.append(deleted(tokens, at))
+        if behind is None or at >= len(codes) or codes[at] >= TEXT:
+            continue
+        if stack == behind[0] and fits(state, behind):
+            found.append(deleted(tokens, at))
+        if _is_near(parent, stack, behind[0]):
+            code = codes[at]
             found += [
                 replaced(tokens, at, c) for c in insertable(state) if c != code and fits(machine.step(state, c), behind)
             ]
     found += _joined(tokens, states, needs, machine)
     return found
+
+
+def _is_near(parent: Sequence[int], stack: int, other: int) -> bool:
+    """Return whether one structural token can lead from some open containers to others."""
+    return other in (stack, parent[stack]) or parent[other] == stack
+
+
+def spliced(tokens: Tokens, change: TextChange) -> Tokens:
+    """Return the tokens of a text after an edit of one structural token."""
+    at = bisect_left(tokens.starts, change.start)
+    behind = at + (change.end > change.start)
+    shift = len(change.text) - (change.end - change.start)
+    middle = [CODES[change.text]] if change.text else []
+    starts = [*tokens.starts[:at], *([change.start] if middle else []), *(s + shift for s in tokens.starts[behind:])]
+    ends = [*tokens.ends[:at], *([change.start + 1] if middle else []), *(e + shift for e in tokens.ends[behind:])]
+    return Tokens([*tokens.codes[:at], *middle, *tokens.codes[behind:]], starts, ends)
 
 
 def _joined(tokens: Tokens, states: list[State], needs: dict[int, Need], machine: Automaton) -> Iterator[TextChange]:
