@@ -266,6 +266,11 @@ class _Writer:
         return self._decoded(at, found.end(), found[0][1:-1], '"')
 
     def _quoted(self, at: int) -> int:
+        simple = strings.SIMPLE[self.text[at]].match(self.text, at)
+        if simple is not None:
+            self.canon.notes.append((self.size, simple[0][:-1][:80], simple[1][:80], "wrong quotes"))
+            self._add(f'"{simple[1]}"', at)
+            return simple.end()
         end = strings.closing(self.text, at)
         if end < 0:
             self.canon.tangled = True

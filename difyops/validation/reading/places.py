@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Sequence
 
 from difyops.validation.reading.grammar import CLOSE_ARRAY, COLON, COMMA, OPEN_ARRAY, OPEN_OBJECT, TEXT
 from difyops.validation.reading.model import Path
@@ -24,7 +24,7 @@ def paths_at(text: str, offsets: Sequence[int], tokens: Tokens | None = None) ->
         return []
     tokens = tokens or _up_to(text, max(offsets))
     places = [bisect_right(tokens.ends, offset) for offset in offsets]
-    found = dict(_values(text, tokens, frozenset(places), max(places)))
+    found = _paths(text, tokens, frozenset(places), max(places))
     return [found.get(place, ()) for place in places]
 
 
@@ -43,43 +43,42 @@ def starts(text: str) -> dict[Path, int]:
     tokens = split(text)
     found: dict[Path, int] = {}
     every = range(len(tokens.codes))
-    for place, path in _values(text, tokens, every, len(every)):
+    for place, path in _paths(text, tokens, every, len(every)).items():
         found.setdefault(path, tokens.starts[place])
     return found
 
 
-def _values(text: str, tokens: Tokens, wanted: Container[int], last: int) -> Iterator[tuple[int, Path]]:
-    """Yield the numbers of the tokens that are wanted, up to ``last``, each with the path of the value there."""
+def _paths(text: str, tokens: Tokens, wanted: Container[int], last: int) -> dict[int, Path]:
+    """Return the paths of the values at the tokens that are wanted, up to ``last``."""
     codes = tokens.codes
-    steps: list[int] = []  # for each open array its index, for each open object the token of its name
-    kinds: list[bool] = []
+    found: dict[int, Path] = {}
+    path: list[str | int] = []
+    names: list[int] = []  # for each open container the token of the name that holds now, -1 for a list
     for place in range(min(last + 1, len(codes))):
         code = codes[place]
-        size = len(steps)
-        if code <= CLOSE_ARRAY:
-            if code <= OPEN_ARRAY:
-                kinds.append(code == OPEN_OBJECT)
-                steps.append(-1 if code == OPEN_OBJECT else 0)
-            elif steps:
-                kinds.pop()
-                steps.pop()
-                size -= 1
+        size = len(path)
+        if code == TEXT:
+            if path and names[-1] >= 0 and codes[place + 1 : place + 2] == [COLON]:
+                names[-1] = place
         elif code == COMMA:
             size = max(0, size - 1)
-            if kinds and not kinds[-1]:
-                steps[-1] += 1
-        elif code == TEXT and kinds and kinds[-1] and codes[place + 1 : place + 2] == [COLON]:
-            steps[-1] = place
+            if path and names[-1] < 0:
+                path[-1] += 1  # type: ignore[operator]  # the index of a list
+        elif code <= OPEN_ARRAY:
+            path.append("" if code == OPEN_OBJECT else 0)
+            names.append(place if code == OPEN_OBJECT else -1)
+        elif code <= CLOSE_ARRAY and path:
+            names.pop()
+            path.pop()
+            size -= 1
         if place in wanted:
-            yield place, tuple([_step(text, tokens, kinds[at], steps[at]) for at in range(size)])
-        if len(steps) > _DEEPEST:
+            for at in range(size):
+                if names[at] >= 0 and codes[names[at]] == TEXT:
+                    path[at] = _name(text[tokens.starts[names[at]] : tokens.ends[names[at]]])
+            found[place] = tuple(path[:size])
+        if size > _DEEPEST:
             break
-
-
-def _step(text: str, tokens: Tokens, is_name: bool, number: int) -> str | int:
-    if not is_name:
-        return number
-    return _name(text[tokens.starts[number] : tokens.ends[number]]) if number >= 0 else ""
+    return found
 
 
 def _name(quoted: str) -> str:

@@ -13,6 +13,11 @@ QUOTES = {
 """Each quote but the right one that may open a text, with those that may close it."""
 _SMART = "“”„‘’‚«»＂"
 _CLOSERS = {quote: re.compile(rf"\\.|[{closers}]", re.DOTALL) for quote, closers in QUOTES.items()}
+SIMPLE = {
+    quote: re.compile(rf"{quote}([^{closers}\"\\\x00-\x1f\x7f-\U0010ffff]*)[{closers}](?=\s*[,:}}\]])")
+    for quote, closers in QUOTES.items()
+}
+"""For each of these quotes a text of plain characters, none of them a quote that may end it or a backslash."""
 _FITS = re.compile(r"\s*(?:[,，;；:：}\])=#]|//|/\*|\Z)")
 _SPOT = re.compile(r"\\(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.|\Z)|[\"\x00-\x1f]", re.DOTALL)
 _DIRTY = re.compile(r'[\x00-\x1f]|\\(?:u(?![0-9a-fA-F]{4})|[^"\\/bfnrtu])')
