@@ -9,7 +9,7 @@ import pytest
 
 from difyops.errors import ConfigError
 from difyops.validation import EnforceOptions, compile_schema, enforce
-from difyops.validation.reading import reasoning
+from difyops.validation.reading import reader, reasoning
 
 OBJECT = {"type": "object"}
 META = "http://json-schema.org/draft-07/schema#"
@@ -282,3 +282,26 @@ def test_a_text_without_the_marks_of_reasoning_holds_none() -> None:
     for opens, closes in reasoning.BLOCKS:
         assert any(mark in opens.upper() for mark in reasoning.MARKS), opens
         assert any(mark in closes.upper() for mark in reasoning.MARKS), closes
+
+
+@pytest.mark.parametrize("tail", ["48 more items omitted", "...", "The rest is cut off.", "其余省略"])
+@pytest.mark.parametrize(
+    "text", ["[1, 2]", "```json\n[1, 2]\n```", "Sure:\n```\n[1, 2]\n```", "Here [it] is:\n```\n[1, 2]\n```"]
+)
+def test_words_behind_the_answer_that_say_that_it_is_cut_refuse_it(text: str, tail: str) -> None:
+    assert enforce(text, {"type": "array"}).value == [1, 2]
+    assert enforce(f"{text}\n{tail}", {"type": "array"}).error == "truncated"
+
+
+@pytest.mark.parametrize(("before", "after"), [
+    ("```json\n", "\n```"), ("Sure.\n\n```\n", "\n```\n\nIt's {{valid}}."), ("```JSON\n", "\n"), ("\ufeff", ""),
+    ("Result: ", "\n\nHope this helps (or not) :)"), ("~~~\n", "\n~~~"), ("[1] says:\n```json\n", "\n```"),
+])  # fmt: skip
+def test_the_commonest_wrappings_are_read_as_the_outline_reads_them(
+    before: str, after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = f'{before}{{"a": 1, "b": ["x{{y"]}}{after}'
+    quick = enforce(text, A)
+    monkeypatch.setattr(reader, "plainly_wrapped", lambda _: None)
+    assert quick == enforce(text, A)
+    assert (quick.rung, quick.value) == ("extract", {"a": 1, "b": ["x{y"]})

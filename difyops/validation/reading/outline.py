@@ -260,7 +260,7 @@ class _Region:
             gap = self.text[at : piece.start]
             if gap.strip():
                 self.found.talk.append((at, piece.start))
-                if pieces and at != self.start and (gap.strip() in _DOTS or CUT.search(gap[:2_000])):
+                if (self.found.pieces or (pieces and at != self.start)) and may_be_cut(gap):
                     self.found.code = self.found.code or "truncated"
             before = gap if gap.strip() else self._before(at) if at == self.start else gap
             piece.declared = DECLARES.search(_LAST_FENCE.sub("", before[-200:])[-150:]) is not None
@@ -268,6 +268,11 @@ class _Region:
 
     def _before(self, at: int) -> str:
         return self.text[max(0, at - 200) : at] if self.fenced else ""
+
+
+def may_be_cut(gap: str) -> bool:
+    """Return whether words behind a value say that a part of it is not there."""
+    return gap.strip() in _DOTS or CUT.search(gap[:2_000]) is not None
 
 
 def _is_open_behind(text: str, start: int, end: int) -> bool:

@@ -36,6 +36,7 @@ from difyops.validation.reading.outline import Outline, Piece, outline, sole_pie
 from difyops.validation.reading.places import paths_at
 from difyops.validation.reading.shape import holds_members, takes_any_name
 from difyops.validation.reading.single import TextChange
+from difyops.validation.reading.wrapped import plainly_wrapped
 
 _NOTHING = "\ufeff\u200b \t\r\n"
 _made = tuple.__new__
@@ -64,6 +65,9 @@ class TextReader:
         events = text_of_events(text)
         if events is not None:
             return self._of_events(events, layers)
+        plain = self._plainly_wrapped(text)
+        if plain is not None:
+            return ValueFound(valid=[plain])
         other = disguise.undisguised(text)
         if other is not None and layers:
             return self._of_disguised(text, other, layers)
@@ -78,6 +82,20 @@ class TextReader:
         if not found.pieces:
             return self._bare(text)
         return self._choose(text, found, layers)
+
+    def _plainly_wrapped(self, text: str) -> Option | None:
+        """Return the only value of a text, if it is strict, satisfies the schema, and is no envelope."""
+        found = plainly_wrapped(text)
+        if found is None:
+            return None
+        body, around = found
+        try:
+            value = strict.loads(body, self.options, mends=True)
+        except (RefusedText, ValueError):
+            return None
+        if not around or not self.judge.accepts(value) or not is_plain(value, self.judge):
+            return None
+        return Option(value, tuple([Edit("", shown(part[:80].strip()), "", "text left out") for part in around]))
 
     def _of_events(self, events: tuple[object, bool], layers: int) -> ValueFound:
         content, cut = events
