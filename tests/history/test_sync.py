@@ -10,6 +10,10 @@ from difyops.emulator.fleet_runs import Past, load_past
 from difyops.errors import OutOfBudget
 from difyops.history.store import History
 from difyops.history.windows import MOST_ROWS
+from difyops.perf.facts import Scope
+from difyops.perf.nodes import profile
+from difyops.perf.summary import summarise
+from difyops.perf.trend import trend
 from tests.history.conftest import DAY, Sync, now
 
 
@@ -46,11 +50,41 @@ async def test_windows_are_sized_by_density(emulator: Emulator, history: History
 
 
 @pytest.mark.parametrize("mode", ["wf-echo", "flow-chat", "chat-basic", "completion-basic"])
-async def test_an_app_with_no_runs_or_one(emulator: Emulator, history: History, synced: Sync, mode: str) -> None:
+async def test_an_app_without_runs(emulator: Emulator, history: History, synced: Sync, mode: str) -> None:
     nothing = await synced(mode)
     assert nothing.error is None
     assert nothing.apps[0].runs == 0
     assert nothing.apps[0].seconds_missing == 0
+
+
+@pytest.mark.parametrize("name", ["wf-echo", "flow-chat"])
+async def test_one_run(emulator: Emulator, history: History, synced: Sync, name: str) -> None:
+    (run,) = load(emulator, name, past(1))
+    found = await synced(name, share=1.0)
+    assert (found.error, found.apps[0].runs, found.apps[0].seconds_missing) == (None, 1, 0)
+    assert history.all("SELECT id, status FROM run") == [(run.id, run.status)]
+    app = emulator.app_named(name)
+    scope = Scope(context="emu", app=app.id, name=name, since=now() - 7 * DAY, until=now())
+    told = summarise(history, scope).period
+    assert (told.runs, told.average, told.at(0.95).value) == (1, run.elapsed_time, None)
+    assert [node.runs for node in profile(history, scope).nodes] == [1] * len(profile(history, scope).nodes)
+    assert trend(history, scope, None).changes == ()
+
+
+async def test_a_stuck_run_holds_nothing_up(emulator: Emulator, history: History, synced: Sync) -> None:
+    runs = load(emulator, "wf-echo", past(40, since=now() - 12 * DAY))
+    for run in runs[:2]:  # the oldest: nobody will ever end them
+        run.status, run.elapsed_time, run.finished_at = "running", 0.0, None
+    first = await synced("wf-echo", nodes=False, back=13 * DAY)
+    again = await synced("wf-echo", nodes=False, back=13 * DAY)
+    assert (first.error, again.error, again.apps[0].seconds_missing) == (None, None, 0)
+    assert again.calls <= 2  # they are not asked for again for ever
+    assert history.one("SELECT count(*) FROM run WHERE status = 'running'") == 2
+    scope = Scope(context="emu", app=emulator.app_named("wf-echo").id, name="", since=now() - 13 * DAY, until=now())
+    told = summarise(history, scope)
+    assert (told.waiting, told.period.runs) == (2, 40)
+    assert told.period.minimum > 0  # type: ignore[operator]  # in no time and in no rate
+    assert told.period.success.n <= 38
 
 
 async def test_equal_times_at_a_page_end(emulator: Emulator, history: History, synced: Sync) -> None:
