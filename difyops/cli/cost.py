@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from difyops.cost.summary import Spending
     from difyops.history.store import History
 
+T = TypeVar("T")
 noun = group("What the apps really cost, who spends it, when it runs out: from the history and a dated price list.")
 prices_noun = group("The dated list of prices: show it, set your own, see where Dify reckons otherwise.")
 budget_noun = group("Budgets: what a period may cost, how it stands, when it runs out.")
@@ -413,16 +414,19 @@ def _one_of(option: str, given: str, known: tuple[str, ...]) -> None:
         raise UsageError(f"{option} {given!r} is none of {', '.join(known)}.", hint=f"{option} {known[0]}")
 
 
-class Settled(dict[tuple[str, str], int]):
-    """The tokens that were really used, by context and app, and which of them another model took for less."""
+class Settled:
+    """The tokens that were really used, by context and app: by the apps, and by scratch copies of them, whose runs no
+    history will hold; and which of them another model took for less.
+    """
 
     def __init__(self) -> None:
-        super().__init__()
+        self.apps: dict[tuple[str, str], int] = {}
+        self.copies: dict[tuple[str, str], int] = {}
         self.cheaper: dict[tuple[str, str], Cheaper] = {}
 
-    def __call__(self, used: Mapping[tuple[str, str], int]) -> None:
+    def __call__(self, used: Mapping[tuple[str, str], int], *, copies: bool = False) -> None:
         """Take down what was used."""
-        self.update(used)
+        (self.copies if copies else self.apps).update(used)
 
 
 @contextmanager
@@ -460,6 +464,9 @@ def holding(session: Session, asked: Sequence[tuple[str, str]], *, what: str) ->
         yield used
     finally:
         for item in held:
-            tokens = {app: count for (context, app), count in used.items() if context == item.budget.context}
-            less = {app: found for (context, app), found in used.cheaper.items() if context == item.budget.context}
-            reserving.settle(item.taken, item.cost(tokens, less), now=clock.now())
+            apps, copies, less = (_of(item.budget.context, kept) for kept in (used.apps, used.copies, used.cheaper))
+            reserving.settle(item.taken, item.cost(apps), copies=item.cost(copies, less), now=clock.now())
+
+
+def _of(context: str, kept: Mapping[tuple[str, str], T]) -> dict[str, T]:
+    return {app: value for (name, app), value in kept.items() if name == context}

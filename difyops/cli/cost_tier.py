@@ -155,9 +155,8 @@ async def _tried(session: Session, instance: Instance, request: TrialRequest, te
     asked += [(instance.name, judge) for judge in judges] * 2
     with holding(session, asked, what=f"The trial of {request.what}") as settle:
         trial = await run_trial(session.workspace(instance), request)
-        used = Counter(trial.judges)
-        used[request.app_id] += trial.used
-        settle({(instance.name, app): count for app, count in used.items()})
+        settle({(instance.name, app): count for app, count in trial.judges.items()})
+        settle({(instance.name, request.app_id): trial.used}, copies=True)
         saved = {item.currency: -item.difference / 1000 for item in test.saves}
         settle.cheaper[instance.name, request.app_id] = Cheaper(tokens=trial.used_new, saved=saved)
     return trial

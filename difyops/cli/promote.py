@@ -136,7 +136,7 @@ def apply(
     asked = [(context, plan.app_id) for context, plan in steps for _ in range(runs_of(plan))]
     with holding(session, asked, what="The shadows of a promotion") as used:
         done = session.run(_applied(session, found, wait, again))
-        used({(row.ring, row.app_id): row.used for row in done.rows})
+        used({(row.ring, row.app_id): row.used for row in done.rows}, copies=True)
     return views.promoted(done)
 
 

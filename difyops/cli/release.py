@@ -124,7 +124,7 @@ def apply(session: Session, path: PlanFile, wait: Wait = None, again: Again = Fa
     asked = [(context, found.app_id)] * runs_of(found)
     with holding(session, asked, what=f"The release of {found.app_name}") as used:
         released = session.run(_applied(session, found, context, wait, again))
-        used({(context, found.app_id): released.used})
+        used({(context, found.app_id): released.used}, copies=True)
     return views.released(released)
 
 

@@ -33,7 +33,8 @@ _SHORTEST = 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetState:
-    """One budget in its period. ``spent`` counts what history holds, ``reserved`` what goes on now.
+    """One budget in its period. ``spent`` counts what history holds, ``reserved`` what goes on now and
+    what scratch copies took.
 
     ``projected`` is the amount at the end of the period at the pace of the last days, ``exhausted`` when the hard limit
     is reached at that pace, within the period. ``why`` names what keeps the figure from being whole.
@@ -115,7 +116,7 @@ def _state(
     spending, line = _spent(books, budget, begin, now.timestamp())
     amount, why = _amount(budget, line)
     why += _missing(spending, line, now, oldest)
-    held = sum((item.counts(budget, spending.upto) for item in reserved), Decimal(0))
+    held = sum((item.counts(budget, spending.upto, _moment(begin)) for item in reserved), Decimal(0))
     whole = amount.amount + held
     projected, exhausted = _projection(books, budget, whole, now, end)
     state = _word(budget, whole, projected, why)

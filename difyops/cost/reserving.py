@@ -23,12 +23,17 @@ from difyops.ledger import Event, Ledger
 RESERVED, SETTLED = "cost.reserved", "cost.settled"
 _LOCK = "cost-reserving.lock"
 _LONGEST = timedelta(hours=6)
+_PERIOD = timedelta(days=32)  # the longest of a budget
 _MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reserved:
-    """An amount held for something that goes on; ``settled`` when it ended, ``amount`` then what it really took."""
+    """An amount held for something that goes on; ``settled`` when it ended, ``amount`` then what it really took.
+
+    ``copies``: what scratch copies took besides. Their runs go with them and are in no history, so it counts until the
+    period of its budget ends.
+    """
 
     id: str
     budget: str
@@ -38,16 +43,19 @@ class Reserved:
     since: datetime
     until: datetime
     settled: datetime | None = None
+    copies: Decimal = Decimal(0)
 
-    def counts(self, budget: Budget, upto: datetime | None) -> Decimal:
-        """Return what of it counts for a budget beside the history, which was read up to a moment."""
-        mine = self.budget == budget.name and self.context == budget.context
+    def counts(self, budget: Budget, upto: datetime | None, since: datetime | None = None) -> Decimal:
+        """Return what of it counts beside the history, which was read up to a moment, in a period from ``since`` on."""
+        if self.budget != budget.name or self.context != budget.context:
+            return Decimal(0)
         known = self.settled is not None and upto is not None and self.settled <= upto
-        return self.amount if mine and not known else Decimal(0)
+        now = self.settled is not None and (since is None or self.settled >= since)
+        return (Decimal(0) if known else self.amount) + (self.copies if now else Decimal(0))
 
 
 def reservations(ledger: Ledger | None, context: str, *, now: datetime) -> list[Reserved]:
-    """Return what is reserved in a context, and what was settled in the last day."""
+    """Return what is reserved in a context, what was settled in the last day, and what copies took this month."""
     if ledger is None:
         return []
     begun = ledger.events(RESERVED, context=context, limit=_MOST)
@@ -58,9 +66,10 @@ def reservations(ledger: Ledger | None, context: str, *, now: datetime) -> list[
         end = ended.get(event.data.get("id"))
         if end is None and until < now:
             continue
-        if end is not None and end.when < now - timedelta(days=1):
-            continue
         amount = amount_of((end or event).data.get("amount")) or Decimal(0)
+        copies = amount_of(end.data.get("copies")) or Decimal(0) if end else Decimal(0)
+        if end is not None and end.when < now - (_PERIOD if copies else timedelta(days=1)):
+            continue
         found.append(
             Reserved(
                 id=str(event.data.get("id")),
@@ -71,6 +80,7 @@ def reservations(ledger: Ledger | None, context: str, *, now: datetime) -> list[
                 since=event.when,
                 until=until,
                 settled=end.when if end else None,
+                copies=copies,
             )
         )
     return found
@@ -111,8 +121,12 @@ class Reserving:
         self.ledger.append(Event(kind=RESERVED, subject=budget.name, when=now, context=budget.context, data=data))
         return made
 
-    def settle(self, taken: Sequence[Reserved], amount: Decimal, *, now: datetime) -> None:
-        """Write what something really took; what it did not take is free again."""
+    def settle(
+        self, taken: Sequence[Reserved], amount: Decimal, *, now: datetime, copies: Decimal = Decimal(0)
+    ) -> None:  # fmt: skip
+        """Write what something really took, and scratch copies for it; what it did not take is free again."""
         for item in taken:
             data = {"id": item.id, "amount": format(amount, "f")}
+            if copies:
+                data["copies"] = format(copies, "f")
             self.ledger.append(Event(kind=SETTLED, subject=item.budget, when=now, context=item.context, data=data))

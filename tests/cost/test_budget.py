@@ -149,6 +149,12 @@ def test_what_is_held_counts_until_history_has_it(book: Book, tmp_path: Path) ->
         book.cover("shop", NOON - 40 * DAY, NOON + 60)  # the sync that has those runs
         later = NOW + timedelta(minutes=2)
         assert state(book, reserved=reservations(ledger, CONTEXT, now=later), now=later).reserved == 0
+        tried = reserving.take([MONTH], Decimal(10), what="a trial", now=NOW)
+        reserving.settle(tried, Decimal(1), copies=Decimal(3), now=NOW)
+        held = reservations(ledger, CONTEXT, now=later)
+        assert state(book, reserved=held, now=later).reserved == 3  # no history will ever hold the runs of copies
+        gone = NOW + timedelta(days=31)  # another month: another budget
+        assert state(book, reserved=reservations(ledger, CONTEXT, now=gone), now=gone).reserved == 0
         reserving.take([MONTH], Decimal(10), what="killed", now=NOW)
         assert reservations(ledger, CONTEXT, now=NOW + timedelta(hours=7)) == [
             item for item in reservations(ledger, CONTEXT, now=NOW + timedelta(hours=7)) if item.settled
