@@ -464,8 +464,9 @@ def holding(session: Session, asked: Sequence[tuple[str, str]], *, what: str) ->
         yield used
     finally:
         for item in held:
-            apps, copies, less = (_of(item.budget.context, kept) for kept in (used.apps, used.copies, used.cheaper))
-            reserving.settle(item.taken, item.cost(apps), copies=item.cost(copies, less), now=clock.now())
+            context = item.budget.context
+            copies = item.cost(_of(context, used.copies), _of(context, used.cheaper))
+            reserving.settle(item.taken, item.cost(_of(context, used.apps)), copies=copies, now=clock.now())
 
 
 def _of(context: str, kept: Mapping[tuple[str, str], T]) -> dict[str, T]:
