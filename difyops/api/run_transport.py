@@ -69,10 +69,13 @@ async def _let_in(call: HttpCall, auth: Auth) -> None:
     await flow.aclose()
 
 
-def run_transport(context: Context, *, limit: int, silence: float = 30.0, clock: Clock | None = None) -> RunTransport:
+def run_transport(
+    context: Context, *, limit: int, silence: float = 30.0, rest: float = 15.0, clock: Clock | None = None
+) -> RunTransport:
     """Return the transport for the runs of one context; close it when done.
 
-    ``limit`` is the most calls in flight; ``silence`` the seconds without a byte that a stream may have.
+    ``limit`` is the most calls in flight; ``silence`` the seconds without a byte that a stream may have;
+    ``rest`` the seconds in which an instance that failed is left alone.
 
     Raises:
         ConfigError: the CA file of the context cannot be used. Refused: nobody trusted the file that names the context.
@@ -80,7 +83,7 @@ def run_transport(context: Context, *, limit: int, silence: float = 30.0, clock:
     context.require_trust()
     return RunTransport(
         context.service_url,
-        TransportOptions(read=silence + 5.0, max_in_flight=limit, ca_file=context.ca_file),
+        TransportOptions(read=silence + 5.0, max_in_flight=limit, ca_file=context.ca_file, rest=rest),
         clock=clock or SystemClock(),
         budget=RetryBudget(tokens=0.0),
     )

@@ -61,6 +61,7 @@ class TransportOptions:
     total: float = 300.0
     max_in_flight: int = 4
     ca_file: str | None = None
+    rest: float = 15.0  # seconds in which an instance that failed several times in a row is not called
 
 
 @dataclass(slots=True)
@@ -317,7 +318,7 @@ class Transport:
 
     def _breaker_now(self) -> Breaker:
         if self._breaker is None:
-            self._breaker = Breaker(clock=self.clock)
+            self._breaker = Breaker(clock=self.clock, rest=self.options.rest)
         return self._breaker
 
     def _check_breaker(self) -> None:

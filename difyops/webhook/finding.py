@@ -17,7 +17,7 @@ from typing import Any
 
 from difyops.api import runs as run_feed
 from difyops.errors import DifyopsError, ServerFault, Unreachable
-from difyops.fanout import Done, FanoutOptions, fan_out
+from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.targets import pick
 from difyops.webhook.database import WebhookDatabase
 from difyops.webhook.outbox import RunRow
@@ -70,12 +70,21 @@ class Finder:
         return [run.id for run in sorted(window.runs, key=lambda run: run.started) if run.id not in claimed]
 
     async def _signed(self, desk: Desk, ids: Iterable[str]) -> list[tuple[str, Mapping[str, Any]]]:
-        """Return each run with its inputs, in the order in which they began."""
+        """Return each run with its inputs, in the order in which they began; runs that are gone are left out.
+
+        Raises:
+            Unreachable, ServerFault: one of them cannot be read now.
+        """
         order = list(ids)
         found: dict[str, Mapping[str, Any]] = {}
         async for one in fan_out(order, desk.service.detail, FanoutOptions(limit=4)):
-            if isinstance(one, Done):
-                found[one.item] = inputs_in(one.value)
+            match one:
+                case Done(item=run_id, value=detail):
+                    found[run_id] = inputs_in(detail)
+                case Failed(error=Unreachable() as away):
+                    raise away  # what is not read now could be the one: nobody may conclude anything
+                case Failed(error=ServerFault() as busy) if busy.retryable:
+                    raise busy
         return [(run_id, found[run_id]) for run_id in order if run_id in found]
 
 

@@ -22,6 +22,7 @@ from difyops.targets import pick
 
 _FRESH = 60.0
 SILENCE = 45.0  # pings come every 10 seconds
+_REST = 2.0  # seconds: who stands in the way of others is back soon after what is behind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,7 @@ class Instances:
     def transport(self, name: str | None) -> RunTransport:
         """Return the transport for the runs of a context."""
         if name not in self._transports:
-            made = run_transport(self.context(name), limit=self.most * 2 + 50, silence=SILENCE)
+            made = run_transport(self.context(name), limit=self.most * 2 + 50, silence=SILENCE, rest=_REST)
             self._transports[name] = made
             self._stack.push_async_callback(made.close)
         return self._transports[name]

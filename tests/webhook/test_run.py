@@ -170,6 +170,19 @@ async def test_a_run_whose_id_was_not_seen_is_found_in_the_log(
         assert {item["data"]["run_id"] for item in told(receiver)} == {run.id for run in app.runs}
 
 
+async def test_a_run_is_looked_for_until_it_can_be_read(
+    emulator: Emulator, url: str, tmp_path: Path, soon: None
+) -> None:
+    app = emulator.app_named("wf-llm")
+    async with receiving() as receiver, serving(url, tmp_path, rules(receiver)) as served:
+        emulator.control.fail(method="GET", path=r"/v1/workflows/run/", how="status:503", times=4)
+        emulator.control.fail(method="POST", path=RUNS, how="after:1")
+        await served.run("llm", app.key, **recipe(receiver))
+        await until(lambda: receiver.took)
+    assert [item["type"] for item in told(receiver)] == ["run.succeeded"]
+    assert told(receiver)[0]["data"]["run_id"] == app.runs[0].id
+
+
 async def test_what_nobody_knows_is_told_as_unknown(
     emulator: Emulator, url: str, tmp_path: Path, soon: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
