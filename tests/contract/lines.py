@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 
@@ -36,8 +37,12 @@ def bare(words: list[str]) -> list[str]:
 def tree(folder: Path) -> dict[str, bytes]:
     """Return every file below with its content, but for what a login keeps and what SQLite makes while it reads."""
     found = {}
-    for path in sorted(folder.rglob("*")):
-        name = str(path.relative_to(folder))
-        if path.is_file() and "sessions/" not in name and not name.endswith(("-shm", "-wal")):
-            found[name] = path.read_bytes()
+    for place, _, names in os.walk(folder):
+        if "/sessions" in place:
+            continue
+        for name in names:
+            path = f"{place}/{name}"
+            if not name.endswith(("-shm", "-wal")) and os.path.isfile(path):  # noqa: PTH113 - thousands of them
+                with open(path, "rb") as file:  # noqa: PTH123
+                    found[path.removeprefix(f"{folder}/")] = file.read()
     return found

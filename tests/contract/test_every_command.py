@@ -36,8 +36,8 @@ def changing_calls(emulator: Emulator) -> list[str]:
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=name_of)
 def test_a_dry_run_changes_and_writes_nothing_or_is_refused(cli: Cli, world: Emulator, entry: CommandEntry) -> None:
+    before = tree(Path.cwd())
     for words, more in zip(examples(entry), ([], ["-q"]), strict=False):
-        before = tree(Path.cwd())
         ran = cli(*(bare(words) if more else words), "--dry-run", *more)
         after = tree(Path.cwd())
         assert changing_calls(world) == []
