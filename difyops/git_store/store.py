@@ -45,6 +45,10 @@ class GitStore:
         """Return the folder of the repository (absolute)."""
         return self._git.path
 
+    def close(self) -> None:
+        """End the git that reads contents, which keeps a disk in use; the next look at one starts it again."""
+        self._known.reader.close()
+
     def private_file(self, name: str) -> Path:
         """Return the path of a file beside the objects: it is in no commit and is never pushed or cloned."""
         return self._git.folder / name
@@ -158,7 +162,7 @@ class GitStore:
             StoreError: there is no such commit.
         """
         commit = self._commit(rev)
-        return ObjectReader(self._git, commit, self._known.listing(commit))
+        return ObjectReader(self._known.reader, commit, self._known.listing(commit))
 
     def log(self, branch: str, *, limit: int = 50) -> list[CommitInfo]:
         """Return the newest ``limit`` commits of a branch, newest first, with their tags."""
@@ -175,7 +179,7 @@ class GitStore:
             StoreError: one is missing or damaged.
         """
         for start in range(0, len(blobs), _AT_ONCE):
-            yield from tree.blobs(self._git, blobs[start : start + _AT_ONCE]).items()
+            yield from self._known.reader.read(blobs[start : start + _AT_ONCE]).items()
 
     def tags(self, branch: str) -> list[TagInfo]:
         """Return the tags of a branch, newest first."""
@@ -206,7 +210,7 @@ class GitStore:
         wanted = [kind + names.branch(branch), *(kind + name for name in (self._former.get(branch),) if name)]
         there = refs.read(self._git, *wanted)
         blob = next((there[ref] for ref in wanted if ref in there), None)
-        return tree.blobs(self._git, [blob])[blob] if blob else None
+        return self._known.blobs([blob])[blob] if blob else None
 
     def anchors(self, branch: str) -> dict[str, bytes]:
         """Return how long each ledger that took snapshots of this context was, by the ledger's name."""

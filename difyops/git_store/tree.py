@@ -6,13 +6,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from difyops.errors import StoreError
 from difyops.git_store import names
+from difyops.git_store.blobs import BlobReader
 from difyops.git_store.plumbing import Git
 
 PLAIN = "100644"
-_ROW_PARTS = 3  # mode, kind, id in ls-tree; id, kind, size in cat-file
-_LONGEST_HEAD = 256
+_ROW_PARTS = 3  # mode, kind, id in ls-tree
 _LISTINGS_KEPT = 4
 _BYTES_KEPT = 8_000_000
 
@@ -61,6 +60,7 @@ class Known:
     """What was read already of one repository: a commit's files and a blob's content never change."""
 
     def __init__(self, git: Git) -> None:
+        self.reader = BlobReader(git)
         self._git = git
         self._listings: dict[str, dict[str, TreeEntry]] = {}
         self._contents: dict[str, bytes] = {}
@@ -74,10 +74,14 @@ class Known:
         return self._listings[commit]
 
     def blobs(self, ids: Sequence[str]) -> dict[str, bytes]:
-        """Return the content of blobs by id. Raises as ``blobs``."""
+        """Return the content of blobs by id.
+
+        Raises:
+            StoreError: one is missing or damaged.
+        """
         held = {each: self._contents[each] for each in ids if each in self._contents}
         missing = [each for each in ids if each not in held]
-        read = blobs(self._git, missing) if missing else {}
+        read = self.reader.read(missing) if missing else {}
         if sum(map(len, read.values())) + sum(map(len, self._contents.values())) > _BYTES_KEPT:
             self._contents = {}
         self._contents |= {each: content for each, content in read.items() if len(content) <= _BYTES_KEPT // 4}
@@ -115,27 +119,3 @@ def blob_id(content: bytes, algorithm: str) -> str:
     digest = hashlib.new(algorithm, b"blob %d\0" % len(content), usedforsecurity=False)
     digest.update(content)
     return digest.hexdigest()
-
-
-def blobs(git: Git, ids: Sequence[str]) -> dict[str, bytes]:
-    """Return the content of blobs by id, through one ``git cat-file --batch``.
-
-    Raises:
-        StoreError: one is missing or damaged.
-    """
-    wanted = list(dict.fromkeys(ids))
-    output = git.run("cat-file", "--batch", stdin="".join(f"{each}\n" for each in wanted).encode()).output
-    found: dict[str, bytes] = {}
-    position = 0
-    for each in wanted:
-        head, _, _ = output[position : position + _LONGEST_HEAD].partition(b"\n")
-        words = head.split(b" ")
-        if len(words) != _ROW_PARTS or words[1] != b"blob":
-            raise StoreError(
-                f"The snapshot store {git.path} lacks the content {each[:10]}: it is damaged.",
-                hint="difyops snapshot verify",
-            )
-        start = position + len(head) + 1
-        position = start + int(words[2]) + 1
-        found[each] = output[start : position - 1]
-    return found

@@ -231,9 +231,7 @@ def broken_document(draw: st.DrawFn) -> Document:
     return document
 
 
-@settings(max_examples=300, deadline=None)
-@given(broken_document(), broken_document())
-def test_no_shape_of_document_makes_anything_raise(first: Document, second: Document) -> None:
+def read_in_every_way(first: Document, second: Document) -> None:
     for read in (model.node_types, model.datasets, model.tools, model.models, model.env_variables, model.trigger_nodes):
         read(first)
     redacted = redact(first)
@@ -251,3 +249,16 @@ def test_no_shape_of_document_makes_anything_raise(first: Document, second: Docu
     cosmetic_only(first, second)
     if same_meaning(redacted.document, redact(second).document):
         assert diff(redacted.document, redact(second).document) == ()
+
+
+@settings(max_examples=60, deadline=None)
+@given(broken_document(), broken_document())
+def test_no_shape_of_document_makes_anything_raise(first: Document, second: Document) -> None:
+    read_in_every_way(first, second)
+
+
+@pytest.mark.long
+@settings(max_examples=2_000, deadline=None)
+@given(broken_document(), broken_document())
+def test_no_shape_of_document_makes_anything_raise_in_many_rounds(first: Document, second: Document) -> None:
+    read_in_every_way(first, second)

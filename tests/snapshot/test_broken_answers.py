@@ -16,7 +16,7 @@ from tests.api.frozen import FrozenClock
 from tests.snapshot.broken_answers import Bench, Found
 from tests.snapshot.damage import Damaged
 
-SEED, SAMPLE = 20261126, 25
+SEED, SAMPLE = 20261126, 15
 
 
 @pytest.mark.parametrize(("version", "route"), [("1.13.0", ""), ("1.16.1", "/agent")])

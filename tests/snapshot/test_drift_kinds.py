@@ -27,29 +27,25 @@ def kinds(cli: Cli) -> list[tuple[str, str, str]]:
     return [(item["name"], item["kind"], item["what"]) for item in ran.json["data"]["apps"]]
 
 
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        ({"name": "wf-renamed"}, "name: 'wf-llm' -> 'wf-renamed'"),
-        ({"description": "what it does now"}, "description: "),
-        ({"icon": "🧨"}, "icon: icon"),
-        ({"max_active_requests": 7}, "limit of concurrent requests: "),
-    ],
-)
-def test_what_is_set_beside_the_workflow_is_drift(
-    cli: Cli, connected: str, colleague: Colleague, change: dict[str, Any], told: str
-) -> None:
+CHANGES: list[tuple[dict[str, Any], str]] = [
+    ({"name": "wf-renamed"}, "name: 'wf-llm' -> 'wf-renamed'"),
+    ({"description": "what it does now"}, "description: "),
+    ({"icon": "🧨"}, "icon: icon"),
+    ({"max_active_requests": 7}, "limit of concurrent requests: "),
+]
+
+
+def test_what_is_set_beside_the_workflow_is_drift(cli: Cli, connected: str, colleague: Colleague) -> None:
     app = colleague.app_id("wf-llm")
-    assert cli("snapshot", "create", "-q").code == 0
-    assert kinds(cli) == []
-    now = colleague.call("GET", f"/apps/{app}")
-    body = {key: now[key] for key in ("name", "description", "icon_type", "icon", "icon_background")}
-    colleague.call("PUT", f"/apps/{app}", {**body, **change})
-    [(_, kind, what)] = kinds(cli)
-    assert kind == "settings changed"
-    assert told in what
-    assert cli("snapshot", "create", "-q").code == 0
-    assert kinds(cli) == []
+    for change, told in CHANGES:
+        assert cli("snapshot", "create", "-q").code == 0
+        assert kinds(cli) == []
+        now = colleague.call("GET", f"/apps/{app}")
+        body = {key: now[key] for key in ("name", "description", "icon_type", "icon", "icon_background")}
+        colleague.call("PUT", f"/apps/{app}", {**body, **change})
+        [(_, kind, what)] = kinds(cli)
+        assert kind == "settings changed"
+        assert told in what
 
 
 def test_a_trigger_that_was_switched_is_drift_and_a_snapshot_takes_it_over(

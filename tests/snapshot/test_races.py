@@ -37,7 +37,7 @@ def unpublished(colleague: Colleague, app: str) -> None:
     colleague.edit(app, lambda document: (title("half done")(document), set_secret("draft-canary")(document)))
 
 
-@pytest.mark.exhaustive(2)
+@pytest.mark.exhaustive(4)
 @pytest.mark.parametrize("step", WORKFLOW_STEPS)
 def test_a_save_at_any_step_is_not_lost_and_the_target_is_live(v1: str, colleague: Colleague, step: str) -> None:
     app = colleague.app_id("wf-llm")
@@ -54,7 +54,7 @@ def test_a_save_at_any_step_is_not_lost_and_the_target_is_live(v1: str, colleagu
     assert not open_changes()
 
 
-@pytest.mark.exhaustive(2)
+@pytest.mark.exhaustive(4)
 @pytest.mark.parametrize("step", WORKFLOW_STEPS)
 def test_what_somebody_publishes_at_any_step_stays_live_or_the_target_does(
     v1: str, colleague: Colleague, step: str

@@ -61,7 +61,7 @@ def _killing(number: int) -> None:
     seals.keep_key = counted(seals.keep_key)  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("stride", [4, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("stride", [6, pytest.param(1, marks=pytest.mark.long)])
 @pytest.mark.parametrize("verb", ["add", "remove", "rotate"])
 def test_a_killed_change_of_the_seal_is_whole_and_ends_with_the_next(
     cli: Cli, connected: str, colleague: Colleague, tmp_path: Path, verb: str, stride: int

@@ -77,7 +77,7 @@ def test_killed_at_any_call_of_git_nothing_or_everything_happened(
         assert (copy / "a").read_bytes() == b"1"
         if child.returncode == 0:
             break
-    assert at > 8, "there were fewer calls than a commit makes"
+    assert at > 5, "there were fewer calls than a commit makes"
 
 
 @pytest.mark.slow
@@ -168,6 +168,7 @@ def test_a_full_disk_leaves_the_last_good_state(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="No room left"):
             save(store, {"big": os.urandom(8_000_000)}, tag=("big", ""))
         _is_intact(store, first)
+        store.close()
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from difyops.git_store import closed, ref_files, refs
+from difyops.errors import StoreError
+from difyops.git_store import GitStore, closed, ref_files, refs
 from difyops.git_store.plumbing import Git
+from tests.store.store_tools import save
 
 ONE, TWO = "1" * 40, "2" * 40
 WORDS = ["core", "remote", "url", "Bare", "true", "a.b", "x y", "#", ";", '"', "\\", "=", "[", "]", "\t", "origin", "*"]
@@ -135,3 +137,21 @@ def test_folders_of_processes_that_were_killed_go_and_those_in_use_stay(
     finally:
         os.close(descriptor)
     assert sorted(tmp_path.glob("difyops-git-*")) == sorted([used, young, made])
+
+
+def test_one_git_answers_for_all_contents_and_a_forked_child_starts_its_own(tmp_path: Path) -> None:
+    store = GitStore.open(tmp_path / "store", create=True)
+    files = {f"apps/{number}/live.json": b"%d" % number * 50_000 for number in range(300)}
+    commit = save(store, files)
+    assert store.read_many(commit, list(files)) == files
+    before = store.read(commit, "apps/7/live.json")
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if store.read(commit, "apps/8/live.json") == files["apps/8/live.json"] else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert store.read_many(commit, ["apps/9/live.json", "apps/7/live.json"])["apps/7/live.json"] == before
+    ids = [store.blob_ids(commit)[path] for path in files]
+    assert dict(store.contents([*ids, *ids])) == {each: files[path] for each, path in zip(ids, files, strict=True)}
+    with pytest.raises(StoreError, match="lacks the content"):
+        dict(store.contents([ids[0], "0" * 40, ids[1]]))
+    assert dict(store.contents(ids[:2])).keys() == set(ids[:2])
