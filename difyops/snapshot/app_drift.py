@@ -143,7 +143,7 @@ def _move(before: RecordedApp, now: RecordedApp, name: str) -> str:
 
 
 def _shown(value: object) -> str:
-    text = ", ".join(value) if isinstance(value, tuple | list) else shown(str("" if value is None else value))
+    text = ", ".join(map(str, value)) if isinstance(value, tuple | list) else shown(str("" if value is None else value))
     return repr(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")
 
 

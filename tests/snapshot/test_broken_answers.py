@@ -17,6 +17,7 @@ from tests.snapshot.broken_answers import Bench, Found
 from tests.snapshot.damage import Damaged
 
 SEED, SAMPLE = 20261126, 15
+ONCE_WRONG = {("GET /console/api/apps/ID", ("max_active_requests",), "to list")}
 
 
 @pytest.mark.parametrize(("version", "route"), [("1.13.0", ""), ("1.16.1", "/agent")])
@@ -26,7 +27,8 @@ async def test_damaged_answers_lose_nothing_that_is_contradicted(tmp_path: Path,
     assert len(every) > 5_000
     every = [pair for pair in every if route in pair[0].route]
     found = Found()
-    for case, verb in random.Random(SEED).sample(every, SAMPLE):
+    once_wrong = [pair for pair in every if (pair[0].route, pair[0].place, pair[0].how) in ONCE_WRONG]
+    for case, verb in [*once_wrong, *random.Random(SEED).sample(every, SAMPLE)]:
         await bench.check(case, verb, found)
     assert found.wrong == []
     assert found.tried > SAMPLE // 2
