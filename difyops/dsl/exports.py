@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from difyops.dsl.load import dump_yaml, load_dsl
@@ -157,8 +157,12 @@ def _by_twin(
     }
     done = _Cleaned(dsl=dict(dsl), found=dict.fromkeys(known))
     rest = {key: value for key, value in workflow.items() if key not in same}
-    for part, document in (_documents(dsl) | {"workflow": rest}).items():
-        done.put(part, redact(document, known=known, mark=mark, policy=policy), document)
+    others = {part: value for part, value in dsl.items() if part != "workflow" and isinstance(value, dict | list)}
+    if others.keys() & rest.keys():
+        return None
+    redacted = redact(rest | others, known=known, mark=mark, policy=policy)
+    done.put("workflow", replace(redacted, document={key: redacted.document[key] for key in rest}), rest)
+    done.dsl.update((part, redacted.document[part]) for part in others)
     if len(done.found) > len(set(known)):
         return None
     done.dsl["workflow"] = {**done.dsl["workflow"], **same}

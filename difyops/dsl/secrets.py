@@ -135,9 +135,10 @@ def _repeated(every: Iterable[tuple[Path, str]], found: Collection[str]) -> Iter
     values = sorted(sought, key=lambda value: (-len(value), value))
     if not values:
         return
-    pattern = re.compile("|".join(map(re.escape, values)))
+    pattern = None  # few texts repeat one: most are told by looking for each, and then nothing is compiled
     for path, text in every:
-        if path[-1] not in _STRUCTURE:
+        if path[-1] not in _STRUCTURE and any(value in text for value in values):
+            pattern = pattern or re.compile("|".join(map(re.escape, values)))
             spans = [match.span() for match in pattern.finditer(text) if not overlaps_mark(text, *match.span())]
             if spans:
                 yield path, text, spans

@@ -122,21 +122,17 @@ class Addresses:
 
 def strings(document: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     """Yield every text of a document with its path, in document order; keys of mappings are not texts here."""
-    stack: list[tuple[Path, Any]] = [((), document)]
+    stack: list[tuple[Path, Iterator[tuple[str | int, Any]]]] = [((), iter(document.items()))]
     while stack:
-        path, value = stack.pop()
-        if isinstance(value, str):
-            yield path, value
-        elif isinstance(value, dict):
-            stack += [
-                ((*path, key), value[key]) for key in reversed(value) if isinstance(value[key], (str, dict, list))
-            ]
+        path, members = stack[-1]
+        for key, value in members:
+            if isinstance(value, str):
+                yield (*path, key), value
+            elif value and isinstance(value, (dict, list)):
+                stack.append(((*path, key), iter(value.items() if isinstance(value, dict) else enumerate(value))))
+                break
         else:
-            stack += [
-                ((*path, index), value[index])
-                for index in range(len(value) - 1, -1, -1)
-                if isinstance(value[index], (str, dict, list))
-            ]
+            stack.pop()
 
 
 def text_at(document: Mapping[str, Any], path: Path) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from difyops.outcome import Facts, Lines, Outcome
 from difyops.snapshot.seals import SealChanged, SealStatus
 
+_NEVER_SHOWN = "In no snapshot, for the server shows them to nobody"
+
 
 def status(result: SealStatus) -> Outcome:
     """Show who can open the sealed values."""
@@ -17,6 +19,7 @@ def status(result: SealStatus) -> Outcome:
         ("store key", "here" if result.key_here else "not on this machine"),
     ]
     lines = [("", text) for text in result.recipients]
+    unseen = [("", text) for text in result.never_shown]
     warnings = []
     if not result.recipients:
         warnings.append(
@@ -30,7 +33,11 @@ def status(result: SealStatus) -> Outcome:
     return Outcome(
         kind="snapshot.seal.status",
         data=result,
-        blocks=[Facts(pairs=pairs), Lines(title="Recipients", lines=lines or [("", "none")])],
+        blocks=[
+            Facts(pairs=pairs),
+            Lines(title="Recipients", lines=lines or [("", "none")]),
+            *([Lines(title=_NEVER_SHOWN, lines=unseen)] if unseen else []),
+        ],
         warnings=warnings,
         summary=f"{result.values} sealed values, {len(result.recipients)} recipients, {result.lost} lost",
         names=list(result.recipients),

@@ -18,6 +18,7 @@ from difyops.sealing.key import StoreKey
 from difyops.sealing.store import FILES, Seal, files_of, identities_for, keep_key, read_seal, seal_to_compare
 from difyops.sealing.values import SealedFound, encrypted, opened, summarized, summary
 from difyops.snapshot.layout import MANIFEST, Manifest, app_file, digest, read_manifest
+from difyops.snapshot.never_shown import never_shown
 from difyops.snapshot.take import AUTHOR
 
 _TEXTS = ("live.json", "draft.json", "live.dsl.yml", "sealed.json")
@@ -28,7 +29,8 @@ class SealStatus:
     """What stands sealed in the newest snapshot of a context, and who can open it.
 
     ``opens``: an identity here opened the head just now; ``None`` where there is nothing to open. ``lost`` values have
-    a fingerprint only: nobody can bring them back from this store.
+    a fingerprint only: nobody can bring them back from this store. ``never_shown``: what no snapshot holds, for the
+    server shows it to nobody.
     """
 
     context: str
@@ -42,6 +44,7 @@ class SealStatus:
     apps: int
     values: int
     lost: int
+    never_shown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +94,7 @@ def status(store: GitStore, branch: str, access: Access, clock: Clock) -> SealSt
         apps=len(held),
         values=len(values),
         lost=len(values - kept),
+        never_shown=never_shown(store, commit, manifest),
     )
 
 

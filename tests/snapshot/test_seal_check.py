@@ -55,3 +55,6 @@ def test_a_machine_without_an_identity_names_who_has_one(
     assert verdict == "warn", found
     assert str(identity.recipient) in found
     assert "difyops snapshot seal status" in hint
+    status = cli("snapshot", "seal", "status", "-o", "json").json["data"]
+    assert "model provider langgenius/openai/openai: credential" in str(status["never_shown"])
+    assert "the server shows them to nobody" in cli("snapshot", "seal", "status").out
