@@ -52,6 +52,8 @@ class BlobReader:
     def _ask(self, ids: Sequence[str]) -> None:
         if self._running and self._running[0][0] != os.getpid():
             _leave(self._running)
+        if self._running and self._running[0][1].poll() is not None:  # Ctrl-C at a terminal reaches it, too
+            _end(self._running)
         if not self._running:
             self._running.append((os.getpid(), self._git.start("cat-file", "--batch")))
         asked = self._running[0][1].stdin
@@ -74,7 +76,10 @@ class BlobReader:
         return content[:-1]
 
     def _damaged(self, blob: str) -> StoreError:
+        status = self._running[0][1].poll()
         _end(self._running)
+        if status is not None and status < 0:
+            return StoreError(f"git cat-file was ended by signal {-status}.", retryable=True)
         return StoreError(
             f"The snapshot store {self._git.path} lacks the content {blob[:10]}: it is damaged.",
             hint="difyops snapshot verify",
