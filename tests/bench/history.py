@@ -145,7 +145,7 @@ def others(state: Path) -> list[Figure]:
         quiet = _asked(url, 4.0, lambda: False)
         going = two.apply_async(_sync_in_process, (url, str(state)))
         busy = _asked(url, 20.0, going.ready)
-        calls, took = going.get(120)
+        calls, took = going.get(1200)
     p95 = [sorted(times)[int(0.95 * len(times))] * 1000 for times in (quiet, busy)]
     return [
         Figure("history: p95 of others' calls during a sync, ms", p95[1], 20,

@@ -49,7 +49,7 @@ def test_the_interval_covers_over_400_draws_of_two_strata() -> None:
     for _ in range(400):
         parts, truth = [], 0.0
         for _ in range(2):
-            stratum, measure, _, cost = sampled(rng, 200, 0.3)
+            stratum, measure, _, cost = sampled(rng, 130, 0.3)
             parts.append((stratum, measure))
             truth += cost
         found = Estimator().total(parts)
