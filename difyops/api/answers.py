@@ -172,6 +172,7 @@ WORKFLOW_LOGS = page_of(obj({"id": filled}, workflow_run=_RUN))
 CHATFLOW_RUNS = page_of(_RUN)
 CONVERSATIONS = page_of(obj({"id": filled}))
 MESSAGES = page_of(obj({"id": filled}))
+AGENT_MESSAGES = page_of(obj({"id": filled}, status=filled))
 COMPLETION = obj({"id": filled}, message=some_object)
 
 INFO = obj({"name": text})

@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from difyops.api import pages
+from difyops.api.agent_log import agent_messages
 from difyops.api.console import BASE
 from difyops.api.instance import Instance
 from difyops.api.model import App, Wire
@@ -54,10 +55,12 @@ async def conversations_page(instance: Instance, app: App, *, page: int) -> Feed
     return await _page(instance, f"/apps/{app.id}/{name}", "list conversations", page=page, limit=PAGE, **sort)
 
 
-async def messages_page(instance: Instance, app_id: str, conversation: str, *, first_id: str | None) -> FeedPage:
-    """Return the messages of a conversation before ``first_id``."""
+async def messages_page(instance: Instance, app: App, conversation: str, *, first_id: str | None) -> FeedPage:
+    """Return the messages of a conversation before ``first_id``; of an agent app all of them."""
+    if app.is_agent:
+        return FeedPage(rows=await agent_messages(instance.console, app, conversation), more=False)
     cursor = {"first_id": first_id} if first_id else {}
-    path = f"/apps/{app_id}/chat-messages"
+    path = f"/apps/{app.id}/chat-messages"
     return await _page(instance, path, "list messages", conversation_id=conversation, limit=PAGE, **cursor)
 
 

@@ -2,7 +2,8 @@
 
     workflow        ``workflow-app-logs``: API, webhook and scheduled runs alike (the run list has no triggered ones)
     advanced-chat   ``advanced-chat/workflow-runs?triggered_from=app-run`` (1.9.2 and newer), else its messages
-    chat, agent     ``chat-conversations`` by last change, then ``chat-messages`` of each
+    chat            ``chat-conversations`` by last change, then ``chat-messages`` of each (agent-chat alike)
+    agent           the same conversations, then the agent's own log of each
     completion      ``completion-conversations``, then each one
 
 All feeds come newest first and are cut at the window's edges here, so a filter that a server lacks costs time, not
@@ -20,6 +21,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from difyops.api import answers, pages
+from difyops.api.agent_log import agent_messages
 from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.api.paths import part
@@ -244,6 +246,8 @@ async def _conversations(instance: Instance, app: App, since: datetime) -> Async
 
 
 async def _messages_of(instance: Instance, app: App, conversation: str, since: datetime) -> list[Run]:
+    if app.is_agent:
+        return [_message_of(row) for row in await agent_messages(instance.console, app, conversation)]
     found: list[Run] = []
     params: dict[str, Any] = {"conversation_id": conversation, "limit": 100}
     path = f"/apps/{part(app.id)}/chat-messages"

@@ -196,6 +196,20 @@ def message_row(message: Message) -> JsonDict:
     }  # fmt: skip
 
 
+def agent_log_row(message: Message) -> JsonDict:
+    """Return a message for the log of an agent app."""
+    plain = message_row(message)
+    names = ("id", "conversation_id", "query", "answer", "error", "from_end_user_id", "from_account_id")
+    tokens = {"message_tokens": message.message_tokens, "answer_tokens": message.answer_tokens}
+    return {
+        **{name: plain[name] for name in names}, **tokens, "total_tokens": sum(tokens.values()),
+        "message_id": message.id,
+        "status": "failed" if message.status == "error" else "success", "total_price": message.price or "0",
+        "currency": "USD", "latency": message.latency, "created_at": message.created_at,
+        "updated_at": message.created_at,
+    }  # fmt: skip
+
+
 def _feedback(message: Message) -> JsonDict:
     stored = message.feedback or {}
     user = message.end_user

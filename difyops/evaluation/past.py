@@ -174,7 +174,7 @@ async def _talks(instance: Instance, app: App, wanted: WantedRuns) -> AsyncItera
                 row = await completion(instance, app.id, conversation)
                 rows, more = [{**row, "conversation_id": conversation}] if row else [], False
             else:
-                page = await messages_page(instance, app.id, conversation, first_id=first)
+                page = await messages_page(instance, app, conversation, first_id=first)
                 rows, more = page.rows, page.more
             records = [MessageRecord.of(row) for row in rows]
             for record in reversed(records):

@@ -48,7 +48,7 @@ async def messages(instance: Instance, app: App, pace: Pace, talk: str, since: f
         return
     first: str | None = None
     for _ in range(_MOST_PAGES):
-        page = await pace.call(partial(messages_page, instance, app.id, talk, first_id=first))
+        page = await pace.call(partial(messages_page, instance, app, talk, first_id=first))
         records = sorted((MessageRecord.of(row) for row in page.rows), key=lambda record: record.started)
         for record in records:
             yield record

@@ -161,7 +161,8 @@ def judged_look(plan: ReleasePlan, where: str, before: Evaluation, after: Evalua
     try:
         found = compare(before, after, CompareLimits(alpha=plan.gates.alpha, margin=margin or None))
     except UsageError as error:
-        return CasesLook(where=where, word=OPEN, text=f"cases: {error.message}", used=after.tokens)
+        why = f" ({error.hint})" if error.hint else ""
+        return CasesLook(where=where, word=OPEN, text=f"cases: {error.message.rstrip('.')}{why}", used=after.tokens)
     broken = tuple(item.id for item in found.broken)
     told = f"cases: {found.passed_after} of {found.pairs} pass, {found.passed_before} before"
     if broken:

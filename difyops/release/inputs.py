@@ -74,7 +74,7 @@ async def _first(instance: Instance, app: App, row: Mapping[str, Any]) -> Messag
     if app.mode == "completion":
         message = await completion(instance, app.id, str(row.get("id")))
         return MessageRecord.of(message) if message else None
-    page = await messages_page(instance, app.id, str(row.get("id")), first_id=None)
+    page = await messages_page(instance, app, str(row.get("id")), first_id=None)
     records = sorted((MessageRecord.of(item) for item in page.rows), key=lambda item: item.started)
     return records[0] if records and not page.more else None
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from difyops.emulator import agents, shapes, views
+from difyops.emulator import agents, record_views, shapes, views
 from difyops.emulator.agents import Agent, AgentVersion
 from difyops.emulator.routes import console_apps, console_keys
 from difyops.emulator.routing import Call, Handler, Route
@@ -237,6 +237,20 @@ def enable_api(call: Call) -> Response:
     return _access(call, app)
 
 
+def log_messages(call: Call) -> Response:
+    """List what callers asked in one conversation, newest first; nothing of a conversation that is no caller's."""
+    app, _ = _found(call)
+    page, limit = (
+        call.number("page", 1, model="AgentLogsQuery"),
+        call.number("limit", 20, model="AgentLogsQuery", high=100),
+    )
+    found = app.conversations.get(call.params["conversation_id"])
+    messages = [item for item in found.messages if item.end_user] if found is not None and not found.deleted else []
+    rows = [record_views.agent_log_row(item) for item in reversed(messages)][limit * (page - 1) : limit * page]
+    more = limit * page < len(messages)
+    return shapes.answer({"data": rows, "page": page, "limit": limit, "total": len(messages), "has_more": more})
+
+
 def _of_app(handler: Handler) -> Handler:
     """Return a handler of apps that finds its app by the agent's id."""
 
@@ -267,6 +281,7 @@ ROUTES = tuple(
         ("GET", f"{ONE}/versions", list_versions, "any"),
         ("GET", f"{ONE}/versions/{{version_id:uuid}}", show_version, "any"),
         ("POST", f"{ONE}/versions/{{version_id:uuid}}/restore", restore, "editor"),
+        ("GET", f"{ONE}/logs/{{conversation_id:uuid}}/messages", log_messages, "any"),
         ("GET", f"{ONE}/api-access", api_access, "any"),
         ("POST", f"{ONE}/api-enable", enable_api, "admin"),
         ("GET", f"{ONE}/api-keys", _of_app(console_keys.list_app_keys), "any"),

@@ -242,7 +242,7 @@ def chat_messages(call: Call) -> Response:
     if not wanted:
         raise shapes.missing_field("ChatMessagesQuery", "conversation_id", {})
     found = call.app.conversations.get(wanted)
-    if found is None or found.deleted:
+    if found is None or found.deleted or call.app.agent is not None:  # an agent app has those of the account alone
         raise shapes.not_found_with_help(call.path, "Conversation Not Exists.")
     limit = call.number("limit", 20, model="ChatMessagesQuery", high=100)
     messages = found.messages
