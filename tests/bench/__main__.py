@@ -12,6 +12,7 @@ MODULES = (
     "broadcast",
     "validation",
     "reading",
+    "slow_inputs",
     "runbook",
     "history",
     "cost",

@@ -54,9 +54,15 @@ def is_same(one: Any, other: Any) -> bool:
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
+def compiled_once(schema: dict[str, Any]) -> Schema:
+    """Return the compiled schema, the same for the same document."""
+    if id(schema) not in _compiled:
+        _compiled[id(schema)] = compile_schema(schema)
+    return _compiled[id(schema)]
+
+
 def ours(text: str, schema: dict[str, Any]) -> Reading:
-    judge = _compiled.setdefault(id(schema), compile_schema(schema))
-    verdict = enforce(text, judge)
+    verdict = enforce(text, compiled_once(schema))
     return verdict.ok, verdict.value
 
 
@@ -82,7 +88,9 @@ def json_repair_checked(text: str, schema: dict[str, Any]) -> Reading:
         value = json_repair.loads(text)
     except (ValueError, RecursionError):
         return False, None
-    validator = _validators.setdefault(id(schema), jsonschema_rs.validator_for(schema))
+    if id(schema) not in _validators:
+        _validators[id(schema)] = jsonschema_rs.validator_for(schema)
+    validator = _validators[id(schema)]
     try:
         return validator.is_valid(value), value
     except (ValueError, TypeError):

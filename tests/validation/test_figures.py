@@ -8,12 +8,12 @@ import json
 from difyops.validation import compile_schema, enforce
 from tests.validation import wrapping
 from tests.validation.corpus import KINDS, Answer, answers
-from tests.validation.scoring import Score, json_repair_checked, ours, recipe, score
+from tests.validation.scoring import Score, compiled_once, json_repair_checked, ours, recipe, score
 
 
 @functools.cache
 def corpus() -> list[Answer]:
-    return list(answers(seed=11, count=2_500))
+    return list(answers(seed=11, count=1_300))
 
 
 @functools.cache
@@ -34,8 +34,9 @@ def test_every_kind_of_damage_is_in_the_corpus_and_none_is_given_up() -> None:
 
 
 def test_the_regex_recipe_and_json_repair_do_worse_on_both_counts() -> None:
-    mine = our_score()
-    for other in (score(corpus(), recipe), score(corpus(), json_repair_checked)):
+    some = corpus()[::3]
+    mine = score(some, ours)
+    for other in (score(some, recipe), score(some, json_repair_checked)):
         assert other.share("right") < mine.share("right")
         assert other.share("wrong") > mine.share("wrong")
 
@@ -50,8 +51,8 @@ def test_valid_answers_come_back_unchanged_and_without_edits() -> None:
 
 
 def test_a_repaired_value_always_lists_what_was_changed() -> None:
-    for answer in corpus():
-        verdict = enforce(answer.text, answer.schema)
+    for answer in corpus()[::2]:
+        verdict = enforce(answer.text, compiled_once(answer.schema))
         if verdict.rung in ("extract", "repair"):
             assert verdict.edits
             assert all(edit.reason for edit in verdict.edits)

@@ -9,6 +9,7 @@ import pytest
 from difyops.errors import ConfigError
 from difyops.validation import compile_schema, enforce, read_schema
 from tests.validation.corpus import answers
+from tests.validation.scoring import compiled_once
 
 DRAFTS = {  # the names of the other library's classes; it is slow to import, and not needed to collect the tests
     "http://json-schema.org/draft-04/schema#": "Draft4Validator",
@@ -53,12 +54,14 @@ def test_both_validators_agree_on_what_the_ladder_lets_through() -> None:
     import jsonschema
 
     passed = 0
-    for answer in answers(seed=5, count=600):
-        verdict = enforce(answer.text, answer.schema)
+    others: dict[int, Any] = {}
+    for answer in answers(seed=5, count=400):
+        verdict = enforce(answer.text, compiled_once(answer.schema))
         if verdict.ok:
-            jsonschema.validate(verdict.value, answer.schema)
+            known = others.setdefault(id(answer.schema), jsonschema.Draft202012Validator(answer.schema))
+            known.validate(verdict.value)
             passed += 1
-    assert passed > 300
+    assert passed > 200
 
 
 def test_formats_are_asserted() -> None:

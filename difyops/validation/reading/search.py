@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from difyops.validation.reading.grammar import END, START, TEXT, Automaton, State, slips_ahead
+from difyops.validation.reading.grammar import CLOSE_ARRAY, END, OPEN_ARRAY, START, TEXT, Automaton, State, slips_ahead
 from difyops.validation.reading.single import TextChange, deleted, insertable, inserted, replaced
 from difyops.validation.reading.tokens import Tokens
 
 _MOST_STEPS = 5_000
+_MOST_READS = 60_000
 MOST_READINGS = 300
 
 Spot = tuple[int, State]
@@ -32,6 +33,10 @@ def cheapest(tokens: Tokens, most_edits: int) -> list[list[TextChange]]:
     Raises:
         TooComplex: more steps, or more readings, than can be looked at.
     """
+    openers = sum(code <= OPEN_ARRAY for code in tokens.codes)
+    closers = sum(OPEN_ARRAY < code <= CLOSE_ARRAY for code in tokens.codes)
+    if abs(openers - closers) > 2 * most_edits:  # an edit opens or closes one container, at the most one for the other
+        raise SearchTooComplex
     search = _Search(tokens)
     goal: Spot = (len(tokens.codes), END)
     if not search.run(goal, most_edits):
@@ -60,7 +65,7 @@ class _Search:
         dearer than the level.
         """
         level = self.ahead[0]
-        most_reads = _MOST_STEPS + 4 * len(self.ahead)
+        most_reads = _MOST_STEPS + min(_MOST_READS, 2 * len(self.ahead))
         steps: dict[int, list[Spot]] = {level: [(0, START)]}
         edits: dict[int, list[Spot]] = {}
         while level <= most:
