@@ -69,7 +69,6 @@ def test_what_systemd_starts_keeps_every_context(cli: Cli) -> None:
     assert {row["context"] for row in kept} == {"prod", "spare"}
 
 
-@pytest.mark.usefixtures("two")
 def test_the_webhook_unit_starts_reloads_and_drains(tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     unit = (ROOT / "deploy" / "systemd" / "difyops-webhook.service").read_text()
     lines = dict(re.findall(r"^(Exec\w+)=/usr/local/bin/difyops (.*)$", unit, re.MULTILINE))
@@ -77,9 +76,11 @@ def test_the_webhook_unit_starts_reloads_and_drains(tmp_path: Path, cli: Cli, mo
     state = tmp_path / "kept"
     monkeypatch.setenv("DIFYOPS_STATE", str(state))
     monkeypatch.setenv("ORDERS", "canary-1")
-    with (tmp_path / "config.yaml").open("a") as file:
-        file.write("webhook: {listen: '127.0.0.1:0', admin: false, destinations: {log: {command: [cat]}},")
-        file.write(" sources: {orders: {secrets: ['env:ORDERS'], to: [log]}}}\n")
+    monkeypatch.setenv("DIFYOPS_CONFIG", str(tmp_path / "config.yaml"))
+    (tmp_path / "config.yaml").write_text(
+        "webhook: {listen: '127.0.0.1:0', admin: false, destinations: {log: {command: [cat]}},"
+        " sources: {orders: {secrets: ['env:ORDERS'], to: [log]}}}\n"
+    )
     assert cli(*lines["ExecStartPre"].split()).code == 0
     words = [sys.executable, "-m", "difyops", *lines["ExecStart"].split()]
     with (tmp_path / "journal").open("wb") as journal, Process(words, stdout=journal, stderr=journal) as server:
