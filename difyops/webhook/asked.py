@@ -56,9 +56,13 @@ class AskedRuns:
             StoreError: the file cannot be written.
         """
         content = "\n".join([self.boot, *runs]).encode()
-        self.close()
         atomic_file.write(self.path, content, mode=atomic_file.PRIVATE)
-        self._file, self._size = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC), len(content)
+        try:
+            file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be opened: {error.strerror}.") from error
+        self.close()
+        self._file, self._size = file, len(content)
 
     def note(self, run: str) -> None:
         """Note that the call for a run is sent now.

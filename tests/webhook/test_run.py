@@ -211,8 +211,9 @@ async def test_a_gate_that_gives_up_waiting_says_nothing_about_the_run(
 
 @pytest.mark.parametrize("mode", ["async", "streaming"])
 async def test_an_app_that_cannot_be_reached_is_asked_again_for_a_while(
-    emulator: Emulator, url: str, tmp_path: Path, mode: str
+    emulator: Emulator, url: str, tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(running, "_BEGIN", {"async": 90.0, "": 90.0})
     async with receiving() as receiver, gate_to(url) as gate:
         async with serving(gate.url, tmp_path, rules(receiver)) as served:
             key = emulator.app_named("wf-llm").key
