@@ -7,7 +7,7 @@ import pytest
 from difyops.errors import Refused, StalePlan
 from difyops.release.holds import holds
 from difyops.release.plan import Shadow, WatchRules
-from difyops.release.status import abort, status
+from difyops.release.status import abort, decide, status
 from difyops.snapshot.take import TakeOptions, take
 from tests.release.conftest import QUICK, Rig, better, broken
 
@@ -89,6 +89,15 @@ async def test_too_little_history_holds(rig: Rig) -> None:
     assert "4 of 10 runs could be held against the old version" in found.text
     assert found.error is not None
     assert "changes finish" in (found.error.hint or "")
+
+
+async def test_a_person_keeps_what_is_held(rig: Rig) -> None:
+    wanted = await rig.edit("wf-echo", better)
+    assert (await rig.apply(await rig.plan("wf-echo"))).state == "held"
+    kept = await decide(rig.workspace, "wf-echo", keeps=True)
+    assert (kept.verdict, kept.state, kept.error) == ("pass", "kept", None)
+    assert await rig.live_graph("wf-echo") == wanted["graph"]
+    assert rig.open == []
 
 
 async def test_what_moves_between_plan_and_apply_refuses(rig: Rig) -> None:

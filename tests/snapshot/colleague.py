@@ -65,7 +65,7 @@ class Colleague:
         key = self.call("GET", f"/apps/{app_id}/api-keys")["data"][0]["token"]
         body = {"inputs": inputs, "user": "colleague", "response_mode": "blocking"}
         headers = {"Authorization": f"Bearer {key}"}
-        answer = httpx.post(f"{self.http.base_url}/v1/workflows/run", json=body, headers=headers, timeout=60.0)
+        answer = self.http.post("/v1/workflows/run", json=body, headers=headers)
         return dict(answer.json()["data"]["outputs"] or {})
 
 
