@@ -21,10 +21,12 @@ def is_echo(value: object, document: Mapping[str, object] | bool) -> bool:
 
     Only what resembles the given schema: an answer that is some other schema is data.
     """
-    if type(value) is not dict or not value or not isinstance(document, dict):
+    if type(value) is not dict or not value or type(document) is not dict:
         return False
+    if value == document:
+        return True
     properties = document.get("properties")
-    return value == document or (isinstance(properties, dict) and _are_alike(value, properties))
+    return type(properties) is dict and len(properties) == len(value) and _are_alike(value, properties)
 
 
 def _are_alike(value: Mapping[str, object], properties: Mapping[str, object]) -> bool:

@@ -14,7 +14,7 @@ from difyops.validation.reading.single import TextChange, deleted, insertable, i
 from difyops.validation.reading.tokens import Tokens
 
 _MOST_STEPS = 5_000
-_MOST_READS = 60_000
+_MOST_READS = 30_000
 MOST_READINGS = 300
 
 Spot = tuple[int, State]
@@ -57,6 +57,7 @@ class _Search:
         self.cost: dict[Spot, int] = {(0, START): 0}
         self.came: dict[Spot, list[_Step]] = {(0, START): []}
         self.steps = self.reads = 0
+        self.most_reads = _MOST_STEPS + min(_MOST_READS, 2 * len(self.ahead))
 
     def run(self, goal: Spot, most: int) -> bool:
         """Settle everything that is no dearer than the goal; say whether it was reached.
@@ -65,7 +66,6 @@ class _Search:
         dearer than the level.
         """
         level = self.ahead[0]
-        most_reads = _MOST_STEPS + min(_MOST_READS, 2 * len(self.ahead))
         steps: dict[int, list[Spot]] = {level: [(0, START)]}
         edits: dict[int, list[Spot]] = {}
         while level <= most:
@@ -77,7 +77,7 @@ class _Search:
                     self._read_on(todo.pop(), level, steps, edits)
                 else:
                     self._edit(later.pop(), level, todo, steps, done)
-                if self.steps > _MOST_STEPS or self.reads > most_reads:
+                if self.steps > _MOST_STEPS or self.reads >= self.most_reads:
                     raise SearchTooComplex
             if goal in self.cost and self.cost[goal] <= level:
                 return True
@@ -87,13 +87,13 @@ class _Search:
     def _read_on(self, spot: Spot, level: int, steps: dict[int, list[Spot]], edits: dict[int, list[Spot]]) -> None:
         """Follow what stands there as far as it can be read at this level, and note where edits may be tried."""
         codes, ahead, step, costs = self.tokens.codes, self.ahead, self.machine.step, self.cost
-        cost = costs[spot]
-        while True:
+        cost, end = costs[spot], len(codes)
+        while self.reads < self.most_reads:
             self.reads += 1
             at, state = spot
-            soonest = max(level, cost + 1 + ahead[min(at + 1, len(codes))])
-            edits.setdefault(soonest, []).append(spot)
-            if at == len(codes) or (after := step(state, codes[at])) < 0:
+            soonest = cost + 1 + ahead[at + 1 if at < end else end]
+            edits.setdefault(soonest if soonest > level else level, []).append(spot)
+            if at == end or (after := step(state, codes[at])) < 0:
                 return
             before, spot = spot, (at + 1, after)
             if not self._reach(before, spot, None, cost):

@@ -30,6 +30,7 @@ import orjson
 
 from difyops.validation.reading.model import EnforceOptions, RefusedText
 
+_parse, _write = orjson.loads, orjson.dumps
 Scan = Callable[[str, int], tuple[Any, int]]
 
 WHITE = re.compile(r"[ \t\n\r]*")
@@ -89,13 +90,13 @@ def loads(text: str, options: EnforceOptions, *, mends: bool = False) -> Any:
     if size > options.max_chars:
         raise RefusedText("too_large", f"The answer has {size:,} characters; {options.max_chars:,} are allowed.")
     try:
-        value = orjson.loads(text)
-        again = orjson.dumps(value)
+        value = _parse(text)
+        again = _write(value)
     except (ValueError, TypeError):  # not JSON, too deep, or a rule forbids it: which one, the careful way tells
         if mends and not _may_break_rule(text, options):
             raise ValueError("no JSON, or a rule forbids it") from None
         return _whole(text, options)
-    names = text.count(":") if text.isascii() else text.encode().count(b":")
+    names = text.count(":")
     if names != again.count(b":") or ("\\" in text and "\\u003" in text):
         return _whole(text, options)
     if _EXPONENT in again and _may_be_rounded(again):
