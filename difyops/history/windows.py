@@ -19,7 +19,8 @@ from difyops.history.gaps import Gap
 from difyops.history.pace import Pace, together
 
 MOST_ROWS = 1000
-_WANTED = 940  # a little below: the next window is a guess
+_WANTED = 0.9  # of the most: the next window is a guess, and one too dense costs a call
+_GROWTH = 4  # times at most from a window to the next: nights end
 _SWEEPS = 3
 _SMALLEST = 1.0  # seconds: bounds are whole ones
 
@@ -54,7 +55,7 @@ class LogReader:
             total = first.total or 0
             span = high - low
             if total > (most := self._most()) and span > _SMALLEST:
-                width = span * min(_WANTED, most) / total * 0.97
+                width = span * most * _WANTED / total
                 continue
             window = await self._rest(first, low, high)
             if not window.whole and span > _SMALLEST:
@@ -62,7 +63,8 @@ class LogReader:
                 continue
             yield window
             low = high
-            width = self._width = min(span * min(_WANTED, self._most()) / total if total else span * 8, span * 8)
+            widest = span * _GROWTH
+            width = self._width = min(span * self._most() * _WANTED / total if total else widest, widest)
 
     def _most(self) -> int:
         """Return how many rows a window may hold: no more than what is left of the budget reads, or a small budget
