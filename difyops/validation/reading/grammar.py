@@ -144,6 +144,16 @@ def fits(state: State, need: Need) -> bool:
     return state >= 0 and state >> 4 == need[0] and need[1] >> (state & 15) & 1 == 1
 
 
+def imbalance(codes: Sequence[int]) -> int:
+    """Return how many more containers are opened than closed, or closed than opened.
+
+    An edit changes it by one, and by two where it puts a mark that closes for one that opens.
+    """
+    marks = bytes(codes)
+    opened = marks.count(OPEN_OBJECT) + marks.count(OPEN_ARRAY)
+    return abs(opened - marks.count(CLOSE_OBJECT) - marks.count(CLOSE_ARRAY))
+
+
 def slips_ahead(codes: Sequence[int]) -> list[int]:
     """Return for each place how many edits the rest needs at least: pairs of neighbours that no JSON holds.
 

@@ -23,6 +23,7 @@ from difyops.validation.reading.grammar import (
     START,
     TEXT,
     Automaton,
+    imbalance,
 )
 from difyops.validation.reading.lenient import Canon, canonical
 from difyops.validation.reading.quotes import positions, quote_edits
@@ -86,7 +87,8 @@ def _whole(mended: Mended) -> Mended:
     if mended.canon.doubtful or _holds_groups(mended.base, tokens):
         mended.code = "not_json"
         return mended
-    mended.ways = [[change] for change in token_edits(tokens, machine, states)]
+    if imbalance(tokens.codes) <= 2:
+        mended.ways = [[change] for change in token_edits(tokens, machine, states)]
     mended.tokens = tokens
     if not mended.ways and mended.unfinished:
         mended.code = "truncated"  # several containers are open: which of them a member belongs to is not told

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from difyops.validation.reading.grammar import CLOSE_ARRAY, END, OPEN_ARRAY, START, TEXT, Automaton, State, slips_ahead
+from difyops.validation.reading.grammar import END, START, TEXT, Automaton, State, imbalance, slips_ahead
 from difyops.validation.reading.single import TextChange, deleted, insertable, inserted, replaced
 from difyops.validation.reading.tokens import Tokens
 
 _MOST_STEPS = 5_000
-_MOST_READS = 30_000
+_MOST_READS = 20_000
 MOST_READINGS = 300
 
 Spot = tuple[int, State]
@@ -33,9 +33,7 @@ def cheapest(tokens: Tokens, most_edits: int) -> list[list[TextChange]]:
     Raises:
         TooComplex: more steps, or more readings, than can be looked at.
     """
-    openers = sum(code <= OPEN_ARRAY for code in tokens.codes)
-    closers = sum(OPEN_ARRAY < code <= CLOSE_ARRAY for code in tokens.codes)
-    if abs(openers - closers) > 2 * most_edits:  # an edit opens or closes one container, at the most one for the other
+    if imbalance(tokens.codes) > 2 * most_edits:
         raise SearchTooComplex
     search = _Search(tokens)
     goal: Spot = (len(tokens.codes), END)
