@@ -41,11 +41,13 @@ def _markdown(block: Block) -> str:
         case Table():
             if not block.rows:
                 return head + block.empty
-            from tabulate import tabulate
-
-            rows = [[_escaped(value) for value in row] for row in block.rows]
-            sides = ["right" if right else "left" for right in _sides(block)]
-            return head + tabulate(rows, block.columns, tablefmt="pipe", colalign=sides, disable_numparse=True)
+            rows = [list(block.columns), *([_escaped(value) for value in row] for row in block.rows)]
+            top, *lines = _even(rows, sides := _sides(block))
+            rule = [
+                f"{'-' * (width_of(name) + 1)}{':' if right else '-'}" for name, right in zip(top, sides, strict=True)
+            ]
+            shown = [f"| {' | '.join(line)} |" for line in (top, *lines)]
+            return head + "\n".join([shown[0], f"|{'|'.join(rule)}|", *shown[1:]])
         case Facts():
             return head + "\n".join(f"- **{_escaped(label)}**: {_escaped(value)}" for label, value in block.pairs)
         case Lines():
