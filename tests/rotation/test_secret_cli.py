@@ -326,6 +326,7 @@ def test_a_terminal_that_closes_in_the_grace_period_loses_nothing(
         cwd=Path(__file__).parents[2],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # whoever runs the tests may be under nohup
     )
     wait_until(lambda: in_grace(cli), "the grace period")
     line = Path(f"/proc/{process.pid}/cmdline").read_bytes()
