@@ -11,10 +11,11 @@ import typer
 
 from difyops.cli.door import command, group, seconds
 from difyops.cli.session import Session
-from difyops.errors import ConfigError, UsageError
+from difyops.errors import ConfigError, Refused, UsageError
 from difyops.outcome import Facts, Outcome, Table
 
 if TYPE_CHECKING:
+    from difyops.config import Context
     from difyops.trust import TrustBook
 
 noun = group("Instances and how to reach them.")
@@ -56,7 +57,7 @@ def add(
         difyops context add ci --url https://dify.example.com --email ci@example.com --password env:DIFY_PASSWORD
     """
     from difyops import config, credentials
-    from difyops.config_file import as_written, written_context
+    from difyops.config_file import written_context
 
     if not _NAME.fullmatch(name) or name in (config.FORMER_ENVIRONMENT_CONTEXT, "all"):
         hint = "Letters, digits, dots, dashes; not 'env', not 'all'."
@@ -85,15 +86,14 @@ def add(
         ca_file=str(Path(ca_file).absolute()) if ca_file else None,
         **extra,
     )
-    before, after = written_context(path, name), as_written(context)
-    changed = _differences(before, after)
+    before = written_context(path, name)
+    changed = _agreed(session, path, before, context)
     is_same = before is not None and not changed and not use
-    if changed:
-        session.show_lines([f"{path} says of context {name}:", *changed])
-    if changed and not session.dry_run:
-        session.confirm("Replace it?", changes=f"Replacing context {name}")
-    if is_asked:
-        credentials.store(str(password), credentials.prompt(f"Password of {email}"))
+    secret = credentials.prompt(f"Password of {email}") if is_asked else None
+    if written_context(path, name) != before:
+        raise Refused(f"Context {name} was changed in {path} meanwhile; nothing was changed.", hint="Run it again.")
+    if secret:
+        credentials.store(str(password), secret)
     if not session.dry_run and not is_same:
         config.save_context(path, context, make_default=use, trust=_book(session, path))
     warnings = []
@@ -110,6 +110,22 @@ def add(
     )
 
 
+def _agreed(session: Session, path: Path, before: Mapping[str, Any] | None, context: Context) -> bool:
+    """Show what differs from the context that stands there, and let the person agree; say whether anything does.
+
+    Raises:
+        NeedsConfirmation: the person said no, or there is no terminal and no ``--yes``.
+    """
+    from difyops.config_file import as_written
+
+    changed = _differences(before, as_written(context))
+    if changed:
+        session.show_lines([f"{path} says of context {context.name}:", *changed])
+    if changed and not session.dry_run:
+        session.confirm("Replace it?", changes=f"Replacing context {context.name}")
+    return bool(changed)
+
+
 def _differences(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[str]:
     """Return a line a field that another value would stand in; references are told by kind and name only."""
     if before is None:
@@ -120,7 +136,7 @@ def _differences(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> 
         return "nothing" if value is None else str(_reference(value) if key in ("password", "admin_key") else value)
 
     keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
-    return [f"  {key}: {shown(before, key)}, and would say {shown(after, key)}" for key in keys]
+    return [f"{key}: {shown(before, key)}, and would say {shown(after, key)}" for key in keys]
 
 
 def _told(session: Session, what: str, path: Path, *, is_same: bool) -> str:

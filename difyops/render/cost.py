@@ -75,7 +75,8 @@ def summary_blocks(result: Spending, *, title: str | None = None) -> list[Block]
         facts.append(("rates", result.rates))
     if result.inner:
         facts.append(("tokens of tools that are runs of their own", result.inner))
-    return [Table(columns=columns, rows=rows, title=title, empty="Nothing was spent."), Facts(pairs=facts)]
+    empty = "Nothing was spent." if result.upto else "Nothing is known, for no run was read: difyops history sync."
+    return [Table(columns=columns, rows=rows, title=title, empty=empty), Facts(pairs=facts)]
 
 
 def _row(line: CostLine) -> tuple[object, ...]:

@@ -107,6 +107,21 @@ def test_another_of_the_same_name_is_shown_asked_about_and_comments_stay(cli: Cl
     assert "# ours" in path.read_text()
 
 
+def test_what_somebody_writes_while_the_question_stands_is_not_replaced(
+    cli: Cli, own_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added(cli, "https://dify.example.com")
+    path = own_place / "difyops.yaml"
+
+    def agreed(*_: object, **__: object) -> None:
+        path.write_text(path.read_text().replace("dify.example.com", "moved.example.com"))
+
+    monkeypatch.setattr("difyops.cli.session.Session.confirm", agreed)
+    ran = cli("context", "add", "prod", "--url", "https://other.example.com")
+    assert (ran.code, "meanwhile" in ran.err) == (8, True)
+    assert "https://moved.example.com" in path.read_text()
+
+
 def test_removing_asks_first_and_keeps_the_rest(cli: Cli, own_place: Path) -> None:
     added(cli, "https://dify.example.com")
     cli("context", "add", "test", "--url", "https://test.example.com")
