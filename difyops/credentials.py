@@ -241,7 +241,10 @@ def _ask_keyring(question: Callable[..., T]) -> T:
 def _call_keyring(question: Callable[..., T]) -> T:
     import keyring
     import keyring.errors
+    from keyring.backends import null
 
+    if isinstance(keyring.get_keyring(), null.Keyring):  # it takes everything, and keeps nothing
+        raise CredentialError("The keyring is switched off.", hint="Use env:NAME or file:PATH (0600) instead.")
     try:
         return question(keyring)
     except keyring.errors.NoKeyringError as error:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from difyops.changes.journal import ABOUT, HELD, NOTE, ChangeRecord, Journal
 from difyops.errors import DifyopsError, LockLost, StateAway, StoreError
-from difyops.sealing.kept import body_to_keep
+from difyops.sealing.kept import keep_body
 
 T = TypeVar("T")
 Checkpoint = Callable[[str], None]
@@ -93,7 +93,7 @@ class Change:
         held = files.read(name)
         if held is not None:
             app_id = self.record.facts.get("app_id") or self.memo("app_id")
-            files.put(place, body_to_keep(self.journal.state, {**held, "title": title, "app_id": app_id}))
+            keep_body(self.journal.state, place, {**held, "title": title, "app_id": app_id})
             files.drop(name)
             entry = {"name": place.stem, "title": title, "place": str(place)}
             self.note(set_aside=[*(self.memo("set_aside") or []), entry])

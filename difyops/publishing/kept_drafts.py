@@ -18,7 +18,7 @@ from difyops.errors import DifyopsError, SelectorError, StoreError, UnpublishedE
 from difyops.publishing.agent import means
 from difyops.publishing.content import Content, draft_content, version_content
 from difyops.sealing.access import Access
-from difyops.sealing.kept import is_sealed, opened_body
+from difyops.sealing.kept import is_sealed, opened_body, seal_older
 from difyops.workspace import Workspace
 
 KIND = "draft.put_back"
@@ -46,6 +46,7 @@ def kept_drafts(state: Path) -> list[KeptDraft]:
     Raises:
         StoreError: a file cannot be read.
     """
+    seal_older(state)
     found = [_read(path) for path in sorted((state / "kept").glob("*.json"))]
     return sorted(found, key=lambda item: (item.kept_at, item.name))
 
@@ -161,7 +162,7 @@ def _read(path: Path, access: Access | None = None) -> KeptDraft:
         name=path.stem,
         title=str(body.get("title") or ""),
         app_id=str(body.get("app_id") or ""),
-        kept_at=iso(datetime.fromtimestamp(path.stat().st_mtime, UTC)),
+        kept_at=str(body.get("kept_at") or iso(datetime.fromtimestamp(path.stat().st_mtime, UTC))),
         place=str(path),
         document=document,
         is_sealed=is_sealed(kept),

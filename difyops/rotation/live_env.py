@@ -24,6 +24,9 @@ from difyops.publishing.content import draft_content, version_content
 from difyops.publishing.publication import PARKED, WANTED, BeforePublish
 from difyops.rotation.job import RotationJob
 from difyops.rotation.machine import State
+from difyops.sealing.access import access_of
+from difyops.sealing.age import CannotOpen
+from difyops.sealing.kept import keep_body, opened_body
 from difyops.secret_text import SecretText
 
 T = TypeVar("T")
@@ -185,14 +188,19 @@ async def put_draft_right(job: RotationJob, value: SecretText, rejected: SecretT
 
 def put_kept_right(job: RotationJob, value: SecretText, rejected: SecretText) -> None:
     """Give the documents that were set aside ``value`` where they hold the rejected one."""
+    state = job.bench.state
     for item in job.memo("kept_drafts") or []:
         place = Path(item["place"])
-        if place.exists():
-            content = Content.read(json.loads(atomic_file.read_private(place)))
-            if content.holds(job.target("name"), rejected):
-                body = json.loads(atomic_file.read_private(place))
-                right = {**body, **content.with_value(job.target("name"), value).as_kept()}
-                atomic_file.write(place, json.dumps(right).encode(), mode=atomic_file.PRIVATE)
+        if not place.exists():
+            continue
+        try:
+            body = opened_body(json.loads(atomic_file.read_private(place)), access_of({}, state))
+        except CannotOpen as error:
+            log.warning("%s may hold the value that was taken back, and is left as it is: %s", place, error.message)
+            continue
+        content = Content.read(body)
+        if content.holds(job.target("name"), rejected):
+            keep_body(state, place, {**body, **content.with_value(job.target("name"), value).as_kept()})
 
 
 def rotating_until(live: Workflow, name: str, known: frozenset[str]) -> datetime | None:

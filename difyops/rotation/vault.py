@@ -19,7 +19,7 @@ from typing import Any
 
 from difyops import atomic_file, credentials
 from difyops.errors import CredentialError, StoreError
-from difyops.sealing.kept import body_to_keep
+from difyops.sealing.kept import keep_body
 from difyops.secret_text import SecretText
 
 NEW, OLD, OTHERS = "new", "old", "others"
@@ -110,8 +110,7 @@ class Vault:
         folder, number = self.folder.parent.parent / "kept", 1
         while (target := folder / f"{self.identity}-{name}-{number}.json").exists():
             number += 1
-        body = body_to_keep(self.folder.parent.parent, self.document(name) or {})
-        atomic_file.write(target, json.dumps(body).encode(), mode=atomic_file.PRIVATE)
+        keep_body(self.folder.parent.parent, target, self.document(name) or {})
         atomic_file.remove(source)
         return target
 

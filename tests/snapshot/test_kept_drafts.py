@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from difyops.emulator import Emulator
+from difyops.errors import DifyopsError
 from difyops.sealing.access import Access, Agreed
 from difyops.sealing.age import new_identity
 from tests.conftest import Cli
+from tests.kept import kept_text
 from tests.snapshot.colleague import Colleague, node
-from tests.snapshot.test_faults import roll_back_with, spoiled
+from tests.snapshot.test_faults import open_changes, roll_back_with, spoiled
 from tests.snapshot.test_races import once, title, unpublished
 
 
@@ -48,3 +50,24 @@ def test_a_kept_draft_is_found_and_put_back(
     assert node(colleague.draft(app), "start")["title"] == "half done"
     assert colleague.clear(app)["API_TOKEN"] == "draft-canary"
     assert cli("changes", "draft", "-o", "json").json["data"] == []
+
+
+def test_a_draft_that_cannot_be_encrypted_stays_in_its_change_until_it_can_be(
+    cli: Cli, v1: str, colleague: Colleague, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No keyring, no folder that can be written: the change stays open with the draft, and ends with an identity."""
+    app, identity = spoiled(colleague), new_identity()
+    unpublished(colleague, app)
+    (tmp_path / "file").write_text("no folder")
+    for name in ("HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "file"))
+    with pytest.raises(DifyopsError, match="cannot be encrypted"):
+        roll_back_with("after write draft", once(lambda: colleague.edit(app, title("newer"))))
+    (change,) = open_changes()
+    assert not list((tmp_path / "state" / "kept").glob("*.json"))
+    assert cli("changes", "finish", app, "--yes").code == 1
+    monkeypatch.setenv("DIFYOPS_SEAL_IDENTITY", identity.secret.reveal())
+    ended = cli("changes", "finish", app, "--yes")
+    assert ended.code == 0, ended.err
+    assert "half done" in kept_text(tmp_path / "state")
+    assert not (tmp_path / "state" / "changes" / change.id).exists()

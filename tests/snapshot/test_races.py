@@ -11,6 +11,7 @@ import pytest
 from difyops import config
 from difyops.errors import DifyopsError, Refused
 from tests.conftest import Cli
+from tests.kept import kept_text
 from tests.snapshot.colleague import Colleague, node, set_secret
 from tests.snapshot.test_faults import open_changes, roll_back_with, spoiled
 from tests.snapshot.test_killed import WORKFLOW_STEPS, child
@@ -30,7 +31,7 @@ def once(act: Callable[[], object]) -> Callable[[], object]:
 
 
 def kept_texts() -> str:
-    return "".join(path.read_text() for path in (config.load().state / "kept").glob("*.json"))
+    return kept_text(config.load().state)
 
 
 def unpublished(colleague: Colleague, app: str) -> None:

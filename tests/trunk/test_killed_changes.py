@@ -23,7 +23,8 @@ from difyops.git_store import GitStore
 from difyops.ledger import Ledger
 from difyops.publishing.content import draft_content
 from difyops.publishing.document_change import DocumentChange, change_document
-from difyops.publishing.kept_drafts import kept_drafts, put_kept_back
+from difyops.publishing.kept_drafts import kept_draft, kept_drafts, put_kept_back
+from difyops.sealing.access import Access
 from difyops.snapshot.history import kept_app
 from difyops.snapshot.restore import RestoreOptions, restore
 from difyops.snapshot.take import TakeOptions, take
@@ -207,10 +208,12 @@ async def test_a_draft_that_was_being_put_back_is_told_and_kept(
         change.keep("draft", draft.as_kept())
         change.set_aside("draft", "the draft of a colleague")
         change.close("done")
-        (kept,) = kept_drafts(here.workspace.state)
+        state = here.workspace.state
+        (listed,) = kept_drafts(state)
+        kept = kept_draft(state, listed.name, Access(state=state))
         deaths = Deaths(monkeypatch)
         deaths.fatal = point
         with pytest.raises(Killed):
             await put_kept_back(here.workspace, kept)
         assert await here.end(way) == ("finished" if way == "finish" else "undone")
-        assert kept_drafts(here.workspace.state) == [kept]
+        assert kept_drafts(state) == [listed]
