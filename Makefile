@@ -46,10 +46,10 @@ demo: $(BASE) ## Snapshot a fleet, break a workflow, see the drift, roll back, w
 	@$(BIN)/python tests/demo.py
 
 test: $(STAMP) ## Run the tests, no server and no network (T=tests/cli: a part; ARGS='-k name --seed 7': pytest's own)
-	$(BIN)/python -m pytest $(if $(T),$(T),-n auto --dist worksteal) $(ARGS)
+	$(BIN)/python -m pytest $(if $(T),$(T),--workers auto) $(ARGS)
 
 test-long: $(STAMP) ## The exhaustive rounds, whose smaller ones are part of "make test" (once a week in CI)
-	$(BIN)/python -m pytest -m "long or exhaustive" -n auto --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -m "long or exhaustive" --workers auto $(ARGS)
 
 cover: $(STAMP) ## Run the tests (or T=...) and print which lines none of them reached
 	$(BIN)/coverage erase

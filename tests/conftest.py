@@ -21,8 +21,9 @@ from difyops.cli.root import run
 from difyops.cli.session import Session, begin
 from difyops.emulator import Emulator
 from tests import processes, schemas
+from tests.forks import import_all
 
-pytest_plugins = ["tests.order"]
+pytest_plugins = ["tests.order", "tests.workers"]
 
 # Compiled modules are kept, however pytest was started: the tests start many processes, and each would compile it all.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -33,6 +34,16 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 _OURS = ("DIFY", "XDG_", "NO_COLOR", "CI", "COLUMNS")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Load once what all workers need."""
+    from tests import workers  # pytest itself imports it first, as a plugin
+
+    if workers.wanted(session):
+        import_all()
+        processes.begin()
 
 
 def pytest_sessionfinish() -> None:

@@ -139,7 +139,8 @@ def finish(words: tuple[str, ...]) -> None:
     os._exit((code or 0) & 0xFF)
 
 
-def _import_all() -> None:
+def import_all() -> None:
+    """Import difyops whole, and what it imports late."""
     for module in pkgutil.walk_packages(difyops.__path__, "difyops."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
@@ -149,7 +150,7 @@ def _import_all() -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _import_all()
+    import_all()
     sys.path.pop(0)
     gc.collect()
     gc.freeze()

@@ -7,7 +7,6 @@ killed, say) each run does one in three, another third with another seed, and ``
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterable
 from itertools import groupby
@@ -29,12 +28,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.seed = config.workerinput["seed"]
     elif config.option.seed is None:
         config.option.seed = random.SystemRandom().randrange(1, 100_000)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Return the workers of ``-n auto``: four a core, for more than half of the tests' time is waiting."""
-    return min(4 * (os.cpu_count() or 1), 16)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -108,19 +108,27 @@ def _for_python(environment: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name.startswith(names) and name not in _OURS}
 
 
+def begin() -> None:
+    """Start the parent of all; what is forked from this process from now on shares it."""
+    global _parent
+    with _lock:
+        if _parent is not None:
+            return
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            words = [sys.executable, "-m", "tests.forks", str(theirs.fileno())]
+            _parent = (
+                ours,
+                subprocess.Popen(words, cwd=ROOT, env=_AT_FIRST, pass_fds=[theirs.fileno()], start_new_session=True),
+            )
+
+
 def _start(request: Request, streams: list[int]) -> int:
     """Have a process forked; return the end of a pipe that says its id, then how it ended."""
-    global _parent
+    begin()
+    assert _parent is not None
     heard, told = os.pipe()
     with _lock:
-        if _parent is None:
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            with theirs:
-                words = [sys.executable, "-m", "tests.forks", str(theirs.fileno())]
-                started = subprocess.Popen(
-                    words, cwd=ROOT, env=_AT_FIRST, pass_fds=[theirs.fileno()], start_new_session=True
-                )
-            _parent = ours, started
         socket.send_fds(_parent[0], [pickle.dumps(request)], [*streams, told])
     os.close(told)
     return heard

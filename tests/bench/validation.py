@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import json_repair
-import jsonschema
 import jsonschema_rs
 from tabulate import tabulate
 
@@ -71,6 +70,8 @@ def valid_path(corpus: Sequence[Answer]) -> list[Figure]:
     """Compare the time for valid answers with ``json.loads`` and a cached validator, of either library."""
     chosen = [answer for answer in corpus if answer.kind == "valid"]
     judges = [compile_schema(answer.schema) for answer in chosen]
+    import jsonschema  # it compiles forty grammars for its formats, which takes seconds
+
     slow = [jsonschema.validators.validator_for(answer.schema)(answer.schema) for answer in chosen]
     fast = [jsonschema_rs.validator_for(answer.schema) for answer in chosen]
     pairs = list(zip(chosen, judges, slow, fast, strict=True))
