@@ -120,6 +120,12 @@ class Change:
         self.record = replace(self.record, effect=name, effect_done=True)
         return result
 
+    def found_done(self, name: str, **facts: Any) -> None:
+        """Write that an effect of a process that was cut off is there already."""
+        action = f"{self.record.kind}.{name.replace(' ', '_')}"
+        self.journal.did(self.record, name, action, facts, outcome="found done")
+        self.record = replace(self.record, effect=name, effect_done=True)
+
     def audit(self, action: str, outcome: str, **facts: Any) -> None:
         """Write one line of the audit trail. What was done stays done when it cannot be written: that is said."""
         try:

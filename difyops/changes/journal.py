@@ -34,7 +34,8 @@ class ChangeRecord:
 
     ``kind`` names the room's kind (snapshot.rollback, app.api, ...), ``subject`` what is changed (``app/ID``),
     ``label`` the same for people. ``effect`` is the last effect that was begun, ``effect_done`` whether it came back.
-    ``state`` is open, done, undone, overtaken, gone, or another word of how it ended.
+    ``state`` is open, done, undone, overtaken, gone, or another word of how it ended. A kind whose changes are long
+    notes its own word for how far one is as ``phase``.
     """
 
     id: str
@@ -68,6 +69,8 @@ class ChangeRecord:
         """Return how far it came, in words."""
         if self.waits:
             return "waits for a decision"
+        if named := self.memo.get("phase"):
+            return str(named) if self.is_open else self.state
         if not self.effect:
             return "nothing was changed yet"
         return f"after {self.effect!r}" if self.effect_done else f"in the middle of {self.effect!r}"
@@ -94,11 +97,17 @@ class Journal:
         """Write one line; it is on disk when this returns."""
         self._append(STEP, record.subject, {"change": record.id, "entry": entry, "name": name, **facts})
 
-    def did(self, record: ChangeRecord, name: str, action: str | None, facts: Mapping[str, Any]) -> None:
+    def did(
+        self, record: ChangeRecord, name: str, action: str | None, facts: Mapping[str, Any], outcome: str = "done"
+    ) -> None:
         """Write that an effect came back, and its line of the audit trail where it has an ``action``."""
         line = self._event(STEP, record.subject, {"change": record.id, "entry": DID, "name": name})
-        entry = [self._entry(record, action, "done", facts)] if action else []
+        entry = [self._entry(record, action, outcome, facts)] if action else []
         self.ledger.record([line, *entry])
+
+    def take_in(self, lines: Iterable[Event]) -> None:
+        """Write the lines of a change that another journal told until now, all or none, with their own dates."""
+        self.ledger.append_all(lines)
 
     def end(self, record: ChangeRecord, state: str) -> None:
         """Write how a change ended, and remove what was held for it."""
@@ -113,13 +122,18 @@ class Journal:
         """Write one line of the audit trail; no secrets."""
         self.ledger.audit(self._entry(record, action, outcome, facts))
 
+    def trail(self, record: ChangeRecord) -> list[AuditEntry]:
+        """Return the lines of the audit trail that a change wrote, oldest first."""
+        entries = self.ledger.audit_trail(subject=_audited(record.subject), limit=_MOST)
+        return [entry for entry in entries if entry.data.get("change") == record.id]
+
     def read(self, identity: str, subject: str) -> ChangeRecord:
         """Return one change as it is now.
 
         Raises:
             StoreError: its lines are not in the ledger.
         """
-        found = _folded(self.ledger.events("change.*", subject=subject, limit=_MOST)).get(identity)
+        found = folded(self.ledger.events("change.*", subject=subject, limit=_MOST)).get(identity)
         if found is None:
             raise StoreError(f"The journal of change {identity} is not in the ledger {self.ledger.place}.")
         return found
@@ -147,7 +161,7 @@ class Journal:
         Raises:
             Refused: it names that one, and how to end it or what decides it.
         """
-        found = _folded(self.ledger.events("change.*", subject=subject, limit=_MOST)).values()
+        found = folded(self.ledger.events("change.*", subject=subject, limit=_MOST)).values()
         for record in found:
             if not record.is_open:
                 continue
@@ -213,7 +227,7 @@ class Journal:
         return AuditEntry(
             actor=self.actor,
             action=action,
-            subject=record.subject.partition("/")[2] or record.subject,
+            subject=_audited(record.subject),
             when=self.clock.now(),
             context=record.context,
             outcome=outcome,
@@ -221,8 +235,8 @@ class Journal:
         )
 
 
-def _folded(events: Iterable[Event]) -> dict[str, ChangeRecord]:
-    """Return the changes that these lines tell, by id."""
+def folded(events: Iterable[Event]) -> dict[str, ChangeRecord]:
+    """Return the changes that these lines tell, by id. A line of a kind's own counts for its ``memo`` alone."""
     found: dict[str, ChangeRecord] = {}
     for event in events:
         data = event.data
@@ -261,6 +275,11 @@ def _advanced(record: ChangeRecord, event: Event) -> ChangeRecord:
             return replace(record, effect=str(data.get("name")), effect_done=True)
         case _:
             return replace(record, memo={**record.memo, **_mapping(data.get("memo"))})
+
+
+def _audited(subject: str) -> str:
+    """Return a subject as the audit trail names it: an app by its id alone."""
+    return subject.partition("/")[2] or subject
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

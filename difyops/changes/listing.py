@@ -51,7 +51,7 @@ class ChangeRow:
             actor=record.actor,
             phase=record.phase,
             state=state,
-            ended=ended.state if ended else None,
+            ended=(ended.state or None) if ended else None,
             warnings=ended.warnings if ended else (),
             kept=tuple(str(item["place"]) for item in record.memo.get("set_aside") or ()),
             data=ended.data if ended else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from difyops.api.instance import Instance
 from difyops.changes.change import Change, Checkpoint, no_checkpoint
@@ -16,7 +16,8 @@ from difyops.errors import DifyopsError, NotFound, NotSupported, Refused, Select
 class Ended:
     """How a change ended. ``state``: finished, undone, overtaken (somebody changed the same meanwhile), gone.
 
-    ``text`` says what is true now; ``data`` is the kind's own (proofs, ids).
+    ``text`` says what is true now; ``data`` is the kind's own (proofs, ids). ``state`` is blank where a change went on
+    as far as it can now and waits: it stays open.
     """
 
     state: str
@@ -46,6 +47,18 @@ class Recoverable(Protocol):
         ...
 
 
+@runtime_checkable
+class Waiting(Recoverable, Protocol):
+    """A kind whose changes may rest for long, for a time or for a person, without being cut off."""
+
+    def is_cut_off(self, change: Change, *, to_end: bool) -> bool:
+        """Say whether an open change stopped where something was to be done, and nobody works on it now.
+
+        ``to_end``: it would be ended together with others; one that a person must look at by itself is left out.
+        """
+        ...
+
+
 Kinds = Mapping[str, Recoverable]
 
 
@@ -56,15 +69,17 @@ class Recovery:
     journal: Journal
     kinds: Kinds
 
-    def chosen(self, selector: str | None) -> list[ChangeRecord]:
-        """Return the open changes that ``selector`` means: an id or its beginning, an app id or name; ``None``: all.
+    def chosen(self, selector: str | None, *, to_end: bool = False) -> list[ChangeRecord]:
+        """Return the open changes that ``selector`` means: an id or its beginning, an app id or name.
+
+        ``None``: all that were cut off, ``to_end`` without those that a person must look at one by one.
 
         Raises:
             SelectorError: there is none.
         """
         records = self.journal.open()
         if selector is None:
-            return records
+            return [record for record in records if self._is_cut_off(record, to_end=to_end)]
         found = [
             record
             for record in records
@@ -111,8 +126,13 @@ class Recovery:
                 if error.server_code not in ("app_not_found", "agent_not_found_error"):
                     raise
                 ended = Ended(state="gone", text="the app was deleted; nothing to put back")
-            change.close(ended.state)
+            if ended.state and self.journal.read(record.id, record.subject).is_open:
+                change.close(ended.state)
             return ended
+
+    def _is_cut_off(self, record: ChangeRecord, *, to_end: bool) -> bool:
+        kind = self.kinds.get(record.kind)
+        return not isinstance(kind, Waiting) or kind.is_cut_off(Change(self.journal, record), to_end=to_end)
 
     def _kind(self, record: ChangeRecord) -> Recoverable:
         kind = self.kinds.get(record.kind)

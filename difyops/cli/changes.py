@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,9 +14,9 @@ from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
     from difyops.api.instance import Instance
-    from difyops.changes.journal import ChangeRecord
     from difyops.changes.listing import ChangeRow
-    from difyops.changes.recovery import Kinds, Recovery
+    from difyops.changes.recovery import Kinds, Recoverable, Recovery
+    from difyops.workspace import Workspace
 
 noun = group("What was changed, what was cut off; finish it or take it back.")
 
@@ -26,8 +25,8 @@ Which = Annotated[
 ]
 
 
-def kinds() -> Kinds:
-    """Return the recovery of every kind of change."""
+def kinds(rotations: Recoverable | None = None) -> Kinds:
+    """Return the recovery of every kind of change; ``rotations`` as the configuration of this run has it."""
     from difyops import switching
     from difyops.drill import recovery as drills
     from difyops.drill.model import KIND as DRILL
@@ -38,6 +37,8 @@ def kinds() -> Kinds:
     from difyops.publishing.document_change import DocumentChanges
     from difyops.release.recovery import Releases
     from difyops.release.work import KIND as RELEASE
+    from difyops.rotation.record import KIND as ROTATION
+    from difyops.rotation.recovery import Rotations
     from difyops.snapshot import making, rollback
 
     switches = {kind: switching.Switches(switch) for kind, switch in switching.KINDS.items()}
@@ -51,6 +52,7 @@ def kinds() -> Kinds:
         touched.KIND: DocumentChanges(),
         upgrade.KIND: upgrade.Upgrades(),
         kept_drafts.KIND: kept_drafts.PutBacks(),
+        ROTATION: rotations or Rotations(),
         **switches,
     }
 
@@ -58,8 +60,9 @@ def kinds() -> Kinds:
 def recovery(session: Session, instance: Instance) -> Recovery:
     """Return the recovery of one instance's changes."""
     from difyops.changes.recovery import Recovery
+    from difyops.cli.secret_bench import rotations
 
-    return Recovery(journal=session.workspace(instance).journal, kinds=kinds())
+    return Recovery(journal=session.workspace(instance).journal, kinds=kinds(rotations(session)))
 
 
 @command(noun, "list")
@@ -172,36 +175,31 @@ def log(
 
 async def told(session: Session, which: str | None) -> list[ChangeRow]:
     """Return the changes that ``which`` means, with the state that each left; a whole id also one that ended."""
-    from difyops.changes.listing import ChangeRow, row
-    from difyops.cli.secret_bench import workbench
-    from difyops.rotation.recovery import chosen as meant
-    from difyops.rotation.recovery import tell
-    from difyops.snapshot.first_journal import left_behind, take_over
+    from difyops.changes.listing import row
 
     async with session.instance() as instance:
         workspace = session.workspace(instance)
-        _, damaged = left_behind(workspace.state, instance.context)
-        if not session.dry_run:
-            await take_over(workspace)
-        found, bench = recovery(session, instance), workbench(session, instance)
+        damaged, broken = await _first_journals(workspace, which, take_over=not session.dry_run)
+        found = recovery(session, instance)
         ended = [record for record in workspace.journal.all(limit=10_000) if which and record.id == which]
-        rotations = meant(bench, which)
-        records = [] if which in damaged else ended or _chosen(found, which, or_else=rotations)
-        broken = [ChangeRow.damaged(app_id, error) for app_id, error in damaged.items() if which in (None, app_id)]
-        rows = [await row(found, instance, record) for record in records]
-        return [*rows, *(tell(bench, item) for item in rotations), *broken]
+        records = [] if which in damaged else ended or found.chosen(which)
+        return [*[await row(found, instance, record) for record in records], *broken]
 
 
-def _chosen(found: Recovery, which: str | None, *, or_else: Sequence[object]) -> list[ChangeRecord]:
-    """Return the changes that ``which`` means; none is fine where something else of that name is."""
-    from difyops.errors import SelectorError
+async def _first_journals(
+    workspace: Workspace, which: str | None, *, take_over: bool
+) -> tuple[Collection[str], list[ChangeRow]]:
+    """Take over what older versions left cut off; return the apps whose files are damaged, and rows of them."""
+    from difyops.changes.listing import ChangeRow
+    from difyops.rotation.journal import RotationJournal
+    from difyops.snapshot import first_journal
 
-    try:
-        return found.chosen(which)
-    except SelectorError:
-        if or_else:
-            return []
-        raise
+    _, damaged = first_journal.left_behind(workspace.state, workspace.instance.context)
+    if take_over:
+        await first_journal.take_over(workspace)
+        RotationJournal(workspace.journal).take_over_all()
+    broken = [ChangeRow.damaged(app_id, error) for app_id, error in damaged.items() if which in (None, app_id)]
+    return damaged, broken
 
 
 def _end(session: Session, which: str | None, way: str) -> Outcome:
@@ -217,23 +215,15 @@ async def end(session: Session, which: str | None, way: str) -> list[ChangeRow]:
         SelectorError: nothing of that name was cut off. DifyopsError: the only one could not be ended.
     """
     from difyops.changes.listing import ChangeRow, row
-    from difyops.cli.secret_bench import workbench
-    from difyops.rotation import recovery as rotating
-    from difyops.snapshot.first_journal import left_behind, take_over
 
     async with session.instance() as instance:
         workspace = session.workspace(instance)
-        _, damaged = left_behind(workspace.state, instance.context)
-        broken = [ChangeRow.damaged(app_id, error) for app_id, error in damaged.items() if which in (None, app_id)]
-        await take_over(workspace)
-        found, bench = recovery(session, instance), workbench(session, instance)
-        rotations = rotating.chosen(bench, which, to_end=True)
-        records = [] if which in damaged else _chosen(found, which, or_else=rotations)
+        damaged, broken = await _first_journals(workspace, which, take_over=not session.dry_run)
+        found = recovery(session, instance)
+        records = [] if which in damaged else found.chosen(which, to_end=True)
         if session.dry_run:
-            told = rotating.tell if way == "finish" else rotating.would_undo
-            rows = [await row(found, instance, record) for record in records]
-            return [*rows, *(told(bench, item) for item in rotations), *broken]
-        if count := len(records) + len(rotations):
+            return [*[await row(found, instance, record) for record in records], *broken]
+        if count := len(records):
             session.confirm(f"{way.capitalize()} {count}?", changes=f"To {way} {count} changes")
         ends: list[ChangeRow] = []
         for record in records:
@@ -244,12 +234,6 @@ async def end(session: Session, which: str | None, way: str) -> list[ChangeRow]:
                     raise
                 ends.append(ChangeRow.of(record, "as it was, or partly ended", error=error))
             else:
-                ends.append(ChangeRow.of(record, ended.text, ended=ended))
-        for rotation in rotations:
-            try:
-                ends.append(await (rotating.finish if way == "finish" else rotating.undo)(bench, rotation))
-            except DifyopsError as error:
-                if count == 1 and not broken:
-                    raise
-                ends.append(replace(rotating.tell(bench, rotation), error=error.message))
+                now = workspace.journal.read(record.id, record.subject)
+                ends.append(ChangeRow.of(now, ended.text, ended=ended))
         return [*ends, *broken]

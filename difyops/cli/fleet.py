@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from typing import TYPE_CHECKING, Any
 
 from difyops.cli.door import command, group
@@ -79,6 +77,7 @@ async def _cell(scene: Scene, name: str, *, value: str | None = None, **paramete
 
 def _scene(session: Session, instance: Instance) -> Scene:
     from difyops.cli.snapshot import open_store
+    from difyops.ledger import this_user
     from difyops.runbook.scene import Scene
 
     async def opened() -> Instance:
@@ -91,16 +90,9 @@ def _scene(session: Session, instance: Instance) -> Scene:
         open_store=lambda: open_store(session),
         make_store=lambda: open_store(session),
         ledger=session.ledger if session.has_ledger else None,
-        actor=_actor(),
+        actor=this_user(),
         dry_run=True,
     )
-
-
-def _actor() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a user id that has no name
-        return f"uid {os.getuid()}"
 
 
 def _budgets(session: Session) -> bool:

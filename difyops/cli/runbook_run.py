@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -146,6 +144,8 @@ async def _ran(session: Session, chosen: _Chosen, consent: Consent, deadline: fl
 
 
 def _scene(session: Session, stack: contextlib.AsyncExitStack, chosen: _Chosen) -> Scene:
+    from difyops.ledger import this_user
+
     forgiven = (ConfigError, StoreError) if chosen.is_forgiving else ()
     context, ledger, trouble = None, None, None
     try:
@@ -169,17 +169,10 @@ def _scene(session: Session, stack: contextlib.AsyncExitStack, chosen: _Chosen) 
         make_store=lambda: open_store(session, create=True),
         ledger=ledger,
         clock=ledger.clock if ledger else SystemClock(),
-        actor=_actor(),
+        actor=this_user(),
         dry_run=session.dry_run,
         trusts_commands=chosen.trusted,
     )
-
-
-def _actor() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a user id that has no name
-        return f"uid {os.getuid()}"
 
 
 def _context(session: Session) -> Context | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from difyops.rotation.journal import RotationJournal
     from difyops.rotation.policy import RotationPolicy
     from difyops.rotation.prepare import RotationRequest
+    from difyops.rotation.recovery import Rotations
     from difyops.secret_text import SecretText
 
 STDIN = "-"
@@ -110,28 +110,32 @@ def _is_text(value: str) -> bool:
 
 def workbench(session: Session, instance: Instance) -> Workbench:
     """Return the workbench of this run."""
-    from difyops.rotation.job import OWN_VARIABLES, Workbench
+    from difyops.rotation.job import Workbench
+    from difyops.rotation.journal import RotationJournal
     from difyops.validation.answers import judge_answer
 
     return Workbench(
         instance=instance,
-        journal=journal_of(session),
-        state=session.config.state,
-        actor=_actor(),
+        journal=RotationJournal(session.workspace(instance).journal),
         hold=policy_here(session).hold,
-        clock=session.ledger.clock,
         judge=judge_answer,
-        withheld=OWN_VARIABLES | frozenset(_variables(session)),
+        withheld=withheld(session),
     )
 
 
-def _actor() -> str:
-    import getpass
+def rotations(session: Session) -> Rotations:
+    """Return the recovery of rotations as this run has it."""
+    from difyops.rotation.recovery import Rotations
+    from difyops.validation.answers import judge_answer
 
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a user id that has no name
-        return f"uid {os.getuid()}"
+    return Rotations(judge=judge_answer, withheld=withheld(session))
+
+
+def withheld(session: Session) -> frozenset[str]:
+    """Return the environment variables that commands of references do not get."""
+    from difyops.rotation.job import OWN_VARIABLES
+
+    return OWN_VARIABLES | frozenset(_variables(session))
 
 
 def _variables(session: Session) -> Iterator[str]:
@@ -153,10 +157,12 @@ def _variables(session: Session) -> Iterator[str]:
 
 def journal_of(session: Session) -> RotationJournal:
     """Return the journal of the context's rotations."""
+    from difyops.changes.journal import Journal
+    from difyops.ledger import this_user
     from difyops.rotation.journal import RotationJournal
 
-    ledger = session.ledger
-    return RotationJournal(ledger, session.config.context(session.one_context()).name, ledger.clock)
+    ledger, state, name = session.ledger, session.config.state, session.config.context(session.one_context()).name
+    return RotationJournal(Journal(ledger=ledger, state=state, context=name, clock=ledger.clock, actor=this_user()))
 
 
 def policy_here(session: Session) -> RotationPolicy:

@@ -174,13 +174,14 @@ class Session:
 
     def workspace(self, instance: Instance, *, store: GitStore | None = None) -> Workspace:
         """Return what a room is handed: the open instance with state folder, ledger, actor and store."""
+        from difyops.ledger import this_user
         from difyops.workspace import Workspace
 
         return Workspace(
             instance=instance,
             state=self.config.state,
             ledger=self.ledger,
-            actor=_actor(),
+            actor=this_user(),
             clock=self.ledger.clock,
             store=store,
             access=self.access,
@@ -229,13 +230,13 @@ class Session:
 
     def audit(self, action: str, subject: str, context: str, *, outcome: str = "done", **facts: object) -> None:
         """Write one line about a change to an instance into the audit log; no secrets."""
-        from difyops.ledger import AuditEntry
+        from difyops.ledger import AuditEntry, this_user
 
         entry = AuditEntry(
             action=action,
             subject=subject,
             context=context,
-            actor=_actor(),
+            actor=this_user(),
             when=self.ledger.clock.now(),
             outcome=outcome,
             data=facts,
@@ -293,15 +294,6 @@ class Session:
             if interrupted:
                 raise Interrupted("Interrupted.") from None
             raise
-
-
-def _actor() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a user id that has no name
-        return f"uid {os.getuid()}"
 
 
 _current = Session()

@@ -20,7 +20,7 @@ that matters.) Every string passes ``secret_text.scrub`` on its way in. What an 
 """
 
 from difyops.ledger.book import Ledger
-from difyops.ledger.holders import this_host
+from difyops.ledger.holders import this_host, this_user
 from difyops.ledger.records import AuditEntry, Event, JsonObject
 
-__all__ = ["AuditEntry", "Event", "JsonObject", "Ledger", "this_host"]
+__all__ = ["AuditEntry", "Event", "JsonObject", "Ledger", "this_host", "this_user"]

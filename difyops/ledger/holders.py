@@ -47,6 +47,14 @@ def this_host() -> str:
     return os.environ.get("DIFYOPS_HOST") or socket.gethostname()
 
 
+def this_user() -> str:
+    """Return who is at work here: the user's name, or its number where it has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a user id that has no name
+        return f"uid {os.getuid()}"
+
+
 def this_command() -> str:
     """Return the command that runs, in its first two words: what follows may be a secret that somebody typed."""
     words = [word for word in sys.argv[1:] if re.fullmatch(r"[a-z][a-z-]{0,20}", word)]

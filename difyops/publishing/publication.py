@@ -7,8 +7,9 @@ draft), ``writing`` and ``wanted`` (what we are writing into the draft, and what
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from difyops.api.instance import Instance
 from difyops.api.model import Workflow
@@ -35,12 +36,14 @@ class Overtaken(StalePlan):
 class PublishSettings:
     """How versions are marked: ``name`` (20 characters) and ``text`` (about 75) behind the change id in the comment.
 
-    ``wait_for_slots``: wait while a schedule is due, so that publishing does not skip its run.
+    ``wait_for_slots``: wait while a schedule is due, so that publishing does not skip its run. ``told``: what the line
+    of the audit trail says besides.
     """
 
     name: str
     text: str
     wait_for_slots: bool = True
+    told: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,7 +348,9 @@ class Publication:
         comment = f"difyops {self.keeper.id} {settings.text}"
         try:
             await self.keeper.effect(
-                "publish", lambda: console.publish(self.app_id, name=settings.name, comment=comment)
+                "publish",
+                lambda: console.publish(self.app_id, name=settings.name, comment=comment),
+                **settings.told,
             )
         except (Unreachable, ServerFault):
             if not await self._find_published():

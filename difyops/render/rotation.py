@@ -265,7 +265,7 @@ def _told(rotation: Rotation) -> dict[str, object]:
         "old_use": memo.get("old_use") or None,
         "trouble": rotation.trouble,
         "went_back": rotation.went_back,
-        "draft_set_aside": memo.get("draft_set_aside"),
+        "draft_set_aside": rotation.kept_draft,
     }
 
 
@@ -274,7 +274,7 @@ def _facts(item: Driven) -> list[tuple[str, object]]:
 
 
 def _set_aside(rotation: Rotation) -> str:
-    aside = rotation.memo.get("set_aside") or ()
+    aside = rotation.memo.get("left_out") or ()
     names = [spec.name for spec in rotation.settings.probes if spec.app in aside]
     return f"; not counted, for they failed before the switch: {', '.join(names)}" if names else ""
 
@@ -291,7 +291,7 @@ def _pairs(rotation: Rotation) -> list[tuple[str, object]]:
         ("old secret", memo.get("old_use") or None),
         ("trouble", rotation.trouble),
         ("went back", rotation.went_back),
-        ("draft kept in", memo.get("draft_set_aside")),
+        ("draft kept in", rotation.kept_draft),
     ]
     return [(label, value) for label, value in pairs if value is not None]
 

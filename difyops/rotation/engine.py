@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import NoReturn
 
+from difyops.changes.journal import NOTE
 from difyops.errors import (
     AccountLocked,
     Conflict,
@@ -35,6 +33,7 @@ from difyops.rotation import journal as journals
 from difyops.rotation.deliver import check_references
 from difyops.rotation.facts import gather
 from difyops.rotation.job import RotationJob, Workbench
+from difyops.rotation.journal import lock_path
 from difyops.rotation.kinds import SecretKind, WantedSecret, kind_named
 from difyops.rotation.machine import ENDED, RotationAction, RotationStep, State, may_turn_back, next_step
 from difyops.rotation.reading import WorkspaceReading
@@ -107,7 +106,7 @@ class Driver:
             if step.action in (RotationAction.WAIT, RotationAction.HOLD, RotationAction.REST):
                 return Driven(rotation=rotation, step=step)
             self.moved(rotation, step)
-            rotation = await self._one(RotationJob(self.bench, rotation), kind, step)
+            rotation = await self._one(RotationJob.of(self.bench, rotation), kind, step)
             if step.action is RotationAction.CONFIRM and not rotation.memo.get("refused") and not self.wait:
                 return Driven(rotation=rotation, step=replace(step, action=RotationAction.WAIT, wait=_SHORT * 2))
 
@@ -126,11 +125,12 @@ class Driver:
             why = scrub(error.message)
             journal.write(rotation, journals.FAILED, str(step.action), why=why, code=error.code, **verdict)
             return journal.read(rotation.id, rotation.subject)
-        journal.write(rotation, journals.STATE, str(step.action), state=str(step.leads_to), why=step.why)
+        if step.leads_to in ENDED:
+            job.change.close("done" if step.leads_to is State.DONE else "undone", label=rotation.label)
+        else:
+            word = str(step.leads_to)
+            journal.write(rotation, journals.STATE, str(step.action), state=word, why=step.why, memo={"phase": word})
         after = journal.read(rotation.id, rotation.subject)
-        if after.state in ENDED and rotation.state is not after.state:
-            job.audit("end", str(after.state), label=rotation.label)
-            journal.end(after)
         if step.action is RotationAction.BEGIN_GRACE:
             self._grace_seen[rotation.id] = self.bench.clock.monotonic()
         return after
@@ -206,13 +206,13 @@ async def begin(
         keyring that is to hold the values does not answer.
     """
     check_can_hold(bench.hold)
-    identity, url = secrets.token_hex(6), bench.instance.context.url
+    url = bench.instance.context.url
     async with _held(bench, planned.lock):
         _check_not_open(bench, planned)
         _check_not_rotated_since(bench, planned)
         planned = replace(planned, settings=replace(planned.settings, hold=bench.hold))
-        rotation = bench.journal.begin(identity, planned, url, installation=installation(bench.state))
-        vault = Vault.of(bench.state, identity, bench.hold)
+        rotation = bench.journal.begin(planned, url, installation=installation(bench.state))
+        vault = Vault.of(bench.state, rotation.id, bench.hold)
         vault.keep_others(others or {})
         if value is not None:
             vault.keep(NEW, value)
@@ -263,7 +263,7 @@ async def end_grace(bench: Workbench, rotation: Rotation) -> Rotation:
             raise Refused(f"{rotation.label} is {rotation.state}.", hint=f"difyops secret history {rotation.id}")
         bench.journal.write(rotation, journals.AGAIN, force=True)
         ended = bench.clock.now().timestamp() - 1.0
-        bench.journal.write(rotation, journals.NOTE, memo={"grace_until": ended})
+        bench.journal.write(rotation, NOTE, memo={"grace_until": ended})
     return bench.journal.read(rotation.id, rotation.subject)
 
 
@@ -274,10 +274,11 @@ async def again(bench: Workbench, rotation: Rotation, *, force: bool) -> Rotatio
     """
     if rotation.state is State.PARKED or rotation.failures or force:
         async with turn(bench, rotation, wait=_TURN_WAIT):
-            bench.journal.write(rotation, journals.AGAIN, force=force)
+            goes_on = rotation.parked_from or rotation.state
+            bench.journal.write(rotation, journals.AGAIN, force=force, memo={"phase": str(goes_on)})
             after = bench.journal.read(rotation.id, rotation.subject)
             if force and after.state is State.ROLLING_BACK:
-                bench.journal.write(rotation, journals.NOTE, memo={"passes_over": True})
+                bench.journal.write(rotation, NOTE, memo={"passes_over": True})
     return bench.journal.read(rotation.id, rotation.subject)
 
 
@@ -295,13 +296,8 @@ async def turn(bench: Workbench, rotation: Rotation, *, wait: float = 0.0) -> As
         )
     _check_is_here(bench, rotation)
     async with _held(bench, rotation.lock, wait=wait):
+        bench.journal.take_over(rotation)
         yield
-
-
-def lock_path(state: Path, url: str, name: str) -> Path:
-    """Return the lock of one secret's rotations on the instance at ``url``."""
-    digest = hashlib.sha256(f"{url} {name}".encode()).hexdigest()[:24]
-    return state / "rotation-locks" / f"{digest}.lock"
 
 
 @contextlib.asynccontextmanager

@@ -7,13 +7,10 @@ document, what the comment tells other machines, and what becomes of the variabl
 from __future__ import annotations
 
 import json
-import logging
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from difyops import atomic_file
 from difyops.api.model import Workflow
@@ -29,71 +26,10 @@ from difyops.sealing.age import CannotOpen
 from difyops.sealing.kept import keep_body, opened_body
 from difyops.secret_text import SecretText
 
-T = TypeVar("T")
 FORWARD, BACK = "forward", "back"
 JsonObject = dict[str, Any]
 _PUBLISHED = re.compile(r"difyops (?P<rotation>[0-9a-f]{12}) until (?P<until>\S+): (?P<name>\S+)")
 _TRIES = 3
-_OWN_NAMES = {"set_aside": "kept_drafts"}  # in a rotation ``set_aside`` are the apps that failed before it
-log = logging.getLogger("difyops.rotation")
-
-
-@dataclass(frozen=True, slots=True)
-class RotationKeeper:
-    """A rotation's journal and vault, as a publication uses them."""
-
-    job: RotationJob
-
-    @property
-    def id(self) -> str:
-        """Return the rotation's id."""
-        return self.job.rotation.id
-
-    def memo(self, name: str) -> Any:
-        """Return what was noted under ``name``."""
-        return self.job.memo(_OWN_NAMES.get(name, name))
-
-    def note(self, **facts: Any) -> None:
-        """Write facts without secrets to the rotation's journal."""
-        self.job.note(**{_OWN_NAMES.get(name, name): fact for name, fact in facts.items()})
-
-    def keep(self, name: str, document: JsonObject) -> None:
-        """Hold a document in the rotation's vault."""
-        self.job.vault.keep_document(name, document)
-
-    def kept(self, name: str) -> JsonObject | None:
-        """Return a held document. Those of 0.1.0 have the variables' values beside them, and are put together."""
-        held = self.job.vault.document(name)
-        if held is None or "values" not in held:
-            return held
-        items = held["document"].get("environment_variables") or ()
-        variables = [{**item, "value": held["values"].get(item.get("name"), item.get("value"))} for item in items]
-        return {"document": {**held["document"], "environment_variables": variables}, "hash": held.get("hash")}
-
-    def drop(self, name: str) -> None:
-        """Let go of a held document."""
-        self.job.vault.drop(name)
-
-    def set_aside(self, name: str, title: str) -> None:
-        """Move a held document to where it outlives the rotation."""
-        held = self.kept(name)
-        if held is not None:
-            self.keep(name, {**held, "title": title, "app_id": self.job.target("app_id")})
-        place = self.job.vault.set_aside(name)
-        if place is not None:
-            entry = {"name": place.stem, "title": title, "place": str(place)}
-            self.note(set_aside=[*(self.memo("set_aside") or []), entry], draft_set_aside=str(place))
-
-    async def effect(self, name: str, work: Callable[[], Awaitable[T]], **facts: Any) -> T:
-        """Change something outside, through the rotation's journal; a publication with its value's fingerprint."""
-        if name == "publish":
-            is_back = self.job.rotation.state is State.ROLLING_BACK
-            facts["fingerprint"] = self.memo("old_fingerprint" if is_back else "new_fingerprint")
-        return await self.job.effect(name, work, **facts)
-
-    def say(self, text: str) -> None:
-        """Tell the person who waits."""
-        log.warning("%s", text)
 
 
 def publication(job: RotationJob) -> Publication:
@@ -105,9 +41,11 @@ def publication(job: RotationJob) -> Publication:
         instance=job.instance,
         app_id=job.target("app_id"),
         app_name=job.target("app"),
-        keeper=RotationKeeper(job),
+        keeper=job,
         settings=PublishSettings(
-            name="secret rotation", text=f"until {iso(until)}: {name} changed, nothing else", wait_for_slots=True
+            name="secret rotation",
+            text=f"until {iso(until)}: {name} changed, nothing else",
+            told={"fingerprint": job.memo("old_fingerprint" if is_back else "new_fingerprint")},
         ),
         clock=clock,
     )
@@ -189,14 +127,14 @@ async def put_draft_right(job: RotationJob, value: SecretText, rejected: SecretT
 def put_kept_right(job: RotationJob, value: SecretText, rejected: SecretText) -> None:
     """Give the documents that were set aside ``value`` where they hold the rejected one."""
     state = job.bench.state
-    for item in job.memo("kept_drafts") or []:
+    for item in job.memo("set_aside") or []:
         place = Path(item["place"])
         if not place.exists():
             continue
         try:
             body = opened_body(json.loads(atomic_file.read_private(place)), access_of({}, state))
         except CannotOpen as error:
-            log.warning("%s may hold the value that was taken back, and is left as it is: %s", place, error.message)
+            job.say(f"{place} may hold the value that was taken back, and is left as it is: {error.message}")
             continue
         content = Content.read(body)
         if content.holds(job.target("name"), rejected):
@@ -218,22 +156,21 @@ def rotating_until(live: Workflow, name: str, known: frozenset[str]) -> datetime
 async def _begin(job: RotationJob, made: Publication, value: SecretText) -> None:
     live, content = await read_live(job)
     draft = await draft_content(job.instance.console, made.app_id)
-    parked = made.keeper.kept(PARKED)
+    parked = job.kept(PARKED)
     is_written = draft is not None and draft.hash is not None and draft.hash == job.memo("written")
     if parked is not None and is_written and draft is not None:  # 0.1.0 wrote this draft and holds somebody's
         written, draft = draft, Content.read(parked)
         made.begin(target=content.with_value(job.target("name"), value), live=content, version=live, draft=draft)
-        made.keeper.keep(WANTED, written.as_kept())
+        job.keep(WANTED, written.as_kept())
         return
     made.begin(target=content.with_value(job.target("name"), value), live=content, version=live, draft=draft)
 
 
 def exchange_held(job: RotationJob, value: SecretText, other: SecretText | None) -> None:
     """Give the parked draft ``value`` where it holds the ``other`` one."""
-    keeper = RotationKeeper(job)
-    parked = keeper.kept(PARKED)
+    parked = job.kept(PARKED)
     if parked is None or other is None:
         return
     content = Content.read(parked)
     if content.holds(job.target("name"), other):
-        keeper.keep(PARKED, content.with_value(job.target("name"), value).as_kept())
+        job.keep(PARKED, content.with_value(job.target("name"), value).as_kept())

@@ -36,7 +36,7 @@ class Probed:
 
 def counted(job: RotationJob) -> list[ProbeSpec]:
     """Return the health checks of a rotation without those that failed before anything was changed."""
-    aside = job.memo("set_aside") or ()
+    aside = job.memo("left_out") or ()
     return [spec for spec in job.rotation.settings.probes if spec.app not in aside]
 
 

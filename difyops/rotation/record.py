@@ -7,7 +7,12 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
+from difyops.changes import ChangeRecord
 from difyops.rotation.machine import ENDED, State
+
+KIND = "secret.rotate"
+SUBJECT = "secret/"
+"""What the subject of a rotation's change begins with. A switch of the same provider is a change of another subject."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,26 +87,16 @@ class PlannedRotation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rotation:
-    """One rotation as its journal tells it. ``memo`` is what its kind noted: ids, names, fingerprints; no secrets.
+    """One rotation as its journal tells it: its change (``record``), and how far it is.
 
     ``wants_back`` is set from the moment a person asks to go back until it does; ``went_back`` says why it did, and
     ``was_asked`` whether a person wanted it; ``trouble`` is the last failure, and ``is_away`` says that it was an
-    instance that did not answer. ``host`` began it, ``installation`` is whose state folder holds its values.
+    instance that did not answer.
     """
 
-    id: str
-    kind: str
-    subject: str
-    label: str
-    context: str
-    url: str
-    lock: str
-    target: Mapping[str, str]
+    record: ChangeRecord
     settings: RotationSettings
-    host: str = ""
-    installation: str = ""
     state: State = State.PLANNED
-    memo: Mapping[str, Any] = field(default_factory=dict)
     failures: int = 0
     hopeless: bool = False
     is_away: bool = False
@@ -110,8 +105,74 @@ class Rotation:
     went_back: str | None = None
     was_asked: bool = False
     parked_from: State | None = None
-    started: datetime
     updated: datetime
+
+    @property
+    def id(self) -> str:
+        """Return its id, that of its change: twelve hex digits."""
+        return self.record.id
+
+    @property
+    def kind(self) -> str:
+        """Return the kind of secret: a file in ``kinds/``."""
+        return str(self.record.facts["secret"])
+
+    @property
+    def subject(self) -> str:
+        """Return the stable address of the secret."""
+        return self.record.subject.removeprefix(SUBJECT)
+
+    @property
+    def label(self) -> str:
+        """Return what the secret is called for people."""
+        return self.record.label
+
+    @property
+    def context(self) -> str:
+        """Return the context that it was begun in."""
+        return self.record.context
+
+    @property
+    def url(self) -> str:
+        """Return the address of the instance."""
+        return self.record.url
+
+    @property
+    def host(self) -> str:
+        """Return the machine that began it."""
+        return self.record.host
+
+    @property
+    def installation(self) -> str:
+        """Return whose state folder holds its values; blank where 0.1.0 began it."""
+        return str(self.record.facts.get("installation") or "")
+
+    @property
+    def lock(self) -> str:
+        """Return what is locked while it is worked on: an app, a provider, ..."""
+        return str(self.record.facts["lock"])
+
+    @property
+    def target(self) -> Mapping[str, str]:
+        """Return the ids and names that its kind needs."""
+        found: Mapping[str, str] = self.record.facts["target"]
+        return found
+
+    @property
+    def memo(self) -> Mapping[str, Any]:
+        """Return what was noted: ids, names, fingerprints; no secrets."""
+        return self.record.memo
+
+    @property
+    def started(self) -> datetime:
+        """Return when it was begun."""
+        return self.record.began
+
+    @property
+    def kept_draft(self) -> str | None:
+        """Return where a draft lies that could not be given back, ``None`` when there is none."""
+        places = self.memo.get("set_aside") or ()
+        return str(places[-1]["place"]) if places else self.memo.get("draft_set_aside")  # 0.1.0 noted the place alone
 
     @property
     def is_open(self) -> bool:

@@ -6,111 +6,110 @@ next step is due and that nobody works on is; so is one that is parked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
-from datetime import datetime
-from pathlib import Path
+from dataclasses import dataclass
 
-from difyops.changes.listing import ChangeRow
-from difyops.clock import iso
-from difyops.errors import DifyopsError, LockHeld
-from difyops.ledger import Ledger
-from difyops.rotation.engine import Driver, Moved, again, check_can_go_back, lock_path, nobody, turn_back
+from difyops.api.instance import Instance
+from difyops.asking import Judge, no_judge
+from difyops.changes import Change, Ended, Journal
+from difyops.errors import LockHeld
+from difyops.rotation.engine import Driver, again, check_can_go_back, turn_back
 from difyops.rotation.facts import gather
-from difyops.rotation.job import Workbench
-from difyops.rotation.machine import RotationAction, RotationStep, State, next_step
+from difyops.rotation.job import OWN_VARIABLES, Workbench
+from difyops.rotation.journal import RotationJournal
+from difyops.rotation.machine import RotationAction, RotationStep, State, may_turn_back, next_step
 from difyops.rotation.record import Rotation
 
-KIND = "secret.rotate"
 _WAITS = (RotationAction.WAIT, RotationAction.HOLD)
 _ENDS = {State.DONE: "finished", State.ROLLED_BACK: "undone"}
 
 
-def chosen(bench: Workbench, selector: str | None, *, to_end: bool = False) -> list[Rotation]:
-    """Return the open rotations that ``selector`` means (the start of an id, a label, a subject); ``None``: cut off.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rotations:
+    """The recovery of rotations. ``judge`` and ``withheld`` as a ``Workbench`` has them."""
 
-    ``to_end``: of those that nobody named the parked ones are left out, for a person must look at each.
-    """
-    found = bench.journal.open()
-    if selector is not None:
-        return [item for item in found if item.id.startswith(selector) or selector in (item.label, item.subject)]
-    if to_end:
-        found = [item for item in found if item.state is not State.PARKED]
-    return cut_off(found, bench.journal.ledger, bench.state, bench.clock.now())
+    judge: Judge = no_judge
+    withheld: frozenset[str] = OWN_VARIABLES
+
+    def is_cut_off(self, change: Change, *, to_end: bool) -> bool:
+        """Say whether a step is due, or a person must look (``to_end``: not those), and nobody works on it now."""
+        rotation = _rotation(change)
+        if to_end and rotation.state is State.PARKED:
+            return False
+        return is_cut_off(change.journal, rotation)
+
+    async def tell(self, instance: Instance, change: Change) -> str:
+        """Return how far it is, and what comes next."""
+        rotation = _rotation(change)
+        told = _told(rotation, next_step(rotation.state, gather(rotation, change.journal.clock.now())))
+        if rotation.is_open and not _may_go_back(rotation):
+            told += "; the old secret is retired, and cannot be brought back"
+        return told
+
+    async def finish(self, instance: Instance, change: Change) -> Ended:
+        """Do what is due, without waiting for a grace period: ``difyops secret resume`` does that."""
+        bench = self._bench(instance, change)
+        return await _driven(bench, await again(bench, _rotation(change), force=False), wait=False)
+
+    async def undo(self, instance: Instance, change: Change) -> Ended:
+        """Bring the old secret back, and wait until it is.
+
+        Raises:
+            Refused: the old secret is retired.
+        """
+        bench, rotation = self._bench(instance, change), _rotation(change)
+        check_can_go_back(rotation)
+        return await _driven(bench, await turn_back(bench, rotation), wait=True)
+
+    def _bench(self, instance: Instance, change: Change) -> Workbench:
+        return Workbench(
+            instance=instance,
+            journal=RotationJournal(change.journal),
+            checkpoint=change.checkpoint,
+            judge=self.judge,
+            withheld=self.withheld,
+        )
 
 
-def cut_off(rotations: Iterable[Rotation], ledger: Ledger, state: Path, now: datetime) -> list[Rotation]:
-    """Return those of the open rotations whose next step is due ``now`` and that nobody works on."""
-    due = [item for item in rotations if next_step(item.state, gather(item, now)).action not in _WAITS]
-    return [item for item in due if not _is_busy(item, ledger, state)]
+def is_cut_off(journal: Journal, rotation: Rotation) -> bool:
+    """Say whether the next step of an open rotation is due and nobody works on it."""
+    step = next_step(rotation.state, gather(rotation, journal.clock.now()))
+    return step.action not in _WAITS and not _is_busy(journal, rotation)
 
 
-def tell(bench: Workbench, rotation: Rotation) -> ChangeRow:
-    """Return a rotation as a row of ``changes``: how far it is, and what comes next."""
-    step = _next(bench, rotation)
+def _rotation(change: Change) -> Rotation:
+    return RotationJournal(change.journal).read(change.id, change.record.subject)
+
+
+def _told(rotation: Rotation, step: RotationStep) -> str:
     if not rotation.is_open:
-        state = f"ended: {rotation.state}"
-    elif rotation.state is State.PARKED:
-        state = f"parked, a person must look: {rotation.trouble or 'see difyops secret history ' + rotation.id}"
-    elif step.action in _WAITS:
+        return f"ended: {rotation.state}"
+    if rotation.state is State.PARKED:
+        return f"parked, a person must look: {rotation.trouble or 'see difyops secret history ' + rotation.id}"
+    why = f" ({step.why})" if step.why else ""
+    if step.action in _WAITS:
         wait = f" for {round(step.wait)} s more" if step.wait else ""
-        state = f"nothing is due: it waits{wait}" + (f" ({step.why})" if step.why else "")
-    else:
-        state = f"next: {step.action}" + (f" ({step.why})" if step.why else "")
-    trail = bench.journal.audit(rotation)
-    return ChangeRow(
-        id=rotation.id,
-        kind=KIND,
-        subject=rotation.subject,
-        label=rotation.label,
-        context=rotation.context,
-        began_at=iso(rotation.started),
-        actor=trail[0].actor if trail else "",
-        phase=str(rotation.state),
-        state=state,
-        ended=_ENDS.get(rotation.state),
-        warnings=(rotation.went_back,) if rotation.went_back else (),
+        return f"nothing is due: it waits{wait}{why}"
+    return f"next: {step.action}{why}"
+
+
+def _may_go_back(rotation: Rotation) -> bool:
+    return rotation.state is State.ROLLING_BACK or may_turn_back(rotation.state, rotation.parked_from)
+
+
+async def _driven(bench: Workbench, rotation: Rotation, *, wait: bool) -> Ended:
+    driven = await Driver(bench, wait=wait).drive(rotation)
+    now = driven.rotation
+    return Ended(
+        state=_ENDS.get(now.state, ""),
+        text=_told(now, driven.step),
+        warnings=(now.went_back,) if now.went_back else (),
     )
 
 
-async def finish(bench: Workbench, rotation: Rotation, moved: Moved = nobody) -> ChangeRow:
-    """Do what is due, without waiting for a grace period: ``difyops secret resume`` does that."""
-    return await _driven(bench, await again(bench, rotation, force=False), moved, wait=False)
-
-
-async def undo(bench: Workbench, rotation: Rotation, moved: Moved = nobody) -> ChangeRow:
-    """Bring the old secret back, and wait until it is.
-
-    Raises:
-        Refused: the old secret is retired.
-    """
-    return await _driven(bench, await turn_back(bench, rotation), moved, wait=True)
-
-
-def would_undo(bench: Workbench, rotation: Rotation) -> ChangeRow:
-    """Return a rotation as a row, with an error where its old secret cannot be brought back."""
-    row = tell(bench, rotation)
-    try:
-        check_can_go_back(rotation)
-    except DifyopsError as error:
-        return replace(row, error=error.message)
-    return row
-
-
-async def _driven(bench: Workbench, rotation: Rotation, moved: Moved, *, wait: bool) -> ChangeRow:
-    driven = await Driver(bench, wait=wait, moved=moved).drive(rotation)
-    return tell(bench, driven.rotation)
-
-
-def _next(bench: Workbench, rotation: Rotation) -> RotationStep:
-    return next_step(rotation.state, gather(rotation, bench.clock.now()))
-
-
-def _is_busy(rotation: Rotation, ledger: Ledger, state: Path) -> bool:
+def _is_busy(journal: Journal, rotation: Rotation) -> bool:
     """Say whether another process works on it at this moment."""
-    path = lock_path(state, rotation.url, rotation.lock)
     try:
-        with ledger.lock(path, holding=f"the secrets of {rotation.lock}"):
+        with RotationJournal(journal).lock(rotation):
             return False
     except LockHeld:
         return True

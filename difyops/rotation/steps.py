@@ -70,7 +70,7 @@ async def _test(job: RotationJob, kind: SecretKind) -> None:
             "with --probe, or --no-probe."
         )
     if failing and len(failing) < len(results):
-        job.note(set_aside=[spec.app for spec in failing])
+        job.note(left_out=[spec.app for spec in failing])
 
 
 async def _switch(job: RotationJob, kind: SecretKind) -> None:

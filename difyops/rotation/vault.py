@@ -1,4 +1,4 @@
-"""Values that must survive a kill while a rotation is open: the new value, the old one, a colleague's parked draft.
+"""Values that must survive a kill while a rotation is open: the new value, the old one, others of its credential.
 
 Kept as 0600 files under ``rotation-secrets/<rotation>/`` in the state folder (or in the keyring, when the
 configuration says ``secrets: {hold: keyring}``) and removed when the rotation ends. Never in the journal, never in
@@ -15,11 +15,9 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from difyops import atomic_file, credentials
 from difyops.errors import CredentialError, StoreError
-from difyops.sealing.kept import keep_body
 from difyops.secret_text import SecretText
 
 NEW, OLD, OTHERS = "new", "old", "others"
@@ -76,43 +74,12 @@ class Vault:
         found = json.loads(held.reveal()) if held else {}
         return {str(name): SecretText(str(value)) for name, value in found.items()}
 
-    def keep_document(self, name: str, document: dict[str, Any]) -> None:
-        """Hold a JSON document (always a private file: it can be large)."""
-        atomic_file.write(self.folder / f"{name}.json", json.dumps(document).encode(), mode=atomic_file.PRIVATE)
-
-    def document(self, name: str) -> dict[str, Any] | None:
-        """Return a held document, ``None`` when there is none."""
-        path = self.folder / f"{name}.json"
-        if not path.exists():
-            return None
-        try:
-            found = json.loads(atomic_file.read_private(path))
-        except ValueError as error:
-            raise StoreError(f"The held document {path} is damaged.", hint="Look at it.") from error
-        return found if isinstance(found, dict) else None
-
-    def drop(self, name: str) -> None:
-        """Let go of one document."""
-        atomic_file.remove(self.folder / f"{name}.json")
-
     def forget(self, name: str) -> None:
         """Let go of one secret; one that is not held is fine. Raises ``StoreError`` as ``get`` does."""
         try:
             credentials.forget(self._reference(name))
         except CredentialError as error:
             raise _closed(error.message) from error
-
-    def set_aside(self, name: str) -> Path | None:
-        """Move a document to where it outlives the rotation, and return its place; ``None`` when there is none."""
-        source = self.folder / f"{name}.json"
-        if not source.exists():
-            return None
-        folder, number = self.folder.parent.parent / "kept", 1
-        while (target := folder / f"{self.identity}-{name}-{number}.json").exists():
-            number += 1
-        keep_body(self.folder.parent.parent, target, self.document(name) or {})
-        atomic_file.remove(source)
-        return target
 
     def clear(self) -> None:
         """Remove everything that is held; twice is fine."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
+from difyops.changes import Journal
 from difyops.errors import ConfigError, Refused
 from difyops.ledger import Event, Ledger
 from difyops.rotation.job import Workbench
@@ -48,11 +49,16 @@ async def workbench(scene: Scene) -> Workbench:
     """
     return Workbench(
         instance=await scene.instance(),
-        journal=RotationJournal(scene.ledger or _Unwritten(), scene.context_name, scene.clock),
-        state=scene.config.state,
-        actor=scene.actor,
+        journal=RotationJournal(
+            Journal(
+                ledger=scene.ledger or _Unwritten(),
+                state=scene.config.state,
+                context=scene.context_name,
+                clock=scene.clock,
+                actor=scene.actor,
+            )
+        ),
         hold=policy(scene).hold,
-        clock=scene.clock,
         judge=judge_answer,
     )
 

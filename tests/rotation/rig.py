@@ -16,12 +16,14 @@ from typing import Any
 import httpx
 
 from difyops.api.instance import ConnectOptions, connect
+from difyops.changes import Journal
+from difyops.changes.change import Checkpoint, no_checkpoint
 from difyops.clock import Clock, SystemClock
 from difyops.config import Context
 from difyops.emulator import Emulator
 from difyops.ledger import Ledger
 from difyops.rotation.engine import Driven, Driver, begin
-from difyops.rotation.job import Checkpoint, Workbench, no_checkpoint
+from difyops.rotation.job import Workbench
 from difyops.rotation.journal import RotationJournal
 from difyops.rotation.kinds import WantedSecret
 from difyops.rotation.policy import RotationPolicy
@@ -95,10 +97,9 @@ class Rig:
         try:
             yield Workbench(
                 instance=instance,
-                journal=RotationJournal(ledger, "prod", clock),
-                state=self.state,
-                actor="tester",
-                clock=clock,
+                journal=RotationJournal(
+                    Journal(ledger=ledger, state=self.state, context="prod", clock=clock, actor="tester")
+                ),
                 checkpoint=checkpoint or self.checkpoint,
             )
         finally:
@@ -140,9 +141,19 @@ class Rig:
             return await Driver(bench, wait=wait).drive(found[0]) if found else None
 
     def texts(self) -> bytes:
-        """Return every byte below the state folder that is not a held secret."""
-        files = [path for path in self.state.rglob("*") if path.is_file() and "rotation-secrets" not in path.parts]
-        return b"".join(path.read_bytes() for path in files)
+        """Return every byte below the state folder that is not held for an open rotation."""
+        held = self.held()
+        return b"".join(path.read_bytes() for path in self.state.rglob("*") if path.is_file() and path not in held)
+
+    def held(self) -> list[Path]:
+        """Return the files in which values and documents of rotations are held."""
+        return held_files(self.state)
+
+
+def held_files(state: Path) -> list[Path]:
+    """Return the files below a state folder in which values and documents of open rotations are held."""
+    values, documents = (state / "rotation-secrets").rglob("*"), (state / "changes").glob("*/*.json")
+    return [path for path in (*values, *documents) if path.is_file()]
 
 
 class Console:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
+from difyops.changes.recovery import Recovery
+from difyops.cli.changes import kinds
 from difyops.emulator import Emulator
-from difyops.rotation import recovery
+from difyops.errors import SelectorError
 from difyops.rotation.engine import turn
+from difyops.rotation.job import Workbench
 from difyops.runbook.result import Fail
 from tests.conftest import Cli
 from tests.rotation.rig import CASES, PROVIDER, Rig, count_of
@@ -21,6 +22,10 @@ LEFT = ("--value-from", "env:NEW_KEY", "--grace", "1h", "--yes", "--no-probe", "
 
 class Killed(BaseException):
     """The process is gone."""
+
+
+def recovery_of(bench: Workbench) -> Recovery:
+    return Recovery(journal=bench.journal.changes, kinds=kinds())
 
 
 @pytest.mark.parametrize("way", ["finish", "undo"])
@@ -36,15 +41,18 @@ async def test_a_rotation_that_was_cut_off_is_ended_as_asked(rig: Rig, kind: str
     with pytest.raises(Killed):
         await rig.rotate(CASES[kind], checkpoint=kill)
     async with rig.bench() as bench:
-        (one,) = recovery.chosen(bench, None)
-        assert recovery.tell(bench, one).state.startswith("next: ")
-        told = await (recovery.finish if way == "finish" else recovery.undo)(bench, one)
+        recovery = recovery_of(bench)
+        (one,) = recovery.chosen(None)
+        assert (await recovery.tell(bench.instance, one)).startswith("next: ")
+        told = await (recovery.finish if way == "finish" else recovery.undo)(bench.instance, one)
+        phase = bench.journal.changes.read(one.id, one.subject).phase
         if way == "undo":
-            assert (told.ended, recovery.chosen(bench, None)) == ("undone", [])
+            assert (told.state, phase, recovery.chosen(None)) == ("undone", "undone", [])
         else:
-            assert told.ended in (None, "finished")
-            assert told.phase in ("grace", "done", "retired")
-        assert recovery.chosen(bench, "no such rotation") == []
+            assert told.state in ("", "finished")
+            assert phase in ("grace", "done", "retired")
+        with pytest.raises(SelectorError):
+            recovery.chosen("no such rotation")
     assert len(effects) >= 2
 
 
@@ -58,8 +66,8 @@ async def test_one_that_another_process_works_on_is_not_cut_off(rig: Rig) -> Non
     async with rig.bench() as bench:
         (one,) = bench.journal.open()
         async with turn(bench, one):
-            assert recovery.chosen(dataclasses.replace(bench), None) == []
-        assert recovery.chosen(bench, None) == [one]
+            assert recovery_of(bench).chosen(None) == []
+        assert recovery_of(bench).chosen(None) == [one.record]
 
 
 async def test_the_check_of_open_changes_sees_one_that_was_cut_off(rig: Rig) -> None:
@@ -90,4 +98,5 @@ def test_one_in_its_grace_period_is_not_cut_off_and_can_be_undone_by_name(cli: C
     (row,) = cli("changes", "undo", identity, "--yes", "-o", "json").json["data"]
     assert row["ended"] == "undone"
     assert count_of(emulator, "provider") == 1
-    assert cli("changes", "show", identity).code == 2
+    (row,) = cli("changes", "show", identity, "-o", "json").json["data"]
+    assert (row["phase"], row["ended"]) == ("undone", "undone")

@@ -62,7 +62,7 @@ async def test_an_edit_on_top_of_what_was_written_stays_and_the_parked_draft_is_
     assert app.live.env["API_TOKEN"] == CASES["env"].new
     assert app.live.graph["nodes"][0]["data"]["title"] not in ("on top", "a colleague's title")
     assert app.draft.graph["nodes"][0]["data"]["title"] == "on top"
-    kept = Path(str(driven.rotation.memo["draft_set_aside"]))
+    kept = Path(str(driven.rotation.kept_draft))
     assert "a colleague's title" in kept_text(rig.state)
     assert "a colleague's title" not in kept.read_text()
     assert kept.stat().st_mode & 0o777 == 0o600
@@ -265,7 +265,7 @@ async def test_the_way_back_works_after_the_former_version_was_deleted(rig: Rig,
     assert driven.rotation.state is State.ROLLED_BACK, driven.rotation
     assert app.live
     assert app.live.env["API_TOKEN"] == CASES["env"].old
-    assert not list((rig.state / "rotation-secrets").glob("*"))
+    assert not rig.held()
 
 
 async def test_a_rollback_by_somebody_else_during_the_grace_period_parks_it(

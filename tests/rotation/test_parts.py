@@ -15,13 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from difyops.api.input_form import InputField, check_inputs, completed
+from difyops.changes import ChangeRecord
 from difyops.cli.door import seconds
 from difyops.dsl.secrets import Spot
 from difyops.errors import UsageError
 from difyops.rotation.credential_choice import name_for
 from difyops.rotation.facts import gather
 from difyops.rotation.inventory import variable_name
-from difyops.rotation.journal import folded
+from difyops.rotation.journal import folded_rotations
 from difyops.rotation.kinds import SecretKind, kind_named, kinds
 from difyops.rotation.machine import State
 from difyops.rotation.policy import policy_of
@@ -77,10 +78,8 @@ def test_a_vault_gives_back_what_it_holds_and_forgets_everything(tmp_path: Path,
     try:
         vault = Vault.of(tmp_path, "abc", hold)
         vault.keep(NEW, SecretText('two\nlines and "quotes" of canary'))
-        vault.keep_document("parked", {"graph": {"nodes": [1]}})
         assert vault.get(NEW) == SecretText('two\nlines and "quotes" of canary')
         assert vault.get(OLD) is None
-        assert vault.document("parked") == {"graph": {"nodes": [1]}}
         assert bool(here.entries) == (hold == KEYRING)
         for path in tmp_path.rglob("*"):
             assert path.is_dir() or path.stat().st_mode & 0o777 == 0o600
@@ -104,29 +103,20 @@ def test_a_fingerprint_differs_between_installations_and_not_between_runs(tmp_pa
 async def test_every_beginning_of_a_journal_is_a_rotation_that_can_go_on(rig: Rig) -> None:
     await rig.rotate(CASES["provider"])
     async with rig.bench() as bench:
-        events = bench.journal.ledger.events("rotation.*")
-    states = [next(iter(folded(events[:length]).values())).state for length in range(1, len(events) + 1)]
+        events = bench.journal.ledger.events("change.*")
+    states = [next(iter(folded_rotations(events[:length]).values())).state for length in range(1, len(events) + 1)]
     assert states[0] is State.PLANNED
     assert states[-1] is State.DONE
     order = list(State)
     assert [order.index(state) for state in states] == sorted(order.index(state) for state in states)
 
 
-def in_grace(grace: float) -> Rotation:
-    return Rotation(
-        id="a",
-        kind="env",
-        subject="env/a",
-        label="a",
-        context="c",
-        url="u",
-        lock="l",
-        target={},
-        settings=RotationSettings(grace=grace),
-        state=State.GRACE,
-        started=NOW,
-        updated=NOW,
-    )
+def in_grace(grace: float, **memo: float) -> Rotation:
+    record = ChangeRecord(
+        id="a", kind="secret.rotate", subject="secret/env/a", context="c", url="u", label="a", began=NOW, actor="",
+        facts={"secret": "env", "lock": "l", "target": {}}, memo=memo,
+    )  # fmt: skip
+    return Rotation(record=record, settings=RotationSettings(grace=grace), state=State.GRACE, updated=NOW)
 
 
 @given(
@@ -136,7 +126,7 @@ def in_grace(grace: float) -> Rotation:
 )
 def test_no_clock_makes_a_wait_longer_than_what_was_asked_for(grace: float, jump: float, failures: int) -> None:
     memo = {"grace_until": NOW.timestamp() + grace, "last_round": NOW.timestamp()}
-    rotation = replace(in_grace(grace), memo=memo, failures=failures)
+    rotation = replace(in_grace(grace, **memo), failures=failures)
     facts = gather(rotation, NOW + timedelta(seconds=jump))
     assert facts.grace_left <= grace
     assert 0 <= facts.round_in <= 60
@@ -147,7 +137,7 @@ def test_no_clock_makes_a_wait_longer_than_what_was_asked_for(grace: float, jump
 def test_a_proof_is_fresh_only_after_the_grace_period_and_for_five_minutes(began: int, took: int, later: int) -> None:
     over = NOW.timestamp()
     memo = {"grace_until": over, "last_round": over + began, "round_ended": over + began + took}
-    rotation = replace(in_grace(10.0), memo=memo)
+    rotation = in_grace(10.0, **memo)
     facts = gather(rotation, NOW + timedelta(seconds=began + took + later))
     assert facts.proof_is_fresh == (began >= 0 and 0 <= later <= 300)
 

@@ -122,7 +122,7 @@ async def test_a_command_does_not_see_the_variables_that_the_values_come_from(
     async with rig.bench() as bench:
         planned = await rig.plan(bench, CASES["provider"], value_from="env:FIRST", also_from={"x": "env:SECOND"})
         rotation = await begin(bench, planned, None)
-        assert await RotationJob(bench, rotation).resolve(f"cmd:{script}") == SecretText("canary-given")
+        assert await RotationJob.of(bench, rotation).resolve(f"cmd:{script}") == SecretText("canary-given")
     seen = (tmp_path / "seen").read_text().splitlines()
     assert "OTHER=short" in seen
     assert not [line for line in seen if line.startswith(("FIRST=", "SECOND="))]

@@ -227,7 +227,7 @@ def test_revert_brings_the_old_one_back_and_history_tells(at: str, cli: Cli, emu
     steps = [line["step"] for line in ran.json["data"]["steps"] if line["entry"] == "did"]
     assert steps[0] == "add credential"
     assert steps[-1] == "delete new credential"
-    added = next(line for line in ran.json["data"]["audit"] if line["what"] == "secret.add_credential")
+    added = next(line for line in ran.json["data"]["audit"] if line["what"] == "secret.rotate.add_credential")
     assert added["who"]
     assert len(added["fingerprint"]) == 16
     assert cli("secret", "revert", identity, "--yes").code == 8
@@ -430,9 +430,9 @@ def test_how_many_failed_checks_turn_back_is_said_by_flag_rule_or_default(
     given = ("--value-from", "env:NEW_KEY", "--no-probe", "--grace", "1h", "--detach", "--yes")
     assert cli("secret", "rotate", "provider", PROVIDER, *given, *words).code == 0
     with Ledger.open(Path(os.environ["DIFYOPS_STATE"]) / "ledger.sqlite3") as ledger:
-        begun = ledger.events("rotation.begun")[0].data["settings"]
-    assert isinstance(begun, dict)
-    assert begun["sick_limit"] == failures
+        facts = ledger.events("change.begun")[0].data["facts"]
+    assert isinstance(facts, dict)
+    assert facts["settings"]["sick_limit"] == failures
 
 
 def test_canaries_show_nowhere(at: str, cli: Cli, emulator: Emulator, tmp_path: Path) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 from pathlib import Path
 
 import pytest
 
+from difyops.changes import Journal
+from difyops.clock import SystemClock
 from difyops.emulator import Emulator
 from difyops.errors import Refused
 from difyops.rotation.engine import Driver, again, begin, turn_back
 from difyops.rotation.inventory import take_inventory
-from difyops.rotation.journal import RotationJournal
 from difyops.rotation.machine import Health, RotationAction, State
 from difyops.rotation.policy import RotationPolicy
 from difyops.rotation.prepare import RotationRequest
@@ -125,7 +127,7 @@ async def test_an_app_nobody_named_that_fails_already_is_set_aside(
     console.call("POST", f"/apps/{broken}/model-config", {**config, "pre_prompt": "[[fail=bad]] {{query}}"})
     driven = await rig.rotate(CASES["provider"], RotationRequest())
     assert driven.rotation.state is State.DONE
-    assert driven.rotation.memo["set_aside"] == [broken]
+    assert driven.rotation.memo["left_out"] == [broken]
     assert {item["app"] for item in driven.rotation.memo["probed"]} == {"agent", "chat-basic"}
 
 
@@ -289,16 +291,25 @@ async def test_as_many_failed_checks_as_were_asked_for_turn_back(limit: int, rig
 
 
 async def test_an_answer_that_comes_too_late_is_a_failed_check(rig: Rig, emulator: Emulator) -> None:
-    app = emulator.app_named("wf-llm")
-    slow = ProbeSpec(app=app.id, name="wf-llm", max_seconds=0.5)
+    app, steps = emulator.app_named("wf-llm"), [0.0]
+    passed = itertools.accumulate(iter(lambda: steps[0], None))
+
+    class Jumping(SystemClock):
+        """A clock on which more time passes each time that somebody measures."""
+
+        def monotonic(self) -> float:
+            return super().monotonic() + next(passed)
+
+    rig.clock = Jumping()
+    slow = ProbeSpec(app=app.id, name="wf-llm", max_seconds=100.0)
     driven = await rig.rotate(CASES["provider"], wait=False, grace=3600.0, probes=(slow,), sick_limit=1)
     assert driven.rotation.memo["health"] == Health.HEALTHY
-    emulator.control.delay(0.6)
-    async with rig.bench(lambda name: emulator.control.delay(0.0)) as bench:
+    steps[0] = 101.0
+    async with rig.bench() as bench:
         bench.journal.write(driven.rotation, "note", memo={"last_round": 0.0})
         driven = await Driver(bench).drive(driven.rotation)
     assert driven.rotation.state is State.ROLLED_BACK
-    assert "more than 0.5 s" in str(driven.rotation.went_back)
+    assert "more than 100 s" in str(driven.rotation.went_back)
 
 
 async def test_a_rotation_resumed_long_after_its_grace_period_is_looked_at_before_the_old_secret_dies(
@@ -353,7 +364,7 @@ async def test_a_value_is_looked_for_where_it_was_held_when_the_rotation_began(r
     assert driven.rotation.state is State.DONE
 
 
-async def test_a_secret_that_was_rotated_has_an_age_also_after_a_kill_at_the_very_end(rig: Rig) -> None:
+async def test_a_rotation_that_is_killed_at_the_very_end_is_ended_by_the_next_run_and_counts(rig: Rig) -> None:
     class Killed(BaseException):
         """The process ended here."""
 
@@ -361,9 +372,13 @@ async def test_a_secret_that_was_rotated_has_an_age_also_after_a_kill_at_the_ver
         raise Killed
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RotationJournal, "end", ends)
+        patch.setattr(Journal, "end", ends)
         with pytest.raises(Killed):
             await rig.rotate(CASES["provider"])
+    assert not rig.held()
+    ended = await rig.resume()
+    assert ended
+    assert ended.rotation.state is State.DONE
     async with rig.bench() as bench:
         assert not bench.journal.open()
         listed = (await take_inventory(bench, WorkspaceReading(bench.instance), RotationPolicy())).secrets

@@ -47,7 +47,7 @@ async def test_each_kind_is_rotated_and_reverted_as_on_one_machine(kind: str, ri
     await every_kind.test_the_new_secret_is_in_use_and_the_only_one(CASES[kind], rig, emulator)
     with rig.ledger() as ledger:
         assert ledger.check() == []
-        assert {"secret.end"} <= {entry.action for entry in ledger.audit_trail()}
+        assert {"secret.rotate"} <= {entry.action for entry in ledger.audit_trail()}
 
 
 def rotated(mine: Rig, case: Case, *, together: threading.Barrier) -> str:

@@ -36,6 +36,7 @@ ELSEWHERE = {
     "snapshot.rollback": ("snapshot/test_killed.py", "test_a_killed_rollback_is_finished_or_undone"),
     "drill.run": ("drill/test_drill.py", "test_killed_at_every_step_nothing_is_left_after_the_next_one"),
     "evaluation.trial": ("evaluation/test_trial.py", "test_nothing_is_left_after_a_kill"),
+    "secret.rotate": ("rotation/test_killed.py", "test_killed_at_every_point_a_resumed_rotation_ends_done"),
     "release": ("release/test_killed.py", "test_killed_on_the_way_to_live"),
     "plugin.identifiers": ("plugins_of_dify/test_upgrade.py", "test_killed_before_and_after_each_effect"),
     "plugin.upgrade": ("plugins_of_dify/test_upgrade.py", "test_killed_before_and_after_each_effect"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from difyops.changes import Journal
 from difyops.rotation.journal import RotationJournal
-from difyops.rotation.recovery import cut_off
+from difyops.rotation.record import KIND
+from difyops.rotation.recovery import is_cut_off
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
 from difyops.runbook.scene import Scene
 from difyops.runbook.threads import apart
@@ -31,9 +32,8 @@ def _looked(scene: Scene, max_open: int) -> Result:
             actor=scene.actor,
         )
         found = journal.open()
-        names += [record.label for record in found if not record.waits]
-        rotations = RotationJournal(scene.ledger, scene.context_name, scene.clock).open()
-        names += [item.label for item in cut_off(rotations, scene.ledger, scene.config.state, scene.clock.now())]
+        names += [record.label for record in found if record.kind != KIND and not record.waits]
+        names += [item.label for item in RotationJournal(journal).open() if is_cut_off(journal, item)]
         waiting += [record.label for record in found if record.waits]
     value = Value(name="open", value=len(names), unit="changes", fail=max_open)
     if len(names) > max_open:
