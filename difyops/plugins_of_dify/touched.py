@@ -19,6 +19,7 @@ from difyops.errors import Conflict, StalePlan
 from difyops.publishing.content import Content, draft_content, version_content
 from difyops.publishing.document_change import DocumentChange, change_document
 from difyops.publishing.publication import BeforePublish
+from difyops.publishing.writing import write_draft, write_soul
 from difyops.workspace import Workspace
 
 KIND = "plugin.identifiers"
@@ -146,12 +147,11 @@ class Rewriting:
             if await self._draft(app) != over:
                 return False
             soul = document["agent_soul"]
-            await self.change.effect("rewrite draft", lambda: Agents(console).write_draft(app, soul), app=app.id)
+            await write_soul(self.change, Agents(console), app, soul, effect="rewrite draft", app=app.id)
             return True
         try:
-            await self.change.effect(
-                "rewrite draft", lambda: console.sync_draft(app.id, document, expected_hash=over.hash), app=app.id
-            )
+            effect = "rewrite draft"
+            await write_draft(self.change, console, app.id, document, over=over.hash, effect=effect, app=app.id)
         except Conflict:
             return False
         return True

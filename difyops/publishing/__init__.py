@@ -13,6 +13,7 @@ Only a draft can be published, publishing takes no hash, and its answer names no
     publication  workflow and chatflow: park, write, publish, read back, put back, take back
     agent        agent apps: the same with their soul, where the server has no lock
     config       chat, agent and completion apps: one model config, live at once, no versions
+    writing      the calls that write drafts and publish them: nobody else makes them
     slots        schedules whose next run a publication would skip
     keeper       what a publication needs from the journal of its change
 """

@@ -18,6 +18,7 @@ from difyops.dsl.canonical import same_meaning
 from difyops.errors import DifyopsError, ServerFault, StalePlan, Unreachable
 from difyops.publishing.keeper import Keeper
 from difyops.publishing.publication import ATTEMPTS, FORMER, PARKED, SLIPPED, TARGET, Overtaken, TakenBack
+from difyops.publishing.writing import publish_soul, write_soul
 
 WRITTEN, SENT = "written", "sent"
 JsonObject = dict[str, Any]
@@ -203,7 +204,7 @@ class AgentPublication:
         if ours:
             self._keep(SENT, soul)
         try:
-            await self.keeper.effect(effect, lambda: self.agents.write_draft(app, soul))
+            await write_soul(self.keeper, self.agents, app, soul, effect=effect)
         except (Unreachable, ServerFault):
             if not means((await self.agents.state(app)).draft.soul, soul):
                 raise
@@ -217,7 +218,7 @@ class AgentPublication:
     async def _publish(self, app: App) -> None:
         note = f"difyops {self.keeper.id} {self.text}"
         try:
-            version = await self.keeper.effect("publish", lambda: self.agents.publish(app, note=note))
+            version = await publish_soul(self.keeper, self.agents, app, note=note)
         except (Unreachable, ServerFault):
             ours = [item for item in await self.newer(app) if self.is_ours(item)]
             if not ours or ours[0].id in (self.keeper.memo("published") or []):

@@ -17,6 +17,7 @@ from difyops.clock import iso
 from difyops.errors import DifyopsError, SelectorError, StoreError, UnpublishedEdits, Unreachable
 from difyops.publishing.agent import means
 from difyops.publishing.content import Content, draft_content, version_content
+from difyops.publishing.writing import write_draft, write_soul
 from difyops.sealing.access import Access
 from difyops.sealing.kept import is_sealed, opened_body, seal_older
 from difyops.workspace import Workspace
@@ -89,11 +90,7 @@ async def put_kept_back(workspace: Workspace, kept: KeptDraft) -> None:
         change.keep(WANTED, {"document": kept.document})
         expected = draft.hash if draft else None
         try:
-            await change.effect(
-                "write draft",
-                lambda: _write(instance, app, kept.document, expected),
-                audited=False,
-            )
+            await _write(change, instance, app, kept.document, expected)
         except DifyopsError as error:
             if isinstance(error, Unreachable) or not await _holds(instance, app, kept.document):
                 if not isinstance(error, Unreachable):
@@ -136,11 +133,12 @@ async def _is_live(instance: Instance, app: App, draft: Content | None) -> bool:
     return live is not None and draft.is_same(await version_content(instance.console, app.id, live))
 
 
-async def _write(instance: Instance, app: App, document: dict[str, Any], expected: str | None) -> None:
+async def _write(change: Change, instance: Instance, app: App, document: dict[str, Any], expected: str | None) -> None:
+    console = instance.console
     if app.is_agent:
-        await Agents(instance.console).write_draft(app, document["agent_soul"])
+        await write_soul(change, Agents(console), app, document["agent_soul"], audited=False)
     else:
-        await instance.console.sync_draft(app.id, document, expected_hash=expected)
+        await write_draft(change, console, app.id, document, over=expected, audited=False)
 
 
 async def _holds(instance: Instance, app: App, document: dict[str, Any]) -> bool:

@@ -18,6 +18,7 @@ from difyops.errors import Conflict, DifyopsError, ServerFault, StalePlan, Unrea
 from difyops.publishing.content import Content, draft_content, version_content
 from difyops.publishing.keeper import Keeper
 from difyops.publishing.slot_guard import SlotGuard
+from difyops.publishing.writing import publish_draft, write_draft
 
 ATTEMPTS = 3
 TARGET, FORMER, PARKED, SLIPPED = "target", "former", "parked", "slipped"
@@ -307,8 +308,8 @@ class Publication:
         self.keeper.keep(WRITING, {**sent.as_kept(), "ours": ours})
         expected = over.hash if over is not None else None
         try:
-            written: str | None = await self.keeper.effect(
-                effect, lambda: console.sync_draft(self.app_id, content.document, expected_hash=expected)
+            written: str | None = await write_draft(
+                self.keeper, console, self.app_id, content.document, over=expected, effect=effect
             )
         except (Unreachable, ServerFault):
             now = await draft_content(console, self.app_id)
@@ -347,11 +348,7 @@ class Publication:
         await self.slots.note(former and former["document"])
         comment = f"difyops {self.keeper.id} {settings.text}"
         try:
-            await self.keeper.effect(
-                "publish",
-                lambda: console.publish(self.app_id, name=settings.name, comment=comment),
-                **settings.told,
-            )
+            await publish_draft(self.keeper, console, self.app_id, name=settings.name, comment=comment, **settings.told)
         except (Unreachable, ServerFault):
             if not await self._find_published():
                 raise

@@ -19,6 +19,7 @@ from difyops.errors import Conflict, NotFound
 from difyops.publishing import Content, Publication, PublishSettings
 from difyops.publishing.content import draft_content, version_content
 from difyops.publishing.publication import PARKED, WANTED, BeforePublish
+from difyops.publishing.writing import write_draft
 from difyops.rotation.job import RotationJob
 from difyops.rotation.machine import State
 from difyops.sealing.access import access_of
@@ -115,10 +116,7 @@ async def put_draft_right(job: RotationJob, value: SecretText, rejected: SecretT
             return
         right = draft.with_value(name, value)
         try:
-            await job.effect(
-                "put variable right",
-                lambda right=right, draft=draft: console.sync_draft(app_id, right.document, expected_hash=draft.hash),  # type: ignore[misc]
-            )
+            await write_draft(job, console, app_id, right.document, over=draft.hash, effect="put variable right")
         except Conflict:
             if not left:
                 raise

@@ -25,6 +25,7 @@ from difyops.errors import DifyopsError, RateLimited, ServerFault, Unreachable
 from difyops.history.failures import CALLER, GOOD, OURS, PAUSED, PROVIDER, whose
 from difyops.history.live_failures import failure_of
 from difyops.publishing.content import aligned
+from difyops.publishing.writing import publish_draft, publish_soul, write_draft, write_soul
 from difyops.replay import RecordedInput, ReplayTold
 from difyops.scratch.apps import Scratches
 from difyops.scratch.effects import cannot_run, effects_of, form, owned_files
@@ -131,8 +132,8 @@ async def _created(scratches: Scratches, app: App, scratch: str) -> str:
 async def _publish_agent(scratches: Scratches, copy_id: str, document: JsonObject) -> None:
     agents, change = Agents(scratches.instance.console), scratches.change
     copy, soul = await scratches.instance.console.app(copy_id), as_dict(document.get("agent_soul"))
-    await change.effect("write scratch", lambda: agents.write_draft(copy, soul), audited=False)
-    await change.effect("publish scratch", lambda: agents.publish(copy, note="scratch"), audited=False)
+    await write_soul(change, agents, copy, soul, effect="write scratch", audited=False)
+    await publish_soul(change, agents, copy, note="scratch", effect="publish scratch", audited=False)
 
 
 async def _publish(scratches: Scratches, copy_id: str, document: JsonObject) -> None:
@@ -141,10 +142,8 @@ async def _publish(scratches: Scratches, copy_id: str, document: JsonObject) -> 
     draft = await console.draft(copy_id)
     exact = aligned(document, draft)
     expected = draft.hash if draft else None
-    await change.effect(
-        "write scratch", lambda: console.sync_draft(copy_id, exact, expected_hash=expected), audited=False
-    )
-    await change.effect("publish scratch", lambda: console.publish(copy_id, name="scratch"), audited=False)
+    await write_draft(change, console, copy_id, exact, over=expected, effect="write scratch", audited=False)
+    await publish_draft(change, console, copy_id, name="scratch", effect="publish scratch", audited=False)
 
 
 def without_triggers(document: Mapping[str, Any]) -> JsonObject:

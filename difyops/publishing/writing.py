@@ -1,0 +1,66 @@
+"""The calls that put a draft on the server or a draft live, each through the journal of its change.
+
+Nobody else makes them (a test holds that): so no draft is written and nothing is published without a line on disk that
+says so before. What may be written over what is decided by the callers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from difyops.api.agents import Agents
+from difyops.api.console import Console
+from difyops.api.model import App
+from difyops.publishing.keeper import Keeper
+
+
+async def write_draft(
+    keeper: Keeper,
+    console: Console,
+    app_id: str,
+    document: Mapping[str, Any],
+    /,
+    *,
+    over: str | None,
+    effect: str = "write draft",
+    **told: Any,
+) -> str:
+    """Replace the draft of a workflow or chatflow that has the hash ``over``; return its new hash.
+
+    Raises:
+        Conflict: somebody saved the draft since that hash was read; nothing was written.
+    """
+    return await keeper.effect(effect, lambda: console.sync_draft(app_id, document, expected_hash=over), **told)
+
+
+async def publish_draft(
+    keeper: Keeper,
+    console: Console,
+    app_id: str,
+    /,
+    *,
+    name: str,
+    comment: str = "",
+    effect: str = "publish",
+    **told: Any,
+) -> None:
+    """Make the draft of a workflow or chatflow the live version, marked with a name and a comment.
+
+    Whatever the draft holds at that moment goes live: the server is asked for no hash, and names no version.
+    """
+    await keeper.effect(effect, lambda: console.publish(app_id, name=name, comment=comment), **told)
+
+
+async def write_soul(
+    keeper: Keeper, agents: Agents, app: App, soul: Mapping[str, Any], /, *, effect: str = "write draft", **told: Any
+) -> None:
+    """Replace the draft of an agent app. The server has no lock: what somebody saved a moment ago is lost."""
+    await keeper.effect(effect, lambda: agents.write_draft(app, soul), **told)
+
+
+async def publish_soul(
+    keeper: Keeper, agents: Agents, app: App, /, *, note: str, effect: str = "publish", **told: Any
+) -> str:
+    """Make the draft of an agent app the live version; return its id."""
+    return await keeper.effect(effect, lambda: agents.publish(app, note=note), **told)
