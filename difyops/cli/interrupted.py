@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from difyops.cli.session import Session
-from difyops.errors import DifyopsError, Interrupted
+from difyops.errors import DifyopsError, Interrupted, StateAway
 
 if TYPE_CHECKING:
     from difyops.changes.journal import ChangeRecord, Journal
+    from difyops.ledger import Ledger
 
 _MOST_NAMED = 8
 
@@ -23,10 +24,17 @@ def with_state(session: Session, error: DifyopsError, since: datetime) -> Difyop
     """
     if session.opened_ledger is None:
         return _nothing_done(error)
+    try:
+        return _told(session, session.opened_ledger, error, since)
+    except StateAway:  # a shared one, which is not there now
+        return type(error)(error.message, hint=error.hint or "difyops changes list, when the state is back.")
+
+
+def _told(session: Session, ledger: Ledger, error: DifyopsError, since: datetime) -> DifyopsError:
     from difyops.changes.journal import Journal
 
-    clock = session.opened_ledger.clock
-    journal = Journal(ledger=session.opened_ledger, state=session.config.state, context="", clock=clock, actor="")
+    clock = ledger.clock
+    journal = Journal(ledger=ledger, state=session.config.state, context="", clock=clock, actor="")
     mine = _of_this_run(journal, clock.now() - (datetime.now(UTC) - since))  # by the clock of the ledger
     cut_off = [record for record in mine if record.is_open]
     done = [record for record in mine if not record.is_open and record.state == "done"]

@@ -12,14 +12,16 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from difyops import ending
 from difyops.cli import question
-from difyops.errors import Interrupted, NeedsConfirmation, Refused, StoreError, TimedOut, UsageError
+from difyops.errors import Interrupted, NeedsConfirmation, Refused, StateAway, StoreError, TimedOut, UsageError
 from difyops.render.look import Look, look_for
 from difyops.render.safe import one_line
 
@@ -254,30 +256,36 @@ class Session:
         """
         _set_up_logging(self)
         began = datetime.now(UTC)
-        try:
-            with asyncio.Runner() as runner:
-                return runner.run(self._bounded(work))
-        except (Interrupted, TimedOut) as error:
-            from difyops.cli.interrupted import with_state
+        with ending.run() as asked:
+            try:
+                with asyncio.Runner() as runner:
+                    return runner.run(self._bounded(work, asked))
+            except (Interrupted, TimedOut) as error:
+                from difyops.cli.interrupted import with_state
 
-            raise with_state(self, error, began) from error
+                raise with_state(self, error, began) from error
 
     def interrupt(self) -> None:
         """Cancel what runs now, as Ctrl-C does; may be called from another thread."""
         if self._interrupt is not None:
             self._interrupt()
 
-    async def _bounded(self, work: Coroutine[Any, Any, T]) -> T:
+    async def _bounded(self, work: Coroutine[Any, Any, T], asked: threading.Event) -> T:
         task = asyncio.ensure_future(work)
         loop = asyncio.get_running_loop()
         interrupted = False
 
-        def interrupt() -> None:
+        def told(*_: object) -> None:
             nonlocal interrupted
             interrupted = True
+            asked.set()
+
+        def interrupt() -> None:
+            told()
             task.cancel()
 
         def from_elsewhere() -> None:
+            told()
             with contextlib.suppress(RuntimeError):  # the loop has just ended
                 loop.call_soon_threadsafe(interrupt)
 
@@ -285,6 +293,11 @@ class Session:
         for number in (signal.SIGINT, signal.SIGTERM):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 loop.add_signal_handler(number, interrupt)
+                signal.signal(number, told)  # at once, also where the loop itself is kept waiting
+        timer = threading.Timer(self.deadline or 0.0, asked.set)
+        timer.daemon = True
+        if self.deadline:
+            timer.start()
         try:
             async with asyncio.timeout(self.deadline):
                 return await task
@@ -294,6 +307,14 @@ class Session:
             if interrupted:
                 raise Interrupted("Interrupted.") from None
             raise
+        except StateAway as error:
+            if asked.is_set():  # it was not waited for any longer
+                ended = Interrupted if interrupted else TimedOut
+                said = "Interrupted." if interrupted else f"The deadline of {self.deadline:g} s passed."
+                raise ended(f"{said} {error.message}", hint=error.hint) from None
+            raise
+        finally:
+            timer.cancel()
 
 
 _current = Session()

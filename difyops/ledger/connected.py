@@ -97,7 +97,7 @@ class Connected:
         if address.password is not None:
             given["password"] = address.password.reveal()
         try:
-            connection = Bounded.connect(**given, autocommit=True)
+            connection = Bounded.reached(**given, autocommit=True)
         except psycopg.Error as error:
             raise _not_reached(error) from None
         made = cls(connection, address.place, 0.0)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from difyops import atomic_file, dry_run
+from difyops import atomic_file, dry_run, ending
 from difyops.clock import SystemClock
 from difyops.errors import StateAway
 from difyops.ledger.backing import Statements
@@ -108,9 +108,9 @@ class LedgerServer:
         with atomic_file.lock(path, wait=wait, holding=holding):
             held = Held(path.relative_to(self.folder).as_posix(), holding)
             while not self._tried(lambda connected, _: self._taken(connected, held, in_writing=not dry_run.is_on())):
-                if time.monotonic() >= ends:
+                if time.monotonic() >= ends or ending.is_asked():
                     self._tried(lambda connected, _: _named(connected, held))
-                time.sleep(0.05)
+                ending.sleep(0.05)
             try:
                 yield
             finally:
@@ -172,7 +172,7 @@ class LedgerServer:
     ) -> T:
         """Do ``work`` on a connection; where it is gone, on a new one, until patience ends."""
         ends = time.monotonic() + self.patience * (2 if missed else 1)
-        again = False
+        again = was_late = False
         while True:
             with self._turn:
                 try:
@@ -184,9 +184,10 @@ class LedgerServer:
             if missed is not None:
                 missed()
                 missed = None
-            if gone.is_final or time.monotonic() >= ends:
+            if gone.is_final or time.monotonic() >= ends or (was_late and ending.is_asked()):
                 raise _away(self.place, gone)
-            time.sleep(_PAUSE)
+            was_late = True
+            ending.sleep(_PAUSE)
 
     def _connect(self) -> Connected:
         connected = Connected.open(self.address)
