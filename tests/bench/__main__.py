@@ -23,6 +23,7 @@ MODULES = (
     "trigger",
     "release",
     "whole",
+    "fleet",
     "state",
     "trial",
 )

@@ -1,8 +1,8 @@
 """Figures of whole commands, start-up included, against bare loops over the same calls; processes in turn, medians.
 
 ``python -m tests.bench whole``. The broadcast's server is ``raw_server``, in a process of its own, which answers runs
-after 200 ms and everything else at once (its share of the processors is told); the fleet's are emulators, one process
-each, that answer everything after 50 ms. On a busy machine CPU seconds say more than the wall clock: both are shown.
+after 200 ms and everything else at once (its share of the processors is told). On a busy machine CPU seconds say more
+than the wall clock: both are shown.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from difyops import secret_text
 from difyops.outcome import Outcome, Table
 from difyops.render import _body
 from difyops.render.look import Look
-from tests.bench.snapshot import ROOT, server
+from tests.bench.snapshot import ROOT
 from tests.bench.table import Figure
 
 HERE = Path(__file__).resolve().parent
@@ -43,7 +43,6 @@ def main() -> list[Figure]:
             *broadcasts(30, 1.2, Path(folder)),
             *rendering(),
             *tab(Path(folder)),
-            *fleet(Path(folder)),
         ]
 
 
@@ -139,29 +138,3 @@ def tab(folder: Path) -> Iterator[Figure]:
     runs = [once(OURS, more) for _ in range(2 * ROUNDS)]
     wall, cpu = _medians(runs)
     yield Figure(name="Tab after the first one (CPU s)", value=cpu, limit=0.1, note=f"{wall:.3f} s by the clock")
-
-
-def fleet(folder: Path, instances: int = 10, apps: int = 100) -> Iterator[Figure]:
-    """Take a snapshot of ten instances at once, and of each of three alone."""
-    with contextlib.ExitStack() as stack:
-        made = [stack.enter_context(server(apps, 0.05)) for _ in range(instances)]
-        lines = [
-            f'  c{number}: {{url: "{item["url"]}", email: {item["email"]}, password: "env:BENCH_PASSWORD"}}\n'
-            for number, item in enumerate(made)
-        ]
-        (folder / "fleet.yaml").write_text("contexts:\n" + "".join(lines))
-        more = {"BENCH_PASSWORD": made[0]["password"], "DIFYOPS_CONFIG": str(folder / "fleet.yaml")}
-
-        def take(place: str, context: str) -> Times:
-            own = {**more, "DIFYOPS_STATE": str(folder / f"state-{place}"), "DIFYOPS_STORE": str(folder / place)}
-            return once((*OURS, "snapshot", "create", "-q", "-c", context), own)
-
-        alone = [take(f"one{number}", f"c{number}") for number in range(3)]
-        together = [take(f"all{number}", "all") for number in range(3)]
-    wall, cpu = _medians(together)
-    slowest = max(run[0] for run in alone)
-    said = (
-        f"{wall:.1f} s / {slowest:.1f} s; {cpu:.1f} CPU s / {_medians(alone)[1]:.1f} CPU s, and ten servers beside it"
-    )
-    name = f"snapshot of {instances} instances of {apps} apps that answer in 50 ms / the slowest of three alone"
-    yield Figure(name=name, value=wall / slowest, limit=1.3, note=said)
