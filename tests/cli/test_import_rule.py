@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 HOUSE = Path(__file__).parents[2] / "difyops"
-GROUND = {"errors", "clock", "secret_text", "atomic_file", "file_owner", "outcome", "dry_run"}
+GROUND = {"errors", "clock", "secret_text", "atomic_file", "file_owner", "outcome", "dry_run", "ending"}
 TRUNK = {
     "plugins",
     "settings",
