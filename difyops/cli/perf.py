@@ -50,7 +50,7 @@ def nodes(session: Session, app: AppName, since: Since = "7d", version: Version 
         difyops perf nodes support-triage --since 30d -o markdown
     """
     from difyops.perf.nodes import profile
-    from difyops.render import perf as views
+    from difyops.render import perf_nodes as views
 
     with open_history(session) as history:
         return views.nodes(profile(history, scope_of(session, history, app, since, version)))
@@ -72,7 +72,7 @@ def bottlenecks(
     """
     from difyops.perf.nodes import bottlenecks as find
     from difyops.perf.nodes import profile
-    from difyops.render import perf as views
+    from difyops.render import perf_nodes as views
 
     with open_history(session) as history:
         found = profile(history, scope_of(session, history, app, since, version))
@@ -90,7 +90,7 @@ def path(
         difyops perf path 0b9f6f1c -o json
     """
     from difyops.perf.path import path_of
-    from difyops.render import perf as views
+    from difyops.render import perf_nodes as views
 
     with open_history(session) as history:
         return views.path(*path_of(history, context_name(session), run))
@@ -112,7 +112,7 @@ def whatif(
         difyops perf whatif support-triage --node draft --factor 2 --since 30d
     """
     from difyops.perf.whatif import whatif as compute
-    from difyops.render import perf as views
+    from difyops.render import perf_nodes as views
 
     with open_history(session) as history:
         scope = scope_of(session, history, app, since, version)

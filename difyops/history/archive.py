@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import csv
 import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +32,7 @@ _SELECT = {
     "message": "SELECT * FROM message",
 }
 _NULL = "\\N"
+_DATABASES: weakref.WeakKeyDictionary[History, Any] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +73,22 @@ def duckdb_or_sentence() -> Any:
     except ImportError as error:
         raise NotSupported("DuckDB is not installed on this machine.", hint=INSTALL) from error
     return duckdb
+
+
+@contextmanager
+def connected(history: History) -> Iterator[Any]:
+    """Yield a connection to a DuckDB in memory, for this block alone; one opened DuckDB serves a history all along.
+
+    Raises:
+        NotSupported: the extra is not installed.
+    """
+    if history not in _DATABASES:
+        _DATABASES[history] = duckdb_or_sentence().connect()
+    connection = _DATABASES[history].cursor()
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 def columns_of(table: str) -> tuple[str, ...]:
@@ -167,7 +186,7 @@ def packed(
     """
     files = packed_files(history, table, place.context, place.app, place.since, place.until)
     if files:
-        with duckdb_or_sentence().connect() as connection:
+        with connected(history) as connection:
             cursor = connection.execute(f"SELECT {columns} FROM {parquet(files)} WHERE {test}", given)
             while rows := cursor.fetchmany(5000):
                 yield from rows
@@ -180,11 +199,15 @@ def anywhere(history: History, table: str, columns: str, test: str, given: Seque
         NotSupported: months are packed, and DuckDB is not installed.
     """
     rows = history.all(f"SELECT {columns} FROM {table} WHERE {test}", given)
-    files = _files(history, history.all("SELECT file FROM pack WHERE name = ? AND context = ?", [table, given[0]]))
-    if files:
-        with duckdb_or_sentence().connect() as connection:
+    if files := files_of(history, table, given[0]):
+        with connected(history) as connection:
             rows += connection.execute(f"SELECT {columns} FROM {parquet(files)} WHERE {test}", given).fetchall()
     return rows
+
+
+def files_of(history: History, table: str, context: str) -> list[Path]:
+    """Return the packed files of all apps of a context."""
+    return _files(history, history.all("SELECT file FROM pack WHERE name = ? AND context = ?", [table, context]))
 
 
 def packed_files(history: History, table: str, context: str, app: str, since: float, until: float) -> list[Path]:
@@ -239,7 +262,7 @@ def _to_csv(rows: Iterator[Sequence[Any]], target: Path) -> int:
 
 def _to_parquet(connection: Any, table: str, source: Path, target: Path) -> set[str]:
     names = columns_of(table)
-    types = ", ".join(f"'{name}': '{_type(name)}'" for name in names)
+    types = ", ".join(f"'{name}': '{type_of(name)}'" for name in names)
     read = (
         f"read_csv({quoted(str(source))}, header=false, all_varchar=false, nullstr='{_NULL}', quote='\"', escape='\"',"
         f" delim=',', auto_detect=false, columns={{{types}}}, max_line_size=100000000)"
@@ -253,7 +276,8 @@ def _to_parquet(connection: Any, table: str, source: Path, target: Path) -> set[
     return {row[0] for row in connection.execute("SELECT DISTINCT month FROM moved").fetchall()}
 
 
-def _type(name: str) -> str:
+def type_of(name: str) -> str:
+    """Return the type of a column in Parquet."""
     return "BIGINT" if name in WHOLE else "DOUBLE" if name in REAL or name == "chance" else "VARCHAR"
 
 

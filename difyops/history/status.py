@@ -3,12 +3,14 @@
 # ruff: noqa: S608  (queries are put together from our own constants)
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
 from difyops.clock import from_unix
 from difyops.history.gaps import gaps
 from difyops.history.others import Elsewhere
+from difyops.history.packed_counts import PackedCounts, packed_counts
 from difyops.history.store import OPEN, History
 
 
@@ -25,7 +27,9 @@ class Covered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppStatus:
-    """One app. ``sampled`` is the share of its ended runs whose node records were read; ``sources`` counts runs."""
+    """One app, packed months included. ``sampled`` is the share of its ended runs whose node records were read;
+    ``sources`` counts runs: those of packed months as ``packed`` where DuckDB is not there to tell them apart.
+    """
 
     id: str
     name: str
@@ -61,32 +65,38 @@ def status(history: History, context: str) -> HistoryStatus:
     rows = history.all("SELECT id, name, mode, gone FROM app WHERE context = ? ORDER BY name, id", [context])
     calls = history.one("SELECT sum(calls) FROM visit WHERE context = ?", [context]) or 0
     last = history.one("SELECT max(ended) FROM visit WHERE context = ?", [context])
-    apps = tuple(_app(history, context, *row) for row in rows)
+    in_packs = packed_counts(history, context)
+    apps = tuple(_app(history, context, in_packs.get(row[0], PackedCounts()), *row) for row in rows)
     size = history.path.stat().st_size
     return HistoryStatus(context=context, apps=apps, calls=calls, size=size, last=from_unix(last))
 
 
-def _app(history: History, context: str, app: str, name: str, mode: str, gone: float | None) -> AppStatus:
+def _app(
+    history: History, context: str, in_packs: PackedCounts, app: str, name: str, mode: str, gone: float | None
+) -> AppStatus:  # fmt: skip
     given = [context, app]
-    sources = dict(history.all("SELECT source, count(*) FROM run WHERE context = ? AND app = ? GROUP BY source", given))
+    rows = history.all("SELECT source, count(*) FROM run WHERE context = ? AND app = ? GROUP BY source", given)
+    sources = Counter(dict(rows)) + Counter(in_packs.sources)
     running = history.one(f"SELECT count(*) FROM run WHERE context = ? AND app = ? AND status IN {OPEN!r}", given)
-    read = history.one(
+    read = in_packs.read + history.one(
         "SELECT count(*) FROM sample JOIN run ON run.context = sample.context AND run.app = sample.app AND"
         " run.id = sample.run WHERE sample.context = ? AND sample.app = ? AND reason <> 'gone'", given,
     )  # fmt: skip
+    running += in_packs.running
     ended = sum(sources.values()) - sources.get("debugging", 0) - running
     feeds = [
         row[0]
         for row in history.all("SELECT DISTINCT feed FROM covered WHERE context = ? AND app = ? ORDER BY feed", given)
     ]
-    packed = history.all("SELECT DISTINCT month FROM pack WHERE context = ? AND app = ? ORDER BY month", given)
+    months = history.all("SELECT DISTINCT month FROM pack WHERE context = ? AND app = ? ORDER BY month", given)
+    nodes = history.one("SELECT count(*) FROM node WHERE context = ? AND app = ? AND attempt = 0", given)
+    messages = history.one("SELECT count(*) FROM message WHERE context = ? AND app = ?", given)
     return AppStatus(
-        id=app, name=name, mode=mode, runs=sum(sources.values()), sources=sources, running=running,
-        nodes=history.one("SELECT count(*) FROM node WHERE context = ? AND app = ? AND attempt = 0", given),
-        sampled=round(read / ended, 4) if ended > 0 else 0.0,
-        messages=history.one("SELECT count(*) FROM message WHERE context = ? AND app = ?", given),
+        id=app, name=name, mode=mode, runs=sum(sources.values()), sources=dict(sources), running=running,
+        nodes=nodes + in_packs.nodes, sampled=round(read / ended, 4) if ended > 0 else 0.0,
+        messages=messages + in_packs.messages,
         covered=tuple(_covered(history, context, app, feed) for feed in feeds),
-        gone=from_unix(gone), packed=tuple(row[0] for row in packed),
+        gone=from_unix(gone), packed=tuple(row[0] for row in months),
     )  # fmt: skip
 
 

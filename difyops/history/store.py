@@ -17,11 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from difyops.history.rows import Row
 from difyops.history.tables import COLUMNS, LAYOUT
 from difyops.ledger.database import connect, faults, immediate
+
+if TYPE_CHECKING:
+    from difyops.history.rows import Row
 
 FILE = "history.sqlite3"
 OPEN = ("running", "paused")

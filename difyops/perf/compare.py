@@ -10,7 +10,7 @@ from difyops.errors import AnswerIsNo, DifyopsError
 from difyops.history.apps import TIMED
 from difyops.history.store import History
 from difyops.perf.facts import ReadFacts, RunFact, Scope, runs, sampled
-from difyops.perf.summary import SuccessRate
+from difyops.perf.success import SuccessRate
 from difyops.statistics import Quantile, RankComparison, mann_whitney, quantiles
 
 SLOWER, FASTER, NO_EVIDENCE, NOT_ENOUGH = "slower", "faster", "no evidence", "not enough"

@@ -135,7 +135,7 @@ def _read_runs(history: History, scope: Scope, most: int) -> tuple[int, list[Any
     files = archive.packed_files(history, "run", scope.context, scope.app, scope.since, scope.until)
     if not files:
         return len(rows), rows
-    with archive.duckdb_or_sentence().connect() as connection:
+    with archive.connected(history) as connection:
         table, packed = archive.parquet(files), [scope.context, scope.app, *given]
         query = f"FROM {table} WHERE context = ? AND app = ? AND {test}"
         count = connection.execute(f"SELECT count(*) {query}", packed).fetchall()[0][0]
@@ -196,13 +196,13 @@ def _rows_of(history: History, scope: Scope, ids: Sequence[str]) -> Iterator[Any
         test = f"context = ? AND app = ? AND run IN ({', '.join('?' * len(part))})"
         yield from history.each(f"SELECT {_NODE} FROM node WHERE {test}", [scope.context, scope.app, *part])
     test = "context = ? AND app = ? AND run IN (SELECT unnest(?::VARCHAR[]))"
-    yield from archive.packed(history, "node", _NODE, test, [scope.context, scope.app, list(ids)], _place(scope))
+    yield from archive.packed(history, "node", _NODE, test, [scope.context, scope.app, list(ids)], place_of(scope))
 
 
-def _place(scope: Scope) -> archive.ArchivePlace:
-    """Return where the rows of a scope may be packed: a run's nodes may begin a day later than it."""
+def place_of(scope: Scope) -> archive.ArchivePlace:
+    """Return where the rows of a scope may be: a run's nodes may begin a day later than it."""
     return archive.ArchivePlace(
-        context=scope.context, app=scope.app, since=scope.since, until=scope.until + 86400
+        context=scope.context, app=scope.app, since=scope.since - 1, until=scope.until + 86400
     )  # fmt: skip
 
 
@@ -211,7 +211,7 @@ def _both(
 ) -> Iterator[Any]:  # fmt: skip
     """Yield rows of SQLite, then those of packed months."""
     yield from archive.both(
-        history, table, columns, f"context = ? AND {test}", [scope.context, *given], _place(scope)
+        history, table, columns, f"context = ? AND {test}", [scope.context, *given], place_of(scope)
     )  # fmt: skip
 
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from difyops.history.apps import TIMED
 from difyops.history.store import History
 from difyops.perf.facts import ReadFacts, Scope, sampled, shapes
-from difyops.perf.quick import Timing, timings
-from difyops.perf.summary import SuccessRate
+from difyops.perf.quick import timings
+from difyops.perf.quick_sql import Timing
+from difyops.perf.success import SuccessRate
 from difyops.perf.timeline import Bar, Timeline, plan, timeline
-from difyops.statistics import Quantile
+from difyops.statistics import Interval, Quantile, weighted_ratio
 
-_MOST_LINES = 1000  # shares and means of a node are known to a few parts in a hundred from so many
+_MOST_LINES = 400  # the mean drag of a usual node is known to a tenth from so many, and its interval is told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +25,8 @@ class NodeProfile:
     ``retries`` is what all runs come to, not only those that were read.
 
     ``path_share`` is its part of the critical paths, ``drag`` by how much a run would be shorter without it (mean),
-    ``tail`` p99 over p50, ``variance_share`` its part of what makes runs differ.
+    both with the interval that so many timelines allow; ``tail`` p99 over p50, ``variance_share`` its part of what
+    makes runs differ.
     """
 
     node: str
@@ -37,7 +39,9 @@ class NodeProfile:
     retries: int
     retry_seconds: float
     path_share: float
+    path_interval: Interval | None
     drag: float
+    drag_interval: Interval | None
     tail: float | None
     variance_share: float
     tokens: float
@@ -62,11 +66,12 @@ class Profile:
 
 @dataclass(slots=True)
 class _Sum:
-    """What the timelines say of one node; ``path`` is its own time on critical paths, weighted."""
+    """What the timelines say of one node, by run: its time, its drag, its own time on the critical path."""
 
     bars: list[tuple[Bar, float]] = field(default_factory=list)
     by_run: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    path: float = 0.0
+    drags: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    paths: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
 
 @dataclass(slots=True)
@@ -74,15 +79,15 @@ class _All:
     """What the timelines say of all nodes together."""
 
     nodes: dict[str, _Sum] = field(default_factory=lambda: defaultdict(_Sum))
-    weight: float = 0.0
+    weights: dict[str, float] = field(default_factory=dict)
     total: float = 0.0
     loose: float = 0.0
-    path: float = 0.0
+    paths: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     totals: dict[str, float] = field(default_factory=dict)
 
     def add(self, line: Timeline, one: float) -> None:
         """Add a timeline that stands for ``one`` runs."""
-        self.weight += one
+        self.weights[line.run] = one
         self.total += one * line.total
         self.loose += one * line.unattributed
         self.totals[line.run] = line.total
@@ -94,10 +99,23 @@ class _All:
             found = self.nodes[bar.node]
             found.bars.append((bar, one))
             found.by_run[line.run] += bar.length
+            found.drags[line.run] += bar.drag
             if bar.critical:  # a container's own time is what its children on the path do not take
-                own = one * max(0.0, bar.length - inside.get(bar.node, 0.0))
-                found.path += own
-                self.path += own
+                own = max(0.0, bar.length - inside.get(bar.node, 0.0))
+                found.paths[line.run] += own
+                self.paths[line.run] += own
+
+    def each(self, own: Mapping[str, float]) -> tuple[float, Interval | None]:
+        """Return the mean of a figure over all runs; one that does not have it counts as nothing."""
+        return self._ratio(own, dict.fromkeys(self.weights, 1.0))
+
+    def of_paths(self, own: Mapping[str, float]) -> tuple[float, Interval | None]:
+        """Return the part of all critical paths that a figure is."""
+        return self._ratio(own, self.paths)
+
+    def _ratio(self, own: Mapping[str, float], size: Mapping[str, float]) -> tuple[float, Interval | None]:
+        rows = [(own.get(run, 0.0), size.get(run, 0.0), one) for run, one in self.weights.items()]
+        return weighted_ratio(rows)
 
     def shared(self, own: Mapping[str, float]) -> float:
         """Return the part of the variance of the totals that goes with a node's time."""
@@ -134,7 +152,7 @@ def profile(history: History, scope: Scope, lines: Sequence[tuple[ReadFacts, Tim
         app=scope.app, name=scope.name, read=len(lines), lines=len(lines),
         nodes=tuple(sorted(nodes, key=lambda node: (-node.drag, -node.path_share, node.node))),
         unattributed_share=found.loose / found.total if found.total else 0.0,
-        average=found.total / found.weight if found.weight else None,
+        average=found.total / weight if (weight := math.fsum(found.weights.values())) else None,
     )  # fmt: skip
 
 
@@ -146,17 +164,18 @@ def bottlenecks(found: Profile, *, most: int = 3) -> tuple[NodeProfile, ...]:
 
 
 def _profile(node: str, everything: _All, timing: Timing | None) -> NodeProfile:
-    found, weight = everything.nodes[node], everything.weight
+    found, weight = everything.nodes[node], math.fsum(everything.weights.values())
+    path_share, path_interval = everything.of_paths(found.paths)
+    drag, drag_interval = everything.each(found.drags)
     bars = found.bars
     names = Counter(bar.title for bar, _ in bars)
-    failed = [(bar.status in ("failed", "exception"), one) for bar, one in bars]
     return NodeProfile(
         node=node, title=names.most_common(1)[0][0], type=bars[0][0].type, n=timing.n if timing else len(bars),
         runs=len(found.by_run), percentiles=timing.percentiles if timing else (),
-        failures=SuccessRate.weighed(failed), retries=round(math.fsum(one * bar.retries for bar, one in bars)),
+        failures=timing.failures if timing else SuccessRate.of(0, 0),
+        retries=round(math.fsum(one * bar.retries for bar, one in bars)),
         retry_seconds=math.fsum(one * bar.retry_seconds for bar, one in bars) / weight if weight else 0.0,
-        path_share=found.path / everything.path if everything.path else 0.0,
-        drag=math.fsum(one * bar.drag for bar, one in bars) / weight if weight else 0.0,
+        path_share=path_share, path_interval=path_interval, drag=drag, drag_interval=drag_interval,
         tail=_tail(timing), variance_share=everything.shared(found.by_run),
         tokens=timing.tokens if timing else 0.0,
     )  # fmt: skip
@@ -165,8 +184,8 @@ def _profile(node: str, everything: _All, timing: Timing | None) -> NodeProfile:
 def _untimed(timing: Timing) -> NodeProfile:
     return NodeProfile(
         node=timing.node, title=timing.title, type=timing.type, n=timing.n, runs=0, percentiles=timing.percentiles,
-        failures=SuccessRate.of(0, 0), retries=0, retry_seconds=0.0, path_share=0.0, drag=0.0, tail=_tail(timing),
-        variance_share=0.0, tokens=timing.tokens,
+        failures=timing.failures, retries=0, retry_seconds=0.0, path_share=0.0, path_interval=None,
+        drag=0.0, drag_interval=None, tail=_tail(timing), variance_share=0.0, tokens=timing.tokens,
     )  # fmt: skip
 
 

@@ -13,45 +13,18 @@ from difyops.clock import from_unix
 from difyops.history.apps import ENDED, TIMED
 from difyops.history.store import History
 from difyops.perf.facts import ReadFacts, RunFact, Scope, runs, sampled, shapes
+from difyops.perf.success import SuccessRate
 from difyops.perf.timeline import plan, timeline
 from difyops.statistics import (
     Drawn,
     Estimate,
-    Interval,
     Quantile,
     estimate_total,
     quantiles,
     weighted_quantile,
-    weighted_share,
-    wilson,
 )
 
 SHARES = (0.5, 0.9, 0.95, 0.99)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SuccessRate:
-    """``hits`` among the ``n`` that were looked at, their share and its interval; ``share`` is ``None`` of nothing.
-
-    From a sample with unequal chances the share is weighted: failures are read more often than their like.
-    """
-
-    hits: int
-    n: int
-    share: float | None
-    interval: Interval | None
-
-    @classmethod
-    def of(cls, hits: int, n: int) -> SuccessRate:
-        """Make a rate."""
-        return cls(hits=hits, n=n, share=hits / n if n else None, interval=wilson(hits, n))
-
-    @classmethod
-    def weighed(cls, pairs: Sequence[tuple[bool, float]]) -> SuccessRate:
-        """Make a rate of (hit, one over the chance) pairs."""
-        found = weighted_share(pairs)
-        share, interval = found if found else (None, None)
-        return cls(hits=sum(hit for hit, _ in pairs), n=len(pairs), share=share, interval=interval)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""How performance looks in text: tables with bars, a waterfall, sparklines; every figure with what it stands on."""
+"""How performance looks in text: summary, series, two sides, advice, all of it; every figure with what it stands on."""
 
 from __future__ import annotations
 
@@ -9,43 +9,13 @@ from difyops.clock import iso
 from difyops.outcome import Block, Facts, Lines, Outcome, Table
 from difyops.perf.advise import Advice, Advised, Dismissal
 from difyops.perf.compare import Side, VersionsCompared
-from difyops.perf.nodes import NodeProfile, Profile
 from difyops.perf.report import BudgetSection, PerfReport
-from difyops.perf.summary import PerfSummary, Period, SuccessRate
-from difyops.perf.timeline import Timeline
+from difyops.perf.summary import PerfSummary, Period
 from difyops.perf.trend import Trend, TrendChange
-from difyops.perf.whatif import WhatIf
-from difyops.render.bars import bar, sparkline, stretch
-from difyops.render.perf_rows import node_row, percentile_columns, period_row
-from difyops.statistics import Estimate, Interval, Quantile
-
-
-def seconds(value: float | None) -> str | None:
-    """Return a duration for people."""
-    if value is None:
-        return None
-    if value >= 100:
-        return f"{value:.0f} s"
-    return f"{value:.2f} s" if value >= 1 else f"{value * 1000:.3g} ms"
-
-
-def percentile(found: Quantile) -> str | None:
-    """Return a percentile with its interval, where it has one."""
-    if found.value is None:
-        return None
-    if found.interval is None:
-        return seconds(found.value)
-    return f"{seconds(found.value)} [{seconds(found.interval.low)}, {seconds(found.interval.high)}]"
-
-
-def rate(found: SuccessRate) -> str | None:
-    """Return a share with its interval."""
-    if found.share is None:
-        return None
-    text = f"{100 * found.share:.1f} %"
-    if found.interval is not None:
-        text += f" [{100 * found.interval.low:.1f}, {100 * found.interval.high:.1f}]"
-    return f"{text} of {found.n}"
+from difyops.render.bars import sparkline
+from difyops.render.perf_figures import money, percentile, rate, seconds, share
+from difyops.render.perf_nodes import nodes_table, path
+from difyops.render.perf_rows import percentile_columns, period_row
 
 
 def summary(result: PerfSummary) -> Outcome:
@@ -82,124 +52,6 @@ def _period_row(name: str, found: Period) -> tuple[object, ...]:
         name, found.runs, rate(found.success), seconds(found.average), percentile(found.at(0.5)),
         percentile(found.at(0.95)), found.tokens,
     )  # fmt: skip
-
-
-def money(found: Estimate | None, currency: str) -> str | None:
-    """Return an amount with its interval; an estimate says so."""
-    if found is None:
-        return None
-    text = f"{found.total:.6g} {currency}"
-    if found.exact or found.interval is None:
-        return text + ("" if found.exact else f" (from {found.n} runs, no interval)")
-    return f"about {text} [{found.interval.low:.6g}, {found.interval.high:.6g}] from {found.n} runs"
-
-
-def share(found: Quantile) -> str | None:
-    """Return a median share."""
-    if found.value is None:
-        return None
-    text = f"{100 * found.value:.1f} % of a run"
-    if found.interval is not None:
-        text += f" [{100 * found.interval.low:.1f}, {100 * found.interval.high:.1f}]"
-    return text
-
-
-def nodes(result: Profile) -> Outcome:
-    """Show all nodes."""
-    return Outcome(
-        kind="perf.nodes", data=result, blocks=[nodes_table(result.nodes)],
-        records=[node_row(node) for node in result.nodes],
-        names=[node.node for node in result.nodes],
-        summary=f"{len(result.nodes)} nodes; path and drag from {result.lines} timelines; unattributed"
-        f" {100 * result.unattributed_share:.1f} %",
-    )  # fmt: skip
-
-
-def nodes_table(found: Sequence[NodeProfile]) -> Table:
-    """Return the table of nodes."""
-    rows = [
-        (
-            node.title or node.node, node.type, node.n, percentile(node.at(0.5)) if node.percentiles else None,
-            percentile(node.at(0.95)) if node.percentiles else None, rate(node.failures), node.retries or None,
-            f"{100 * node.path_share:.0f} % {bar(node.path_share, 1.0, width=10)}", seconds(node.drag),
-            None if node.tail is None else f"{node.tail:.1f}x", f"{round(100 * node.variance_share)} %",
-        )
-        for node in found
-    ]  # fmt: skip
-    columns = (
-        "node", "type", "n", "p50", "p95", "failed", "retries", "critical path", "drag", "p99/p50", "of the spread",
-    )  # fmt: skip
-    return Table(columns=columns, rows=rows, empty="No node records were read: difyops history sync.")
-
-
-def bottlenecks(result: Profile, found: Sequence[NodeProfile]) -> Outcome:
-    """Show what would bring most."""
-    largest = max((node.drag for node in found), default=0.0)
-    rows = [
-        (node.title or node.node, node.type, f"{seconds(node.drag)} {bar(node.drag, largest)}",
-         f"{100 * node.path_share:.0f} %", percentile(node.at(0.95)) if node.percentiles else None)
-        for node in found
-    ]  # fmt: skip
-    data = {"app": result.app, "name": result.name, "lines": result.lines, "nodes": found}
-    return Outcome(
-        kind="perf.bottlenecks", data=data, names=[node.node for node in found],
-        records=[node_row(node) for node in found],
-        blocks=[Table(columns=("node", "type", "a run would be shorter by", "of the path", "p95"), rows=rows,
-                      empty="Nothing stands out, or no node records were read.")],
-        summary=f"from {result.lines} timelines",
-    )  # fmt: skip
-
-
-def path(name: str, result: Timeline) -> Outcome:
-    """Show one run as a waterfall."""
-    facts: list[tuple[str, object]] = [
-        ("app", name), ("run", result.run), ("version", result.version), ("took", seconds(result.total)),
-        ("paused", seconds(result.paused) if result.paused else None), ("unattributed", seconds(result.unattributed)),
-        ("graph", "known" if result.known else "not known: starts are guesses from the order"),
-    ]  # fmt: skip
-    return Outcome(
-        kind="perf.path", data=result, blocks=[Facts(pairs=facts), waterfall(result)],
-        names=[item.node for item in result.path], records=[asdict(item) for item in result.bars],
-        summary="critical path: " + " > ".join(item.title or item.node for item in result.path),
-    )  # fmt: skip
-
-
-def waterfall(result: Timeline) -> Table:
-    """Return the bars of a run; the critical ones are solid."""
-    rows = [
-        (
-            ("  " if item.container else "") + (item.title or item.node), item.status, seconds(item.start),
-            seconds(item.length), stretch(item.start, item.end, result.total, mark="█" if item.critical else "░"),
-            "yes" if item.critical else None, seconds(item.drag) if item.critical else None, item.retries or None,
-        )
-        for item in sorted(result.bars, key=lambda item: (item.start, item.end))
-    ]  # fmt: skip
-    columns = ("node", "status", "begins", "takes", "when", "critical", "drag", "retries")
-    return Table(columns=columns, rows=rows, empty="No node ran.")
-
-
-def whatif(result: WhatIf) -> Outcome:
-    """Show what a change would bring."""
-    rows = [
-        (f"p{100 * one.share:g}", percentile(one), percentile(two), _less(one.value, two.value))
-        for one, two in zip(result.now, result.then, strict=True)
-    ]
-    return Outcome(
-        kind="perf.whatif", data=result, names=[result.node],
-        records=[{"at": at, "node": result.node, "factor": factor, "runs": result.runs, **percentile_columns(shares)}
-                 for at, factor, shares in (("now", 1.0, result.now), ("then", result.factor, result.then))],
-        blocks=[Table(columns=("runs", "now", f"{result.node} at {result.factor:g}", "change"), rows=rows)],
-        summary=f"a run would be {seconds(result.saved) or '0 s'} shorter on average{_between(result.gain)};"
-        f" from {result.runs} runs",
-    )  # fmt: skip
-
-
-def _less(one: float | None, two: float | None) -> str | None:
-    return None if not one or two is None else f"{100 * (two / one - 1):+.1f} %"
-
-
-def _between(found: Interval | None) -> str:
-    return "" if found is None else f" ({seconds(found.low)} to {seconds(found.high)} for four runs of five)"
 
 
 def trend(result: Trend) -> Outcome:

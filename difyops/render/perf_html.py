@@ -13,6 +13,8 @@ from difyops.outcome import Block, Facts, Table
 from difyops.perf.advise import Advice
 from difyops.perf.report import PerfReport
 from difyops.render import perf as views
+from difyops.render.perf_figures import seconds
+from difyops.render.perf_nodes import nodes_table
 from difyops.render.perf_svg import series, text, waterfall
 from difyops.render.safe import cell
 
@@ -59,12 +61,12 @@ def page(result: PerfReport, cost: Sequence[Block] = ()) -> str:
         body += [
             "<h2>A slow run</h2>",
             f'<p class="soft">{text(example.run)}, near the 95th percentile of those with nodes. Solid: critical path;'
-            f" hatched: beside it. {views.seconds(example.unattributed)} belong to no node.</p>",
+            f" hatched: beside it. {seconds(example.unattributed)} belong to no node.</p>",
             *_twice(lambda width: waterfall(example, width=width)),
         ]
     if result.budgets:
         body += ["<h2>Error budgets</h2>", _table(views.budgets_table(result.budgets))]
-    body += ["<h2>Nodes</h2>", _table(views.nodes_table(result.profile.nodes))]
+    body += ["<h2>Nodes</h2>", _table(nodes_table(result.profile.nodes))]
     if cost:
         body += ["<h2>Cost</h2>", *(_table(block) if isinstance(block, Table) else _facts(block) for block in cost)]
     body += ["<h2>Advice</h2>", *_advice(result.advised.advice)]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from difyops.perf.nodes import NodeProfile
-from difyops.perf.summary import Period
-from difyops.statistics import Quantile
+if TYPE_CHECKING:
+    from difyops.perf.nodes import NodeProfile
+    from difyops.perf.summary import Period
+    from difyops.statistics import Interval, Quantile
 
 
 def period_row(source: str, found: Period) -> dict[str, object]:
@@ -24,8 +26,9 @@ def node_row(node: NodeProfile) -> dict[str, object]:
     found |= percentile_columns(node.percentiles)
     return found | {
         "failed": node.failures.hits, "seen": node.failures.n, "retries": node.retries,
-        "retry_seconds": node.retry_seconds, "path_share": node.path_share, "drag": node.drag, "tail": node.tail,
-        "variance_share": node.variance_share, "tokens": node.tokens,
+        "retry_seconds": node.retry_seconds, "path_share": node.path_share,
+        **_bounds("path_share", node.path_interval), "drag": node.drag, **_bounds("drag", node.drag_interval),
+        "tail": node.tail, "variance_share": node.variance_share, "tokens": node.tokens,
     }  # fmt: skip
 
 
@@ -33,6 +36,10 @@ def percentile_columns(found: Sequence[Quantile]) -> dict[str, object]:
     """Return percentiles as p50, p50_low, p50_high, ...; blank where none is told."""
     row: dict[str, object] = {}
     for item in found:
-        name, bounds = f"p{100 * item.share:g}", item.interval
-        row |= {name: item.value, f"{name}_low": bounds and bounds.low, f"{name}_high": bounds and bounds.high}
+        name = f"p{100 * item.share:g}"
+        row |= {name: item.value, **_bounds(name, item.interval)}
     return row
+
+
+def _bounds(name: str, found: Interval | None) -> dict[str, object]:
+    return {f"{name}_low": found and found.low, f"{name}_high": found and found.high}

@@ -9,7 +9,7 @@ from html import escape
 
 from difyops.perf.timeline import Timeline
 from difyops.perf.trend import Bucket, Trend, TrendPublication
-from difyops.render.perf import seconds
+from difyops.render.perf_figures import seconds
 from difyops.render.safe import one_line
 
 _LETTER = 6.4  # pixels a letter at 11 px, on the wide side

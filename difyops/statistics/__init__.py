@@ -13,10 +13,10 @@ from difyops.statistics.margins import (
     most_difference,
 )
 from difyops.statistics.paired import Paired, Shift, cases_needed, mcnemar, paired_bootstrap
-from difyops.statistics.proportions import Interval, clopper_pearson, weighted_share, wilson
+from difyops.statistics.proportions import Interval, clopper_pearson, share_of_weights, weighted_share, wilson
 from difyops.statistics.quantiles import Quantile, quantile, quantiles, weighted_quantile
 from difyops.statistics.ranks import RankComparison, cliffs_delta, hodges_lehmann, mann_whitney
-from difyops.statistics.ratio import Drawn, Estimate, estimate_total
+from difyops.statistics.ratio import Drawn, Estimate, estimate_total, weighted_ratio
 from difyops.statistics.sequential import FailureTest
 
 __all__ = [
@@ -46,7 +46,9 @@ __all__ = [
     "paired_bootstrap",
     "quantile",
     "quantiles",
+    "share_of_weights",
     "weighted_quantile",
+    "weighted_ratio",
     "weighted_share",
     "wilson",
 ]

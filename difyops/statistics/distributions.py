@@ -5,6 +5,7 @@ The incomplete beta function by Lentz's continued fraction (Numerical Recipes 6.
 
 from __future__ import annotations
 
+import functools
 import math
 from statistics import NormalDist
 
@@ -106,6 +107,7 @@ def student_two_sided(t: float, freedom: float) -> float:
     return beta_cdf(freedom / (freedom + t * t), freedom / 2, 0.5) if math.isfinite(t) else 0.0
 
 
+@functools.lru_cache(maxsize=1024)
 def student_value(confidence: float, freedom: float) -> float:
     """Return how many standard errors a two-sided interval of ``confidence`` reaches with so few values."""
     if freedom > 1e6:

@@ -39,11 +39,19 @@ def weighted_share(
     """Return the share of hits among (hit, weight) pairs and its interval; a weight is one over the chance of having
     been drawn. Wilson's interval of the effective number (Kish), which unequal weights make smaller; ``None`` of none.
     """
-    total = math.fsum(weight for _, weight in pairs)
+    hits = math.fsum(weight for hit, weight in pairs if hit)
+    total, squares = (math.fsum(weight**power for _, weight in pairs) for power in (1, 2))
+    return share_of_weights(hits, total, squares, confidence=confidence)
+
+
+def share_of_weights(
+    hits: float, total: float, squares: float, *, confidence: float = 0.95
+) -> tuple[float, Interval] | None:  # fmt: skip
+    """Return the same from sums: the weights of the hits, all weights, and the squares of all weights."""
     if total <= 0:
         return None
-    effective = total * total / math.fsum(weight * weight for _, weight in pairs)
-    share = min(1.0, math.fsum(weight for hit, weight in pairs if hit) / total)
+    effective = total * total / squares
+    share = min(1.0, hits / total)
     bounds = wilson(share * effective, effective, confidence=confidence)
     return (share, bounds) if bounds else None
 

@@ -74,24 +74,40 @@ def weighted_quantile(pairs: Sequence[tuple[float, float]], share: float, *, con
     ordered = sorted(pairs)
     n, total = len(ordered), math.fsum(weight for _, weight in ordered)
     squares = math.fsum(weight * weight for _, weight in ordered)
-    effective = total * total / squares if squares else 0.0
-    if effective + 1e-9 < fewest(share):
+    if not are_enough(share, total, squares):
         return Quantile(share=share, n=n)
     sums = list(itertools.accumulate(weight for _, weight in ordered))
     value = _at(ordered, sums, share * total)
-    spread = z_value(confidence) * _share_error(ordered, value, share, total)
-    low, high = share - spread, share + spread
-    if low <= 0 or high >= 1:
+    upto = math.fsum(weight * weight for at, weight in ordered if at <= value)
+    bounds = share_bounds(share, total, squares, upto, confidence=confidence)
+    if bounds is None:
         return Quantile(share=share, n=n, value=value)
-    bounds = Interval(low=_at(ordered, sums, low * total), high=_at(ordered, sums, high * total))
-    return Quantile(share=share, n=n, value=value, interval=bounds)
+    low, high = (_at(ordered, sums, bound * total) for bound in bounds)
+    return Quantile(share=share, n=n, value=value, interval=Interval(low=low, high=high))
+
+
+def are_enough(share: float, total: float, squares: float) -> bool:
+    """Say whether values whose weights, and their squares, add up to this are enough for the quantile at ``share``."""
+    effective = total * total / squares if squares else 0.0
+    return effective + 1e-9 >= fewest(share)
+
+
+def share_bounds(
+    share: float, total: float, squares: float, upto: float, *, confidence: float = 0.95
+) -> tuple[float, float] | None:
+    """Return the weighted shares at which Woodruff's interval begins and ends; ``None`` where it is unbounded.
+
+    ``squares`` adds up all squared weights, ``upto`` those of the values up to the quantile.
+    """
+    error = math.sqrt(max(0.0, (1 - share) ** 2 * upto + share**2 * (squares - upto))) / total
+    spread = z_value(confidence) * error
+    return (share - spread, share + spread) if share - spread > 0 and share + spread < 1 else None
+
+
+def least_sum(target: float) -> float:
+    """Return the running sum from which a value is the one at ``target``: less by what adding up may round off."""
+    return target * (1 - 1e-12)
 
 
 def _at(ordered: Sequence[tuple[float, float]], sums: Sequence[float], target: float) -> float:
-    return ordered[min(len(ordered) - 1, bisect.bisect_left(sums, target * (1 - 1e-12)))][0]
-
-
-def _share_error(ordered: Sequence[tuple[float, float]], value: float, share: float, total: float) -> float:
-    """Return the standard error of the weighted share at or below ``value``."""
-    squares = math.fsum((weight * ((at <= value) - share)) ** 2 for at, weight in ordered)
-    return math.sqrt(squares) / total
+    return ordered[min(len(ordered) - 1, bisect.bisect_left(sums, least_sum(target)))][0]

@@ -74,3 +74,23 @@ def _expansion(chosen: Sequence[Drawn], rest_count: int) -> tuple[float, float |
     """Estimate by counting runs, where nothing known of all of them says how large they are."""
     sized = [Drawn(value=item.value, size=1.0, chance=item.chance) for item in chosen]
     return _ratio(sized, float(rest_count)) or (0.0, None)
+
+
+def weighted_ratio(
+    rows: Sequence[tuple[float, float, float]], *, confidence: float = 0.95
+) -> tuple[float, Interval | None]:  # fmt: skip
+    """Return what the first parts of (part, whole, weight) rows are of the wholes, and its interval, both not below 0.
+
+    With a whole of 1 it is the mean of the parts. No interval from fewer than two rows, or where every part is 0: that
+    none was seen does not tell how many there are.
+    """
+    whole = math.fsum(one * size for _, size, one in rows)
+    if whole <= 0:
+        return 0.0, None
+    found = math.fsum(one * part for part, _, one in rows) / whole
+    if len(rows) < 2 or found == 0:
+        return found, None
+    squares = math.fsum((one * (part - found * size)) ** 2 for part, size, one in rows)
+    error = math.sqrt(squares * len(rows) / (len(rows) - 1)) / whole
+    reach = student_value(confidence, len(rows) - 1) * error
+    return found, Interval(low=max(0.0, found - reach), high=found + reach)

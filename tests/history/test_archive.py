@@ -14,9 +14,10 @@ import pytest
 
 from difyops.emulator.fleet_runs import Past
 from difyops.errors import DifyopsError, NotSupported, StoreError, UsageError
-from difyops.history import archive, packing
+from difyops.history import archive, packed_counts, packing
 from difyops.history.database import read_database
 from difyops.history.packing import pack
+from difyops.history.status import status
 from difyops.history.store import Batch, History
 from difyops.history.tables import NODE, REAL, RUN, WHOLE
 from difyops.perf.facts import Scope
@@ -78,13 +79,19 @@ def test_what_goes_out_comes_in(three_months: History, tmp_path: Path) -> None:
         archive.import_parquet(three_months, tmp_path)
 
 
-def test_packing_moves_closed_months(three_months: History, tmp_path: Path) -> None:
+def test_packing_moves_closed_months(three_months: History, monkeypatch: pytest.MonkeyPatch) -> None:
     duckdb = pytest.importorskip("duckdb", reason="DuckDB is not installed (difyops[analytics])")
     nodes = three_months.one("SELECT count(*) FROM node")
+    before = status(three_months, "emu").apps
     packed = pack(three_months, context="emu", now=now())
     left = three_months.one("SELECT count(*) FROM run")
     assert packed.rows["run"] + left == 300
     assert left < 300
+    assert [replace(app, packed=()) for app in status(three_months, "emu").apps] == list(before)  # all of it counts
+    with monkeypatch.context() as patch:
+        patch.setattr(packed_counts, "connected", Mock(side_effect=NotSupported("DuckDB is not installed.")))
+        (bare,) = status(three_months, "emu").apps
+    assert (bare.runs, bare.sources["packed"]) == (300, 300 - left)
     files = sorted(three_months.packs.rglob("*.parquet"))
     assert duckdb.sql(f"SELECT count(*) FROM read_parquet('{three_months.packs}/node/**/*.parquet')").fetchall()[0][
         0

@@ -17,7 +17,8 @@ from difyops.perf.advise import Advised
 from difyops.perf.facts import NodeFact, RunFact
 from difyops.perf.nodes import Profile
 from difyops.perf.report import PerfReport
-from difyops.perf.summary import PerfSummary, SuccessRate, period
+from difyops.perf.success import SuccessRate
+from difyops.perf.summary import PerfSummary, period
 from difyops.perf.timeline import plan, timeline
 from difyops.perf.trend import Bucket, Trend, TrendPublication
 from difyops.render.perf_html import page

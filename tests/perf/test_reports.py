@@ -17,8 +17,6 @@ from difyops.emulator import Emulator
 from difyops.emulator.fleet_runs import Past, load_past
 from difyops.emulator.records import Run
 from difyops.errors import AnswerIsNo
-from difyops.history import archive
-from difyops.history.packing import pack
 from difyops.history.store import History
 from difyops.history.sync import SyncRequest, sync
 from difyops.ledger import AuditEntry, Ledger
@@ -26,11 +24,11 @@ from difyops.perf.compare import compare
 from difyops.perf.facts import Scope, runs, sampled
 from difyops.perf.nodes import bottlenecks, profile
 from difyops.perf.path import path_of
-from difyops.perf.quick import timings
 from difyops.perf.summary import summarise
 from difyops.perf.trend import trend
 from difyops.perf.whatif import whatif
 from difyops.render import perf as views
+from difyops.render import perf_nodes as node_views
 from tests.history.conftest import DAY, open_instance, salted
 
 NOW = float(int(SystemClock().now().timestamp()))
@@ -238,25 +236,5 @@ def test_an_app_without_runs_says_so_in_every_report(known: Known) -> None:
     assert empty.period.at(0.5).value is None
     assert profile(known.history, scope).nodes == ()
     assert trend(known.history, scope, None).changes == ()
-    for outcome in (views.summary(empty), views.nodes(profile(known.history, scope))):
+    for outcome in (views.summary(empty), node_views.nodes(profile(known.history, scope))):
         assert outcome.error is None
-
-
-def test_duckdb_and_python_give_the_same_percentiles(tmp_path: Path, known: Known) -> None:
-    pytest.importorskip("duckdb", reason="DuckDB is not installed (difyops[analytics])")
-    with History.open(tmp_path / "copy") as copy:
-        archive.export(known.history, tmp_path / "out", context="emu")
-        archive.import_parquet(copy, tmp_path / "out")
-        with copy.changing() as connection:  # as read from a database: every run, with certainty
-            connection.execute("UPDATE sample SET chance = 1.0, reason = 'all'")
-        scope = known.scope("wf-echo", until=NOW + 1)
-        with_python = timings(copy, scope)
-        pack(copy, context="emu", now=NOW + 60 * DAY)
-        assert copy.one("SELECT count(*) FROM node") == 0
-        with_duckdb = timings(copy, scope)
-    assert set(with_python) == set(with_duckdb)
-    for node, found in with_duckdb.items():
-        assert found.n == pytest.approx(with_python[node].n, abs=2)  # a node may begin after the window of its run
-        for ours, theirs in zip(with_python[node].percentiles, found.percentiles, strict=True):
-            assert ours.value == pytest.approx(theirs.value, rel=0.02)
-            assert (ours.interval is None) == (theirs.interval is None)
