@@ -42,7 +42,9 @@ def _row(names: tuple[str, ...], **known: object) -> tuple[object, ...]:
 def _fill(history: History, chances: tuple[tuple[str, float], ...]) -> None:
     """Keep 300 runs of two months, of which some are tests, some have no chance known, one crosses into July."""
     lots = random.Random(5)
-    runs, nodes, samples = [], [], []
+    runs: list[tuple[object, ...]] = []
+    nodes: list[tuple[object, ...]] = []
+    samples: list[tuple[str, str, float, float]] = []
     for number in range(300):
         started = JULY - 30.0 if number == 0 else FIRST + lots.random() * 60 * DAY
         reason, chance = lots.choice(chances)
@@ -62,7 +64,7 @@ def _fill(history: History, chances: tuple[tuple[str, float], ...]) -> None:
                      status="succeeded", started=started + index * 50, elapsed=lots.choice((0.0, 0.5, lots.random())),
                      tokens=lots.randrange(9), attempt=int(lots.random() < 0.05))
             )  # fmt: skip
-        samples.append((known["id"], reason, chance, 0.0))
+        samples.append((f"run-{number:03d}", reason, chance, 0.0))
     history.write("emu", "a", "", Batch(rows={"run": runs, "node": nodes}))
     history.note_app("emu", "a", name="a", mode="workflow")
     with history.changing():
