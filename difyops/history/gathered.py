@@ -20,7 +20,7 @@ _AT_ONCE = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gathered:
+class GatheredRows:
     """A connection, and where the rows of a place are."""
 
     history: History
@@ -64,7 +64,7 @@ class Gathered:
 
 
 @contextmanager
-def gathered(history: History, place: ArchivePlace) -> Iterator[Gathered | None]:
+def gathered(history: History, place: ArchivePlace) -> Iterator[GatheredRows | None]:
     """Yield the rows of a place as tables of DuckDB; ``None`` where nothing of it is packed: then SQLite has it all.
 
     Raises:
@@ -75,4 +75,4 @@ def gathered(history: History, place: ArchivePlace) -> Iterator[Gathered | None]
         yield None
         return
     with connected(history) as connection:
-        yield Gathered(history=history, place=place, connection=connection)
+        yield GatheredRows(history=history, place=place, connection=connection)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from difyops.history.apps import PRODUCTION
-from difyops.history.gathered import Gathered
+from difyops.history.gathered import GatheredRows
 from difyops.perf.facts import Scope, listed
 from difyops.perf.success import SuccessRate
 from difyops.statistics import Interval, Quantile
@@ -40,7 +40,7 @@ class Timing:
     tokens: float
 
 
-def timings_of(rows: Gathered, scope: Scope, shares: Sequence[float]) -> dict[str, Timing]:
+def timings_of(rows: GatheredRows, scope: Scope, shares: Sequence[float]) -> dict[str, Timing]:
     """Return the percentiles of every node of a scope."""
     connection = rows.connection
     runs, nodes = rows.table("run", _RUN), rows.table("node", _NODE)

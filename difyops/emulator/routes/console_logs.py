@@ -118,9 +118,10 @@ def log_page(call: Call) -> JsonDict:
     """Return a page of logs by ``status``, ``keyword``, dates and end user; shared with ``/v1/workflows/logs``."""
     page = call.number("page", 1, model="WorkflowAppLogQuery", high=99999)
     limit = call.number("limit", 20, model="WorkflowAppLogQuery", high=100)
-    found = [run for run in reversed(_dated(call)) if run.triggered_from != "debugging" and _log_fits(call, run)]
+    fits, detail = _log_test(call), call.flag("detail")
+    found = [run for run in reversed(_dated(call)) if run.triggered_from != "debugging" and fits(run)]
     start = (page - 1) * limit
-    rows = [record_views.log_row(run, detail=call.flag("detail")) for run in found[start : start + limit]]
+    rows = [record_views.log_row(run, detail=detail) for run in found[start : start + limit]]
     more = start + limit < len(found)
     return {"page": page, "limit": limit, "total": len(found), "has_more": more, "data": rows}
 
@@ -143,15 +144,20 @@ def _began(run: Run) -> float:
     return run.created_at
 
 
-def _log_fits(call: Call, run: Run) -> bool:
+def _log_test(call: Call) -> Callable[[Run], bool]:
+    """Return the test that the query asks for; a server reads its query once, not for every row."""
     status, keyword, session = (call.query(name) for name in ("status", "keyword", "created_by_end_user_session_id"))
-    if keyword:
-        text = f"{run.inputs} {run.outputs} {run.end_user.session_id if run.end_user else ''}"
-        if keyword.lower() not in text.lower():
-            return False
-    return (not status or run.status == status) and (
-        not session or (run.end_user is not None and run.end_user.session_id == session)
-    )
+
+    def fits(run: Run) -> bool:
+        if keyword:
+            text = f"{run.inputs} {run.outputs} {run.end_user.session_id if run.end_user else ''}"
+            if keyword.lower() not in text.lower():
+                return False
+        return (not status or run.status == status) and (
+            not session or (run.end_user is not None and run.end_user.session_id == session)
+        )
+
+    return fits
 
 
 def _iso(call: Call, name: str) -> float | None:
