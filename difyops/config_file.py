@@ -15,8 +15,6 @@ from urllib.parse import urlsplit
 
 from difyops import atomic_file
 from difyops.credentials import KINDS
-from difyops.dsl.edit import edited
-from difyops.dsl.load import dump_yaml, load_yaml_with_lines
 from difyops.dsl.model import DslError
 from difyops.errors import ConfigError
 from difyops.file_owner import open_once
@@ -316,6 +314,9 @@ def _placed(path: Path, value: Any, trust: Trust, *, named: bool = False) -> Any
 
 
 def _save(path: Path, document: dict[str, Any]) -> None:
+    from difyops.dsl.edit import edited
+    from difyops.dsl.load import dump_yaml
+
     # resolved: people keep their configuration as links into a repository, and those stay links
     place = path.resolve()
     text = edited(place.read_text(encoding="utf-8-sig"), document) if place.is_file() else dump_yaml(document)
@@ -328,6 +329,8 @@ def _document(path: Path) -> dict[str, Any]:
 
 def _parse(path: Path, *, whose: bool = False) -> tuple[dict[str, Any], Any]:
     """Read the file once. ``whose``: what it says counts only when nobody else can have written it."""
+    from difyops.dsl.load import load_yaml_with_lines  # a tenth of a short command, which may have no file to read
+
     try:
         opened = open_once(path)
         document, lines = load_yaml_with_lines(opened.content)

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from difyops import atomic_file
-from difyops.dsl.suspicion import is_secret_name
 from difyops.errors import CredentialError
 from difyops.secret_text import SecretText, is_known, remember, scrub
 from difyops.trust import KINDS as KINDS
@@ -167,6 +166,8 @@ def _from_keyring(rest: str) -> str:
 
 
 def _run(command: str, *, feed: str | None = None, withheld: frozenset[str] | None = None) -> str:
+    from difyops.dsl.suspicion import is_secret_name  # its many patterns cost time that only commands need
+
     try:
         words = shlex.split(command)
     except ValueError as error:

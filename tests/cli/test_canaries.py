@@ -32,6 +32,7 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.exhaustive(2)
 @pytest.mark.parametrize("how", ["password", "admin key", "password from a file", "password from a command"])
 def test_the_secrets_of_a_login_stay_where_they_belong(place: Path, how: str) -> None:
     emulator = Emulator(password=PASSWORD, admin_key=ADMIN, workspace_id=WORKSPACE)

@@ -17,8 +17,9 @@ def ran(words: str, closed: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize(("closed", "code"), [(">&-", 0), ("2>&-", 0), (">&- 2>&- <&-", 0)])
 def test_closed_outputs_are_as_dev_null(closed: str, code: int) -> None:
-    assert ran("context list", closed)[0] == code
-    assert "Traceback" not in ran("context list", closed)[1]
+    ended, said = ran("context list", closed)
+    assert ended == code
+    assert "Traceback" not in said
 
 
 def test_closed_input_is_usage_where_it_is_read() -> None:

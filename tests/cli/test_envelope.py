@@ -88,23 +88,17 @@ def test_what_works_has_the_envelope_and_exit_code_0(cli: Cli, words: tuple[str,
     ("words", "code", "name"), FAILING, ids=lambda value: " ".join(value) if isinstance(value, tuple) else str(value)
 )
 @pytest.mark.usefixtures("connected")
-def test_what_fails_has_the_envelope_and_its_exit_code(cli: Cli, words: tuple[str, ...], code: int, name: str) -> None:
+def test_what_fails_has_an_envelope_an_exit_code_and_one_sentence(
+    cli: Cli, words: tuple[str, ...], code: int, name: str
+) -> None:
     ran = cli(*words, "-o", "json")
     document = checked(ran.json)
     assert (ran.code, document["error"]["code"]) == (code, name)
     assert "canary" not in ran.out + ran.err
     assert "Traceback" not in ran.err
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "name"), FAILING, ids=lambda value: " ".join(value) if isinstance(value, tuple) else str(value)
-)
-@pytest.mark.usefixtures("connected")
-def test_what_fails_is_one_sentence_for_people(cli: Cli, words: tuple[str, ...], code: int, name: str) -> None:
-    ran = cli(*words)
-    lines = ran.err.strip().splitlines()
-    assert ran.code == code
-    assert ran.out == ""
+    for_people = cli(*words)
+    lines = for_people.err.strip().splitlines()
+    assert (for_people.code, for_people.out) == (code, "")
     assert 1 <= len(lines) <= 2
     assert lines[0].startswith("no: " if code == 5 else "error: ")
     assert all(line.startswith("hint: ") for line in lines[1:])
@@ -130,6 +124,7 @@ def test_an_unknown_format_lists_the_known_ones(cli: Cli, form: str) -> None:
     assert "ndjson" in ran.err
 
 
+@pytest.mark.exhaustive(3)
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("words", WORKING, ids=" ".join)
 @pytest.mark.usefixtures("connected")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 
@@ -18,48 +17,55 @@ HEAVY = {
     "starlette", "uvicorn", "sqlite3", "rich", "tabulate", "yaml", "platformdirs", "hypothesis",
 }  # fmt: skip
 LOOK = """
-import json, sys
+import contextlib, io, json, os, sys
 from difyops.cli.root import run
-try:
-    run(json.loads(sys.argv[1]))
-except SystemExit:
-    pass
-finally:
+for words, environment in json.loads(sys.argv[1]):
+    os.environ.update(environment)
+    with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.suppress(SystemExit):
+        run(words)
     loaded = {name.partition(".")[0] for name, module in sys.modules.items() if module}
-    sys.stderr.write("LOADED" + json.dumps(sorted(loaded)))
+    sys.stderr.write("\\nLOADED" + json.dumps([sorted(loaded), shown.getvalue()]))
 """
 
 
-def loaded_by(words: list[str], **environment: str) -> tuple[set[str], str]:
+def loaded_by(*runs: tuple[list[str], dict[str, str]]) -> list[tuple[set[str], str]]:
+    """Return what a fresh interpreter had loaded after each of these command lines, and what each printed.
+
+    One interpreter does them all: what is loaded by one is loaded for the next, and each is looked at.
+    """
     done = subprocess.run(
-        [sys.executable, "-c", LOOK, json.dumps(words)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+        [sys.executable, "-c", LOOK, json.dumps(runs)], capture_output=True, text=True, timeout=120, check=False
     )
-    return set(json.loads(done.stderr.rpartition("LOADED")[2])), done.stdout
+    told = [json.loads(line.removeprefix("LOADED")) for line in done.stderr.split("\n") if line.startswith("LOADED")]
+    assert len(told) == len(runs), done.stderr
+    return [(set(loaded), shown) for loaded, shown in told]
 
 
-@pytest.mark.exhaustive(3)
-@pytest.mark.parametrize(
-    "words",
-    [["--help"], ["-h"], ["--version"], [], *([noun, "--help"] for noun in GROUPS), ["snapshot", "create", "--help"]],
-)
-def test_help_and_version_load_nothing_heavy(words: list[str]) -> None:
-    loaded, shown = loaded_by(words)
-    assert loaded & HEAVY == set()
-    assert "difyops" in shown
+def tab(typed: str) -> tuple[list[str], dict[str, str]]:
+    """Return the run in which zsh asks for what may follow."""
+    words = f"difyops {typed}"
+    return [], {"_DIFYOPS_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": words, "COMP_WORDS": words}
 
 
-@pytest.mark.parametrize("typed", ["", "sn", "snapshot ", "snapshot ro", "app enable --", "context add --"])
-def test_completion_loads_nothing_heavy(typed: str) -> None:
-    loaded, shown = loaded_by(
-        [], _DIFYOPS_COMPLETE="complete_zsh", _TYPER_COMPLETE_ARGS=f"difyops {typed}", COMP_WORDS=f"difyops {typed}"
-    )
-    assert loaded & HEAVY == set()
-    assert shown.strip()
+def test_help_and_version_load_nothing_heavy() -> None:
+    lines = [
+        ["--help"],
+        ["-h"],
+        ["--version"],
+        [],
+        *([noun, "--help"] for noun in GROUPS),
+        ["snapshot", "create", "-h"],
+    ]
+    for words, (loaded, shown) in zip(lines, loaded_by(*((words, {}) for words in lines)), strict=True):
+        assert loaded & HEAVY == set(), words
+        assert "difyops" in shown
+
+
+def test_completion_loads_nothing_heavy() -> None:
+    lines = ["", "sn", "snapshot ", "snapshot ro", "app enable --", "context add --"]
+    for typed, (loaded, shown) in zip(lines, loaded_by(*map(tab, lines)), strict=True):
+        assert loaded & HEAVY == set(), typed
+        assert shown.strip()
 
 
 @pytest.mark.parametrize(

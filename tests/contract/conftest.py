@@ -15,6 +15,7 @@ import pytest
 from difyops.cli.root import run
 from difyops.cli.session import Session, begin
 from difyops.emulator import Emulator
+from tests.contract.lines import marks
 
 SCHEMA = '{"type": "object", "properties": {"order": {"type": "string"}}, "required": ["order"]}'
 
@@ -47,12 +48,47 @@ def world(
     made: tuple[Emulator, str, Path], own_place: Path, monkeypatch: pytest.MonkeyPatch, one_authority: Path
 ) -> Emulator:
     """Stand in a copy of the world's folder, connected; the emulator is as it was made, and shared."""
-    emulator, url, folder = made
     place = own_place / "world"
-    shutil.copytree(folder, place, symlinks=True)
-    for name, value in environment(place, emulator, url, one_authority).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(place)
+    shutil.copytree(made[2], place, symlinks=True)
+    return stood_in(place, made, one_authority, monkeypatch)
+
+
+class Still:
+    """A copy of the world's folder for those who only look at it: made anew when somebody changed it."""
+
+    def __init__(self, made: tuple[Emulator, str, Path], folder: Path) -> None:
+        self.made = made
+        self.folder = folder
+        self.copies = 0
+        self.marks: dict[str, tuple[int, int]] | None = None
+
+    def place(self) -> Path:
+        """Return the folder of the copy, unchanged."""
+        if self.marks is None or marks(self.folder / str(self.copies)) != self.marks:
+            self.copies += 1
+            shutil.copytree(self.made[2], self.folder / str(self.copies), symlinks=True)
+            self.marks = marks(self.folder / str(self.copies))
+        return self.folder / str(self.copies)
+
+
+@pytest.fixture(scope="session")
+def still(made: tuple[Emulator, str, Path], tmp_path_factory: pytest.TempPathFactory) -> Still:
+    """Return the copy that tests share which only look."""
+    return Still(made, tmp_path_factory.mktemp("still"))
+
+
+@pytest.fixture
+def still_world(still: Still, monkeypatch: pytest.MonkeyPatch, one_authority: Path, own_place: Path) -> Emulator:
+    """Stand in the shared copy of the world's folder, connected."""
+    return stood_in(still.place(), still.made, one_authority, monkeypatch)
+
+
+def stood_in(place: Path, made: tuple[Emulator, str, Path], authority: Path, patch: pytest.MonkeyPatch) -> Emulator:
+    """Enter a copy of the world's folder."""
+    emulator, url, _ = made
+    for name, value in environment(place, emulator, url, authority).items():
+        patch.setenv(name, value)
+    patch.chdir(place)
     emulator.control.reset_counts()
     return emulator
 
@@ -73,7 +109,7 @@ def _fill(folder: Path, url: str, emulator: Emulator) -> None:
     for name in ("token.txt", "new-token.txt"):
         (folder / name).write_text("a-made-up-token\n")
         (folder / name).chmod(0o600)
-    subprocess.run(["git", "init", "-q", "--bare", "backup.git"], check=True, env=dict(os.environ))
+    subprocess.run(["git", "init", "-q", "--bare", "--template=", "backup.git"], check=True, env=dict(os.environ))
     lines = [
         "contexts:",
         *(f"  {name}: {{url: '{url}', email: {emulator.email}, password: 'env:DIFY_PASSWORD'}}" for name in ("prod",

@@ -36,6 +36,11 @@ def bare(words: list[str]) -> list[str]:
 
 def tree(folder: Path) -> dict[str, bytes]:
     """Return every file below with its content, but for what a login keeps and what SQLite makes while it reads."""
+    return {name: Path(f"{folder}/{name}").read_bytes() for name in marks(folder)}
+
+
+def marks(folder: Path) -> dict[str, tuple[int, int]]:
+    """Return size and time of every file that ``tree`` reads: where they are the same, nothing was written."""
     found = {}
     for place, _, names in os.walk(folder):
         if "/sessions" in place:
@@ -43,6 +48,6 @@ def tree(folder: Path) -> dict[str, bytes]:
         for name in names:
             path = f"{place}/{name}"
             if not name.endswith(("-shm", "-wal")) and os.path.isfile(path):  # noqa: PTH113 - thousands of them
-                with open(path, "rb") as file:  # noqa: PTH123
-                    found[path.removeprefix(f"{folder}/")] = file.read()
+                seen = os.stat(path)  # noqa: PTH116
+                found[path.removeprefix(f"{folder}/")] = (seen.st_size, seen.st_mtime_ns)
     return found

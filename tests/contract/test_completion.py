@@ -5,44 +5,34 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pytest
-
 from difyops.cli.completion import completer_for
 from difyops.cli.picker import chosen
 from difyops.emulator import Emulator
 from tests.cli.processes import on_terminal
-from tests.cli.test_startup import HEAVY, loaded_by
+from tests.cli.test_startup import HEAVY, loaded_by, tab
 from tests.conftest import Cli
 
+TABS = {
+    "app show su": "support-triage",
+    "app list tag:": ":prod",
+    "snapshot rollback support-triage --to v": "v1",
+    "app list -c ": "127.0.0.1",
+    "secret rotate app": "app-key",
+    "runbook run back": "backup-freshness",
+    "app list -o js": "json",
+    "snapshot drift --as ju": "junit",
+    "help sel": "selectors",
+    "schema app.l": "app.list",
+}
 
-def tab(typed: str) -> tuple[set[str], str]:
-    return loaded_by(
-        [], _DIFYOPS_COMPLETE="complete_zsh", _TYPER_COMPLETE_ARGS=f"difyops {typed}", COMP_WORDS=f"difyops {typed}"
-    )
 
-
-@pytest.mark.parametrize(
-    ("typed", "offered"),
-    [
-        ("app show su", "support-triage"),
-        ("app list tag:", ":prod"),
-        ("snapshot rollback support-triage --to v", "v1"),
-        ("app list -c ", "127.0.0.1"),
-        ("secret rotate app", "app-key"),
-        ("runbook run back", "backup-freshness"),
-        ("app list -o js", "json"),
-        ("snapshot drift --as ju", "junit"),
-        ("help sel", "selectors"),
-        ("schema app.l", "app.list"),
-    ],
-)
-def test_names_are_completed(cli: Cli, world: Emulator, typed: str, offered: str) -> None:
+def test_names_are_completed(cli: Cli, still_world: Emulator) -> None:
     assert cli("app", "list").code == 0
-    world.control.reset_counts()
-    loaded, shown = tab(typed)
-    assert offered in shown
-    assert loaded & HEAVY == set()
-    assert world.control.counts()["total"] == 0
+    still_world.control.reset_counts()
+    for (typed, offered), (loaded, shown) in zip(TABS.items(), loaded_by(*map(tab, TABS)), strict=True):
+        assert offered in shown, typed
+        assert loaded & HEAVY == set(), typed
+    assert still_world.control.counts()["total"] == 0
 
 
 def test_nothing_known_offers_nothing(own_place: Path) -> None:

@@ -13,12 +13,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from difyops.emulator import Emulator
-from tests.processes import run
+from tests.conftest import Cli
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", *(f"docs/{name}.md" for name in ("connecting", "installing", "snapshots", "secrets", "broadcast",
@@ -62,23 +63,24 @@ def place(tmp_path: Path) -> dict[str, str]:
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("page", PAGES)
-def test_every_command_of_a_page(page: str, place: dict[str, str]) -> None:
+def test_every_command_of_a_page(page: str, place: dict[str, str], cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = Shell(place, cli, monkeypatch)
     emulator = Emulator(playful=True, speed=1000.0)
     with emulator.listening() as url:
         if page == "README.md":
             url = f"http://127.0.0.1:{free_port()}"  # it starts one of its own
         elif page != "docs/connecting.md":
             words = f"difyops context add prod --url {url} --email {emulator.email} --password env:DIFY_PASSWORD"
-            assert typed(words, place).returncode == 0
+            assert typed(words)[0] == 0
         try:
-            ran = [carried_out(kind, text, place, emulator, url) for kind, text in steps(page)]
+            ran = [carried_out(kind, text, typed, emulator, url) for kind, text in steps(page)]
         finally:
             if page == "README.md":
-                typed("difyops emulator stop", place)
+                typed("difyops emulator stop")
     assert sum(ran) >= 4
 
 
-def carried_out(kind: str, text: str, place: dict[str, str], emulator: Emulator, url: str) -> bool:
+def carried_out(kind: str, text: str, typed: Shell, emulator: Emulator, url: str) -> bool:
     """Do one step of a page; say whether it was a command."""
     if (kind, text) == ("test", "files"):
         for name, content in FILES.items():
@@ -97,24 +99,42 @@ def carried_out(kind: str, text: str, place: dict[str, str], emulator: Emulator,
         subprocess.run(["git", "-C", "snapshots", "remote", "add", "backup", "../backup.git"], check=False)
     line = text.replace("https://dify.example.com", url).replace("ops@example.com", emulator.email)
     line = line.replace("--port 5907", f"--port {url.rpartition(':')[2]}")
-    done = typed(line, place)
+    code, said = typed(line)
     if "emulator start --play" in text:
-        place |= {"DIFY_BASE_URL": url, "DIFY_EMAIL": emulator.email}
+        typed.place |= {"DIFY_BASE_URL": url, "DIFY_EMAIL": emulator.email}
     if "context add" in text:
-        place.pop("DIFY_BASE_URL", None)
+        typed.place.pop("DIFY_BASE_URL", None)
     expected = re.search(r"# exit (\d+)", text)
     allowed = {int(expected[1])} if expected else {0, 5} if "5 fails the job" in text else {0}
-    assert done.returncode in allowed, f"{text}\n{done.stdout}\n{done.stderr}"
+    assert code in allowed, f"{text}\n{said}"
     return True
 
 
-def typed(line: str, place: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a line as a shell does; one that is nothing but a command of difyops needs no shell."""
-    command = re.sub(r"\s#.*", "", line)
-    if command.startswith("difyops ") and not re.search(r"[|&;<>$`*?~(){}\\!]|emulator start", command):
-        words = [sys.executable, "-m", "difyops", *shlex.split(command)[1:]]
-        return run(words, capture_output=True, text=True, env=place)
-    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=place, timeout=60, check=False)
+@dataclass
+class Shell:
+    """Runs a line as a shell does; one that is nothing but a command of difyops needs neither it nor a process."""
+
+    place: dict[str, str]
+    cli: Cli
+    patch: pytest.MonkeyPatch
+
+    def __call__(self, line: str) -> tuple[int, str]:
+        command = re.sub(r"\s#.*", "", line)
+        if command.startswith("difyops ") and not re.search(r"[|&;<>$`*?~(){}\\!]|emulator start", _unquoted(command)):
+            with self.patch.context() as patch:
+                for name, value in self.place.items():
+                    patch.setenv(name, value)
+                ran = self.cli(*shlex.split(command)[1:])
+            return ran.code, ran.out + ran.err
+        done = subprocess.run(
+            ["bash", "-c", line], capture_output=True, text=True, env=self.place, timeout=60, check=False
+        )
+        return done.returncode, done.stdout + done.stderr
+
+
+def _unquoted(line: str) -> str:
+    """Return a line without what single quotes keep from the shell."""
+    return re.sub(r"'[^']*'", "", line)
 
 
 def free_port() -> int:
