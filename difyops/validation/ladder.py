@@ -11,9 +11,9 @@ from typing import Any
 from difyops.validation.coerce import coerced
 from difyops.validation.failure import failure, why_not
 from difyops.validation.judge import JudgeRules, Schema, compiled
-from difyops.validation.reading import Reading, read
+from difyops.validation.reading import Reading, UnreadText, at_once
 from difyops.validation.reading.model import OUTSIDE
-from difyops.validation.verdict import COERCE, DEFAULTS, Edit, EnforceOptions, Verdict, pointer_of, shown
+from difyops.validation.verdict import COERCE, DEFAULTS, STRICT, Edit, EnforceOptions, Verdict, pointer_of, shown
 
 _made = tuple.__new__
 """Makes a verdict in a third of the time that its constructor takes."""
@@ -30,9 +30,12 @@ def enforce(text: str, schema: Schema | Mapping[str, Any] | bool, *, options: En
     judge = schema if type(schema) is Schema else compiled(schema)
     if type(text) is not str and not isinstance(text, str):
         return failure("not_text", f"The answer is {type(text).__name__}, not text; decode it first.")
-    reading = read(text, judge, options)
+    value = at_once(text, judge, options)
+    if type(value) is not UnreadText:
+        return _made(Verdict, (True, STRICT, value, (), (), None, None))
+    reading = value.read()
     if reading.ok:
-        return _made(Verdict, (True, reading.rung, reading.value, reading.edits, (), None, None))
+        return Verdict(True, reading.rung, reading.value, reading.edits)
     rules = JudgeRules(judge, options)
     if options.coerce and reading.code == "violates":
         made = _coerced(reading, rules)

@@ -67,7 +67,8 @@ HOMES = {
     "keyring": {"credentials"}, "jsonschema": {"validation"}, "jsonschema_rs": {"validation"},
     "json_repair": {"validation"}, "referencing": {"validation"}, "starlette": {"emulator", "webhook"},
     "uvicorn": {"emulator", "webhook"},
-    "platformdirs": {"config"}, "orjson": {"dsl", "validation", "webhook"}, "redis": {"runbook"}, "kombu": {"runbook"},
+    "platformdirs": {"config"}, "orjson": {"dsl", "validation", "webhook"}, "msgspec": {"validation"},
+    "redis": {"runbook"}, "kombu": {"runbook"},
     "psycopg": {"postgres"}, "duckdb": {"history"}, "cronsim": {"publishing"}, "pyrage": {"sealing"},
     "cryptography": {"signing_keys"},
 }  # fmt: skip

@@ -184,9 +184,17 @@ def test_numbers_are_read_exactly(text: str, kind: type, value: float) -> None:
 
 
 def test_a_key_named_twice_is_found_whatever_stands_between() -> None:
-    for text in ('{"a": 1, "a": 1}', '{"a":1,"a":11}', '{"a b": 1, "ab": 2, "a b": 3}', '{"x": {"a": [], "a": []}}'):
-        assert enforce(text, True).error == "duplicate_keys"
-    assert enforce('{"a b": 1, "ab": 2, "ba": ["a b", "ab"]}', True).rung == "strict"
+    for text in (
+        '{"a": 1, "a": 1}', '{"a":1,"a":11}', '{"a b": 1, "ab": 2, "a b": 3}', '{"x": {"a": [], "a": []}}',
+        '{"a": 1, "b": "\\u003a", "a": 2}', '{"x": {"a": 1, "b": "\\u003A"}, "y": {"a": "\\u003a", "a": ":"}}',
+        '{"x": {"a": 18446744073709551616, "a": 1}}', '{"x": {"a": "\\\\u003a", "a": "\\\\\\u003a"}}',
+    ):  # fmt: skip
+        assert enforce(text, True).error == "duplicate_keys", text
+    for text in (
+        '{"a b": 1, "ab": 2, "ba": ["a b", "ab"]}', '{"x": {"a": "\\u003a", "b": "\\\\u003A: \\u003c"}}',
+        '{"x": {"a": 18446744073709551616, "b": ":"}}',
+    ):  # fmt: skip
+        assert enforce(text, True).rung == "strict", text
 
 
 def test_a_comma_behind_the_whole_answer_is_left_out_and_no_other() -> None:

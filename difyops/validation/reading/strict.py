@@ -10,12 +10,14 @@
 
 The options that let a repeated key or NaN pass are for the repairing reader, which lists what it did.
 
-Three ways to the same value, the cheapest that is certain first. A whole document is read by a parser that is as strict
-but for two things: it keeps the last of repeated keys, and rounds integers beyond 64 bits. As many colons in what it
-read, written again, as in the text prove that no key was lost (a key that is lost takes its colon with it; those inside
-of texts stand in both), and what was rounded is written with an exponent. Else a short text is read with a check on
-every object for repeated keys. A long one is read without, and a count of colons proves that no key was lost; when the
-proof fails (a colon inside a string) it is read again with the check.
+Several ways to the same value, the cheapest that is certain first. A whole document is read by a parser that is as
+strict but keeps the last of repeated keys. An object with as many members as the text has colons lost none; else as
+many colons in what was read, written again, as in the text prove that no key was lost (a key that is lost takes its
+colon with it; those inside of texts stand in both). Short texts without escapes are read by a parser that reads long
+integers exactly; the others by one that is faster there, but rounds integers beyond 64 bits: what was rounded is
+written with an exponent, and read again. When the proof fails, a short text is read with a check on every object for
+repeated keys; a long one without, and a count of members proves that no key was lost, or it is read again with the
+check.
 """
 
 from __future__ import annotations
@@ -26,19 +28,25 @@ from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import Any
 
+import msgspec
 import orjson
 
 from difyops.validation.reading.model import EnforceOptions, RefusedText
 
 _parse, _write = orjson.loads, orjson.dumps
+_parse_exactly, _write_exactly = msgspec.json.decode, msgspec.json.encode
 Scan = Callable[[str, int], tuple[Any, int]]
 
 WHITE = re.compile(r"[ \t\n\r]*")
 _NO_WHITE = frozenset('{["')
-_EXPONENT = b"+" if b"e+" in orjson.dumps(2.0**64) else b"e"
-"""What is in every number that is written for an integer beyond 64 bits."""
 _E = ord("e")
+_EXPONENT = ord("+") if b"e+" in orjson.dumps(2.0**64) else _E
+"""What is in every number that is written for an integer beyond 64 bits. A byte is found faster than a text."""
+_FAR = re.compile(rb"e[+-]?[23]\d\d")
+"""A number so large or small that one parser takes some microseconds for each."""
+_COLON_ESCAPED = re.compile(r"(?<!\\)(?:\\\\)*\\u003[aA]")
 _SHORT = 4_000
+_LONG = 64_000
 _WINDOW = 8_000
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 _HALF = re.compile(r"[\ud800-\udfff]")
@@ -90,26 +98,53 @@ def loads(text: str, options: EnforceOptions, *, mends: bool = False) -> Any:
     if size > options.max_chars:
         raise RefusedText("too_large", f"The answer has {size:,} characters; {options.max_chars:,} are allowed.")
     try:
-        value = _parse(text)
-        again = _write(value)
-    except (ValueError, TypeError):  # not JSON, too deep, or a rule forbids it: which one, the careful way tells
+        if size < _LONG and text.isascii() and "\\" not in text:
+            value, names = _parse_exactly(text), text.count(":")
+            lost = (type(value) is not dict or len(value) != names) and names != _written(value).count(b":")
+        else:
+            value, names, lost = _rounded(text)
+    except (ValueError, TypeError, RecursionError):  # no JSON, too deep, or a rule forbids it: the careful way tells
         if mends and not _may_break_rule(text, options):
             raise ValueError("no JSON, or a rule forbids it") from None
         return _whole(text, options)
-    names = text.count(":")
-    if names != again.count(b":") or ("\\" in text and "\\u003" in text):
+    if lost:
         return _whole(text, options)
-    if _EXPONENT in again and _may_be_rounded(again):
-        value = _RAW(text, 0 if text[:1] in _NO_WHITE else _begin(text))[0]
-    if size > 2 * options.max_depth and names + text.count("[") >= options.max_depth:
-        check_depth(text, options.max_depth)
+    limit = options.max_depth
+    if size > 2 * limit and (names >= limit or names + text.count("[") >= limit):
+        check_depth(text, limit)
     return value
+
+
+def _written(value: Any) -> bytes:
+    try:
+        return _write(value)
+    except TypeError:  # an integer beyond 64 bits
+        return _write_exactly(value)
+
+
+def _rounded(text: str) -> tuple[Any, int, bool]:
+    """Return the value of any text that is JSON, the colons in it, and whether a name may be lost."""
+    value = _parse(text)
+    again = _write(value)
+    names = text.count(":")
+    lost = (type(value) is not dict or len(value) != names) and names + _colons_escaped(text) != again.count(b":")
+    if _EXPONENT in again and _may_be_rounded(again):
+        value = _RAW(text, _begin(text))[0] if _FAR.search(again) else _parse_exactly(text)
+    return value, names, lost
+
+
+def _colons_escaped(text: str) -> int:
+    if "\\" not in text or "\\u003" not in text:
+        return 0
+    if "\\\\u003" in text:
+        return len(_COLON_ESCAPED.findall(text))
+    return text.count("\\u003a") + text.count("\\u003A")
 
 
 def is_json(text: str) -> bool:
     """Return whether a text is one JSON document, whatever rules it may break; "yes" is certain."""
     try:
-        orjson.loads(text)
+        _parse(text)
     except ValueError:
         return False
     return True
@@ -120,9 +155,10 @@ def _may_break_rule(text: str, options: EnforceOptions) -> bool:
     return (
         not options.repair
         or len(text) > _SHORT
-        or not text.isascii()
-        or "\\u" in text
+        or "\\ud" in text
+        or "\\uD" in text
         or text.count("[") + text.count("{") > options.max_depth
+        or not (text.isascii() or _is_encodable(text))
     )
 
 
@@ -131,7 +167,15 @@ def _may_be_rounded(again: bytes) -> bool:
     at = again.find(_EXPONENT)
     while at > 0 and again[at - 1] != _E:
         at = again.find(_EXPONENT, at + 1)
-    return at > 0 or _EXPONENT == b"e"
+    return at > 0 or _EXPONENT == _E
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _begin(text: str) -> int:
@@ -229,9 +273,9 @@ def check_depth(text: str, limit: int) -> None:
     Raises:
         Refused: ``too_deep``.
     """
-    if text.count("[") + text.count("{") <= limit:
-        return
     brackets = text.encode("utf-8", "replace").translate(None, _NOT_BRACKETS)
+    if len(brackets) <= 2 * limit:
+        return
     for _ in range(limit):  # each round takes the innermost pairs away
         brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
         if not brackets:
