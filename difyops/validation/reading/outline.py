@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from difyops.validation.reading import strict
 from difyops.validation.reading.model import EnforceOptions, RefusedText
 from difyops.validation.reading.reasoning import may_hold_reasoning, without_reasoning
-from difyops.validation.reading.vocabulary import CUT, DECLARES
+from difyops.validation.reading.vocabulary import DECLARES, says_cut
 
 _FENCE = re.compile(r"(?<![^\s:.>])(```+|~~~+)[ \t]*+([\w.+-]*+)[^\S\n]*+(?:\n|(?=[{\[\"]))")
 _BRACKET = re.compile(r"(?<!<!\[CDATA)[{\[](?!CDATA\[)")
@@ -272,7 +272,7 @@ class _Region:
 
 def may_be_cut(gap: str) -> bool:
     """Return whether words behind a value say that a part of it is not there."""
-    return gap.strip() in _DOTS or CUT.search(gap[:2_000]) is not None
+    return gap.strip() in _DOTS or says_cut(gap[:2_000])
 
 
 def _is_open_behind(text: str, start: int, end: int) -> bool:

@@ -91,7 +91,7 @@ class TextReader:
             value = strict.loads(body, self.options, mends=True)
         except (RefusedText, ValueError):
             return None
-        if not around or not self.judge.accepts(value) or not is_plain(value, self.judge):
+        if not self.judge.accepts(value) or not is_plain(value, self.judge):
             return None
         return Option(value, tuple([Edit("", shown(part[:80].strip()), "", "text left out") for part in around]))
 

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import re
 
-_CUT_OFF = (
-    r"truncat|omitted|omis\b|omitid|ausgelassen|gekürzt|abgeschnitten|tronqu|truncad|cut (?:off|short|here)"
-    r"|cont(?:inued|inues|inuing|'d)\b|to be continued|fortsetzung|(?:wird|folgt) fortgesetzt|suite (?:au|dans)\b"
-    r"|à suivre|continúa|continuará|continua n|для краткости|пропущен|продолжение|省略|略\b|其余|余下|未完|待续|续"
-    r"|截断|以下同|残り|続く|つづく|생략|계속|for brevity|max(?:imum)? (?:tokens|length)|token limit|length limit"
-    r"|\b(?:remaining|other|more|further|additional|\d+ more) (?:items|entries|rows|records|elements|results|objects"
-    r"|lines|fields|keys|members)\b|\[\s*(?:\.\.\.|…)\s*\]"
-)
-CUT = re.compile(rf"(?i){_CUT_OFF}")
-"""Says in prose or in a comment that something is not there."""
+_CUT_OFF = {
+    "truncat": "truncat", "omitted": "omitted", "omis": r"omis\b", "omitid": "omitid", "ausgelassen": "ausgelassen",
+    "gekürzt": "gekürzt", "abgeschnitten": "abgeschnitten", "tronqu": "tronqu", "truncad": "truncad",
+    "cut ": "cut (?:off|short|here)", "cont": r"cont(?:inued|inues|inuing|'d)\b|continúa|continuará|continua n",
+    "to be c": "to be continued", "fort": "fortsetzung|(?:wird|folgt) fortgesetzt", "suite ": r"suite (?:au|dans)\b",
+    "à suivre": "à suivre", "max": "max(?:imum)? (?:tokens|length)", "limit": "token limit|length limit",
+    "for brevity": "for brevity", "для краткости": "для краткости", "пропущен": "пропущен",
+    "продолжение": "продолжение", "略": "省略|略\\b", "其余": "其余", "余下": "余下", "未完": "未完", "待续": "待续",
+    "续": "续", "截断": "截断", "以下同": "以下同", "残り": "残り", "続く": "続く", "つづく": "つづく", "생략": "생략",
+    "계속": "계속",
+    **{f" {things}": rf"\b(?:remaining|other|more|further|additional|\d+ more) {things}\b" for things in (
+        "items", "entries", "rows", "records", "elements", "results", "objects", "lines", "fields", "keys", "members",
+    )},
+    "[": r"\[\s*(?:\.\.\.|…)\s*\]",
+}  # fmt: skip
+"""What says that something is not there, behind letters that are in each of them: a text without any says nothing."""
+_ANY_CUT_OFF = "|".join(_CUT_OFF.values())
+_ASCII_STEMS = tuple(stem for stem in _CUT_OFF if stem.isascii())
+_CUT = re.compile(rf"(?i){_ANY_CUT_OFF}")
 LEFT_OUT = re.compile(
-    rf"(?i)\.\.\.|…|{_CUT_OFF}|\bmore\b|\betc\b|\band so on\b|\band so forth\b|\brest of\b|\bthe rest\b|\bto ?do\b"
+    rf"(?i)\.\.\.|…|{_ANY_CUT_OFF}|\bmore\b|\betc\b|\band so on\b|\band so forth\b|\brest of\b|\bthe rest\b|\bto ?do\b"
     r"|\bfill in\b|\bsame (?:as|for)\b|\bsimilar(?:ly)?\b|\brepeat|\badd .{0,20}here\b|\bplaceholder|\babbreviat|\bskip"
     r"|\bund so weiter\b|\busw\b|\bweitere\b|\brest(?:liche)?\b"
     r"|\bet ?c(?:aetera)?\b|\bainsi de suite\b|\bplus\b.{0,9}\bà\b"
@@ -29,3 +38,9 @@ DECLARES = re.compile(
     r"|(?:korrigiert|korrektur|endgültig|corrigé|corregid|修正|最终|更正|最終|정정|최종)[^.\n{}\[\]]{0,40}\Z"
 )
 """Ends right before an answer, and marks it as the one that counts."""
+
+
+def says_cut(words: str) -> bool:
+    """Return whether prose or a comment says that something is not there."""
+    small = words.lower()
+    return any(stem in small for stem in (_ASCII_STEMS if words.isascii() else _CUT_OFF)) and bool(_CUT.search(words))
