@@ -159,7 +159,7 @@ def command(
                 raise Refused(f"--dry-run is refused here: {no_dry_run}", hint="Leave out --dry-run to do it.")
             with dry_run(session.dry_run):
                 if fleet and (shard is not None or len(session.contexts) > 1 or "all" in session.contexts):
-                    return _everywhere(session, shard, function, values, needs)
+                    return _everywhere(session, shard, function, values, needs, tells=all_by_default)
                 return function(session, **values)
 
         for item in own:
@@ -181,7 +181,13 @@ def command(
 
 
 def _everywhere(
-    session: Session, shard: str | None, function: Callable[..., Outcome], values: dict[str, Any], needs: str | None
+    session: Session,
+    shard: str | None,
+    function: Callable[..., Outcome],
+    values: dict[str, Any],
+    needs: str | None,
+    *,
+    tells: bool,
 ) -> Outcome:
     """Run a command once per context. A report goes to one file a context: ``--as FORMAT=FILE`` with ``{context}``."""
     from difyops.cli.apart import load_what_runs
@@ -201,7 +207,7 @@ def _everywhere(
         return function(own, **{**values, **named})
 
     load_what_runs(function)
-    return everywhere(session, shard, one)
+    return everywhere(session, shard, one, tells=tells)
 
 
 def _session(common: dict[str, Any], formats: tuple[str, ...]) -> Session:

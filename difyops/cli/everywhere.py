@@ -35,8 +35,10 @@ _LOOK_UP = 0.1
 Work = Callable[[Session], Outcome]
 
 
-def everywhere(session: Session, shard: str | None, work: Work) -> Outcome:
+def everywhere(session: Session, shard: str | None, work: Work, *, tells: bool = False) -> Outcome:
     """Carry ``work`` out on every context that is meant, and join what they bring.
+
+    ``tells``: it says itself how each context went, also of one that is written wrongly.
 
     Raises:
         UsageError: the contexts or the shard make no sense. ConfigError: no such context, or a name that two share.
@@ -46,8 +48,8 @@ def everywhere(session: Session, shard: str | None, work: Work) -> Outcome:
     names = contexts_of(session.config, session.contexts)
     if part is not None:
         names = share(names, *part)
-    parts = _carried_out(session, names, work)
-    return joined(parts, shard=shard)
+    parts = _carried_out(session, names, work, tells=tells)
+    return joined(parts, shard=shard, states=not tells)
 
 
 def contexts_of(config: Config, wanted: Sequence[str]) -> list[str]:
@@ -104,10 +106,10 @@ def share(names: Sequence[str], index: int, count: int) -> list[str]:
     return sorted(dealt[index::count])
 
 
-def _carried_out(session: Session, names: Sequence[str], work: Work) -> list[Part]:
+def _carried_out(session: Session, names: Sequence[str], work: Work, *, tells: bool) -> list[Part]:
     began = time.monotonic()
     refused = {name: _refused(session, name) for name in names}
-    allowed = [name for name in names if refused[name] is None]
+    allowed = [name for name, why in refused.items() if why is None or (tells and isinstance(why, ConfigError))]
 
     def run(share: Sequence[str]) -> list[Part]:
         return _side_by_side(session, share, work, began=began, several=len(names) > 1)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from difyops.cli.door import command, group
 from difyops.cli.session import Session
-from difyops.errors import DifyopsError
+from difyops.errors import ConfigError, DifyopsError
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -35,11 +35,16 @@ def status(session: Session) -> Outcome:
     """
     from difyops.render import fleet_status as views
 
-    name = session.config.context(session.one_context()).name
     try:
-        return views.status(session.run(_asked(session, name)))
+        context = session.config.context(session.one_context())
+    except ConfigError as error:  # a row for what is written wrongly, too
+        if len(session.contexts) != 1:
+            raise
+        return views.unreachable(session.contexts[0], "", error)
+    try:
+        return views.status(session.run(_asked(session, context.name)))
     except DifyopsError as error:
-        return views.unreachable(name, session.config.context(name).url, error)
+        return views.unreachable(context.name, context.url, error)
 
 
 async def _asked(session: Session, name: str) -> InstanceStatus:

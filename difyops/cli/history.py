@@ -88,7 +88,7 @@ def status(session: Session) -> Outcome:
 
     with open_history(session) as history:
         found, shared = look(history, context_name(session)), session.shared_ledger
-        others = tuple(elsewhere(shared, found.context)) if shared else ()
+        others = tuple(elsewhere(shared, history, found.context)) if shared else ()
         return views.status(replace(found, elsewhere=others))
 
 

@@ -142,7 +142,7 @@ async def sync(
         history.end_visit(visit, clock.now().timestamp(), work.pace.calls, stopped or "")
         done = _result(work, stopped, cause)
         if request.ledger is not None:
-            tell_others(request.ledger, instance.name, clock.now(), until=until, is_whole=done.error is None)
+            tell_others(request.ledger, history, instance.name, until=until, is_whole=done.error is None)
     return done
 
 

@@ -20,9 +20,11 @@ from difyops.ledger.backing import Database, Statements
 from difyops.ledger.file import LedgerFile
 from difyops.ledger.integrity import breaks, grown_since, length, missing
 from difyops.ledger.lines import line_of, put
-from difyops.ledger.records import AuditEntry, Event, column, moment, stamp
+from difyops.ledger.records import AuditEntry, Event, JsonObject, as_json, column, moment, stamp
 from difyops.ledger.spool import Line, Spool
 
+_NOTES = "note: "  # so begin the facts that are notes
+_NOTE = "INSERT INTO fact VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 _EVENTS_APART = 256  # events between two anchors: one costs two flushes of the disk
 
 
@@ -158,6 +160,23 @@ class Ledger:
             self._anchored = max(newest, self._anchored)
             self._move_anchor()
         return numbers
+
+    def note(self, name: str, value: JsonObject) -> None:
+        """Keep what is known now under a name, in the place of what was noted before; no line says so."""
+        written = as_json(value)
+
+        def work(inside: Statements) -> None:
+            inside.execute(_NOTE, [f"{_NOTES}{column(name)}", written])
+
+        if not dry_run.is_on():
+            self._database.change(work)
+
+    def notes(self, prefix: str) -> dict[str, dict[str, Any]]:
+        """Return what is noted under the names that begin with ``prefix``."""
+        begin = f"{_NOTES}{column(prefix)}"
+        query = "SELECT name, value FROM fact WHERE substr(name, 1, ?) = ? ORDER BY name"
+        _, rows = self._database.ask(query, [len(begin), begin])
+        return {name.removeprefix(_NOTES): json.loads(value) for name, value in rows}
 
     def bring_in(self) -> int:
         """Write what was kept on this machine while the shared ledger was away; return how many lines."""

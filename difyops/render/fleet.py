@@ -16,6 +16,7 @@ from difyops.render.machine import plain
 
 _WORST = (2, 8, 4, 6, 7, 1, 3)
 _NO, _INTERRUPTED = 5, 130
+_MOST_COLUMNS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,18 +33,20 @@ class Part:
         return self.error.exit_code if self.error else 0
 
 
-def joined(parts: Sequence[Part], *, shard: str | None = None) -> Outcome:
-    """Return one outcome of all: the rows of each with its context, what failed, and the exit code of the rule."""
+def joined(parts: Sequence[Part], *, shard: str | None = None, states: bool = True) -> Outcome:
+    """Return one outcome of all: the rows of each with its context, what failed, and the exit code of the rule.
+
+    ``states``: a table says how each context went; some results say that themselves.
+    """
     outcomes = [(part.context, part.outcome) for part in parts if part.outcome is not None]
     error = verdict(parts)
     warnings = [f"{name}: {said}" for name, outcome in outcomes for said in outcome.warnings]
-    warnings += [f"{part.context}: {part.error.message}" for part in parts if part.outcome is None and part.error]
     well = sum(part.code == 0 for part in parts)
     counted = f"{well} of {len(parts)} contexts went well" if parts else f"no context falls into shard {shard}"
     return Outcome(
         kind=outcomes[0][1].kind if outcomes else "fleet",
         data=[row for name, outcome in outcomes for row in _rows(name, outcome.data)],
-        blocks=[*_blocks(outcomes), _states(parts)] if parts else (),
+        blocks=[*_blocks(outcomes), *([_states(parts)] if states else [])] if parts else (),
         summary=counted,
         warnings=warnings,
         names=[f"{name}/{item}" for name, outcome in outcomes for item in outcome.names or ()],
@@ -107,18 +110,35 @@ def _records(context: str, outcome: Outcome) -> list[dict[str, Any]]:
 
 
 def _blocks(outcomes: Sequence[tuple[str, Outcome]]) -> list[Block]:
-    """Return the tables of all contexts joined by their place; other blocks stand one after the other."""
+    """Return the tables of all contexts joined by their place, facts too; lines stand one after the other."""
     found: list[Block] = []
     most = max((len(outcome.blocks) for _, outcome in outcomes), default=0)
     for place in range(most):
         here = [(name, outcome.blocks[place]) for name, outcome in outcomes if place < len(outcome.blocks)]
         tables = [(name, block) for name, block in here if isinstance(block, Table)]
+        facts = [(name, block) for name, block in here if isinstance(block, Facts)]
         if tables:
             found.append(_table(tables))
+        if facts:
+            found.append(_table([(name, _as_table(block, wide=_is_wide(facts))) for name, block in facts]))
         for name, block in here:
-            if isinstance(block, Facts | Lines):
+            if isinstance(block, Lines):
                 found.append(replace(block, title=f"{name}: {block.title}" if block.title else name))
     return found
+
+
+def _is_wide(facts: Sequence[tuple[str, Facts]]) -> bool:
+    """Say whether the labels are the same for all, and few enough to be columns."""
+    labels = [[label for label, _ in block.pairs] for _, block in facts]
+    return len(labels[0]) <= _MOST_COLUMNS and all(each == labels[0] for each in labels)
+
+
+def _as_table(block: Facts, *, wide: bool) -> Table:
+    """Return facts as one row, a column a label; or as a row a label, where there are many."""
+    pairs = [(label, value) for label, value in block.pairs if label != "context"]
+    if wide:
+        return Table(columns=[label for label, _ in pairs], rows=[[value for _, value in pairs]], title=block.title)
+    return Table(columns=("what", "value"), rows=pairs, title=block.title)
 
 
 def _table(tables: Sequence[tuple[str, Table]]) -> Table:

@@ -65,6 +65,8 @@ def _outcome(found: InstanceStatus, error: DifyopsError | None) -> Outcome:
 
 
 def _told(found: InstanceStatus) -> Iterator[tuple[str, str]]:
+    if found.problem is not None:
+        yield "!", f"cannot be asked: {found.problem}"
     for name in _PARTS:
         cell: Cell | None = getattr(found, name)
         if cell is not None and cell.word in ("fail", "warn", "inconclusive"):

@@ -40,13 +40,17 @@ def status(result: HistoryStatus) -> Outcome:
         for app in result.apps
     ]  # fmt: skip
     columns = ("app", "runs", "by source", "open", "nodes read of", "messages", "since", "until", "gaps", "packed")
-    others = [(other.host, iso(other.until), "yes" if other.is_whole else "with gaps") for other in result.elsewhere]
+    others = [
+        (other.host, iso(other.until), "yes" if other.is_whole else "with gaps", len(other.covered), other.fills)
+        for other in result.elsewhere
+    ]
+    there = ("other machine", "has read until", "whole", "apps", "gaps of here that it has")
     return Outcome(
         kind="history.status",
         data=result,
         blocks=[
             Table(columns=columns, rows=rows, empty="Nothing is kept yet: difyops history sync."),
-            *([Table(columns=("other machine", "has read until", "whole"), rows=others)] if others else []),
+            *([Table(columns=there, rows=others)] if others else []),
         ],
         summary=f"{len(rows)} apps, {result.calls} calls spent, {result.size / 2**20:.1f} MiB",
         names=[app.name for app in result.apps],

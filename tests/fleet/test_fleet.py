@@ -77,6 +77,7 @@ def test_every_command_of_the_list(cli: Cli, fleet: Fleet, tmp_path: Path) -> No
     created = cli("snapshot", "create", "-c", "all", "-o", "json")
     assert created.code == 0, created.out
     assert [row["context"] for row in created.json["data"]] == ["east", "west"]
+    assert sum(line.startswith("CONTEXT ") for line in cli("snapshot", "create", "-c", "all").out.splitlines()) == 2
     for words in (
         ("snapshot", "list"), ("snapshot", "diff"), ("snapshot", "drift"), ("snapshot", "verify"), ("secret", "list"),
         ("trigger", "list"), ("plugin", "list"), ("fleet", "status"),
@@ -171,16 +172,17 @@ class TestShards:
 
 
 def test_the_status_has_a_row_for_each_and_says_who_is_down(cli: Cli, fleet: Fleet) -> None:
-    fleet("east", more=DOWN)
-    assert cli("snapshot", "create", "-c", "east").code == 0
+    fleet("east", more=DOWN + "  wrong: {colour: red}\n")
+    assert cli("snapshot", "create", "-c", "all").code == 3
     done = cli("fleet", "status", "-o", "json")
     assert done.code == 3
     rows = {row["context"]: row for row in done.json["data"]}
     east, down = rows["east"], rows["down"]
     assert (east["version"], east["drift"]["word"], east["snapshot"]["word"]) == ("1.13.0", "pass", "pass")
     assert (east["apps"], east["budget"], east["goals"]) == (8, None, None)
-    assert down["version"] is None
-    assert down["problem"]
+    for problem, said in ((down, "cannot connect"), (rows["wrong"], "colour")):
+        assert problem["version"] is None
+        assert said in problem["problem"]
     shown = cli("fleet", "status")
     assert "cannot be asked" in shown.out
     assert "ago" in shown.out

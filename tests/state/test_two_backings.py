@@ -50,5 +50,10 @@ def test_events_and_lines_come_back_and_are_found(reopened: Callable[[], Ledger]
         assert ledger.check() == []
         with pytest.raises(AttributeError):
             ledger.append_all([EVENT, None])  # type: ignore[list-item]
+        ledger.note("a 'note'%\0 one", {"x": [1, "é"]})
+        ledger.note("a 'note'%\0 one", {"x": [2]})
+        ledger.note("b", {"y": None})
+        assert ledger.notes("a 'note'%") == {"a 'note'%\\x00 one": {"x": [2]}}
+        assert len(ledger.notes("")) == 2
         assert ledger.append(EVENT) == 6, "what was taken back leaves no gap"
         assert ledger.check() == []
