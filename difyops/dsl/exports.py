@@ -8,6 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import orjson
+
 from difyops.dsl.load import dump_yaml, load_dsl
 from difyops.dsl.marks import MARKER, Mark, unknown
 from difyops.dsl.model import DslError, JsonObject
@@ -88,7 +90,7 @@ def redact_export(
     found = tuple(secret for secret in cleaned.found if secret in cleaned.cuts or _stands_in(export.dsl, secret))
     if not found:
         return RedactedExport(text=text)
-    cut, is_proved = text, not cleaned.masked
+    cut, is_proved = text, not _holds_marker(cleaned.dsl)
     for secret in sorted({secret.reveal() for secret in found}, key=len, reverse=True):
         if not _UNBROKEN.fullmatch(secret) or len(secret) < MIN_KNOWN:
             return RedactedExport(text=dump_yaml(cleaned.dsl), secrets=found)
@@ -109,6 +111,14 @@ def in_clear(text: str, policy: SealPolicy = DEFAULT) -> list[str]:
     return [spot.label for secrets in found for spot in secrets]
 
 
+def _holds_marker(dsl: JsonObject) -> bool:
+    """Say whether a mask of the server became a marker somewhere; where that cannot be told, it may have."""
+    try:
+        return MARKER.encode() in orjson.dumps(dsl)
+    except TypeError:
+        return True
+
+
 def _means(text: str, dsl: JsonObject) -> bool:
     try:
         return load_dsl(text) == dsl
@@ -118,19 +128,17 @@ def _means(text: str, dsl: JsonObject) -> bool:
 
 @dataclass(slots=True, kw_only=True)
 class _Cleaned:
-    """What an export holds without secrets: which they were, how often each was cut, and how many were masked."""
+    """What an export holds without secrets, which they were, and how often each was cut."""
 
     dsl: JsonObject
     found: dict[SecretText, None]
     cuts: Counter[SecretText] = field(default_factory=Counter)
-    masked: int = 0
 
     def put(self, part: str, redacted: Redacted, before: JsonObject) -> None:
         inner = redacted.document
         self.dsl[part] = _blank_again(inner, before) if part == "workflow" else inner[part]
         self.found.update(dict.fromkeys(redacted.secrets.values()))
         self.cuts.update(redacted.secrets.values())
-        self.masked += redacted.masked
 
 
 def _cleaned(dsl: JsonObject, known: Collection[SecretText], mark: Mark, policy: SealPolicy) -> _Cleaned:
@@ -167,7 +175,6 @@ def _by_twin(
         return None
     done.dsl["workflow"] = {**done.dsl["workflow"], **same}
     done.cuts.update(secret for spot, secret in twin.redacted.secrets.items() if _part_of(spot) in same)
-    done.masked += twin.redacted.masked
     return done
 
 

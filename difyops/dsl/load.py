@@ -18,6 +18,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -173,9 +174,39 @@ class _Builder:
         return self._result
 
     def _take_all(self, parser: Any) -> None:
-        """Take every event. A fleet's exports have millions: what is most frequent is asked for first."""
-        scalar, next_event = self._scalar, parser.get_event
-        others = {
+        """Take every event. A fleet's exports have millions: the most frequent, a scalar in a container, is taken here."""
+        next_event, opened, resolve, has_lines = parser.get_event, self._open, self.resolve, self.lines is not None
+        scalar, others = yaml.ScalarEvent, self._others()
+        try:
+            while (event := next_event()) is not None:
+                kind = type(event)
+                if kind is not scalar:
+                    if kind in others:
+                        others[kind](event)
+                    continue
+                if event.tag or event.anchor or has_lines or not opened:
+                    self._scalar(event)
+                    continue
+                top, value = opened[-1], event.value
+                if top.is_mapping and top.key is None:
+                    if value == "<<" or value in top.value:
+                        self._key(top, event)
+                    else:
+                        top.key = value
+                    continue
+                if event.implicit[0]:
+                    value = resolve(value)
+                if top.is_mapping:
+                    top.value[top.key] = value
+                    top.key = None
+                else:
+                    top.value.append(value)
+                top.weight += 1
+        finally:
+            parser.dispose()
+
+    def _others(self) -> Mapping[type, Callable[[Any], None]]:
+        return {
             yaml.MappingStartEvent: self._enter,
             yaml.SequenceStartEvent: self._enter,
             yaml.MappingEndEvent: self._leave,
@@ -183,15 +214,6 @@ class _Builder:
             yaml.AliasEvent: self._alias,
             yaml.DocumentStartEvent: self._begin,
         }
-        try:
-            while (event := next_event()) is not None:
-                kind = type(event)
-                if kind is yaml.ScalarEvent:
-                    scalar(event)
-                elif kind in others:
-                    others[kind](event)
-        finally:
-            parser.dispose()
 
     def _unmarked(self, data: bytes, error: yaml.YAMLError) -> DslError:
         position = getattr(error, "position", 0)
@@ -243,18 +265,20 @@ class _Builder:
 
     def _enter(self, event: Any) -> None:
         is_mapping = type(event) is yaml.MappingStartEvent
-        if event.tag not in (None, "!", _TAG + ("map" if is_mapping else "seq")):
+        if event.tag and event.tag not in ("!", _TAG + ("map" if is_mapping else "seq")):
             raise self._fail(event.start_mark, f"the tag {event.tag} is not supported here")
-        if len(self._open) >= self.limits.depth:
+        opened = self._open
+        if len(opened) >= self.limits.depth:
             raise self._fail(event.start_mark, f"nested deeper than {self.limits.depth} levels")
-        if self._open and self._open[-1].key is None and self._open[-1].is_mapping:
+        if opened and opened[-1].key is None and opened[-1].is_mapping:
             raise self._fail(event.start_mark, "a key must be text")
-        self._anchors.pop(event.anchor, None)
+        if event.anchor:
+            self._anchors.pop(event.anchor, None)
         if self.lines is None:
-            self._open.append(_Open({} if is_mapping else [], is_mapping, event.anchor))
+            opened.append(_Open({} if is_mapping else [], is_mapping, event.anchor))
             return
-        self._open.append(_Open({} if is_mapping else [], is_mapping, event.anchor, self._path()))
-        self.lines.setdefault(self._open[-1].path, event.start_mark.line + 1)
+        opened.append(_Open({} if is_mapping else [], is_mapping, event.anchor, self._path()))
+        self.lines.setdefault(opened[-1].path, event.start_mark.line + 1)
 
     def _leave(self, event: Any) -> None:
         done = self._open.pop()
@@ -314,6 +338,7 @@ def _strict(text: str) -> Any:
     return _finite(text, float(text)) if _FLOAT.fullmatch(text) else text
 
 
+@lru_cache(maxsize=4096)
 def _yaml_1_1(text: str) -> Any:
     """Resolve a plain scalar as PyYAML's safe loader does; dates, infinities and odd tags stay text.
 

@@ -162,37 +162,41 @@ def _texts(document: JsonObject) -> Iterator[_Text]:
     stack = [_Text((), document, "", PROSE, document, None)]
     while stack:
         item = stack.pop()
-        value = item.text
+        path, value, name, place, owner, reader = item
         if isinstance(value, str):
             yield item
         elif isinstance(value, dict):
             stack += _members(item, value)
         else:
-            path, name, place, owner, reader = item.path, item.name, item.place, item.owner, item.reader
-            for index in range(len(value) - 1, -1, -1):
-                inner = value[index]
-                if inner and isinstance(inner, (str, dict, list)):
-                    stack.append(_Text((*path, index), inner, name, place, owner, reader))
+            stack += [
+                _Text((*path, index), value[index], name, place, owner, reader)
+                for index in range(len(value) - 1, -1, -1)
+                if value[index] and isinstance(value[index], _READ)
+            ]
 
 
-def _members(item: _Text, value: JsonObject) -> Iterator[_Text]:
-    """Yield the members of a mapping, the last one first, with the names and the way of reading that hold for them."""
-    path, outer = item.path, item.place
-    is_setting = outer in _SETTINGS
-    is_http = value.get("type") == "http-request"
-    is_reference = value.get("type") == "variable"
-    for key in reversed(value):
-        inner = value[key]
-        if not inner or not isinstance(inner, (str, dict, list)):
+_READ = (str, dict, list)
+
+
+def _members(item: _Text, value: JsonObject) -> list[_Text]:
+    """Return the members of a mapping, the last one first, with the names and the way of reading that hold for them."""
+    path, outer, above, reader = item.path, item.place, item.name, item.reader
+    is_setting, keeps_name = outer in _SETTINGS, bool(above) and outer != _UNNAMED
+    kind = value.get("type")
+    is_http, is_reference = kind == "http-request", kind == "variable"
+    found: list[_Text] = []
+    for key, inner in reversed(value.items()):
+        if not inner or not isinstance(inner, _READ) or key in _SKIPPED:
             continue
-        if key in _SKIPPED or (is_reference and key == "value" and isinstance(inner, list)):
+        if is_reference and key == "value" and isinstance(inner, list):
             continue
-        if not is_setting and key in _STRUCTURE and not isinstance(inner, dict):
+        if key in _STRUCTURE and not is_setting and not isinstance(inner, dict):
             continue
-        place = _place(key, item.name, outer)
-        name = item.name if key in _VALUE_KEYS and item.name and outer != _UNNAMED else str(key)
-        reader = _HTTP.get(key) if is_http else item.reader
-        yield _Text((*path, key), inner, name, place, value, reader)
+        name = above if keeps_name and key in _VALUE_KEYS else str(key)
+        if is_http:
+            reader = _HTTP.get(key)
+        found.append(_Text((*path, key), inner, name, _place(key, above, outer), value, reader))
+    return found
 
 
 def _place(key: str, name: str, outer: str) -> str:

@@ -8,6 +8,7 @@ gives hits: the secret itself, without the name of its header, the word Bearer, 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from difyops.dsl.secret_addresses import in_addresses, in_queries, is_given
 from difyops.dsl.secret_names import SCHEME, after_name, in_names
@@ -23,7 +24,7 @@ from difyops.dsl.suspicion import (
     strength,
 )
 
-_SHORTEST = 6
+_SHORTEST, _SHORT = 6, 120
 _USER_OPTION = re.compile(
     r"""-(?<![\w-]-)(?:u|U|-user|-proxy-user)[ =]{0,2}\\{0,3}["']?[^\s:"'@/{}\\]{1,64}:([^\s"'{}\\\0]{1,200})"""
 )
@@ -40,6 +41,16 @@ def in_text(text: str, place: str = PROSE) -> list[SuspicionHit]:
     """Return everything in ``text`` that is a secret wherever it stands."""
     if len(text) < _SHORTEST:
         return []
+    return list(_in_short(text, place)) if len(text) <= _SHORT else _looked_through(text, place)
+
+
+@lru_cache(maxsize=16384)
+def _in_short(text: str, place: str) -> tuple[SuspicionHit, ...]:
+    """Return what ``in_text`` finds; titles, types and names of models are the same in app after app."""
+    return tuple(_looked_through(text, place))
+
+
+def _looked_through(text: str, place: str) -> list[SuspicionHit]:
     hits = [SuspicionHit(*found) for found in credentials(text)]
     if "://" in text:
         hits += in_addresses(text)

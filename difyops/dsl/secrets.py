@@ -9,9 +9,12 @@ what stands in their place in ``marks``.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import orjson
 
 from difyops.dsl.marks import MARK, MARKER, Mark, escaped, is_sealed, marks, overlaps_mark, unescaped, unknown
 from difyops.dsl.model import JsonObject, word_set
@@ -29,15 +32,11 @@ _STRUCTURE = word_set("id source target sourceHandle targetHandle type name vari
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redacted:
-    """A document without secrets, and the clear ones it held, with the mark that each became.
-
-    ``masked``: so many texts were a server's mask, of which nothing is known.
-    """
+    """A document without secrets, and the clear ones it held, with the mark that each became."""
 
     document: JsonObject
     secrets: Mapping[Spot, SecretText] = field(repr=False)
     marks: Mapping[Spot, str] = field(default_factory=dict)
-    masked: int = 0
 
 
 def redact(
@@ -56,20 +55,21 @@ def redact(
     and doing it twice changes nothing. ``plain`` of what ``reinject`` gives is the document again when all its secrets
     were clear.
     """
-    every = list(strings(document))
-    looking_alike = {} if is_marked else {path: escaped(text) for path, text in every if "<difyops:" in text}
-    if looking_alike:
-        document = rewritten(document, looking_alike)
-        every = list(strings(document))
+    written = _written(document)
+    if not is_marked and _may_hold(written, "<difyops:", 0):
+        alike = {path: escaped(text) for path, text in strings(document) if "<difyops:" in text}
+        document = rewritten(document, alike)
+        written = _written(document)
     cuts: dict[Path, tuple[str, list[Span]]] = {}
-    found: set[str] = {secret.reveal() for secret in known}
+    found: Counter[str] = Counter(dict.fromkeys((secret.reveal() for secret in known), 0))
     for path, hits in found_in(document, policy).items():
         text = text_at(document, path)
         spans = [(hit.start, hit.end) for hit in hits if not overlaps_mark(text, hit.start, hit.end)]
         if spans:
             cuts[path] = (text, spans)
             found.update(text[start:end] for start, end in spans)
-    for path, text, spans in _repeated(every, found):
+    sought = [value for value, times in found.items() if _is_sought(value) and _may_hold(written, value, times)]
+    for path, text, spans in _repeated(strings(document), sought) if sought else ():
         cuts[path] = (text, merged([*cuts.get(path, (text, []))[1], *spans]))
     if not cuts:
         return Redacted(document=_masked_variables(dict(document)), secrets={})
@@ -82,7 +82,6 @@ def redact(
         document=_masked_variables(rewritten(document, texts)),
         secrets=secrets,
         marks={spot: mark(secret.reveal()) for spot, secret in secrets.items()},
-        masked=sum(len(spans) for _, spans in cuts.values()) - len(secrets),
     )
 
 
@@ -129,16 +128,33 @@ def marks_of(document: Mapping[str, Any]) -> list[tuple[Spot, str]]:
     ]
 
 
-def _repeated(every: Iterable[tuple[Path, str]], found: Collection[str]) -> Iterator[tuple[Path, str, list[Span]]]:
-    """Yield where texts repeat a secret found elsewhere. What holds the graph together (ids, names) is left alone."""
-    sought = {value for value in found if len(value) >= MIN_KNOWN and is_clear(value) and "difyops:" not in value}
+def _written(document: JsonObject) -> bytes | None:
+    """Return a document as JSON, ``None`` where it cannot be written: numbers and texts that JSON does not know."""
+    try:
+        return orjson.dumps(document)
+    except TypeError:
+        return None
+
+
+def _may_hold(written: bytes | None, text: str, times: int) -> bool:
+    """Say whether a text may stand in a document more often than so many times; what is written tells it at once."""
+    try:
+        return written is None or written.count(orjson.dumps(text)[1:-1]) > times
+    except TypeError:
+        return True
+
+
+def _is_sought(value: str) -> bool:
+    """Say whether a secret is looked for in other texts, too."""
+    return len(value) >= MIN_KNOWN and is_clear(value) and "difyops:" not in value
+
+
+def _repeated(every: Iterable[tuple[Path, str]], sought: Collection[str]) -> Iterator[tuple[Path, str, list[Span]]]:
+    """Yield where texts hold a secret found elsewhere. What holds the graph together (ids, names) is left alone."""
     values = sorted(sought, key=lambda value: (-len(value), value))
-    if not values:
-        return
-    pattern = None  # few texts repeat one: most are told by looking for each, and then nothing is compiled
+    pattern = re.compile("|".join(map(re.escape, values)))
     for path, text in every:
         if path[-1] not in _STRUCTURE and any(value in text for value in values):
-            pattern = pattern or re.compile("|".join(map(re.escape, values)))
             spans = [match.span() for match in pattern.finditer(text) if not overlaps_mark(text, *match.span())]
             if spans:
                 yield path, text, spans

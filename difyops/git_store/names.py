@@ -17,6 +17,7 @@ UNBORN = "nothing-checked-out"
 NEWEST = ("latest", "HEAD")
 
 _REF_FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|\ud800|[\ud800-\udfff]")
+_NOT_IN_PATHS = re.compile(r"[\\\x00-\x1f\x7f\ud800-\udfff]")
 _FULL_ID = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 _SOME_ID = re.compile(r"[0-9a-f]{4,64}\Z")
 _STEPS_BACK = re.compile(r"(?s)(.*?)(?:~(\d{0,6})|(\^))?\Z")
@@ -105,7 +106,7 @@ def path(text: str) -> str:
 
 def is_path(text: str) -> bool:
     """Tell whether ``text`` passes ``path``."""
-    if "\\" in text or any(ord(char) < 0x20 or ord(char) == 0x7F or 0xD800 <= ord(char) <= 0xDFFF for char in text):
+    if _NOT_IN_PATHS.search(text):
         return False
     return all(_is_segment(segment) for segment in text.split("/"))
 

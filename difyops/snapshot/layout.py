@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from difyops.dsl.canonical import canonical
@@ -84,7 +84,7 @@ class Manifest:
 
     def encoded(self) -> bytes:
         """Return the manifest's bytes."""
-        return canonical(asdict(self))
+        return canonical({**_members(self), "apps": {app_id: _members(entry) for app_id, entry in self.apps.items()}})
 
     def same_content(self, other: Manifest | None) -> bool:
         """Say whether ``other``, the snapshot before, already says all that this one says.
@@ -128,7 +128,12 @@ class RecordedApp:
 
     def encoded(self) -> bytes:
         """Return the bytes of ``app.json``."""
-        return canonical(asdict(self))
+        return canonical(_members(self))
+
+
+def _members(record: Manifest | ManifestEntry | RecordedApp) -> dict[str, Any]:
+    """Return the fields of a record by name; ``asdict`` would copy what is in them, value by value."""
+    return {item.name: getattr(record, item.name) for item in fields(record)}
 
 
 def app_file(app_id: str, name: str) -> str:
