@@ -174,7 +174,7 @@ class _Builder:
         return self._result
 
     def _take_all(self, parser: Any) -> None:
-        """Take every event. A fleet's exports have millions: the most frequent, a scalar in a container, is taken here."""
+        """Take every event; the most frequent one of a fleet's exports, a scalar in a container, is taken here."""
         next_event, opened, resolve, has_lines = parser.get_event, self._open, self.resolve, self.lines is not None
         scalar, others = yaml.ScalarEvent, self._others()
         try:
