@@ -38,8 +38,10 @@ SCHEME = re.compile(
 )
 _KEYWORD = re.compile(  # by first letters: one branch for each letter is tried fastest
     r"token|s(?:ecret|essdata|ession|ignature|alt)|p(?:ass(?!wort)|wd|sw)|key|a(?:uth|es\.new)|c(?:ookie|redential|ipher)"
-    rf"|b(?:earer|asic|64encode|toa)|jwt|login|hmac|fernet|identified by|{rules.FOREIGN_NAMES}|{rules.FOREIGN_LOGINS}"
+    r"|b(?:earer|asic|64encode|toa)|jwt|login|hmac|fernet|identified by"
 )
+_FOREIGN_KEYWORD = re.compile(rf"{rules.FOREIGN_NAMES}|{rules.FOREIGN_LOGINS}")
+_FOREIGN_WORDS = tuple(word.partition("(")[0] for word in _FOREIGN_KEYWORD.pattern.split("|") if word.isascii())
 _SHORT_KEYWORD = re.compile(r"(?<![a-z0-9])(?:pw|pin|pat|[as]k)(?![a-z0-9])")
 _SHORT = ("pw", "pin", "pat", "ak", "sk")
 _FOREIGN = re.compile(rules.FOREIGN_NAMES)
@@ -57,7 +59,7 @@ _SEPARATOR = re.compile(
     r"""|(?P<spoken>(?:[ \t]{1,4}(?:for|of|to|in|on|at|used|here|now|below)\b[^\n.:=;]{0,40}?)?[ \t]{0,4}"""
     r"""(?:\b(?:is|are|was|equals|lautet|ist|es|est|é)\b(?:[ \t]{1,4}set[ \t]{1,4}to\b)?|['’]s\b|为|為|是|は|는|은)"""
     r"""[ \t]{0,4}[:：]?)"""
-    r"""|(?P<blank>[ \t]{1,4}))[ \t*_]{0,8}(?:\n[ \t]{0,16}(?=["']))?"""
+    r"""|(?P<blank>[ \t]{1,4}(?:[–—][ \t]{1,4})?))[ \t*_]{0,8}(?:\n[ \t]{0,16}(?=["']))?"""
 )
 _OPENING = re.compile(r"""(?:[bBrRfFuU]{1,2}(?=["']))?(\\{0,3}(?:\"{3}|'{3}|["'`])|[“‘「『«])""")
 _CLOSING = {"“": "”", "‘": "’", "「": "」", "『": "』", "«": "»"}
@@ -67,7 +69,7 @@ _TO_END = re.compile(r"[^\n\r\"'`\0]{1,2000}")
 _ELEMENT = re.compile(r"(?:[\"']?\s?[^<>]{0,200})?>\s{0,8}(?:<!\[CDATA\[)?([^<\]\0]{1,2000})")
 _NEXT_ITEM = re.compile(r"""["'`]\s{0,4},\s{0,4}b?["'`]([\w\-.~+/=]{12,200})["'`]""", re.ASCII)
 _AFTER_SCHEME = re.compile(
-    r"""(?:[ \t]{1,4}|%20|[ \t]?["']\s{0,2}[+.]\s{0,2}b?)["'`“]?([\w\-.~+/=:]{6,2000})""", re.ASCII
+    r"""(?:[ \t]{1,4}|%20|[ \t]?["']\s{0,2}[+.]\s{0,2}b?)["'`“]?([\w\-.~+/=:!$*^@#]{6,2000})""", re.ASCII
 )
 _LOGIN = re.compile(
     r"""\s{0,4}[=:]?\s{0,4}[(\[]\s{0,4}b?["'][^"'\n\0]{0,100}["']\s{0,4},\s{0,4}b?["']([^"'\n\0]{1,200})["']"""
@@ -87,15 +89,15 @@ def in_names(text: str, place: str) -> list[SuspicionHit]:
     lowered = text.lower()
     if len(lowered) != len(text):  # a letter that has two in lower case
         lowered = "".join(char if len(char.lower()) > 1 else char.lower() for char in text)
-    hits: list[SuspicionHit] = []
-    last = 0
-    for match in _KEYWORD.finditer(lowered):
-        if match.start() >= last:
-            last, found = _at_keyword(text, match, place)
-            hits += found
+    patterns = [_KEYWORD]
+    if not lowered.isascii() or any(word in lowered for word in _FOREIGN_WORDS):
+        patterns.append(_FOREIGN_KEYWORD)
     if any(word in lowered for word in _SHORT):
+        patterns.append(_SHORT_KEYWORD)
+    hits: list[SuspicionHit] = []
+    for pattern in patterns:
         last = 0
-        for match in _SHORT_KEYWORD.finditer(lowered):
+        for match in pattern.finditer(lowered):
             if match.start() >= last:
                 last, found = _at_keyword(text, match, place)
                 hits += found
@@ -196,7 +198,8 @@ def _is_accepted(it: _Judged, place: str) -> bool:
     if it.is_quoted:
         return _is_quoted_accepted(it, place)
     if it.how in ("pair", "other"):
-        return it.how == "other" and looks_random(value)
+        is_cell = place != CODE and it.level == STRONG and len(value) >= 8 and looks_like_password(value)
+        return it.how == "other" and (looks_random(value) or (is_cell and has_both(value)))
     if it.how == "blank":
         return place != CODE and len(value) >= 6 and looks_like_password(value) and has_both(value)
     if place == CODE:

@@ -65,8 +65,13 @@ PUBLIC_NAMES = word_set(
 NAME_TAILS = word_set("value values string str plaintext default prod test dev data b64 base64 hex raw plain header")
 # Names of secrets in other languages; found anywhere in a name or a sentence.
 FOREIGN_NAMES = (
-    "密码|密碼|密钥|秘钥|金鑰|密匙|口令|令牌|授权码|passwort|kennwort|mot de passe|contraseña|contrasena|senha|пароль"
-    "|パスワード|비밀번호|wachtwoord|hasło"
+    "密码|密碼|密钥|密鑰|秘钥|祕鑰|金鑰|密匙|口令|令牌|授权码|授權碼|passwort|kennwort|zugangsschlüssel"
+    "|api-schlüssel|mot de passe|clé secrète|clé api|clé d'api|clé d'accès|contraseña|contrasena|clave secreta"
+    "|clave de acceso|clave de api|clave api|contrasenya|senha|palavra-passe|chave secreta|chave de api"
+    "|chave de acesso|parola(?![ _-]?chiav)|parolă|chiave segreta|chiave api|пароль|парол|секретный ключ"
+    "|ключ доступа|лозинка|パスワード|秘密鍵|アクセスキー|暗証番号|비밀번호|비밀 키|비번|wachtwoord|hasło"
+    "|heslo|jelszó|lozinka|geslo|salasana|lösenord|adgangskode|kodeord|passord|şifre|sifre|mật khẩu|mật mã"
+    "|kata sandi|รหัสผ่าน|κωδικός|slaptažodis|parool|कूटशब्द|पासवर्ड|كلمة المرور|كلمة السر|رمز عبور|סיסמה|סיסמא"
 )
 # Words after which a user and a password stand.
 FOREIGN_LOGINS = "zugangsdaten|identifiants|credenciales|credenciais|账号|帐号|账户|用户名密码|учетные данные"
@@ -156,6 +161,7 @@ FORMATS: tuple[Format, ...] = (
     Format("azure_client_secret", r"[\w.~]{3}[0-9]Q~[\w.~-]{31,}"),
     Format("azure_key", r"[A-Za-z0-9]{40,60}JQQJ99[A-Za-z0-9]{20,}"
            r"|[A-Za-z0-9]{32,76}AC[A-Z][A-Za-z0-9]{4}AAA[A-Za-z0-9]{4,}"),
+    Format("azure_storage_key", r"(?<![+/])[A-Za-z0-9+/]{86}==(?![\w+/=])", random=True),
     Format("aliyun_key_id", r"LTAI[A-Za-z0-9]{12,26}(?![\w-])"),
     Format("tencent_key_id", r"AKID[A-Za-z0-9]{28,40}(?![\w-])"),
     Format("volcengine_key_id", r"AKLT[\w-]{30,}"),
@@ -178,7 +184,7 @@ FORMATS: tuple[Format, ...] = (
     Format("discord_token", r"[MNO][A-Za-z0-9_-]{23,27}\.[\w-]{6}\.[\w-]{27,}"),
     Format("telegram_token", r"\d{8,10}:AA[\w-]{30,}"),
     Format("stripe_key", r"[sr]k_(?:live|test|prod)_\w{16,}|whsec_[A-Za-z0-9+/=]{20,}"),
-    Format("square_token", r"sq0[a-z]{3}-[\w-]{20,}"),
+    Format("square_token", r"sq0[a-z]{3}-[\w-]{20,}|EAAA[\w-]{50,}"),
     Format("paypal_token", r"access_token\$production\$[0-9a-z]{16}\$[0-9a-f]{32}"),
     Format("shopify_token", r"shp(?:at|ca|pa|ss)_[0-9A-Fa-f]{30,}"),
     Format("twilio_key", r"SK[0-9a-f]{32}(?![\w-])"),

@@ -34,6 +34,7 @@ _PROGRAM = re.compile(
     r"""["']?([^\s"'\0-][^\s"'\0]{2,200})"""
 )
 _PROGRAMS = ("mysql", "mariadb", "redis-cli", "sshpass", " login")
+_ORACLE = re.compile(r"""(?:jdbc:oracle:\w{2,6}:|\bsqlplus )[^\s/@"'{}]{1,64}/([^\s/@"'{}\0]{1,200})@""")
 _JSON_PAIR = re.compile(r'"([^"\\]{1,100})"\s{0,8}:\s{0,8}"((?:[^"\\]|\\.)*)"')
 
 
@@ -56,6 +57,8 @@ def _looked_through(text: str, place: str) -> list[SuspicionHit]:
         hits += in_addresses(text)
     if "=" in text:
         hits += in_queries(text, place)
+    if "jdbc:oracle:" in text or "sqlplus " in text:
+        hits += [SuspicionHit(*found.span(1), "url_userinfo") for found in _ORACLE.finditer(text) if is_given(found[1])]
     if " -" in text or text.startswith("-"):
         hits += _in_options(text)
     return hits + in_names(text, place)

@@ -57,6 +57,9 @@ _LONGEST_PIECE = 3  # characters on average between changes of case or to a digi
 _LONG_WORD = re.compile(r"[\w.:~/+$=-]{14,}", re.ASCII)  # no format is shorter, or has another character
 _MARKS = re.compile(r"[!@#$%^&*+=?~]")
 _DIGIT = re.compile(r"[0-9]")
+_MIXED = re.compile(
+    r"[a-z]{2,10}[-_][A-Za-z]*[A-Z][A-Za-z]*"
+)  # a key of letters alone, after what its provider begins with
 _AWS_SECRET = re.compile(r"(?<![A-Za-z0-9/+=])([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+])")
 _CAP = 256  # of a value this much is looked at when it is judged
 
@@ -177,7 +180,7 @@ def credentials(value: str) -> list[tuple[int, int, str]]:
     found = []
     for word in _LONG_WORD.finditer(value) if len(value) >= 14 else ():
         start, end = word.span()
-        if end - start < 40 and not _DIGIT.search(value, start, end):
+        if end - start < 40 and not _DIGIT.search(value, start, end) and not _MIXED.fullmatch(value, start, end):
             continue
         for match in _formats().finditer(value, start, end):
             kind, text = str(match.lastgroup), match.group()
