@@ -103,6 +103,12 @@ def runs(history: History, scope: Scope, *, sources: Sequence[str] = PRODUCTION)
     return sorted((RunFact(*row) for row in rows), key=lambda run: (run.started, run.id))
 
 
+def runs_test(scope: Scope) -> tuple[str, dict[str, str]]:
+    """Return the condition on the runs that a scope means, as DuckDB reads it, and its values."""
+    test = f"source IN {listed(PRODUCTION)} AND started >= {scope.since!r} AND started < {scope.until!r}"
+    return (f"{test} AND version = $version", {"version": scope.version}) if scope.version else (test, {})
+
+
 def sampled(history: History, scope: Scope, *, most: int = MOST_TIMELINES) -> list[ReadFacts]:
     """Return the runs of a scope whose node records were read, with them; of more than ``most`` an even part.
 

@@ -13,9 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from difyops.history.apps import PRODUCTION
 from difyops.history.gathered import GatheredRows
-from difyops.perf.facts import Scope, listed
+from difyops.perf.facts import Scope, listed, runs_test
 from difyops.perf.success import SuccessRate
 from difyops.statistics import Interval, Quantile
 from difyops.statistics.quantiles import are_enough, fewest, least_sum, ranks, share_bounds
@@ -44,9 +43,7 @@ def timings_of(rows: GatheredRows, scope: Scope, shares: Sequence[float]) -> dic
     """Return the percentiles of every node of a scope."""
     connection = rows.connection
     runs, nodes = rows.table("run", _RUN), rows.table("node", _NODE)
-    test = f"source IN {listed(PRODUCTION)} AND started >= {scope.since!r} AND started < {scope.until!r}"
-    test += " AND version = $version" if scope.version else ""
-    given = {"version": scope.version} if scope.version else {}
+    test, given = runs_test(scope)
     # nodes are read of what has a reason; a chance of 0 is one that is not known
     test = f"coalesce({test} AND reason <> 'gone' AND chance > 0, false)"
     query = f"SELECT bool_and({test}), min(chance) FILTER ({test}) FROM {runs} WHERE coalesce(reason, 'gone') <> 'gone'"

@@ -12,15 +12,16 @@ from decimal import Decimal, InvalidOperation
 from difyops.clock import from_unix
 from difyops.history.apps import ENDED, TIMED
 from difyops.history.store import History
-from difyops.perf.facts import ReadFacts, RunFact, Scope, runs, sampled, shapes
+from difyops.perf.facts import ReadFacts, Scope, sampled, shapes
 from difyops.perf.success import SuccessRate
+from difyops.perf.tallies import Tally, merged, tallies
 from difyops.perf.timeline import plan, timeline
 from difyops.statistics import (
     Drawn,
     Estimate,
     Quantile,
     estimate_total,
-    quantiles,
+    quantile,
     weighted_quantile,
 )
 
@@ -74,36 +75,37 @@ class PerfSummary:
 
 def summarise(history: History, scope: Scope) -> PerfSummary:
     """Summarise the runs of a scope."""
-    found = runs(history, scope)
-    length = scope.until - scope.since
-    earlier = replace(scope, since=scope.since - length, until=scope.since)
-    by_source = {source: [run for run in found if run.source == source] for source in sorted({r.source for r in found})}
+    found = tallies(history, scope)
+    earlier = replace(scope, since=scope.since - (scope.until - scope.since), until=scope.since)
+    by_source = {name: [item for item in found if item.source == name] for name in sorted({t.source for t in found})}
     read = sampled(history, scope)
     cost, currency, priced = _cost(found, read)
-    is_whole = len(read) == sum(run.status in ENDED for run in found)
+    ended = sum(item.runs for item in found if item.status in ENDED)
     return PerfSummary(
         app=scope.app, name=scope.name, period=period(found, scope.since, scope.until),
-        before=period(runs(history, earlier), earlier.since, earlier.until),
-        sources={source: period(rows, scope.since, scope.until) for source, rows in by_source.items()},
+        before=period(tallies(history, earlier), earlier.since, earlier.until),
+        sources={source: period(items, scope.since, scope.until) for source, items in by_source.items()},
         read=len(read), unattributed=unattributed(history, scope, read), cost=cost, currency=currency, priced=priced,
-        repeats=_repeats(read if is_whole else ()), waiting=sum(run.status not in ENDED for run in found),
+        repeats=_repeats(read if len(read) == ended else ()), waiting=sum(item.runs for item in found) - ended,
     )  # fmt: skip
 
 
-def period(found: Sequence[RunFact], since: float, until: float) -> Period:
-    """Summarise runs."""
-    timed = [run for run in found if run.status in TIMED]
-    times = [run.elapsed for run in timed if run.elapsed is not None]
-    good = sum(run.status != "failed" for run in timed)
-    tokens = sum(run.tokens for run in found)
+def period(found: Sequence[Tally], since: float, until: float) -> Period:
+    """Summarise runs that were added up."""
+    timed = [item for item in found if item.status in TIMED]
+    times = merged(item.times for item in timed)
+    count, tokens = sum(item.runs for item in found), sum(item.tokens for item in found)
+    looked = sum(item.runs for item in timed)
+    statuses: Counter[str] = Counter()
+    for item in found:
+        statuses[item.status] += item.runs
     return Period(
-        since=_moment(since), until=_moment(until), runs=len(found),
-        statuses=dict(sorted(Counter(run.status for run in found).items())),
-        success=SuccessRate.of(good, len(timed)),
-        retried=SuccessRate.of(sum(run.exceptions > 0 for run in timed), len(timed)),
-        minimum=min(times, default=None), average=math.fsum(times) / len(times) if times else None,
-        maximum=max(times, default=None), percentiles=tuple(quantiles(times, SHARES)), tokens=tokens,
-        tokens_average=tokens / len(found) if found else None,
+        since=_moment(since), until=_moment(until), runs=count, statuses=dict(sorted(statuses.items())),
+        success=SuccessRate.of(sum(item.runs for item in timed if item.status != "failed"), looked),
+        retried=SuccessRate.of(sum(item.retried for item in timed), looked),
+        minimum=times[0] if times else None, average=math.fsum(times) / len(times) if times else None,
+        maximum=times[-1] if times else None, percentiles=tuple(quantile(times, share) for share in SHARES),
+        tokens=tokens, tokens_average=tokens / count if count else None,
     )  # fmt: skip
 
 
@@ -127,15 +129,15 @@ def price_of(read: ReadFacts) -> Decimal | None:
     return sum(known, Decimal(0)) if known else None
 
 
-def _cost(found: Sequence[RunFact], read: Sequence[ReadFacts]) -> tuple[Estimate | None, str, bool]:
+def _cost(found: Sequence[Tally], read: Sequence[ReadFacts]) -> tuple[Estimate | None, str, bool]:
     currencies = {row.currency for item in read for row in item.nodes if row.currency}
     prices = [(item, price_of(item)) for item in read]
-    ended = [run for run in found if run.status in ENDED]
+    ended = [item for item in found if item.status in ENDED]
     if not any(price for _, price in prices) or len(currencies) != 1:
         return None, ", ".join(sorted(currencies)), False  # unpriced, or of several currencies: never mixed
     drawn = [Drawn(value=float(price or 0), size=item.run.tokens, chance=item.chance) for item, price in prices]
-    size = float(sum(run.tokens for run in ended))
-    return estimate_total(drawn, size_of_all=size, count_of_all=len(ended)), next(iter(currencies)), True
+    size, count = float(sum(item.tokens for item in ended)), sum(item.runs for item in ended)
+    return estimate_total(drawn, size_of_all=size, count_of_all=count), next(iter(currencies)), True
 
 
 def _repeats(read: Sequence[ReadFacts]) -> SuccessRate:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -18,7 +18,8 @@ from difyops.history.apps import TIMED
 from difyops.history.store import History
 from difyops.ledger import AuditEntry, Ledger
 from difyops.perf.facts import RunFact, Scope, runs
-from difyops.statistics import ChangePoint, Quantile, change_points, quantiles
+from difyops.perf.tallies import TimedStretch, merged, timed_stretches
+from difyops.statistics import ChangePoint, Quantile, change_points, quantile
 
 _STRETCHES = (300, 900, 3600, 6 * 3600, 86400)
 _MOST_BUCKETS = 120
@@ -93,23 +94,25 @@ class Trend:
 
 def trend(history: History, scope: Scope, ledger: Ledger | None, *, max_p: float = 0.001) -> Trend:
     """Look for changes in the run times of a scope."""
-    timed = [run for run in runs(history, scope) if run.status in TIMED and run.elapsed is not None]
     width = next((s for s in _STRETCHES if (scope.until - scope.since) / s <= _MOST_BUCKETS), _STRETCHES[-1])
-    groups = _groups(timed, scope.since, width)
-    medians = [statistics.median(run.elapsed or 0.0 for run in group) for _, group in groups]
-    points = change_points(medians, max_p=max_p, min_magnitude=0.05)
-    known = _Known(versions=publications(timed), lines=_audit(ledger, scope), blur=float(width))
+    groups, first = timed_stretches(history, scope, width)
+    points = change_points([statistics.median(group.times) for group in groups], max_p=max_p, min_magnitude=0.05)
+    known = _Known(versions=_published(first), lines=_audit(ledger, scope), blur=float(width))
     edges = [0, *(point.index for point in points), len(groups)]
     changes = []
     for place, point in enumerate(points):
-        before = [run for _, group in groups[edges[place] : edges[place + 1]] for run in group]
-        after = [run for _, group in groups[edges[place + 1] : edges[place + 2]] for run in group]
-        near = [run for _, group in groups[max(0, point.index - 1) : point.index + 1] for run in group]
-        changes.append(_change(before, after, _moment_of(near), point, known))
+        before, after = (merged(g.times for g in groups[edges[n] : edges[n + 1]]) for n in (place, place + 1))
+        low, high = (groups[number].number for number in (max(0, point.index - 1), point.index))
+        near = replace(scope, since=scope.since + low * width, until=scope.since + (high + 1) * width)
+        changes.append(_change(before, after, _moment_of(_timed(history, near)), point, known))
     return Trend(
-        app=scope.app, name=scope.name, seconds=float(width), buckets=tuple(_bucket(*group) for group in groups),
-        changes=tuple(changes), versions=tuple(known.versions),
+        app=scope.app, name=scope.name, seconds=float(width), changes=tuple(changes), versions=tuple(known.versions),
+        buckets=tuple(_bucket(scope.since + group.number * width, group) for group in groups),
     )  # fmt: skip
+
+
+def _timed(history: History, scope: Scope) -> list[RunFact]:
+    return [run for run in runs(history, scope) if run.status in TIMED and run.elapsed is not None]
 
 
 def cause_before(found: Sequence[RunFact], scope: Scope, ledger: Ledger | None, at: float) -> Cause | None:
@@ -117,17 +120,9 @@ def cause_before(found: Sequence[RunFact], scope: Scope, ledger: Ledger | None, 
     return _cause(at, _Known(versions=publications(found), lines=_audit(ledger, scope), blur=300.0))
 
 
-def _groups(timed: Sequence[RunFact], since: float, width: float) -> list[tuple[float, list[RunFact]]]:
-    found: dict[int, list[RunFact]] = {}
-    for run in timed:
-        found.setdefault(int((run.started - since) // width), []).append(run)
-    return [(since + number * width, group) for number, group in sorted(found.items())]
-
-
-def _bucket(at: float, group: Sequence[RunFact]) -> Bucket:
-    p50, p95 = quantiles([run.elapsed or 0.0 for run in group], (0.5, 0.95))
-    failed = sum(run.status == "failed" for run in group)
-    return Bucket(at=_date(at), n=len(group), failed=failed, p50=p50.value, p95=p95.value)
+def _bucket(at: float, group: TimedStretch) -> Bucket:
+    p50, p95 = (quantile(group.times, share).value for share in (0.5, 0.95))
+    return Bucket(at=_date(at), n=len(group.times), failed=group.failed, p50=p50, p95=p95)
 
 
 def _moment_of(near: Sequence[RunFact]) -> float:
@@ -144,10 +139,9 @@ def _moment_of(near: Sequence[RunFact]) -> float:
 
 
 def _change(
-    before: Sequence[RunFact], after: Sequence[RunFact], at: float, point: ChangePoint, known: _Known
+    before: Sequence[float], after: Sequence[float], at: float, point: ChangePoint, known: _Known
 ) -> TrendChange:  # fmt: skip
-    one = quantiles([run.elapsed or 0.0 for run in before], (0.5, 0.95))
-    two = quantiles([run.elapsed or 0.0 for run in after], (0.5, 0.95))
+    one, two = ([quantile(times, share) for share in (0.5, 0.95)] for times in (before, after))
     cause = _cause(at, known)
     if cause is not None and cause.seconds < 0:  # it cannot have changed before: the moment is known to a stretch only
         at, cause = cause.at.timestamp(), replace(cause, seconds=0.0)
@@ -187,11 +181,15 @@ def publications(found: Sequence[RunFact]) -> list[TrendPublication]:
     """Return the versions of runs in the order of their publication: a version's name is when it was published."""
     first: dict[str, float] = {}
     for run in found:
-        if run.version and run.version != "draft":
-            first[run.version] = min(run.started, first.get(run.version, run.started))
+        first[run.version] = min(run.started, first.get(run.version, run.started))
+    return _published(first)
+
+
+def _published(first: Mapping[str, float]) -> list[TrendPublication]:
     listed = [
         TrendPublication(version=version, at=_date(published(version) or started), first_run=_date(started))
         for version, started in first.items()
+        if version and version != "draft"
     ]
     return sorted(listed, key=lambda item: item.at)
 

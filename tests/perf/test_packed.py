@@ -15,6 +15,8 @@ from difyops.history.store import Batch, History
 from difyops.history.tables import NODE, REAL, RUN, WHOLE
 from difyops.perf.facts import Scope
 from difyops.perf.quick import timings
+from difyops.perf.summary import summarise
+from difyops.perf.trend import trend
 from tests.history.conftest import DAY
 
 FIRST = 1_748_736_000.0  # the first of June 2025
@@ -92,7 +94,7 @@ def test_reports_say_the_same_wherever_the_rows_are(history: History, chances: t
     wanted = []
     for where in _packed_further(history):
         for number, scope in enumerate(SCOPES):
-            found = timings(history, scope)
+            found = timings(history, scope), summarise(history, scope), trend(history, scope, None)
             if where == "SQLite":
                 wanted.append(found)
             else:

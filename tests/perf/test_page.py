@@ -19,6 +19,7 @@ from difyops.perf.nodes import Profile
 from difyops.perf.report import PerfReport
 from difyops.perf.success import SuccessRate
 from difyops.perf.summary import PerfSummary, period
+from difyops.perf.tallies import tallies_of
 from difyops.perf.timeline import plan, timeline
 from difyops.perf.trend import Bucket, Trend, TrendPublication
 from difyops.render.perf_html import page
@@ -57,7 +58,7 @@ document.body.innerHTML = "<pre>" + JSON.stringify(found).replace(/</g, "&lt;") 
 def a_report() -> PerfReport:
     runs = [RunFact(f"r{n}", "app-run", "succeeded", START.timestamp() + n * 3600, 2.0 + n % 7, "v", 10, 0, "", "u")
             for n in range(200)]  # fmt: skip
-    known = period(runs, START.timestamp(), START.timestamp() + 200 * 3600)
+    known = period(tallies_of(runs), START.timestamp(), START.timestamp() + 200 * 3600)
     nothing = Quantile(share=0.5, n=0)
     summary = PerfSummary(
         app="a", name=EVIL, period=known, before=replace(known, runs=0), sources={"app-run": known}, read=30,
