@@ -1,8 +1,8 @@
-"""How fast a sync reads: two calls in flight, a budget of calls, slower when answers slow down, an end when told to.
+"""How fast a sync reads: two calls in flight, one where answers slow down, a budget of calls, an end when told to.
 
 A stock server has ten connections for everybody and one process behind them: its answer times are the one sign of
-strain that a guest sees. When the median of the last answers is twice that of the first ones, every call waits first,
-twice as long each time it stays so; when it is well again, the wait halves.
+strain that a guest sees. When the median of the last answers is twice that of the first ones, calls go one at a time,
+and each waits first, twice as long each time it stays so; when it is well again, the wait halves.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class Pace:
     _first: list[float] = field(default_factory=list)
     _last: deque[float] = field(default_factory=lambda: deque(maxlen=_LOOK_BACK))
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(IN_FLIGHT))
+    _alone: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def call(self, work: Callable[[], Awaitable[T]]) -> T:
         """Make one call when it is its turn.
@@ -59,19 +60,24 @@ class Pace:
             if self.calls >= self.max_calls:
                 raise SyncEnded(f"the budget of {self.max_calls} calls is spent")
             self.calls += 1
-            if self.wait:
+            if not self.wait:
+                return await self._made(work)
+            async with self._alone:
                 await self.clock.sleep(self.wait)
-            self._in_flight += 1
-            self.most_in_flight = max(self.most_in_flight, self._in_flight)
-            began = self.clock.monotonic()
-            try:
-                result = await work()
-            except (RateLimited, ServerFault, Unreachable) as error:
-                raise SyncEnded(f"the server had to be left alone: {error.message}", error) from error
-            finally:
-                self._in_flight -= 1
-            self._note(self.clock.monotonic() - began)
-            return result
+                return await self._made(work)
+
+    async def _made(self, work: Callable[[], Awaitable[T]]) -> T:
+        self._in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self._in_flight)
+        began = self.clock.monotonic()
+        try:
+            result = await work()
+        except (RateLimited, ServerFault, Unreachable) as error:
+            raise SyncEnded(f"the server had to be left alone: {error.message}", error) from error
+        finally:
+            self._in_flight -= 1
+        self._note(self.clock.monotonic() - began)
+        return result
 
     def _note(self, seconds: float) -> None:
         if len(self._first) < _LOOK_BACK:

@@ -22,6 +22,8 @@ from difyops.statistics.quantiles import are_enough, fewest, least_sum, ranks, s
 _RUN = ("id", "source", "started", "version", "reason", "chance")
 _NODE = ("run", "node", "title", "type", "status", "elapsed", "tokens", "started", "attempt")
 FAILED = ("failed", "exception")
+_LAST = 1 - 1e-9  # of all weights: what adding up rounds off must not put an end beyond the last time
+_ROUGHLY = "CASE WHEN elapsed > 0 THEN floor(64 * ln(elapsed))::INTEGER ELSE -100000 END"
 _NAMES = "node, any_value(title), any_value(type), count(*)"
 _IS_FAILED = f"FILTER (status IN {listed(FAILED)})"
 
@@ -101,38 +103,32 @@ def _quantile(n: int, share: float, at: Mapping[int, float]) -> Quantile:
 
 def _weighted(connection: Any, source: str, shares: Sequence[float]) -> dict[str, Timing]:
     """Return the percentiles of every node in ``source``, every row of which counts as its ``weight``."""
+    made = f"SELECT node, title, type, status, tokens, elapsed, weight, {_ROUGHLY} AS rough FROM {source}"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE weighed AS {made}")
     failed = f"count(*) {_IS_FAILED}, coalesce(sum(weight) {_IS_FAILED}, 0)"
     columns = f"{_NAMES}, sum(weight), sum(weight * weight), sum(weight * tokens), {failed}"
-    found = connection.execute(f"SELECT {columns} FROM {source} GROUP BY node ORDER BY node").fetchall()
+    found = connection.execute(f"SELECT {columns} FROM weighed GROUP BY node ORDER BY node").fetchall()
     if not found:
         return {}
-    order = "PARTITION BY node ORDER BY elapsed ROWS UNBOUNDED PRECEDING"
-    rows = f"SELECT node, elapsed, weight, sum(weight) OVER ({order}) AS upto FROM {source}"
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE summed AS {rows}")
     sums = {node: (total, squares) for node, _, _, _, total, squares, *_ in found}
-    reached = "coalesce(min(elapsed) FILTER (upto >= {aim}), max(elapsed))"
-    aims = {node: [least_sum(share * total) for share in shares] for node, (total, _) in sums.items()}
-    values = _for_each(connection, reached, aims)
-    upto = _for_each(connection, "sum(weight * weight) FILTER (elapsed <= {aim})", values)
+    values = _reached(connection, {node: [share * total for share in shares] for node, (total, _) in sums.items()})
+    upto = _squares(connection, values)
     bounds = {
         node: [share_bounds(share, *sums[node], below) for share, below in zip(shares, upto[node], strict=True)]
         for node in sums
     }
     ends = {
-        node: [least_sum(end * sums[node][0]) for pair in pairs for end in pair or (0.0, 0.0)]
+        node: [min(end, _LAST) * sums[node][0] for pair in pairs for end in pair or ()]
         for node, pairs in bounds.items()
     }
-    edges = _for_each(connection, reached, ends)
+    edges = {node: iter(reached) for node, reached in _reached(connection, ends).items()}
     result: dict[str, Timing] = {}
     for node, title, kind, n, total, squares, tokens, hits, weight in found:
         percentiles = []
-        for number, share in enumerate(shares):
-            if not are_enough(share, total, squares):
-                percentiles.append(Quantile(share=share, n=n))
-                continue
-            low, high = edges[node][2 * number : 2 * number + 2]
-            interval = Interval(low=low, high=high) if bounds[node][number] else None
-            percentiles.append(Quantile(share=share, n=n, value=values[node][number], interval=interval))
+        for share, value, pair in zip(shares, values[node], bounds[node], strict=True):
+            interval = Interval(low=next(edges[node]), high=next(edges[node])) if pair else None
+            known = Quantile(share=share, n=n, value=value, interval=interval)
+            percentiles.append(known if are_enough(share, total, squares) else Quantile(share=share, n=n))
         result[node] = Timing(
             node=node, title=title, type=kind, n=n, percentiles=tuple(percentiles), tokens=(tokens or 0.0) / total,
             failures=SuccessRate.added(hits, n, weight, total, squares),
@@ -140,12 +136,46 @@ def _weighted(connection: Any, source: str, shares: Sequence[float]) -> dict[str
     return result
 
 
-def _for_each(connection: Any, what: str, aims: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
-    """Return, by node, what an expression over its rows in ``summed`` gives for each of its numbers."""
-    width = len(next(iter(aims.values())))
-    lists = [list(aims), *([numbers[place] for numbers in aims.values()] for place in range(width))]
-    columns = ", ".join(f"unnest(${place + 2}::DOUBLE[]) AS a{place}" for place in range(width))
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE aim AS SELECT unnest($1::VARCHAR[]) AS node, {columns}", lists)
-    wanted = ", ".join(what.format(aim=f"a{place}") for place in range(width))
-    query = f"SELECT summed.node, {wanted} FROM summed JOIN aim ON aim.node = summed.node GROUP BY summed.node"
-    return {row[0]: list(row[1:]) for row in connection.execute(query).fetchall()}
+def _reached(connection: Any, sums: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    """Return, by node, the times at which the weights of all up to them reach each of some sums.
+
+    Only the times that are roughly right are put in order: sorting them all takes most of a second for a million.
+    """
+    _aims(connection, {node: [least_sum(one) for one in aims] for node, aims in sums.items()})
+    order = "PARTITION BY node ORDER BY rough ROWS UNBOUNDED PRECEDING"
+    groups = "SELECT node, rough, sum(weight) AS weight FROM weighed GROUP BY node, rough"
+    steps = f"SELECT node, rough, sum(weight) OVER ({order}) AS upto, weight FROM ({groups})"
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE near AS SELECT aim.node, place, aim, min(rough) AS rough,"
+        f" min(upto - weight) AS before FROM aim JOIN ({steps}) step ON step.node = aim.node AND upto >= aim"
+        " GROUP BY aim.node, place, aim"
+    )
+    order = "PARTITION BY near.node, place ORDER BY elapsed ROWS UNBOUNDED PRECEDING"
+    rows = (
+        f"SELECT near.node, place, aim, elapsed, before + sum(weight) OVER ({order}) AS upto"
+        " FROM near JOIN weighed ON weighed.node = near.node AND weighed.rough = near.rough"
+    )
+    # what adding up rounds off may leave the last of its like a hair below the sum
+    query = f"SELECT node, coalesce(min(elapsed) FILTER (upto >= aim), max(elapsed)) FROM ({rows})"
+    return _by_node(connection.execute(f"{query} GROUP BY node, place ORDER BY node, place"), sums)
+
+
+def _squares(connection: Any, values: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    """Return, by node, the squared weights of all up to each of some times, added up."""
+    _aims(connection, values)
+    query = "SELECT aim.node, sum(weight * weight) FILTER (elapsed <= aim) FROM aim JOIN weighed USING (node)"
+    return _by_node(connection.execute(f"{query} GROUP BY aim.node, place ORDER BY aim.node, place"), values)
+
+
+def _aims(connection: Any, aims: Mapping[str, Sequence[float]]) -> None:
+    rows = [(node, place, aim) for node, found in aims.items() for place, aim in enumerate(found)]
+    names, places, numbers = ([row[column] for row in rows] for column in range(3))
+    columns = "unnest($1::VARCHAR[]) AS node, unnest($2::INTEGER[]) AS place, unnest($3::DOUBLE[]) AS aim"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE aim AS SELECT {columns}", [names, places, numbers])
+
+
+def _by_node(cursor: Any, wanted: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {node: [] for node in wanted}
+    for node, value in cursor.fetchall():
+        found[node].append(value)
+    return found

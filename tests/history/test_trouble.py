@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from difyops.emulator import Emulator
 from difyops.emulator.fleet_runs import Past, load_past
 from difyops.errors import RateLimited, StoreError
 from difyops.history.gaps import Gap, gaps
-from difyops.history.pace import Pace, SyncEnded
+from difyops.history.pace import Pace, SyncEnded, together
 from difyops.history.store import History, Stretch
 from tests.history.conftest import DAY, Sync, now
 
@@ -69,6 +70,18 @@ async def test_answers_that_take_twice_as_long_are_waited_for_and_well_again_is_
     assert clock.slept == []
     await calls(60, 0.3)
     assert pace.wait > 0.3
+    most, going = 0, 0
+
+    async def seen() -> None:
+        nonlocal most, going
+        going += 1
+        most = max(most, going)
+        await asyncio.sleep(0)
+        clock.at += 1.0
+        going -= 1
+
+    await together(pace.call(seen) for _ in range(4))
+    assert most == 1  # one by one while it struggles
     assert pace.longest_wait <= 5.0
     await calls(200, 0.1)
     assert pace.wait == 0.0
