@@ -5,6 +5,7 @@ Canaries are made up; ``canary_free`` fails a test when one of them shows anywhe
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -38,12 +39,15 @@ _OURS = ("DIFY", "XDG_", "NO_COLOR", "CI", "COLUMNS")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
-    """Load once what all workers need."""
+    """Load once what all workers need, and keep it out of what is looked through for garbage."""
     from tests import workers  # pytest itself imports it first, as a plugin
 
     if workers.wanted(session):
         import_all()
         processes.begin()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_sessionfinish() -> None:

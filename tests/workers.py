@@ -7,7 +7,6 @@ left, a part of them, so that all end at about the same time. A worker that dies
 
 from __future__ import annotations
 
-import gc
 import os
 import random
 import sys
@@ -41,8 +40,6 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """Stand in for the loop of pytest, where workers are wanted."""
     if not (number := wanted(session)):
         return None
-    gc.collect()
-    gc.freeze()
     _Foreman(session, number).run()
     return True
 

@@ -7,6 +7,7 @@ needs a real socket; in process it shows as ``ConnectionResetError``.
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import struct
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from difyops.emulator.instance import Instance
 from difyops.emulator.routes import all_routes
 from difyops.emulator.routing import Call, Route, Router
 from difyops.emulator.shapes import Problem
+from difyops.emulator.versions import Release
 from difyops.errors import DifyopsError
 
 CONTROL = "/_emulator/"
@@ -37,13 +39,18 @@ _GATEWAY = (
 )
 
 
+@functools.cache
+def _router(release: Release) -> Router:
+    return Router(all_routes(), release)
+
+
 class Application:
     """ASGI application over one instance. ``control_panel`` answers what is below ``/_emulator/``."""
 
     def __init__(self, instance: Instance, control_panel: Callable[[Request, bytes], Response]) -> None:
         self.instance = instance
         self.sessions = Sessions(instance)
-        self.router = Router(all_routes(), instance.release)
+        self.router = _router(instance.release)
         self._panel = control_panel
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

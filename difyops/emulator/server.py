@@ -10,7 +10,6 @@ import contextlib
 import ipaddress
 import socket
 import threading
-import time
 from collections.abc import Iterator
 
 import uvicorn
@@ -79,6 +78,47 @@ def run(app: ASGIApp, host: str, port: int) -> None:
     uvicorn.Server(_config(app, host, port)).run()
 
 
+class _Server(uvicorn.Server):
+    """A server in a thread that tells when it has started, and ends when it is told to, not when it next looks."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._is_up = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_told = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        # connections dropped on purpose are no news
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(lambda _loop, _context: None)
+        await super().startup(sockets)
+        self._is_up.set()
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._is_told.wait(), 1)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await asyncio.sleep(0)
+        for connection in list(self.server_state.connections):  # it was in the middle of an answer
+            connection.transport.abort()
+
+    def await_start(self) -> None:
+        if not self._is_up.wait(_START_SECONDS):
+            raise RuntimeError("the emulator did not start")
+
+    def end(self) -> None:
+        self.should_exit = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended by itself
+                self._loop.call_soon_threadsafe(self._is_told.set)
+
+
 @contextlib.contextmanager
 def in_thread(app: ASGIApp) -> Iterator[str]:
     """Listen on a free port of 127.0.0.1 in a thread of its own; yield the base URL.
@@ -88,30 +128,13 @@ def in_thread(app: ASGIApp) -> Iterator[str]:
     """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio looks here for nodelay
     listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(_config(app, "127.0.0.1", 0))
-    thread = threading.Thread(target=_serve, args=(server, listener), daemon=True, name="emulator")
+    server = _Server(_config(app, "127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True, name="emulator")
     thread.start()
-    _await_start(server)
     try:
+        server.await_start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        server.should_exit = server.force_exit = True
+        server.end()
         thread.join(_START_SECONDS)
         listener.close()
-
-
-def _await_start(server: uvicorn.Server) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while not server.started:
-        if time.monotonic() > deadline:
-            raise RuntimeError("the emulator did not start")
-        time.sleep(0.005)
-
-
-def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
-    async def main() -> None:
-        # connections dropped on purpose are no news
-        asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
-        await server.serve(sockets=[listener])
-
-    asyncio.run(main())
