@@ -40,13 +40,22 @@ class Rewriting:
     async def forward(self, app_id: str) -> App:
         """Rewrite what is live and the draft; nothing where no other version is named. Once or twice is the same.
 
+        Somebody may publish the draft after what was live is rewritten and before the draft is: what is live is read
+        back, and rewritten again.
+
         Raises:
             DifyopsError: a call, the test run or the publication failed; what was live of this app is live again.
+            StalePlan: somebody published a document that names another version again and again.
         """
-        app = await self.workspace.instance.console.app(app_id)
-        await self._rewrite_live(app, lambda graph: rewritten(graph, self.plugin, self.identifier), f"live-{app_id}")
-        await self._rewrite_draft(app)
-        return app
+        console, name = self.workspace.instance.console, f"live-{app_id}"
+        for _ in range(_ATTEMPTS):
+            app = await console.app(app_id)
+            await self._rewrite_live(app, lambda now: rewritten(now, self.plugin, self.identifier), name)
+            await self._rewrite_draft(app)
+            _, now = await self._live(await console.app(app_id))
+            if now is None or not stale(now, self.plugin, self.identifier):
+                return app
+        raise StalePlan(f"Somebody publishes {app.name!r} with another version of {self.plugin} again and again.")
 
     async def back(self, app_id: str, former: str) -> list[str]:
         """Put back what was there; where somebody published or saved since, only the identifiers go back.

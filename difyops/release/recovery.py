@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from difyops.api.instance import Instance
 from difyops.changes import Change, Ended
+from difyops.errors import StalePlan
+from difyops.publishing import Overtaken
 from difyops.release.work import Work
 
 
@@ -25,7 +27,11 @@ class Releases:
     async def finish(self, instance: Instance, change: Change) -> Ended:
         """Bring it to its end: what is open is judged by one look, and kept where that does not decide."""
         work = Work(instance, change)
-        verdict = await work.advance()
+        try:
+            verdict = await work.advance()
+        except (Overtaken, StalePlan) as error:  # somebody published before it did: theirs stays
+            ended = await work.back()
+            return Ended(state="overtaken", text=f"{error.message} {ended.text}", warnings=ended.warnings)
         if verdict is None:
             return Ended(state="finished", text=f"the new version stays live, undecided: {work.missing()}")
         states = {"passed": "finished", "overtaken": "overtaken"}

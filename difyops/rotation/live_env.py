@@ -16,7 +16,7 @@ from difyops import atomic_file
 from difyops.api.model import Workflow
 from difyops.clock import iso
 from difyops.errors import Conflict, NotFound
-from difyops.publishing import Content, Publication, PublishSettings
+from difyops.publishing import Content, Overtaken, Publication, PublishSettings
 from difyops.publishing.content import draft_content, version_content
 from difyops.publishing.publication import PARKED, WANTED, BeforePublish
 from difyops.publishing.writing import write_draft
@@ -86,14 +86,26 @@ async def publish_with(
     ``way`` is ``FORWARD`` or ``BACK``: each is begun once, and goes on where it was cut off. A draft that holds the
     ``other`` value in the variable gets ``value`` there: it would bring the other one back at the next publication.
 
+    On the way ``BACK`` a version that somebody published meanwhile gets ``value`` like the one before it: the value
+    that is taken back must not stay live in it.
+
     Raises:
         Overtaken: somebody published meanwhile. StalePlan: somebody saved the draft again and again.
     """
     made = publication(job)
-    if job.memo("publication") != way:
-        await _begin(job, made, value)
-        job.note(publication=way)
-    await made.put_live(test)
+    for left in reversed(range(_TRIES)):
+        if job.memo("publication") != way:
+            await _begin(job, made, value)
+            job.note(publication=way)
+        try:
+            await made.put_live(test)
+        except Overtaken:
+            if way != BACK or not left:
+                raise
+            await give_draft_back(job, made, value, other)
+            job.note(publication=None)
+        else:
+            break
     await give_draft_back(job, made, value, other)
 
 
@@ -101,6 +113,22 @@ async def give_draft_back(job: RotationJob, made: Publication, value: SecretText
     """Put the parked draft back, with ``value`` where it held the ``other`` one."""
     exchange_held(job, value, other)
     await made.put_draft_back()
+
+
+async def leave_nowhere(job: RotationJob, value: SecretText, rejected: SecretText) -> None:
+    """Put ``value`` live where the rejected one is, and into the draft; again where somebody published that meanwhile.
+
+    Raises:
+        Overtaken: somebody published again and again. Conflict: somebody saved the draft each time just before us.
+    """
+    name = job.target("name")
+    for _ in range(_TRIES):
+        if (await read_live(job))[1].holds(name, rejected):
+            await publish_with(job, BACK, value, rejected)
+        await put_draft_right(job, value, rejected)
+        if not (await read_live(job))[1].holds(name, rejected):
+            return
+    raise Overtaken(f"Somebody publishes the value of {name} that is taken back, again and again.")
 
 
 async def put_draft_right(job: RotationJob, value: SecretText, rejected: SecretText) -> None:

@@ -7,17 +7,16 @@ from difyops.api.model import App
 from difyops.clock import iso
 from difyops.dsl.model import env_variables
 from difyops.errors import NotSupported, Refused, SelectorError, StalePlan
-from difyops.publishing import Content
+from difyops.publishing import Content, Overtaken
 from difyops.rotation.job import NewValueRefused, RotationJob
 from difyops.rotation.kinds import OldUse, WantedSecret
 from difyops.rotation.live_env import (
-    BACK,
     FORWARD,
     exchange_held,
     give_draft_back,
+    leave_nowhere,
     publication,
     publish_with,
-    put_draft_right,
     put_kept_right,
     read_live,
     read_version,
@@ -174,13 +173,14 @@ class Rotator:
         made = publication(job)
         if job.memo("publication") == FORWARD:
             exchange_held(job, old, new)
-            await made.take_back()
+            try:
+                await made.take_back()
+            except Overtaken:  # somebody published just now: theirs is looked at below
+                await give_draft_back(job, made, old, new)
         _, live = await read_live(job)
-        if live.holds(job.target("name"), new):
-            await publish_with(job, BACK, old, new)
-        elif job.memo("publication") != FORWARD:
+        if not live.holds(job.target("name"), new) and job.memo("publication") != FORWARD:
             await give_draft_back(job, made, old, new)
-        await put_draft_right(job, old, new)
+        await leave_nowhere(job, old, new)
         put_kept_right(job, old, new)
         return 0.0
 
