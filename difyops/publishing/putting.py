@@ -105,7 +105,7 @@ class Putting:
         """Return the publication of a workflow or chatflow."""
         facts = self.facts
         settings = PublishSettings(
-            name=facts["publish_name"], text=facts["publish_text"], wait_for_slots=facts.get("wait_for_slots", True)
+            name=facts["publish_name"], text=self._text, wait_for_slots=facts.get("wait_for_slots", True)
         )
         return Publication(
             instance=self.instance, app_id=facts["app_id"], app_name=facts["app_name"], keeper=self.change,
@@ -118,7 +118,7 @@ class Putting:
         facts = self.facts
         return AgentPublication(
             instance=self.instance, app_id=facts["app_id"], app_name=facts["app_name"], keeper=self.change,
-            text=facts["publish_text"], clock=self.change.journal.clock,
+            text=self._text, clock=self.change.journal.clock,
         )  # fmt: skip
 
     @property
@@ -128,6 +128,10 @@ class Putting:
         return ConfigPublication(
             instance=self.instance, app_id=facts["app_id"], app_name=facts["app_name"], keeper=self.change
         )
+
+    @property
+    def _text(self) -> str:
+        return str(self.facts.get("publish_text") or self.facts.get("publish_comment") or "")  # as rollbacks called it
 
     async def begin(self, now: Now, target: JsonObject) -> None:
         """Write down what is to go live and what is there, before any change.

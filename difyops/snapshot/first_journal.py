@@ -127,7 +127,7 @@ def _facts(entry: FirstJournalEntry) -> JsonObject:
         "identity": entry.identity,
         "former_identity": entry.former_identity,
         "publish_name": entry.publish_name,
-        "publish_comment": entry.publish_comment,
+        "publish_text": entry.publish_comment,
         "wait_for_slots": True,
         "taken_over": entry.started_at,
     }
