@@ -86,6 +86,21 @@ class Config:
     broken: Mapping[str, ConfigError] = field(default_factory=dict)
     shared: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
+    @property
+    def secret_variables(self) -> frozenset[str]:
+        """Return the environment variables that secrets are taken from: commands of references do not get them."""
+        found: set[str] = set()
+        waiting: list[Any] = [self.sections, *((one.password, one.admin_key) for one in self.contexts.values())]
+        while waiting:
+            match waiting.pop():
+                case dict() as mapping:
+                    waiting.extend(mapping.values())
+                case list() | tuple() as items:
+                    waiting.extend(items)
+                case str() as text if text.startswith("env:"):
+                    found.add(text.removeprefix("env:"))
+        return frozenset(found)
+
     def require(self, part: str, use: str) -> None:
         """Require trust in the file that says ``part`` (``store``, or a section), before it is used for ``use``.
 
@@ -162,46 +177,59 @@ def load(
     layers = [read_layer(user_file, "user", broken=broken)]
     if project_file:
         layers.append(read_layer(project_file, "named" if named else "project", trust, broken))
-    contexts: dict[str, Context] = {}
-    sections: dict[str, Any] = {}
-    standing: dict[str, Trust] = {}
-    origins: dict[str, str] = {}
-    warnings: list[str] = []
-    default_context: str | None = None
+    merged = _Merged()
     for layer in layers:
-        warnings += _merged(contexts, layer)
-        if "state" in layer.sections:
-            sections.pop("state_password", None)  # that of another place
-            origins["state"] = layer.label
-        sections.update(layer.sections)
-        standing.update(dict.fromkeys(layer.sections, layer.trust))
-        if layer.default_context:
-            default_context, origins["default_context"] = layer.default_context, layer.label
-    if is_address(env.get("DIFYOPS_STATE", "")):
-        _take_state(env, sections, standing, origins)
-    from_environment = environment_context(env)
-    shared = _shared(layers)
-    if from_environment:
-        contexts[from_environment.name] = from_environment
-        default_context, origins["default_context"] = from_environment.name, "environment"
-    if chosen := env.get("DIFYOPS_CONTEXT"):
-        default_context, origins["default_context"] = chosen, "environment DIFYOPS_CONTEXT"
-    store_path, origins["store"], standing["store"] = _store_path(store, env, layers, project_file)
+        merged.take(layer)
+    merged.take_environment(env)
+    store_path, merged.origins["store"], merged.standing["store"] = _store_path(store, env, layers, project_file)
     return Config(
-        contexts=contexts,
-        default_context=default_context,
+        contexts=merged.contexts,
+        default_context=merged.default_context,
         store=store_path,
         state=state,
         project_file=project_file,
         user_file=user_file,
-        origins=origins,
-        sections=sections,
-        standing=standing,
+        origins=merged.origins,
+        sections=merged.sections,
+        standing=merged.standing,
         project_trust=trust,
-        warnings=tuple(warnings),
-        broken={name: error for name, error in (broken or {}).items() if name not in contexts},
-        shared=shared,
+        warnings=tuple(merged.warnings),
+        broken={name: error for name, error in (broken or {}).items() if name not in merged.contexts},
+        shared=_shared(layers),
     )
+
+
+@dataclass(slots=True)
+class _Merged:
+    """What the layers and the environment say together; what comes later counts."""
+
+    contexts: dict[str, Context] = field(default_factory=dict)
+    sections: dict[str, Any] = field(default_factory=dict)
+    standing: dict[str, Trust] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    default_context: str | None = None
+
+    def take(self, layer: Layer) -> None:
+        """Add what a file says."""
+        self.warnings += _merged(self.contexts, layer)
+        if "state" in layer.sections:
+            self.sections.pop("state_password", None)  # that of another place
+            self.origins["state"] = layer.label
+        self.sections.update(layer.sections)
+        self.standing.update(dict.fromkeys(layer.sections, layer.trust))
+        if layer.default_context:
+            self.default_context, self.origins["default_context"] = layer.default_context, layer.label
+
+    def take_environment(self, env: Mapping[str, str]) -> None:
+        """Add what the environment says."""
+        if is_address(env.get("DIFYOPS_STATE", "")):
+            _take_state(env, self.sections, self.standing, self.origins)
+        if context := environment_context(env):
+            self.contexts[context.name] = context
+            self.default_context, self.origins["default_context"] = context.name, "environment"
+        if chosen := env.get("DIFYOPS_CONTEXT"):
+            self.default_context, self.origins["default_context"] = chosen, "environment DIFYOPS_CONTEXT"
 
 
 def _take_state(

@@ -18,6 +18,7 @@ from difyops.credentials import KINDS
 from difyops.dsl.model import DslError
 from difyops.errors import ConfigError
 from difyops.file_owner import open_once
+from difyops.sections import unknown_field
 from difyops.state_address import SQLITE, checked
 from difyops.trust import NAMED, Marked, Trust, TrustBook, TrustedParts, is_reference
 
@@ -110,7 +111,7 @@ def read_layer(path: Path, label: str, trust: Trust = NAMED, broken: dict[str, C
         trust.learn(document)
     for key in document:
         if key not in _SECTIONS:
-            _fail(path, lines, (key,), f"unknown field {key!r} (known: {', '.join(sorted(_SECTIONS))})")
+            _fail(path, lines, (key,), unknown_field(key, _SECTIONS))
     raw_contexts = document.get("contexts") or {}
     if not isinstance(raw_contexts, dict):
         _fail(path, lines, ("contexts",), "contexts must be a mapping of names")
@@ -274,7 +275,7 @@ def _context(path: Path, lines: Any, name: str, body: Any, source: str) -> Conte
     }
     for key, value in body.items():
         if key not in kinds:
-            _fail(path, lines, (*where, key), f"unknown field {key!r} in context {name!r} (known: {', '.join(kinds)})")
+            _fail(path, lines, (*where, key), unknown_field(key, kinds))
         if isinstance(value, bool) or not isinstance(value, kinds[key]):
             _fail(path, lines, (*where, key), f"{key} has the wrong type ({type(value).__name__})")
         if key in SECRET_FIELDS and str(value).partition(":")[0] not in KINDS:

@@ -21,6 +21,7 @@ from typing import Any
 
 from difyops.broadcast.plan import Member
 from difyops.errors import ConfigError
+from difyops.sections import unknown_field
 
 _KNOWN = frozenset(
     {"to", "contexts", "aggregate", "inputs", "question_as", "wait", "timeout", "max_tokens", "repeatable"}
@@ -113,7 +114,7 @@ def _mapping(value: Any, place: str, known: frozenset[str] | None = None) -> Map
         raise ConfigError(f"{place}: must be a mapping.")
     unknown = sorted(set(map(str, value)) - known) if known is not None else []
     if unknown and known is not None:
-        raise ConfigError(f"{place}: unknown field {unknown[0]!r} (known: {', '.join(sorted(known))}).")
+        raise ConfigError(f"{place}: {unknown_field(unknown[0], known)}.")
     return value
 
 

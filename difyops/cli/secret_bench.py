@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from difyops.cli.door import seconds
 from difyops.cli.session import Session
 from difyops.errors import UsageError
 
@@ -135,24 +134,7 @@ def withheld(session: Session) -> frozenset[str]:
     """Return the environment variables that commands of references do not get."""
     from difyops.rotation.job import OWN_VARIABLES
 
-    return OWN_VARIABLES | frozenset(_variables(session))
-
-
-def _variables(session: Session) -> Iterator[str]:
-    """Yield the environment variables that the configuration takes secrets from."""
-    contexts = session.config.contexts.values()
-    waiting: list[Any] = [
-        session.config.sections,
-        *(part for one in contexts for part in (one.password, one.admin_key)),
-    ]
-    while waiting:
-        match waiting.pop():
-            case dict() as mapping:
-                waiting.extend(mapping.values())
-            case list() as items:
-                waiting.extend(items)
-            case str() as text if text.startswith("env:"):
-                yield text.removeprefix("env:")
+    return OWN_VARIABLES | session.config.secret_variables
 
 
 def journal_of(session: Session) -> RotationJournal:
@@ -169,4 +151,4 @@ def policy_here(session: Session) -> RotationPolicy:
     """Return what the configuration asks of secrets. Raises ConfigError for a mistake in it."""
     from difyops.rotation.policy import policy_of
 
-    return policy_of(session.config.sections, seconds)
+    return policy_of(session.config.sections)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from difyops.errors import Refused, UsageError
+from difyops.sections import unknown_field
 
 _EXAMPLE = """'{"text": "hello"}'"""
 
@@ -60,7 +61,7 @@ def yaml_mapping(path: Path, known: set[str]) -> dict[str, Any]:
         raise UsageError(f"{path}:1: the file must be a mapping.")
     for key, value in body.items():
         if key not in known:
-            raise UsageError(f"{path}:{lines.at((key,))}: unknown field {key!r} (known: {', '.join(sorted(known))}).")
+            raise UsageError(f"{path}:{lines.at((key,))}: {unknown_field(key, known)}.")
         if value is not None and not isinstance(value, dict):
             raise UsageError(f"{path}:{lines.at((key,))}: {key} must be a mapping.")
     return body

@@ -24,6 +24,7 @@ from difyops.dsl.secret_places import found_in, found_in_text
 from difyops.errors import Refused, UsageError
 from difyops.evaluation.checks import fit
 from difyops.secret_text import scrub
+from difyops.sections import unknown_field
 
 KNOWN = ("id", "inputs", "query", "expect", "cluster", "source", "reference")
 _LARGEST = 64 * 1024 * 1024
@@ -134,7 +135,7 @@ def read_case(line: bytes, place: str) -> Case:
         raise UsageError(f"{place}: this line is not an object.", hint=_EXAMPLE)
     for name in body:
         if name not in KNOWN:
-            raise UsageError(f"{place}: unknown field {name!r} (known: {', '.join(KNOWN)}).")
+            raise UsageError(f"{place}: {unknown_field(name, KNOWN)}.")
     for name in ("id", "query", "cluster", "source", "reference"):
         if not isinstance(body.get(name, ""), str):
             raise UsageError(f"{place}: {name} must be text.")

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from difyops.errors import ConfigError
+from difyops.sections import Fields
 
 SECTION = "plugins"
 
@@ -39,21 +39,11 @@ def holds_of(sections: Mapping[str, Any]) -> Holds:
     Raises:
         ConfigError: it has another shape; names the field.
     """
-    body = sections.get(SECTION) or {}
-    if not isinstance(body, Mapping):
-        raise ConfigError("plugins: a mapping is expected.")
-    unknown = sorted(set(map(str, body)) - {"hold", "exclude"})
-    if unknown:
-        raise ConfigError(f"plugins: unknown field {unknown[0]!r} (known: exclude, hold).")
-    held = body.get("hold") or {}
-    if isinstance(held, list):
-        held = dict.fromkeys(held, "held in the configuration")
-    excluded = body.get("exclude") or []
-    if not isinstance(held, Mapping) or not all(isinstance(item, str) for pair in held.items() for item in pair):
-        raise ConfigError(
-            "plugins.hold: a list of plugins, or of plugin: reason, is expected.",
-            hint='Example: hold: {langgenius/openai: "until the proxy is fixed"}',
-        )
-    if not isinstance(excluded, list) or not all(isinstance(item, str) for item in excluded):
-        raise ConfigError("plugins.exclude: a list of plugins is expected.", hint='Example: exclude: ["acme/*"]')
-    return Holds(held=dict(held), excluded=tuple(excluded))
+    body = Fields(sections.get(SECTION), SECTION)
+    given, excluded = body.get("hold", (list, dict)) or {}, body.texts("exclude")
+    body.done()
+    held = given if isinstance(given, dict) else dict.fromkeys(given, "held in the configuration")
+    if not all(isinstance(item, str) for pair in held.items() for item in pair):
+        hint = 'Example: hold: {langgenius/openai: "until the proxy is fixed"}'
+        body.fail("hold", "must be a list of plugins, or of plugin: reason", hint)
+    return Holds(held=dict(held), excluded=excluded)

@@ -20,7 +20,8 @@ Addresses: ``app-key/APP``, ``dataset-key``, ``env/APP/NAME``, ``provider/NAME``
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,9 +30,7 @@ from difyops.errors import ConfigError, DifyopsError
 from difyops.rotation.deliver import check_references
 from difyops.rotation.record import ProbeSpec
 from difyops.rotation.vault import FILE, KEYRING
-
-Duration = Callable[[str], float]
-_PROBE_FIELDS = {"inputs": dict, "query": str, "contains": str, "schema": dict, "max_seconds": (int, float)}
+from difyops.sections import Fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,93 +66,69 @@ class RotationPolicy:
         return PolicyRule(match=address, **found)
 
 
-def policy_of(sections: Mapping[str, Any], duration: Duration) -> RotationPolicy:
-    """Read the sections; ``duration`` reads ``90d``.
+def policy_of(sections: Mapping[str, Any]) -> RotationPolicy:
+    """Read the sections.
 
     Raises:
         ConfigError: a field is unknown or has the wrong type; names it.
     """
-    fields = {"rotate_every", "failures", "hold", "probes", "rules", *FINDING_FIELDS}
-    body = _mapping(sections.get("secrets") or {}, "secrets", fields)
-    hold = body.get("hold") or FILE
+    body = Fields(sections.get("secrets"), "secrets")
+    hold = body.text("hold", FILE)
     if hold not in (FILE, KEYRING):
-        raise ConfigError(f"secrets.hold: {hold!r} is neither file nor keyring.")
-    every = _seconds(body.get("rotate_every"), "secrets.rotate_every", duration)
-    rules = [PolicyRule(rotate_every=every, failures=_count(body.get("failures"), "secrets.failures"))]
-    for number, item in enumerate(_list(body.get("rules"), "secrets.rules")):
-        rules.append(_rule(item, f"secrets.rules[{number}]", duration))
-    deliver = sections.get("deliver") or {}
-    for address, places in _mapping(deliver, "deliver", None).items():
-        rules.append(PolicyRule(match=str(address), deliver=_references(places, f"deliver.{address}")))
-    probes = _mapping(body.get("probes") or {}, "secrets.probes", None)
-    specs = {str(app): _probe(str(app), item) for app, item in probes.items()}
-    return RotationPolicy(rules=tuple(rules), probes=specs, hold=str(hold))
+        body.fail("hold", f"{hold!r} is neither file nor keyring")
+    rules = [PolicyRule(rotate_every=_seconds(body, "rotate_every"), failures=_count(body))]
+    rules += [_rule(Fields(item, place)) for place, item in body.items("rules")]
+    whole = Fields(dict(sections), "the configuration")
+    deliver = Fields(whole.mapping("deliver"), "deliver")
+    rules += [PolicyRule(match=str(address), deliver=_references(deliver, address)) for address in deliver.body]
+    specs = {app: _probe(app, item) for app, item in body.mappings("probes")}
+    body.asked.update(FINDING_FIELDS)  # ``dsl.secret_policy`` reads these
+    body.done()
+    return RotationPolicy(rules=tuple(rules), probes=specs, hold=hold)
 
 
-def _rule(item: Any, place: str, duration: Duration) -> PolicyRule:
-    body = _mapping(item, place, {"match", "rotate_every", "grace", "failures", "probe", "deliver"})
-    if not isinstance(body.get("match"), str):
-        raise ConfigError(f"{place}.match: an address is missing.", hint='Example: match: "app-key/support-*"')
-    return PolicyRule(
-        match=body["match"],
-        rotate_every=_seconds(body.get("rotate_every"), f"{place}.rotate_every", duration),
-        grace=_seconds(body.get("grace"), f"{place}.grace", duration),
-        failures=_count(body.get("failures"), f"{place}.failures"),
-        probes=tuple(_texts(body.get("probe"), f"{place}.probe")),
-        deliver=_references(body.get("deliver"), f"{place}.deliver"),
+def _rule(body: Fields) -> PolicyRule:
+    match = body.text("match")
+    if not match:
+        body.fail("match", "is missing: an address", 'Example: match: "app-key/support-*"')
+    rule = PolicyRule(
+        match=match,
+        rotate_every=_seconds(body, "rotate_every"),
+        grace=_seconds(body, "grace"),
+        failures=_count(body),
+        probes=body.texts("probe"),
+        deliver=_references(body, "deliver"),
     )
+    body.done()
+    return rule
 
 
-def _probe(app: str, item: Any) -> ProbeSpec:
-    place = f"secrets.probes.{app}"
-    body = _mapping(item or {}, place, set(_PROBE_FIELDS))
-    for name, value in body.items():
-        if isinstance(value, bool) or not isinstance(value, _PROBE_FIELDS[name]):  # type: ignore[arg-type]
-            raise ConfigError(f"{place}.{name} has the wrong type ({type(value).__name__}).")
-    return ProbeSpec(app="", name=app, **body)
+def _probe(app: str, body: Fields) -> ProbeSpec:
+    spec = ProbeSpec(
+        app="",
+        name=app,
+        inputs=body.get("inputs", dict) or {},
+        query=body.text("query", "ping"),
+        contains=body.get("contains", str),
+        schema=body.get("schema", dict),
+        max_seconds=body.get("max_seconds", (int, float)),
+    )
+    body.done()
+    return spec
 
 
-def _references(value: Any, place: str) -> tuple[str, ...]:
-    found = tuple(_texts(value, place))
+def _references(body: Fields, name: str) -> tuple[str, ...]:
+    found = body.texts(name)
     try:
         check_references(found)
     except DifyopsError as error:
-        raise ConfigError(f"{place}: {error.message}", hint=error.hint) from error
+        raise ConfigError(f"{body.place}.{name}: {error.message}", hint=error.hint) from error
     return found
 
 
-def _texts(value: Any, place: str) -> list[str]:
-    items = [value] if isinstance(value, str) else _list(value, place)
-    if not all(isinstance(item, str) for item in items):
-        raise ConfigError(f"{place} must be text, or a list of texts.")
-    return items
+def _count(body: Fields) -> int | None:
+    return body.count("failures", 0) if body.get("failures", object) is not None else None
 
 
-def _list(value: Any, place: str) -> list[Any]:
-    if value is not None and not isinstance(value, list):
-        raise ConfigError(f"{place} must be a list.")
-    return value or []
-
-
-def _mapping(value: Any, place: str, known: set[str] | None) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ConfigError(f"{place} must be a mapping.")
-    for key in value:
-        if known is not None and key not in known:
-            raise ConfigError(f"{place}: unknown field {key!r} (known: {', '.join(sorted(known))}).")
-    return value
-
-
-def _count(value: Any, place: str) -> int | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise ConfigError(f"{place} must be a whole number, 1 or more.")
-    return value
-
-
-def _seconds(value: Any, place: str, duration: Duration) -> float | None:
-    if value is None:
-        return None
-    try:
-        return duration(str(value))
-    except DifyopsError as error:
-        raise ConfigError(f"{place}: {error.message}", hint=error.hint) from error
+def _seconds(body: Fields, name: str) -> float | None:
+    return body.seconds(name, 0.0, longest=math.inf) if body.get(name, object) is not None else None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from difyops.dsl.load import SourceLines
 from difyops.runbook.parameters import Mismatch, named, reference, seconds
+from difyops.sections import unknown_field
 
 Place = tuple[str | int, ...]
 
@@ -54,9 +54,7 @@ class FieldReader:
         """Note every field that is not one of ``names``."""
         for key in body:
             if key not in names:
-                close = difflib.get_close_matches(str(key), list(names), n=1)
-                said = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(names))}"
-                self.add((*place, key), f"unknown field {key!r} ({said})")
+                self.add((*place, key), unknown_field(key, names))
 
     def text(self, place: Place, body: Mapping[str, Any], key: str, *, required: bool = False) -> str:
         """Return a text, blank when it is not there."""

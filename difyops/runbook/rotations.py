@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from difyops.changes import Journal
-from difyops.errors import ConfigError, Refused
+from difyops.errors import Refused
 from difyops.ledger import Event, Ledger
-from difyops.rotation.job import Workbench
+from difyops.rotation.job import OWN_VARIABLES, Workbench
 from difyops.rotation.journal import RotationJournal
 from difyops.rotation.policy import RotationPolicy, policy_of
-from difyops.runbook.parameters import Mismatch, seconds
 from difyops.runbook.scene import Scene
 from difyops.validation.answers import judge_answer
 
@@ -60,6 +59,7 @@ async def workbench(scene: Scene) -> Workbench:
         ),
         hold=policy(scene).hold,
         judge=judge_answer,
+        withheld=OWN_VARIABLES | scene.config.secret_variables,
     )
 
 
@@ -69,11 +69,4 @@ def policy(scene: Scene) -> RotationPolicy:
     Raises:
         ConfigError: ``secrets:`` or ``deliver:`` has a mistake.
     """
-    return policy_of(scene.config.sections, _duration)
-
-
-def _duration(text: str) -> float:
-    try:
-        return seconds(text)
-    except Mismatch as error:
-        raise ConfigError(f"secrets: {error}.") from error
+    return policy_of(scene.config.sections)

@@ -30,8 +30,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from difyops.errors import ConfigError
+from difyops.sections import Fields
 from difyops.webhook.egress import Allowed, Egress, Network, allowed_of, network_of
-from difyops.webhook.fields import Fields
 from difyops.webhook.signing import SCHEMES, TOLERANCE
 
 SECTION = "webhook"

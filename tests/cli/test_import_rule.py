@@ -14,6 +14,7 @@ GROUND = {"errors", "clock", "secret_text", "atomic_file", "file_owner", "outcom
 TRUNK = {
     "plugins",
     "settings",
+    "sections",
     "reports",
     "api",
     "dsl",

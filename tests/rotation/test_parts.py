@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from difyops.api.input_form import InputField, check_inputs, completed
 from difyops.changes import ChangeRecord
-from difyops.cli.door import seconds
 from difyops.dsl.secrets import Spot
 from difyops.errors import UsageError
 from difyops.rotation.credential_choice import name_for
@@ -167,8 +166,7 @@ def test_later_rules_win_and_deliveries_are_found_by_address() -> None:
                 ],
             },
             "deliver": {"app-key/support-bot": "keyring:a/b"},
-        },
-        seconds,
+        }
     )
     rule = policy.for_address("app-key/support-bot")
     assert (rule.rotate_every, rule.grace, rule.probes) == (30 * 86400, 3600, ("support-bot",))

@@ -25,7 +25,7 @@ GOOD: dict[str, Any] = {
         ({"admin": "0.0.0.0:8098"}, "webhook.admin must be on loopback"),
         ({"admin_token": "secret"}, "webhook.admin_token holds references"),
         ({"keep": "1h"}, "webhook.keep must be at least 4d"),
-        ({"keep": "soon"}, "webhook.keep : expected a duration"),
+        ({"keep": "soon"}, "webhook.keep: expected a duration"),
         ({"sources": {"a": {"to": "d"}}, "destinations": GOOD["destinations"]}, "webhook.sources.a.secrets is missing"),
         ({"sources": {"a": {"secrets": "env:A", "to": "x"}}}, "webhook.sources.a.to names no destination"),
         ({"sources": {"a": {"secrets": "text", "to": "x"}}}, "webhook.sources.a.secrets holds references"),
@@ -39,7 +39,7 @@ GOOD: dict[str, Any] = {
         ({"callbacks": {"allow": ["https://x.example"]}}, "webhook.callbacks.secrets is missing"),
         ({"callbacks": {"allow": ["x.example"]}}, "webhook.callbacks.allow: 'x.example' is not"),
         ({"callbacks": {"networks": ["10.0.0.0/99"]}}, "webhook.callbacks.networks: '10.0.0.0/99' is not"),
-        ({"limits": {"body": "big"}}, "webhook.limits.body : expected a size"),
+        ({"limits": {"body": "big"}}, "webhook.limits.body: expected a size"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(section: Any, place: str) -> None:

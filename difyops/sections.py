@@ -1,8 +1,9 @@
-"""Reading a mapping of the configuration field by field: every complaint names the place, nothing unknown passes."""
+"""Reading settings field by field: one reader for sections of the configuration and the files beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import difflib
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
@@ -13,9 +14,19 @@ from difyops.trust import is_reference
 T = TypeVar("T")
 
 
+def unknown_field(key: object, known: Collection[str]) -> str:
+    """Return what is said of a field that nobody knows: which one may be meant, and which ones there are."""
+    close = difflib.get_close_matches(str(key), list(known), n=1)
+    meant = f"did you mean {close[0]!r}? " if close else ""
+    return f"unknown field {key!r} ({meant}known: {', '.join(sorted(known))})"
+
+
 @dataclass(slots=True)
 class Fields:
-    """One mapping and its place (``webhook.sources.github``). ``done`` refuses what nobody asked for."""
+    """Reads one mapping field by field: every complaint names the place, and nothing unknown passes.
+
+    ``place`` is where it stands (``webhook.sources.github``). ``done`` refuses what nobody asked for.
+    """
 
     body: Any
     place: str
@@ -78,6 +89,20 @@ class Fields:
         """Return yes or no."""
         return bool(self.get(name, bool, default))
 
+    def items(self, name: str) -> Iterator[tuple[str, Any]]:
+        """Yield the entries of a list, each with its place."""
+        self.asked.add(name)
+        value = self.body.get(name)
+        if value is not None and not isinstance(value, list):
+            self.fail(name, "must be a list")
+        for number, item in enumerate(value or ()):
+            yield f"{self.place}.{name}[{number}]", item
+
+    def mapping(self, name: str) -> dict[str, Any]:
+        """Return a mapping of names that nobody knows beforehand; empty where there is none."""
+        self.asked.add(name)
+        return dict(Fields(self.body.get(name), f"{self.place}.{name}").body)
+
     def mappings(self, name: str) -> Iterator[tuple[str, Fields]]:
         """Yield the named mappings below."""
         self.asked.add(name)
@@ -88,8 +113,7 @@ class Fields:
         """Refuse fields that nobody asked for."""
         for key in self.body:
             if key not in self.asked:
-                known = ", ".join(sorted(self.asked))
-                raise ConfigError(f"{self.place}: unknown field {key!r} (known: {known}).")
+                raise ConfigError(f"{self.place}: {unknown_field(key, self.asked)}.")
 
     def fail(self, name: str, problem: str, hint: str | None = None) -> NoReturn:
         """Say what is wrong with a field."""
@@ -103,4 +127,4 @@ class Fields:
         try:
             return read(value)
         except BadSetting as error:
-            self.fail(name, f": {error}")
+            raise ConfigError(f"{self.place}.{name}: {error}.") from None
