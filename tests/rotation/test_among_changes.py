@@ -28,6 +28,7 @@ def recovery_of(bench: Workbench) -> Recovery:
     return Recovery(journal=bench.journal.changes, kinds=kinds())
 
 
+@pytest.mark.exhaustive(3)
 @pytest.mark.parametrize("way", ["finish", "undo"])
 @pytest.mark.parametrize("kind", list(CASES))
 async def test_a_rotation_that_was_cut_off_is_ended_as_asked(rig: Rig, kind: str, way: str) -> None:

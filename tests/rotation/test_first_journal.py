@@ -91,6 +91,7 @@ def draft_title(emulator: Emulator) -> str:
     return str(draft.graph["nodes"][0]["data"]["title"])
 
 
+@pytest.mark.exhaustive(2)
 @pytest.mark.parametrize("way", ["finish", "undo"])
 @pytest.mark.parametrize("at", ["before write draft", "after write draft", "after publish"])
 async def test_one_that_was_cut_off_is_ended_like_any_change(rig: Rig, emulator: Emulator, at: str, way: str) -> None:

@@ -20,7 +20,7 @@ from tests.rotation.rig import CASES, Case, Console, Rig, count_of, furnish, val
 
 ROOT = Path(__file__).parents[2]
 EVERY = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-HALF = pytest.mark.exhaustive(2)  # of the kinds in each run
+SOME = pytest.mark.exhaustive(3)  # of the kinds in each run
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 KILLED = -9
 MOST = 60
@@ -57,7 +57,7 @@ def check_end(emulator: Emulator, case: Case, rig: Rig, before: str) -> None:
         assert secret.encode() not in rig.texts()
 
 
-@HALF
+@SOME
 @EVERY
 async def test_killed_at_every_point_a_resumed_rotation_ends_done(
     case: Case,
@@ -90,7 +90,7 @@ async def test_killed_at_every_point_a_resumed_rotation_ends_done(
     raise AssertionError("the rotation never ended by itself")
 
 
-@HALF
+@SOME
 @EVERY
 async def test_killed_at_every_point_of_the_way_back_a_resumed_rotation_ends_rolled_back(
     case: Case,

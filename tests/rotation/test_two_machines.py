@@ -95,6 +95,7 @@ class Later(SystemClock):
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+@pytest.mark.exhaustive(2)
 @pytest.mark.parametrize(
     ("kind", "way"),
     [("provider", "forward"), ("provider", "back"), ("tool", "back"), ("app-key", "back"), ("env", "forward")],

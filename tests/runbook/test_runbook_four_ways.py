@@ -396,6 +396,7 @@ def test_every_check_is_tried_in_all_four_ways() -> None:
     assert sorted([*TABLE, *ELSEWHERE]) == sorted(tools("check"))
 
 
+@pytest.mark.exhaustive(2)
 @pytest.mark.parametrize("word", list(WORDS))
 @pytest.mark.parametrize("name", sorted(TABLE))
 async def test_a_check_says(stage: Stage, request: pytest.FixtureRequest, name: str, word: str) -> None:
