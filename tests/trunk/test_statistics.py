@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,9 +30,52 @@ from difyops.statistics.ranks import _Counted
 DATA = json.loads((Path(__file__).parent / "data" / "tigerbeetle.json").read_text(encoding="utf-8"))
 
 
-@pytest.fixture(scope="module")
-def scipy():
-    return pytest.importorskip("scipy.stats", reason="scipy is the oracle of these tests")
+SCIPY = json.loads((Path(__file__).parent / "data" / "scipy.json").read_text())
+QUANTILES = ((20, 0.5), (72, 0.95), (80, 0.9), (400, 0.99), (1000, 0.95), (11, 0.5))
+RANKS = ((5, 6, False), (8, 100, False), (30, 40, False), (30, 40, True), (200, 150, True))
+PROPORTIONS = ((0, 10), (1, 10), (10, 10), (37, 420), (1, 100_000))
+BINOMIALS = ((0, 5, 0.3), (3, 20, 0.05), (950, 1000, 0.95), (60_000, 100_000, 0.6))
+STUDENTS = ((0.0, 3), (2.1, 4), (-5.0, 58), (12.0, 400))
+
+
+def _lognormal() -> Iterator[tuple[float, list[float]]]:
+    rng = random.Random(3)
+    for n, share in QUANTILES:
+        yield share, sorted(rng.lognormvariate(0, 1) for _ in range(n))
+
+
+def _pairs() -> Iterator[tuple[list[float], list[float]]]:
+    rng = random.Random(5)
+    for n, m, ties in RANKS:
+        first = [rng.gauss(0, 1) for _ in range(n)]
+        second = [rng.gauss(0.4, 1.2) for _ in range(m)]
+        yield ([round(x, 1) for x in first], [round(x, 1) for x in second]) if ties else (first, second)
+
+
+def _said_by_scipy() -> dict[str, Any]:
+    stats = pytest.importorskip("scipy.stats", reason="scipy is the oracle of what is recorded")
+    both = [[stats.binomtest(*case).proportion_ci(0.95, name) for name in ("wilson", "exact")] for case in PROPORTIONS]
+    ranked = [stats.mannwhitneyu(first, second, alternative="two-sided") for first, second in _pairs()]
+    return {
+        "quantiles": [list(stats.quantile_test(values, q=0, p=share).confidence_interval(0.95))
+                      for share, values in _lognormal()],
+        "ranks": [[float(found.statistic), float(found.pvalue)] for found in ranked],
+        "proportions": [[[float(found.low), float(found.high)] for found in pair] for pair in both],
+        "binomials": [float(stats.binom.cdf(k, n, p)) for k, n, p in BINOMIALS],
+        "students": [float(2 * stats.t.sf(abs(t), freedom)) for t, freedom in STUDENTS],
+        "student_value": float(stats.t.ppf(0.975, 7)),
+    }  # fmt: skip
+
+
+@pytest.mark.long
+def test_what_is_recorded_of_scipy_is_what_it_says() -> None:
+    """To import scipy takes longer than all tests here; what it says does not change from day to day."""
+    for name, said in _said_by_scipy().items():
+        assert _flat(said) == pytest.approx(_flat(SCIPY[name]), rel=1e-9)
+
+
+def _flat(found: Any) -> list[float]:
+    return [number for item in found for number in _flat(item)] if isinstance(found, list) else [found]
 
 
 @pytest.mark.parametrize(("max_p", "magnitude", "expected"), DATA["cases"])
@@ -47,15 +92,12 @@ def test_a_flat_or_tiny_series_has_no_change_points() -> None:
     assert (point.index, point.before, point.after, point.magnitude) == (20, 1.0, 2.0, 1.0)
 
 
-def test_quantiles_and_their_intervals_equal_scipys(scipy) -> None:
-    rng = random.Random(3)
-    for n, share in ((20, 0.5), (72, 0.95), (80, 0.9), (400, 0.99), (1000, 0.95), (11, 0.5)):
-        values = sorted(rng.lognormvariate(0, 1) for _ in range(n))
+def test_quantiles_and_their_intervals_equal_scipys() -> None:
+    for (share, values), expected in zip(_lognormal(), SCIPY["quantiles"], strict=True):
         found = quantile(values, share)
-        assert found.value == values[math.ceil(share * n - 1e-9) - 1]
-        low, high = scipy.quantile_test(values, q=0, p=share).confidence_interval(0.95)
+        assert found.value == values[math.ceil(share * len(values) - 1e-9) - 1]
         assert found.interval is not None
-        assert (found.interval.low, found.interval.high) == (low, high)
+        assert [found.interval.low, found.interval.high] == expected
 
 
 def test_what_too_few_values_cannot_tell_is_not_told() -> None:
@@ -69,19 +111,13 @@ def test_what_too_few_values_cannot_tell_is_not_told() -> None:
     assert quantile([4.0, 5.0], 0.5).value == 4.0
 
 
-def test_rank_tests_equal_scipys(scipy) -> None:
-    rng = random.Random(5)
-    for n, m, ties in ((5, 6, False), (8, 100, False), (30, 40, False), (30, 40, True), (200, 150, True)):
-        first = [rng.gauss(0, 1) for _ in range(n)]
-        second = [rng.gauss(0.4, 1.2) for _ in range(m)]
-        if ties:
-            first, second = [round(x, 1) for x in first], [round(x, 1) for x in second]
+def test_rank_tests_equal_scipys() -> None:
+    for (first, second), (statistic, p) in zip(_pairs(), SCIPY["ranks"], strict=True):
         found = mann_whitney(first, second)
-        expected = scipy.mannwhitneyu(first, second, alternative="two-sided")
         assert found is not None
-        assert found.u == expected.statistic
-        assert found.p == pytest.approx(expected.pvalue, rel=1e-9)
-        larger = sum((y > x) - (y < x) for x in first for y in second) / (n * m)
+        assert found.u == statistic
+        assert found.p == pytest.approx(p, rel=1e-9)
+        larger = sum((y > x) - (y < x) for x in first for y in second) / (len(first) * len(second))
         assert found.delta == pytest.approx(larger) == cliffs_delta(first, second)
 
 
@@ -100,23 +136,21 @@ def test_the_shift_is_the_median_of_all_differences_however_many() -> None:
     assert mann_whitney([], [1.0]) is None
 
 
-def test_proportions_equal_scipys(scipy) -> None:
-    for hits, n in ((0, 10), (1, 10), (10, 10), (37, 420), (1, 100_000)):
-        expected = scipy.binomtest(hits, n)
-        for ours, method in ((wilson(hits, n), "wilson"), (clopper_pearson(hits, n), "exact")):
-            theirs = expected.proportion_ci(0.95, method)
+def test_proportions_equal_scipys() -> None:
+    for (hits, n), expected in zip(PROPORTIONS, SCIPY["proportions"], strict=True):
+        for ours, theirs in zip((wilson(hits, n), clopper_pearson(hits, n)), expected, strict=True):
             assert ours is not None
-            assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-10)
+            assert [ours.low, ours.high] == pytest.approx(theirs, abs=1e-10)
     assert wilson(0, 0) is None
     assert clopper_pearson(0, 0) is None
 
 
-def test_distributions_equal_scipys(scipy) -> None:
-    for k, n, p in ((0, 5, 0.3), (3, 20, 0.05), (950, 1000, 0.95), (60_000, 100_000, 0.6)):
-        assert binomial_cdf(k, n, p) == pytest.approx(scipy.binom.cdf(k, n, p), rel=1e-8)
-    for t, freedom in ((0.0, 3), (2.1, 4), (-5.0, 58), (12.0, 400)):
-        assert student_two_sided(t, freedom) == pytest.approx(2 * scipy.t.sf(abs(t), freedom), rel=1e-8)
-    assert student_value(0.95, 7) == pytest.approx(scipy.t.ppf(0.975, 7))
+def test_distributions_equal_scipys() -> None:
+    for (k, n, p), expected in zip(BINOMIALS, SCIPY["binomials"], strict=True):
+        assert binomial_cdf(k, n, p) == pytest.approx(expected, rel=1e-8)
+    for (t, freedom), expected in zip(STUDENTS, SCIPY["students"], strict=True):
+        assert student_two_sided(t, freedom) == pytest.approx(expected, rel=1e-8)
+    assert student_value(0.95, 7) == pytest.approx(SCIPY["student_value"])
 
 
 def test_a_sampled_total_is_near_the_truth_and_its_interval_covers_it() -> None:
