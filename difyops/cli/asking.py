@@ -113,7 +113,7 @@ def _holding(
     if not session.config.user_file.with_name(BUDGETS_FILE).exists():
         yield lambda used: None
         return
-    from difyops.cli.cost import holding
+    from difyops.cli.cost_holding import holding
 
     with holding(session, asked, what="the broadcast") as settle:
         yield settle

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from difyops.cli.cost import Apps, Since, open_prices, question_of
+from difyops.cli.cost_asked import Apps, Since, open_prices, question_of
 from difyops.cli.door import command, group, seconds
 from difyops.cli.history import open_history
 from difyops.cli.session import Session

@@ -63,7 +63,7 @@ def diff(
         difyops cost diff live draft --app support-triage
         difyops cost diff latest new-version.yml --app support-triage -o markdown
     """
-    from difyops.cli.cost import open_prices
+    from difyops.cli.cost_asked import open_prices
     from difyops.cli.history import context_name, open_history
     from difyops.clock import SystemClock
     from difyops.cost.diff import compare_costs
@@ -116,7 +116,7 @@ def advise(
         difyops cost advise support-triage --tier gpt-4o-mini
         difyops cost advise support-triage --tier gpt-4o-mini --schema answer.json --margin 5% --yes
     """
-    from difyops.cli.cost import open_prices
+    from difyops.cli.cost_asked import open_prices
     from difyops.cli.history import context_name, open_history
     from difyops.clock import SystemClock
     from difyops.cost.advise import advise as look

@@ -103,7 +103,7 @@ def try_tier(session: Session, history: History, app: KeptApp, options: TierOpti
 async def _tested(
     session: Session, history: History, kept: KeptApp, options: TierOptions, deadline: float | None
 ) -> TierTest:  # fmt: skip
-    from difyops.cli.cost import open_prices
+    from difyops.cli.cost_asked import open_prices
     from difyops.cost.recorded import recorded
     from difyops.cost.tier import plan_tier, with_model
     from difyops.evaluation.binding import live_document
@@ -142,7 +142,7 @@ async def _tested(
 
 
 async def _tried(session: Session, instance: Instance, request: TrialRequest, test: TierTest) -> Trial:
-    from difyops.cli.cost import holding
+    from difyops.cli.cost_holding import holding
     from difyops.cost.holding import Cheaper
     from difyops.evaluation.run import judge_calls
     from difyops.evaluation.trial.run import run_trial

@@ -204,7 +204,7 @@ async def _record(
 
 
 async def _run(session: Session, selector: str, cases: tuple[Case, ...], options: AskOptions) -> Evaluation | Outcome:
-    from difyops.cli.cost import holding
+    from difyops.cli.cost_holding import holding
     from difyops.evaluation.run import EvalRequest, judge_calls
     from difyops.evaluation.run import run as evaluate
     from difyops.render import evaluation as views

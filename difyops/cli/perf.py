@@ -175,7 +175,7 @@ def report(
         difyops perf report support-triage
         difyops perf report support-triage -o html > page.html
     """
-    from difyops.cli.cost import spending
+    from difyops.cli.cost_asked import spending
     from difyops.clock import SystemClock
     from difyops.perf.report import report as make
     from difyops.render import perf as views

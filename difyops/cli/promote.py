@@ -120,7 +120,7 @@ def apply(
         difyops release promote apply promotion.yaml --dry-run
         difyops release promote apply promotion.yaml --yes --wait 1h
     """
-    from difyops.cli.cost import holding
+    from difyops.cli.cost_holding import holding
     from difyops.release.plan import runs_of
     from difyops.release.promote.plan import read_promotion
     from difyops.render import promotion as views
@@ -169,7 +169,7 @@ async def _planned(
 
 
 async def _applied(session: Session, found: Promotion, wait: str | None, again: bool) -> Promoting:
-    from difyops.cli.cost import own_file
+    from difyops.cli.cost_asked import own_file
     from difyops.release.promote.run import Promoting, carry_out, check
     from difyops.release.run import ReleaseOptions
 

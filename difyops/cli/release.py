@@ -113,7 +113,7 @@ def apply(session: Session, path: PlanFile, wait: Wait = None, again: Again = Fa
         difyops release apply support-triage.release.yaml --dry-run
         difyops release apply support-triage.release.yaml --yes --wait 1h
     """
-    from difyops.cli.cost import holding
+    from difyops.cli.cost_holding import holding
     from difyops.release.plan import read_plan, runs_of
     from difyops.render import release as views
 
@@ -192,7 +192,7 @@ async def _checked(session: Session, found: ReleasePlan, context: str, again: bo
 
 
 async def _applied(session: Session, found: ReleasePlan, context: str, wait: str | None, again: bool) -> Released:
-    from difyops.cli.cost import own_file
+    from difyops.cli.cost_asked import own_file
     from difyops.release.run import ReleaseOptions, open_release
     from difyops.release.run import apply as carry_out
 

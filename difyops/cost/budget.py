@@ -19,7 +19,8 @@ from difyops.cost.money import UNMIXED, Rates, tidy
 from difyops.cost.prices import Prices
 from difyops.cost.reserving import Reserved
 from difyops.cost.runs import PricedQuestion
-from difyops.cost.summary import Amount, CostLine, Spending, summarise
+from difyops.cost.spending import Amount, CostLine, Spending
+from difyops.cost.summary import summarise
 from difyops.errors import AnswerIsNo, DifyopsError, PartialFailure
 from difyops.history.apps import find_apps
 from difyops.history.rows import hash_of

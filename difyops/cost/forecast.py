@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from difyops.cost.money import tidy
-from difyops.cost.summary import Spending
+from difyops.cost.spending import Spending
 from difyops.statistics.distributions import student_value
 
 SEASON = 7

@@ -16,7 +16,8 @@ from difyops.cost.budgets_file import Budget
 from difyops.cost.money import tidy
 from difyops.cost.reserving import Reserved, Reserving
 from difyops.cost.runs import PricedQuestion
-from difyops.cost.summary import CostLine, summarise
+from difyops.cost.spending import CostLine
+from difyops.cost.summary import summarise
 from difyops.history.apps import KeptApp, find_apps, kept_apps
 
 _BACK = 30 * 86400.0

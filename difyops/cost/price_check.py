@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from difyops.cost.plugin_prices import PluginPrice, key_of
 from difyops.cost.prices import EPOCH, Prices
-from difyops.cost.summary import CostLine
+from difyops.cost.spending import CostLine
 from difyops.errors import AnswerIsNo, DifyopsError
 
 AGREES, DIFFERS, OTHER_CURRENCY = "agrees", "differs", "other currency"

@@ -21,7 +21,7 @@ from difyops.cost.leaf_making import DAY
 from difyops.cost.money import amount_of, currency_of, tidy
 from difyops.cost.prices import Prices
 from difyops.cost.runs import PricedQuestion
-from difyops.cost.summary import Amount
+from difyops.cost.spending import Amount
 from difyops.history import archive
 from difyops.history.apps import PRODUCTION, KeptApp
 from difyops.history.feeds import LOGS, RUNS

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from operator import add
@@ -22,7 +21,8 @@ from difyops.cost.leaf_rows import UNIT, LeafKind, units
 from difyops.cost.leaves import Leaf, Leaves, ReadRun
 from difyops.cost.money import UNMIXED, Rates, tidy
 from difyops.cost.prices import EPOCH, ModelRate, Prices
-from difyops.cost.runs import PricedAnswer, PricedEnd, PricedQuestion, Unread, answered, ended, unread
+from difyops.cost.runs import PricedAnswer, PricedEnd, PricedQuestion, answered, ended, unread
+from difyops.cost.spending import Amount, CostLine, Spending
 from difyops.history.apps import KeptApp
 from difyops.history.store import History
 
@@ -35,59 +35,6 @@ _SAID, _LISTED, _DIFFERENCE, _SILENT, _UNPRICED, _TOKENS, _CALLS = (
 _ALL = ("", "")
 Key = tuple[str, str]  # a group: what it is, and what people call it
 Figure = tuple[str, str]  # a measure and its currency, blank for tokens
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Amount:
-    """An amount in one currency; ``low`` and ``high`` bound it at 95 % where it was estimated."""
-
-    currency: str
-    amount: Decimal
-    low: Decimal | None = None
-    high: Decimal | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CostLine:
-    """One group. ``silent`` tokens have no price at Dify (or 0), ``unpriced`` ones none in the list.
-
-    ``exact``: nothing in it is estimated. ``unread`` runs of it are in no figure: none of their like was drawn.
-    """
-
-    id: str
-    name: str
-    calls: int
-    tokens: int
-    said: tuple[Amount, ...]
-    listed: tuple[Amount, ...]
-    difference: tuple[Amount, ...]
-    silent: int
-    unpriced: int
-    exact: bool
-    unread: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spending:
-    """What some apps cost. ``read`` of ``runs`` had their nodes read; ``inner`` tokens stand in runs of their own.
-
-    ``upto``: the newest sync; ``gaps``: what was never read before it, and is in no figure.
-    """
-
-    context: str
-    by: str
-    since: datetime
-    until: datetime
-    upto: datetime | None
-    apps: int
-    runs: int
-    read: int
-    lines: tuple[CostLine, ...]
-    total: CostLine
-    inner: int
-    gaps: tuple[Unread, ...]
-    prices: str
-    rates: str
 
 
 class CostTally:

@@ -12,7 +12,7 @@ from difyops.cost.forecast import Band, Forecast
 from difyops.cost.own_prices import OwnPrice
 from difyops.cost.price_check import PriceCheck
 from difyops.cost.prices import ListedPrice, ModelRate
-from difyops.cost.summary import Amount, CostLine, Spending
+from difyops.cost.spending import Amount, CostLine, Spending
 from difyops.errors import DifyopsError, PartialFailure
 from difyops.outcome import Block, Facts, Outcome, Table
 

@@ -14,7 +14,8 @@ import pytest
 from difyops.cost.leaves import Leaves
 from difyops.cost.prices import Prices, load_prices
 from difyops.cost.runs import PricedQuestion
-from difyops.cost.summary import Spending, summarise
+from difyops.cost.spending import Spending
+from difyops.cost.summary import summarise
 from difyops.history.apps import find_apps
 from difyops.history.rows import Row
 from difyops.history.store import Batch, History, Stretch

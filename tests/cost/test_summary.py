@@ -13,7 +13,8 @@ import pytest
 from difyops.cost.leaves import FILE
 from difyops.cost.money import Rates
 from difyops.cost.own_prices import OwnPrice
-from difyops.cost.summary import BY, Amount, CostLine
+from difyops.cost.spending import Amount, CostLine
+from difyops.cost.summary import BY
 from difyops.history.packing import pack
 from tests.cost.conftest import CONTEXT, DAY, NOON, Book, node
 

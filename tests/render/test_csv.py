@@ -7,7 +7,7 @@ import io
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from difyops.cost.summary import Amount
+from difyops.cost.spending import Amount
 from difyops.outcome import Outcome
 from difyops.render.csv_text import as_csv
 
