@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import re
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -89,7 +90,13 @@ def yaml_text(instance: Instance, app: App, workflow: Workflow | None, *, secret
         config = _without_credentials(app.model_config or {})
         document["model_config"] = config
         document["dependencies"] = _dependencies(json.dumps(config))
-    text: str = yaml.dump(document, Dumper=_DUMPER, allow_unicode=True)
+    return _written(json.dumps(document))
+
+
+@lru_cache(maxsize=128)
+def _written(document: str) -> str:
+    """Return a document of JSON as YAML; the same apps are made again and again where emulators come and go."""
+    text: str = yaml.dump(json.loads(document), Dumper=_DUMPER, allow_unicode=True)
     return _EMOJI.sub(_unescaped, text)
 
 

@@ -73,6 +73,7 @@ def test_what_changes_of_an_agent_app_is_seen(cli: Cli, helper: AgentAuthor, con
     assert _kinds(cli) == [("helper", "deleted")]
 
 
+@pytest.mark.exhaustive(2)
 @pytest.mark.parametrize("how", ["status:500", "garbage"])
 def test_an_agent_that_cannot_be_read_is_named_and_kept(
     cli: Cli, emulator: Emulator, helper: AgentAuthor, connected: str, how: str
@@ -138,6 +139,7 @@ def test_a_role_and_a_name_come_back_when_asked_for(cli: Cli, helper: AgentAutho
     assert (now["name"], now["description"], now["role"]) == ("helper", "helps", "clerk")
 
 
+@pytest.mark.exhaustive(2)
 @pytest.mark.parametrize("moment", ["write draft", "publish"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_rollback_of_an_agent_that_was_cut_off_ends_as_wanted(

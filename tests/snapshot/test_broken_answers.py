@@ -16,7 +16,7 @@ from tests.api.frozen import FrozenClock
 from tests.snapshot.broken_answers import Bench, Found
 from tests.snapshot.damage import Damaged
 
-SEED, SAMPLE = 20261126, 15
+SEED, SAMPLE = 20261126, 8
 ONCE_WRONG = {("GET /console/api/apps/ID", ("max_active_requests",), "to list")}
 
 

@@ -206,7 +206,7 @@ def test_an_app_that_cannot_be_read_is_named_and_its_last_content_kept(
 def test_a_session_that_expires_in_the_middle_of_a_fleet(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    emulator = Emulator(apps=60, delay=0.02)
+    emulator = Emulator(apps=25, delay=0.02)
 
     def expire() -> None:
         wait_until(lambda: int(str(emulator.control.counts()["total"])) > 30, "the fleet")

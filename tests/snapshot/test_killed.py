@@ -58,7 +58,7 @@ def test_the_steps_are_the_ones_that_are_killed(cli: Cli, v1: str, colleague: Co
     assert tuple(child("rollback", "chat-basic", v1, -1).stdout.split("\n")[:-1]) == CHAT_STEPS
 
 
-@pytest.mark.exhaustive(2)
+@pytest.mark.exhaustive(4)
 @pytest.mark.parametrize("step", range(len(WORKFLOW_STEPS)), ids=WORKFLOW_STEPS)
 @pytest.mark.parametrize("way", ["--finish", "--undo"])
 def test_a_killed_rollback_is_finished_or_undone(cli: Cli, v1: str, colleague: Colleague, step: int, way: str) -> None:
@@ -87,6 +87,7 @@ def test_a_killed_rollback_is_finished_or_undone(cli: Cli, v1: str, colleague: C
         assert "tok=tok-" in str(colleague.run(app, {"query": "hi"}))
 
 
+@pytest.mark.exhaustive(4)
 @pytest.mark.parametrize("step", range(len(CHAT_STEPS)), ids=CHAT_STEPS)
 @pytest.mark.parametrize("way", ["--finish", "--undo"])
 def test_a_killed_rollback_of_a_chat_app(cli: Cli, v1: str, colleague: Colleague, step: int, way: str) -> None:
@@ -99,7 +100,7 @@ def test_a_killed_rollback_of_a_chat_app(cli: Cli, v1: str, colleague: Colleague
     assert cli("snapshot", "doctor", "-o", "json").json["data"] == []
 
 
-@pytest.mark.exhaustive(3)
+@pytest.mark.exhaustive(6)
 @pytest.mark.parametrize("step", range(7))
 @pytest.mark.parametrize("way", ["finish", "undo"])
 @pytest.mark.parametrize("killed_at", [1, 5], ids=["before draft", "before draft back"])
@@ -123,7 +124,7 @@ def test_an_ending_that_is_killed_can_be_done_again(
     assert secret == "draft-canary"
 
 
-@pytest.mark.parametrize("step", [0, 1, 5, 9, 10])
+@pytest.mark.parametrize("step", [*(pytest.param(step, marks=pytest.mark.long) for step in (0, 1, 5)), 9, 10])
 def test_a_killed_snapshot_leaves_the_last_good_state(cli: Cli, v1: str, colleague: Colleague, step: int) -> None:
     spoil(colleague, "wf-llm")
     before = cli("snapshot", "list", "-o", "name").out

@@ -198,6 +198,7 @@ def test_a_rollback_that_is_interrupted_says_what_it_leaves(
     assert node(colleague.draft(app), "start")["title"] == "half done"
 
 
+@pytest.mark.exhaustive(2)
 @pytest.mark.parametrize("step", [0, 1, 2, 3])
 def test_a_model_config_that_somebody_wrote_after_the_kill_is_left_alone(
     cli: Cli, v1: str, colleague: Colleague, step: int

@@ -13,7 +13,7 @@ from tests.snapshot.colleague import Colleague, break_prompt
 
 @pytest.fixture
 def emulator() -> Emulator:
-    return Emulator(apps=12)
+    return Emulator(apps=4)
 
 
 def counted(emulator: Emulator) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def test_at_most_four_calls_for_a_new_app_and_two_or_three_for_an_unchanged_one(
 ) -> None:
     assert cli("snapshot", "create", "-q").code == 0
     first = per_app(emulator)
-    assert len(first) == 20
+    assert len(first) == 12
     assert max(first.values()) <= 4
     assert counted(emulator)["max_in_flight"] <= 4
     emulator.control.reset_counts()

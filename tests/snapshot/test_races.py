@@ -38,7 +38,7 @@ def unpublished(colleague: Colleague, app: str) -> None:
     colleague.edit(app, lambda document: (title("half done")(document), set_secret("draft-canary")(document)))
 
 
-@pytest.mark.exhaustive(4)
+@pytest.mark.exhaustive(7)
 @pytest.mark.parametrize("step", WORKFLOW_STEPS)
 def test_a_save_at_any_step_is_not_lost_and_the_target_is_live(v1: str, colleague: Colleague, step: str) -> None:
     app = colleague.app_id("wf-llm")
@@ -55,7 +55,7 @@ def test_a_save_at_any_step_is_not_lost_and_the_target_is_live(v1: str, colleagu
     assert not open_changes()
 
 
-@pytest.mark.exhaustive(4)
+@pytest.mark.exhaustive(7)
 @pytest.mark.parametrize("step", WORKFLOW_STEPS)
 def test_what_somebody_publishes_at_any_step_stays_live_or_the_target_does(
     v1: str, colleague: Colleague, step: str
@@ -160,7 +160,7 @@ def test_the_same_content_published_by_somebody_else_is_not_undone(v1: str, coll
     assert colleague.live(app)["graph"] == target["graph"]
 
 
-@pytest.mark.exhaustive(3)
+@pytest.mark.exhaustive(7)
 @pytest.mark.parametrize("step", range(len(WORKFLOW_STEPS)), ids=WORKFLOW_STEPS)
 @pytest.mark.parametrize("way", ["finish", "undo"])
 def test_a_save_after_the_kill_survives_finish_and_undo(
@@ -180,6 +180,7 @@ def test_a_save_after_the_kill_survives_finish_and_undo(
     assert WORKFLOW_STEPS[step] in ON_THEIR_OWN or "half done" in kept_texts() + json.dumps(colleague.draft(app))
 
 
+@pytest.mark.exhaustive(3)
 @pytest.mark.parametrize("name", ["chat-basic", "agent", "completion-basic"])
 def test_a_config_that_stands_in_no_snapshot_is_kept_before_it_is_replaced(
     cli: Cli, v1: str, colleague: Colleague, name: str
@@ -193,6 +194,7 @@ def test_a_config_that_stands_in_no_snapshot_is_kept_before_it_is_replaced(
     assert colleague.config(app)["pre_prompt"] == "typed an hour ago"
 
 
+@pytest.mark.exhaustive(2)
 @pytest.mark.parametrize("step", ["journal written", "before write config", "after write config", "before proof"])
 def test_a_config_that_somebody_writes_at_any_step_stays(v1: str, colleague: Colleague, step: str) -> None:
     app = colleague.app_id("chat-basic")

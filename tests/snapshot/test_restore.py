@@ -20,6 +20,7 @@ def elsewhere() -> Iterator[tuple[Emulator, str]]:
         yield emulator, url
 
 
+@pytest.mark.exhaustive(2)
 @pytest.mark.parametrize("name", ["wf-llm", "flow-chat", "chat-basic", "agent", "completion-basic", "wf-hook"])
 def test_a_deleted_app_comes_back_switched_off(
     cli: Cli, v1: str, colleague: Colleague, tmp_path: Path, name: str

@@ -48,7 +48,7 @@ def test_a_bad_publish_is_drift_and_rolls_back_with_live_secrets(cli: Cli, v1: s
     assert cli("snapshot", "drift").code == 0
 
 
-@pytest.mark.exhaustive(8)
+@pytest.mark.exhaustive(16)
 @pytest.mark.parametrize("version", ["1.9.1", "1.11.2", "1.13.0", "1.13.3", "1.15"])
 @pytest.mark.parametrize("name", [*WORKFLOW_APPS, *CHAT_APPS])
 def test_every_mode_rolls_back_on_every_version(
