@@ -31,6 +31,7 @@ from difyops.dsl.suspicion import (
     strength,
     without_references,
 )
+from difyops.secret_text import STARS
 
 Span = tuple[int, int]
 
@@ -124,6 +125,15 @@ def found_in(document: JsonObject, policy: SealPolicy = DEFAULT) -> dict[Path, l
 def found_in_text(text: str) -> list[PlaceFound]:
     """Return the secrets of a text that stands in no document: a description, a title, a line of a log."""
     return _apart(texts.in_text(without_references(text)))
+
+
+def without_secrets(text: str) -> str:
+    """Return a text that stands in no document with stars in place of what looks secret in it."""
+    pieces, last = list[str](), 0
+    for hit in found_in_text(text):
+        pieces += [text[last : hit.start], STARS]
+        last = hit.end
+    return "".join([*pieces, text[last:]])
 
 
 def is_secret_variable(variable: object) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from difyops.api.run_records import LoggedRun, MessageRecord, NodeRecord, error_kind
+from difyops.dsl.secret_places import without_secrets
 from difyops.secret_text import scrub
 
 Row = tuple[Any, ...]
@@ -57,13 +58,16 @@ class RowMaker:
         )  # fmt: skip
 
     def kept(self, kind: str, record: LoggedRun | NodeRecord | MessageRecord) -> Row | None:
-        """Return a row of ``content``, secrets out of it; ``None`` unless content is kept and there is any."""
+        """Return a row of ``content``; ``None`` unless content is kept and there is any.
+
+        Known secrets are taken out of it, and what looks like one by the rules of snapshots.
+        """
         if not self.content:
             return None
         texts = [_text(getattr(record, name, None)) for name in ("inputs", "outputs", "error")]
         if not any(texts):
             return None
-        return (self.context, self.app, kind, record.id, *(scrub(text) for text in texts))
+        return (self.context, self.app, kind, record.id, *(without_secrets(scrub(text)) for text in texts))
 
     def _asked(self, inputs: Any, prompt: str) -> tuple[str, int]:
         """Return hash and size of the inputs; of a model node the prompt belongs to them: newer servers list only the

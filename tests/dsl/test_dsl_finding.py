@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from difyops.dsl import secret_rules
-from difyops.dsl.secret_places import PlaceFound, found_in, found_in_text
+from difyops.dsl.secret_places import PlaceFound, found_in, found_in_text, without_secrets
 from difyops.dsl.secret_policy import DEFAULT, SealPolicy, policy_of
 from difyops.dsl.secrets import redact, reinject
 from difyops.errors import ConfigError
@@ -160,3 +161,10 @@ def test_every_format_has_its_kind_once() -> None:
     names = [item.kind for item in secret_rules.FORMATS]
     assert len(names) == len(set(names))
     assert len(PROVIDERS) > 50
+
+
+def test_a_text_of_a_run_has_stars_where_a_secret_stood() -> None:
+    inputs = '{"headers":{"Authorization":"Bearer k7Qm2Zt9Xw4Lp8Rv","X-Api-Key":"plain-c4n4ry-7788"},"q":"how are you"}'
+    clean = json.loads(without_secrets(inputs))
+    assert clean == {"headers": {"Authorization": "Bearer ********", "X-Api-Key": "********"}, "q": "how are you"}
+    assert without_secrets("nothing of the kind") == "nothing of the kind"
