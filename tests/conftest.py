@@ -21,10 +21,16 @@ from difyops import secret_text
 from difyops.cli.root import run
 from difyops.cli.session import Session, begin
 from difyops.emulator import Emulator
-from tests import processes, schemas
+from tests import processes, schemas, unflushed
 from tests.forks import import_all
+from tests.unflushed import flushed as flushed
 
 pytest_plugins = ["tests.order", "tests.workers"]
+
+unflushed.install()
+
+# jsonschema compiles forty grammars for the formats of IRIs, for seconds, and no schema here asks for them.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
 # Compiled modules are kept, however pytest was started: the tests start many processes, and each would compile it all.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

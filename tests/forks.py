@@ -151,7 +151,9 @@ def import_all() -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import_all()
+    importlib.import_module("tests.unflushed").install()
     sys.path.pop(0)
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     finish(serve(socket.socket(fileno=int(sys.argv[1]))).words)

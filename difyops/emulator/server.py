@@ -70,6 +70,7 @@ def _config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
     return uvicorn.Config(
         guarded(app), host=host, port=port, log_level="critical", access_log=False, lifespan="off", loop="asyncio",
         http="h11", timeout_graceful_shutdown=1, server_header=False,
+        timeout_keep_alive=600,  # a busy client that comes back later must not find its connection closing
     )  # fmt: skip
 
 

@@ -116,6 +116,7 @@ def _make_private(path: Path) -> None:
 
 def _prepare(connection: sqlite3.Connection, path: Path, layout: Layout) -> None:
     connection.execute(f"PRAGMA busy_timeout = {int(_BUSY * 1000)}")
+    _flush(connection, layout)
     if _version(connection, path, layout) != layout.version:
         _switch_to_wal(connection)
         with immediate(connection):
@@ -123,6 +124,10 @@ def _prepare(connection: sqlite3.Connection, path: Path, layout: Layout) -> None
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {layout.mark}")
             connection.execute(f"PRAGMA user_version = {layout.version}")
+
+
+def _flush(connection: sqlite3.Connection, layout: Layout) -> None:
+    """Have writes on disk before they count as done."""
     connection.execute(f"PRAGMA synchronous = {layout.synchronous}")
 
 

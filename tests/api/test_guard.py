@@ -25,18 +25,19 @@ from difyops.secret_text import SecretText
 from tests import faults
 from tests.faults import Asked, Behaviour, answer, serving, whole
 
-QUICK = TransportOptions(connect=0.2, read=0.3, total=1.0, tries=1)
+PATIENT = TransportOptions(tries=1)
+QUICK = TransportOptions(connect=0.2, read=0.3, total=1.0, tries=1)  # for what goes on for ever
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 
-Make = Callable[[str], Transport]
+Make = Callable[..., Transport]
 
 
-def plain(url: str) -> Transport:
-    return Transport(url, QUICK)
+def plain(url: str, options: TransportOptions = PATIENT) -> Transport:
+    return Transport(url, options)
 
 
-def fast(url: str) -> Transport:
-    return Transport(url, QUICK, carrier=ProxiedCarrier(None, url))
+def fast(url: str, options: TransportOptions = PATIENT) -> Transport:
+    return Transport(url, options, carrier=ProxiedCarrier(None, url))
 
 
 @pytest.fixture(params=[plain, fast], ids=["direct", "aiohttp"])
@@ -45,9 +46,9 @@ def make(request: pytest.FixtureRequest) -> Make:
     return made
 
 
-async def read(make: Make, behaviour: Behaviour) -> Any:
+async def read(make: Make, behaviour: Behaviour, options: TransportOptions = PATIENT) -> Any:
     with serving(behaviour) as server:
-        transport = make(server.url)
+        transport = make(server.url, options)
         try:
             return json_of(await transport.request("GET", "/x", doing="read it"), doing="read it")
         finally:
@@ -79,12 +80,12 @@ def trickle(start: bytes, again: bytes, every: float = 0.05) -> Behaviour:
 )
 async def test_whatever_trickles_in_ends_within_the_limit(make: Make, behaviour: Behaviour) -> None:
     with pytest.raises(DifyopsError):  # the other side goes on for ever: that this ends is the proof
-        await read(make, behaviour)
+        await read(make, behaviour, QUICK)
 
 
 async def test_a_login_that_trickles_ends_too(tmp_path: Path) -> None:
     with serving(trickle(b"", b"H")) as server:
-        transport = plain(server.url)
+        transport = plain(server.url, QUICK)
         auth = Login(
             base_url=server.url, email="a@b.c", password=lambda: SecretText("p"), store=SessionFile(tmp_path / "s.json")
         )

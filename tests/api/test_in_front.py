@@ -11,12 +11,12 @@ from tests import faults
 from tests.faults import answer, serving
 
 PAGE = b"<!DOCTYPE html><html><title>Attention Required</title></html>"
-QUICK = TransportOptions(connect=1.0, read=1.0, total=3.0, tries=1)
+PATIENT = TransportOptions(tries=1)
 
 
 async def failure(behaviour: faults.Behaviour, *, fast: bool = False) -> DifyopsError:
     with serving(behaviour) as server:
-        transport = Transport(server.url, QUICK, carrier=ProxiedCarrier(None, server.url) if fast else None)
+        transport = Transport(server.url, PATIENT, carrier=ProxiedCarrier(None, server.url) if fast else None)
         with pytest.raises(DifyopsError) as caught:
             json_of(await transport.request("GET", "/console/api/apps", doing="list apps"), doing="list apps")
         await transport.close()

@@ -17,7 +17,7 @@ from tests.faults import answer, serving
 from tests.socks import relaying
 
 FAR = "http://dify.example.com/console"
-QUICK = TransportOptions(connect=2.0, read=2.0, total=3.0, tries=1)
+PATIENT = TransportOptions(tries=1)
 PROXY = "http://10.1.1.1:3128"
 
 
@@ -77,7 +77,7 @@ def test_a_bad_variable_is_named_and_its_value_is_not_shown(value: str, monkeypa
 
 
 async def failure(url: str, *, fast: bool) -> DifyopsError:
-    transport = Transport(url, QUICK, carrier=ProxiedCarrier(None, url) if fast else None)
+    transport = Transport(url, PATIENT, carrier=ProxiedCarrier(None, url) if fast else None)
     with pytest.raises(DifyopsError) as caught:
         await transport.request("GET", "/x", doing="list apps")
     await transport.close()
@@ -100,7 +100,7 @@ async def test_a_dead_proxy_is_told_as_such(kind: str, url: str, fast: bool, mon
 async def test_an_http_proxy_is_used_and_what_it_says_is_its_own(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(answer(200, {"fine": True})) as server:
         monkeypatch.setenv("HTTP_PROXY", server.url.replace("//", "//me:secret@"))
-        transport = Transport(FAR, QUICK, carrier=ProxiedCarrier(None, FAR) if fast else None)
+        transport = Transport(FAR, PATIENT, carrier=ProxiedCarrier(None, FAR) if fast else None)
         assert (await transport.request("GET", "/x", doing="read it")).status_code == 200
         await transport.close()
         assert server.asked[0].path == "http://dify.example.com/console/x"
@@ -125,7 +125,7 @@ async def test_socks_carries_everything(fast: bool, monkeypatch: pytest.MonkeyPa
     pytest.importorskip("aiohttp_socks")
     with serving(answer(200, {"fine": True})) as server, relaying(server.url) as relay:
         monkeypatch.setenv("ALL_PROXY", f"socks5://{relay.address}")
-        transport = Transport(FAR, QUICK, carrier=ProxiedCarrier(None, FAR) if fast else None)
+        transport = Transport(FAR, PATIENT, carrier=ProxiedCarrier(None, FAR) if fast else None)
         assert (await transport.request("GET", "/x", doing="read it")).json() == {"fine": True}
         await transport.close()
         assert relay.wanted == [("dify.example.com", 80)]

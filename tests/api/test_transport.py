@@ -19,12 +19,12 @@ from tests.api.frozen import FrozenClock
 from tests.faults import Behaviour, answer, serving
 from tests.waiting import until
 
-QUICK = TransportOptions(connect=2.0, read=0.5, total=1.0)
+PATIENT = TransportOptions()
 GOOD = answer(200, {"fine": True})
 
 
 async def asked(
-    url: str, method: str = "GET", *, options: TransportOptions = QUICK, clock: FrozenClock | None = None
+    url: str, method: str = "GET", *, options: TransportOptions = PATIENT, clock: FrozenClock | None = None
 ) -> object:
     transport = Transport(url, options, clock=clock or FrozenClock())
     try:
@@ -118,7 +118,7 @@ async def test_a_server_fault_of_its_own_is_not_repeated() -> None:
 
 async def test_a_time_out_is_not_repeated() -> None:
     with serving(faults.hang) as server:
-        await failure(server.url)
+        await failure(server.url, options=TransportOptions(read=2.0))
         assert server.calls("GET") == 1
 
 
@@ -273,7 +273,7 @@ async def test_a_call_that_waits_to_repeat_does_not_keep_others_from_theirs() ->
 async def test_a_stream_is_never_repeated_and_its_error_has_a_sentence() -> None:
     for behaviour in (faults.reset, answer(503, {}), answer(429, {}, retry_after="1"), faults.cut):
         with serving(behaviour) as server:
-            transport = Transport(server.url, QUICK, clock=FrozenClock())
+            transport = Transport(server.url, PATIENT, clock=FrozenClock())
             with pytest.raises(DifyopsError):
                 async with transport.stream("POST", "/v1/workflows/run", doing="run the app", json={}) as response:
                     assert not [event async for event in events(response)]
@@ -284,7 +284,7 @@ async def test_a_stream_is_never_repeated_and_its_error_has_a_sentence() -> None
 async def test_an_error_answer_to_a_stream_that_breaks_off_is_one_of_ours() -> None:
     broken = faults.raw(b"HTTP/1.1 400 Bad\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{")
     with serving(broken) as server:
-        transport = Transport(server.url, QUICK, clock=FrozenClock())
+        transport = Transport(server.url, PATIENT, clock=FrozenClock())
         with pytest.raises(Unreachable):
             async with transport.stream("POST", "/v1/workflows/run", doing="run the app"):
                 pass
@@ -299,7 +299,7 @@ async def test_compressed_answers_are_read() -> None:
 
 async def test_cookies_of_the_server_are_not_sent_back_unasked() -> None:
     with serving(answer(200, {}, set_cookie="access_token=canary-1234; Path=/")) as server:
-        transport = Transport(server.url, QUICK)
+        transport = Transport(server.url, PATIENT)
         for _ in range(2):
             await transport.request("GET", "/v1/info", doing="read the app's info")
         await transport.close()
