@@ -58,6 +58,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
 def pytest_sessionfinish() -> None:
     processes.end()
+    gc.collect()
+    gc.freeze()  # pytest collects five times more
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,9 @@ def patterns(*, without: str = "validation") -> Iterator[Found]:
     for path in sorted(PACKAGE.rglob("*.py")):
         if path.relative_to(PACKAGE).parts[0] == without:
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        if not re.search(r"\bre\.[a-z]", code := path.read_text(encoding="utf-8")):
+            continue
+        tree = ast.parse(code)
         known = _constants(tree)
         for node in ast.walk(tree):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):

@@ -62,8 +62,13 @@ def worst(found: Found) -> str | None:
     return None
 
 
+@cache
+def every_pattern() -> list[Found]:
+    return list(patterns(without=""))
+
+
 def test_no_pattern_is_quadratic() -> None:
-    every = list(patterns())
+    every = [found for found in every_pattern() if not found.place.startswith("validation/")]
     assert len(every) > 100
     assert [said for found in every if (said := worst(found))] == []
 
@@ -96,6 +101,6 @@ def test_a_linear_one_passes(text: str) -> None:
 
 def test_no_pattern_keeps_a_group() -> None:
     """Python 3.11 up to its fourth correction reads such patterns wrongly: one of them matched nothing, for ever."""
-    assert [found.place for found in patterns(without="") if keeps_a_group(found.text, found.flags)] == []
+    assert [found.place for found in every_pattern() if keeps_a_group(found.text, found.flags)] == []
     assert keeps_a_group(r"(?:[^,]|:(?=/))*+", 0)
     assert not keeps_a_group(r"[ \t]*+x", 0)

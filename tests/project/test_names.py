@@ -6,7 +6,7 @@ the wire.
 
 from __future__ import annotations
 
-import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def test_a_public_class_name_stands_once() -> None:
         where = path.relative_to(HOUSE)
         if where.parts[0] == "emulator" or where.parent.as_posix() in NAMED_ALIKE:
             continue
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                places[node.name].append(str(where))
+        for name in re.findall(r"^class ([A-Za-z]\w*)", path.read_text(encoding="utf-8"), re.MULTILINE):
+            places[name].append(str(where))
+    assert len(places) > 100
     assert {name: found for name, found in places.items() if len(found) > 1} == {}

@@ -153,14 +153,29 @@ RULES: dict[str, Callable[[ast.Module], Iterator[Finding]]] = {
 }
 
 
+WORDS = {
+    "speed": "|".join(CLOCKS),
+    "pause": r"sleep\(",
+    "end": "timeout|wait|join",
+    "place": "/(home|root|work|tmp|Users)",
+}
+"""What a file must hold for a rule to find something: to parse all of them for each takes seconds."""
+
+
 @cache
 def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
+def _files(rule: str) -> list[Path]:
+    return [path for path in FILES if re.search(WORDS[rule], path.read_text())]
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_no_test_bets_on_the_machine(rule: str) -> None:
-    found = [f"{path.relative_to(TESTS)}:{line}: {what}" for path in FILES for line, what in RULES[rule](_tree(path))]
+    found = [
+        f"{path.relative_to(TESTS)}:{line}: {what}" for path in _files(rule) for line, what in RULES[rule](_tree(path))
+    ]
     assert found == [], "see the docstring of this file for what to write instead"
 
 
@@ -178,6 +193,7 @@ def test_no_test_bets_on_the_machine(rule: str) -> None:
     ],
 )
 def test_each_rule_sees_what_it_forbids(rule: str, text: str) -> None:
+    assert re.search(WORDS[rule], text)
     assert list(RULES[rule](ast.parse(text)))
 
 
