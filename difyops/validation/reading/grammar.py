@@ -34,7 +34,29 @@ _MOVES: dict[int, dict[int, int]] = {
 }
 _TABLE = tuple(tuple(_MOVES[mode].get(code, ERROR) for code in range(8)) for mode in range(10))
 _AFTER = (END, AFTER_MEMBER, AFTER_ELEMENT)
-_BEFORE = (1 << START, 1 << MEMBER, 1 << FIRST_ELEMENT | 1 << ELEMENT)
+_SETS = (
+    (END,), (FIRST_KEY, KEY), (START,), (MEMBER,), (FIRST_ELEMENT, ELEMENT), (AFTER_MEMBER,), (AFTER_ELEMENT,),
+    (AFTER_KEY,), (AFTER_MEMBER, FIRST_KEY), (AFTER_ELEMENT, FIRST_ELEMENT),
+)  # fmt: skip
+"""The sets of modes in which the rest of a text can be read."""
+(_NO_MORE, _NAME, _ANYTHING, _VALUE_OF_MEMBER, _SOME_ELEMENT, _MEMBER_ENDED, _ELEMENT_ENDED, _COLON, _OBJECT_ENDS,
+ _ARRAY_ENDS) = range(10)  # fmt: skip
+_MODES = tuple(sum(1 << mode for mode in modes) for modes in _SETS)
+_BEFORE = (_ANYTHING, _VALUE_OF_MEMBER, _SOME_ELEMENT)
+_PUSHES = {CLOSE_OBJECT: _PUSH_OBJECT, CLOSE_ARRAY: _PUSH_ARRAY}
+_BACK_MOVES: dict[int, dict[int, int]] = {
+    _NO_MORE: {**_PUSHES, TEXT: _ANYTHING, SCALAR: _ANYTHING},
+    _NAME: {COMMA: _MEMBER_ENDED, OPEN_OBJECT: _POP},
+    _ANYTHING: {},
+    _VALUE_OF_MEMBER: {COLON: _COLON},
+    _SOME_ELEMENT: {COMMA: _ELEMENT_ENDED, OPEN_ARRAY: _POP},
+    _MEMBER_ENDED: {**_PUSHES, TEXT: _VALUE_OF_MEMBER, SCALAR: _VALUE_OF_MEMBER},
+    _ELEMENT_ENDED: {**_PUSHES, TEXT: _SOME_ELEMENT, SCALAR: _SOME_ELEMENT},
+    _COLON: {TEXT: _NAME},
+    _OBJECT_ENDS: {**_PUSHES, TEXT: _VALUE_OF_MEMBER, SCALAR: _VALUE_OF_MEMBER, OPEN_OBJECT: _POP},
+    _ARRAY_ENDS: {**_PUSHES, TEXT: _SOME_ELEMENT, SCALAR: _SOME_ELEMENT, OPEN_ARRAY: _POP},
+}
+_BACK = tuple(tuple(_BACK_MOVES[modes].get(code, ERROR) for code in range(8)) for modes in range(10))
 _MAY_FOLLOW = {
     OPEN_OBJECT: (TEXT, CLOSE_OBJECT),
     OPEN_ARRAY: (OPEN_OBJECT, OPEN_ARRAY, TEXT, SCALAR, CLOSE_ARRAY),
@@ -48,8 +70,8 @@ _MAY_FOLLOW = {
 
 State = int
 """Open containers times sixteen plus a mode."""
-Need = tuple[int, int]
-"""Open containers, and the set of modes (as bits) in which the rest can be read."""
+Need = int
+"""Open containers times sixteen plus the number of a set of modes in which the rest can be read."""
 
 
 class Automaton:
@@ -74,36 +96,24 @@ class Automaton:
             return self._push(state >> 4, OBJECT) << 4 | FIRST_KEY
         return self._push(state >> 4, ARRAY) << 4 | FIRST_ELEMENT
 
-    def back(self, need: Need, code: int) -> Need | None:
-        """Return what is needed before a token that stands before ``need``, ``None`` when it cannot stand there."""
-        stack, modes = need
-        kind = self.kind[stack]
-        ends_value = modes >> _AFTER[kind] & 1
-        if code == TEXT and modes >> AFTER_KEY & 1:
-            return stack, 1 << FIRST_KEY | 1 << KEY
-        if code >= TEXT:
-            return (stack, _BEFORE[kind]) if ends_value else None
-        if code == COMMA:
-            if kind == OBJECT:
-                return (stack, 1 << AFTER_MEMBER) if modes >> KEY & 1 else None
-            return (stack, 1 << AFTER_ELEMENT) if modes >> ELEMENT & 1 else None
-        if code == COLON:
-            return (stack, 1 << AFTER_KEY) if modes >> MEMBER & 1 else None
-        if code == CLOSE_OBJECT:
-            return (self._push(stack, OBJECT), 1 << AFTER_MEMBER | 1 << FIRST_KEY) if ends_value else None
-        if code == CLOSE_ARRAY:
-            return (self._push(stack, ARRAY), 1 << AFTER_ELEMENT | 1 << FIRST_ELEMENT) if ends_value else None
-        opened = FIRST_KEY if code == OPEN_OBJECT else FIRST_ELEMENT
-        if stack == 0 or not modes >> opened & 1:
-            return None
-        above = self.parent[stack]
-        return above, _BEFORE[self.kind[above]]
+    def back(self, need: Need, code: int) -> Need:
+        """Return what is needed before a token that stands before ``need``, ``ERROR`` when it cannot stand there."""
+        to = _BACK[need & 15][code]
+        if to < 16:
+            return to if to < 0 else (need & ~15) | to
+        if to == _POP:
+            above = self.parent[need >> 4]
+            return above << 4 | _BEFORE[self.kind[above]]
+        if to == _PUSH_OBJECT:
+            return self._push(need >> 4, OBJECT) << 4 | _OBJECT_ENDS
+        return self._push(need >> 4, ARRAY) << 4 | _ARRAY_ENDS
 
     def forward(self, codes: Sequence[int], state: State = START) -> list[State]:
         """Return the state before each token up to the first that cannot stand there, and the one at the end."""
         states = [state]
         for code in codes:
-            state = self.step(state, code)
+            to = _TABLE[state & 15][code]
+            state = (state & ~15) | to if 0 <= to < 16 else self.step(state, code)
             if state < 0:
                 break
             states.append(state)
@@ -111,13 +121,15 @@ class Automaton:
 
     def backward(self, codes: Sequence[int]) -> dict[int, Need]:
         """Return what is needed before each token, from the end to the first that cannot be read backward."""
-        need: Need | None = (0, 1 << END)
-        at = len(codes)
-        needs: dict[int, Need] = {}
-        while need is not None:
+        need: Need = _NO_MORE
+        needs: dict[int, Need] = {len(codes): need}
+        for at in range(len(codes) - 1, -1, -1):
+            code = codes[at]
+            to = _BACK[need & 15][code]
+            need = (need & ~15) | to if 0 <= to < 16 else self.back(need, code)
+            if need < 0:
+                break
             needs[at] = need
-            at -= 1
-            need = self.back(need, codes[at]) if at >= 0 else None
         return needs
 
     def open_kinds(self, state: State) -> list[int]:
@@ -141,17 +153,16 @@ class Automaton:
 
 def fits(state: State, need: Need) -> bool:
     """Return whether a text read up to ``state`` can go on with the rest that has this need."""
-    return state >= 0 and state >> 4 == need[0] and need[1] >> (state & 15) & 1 == 1
+    return state >= 0 and state >> 4 == need >> 4 and _MODES[need & 15] >> (state & 15) & 1 == 1
 
 
-def imbalance(codes: Sequence[int]) -> int:
+def imbalance(codes: bytes) -> int:
     """Return how many more containers are opened than closed, or closed than opened.
 
     An edit changes it by one, and by two where it puts a mark that closes for one that opens.
     """
-    marks = bytes(codes)
-    opened = marks.count(OPEN_OBJECT) + marks.count(OPEN_ARRAY)
-    return abs(opened - marks.count(CLOSE_OBJECT) - marks.count(CLOSE_ARRAY))
+    opened = codes.count(OPEN_OBJECT) + codes.count(OPEN_ARRAY)
+    return abs(opened - codes.count(CLOSE_OBJECT) - codes.count(CLOSE_ARRAY))
 
 
 def slips_ahead(codes: Sequence[int]) -> list[int]:

@@ -92,10 +92,13 @@ class Canon:
 
 def canonical(text: str, words: frozenset[str] = frozenset()) -> Canon:
     """Return a text made strict. ``words`` are texts that the schema lists: each may stand without its quotes."""
+    return Canon(text) if is_strict(text) else _Writer(text, words).write()
+
+
+def is_strict(text: str) -> bool:
+    """Return whether a text holds nothing but tokens as JSON writes them; texts with a backslash count as odd."""
     run = _STRICT.match(text)
-    if run is not None and run.end() == len(text):
-        return Canon(text)
-    return _Writer(text, words).write()
+    return run is not None and run.end() == len(text)
 
 
 class _Writer:

@@ -54,21 +54,27 @@ class Mended:
     code: str | None = None
 
 
-def mend(text: str, words: frozenset[str] = frozenset()) -> Mended:
-    """Return the cheapest readings of a text."""
+def mend(text: str, words: frozenset[str] = frozenset(), tokens: Tokens | None = None) -> Mended:
+    """Return the cheapest readings of a text; ``tokens``: those of a strict text, where known."""
+    if tokens is not None:
+        return _whole(Mended(Canon(text), text), tokens)
     canon = canonical(text, words)
     if canon.code == "too_complex":
         return Mended(canon, canon.text, code=canon.code)
-    if not canon.tangled:
-        return _whole(Mended(canon, canon.text))
-    return _untangled(text, words)
+    if canon.tangled:
+        return _untangled(text, words)
+    if canon.text == text:
+        return _whole(Mended(canon, text), split(text))
+    if strict.is_json(canon.text):
+        return Mended(canon, canon.text, ways=_unchanged(canon))
+    return _whole(Mended(canon, canon.text), split(canon.text))
 
 
-def _whole(mended: Mended) -> Mended:
-    if strict.is_json(mended.base):
-        mended.ways = [[], *([change] for change in mended.canon.doubted())]
-        return mended
-    tokens = split(mended.base)
+def _unchanged(canon: Canon) -> list[list[TextChange]]:
+    return [[], *([change] for change in canon.doubted())]
+
+
+def _whole(mended: Mended, tokens: Tokens) -> Mended:
     if UNKNOWN in tokens.codes or not tokens.codes:
         mended.code = "not_json"
         return mended
@@ -77,7 +83,7 @@ def _whole(mended: Mended) -> Mended:
     reached = len(states) - 1 == len(tokens.codes)
     state = states[-1]
     if reached and state == END:
-        mended.ways = [[], *([change] for change in mended.canon.doubted())]
+        mended.ways = _unchanged(mended.canon)
         return mended
     if reached:
         mended.unfinished = True
@@ -116,8 +122,7 @@ def _search(mended: Mended, tokens: Tokens) -> None:
 def _holds_groups(text: str, tokens: Tokens) -> bool:
     """Return whether digits stand in groups: ``12 000`` anywhere, ``3,142`` where no list is. One number, or two?"""
     codes = tokens.codes
-    marks = bytes(codes)
-    if _TWO_SCALARS not in marks and _SCALARS_IN_MEMBER not in marks:
+    if _TWO_SCALARS not in codes and _SCALARS_IN_MEMBER not in codes:
         return False
     for at in range(1, len(codes)):
         if codes[at] != SCALAR or not text[tokens.starts[at]].isdigit():
@@ -150,7 +155,7 @@ def _untangled(text: str, words: frozenset[str]) -> Mended:
     marks = [number for number in range(len(escaped)) if escaped[number] == "\\"] if escaped != text else []
     if marks:
         canon.notes.insert(0, (0, text[:80], escaped[:80], "unescaped quote"))
-    return _whole(Mended(canon, canon.text))
+    return _whole(Mended(canon, canon.text), split(canon.text))
 
 
 def _ends_inside_text(text: str) -> bool:
@@ -159,8 +164,8 @@ def _ends_inside_text(text: str) -> bool:
     if len(quotes) % 2 == 0 or "\n" in text[quotes[-1] :].rstrip():
         return False
     tokens = split(text)
-    known = next((at for at, code in enumerate(tokens.codes) if code == UNKNOWN), len(tokens.codes))
-    if known == len(tokens.codes) or tokens.starts[known] != quotes[-1]:
+    known = tokens.codes.find(UNKNOWN)
+    if known < 0 or tokens.starts[known] != quotes[-1]:
         return False
     states = Automaton().forward(tokens.codes[:known])
     if len(states) <= known or states[-1] & 15 in (AFTER_KEY, AFTER_MEMBER, AFTER_ELEMENT, END):

@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from difyops.validation.reading import strict
+from difyops.validation.reading.grammar import CLOSE_ARRAY, OPEN_ARRAY
+from difyops.validation.reading.lenient import is_strict
 from difyops.validation.reading.model import EnforceOptions, RefusedText
 from difyops.validation.reading.reasoning import may_hold_reasoning, without_reasoning
+from difyops.validation.reading.tokens import Tokens, split_known
 from difyops.validation.reading.vocabulary import DECLARES, says_cut
 
 _FENCE = re.compile(r"(?<![^\s:.>])(```+|~~~+)[ \t]*+([\w.+-]*+)[^\S\n]*+(?:\n|(?=[{\[\"]))")
@@ -58,6 +61,8 @@ class Piece:
     code: str | None = None
     declared: bool = False
     """The words before it say that it is the one that counts."""
+    tokens: Tokens | None = None
+    """Those of the text, where they are known and the value begins it."""
     citation: bool = False
     """It may be a mark in prose, like ``[1]``: an answer only if the schema accepts it."""
 
@@ -323,9 +328,28 @@ def sole_piece(text: str, options: EnforceOptions) -> Piece | None:
     if "```" in text or "~~~" in text or text.count("[") + text.count("{") > options.max_depth:
         return None
     end = len(text.rstrip())
-    closed = _balanced(text, start, end)
+    tokens = split_known(text) if is_strict(text) else None
+    if tokens is None:
+        closed = _balanced(text, start, end)
+    else:
+        number = _closing(tokens.codes)
+        closed = -1 if number < 0 else tokens.ends[number]
+        tokens = None if start else tokens
     if closed == end:
-        return Piece(start, end)
+        return Piece(start, end, tokens=tokens)
     if text[end - 1] in "}]" and (closed < 0 or not text[closed:].strip("}] \t\r\n")):
-        return Piece(start, len(text))
+        return Piece(start, len(text), tokens=tokens)
     return None
+
+
+def _closing(codes: bytes) -> int:
+    """Return the number of the token that closes all that was opened, -1 when none does."""
+    level = 0
+    for number, code in enumerate(codes):
+        if code <= OPEN_ARRAY:
+            level += 1
+        elif code <= CLOSE_ARRAY:
+            level -= 1
+            if level <= 0:
+                return number
+    return -1

@@ -12,6 +12,7 @@ from difyops.validation.reading.model import Path
 from difyops.validation.reading.tokens import UNKNOWN, Tokens, split, token_at
 
 _DEEPEST = 400
+_COLON_CODE = bytes([COLON])
 _COLON = re.compile(r"(?:[ \t\r\n]*:)?")
 
 
@@ -58,7 +59,7 @@ def _paths(text: str, tokens: Tokens, wanted: Container[int], last: int) -> dict
         code = codes[place]
         size = len(path)
         if code == TEXT:
-            if path and names[-1] >= 0 and codes[place + 1 : place + 2] == [COLON]:
+            if path and names[-1] >= 0 and codes[place + 1 : place + 2] == _COLON_CODE:
                 names[-1] = place
         elif code == COMMA:
             size = max(0, size - 1)

@@ -51,14 +51,15 @@ class _Sides:
 
     def _front(self) -> tuple[dict[int, State], list[int]]:
         tokens = split(self.text)
-        known = next((at for at, code in enumerate(tokens.codes) if code == UNKNOWN), len(tokens.codes))
+        known = tokens.codes.find(UNKNOWN)
+        known = len(tokens.codes) if known < 0 else known
         states = self.machine.forward(tokens.codes[:known])
         starts = [*tokens.starts, len(self.text)][: len(states)]
         return dict(zip(starts, states, strict=True)), starts
 
     def _back(self) -> tuple[dict[int, Need], list[int]]:
         tokens = split(self.text, self.quotes[0] + 1)
-        rest = next((at + 1 for at in range(len(tokens.codes) - 1, -1, -1) if tokens.codes[at] == UNKNOWN), 0)
+        rest = tokens.codes.rfind(UNKNOWN) + 1
         needs = self.machine.backward(tokens.codes[rest:])
         places = [*tokens.starts, len(self.text)][rest:]
         behind = {places[at]: need for at, need in needs.items()}

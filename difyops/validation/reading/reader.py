@@ -300,7 +300,7 @@ class TextReader:
         return self._mended(text, piece, body, layers)
 
     def _mended(self, text: str, piece: Piece, body: str, layers: int) -> ValueFound:
-        found = mend(body, self.judge.words)
+        found = mend(body, self.judge.words, piece.tokens)
         code = found.code or self._forbidden(found)
         if code is not None:
             if self.options.invented != "never" and code in ("truncated", "value_missing"):

@@ -45,6 +45,7 @@ class TextChange(NamedTuple):
     reason: str
 
 
+_TWO_TEXTS = bytes([TEXT, TEXT])
 _INSERTABLE: dict[int, tuple[int, ...]] = {
     AFTER_KEY: (CODES[":"],),
     MEMBER: (OPEN_OBJECT, OPEN_ARRAY),
@@ -96,19 +97,19 @@ def token_edits(tokens: Tokens, machine: Automaton, states: list[State]) -> list
     codes = tokens.codes
     needs = machine.backward(codes)
     found: list[TextChange] = []
-    first, last = min(needs), len(states) - 1
+    first, last = len(codes) + 1 - len(needs), len(states) - 1
     parent = machine.parent
     for at in range(max(0, first - 1), last + 1):
         state = states[at]
         need, behind = needs.get(at), needs.get(at + 1)
         stack = state >> 4
-        if need is not None and _is_near(parent, stack, need[0]):
+        if need is not None and _is_near(parent, stack, need >> 4):
             found += [inserted(tokens, at, c) for c in insertable(state) if fits(machine.step(state, c), need)]
         if behind is None or at >= len(codes) or codes[at] >= TEXT:
             continue
-        if stack == behind[0] and fits(state, behind):
+        if stack == behind >> 4 and fits(state, behind):
             found.append(deleted(tokens, at))
-        if _is_near(parent, stack, behind[0]):
+        if _is_near(parent, stack, behind >> 4):
             code = codes[at]
             found += [
                 replaced(tokens, at, c) for c in insertable(state) if c != code and fits(machine.step(state, c), behind)
@@ -130,13 +131,13 @@ def spliced(tokens: Tokens, change: TextChange) -> Tokens:
     middle = [CODES[change.text]] if change.text else []
     starts = [*tokens.starts[:at], *([change.start] if middle else []), *(s + shift for s in tokens.starts[behind:])]
     ends = [*tokens.ends[:at], *([change.start + 1] if middle else []), *(e + shift for e in tokens.ends[behind:])]
-    return Tokens([*tokens.codes[:at], *middle, *tokens.codes[behind:]], starts, ends)
+    return Tokens(tokens.codes[:at] + bytes(middle) + tokens.codes[behind:], starts, ends)
 
 
 def _joined(tokens: Tokens, states: list[State], needs: dict[int, Need], machine: Automaton) -> Iterator[TextChange]:
     """Yield the edits that make one text of two, which a line break or a plus parts, in the place of a member."""
-    for at in range(len(states)):
-        if states[at] & 15 == MEMBER and tokens.codes[at : at + 2] == [TEXT, TEXT] and at + 2 in needs:
-            change = TextChange(tokens.ends[at] - 1, tokens.starts[at + 1] + 1, "", "joined texts")
-            if fits(machine.step(states[at], TEXT), needs[at + 2]):
-                yield change
+    at = tokens.codes.find(_TWO_TEXTS)
+    while 0 <= at < len(states):
+        if states[at] & 15 == MEMBER and at + 2 in needs and fits(machine.step(states[at], TEXT), needs[at + 2]):
+            yield TextChange(tokens.ends[at] - 1, tokens.starts[at + 1] + 1, "", "joined texts")
+        at = tokens.codes.find(_TWO_TEXTS, at + 1)

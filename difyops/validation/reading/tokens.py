@@ -26,19 +26,24 @@ _BY_FIRST = {**CODES, '"': TEXT, **dict.fromkeys("-0123456789tfn", SCALAR)}
 class Tokens:
     """Codes, and where each token starts and ends."""
 
-    codes: list[int]
+    codes: bytes
     starts: list[int]
     ends: list[int]
 
 
 def split(text: str, at: int = 0) -> Tokens:
     """Return the tokens from ``at`` on; what is no token gets the code ``UNKNOWN``."""
+    return split_known(text, at) or _split_odd(text, at)
+
+
+def split_known(text: str, at: int = 0) -> Tokens | None:
+    """Return the tokens from ``at`` on, ``None`` when something is no token."""
     parts = _KNOWN.split(text[at:] if at else text)
     known = parts[1::2]
     if None in known or "".join(parts[::2]).strip(_WHITE):
-        return _split_odd(text, at)
+        return None
     ends = list(accumulate(map(len, parts), initial=at))
-    return Tokens([_BY_FIRST[token[0]] for token in known], ends[1:-1:2], ends[2::2])
+    return Tokens(bytes([_BY_FIRST[token[0]] for token in known]), ends[1:-1:2], ends[2::2])
 
 
 def _split_odd(text: str, at: int) -> Tokens:
@@ -51,7 +56,7 @@ def _split_odd(text: str, at: int) -> Tokens:
         start, end = found.span(found.lastindex or 0)
         starts.append(start)
         ends.append(end)
-    return Tokens(codes, starts, ends)
+    return Tokens(bytes(codes), starts, ends)
 
 
 def token_at(text: str, at: int) -> tuple[int, int] | None:
