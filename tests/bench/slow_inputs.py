@@ -24,6 +24,14 @@ UNITS = (
     "...", "{}", "[]", '{"a":1}', '"a":', "'a':", '"a",', "data: ", "event: ", "{a}", "[1]", "\ufeff", "\u200b", ",\n",
     "\\n",
     "\\u", "x ", "1,", "True", "`x`", "[/THINK]", "final:", "'a' ", "{1,", '{"a" 1,',
+    '{"a": "x"},', '{"a" "b"}', "[[", '{"a":{', '"a":"x" "b":"y",', "“a”: “b”,", "'a': 'b',", "a: b,", '"x" + ', '"x"\n"y"\n',
+    "1 2 ", "12 000,", "é", '"é', "&#34;", "<think>x</think>", "[THINK]", "◁think▷", '```json\n{"a":1}\n```\n',
+    '> {"a":1}\n',
+    '"""', '""', '"a""b"', "it's ", '5" ', "\\x41", "\\ud83d", "NaN,", "1e999,", ".5,", "0x1F,", "1_000,",
+    'Final: {"a":"x"}\n',
+    "[1](http://x) ", "{{x}} ", "// x\n", "…", "}{", "][", "},{", "}]", '":', '": "', '", "', "{a:1}", "(1,2),", "=>a,",
+    "None ",
+    '"a":1;', "：", "，", "｛", "\x00", "\xa0", "\r\n",
 )  # fmt: skip
 BEGINNINGS = (
     "", '{"a": "x"', "{", "```", "```json\n", "[1, ", '"', '{"a": "', "Sure: ", '{"a": [', "<think>", '{"a": 1}',
@@ -66,3 +74,6 @@ def _shapes() -> Iterator[tuple[str, str, str]]:
     rng = random.Random(2026)
     for _ in range(COUNT):
         yield rng.choice(BEGINNINGS), "".join(rng.choices(UNITS, k=rng.randrange(1, 4))), rng.choice(ENDS)
+    for _ in range(COUNT // 3):  # mixtures of a few units, without a rhythm
+        few = ["".join(rng.choices(UNITS, k=2)) for _ in range(3)]
+        yield rng.choice(BEGINNINGS), "".join(rng.choices(few, k=400)), rng.choice(ENDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difyops.validation.reading.effort import Effort
 from difyops.validation.reading.grammar import (
     AFTER_KEY,
     CLOSE_ARRAY,
@@ -25,9 +26,11 @@ from difyops.validation.reading.shape import is_required
 from difyops.validation.reading.tokens import UNKNOWN, split
 
 
-def completed(body: str, judge: Judge, options: EnforceOptions) -> tuple[object, tuple[Edit, ...]] | None:
+def completed(
+    body: str, judge: Judge, options: EnforceOptions, effort: Effort
+) -> tuple[object, tuple[Edit, ...]] | None:
     """Return the value of a cut text with its end made up, and the edits; ``None`` where that may not stand."""
-    text, is_cut = _closed_text(body)
+    text, is_cut = _closed_text(body, effort)
     whole = _with_nulls(text, is_cut)
     if whole is None:
         return None
@@ -46,13 +49,13 @@ def completed(body: str, judge: Judge, options: EnforceOptions) -> tuple[object,
     return value, tuple(edits)
 
 
-def _closed_text(body: str) -> tuple[str, bool]:
+def _closed_text(body: str, effort: Effort) -> tuple[str, bool]:
     """Close a string that the text ends in; say whether its last value is cut."""
     if len(positions(body)) % 2:
         cut = body[:-1] if body.endswith("\\") and not body.endswith("\\\\") else body
-        canon = canonical(cut + '"')
+        canon = canonical(cut + '"', frozenset(), effort)
         return (cut + '"' if canon.tangled else canon.text), True
-    text = canonical(body).text.rstrip()
+    text = canonical(body, frozenset(), effort).text.rstrip()
     codes = split(text).codes
     return text, bool(codes) and codes[-1] == SCALAR
 

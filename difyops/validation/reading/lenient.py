@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 
 from difyops.validation.reading import strings
+from difyops.validation.reading.effort import Effort
 from difyops.validation.reading.single import TextChange
 from difyops.validation.reading.vocabulary import LEFT_OUT
 
@@ -21,8 +22,6 @@ _STRICT = re.compile(
 )
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*"', re.DOTALL)
 _COMMENT = re.compile(r"//[^\n]*|/\*[^*]*+(?:\*(?!/)[^*]*+)*\*/|\#(?=[\s#!]|$)[^\n]*|<!--[^-]*+(?:-(?!->)[^-]*+)*-->")
-_MOST_WORK = 250_000
-"""So many odd things are rewritten, a word without quotes counts three times; a text with more is too complex."""
 _ENDS_LIKE_TEXT = re.compile(r'"[\s{}\[\],:]+\Z')
 _ODD_WHITE = re.compile(r"[\s\u180e\ufeff\u200b\u200c\u200d\u2060]+")
 _PUNCTUATION = {
@@ -42,6 +41,7 @@ _ARROW = re.compile(r"=>?")
 _NAME = re.compile(r"([A-Za-z_$][\w$\-]*)(?=\s*(?:[:：](?!//)|=>?(?!=)))")
 _LITERAL = re.compile(r"(?:true|false|null|none|nil|undefined)(?=[\s,，;；:}\])#]|//|/\*|\Z)", re.IGNORECASE)
 _LITERALS = {"true": "true", "false": "false", "null": "null", "none": "null", "nil": "null"}
+_VALUES = {"true": True, "false": False, "null": None}
 _NOT_FINITE = re.compile(r"[+-]?(?:NaN|nan|Infinity|inf|Inf|∞)(?![\w])")
 _AHEAD = r"(?=[\s,，;；{}\[\])#\"]|//|/\*|\Z)"
 _NUMBER = re.compile(
@@ -90,9 +90,9 @@ class Canon:
         return offset + shift
 
 
-def canonical(text: str, words: frozenset[str] = frozenset()) -> Canon:
+def canonical(text: str, words: frozenset[str], effort: Effort) -> Canon:
     """Return a text made strict. ``words`` are texts that the schema lists: each may stand without its quotes."""
-    return Canon(text) if is_strict(text) else _Writer(text, words).write()
+    return Canon(text) if is_strict(text) else _Writer(text, words, effort).write()
 
 
 def is_strict(text: str) -> bool:
@@ -102,14 +102,14 @@ def is_strict(text: str) -> bool:
 
 
 class _Writer:
-    def __init__(self, text: str, words: frozenset[str]) -> None:
+    def __init__(self, text: str, words: frozenset[str], effort: Effort) -> None:
+        self.effort = effort
         self.text = text
         self.words = words
         self.canon = Canon()
         self.parts: list[str] = []
         self.size = 0
         self.white = False
-        self.work = 0
         self.ends = [("/*", text.rfind("*/")), ("<!--", text.rfind("-->"))]
 
     def write(self) -> Canon:
@@ -121,8 +121,8 @@ class _Writer:
                 at = run.end()
                 continue
             at = self._odd(at)
-            self.work += 1
-            if self.work > _MOST_WORK:
+            self.effort.rewrites -= 1
+            if self.effort.rewrites < 0:
                 self.canon.code = "too_complex"
                 break
         if self.canon.tangled:
@@ -173,7 +173,7 @@ class _Writer:
                 reason = "tuple"
             self._put(mark, at, char, mark, reason)
             return at + 1
-        if char == "+" and (joint := _JOINT.match(text, at)) is not None and text[:at].rstrip()[-1:] == '"':
+        if char == "+" and (joint := _JOINT.match(text, at)) is not None and text_before(text, at) == '"':
             self._add(" ", at)
             return joint.end()
         if found := _ARROW.match(text, at):
@@ -194,7 +194,7 @@ class _Writer:
             if found[0].lower() == "undefined":
                 self.canon.code = self.canon.code or "value_missing"
             value = _LITERALS.get(found[0].lower(), "null")
-            self._put(value, at, found[0], json.loads(value), "foreign literal")
+            self._put(value, at, found[0], _VALUES[value], "foreign literal")
             return found.end()
         if found := _NOT_FINITE.match(text, at):
             self.canon.code = self.canon.code or "not_finite"
@@ -231,11 +231,11 @@ class _Writer:
             self.canon.code = self.canon.code or "not_json"  # "12 000": one number in groups, or two?
         if "_" in spelled:
             self.canon.coerced.append((self.size, self.size + len(piece), spelled))
-        self._put(piece, at, spelled, json.loads(piece), "odd number")
+        self._put(piece, at, spelled, _number_of(piece), "odd number")
         return found.end()
 
     def _bare(self, at: int) -> int:
-        self.work += 2
+        self.effort.rewrites -= 2
         found = _BARE.match(self.text, at)
         if found is None or (at and self.text[at - 1] in "\"'`”’") or self.text[found.end() : found.end() + 1] == '"':
             self.canon.tangled = True
@@ -293,6 +293,10 @@ class _Writer:
                 self.canon.doubts.append(TextChange(self.size, self.size + len(piece), spelled, "wrong mark"))
         self._add(piece, at)
         return end
+
+
+def _number_of(piece: str) -> int | float:
+    return float(piece) if any(mark in piece for mark in ".eE") else int(piece)
 
 
 def text_before(text: str, at: int) -> str:

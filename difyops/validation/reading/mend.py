@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from difyops.validation.reading import strict, strings
+from difyops.validation.reading.effort import Effort, TooMuchEffort
 from difyops.validation.reading.grammar import (
     AFTER_ELEMENT,
     AFTER_KEY,
@@ -27,12 +28,13 @@ from difyops.validation.reading.grammar import (
 )
 from difyops.validation.reading.lenient import Canon, canonical
 from difyops.validation.reading.quotes import positions, quote_edits
-from difyops.validation.reading.search import SearchTooComplex, cheapest
+from difyops.validation.reading.search import cheapest
 from difyops.validation.reading.single import TextChange, token_edits
 from difyops.validation.reading.tokens import UNKNOWN, Tokens, split, token_at
 
 _MOST_EDITS = 60
 _LONGEST_SEARCH = 200_000
+_MOST_MARKS = 300_000
 _TWO_SCALARS = bytes([SCALAR, SCALAR])
 _SCALARS_IN_MEMBER = bytes([COLON, SCALAR, COMMA, SCALAR])
 
@@ -54,27 +56,30 @@ class Mended:
     code: str | None = None
 
 
-def mend(text: str, words: frozenset[str] = frozenset(), tokens: Tokens | None = None) -> Mended:
+def mend(text: str, words: frozenset[str], effort: Effort, tokens: Tokens | None = None) -> Mended:
     """Return the cheapest readings of a text; ``tokens``: those of a strict text, where known."""
+    effort.mends()
+    if len(text) > _LONGEST_SEARCH and sum(map(text.count, '{}[]:,"')) > _MOST_MARKS:
+        return Mended(Canon(text), text, code="too_complex")
     if tokens is not None:
-        return _whole(Mended(Canon(text), text), tokens)
-    canon = canonical(text, words)
+        return _whole(Mended(Canon(text), text), tokens, effort)
+    canon = canonical(text, words, effort)
     if canon.code == "too_complex":
         return Mended(canon, canon.text, code=canon.code)
     if canon.tangled:
-        return _untangled(text, words)
+        return _untangled(text, words, effort)
     if canon.text == text:
-        return _whole(Mended(canon, text), split(text))
+        return _whole(Mended(canon, text), split(text), effort)
     if strict.is_json(canon.text):
         return Mended(canon, canon.text, ways=_unchanged(canon))
-    return _whole(Mended(canon, canon.text), split(canon.text))
+    return _whole(Mended(canon, canon.text), split(canon.text), effort)
 
 
 def _unchanged(canon: Canon) -> list[list[TextChange]]:
     return [[], *([change] for change in canon.doubted())]
 
 
-def _whole(mended: Mended, tokens: Tokens) -> Mended:
+def _whole(mended: Mended, tokens: Tokens, effort: Effort) -> Mended:
     if UNKNOWN in tokens.codes or not tokens.codes:
         mended.code = "not_json"
         return mended
@@ -99,11 +104,11 @@ def _whole(mended: Mended, tokens: Tokens) -> Mended:
     if not mended.ways and mended.unfinished:
         mended.code = "truncated"  # several containers are open: which of them a member belongs to is not told
     elif not mended.ways:
-        _search(mended, tokens)
+        _search(mended, tokens, effort)
     return mended
 
 
-def _search(mended: Mended, tokens: Tokens) -> None:
+def _search(mended: Mended, tokens: Tokens, effort: Effort) -> None:
     if _misses_value(tokens):
         mended.code = "value_missing"
         return
@@ -111,8 +116,8 @@ def _search(mended: Mended, tokens: Tokens) -> None:
         mended.code = "too_complex"
         return
     try:
-        mended.ways = cheapest(tokens, _MOST_EDITS)
-    except SearchTooComplex:
+        mended.ways = cheapest(tokens, _MOST_EDITS, effort)
+    except TooMuchEffort:
         mended.code = "truncated" if mended.unfinished else "too_complex"
         return
     if not mended.ways:
@@ -139,7 +144,7 @@ def _misses_value(tokens: Tokens) -> bool:
     return any(codes[at] == 5 and codes[at + 1] in (4, 2, 3) for at in range(len(codes) - 1))
 
 
-def _untangled(text: str, words: frozenset[str]) -> Mended:
+def _untangled(text: str, words: frozenset[str], effort: Effort) -> Mended:
     edits = quote_edits(text)
     if edits:
         mended = Mended(Canon(text), text, [[change] for change in edits])
@@ -149,13 +154,13 @@ def _untangled(text: str, words: frozenset[str]) -> Mended:
     escaped = _escape_inner(text)
     if escaped is None:
         return Mended(Canon(text, tangled=True), text, code="not_json" if text[-1:] in "}])" else "truncated")
-    canon = canonical(escaped, words)
+    canon = canonical(escaped, words, effort)
     if canon.tangled:
         return Mended(canon, escaped, code="not_json")
     marks = [number for number in range(len(escaped)) if escaped[number] == "\\"] if escaped != text else []
     if marks:
         canon.notes.insert(0, (0, text[:80], escaped[:80], "unescaped quote"))
-    return _whole(Mended(canon, canon.text), split(canon.text))
+    return _whole(Mended(canon, canon.text), split(canon.text), effort)
 
 
 def _ends_inside_text(text: str) -> bool:

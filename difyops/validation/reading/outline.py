@@ -46,6 +46,9 @@ _DOTS = ("...", "…", "....", "(...)", "[...]")
 _CLOSERS = re.compile(r"[}\])]")
 _LAST_FENCE = re.compile(r"(?:```+|~~~+)[ \t]*[\w.+-]*\s*\Z")
 _MOST_PIECES = 2_000
+_MOST_TRIES = 4_000
+"""So often strict JSON is looked for at a bracket."""
+_MAY_BE_STRICT = re.compile(r"\{\s*[\"}]|\[\s*[\[{\"\-\dtfn\]NI]")
 _MOST_FENCES = 200
 _LONGEST_SOLE = 4_000
 
@@ -147,6 +150,7 @@ class _Region:
         self.options = options
         self.found = found
         body = text[start:end]
+        self.tries = 0
         self.first = start + len(body) - len(body.lstrip())
         self.last = start + len(body.rstrip())
 
@@ -175,7 +179,7 @@ class _Region:
         """Return the values one after the other; one that has no end is the last."""
         text, at = self.text, self.start
         pieces: list[Piece] = []
-        while (bracket := _BRACKET.search(text, at, self.end)) is not None:
+        while (bracket := _BRACKET.search(text, at, self.end)) is not None and self.tries <= _MOST_TRIES:
             start = bracket.start()
             piece = self._strict(start)
             prose = _PROSE.match(text, start, self.end)
@@ -194,6 +198,8 @@ class _Region:
             at = piece.end
             if len(pieces) > _MOST_PIECES:
                 break
+        if self.tries > _MOST_TRIES:
+            self.found.code = "too_complex"
         return pieces
 
     def _is_all(self, prose: re.Match[str]) -> bool:
@@ -201,6 +207,9 @@ class _Region:
         return prose.start() == self.first and prose.end() == self.last
 
     def _strict(self, start: int) -> Piece | None:
+        if _MAY_BE_STRICT.match(self.text, start) is None:
+            return None
+        self.tries += 1
         try:
             value, end = strict.scan_inside(self.text, start, self.options)
         except RefusedText as error:

@@ -14,6 +14,7 @@ from difyops.validation.reading import cuts, disguise, strict
 from difyops.validation.reading.completion import completed
 from difyops.validation.reading.echo import is_echo, is_plain, is_rewritten
 from difyops.validation.reading.edits import Locate, closing, edits_of, locator, said_of_words
+from difyops.validation.reading.effort import Effort, TooMuchEffort
 from difyops.validation.reading.envelopes import unwrap
 from difyops.validation.reading.envelopes.dify import text_of_events
 from difyops.validation.reading.found import Option, ValueFound, distinct
@@ -40,7 +41,6 @@ from difyops.validation.reading.wrapped import plainly_wrapped
 
 _NOTHING = "\ufeff\u200b \t\r\n"
 _MOST_LAYERS = 5
-_MOST_WORK = 12_000_000
 _LITERALS = {"True": True, "False": False, "None": None, "TRUE": True, "FALSE": False, "NULL": None, "Null": None}
 _BETWEEN = re.compile(r"\s*,?\s*")
 
@@ -48,11 +48,12 @@ _BETWEEN = re.compile(r"\s*,?\s*")
 class TextReader:
     """Reads texts for one schema."""
 
-    __slots__ = ("judge", "options")
+    __slots__ = ("effort", "judge", "options")
 
-    def __init__(self, judge: Judge, options: EnforceOptions) -> None:
+    def __init__(self, judge: Judge, options: EnforceOptions, size: int) -> None:
         self.judge = judge
         self.options = options
+        self.effort = Effort.for_text(size)
 
     # -- texts --------------------------------------------------------------------------------------------------
 
@@ -300,13 +301,16 @@ class TextReader:
         return self._mended(text, piece, body, layers)
 
     def _mended(self, text: str, piece: Piece, body: str, layers: int) -> ValueFound:
-        found = mend(body, self.judge.words, piece.tokens)
+        try:
+            found = mend(body, self.judge.words, self.effort, piece.tokens)
+        except TooMuchEffort:
+            return ValueFound(code="too_complex")
         code = found.code or self._forbidden(found)
         if code is not None:
             if self.options.invented != "never" and code in ("truncated", "value_missing"):
                 return self._invented(body, code)
             return ValueFound(code=code)
-        if len(found.ways) * len(found.base) > _MOST_WORK:
+        if not self.effort.judges(len(found.ways) * len(found.base)):
             return ValueFound(code="truncated" if found.unfinished else "too_complex")
         result = self._judged(found, locator(text, piece.start, found), layers)
         if result.code == "truncated" and self.options.invented != "never":
@@ -404,7 +408,7 @@ class TextReader:
 
     def _invented(self, body: str, code: str) -> ValueFound:
         """Complete a text that is cut off, where the options allow it."""
-        done = completed(body, self.judge, self.options)
+        done = completed(body, self.judge, self.options, self.effort)
         if done is None:
             return ValueFound(code=code)
         value, edits = done
@@ -425,7 +429,7 @@ class UnreadText:
     def read(self) -> Reading:
         """Return the value that the text decides on, or why there is none."""
         text, options, error = self._text, self._options, self._refused
-        reader = TextReader(self._judge, options)
+        reader = TextReader(self._judge, options, len(text))
         if error is not None and (error.code not in ("duplicate_keys", "not_finite") or not options.repair):
             return Reading(False, code=error.code, message=error.message)
         if error is not None or self._value is _NO_JSON:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from difyops.validation.reading.effort import Effort, TooMuchEffort
 from difyops.validation.reading.grammar import END, START, TEXT, Automaton, State, imbalance, slips_ahead
 from difyops.validation.reading.single import TextChange, deleted, insertable, inserted, replaced
 from difyops.validation.reading.tokens import Tokens
@@ -23,39 +24,40 @@ _Edit = tuple[Callable[[Tokens, int, int], TextChange], int, int]
 _Step = tuple[Spot, _Edit | None]
 
 
-class SearchTooComplex(Exception):
-    """The search took more steps than allowed."""
-
-
-def cheapest(tokens: Tokens, most_edits: int) -> list[list[TextChange]]:
+def cheapest(tokens: Tokens, most_edits: int, effort: Effort) -> list[list[TextChange]]:
     """Return the edits of each cheapest reading; nothing when each needs more than ``most_edits``.
 
     Raises:
-        TooComplex: more steps, or more readings, than can be looked at.
+        TooMuchEffort: more steps, or more readings, than can be looked at.
     """
     if imbalance(tokens.codes) > 2 * most_edits:
-        raise SearchTooComplex
-    search = _Search(tokens)
+        raise TooMuchEffort
+    search = _Search(tokens, effort)
     goal: Spot = (len(tokens.codes), END)
-    if not search.run(goal, most_edits):
-        return []
+    try:
+        if not search.run(goal, most_edits):
+            return []
+    finally:
+        effort.edits -= search.steps
+        effort.reads -= search.reads
     found: list[list[TextChange]] = []
     for changes in search.ways(goal):
         found.append(changes)
         if len(found) > MOST_READINGS:
-            raise SearchTooComplex
+            raise TooMuchEffort
     return found
 
 
 class _Search:
-    def __init__(self, tokens: Tokens) -> None:
+    def __init__(self, tokens: Tokens, effort: Effort) -> None:
         self.tokens = tokens
         self.machine = Automaton()
         self.ahead = slips_ahead(tokens.codes)
         self.cost: dict[Spot, int] = {(0, START): 0}
         self.came: dict[Spot, list[_Step]] = {(0, START): []}
         self.steps = self.reads = 0
-        self.most_reads = _MOST_STEPS + min(_MOST_READS, 2 * len(self.ahead))
+        self.most_steps = min(_MOST_STEPS, effort.edits)
+        self.most_reads = min(_MOST_STEPS + min(_MOST_READS, 2 * len(self.ahead)), effort.reads)
 
     def run(self, goal: Spot, most: int) -> bool:
         """Settle everything that is no dearer than the goal; say whether it was reached.
@@ -75,8 +77,8 @@ class _Search:
                     self._read_on(todo.pop(), level, steps, edits)
                 else:
                     self._edit(later.pop(), level, todo, steps, done)
-                if self.steps > _MOST_STEPS or self.reads >= self.most_reads:
-                    raise SearchTooComplex
+                if self.steps > self.most_steps or self.reads >= self.most_reads:
+                    raise TooMuchEffort
             if goal in self.cost and self.cost[goal] <= level:
                 return True
             level += 1
@@ -146,7 +148,7 @@ class _Search:
             while True:
                 self.steps += 1
                 if self.steps > 20 * _MOST_STEPS:
-                    raise SearchTooComplex
+                    raise TooMuchEffort
                 steps = self.came[spot]
                 if not steps:
                     break

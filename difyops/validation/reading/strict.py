@@ -277,9 +277,12 @@ def check_depth(text: str, limit: int) -> None:
     if len(brackets) <= 2 * limit:
         return
     for _ in range(limit):  # each round takes the innermost pairs away
-        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
-        if not brackets:
+        fewer = brackets.replace(b"{}", b"").replace(b"[]", b"")
+        if not fewer:
             return
+        if len(fewer) == len(brackets):
+            break
+        brackets = fewer
     if depth_of_text(text) > limit:
         raise RefusedText("too_deep", f"The answer is nested deeper than {limit} levels.")
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import accumulate
+from operator import add, sub
 
 from difyops.validation.reading.grammar import CODES, SCALAR, TEXT
 
 _STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 _TOKEN = re.compile(rf'[ \t\r\n]*(?:({_STRING})|([{{}}\[\]:,])|((?:[^\s{{}}\[\]:,"\\]+|\\.)+|["\\]))', re.DOTALL)
 _NUMBER = r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?"
-_KNOWN = re.compile(
-    rf"({_STRING}|[{{}}\[\]:,]|(?:{_NUMBER}|true|false|null)(?![^\s{{}}\[\]:,\"]))|(?:[^\s{{}}\[\]:,\"\\]+|\\.)+|[\"\\]",
-    re.DOTALL,
-)
+_JSON = rf"{_STRING}|[{{}}\[\]:,]|(?:{_NUMBER}|true|false|null)(?![^\s{{}}\[\]:,\"])"
+_ODD = r"(?:[^\s{}\[\]:,\"\\]+|\\.)+|[\"\\]"
+_KNOWN = re.compile(rf"({_JSON})|{_ODD}", re.DOTALL)
+_ANY = re.compile(rf"({_JSON})|({_ODD})", re.DOTALL)
 _WHITE = " \t\r\n"
 UNKNOWN = 8
 """The code of what is no token of JSON."""
@@ -47,16 +48,14 @@ def split_known(text: str, at: int = 0) -> Tokens | None:
 
 
 def _split_odd(text: str, at: int) -> Tokens:
-    """Return the tokens of a text that holds something else, too."""
-    codes: list[int] = []
-    starts: list[int] = []
-    ends: list[int] = []
-    for found in _TOKEN.finditer(text, at, len(text.rstrip(_WHITE))):
-        codes.append(_code(found))
-        start, end = found.span(found.lastindex or 0)
-        starts.append(start)
-        ends.append(end)
-    return Tokens(bytes(codes), starts, ends)
+    """Return the tokens of a text that holds something else, too; other white space is passed over."""
+    parts = _ANY.split(text[at:].rstrip(_WHITE))
+    known, odd = parts[1::3], parts[2::3]
+    tokens = [one or other for one, other in zip(known, odd, strict=True)]
+    codes = bytes([_BY_FIRST[one[0]] if one else _code_of(other) for one, other in zip(known, odd, strict=True)])
+    sizes = list(map(len, tokens))
+    ends = list(accumulate(map(add, map(len, parts[::3]), sizes), initial=at))[1:]
+    return Tokens(codes, list(map(sub, ends, sizes)), ends)
 
 
 def token_at(text: str, at: int) -> tuple[int, int] | None:
@@ -71,4 +70,8 @@ def _code(found: re.Match[str]) -> int:
         return TEXT
     if kind == 2:
         return CODES[found[2]]
-    return SCALAR if _SCALAR.fullmatch(found[3]) else UNKNOWN
+    return _code_of(found[3])
+
+
+def _code_of(odd: str) -> int:
+    return SCALAR if _SCALAR.fullmatch(odd) else UNKNOWN
