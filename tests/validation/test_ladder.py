@@ -250,3 +250,19 @@ def test_a_path_of_windows_that_nobody_escaped_is_kept(path: str) -> None:
 def test_groups_of_digits_are_not_split() -> None:
     assert not enforce("[12 000, 7]", {"type": "array", "items": {"type": "integer"}}).ok
     assert enforce("[12 13, 7]", {"type": "array", "items": {"type": "integer"}}).value == [12, 13, 7]
+
+
+def test_texts_joined_by_a_plus_are_one_wherever_they_stand() -> None:
+    for text in ('["a", "b" + "c"]', '["a", "b" +\n "" + "c"]', '["a", "b"\n + "c",]'):
+        verdict = enforce(text, {"type": "array"})
+        assert verdict.value == ["a", "bc"], text
+        assert verdict.edits[0].reason == "joined texts"
+    assert enforce('{"a": "x\\n" + "y"}', {"type": "object"}).value == {"a": "x\ny"}
+    assert not enforce('["a", "b", + "c"]', {"type": "array"}).ok
+
+
+def test_a_mark_in_the_quotes_before_its_place_has_two_readings_where_the_schema_names_none() -> None:
+    closed = {"type": "object", "properties": {"a": {"enum": ["x"]}, "b": {}}, "additionalProperties": False}
+    for text in ('{"a:" "x", "b": 1}', '{"a": "x," "b": 1}', '{"a": "x,""b": 1}'):
+        assert enforce(text, {"type": "object"}).error == "ambiguous"
+        assert enforce(text, closed).value == {"a": "x", "b": 1}

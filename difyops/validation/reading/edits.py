@@ -28,7 +28,7 @@ def edits_of(found: Mended, way: list[TextChange], final: str, repeated: list[st
         shift += len(change.text) - (change.end - change.start)
     for at, before, after, reason in found.canon.notes[number:]:
         marks.append((at + shift, before, after, reason))
-    is_splice = found.tokens is not None and len(way) == 1 and way[0].reason != "joined texts"
+    is_splice = found.tokens is not None and len(way) == 1 and way[0].reason not in ("joined texts", "swapped marks")
     tokens = spliced(found.tokens, way[0]) if found.tokens is not None and is_splice else None
     paths = paths_at(final, [mark[0] for mark in marks], tokens)
     edits = [

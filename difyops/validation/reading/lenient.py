@@ -174,8 +174,7 @@ class _Writer:
             self._put(mark, at, char, mark, reason)
             return at + 1
         if char == "+" and (joint := _JOINT.match(text, at)) is not None and text_before(text, at) == '"':
-            self._add(" ", at)
-            return joint.end()
+            return self._joined(at, joint.end())
         if found := _ARROW.match(text, at):
             self._put(":", at, found[0], ":", "wrong colon")
             return found.end()
@@ -279,6 +278,21 @@ class _Writer:
             self.canon.tangled = True
             return at
         return self._decoded(at, end + 1, self.text[at + 1 : end], self.text[at])
+
+    def _joined(self, at: int, opens: int) -> int:
+        """Join the text that opens behind a plus to the one before it, and return the index after it."""
+        while not self.parts[-1].strip():
+            self.size -= len(self.parts.pop())
+        number, last = len(self.parts), self.parts[-1]
+        self.parts[-1] = last.rstrip()[:-1]
+        self.size += len(self.parts[-1]) - len(last)
+        self.canon.notes.append((self.size, self.text[at:opens][:80], "", "joined texts"))
+        end = self._string(opens)
+        if not self.canon.tangled:
+            self.parts[number] = self.parts[number][1:]
+            self.size -= 1
+            self.canon.spots.append((self.size, end))
+        return end
 
     def _decoded(self, at: int, end: int, raw: str, quote: str) -> int:
         value, slips, code = strings.decode(raw, quote)

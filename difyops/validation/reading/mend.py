@@ -29,7 +29,7 @@ from difyops.validation.reading.grammar import (
 from difyops.validation.reading.lenient import Canon, canonical
 from difyops.validation.reading.quotes import positions, quote_edits
 from difyops.validation.reading.search import cheapest
-from difyops.validation.reading.single import TextChange, token_edits
+from difyops.validation.reading.single import TextChange, swapped, token_edits
 from difyops.validation.reading.tokens import UNKNOWN, Tokens, split, token_at
 
 _MOST_EDITS = 60
@@ -99,7 +99,9 @@ def _whole(mended: Mended, tokens: Tokens, effort: Effort) -> Mended:
         mended.code = "not_json"
         return mended
     if imbalance(tokens.codes) <= 2:
-        mended.ways = [[change] for change in token_edits(tokens, machine, states)]
+        edits = token_edits(tokens, machine, states)
+        edits += [other for change in edits if (other := swapped(mended.base, change)) is not None]
+        mended.ways = [[change] for change in edits]
     mended.tokens = tokens
     if not mended.ways and mended.unfinished:
         mended.code = "truncated"  # several containers are open: which of them a member belongs to is not told

@@ -86,6 +86,14 @@ def deleted(tokens: Tokens, at: int, _: int = -1) -> TextChange:
     return TextChange(tokens.starts[at], tokens.ends[at], "", reason)
 
 
+def swapped(text: str, change: TextChange) -> TextChange | None:
+    """Return the edit that puts a comma or colon behind the quote before it, where one is missing there."""
+    at = change.start
+    if change.start != change.end or change.text not in (",", ":") or text[at - 2 : at] != change.text + '"':
+        return None
+    return TextChange(at - 2, at, '"' + change.text, "swapped marks")
+
+
 def replaced(tokens: Tokens, at: int, code: int) -> TextChange:
     """Return the edit that puts another structural token in the place of one."""
     reason = "wrong comma" if code == COMMA else "wrong colon" if MARKS[code] == ":" else "wrong bracket"
