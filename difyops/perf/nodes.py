@@ -44,6 +44,7 @@ class NodeProfile:
     drag_interval: Interval | None
     tail: float | None
     variance_share: float
+    variance_interval: Interval | None
     tokens: float
 
     def at(self, share: float) -> Quantile:
@@ -61,6 +62,7 @@ class Profile:
     lines: int
     nodes: tuple[NodeProfile, ...]
     unattributed_share: float
+    unattributed_interval: Interval | None
     average: float | None
 
 
@@ -81,7 +83,7 @@ class _All:
     nodes: dict[str, _Sum] = field(default_factory=lambda: defaultdict(_Sum))
     weights: dict[str, float] = field(default_factory=dict)
     total: float = 0.0
-    loose: float = 0.0
+    loose: dict[str, float] = field(default_factory=dict)
     paths: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     totals: dict[str, float] = field(default_factory=dict)
 
@@ -89,7 +91,7 @@ class _All:
         """Add a timeline that stands for ``one`` runs."""
         self.weights[line.run] = one
         self.total += one * line.total
-        self.loose += one * line.unattributed
+        self.loose[line.run] = line.unattributed
         self.totals[line.run] = line.total
         inside: dict[str, float] = defaultdict(float)
         for bar in line.bars:
@@ -113,17 +115,22 @@ class _All:
         """Return the part of all critical paths that a figure is."""
         return self._ratio(own, self.paths)
 
+    def of_runs(self, own: Mapping[str, float]) -> tuple[float, Interval | None]:
+        """Return the part of the time of all runs that a figure is."""
+        return self._ratio(own, self.totals)
+
     def _ratio(self, own: Mapping[str, float], size: Mapping[str, float]) -> tuple[float, Interval | None]:
         rows = [(own.get(run, 0.0), size.get(run, 0.0), one) for run, one in self.weights.items()]
         return weighted_ratio(rows)
 
-    def shared(self, own: Mapping[str, float]) -> float:
-        """Return the part of the variance of the totals that goes with a node's time."""
-        mean = math.fsum(self.totals.values()) / len(self.totals)
-        spread = math.fsum((total - mean) ** 2 for total in self.totals.values())
-        if spread <= 0:
-            return 0.0
-        return math.fsum(own.get(run, 0.0) * (total - mean) for run, total in self.totals.items()) / spread
+    def shared(self, own: Mapping[str, float]) -> tuple[float, Interval | None]:
+        """Return the part of the variance of the totals that goes with a node's time; below 0 where it runs against."""
+        mean = math.fsum(self.totals[run] * one for run, one in self.weights.items()) / math.fsum(self.weights.values())
+        rows = [
+            (own.get(run, 0.0) * (total - mean), (total - mean) ** 2, self.weights[run])
+            for run, total in self.totals.items()
+        ]
+        return weighted_ratio(rows, least=-math.inf)
 
 
 def lines_of(history: History, scope: Scope, *, most: int = _MOST_LINES) -> list[tuple[ReadFacts, Timeline]]:
@@ -145,13 +152,14 @@ def profile(history: History, scope: Scope, lines: Sequence[tuple[ReadFacts, Tim
     found = _All()
     for read, line in lines:
         found.add(line, 1 / read.chance)
+    unattributed, between = found.of_runs(found.loose)
     times = timings(history, scope)
     nodes = [_profile(node, found, times.get(node)) for node in found.nodes]
     nodes += [_untimed(timing) for node, timing in times.items() if node not in found.nodes]
     return Profile(
         app=scope.app, name=scope.name, read=len(lines), lines=len(lines),
         nodes=tuple(sorted(nodes, key=lambda node: (-node.drag, -node.path_share, node.node))),
-        unattributed_share=found.loose / found.total if found.total else 0.0,
+        unattributed_share=unattributed, unattributed_interval=between,
         average=found.total / weight if (weight := math.fsum(found.weights.values())) else None,
     )  # fmt: skip
 
@@ -167,6 +175,7 @@ def _profile(node: str, everything: _All, timing: Timing | None) -> NodeProfile:
     found, weight = everything.nodes[node], math.fsum(everything.weights.values())
     path_share, path_interval = everything.of_paths(found.paths)
     drag, drag_interval = everything.each(found.drags)
+    variance_share, variance_interval = everything.shared(found.by_run)
     bars = found.bars
     names = Counter(bar.title for bar, _ in bars)
     return NodeProfile(
@@ -176,7 +185,7 @@ def _profile(node: str, everything: _All, timing: Timing | None) -> NodeProfile:
         retries=round(math.fsum(one * bar.retries for bar, one in bars)),
         retry_seconds=math.fsum(one * bar.retry_seconds for bar, one in bars) / weight if weight else 0.0,
         path_share=path_share, path_interval=path_interval, drag=drag, drag_interval=drag_interval,
-        tail=_tail(timing), variance_share=everything.shared(found.by_run),
+        tail=_tail(timing), variance_share=variance_share, variance_interval=variance_interval,
         tokens=timing.tokens if timing else 0.0,
     )  # fmt: skip
 
@@ -185,7 +194,8 @@ def _untimed(timing: Timing) -> NodeProfile:
     return NodeProfile(
         node=timing.node, title=timing.title, type=timing.type, n=timing.n, runs=0, percentiles=timing.percentiles,
         failures=timing.failures, retries=0, retry_seconds=0.0, path_share=0.0, path_interval=None,
-        drag=0.0, drag_interval=None, tail=_tail(timing), variance_share=0.0, tokens=timing.tokens,
+        drag=0.0, drag_interval=None, tail=_tail(timing), variance_share=0.0, variance_interval=None,
+        tokens=timing.tokens,
     )  # fmt: skip
 
 

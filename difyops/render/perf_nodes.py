@@ -25,8 +25,12 @@ def nodes(result: Profile) -> Outcome:
         records=[node_row(node) for node in result.nodes],
         names=[node.node for node in result.nodes],
         summary=f"{len(result.nodes)} nodes; path and drag from {result.lines} timelines; unattributed"
-        f" {100 * result.unattributed_share:.1f} %",
+        f" {100 * result.unattributed_share:.1f} %{_in_percent(result.unattributed_interval)}",
     )  # fmt: skip
+
+
+def _in_percent(found: Interval | None) -> str:
+    return f" [{100 * found.low:.1f}, {100 * found.high:.1f}]" if found else ""
 
 
 def nodes_table(found: Sequence[NodeProfile]) -> Table:

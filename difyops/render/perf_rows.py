@@ -28,7 +28,8 @@ def node_row(node: NodeProfile) -> dict[str, object]:
         "failed": node.failures.hits, "seen": node.failures.n, "retries": node.retries,
         "retry_seconds": node.retry_seconds, "path_share": node.path_share,
         **_bounds("path_share", node.path_interval), "drag": node.drag, **_bounds("drag", node.drag_interval),
-        "tail": node.tail, "variance_share": node.variance_share, "tokens": node.tokens,
+        "tail": node.tail, "variance_share": node.variance_share,
+        **_bounds("variance_share", node.variance_interval), "tokens": node.tokens,
     }  # fmt: skip
 
 

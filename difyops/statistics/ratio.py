@@ -77,9 +77,9 @@ def _expansion(chosen: Sequence[Drawn], rest_count: int) -> tuple[float, float |
 
 
 def weighted_ratio(
-    rows: Sequence[tuple[float, float, float]], *, confidence: float = 0.95
-) -> tuple[float, Interval | None]:  # fmt: skip
-    """Return what the first parts of (part, whole, weight) rows are of the wholes, and its interval, both not below 0.
+    rows: Sequence[tuple[float, float, float]], *, least: float = 0.0, confidence: float = 0.95
+) -> tuple[float, Interval | None]:
+    """Return what the parts of (part, whole, weight) rows are of the wholes, and its interval, not below ``least``.
 
     With a whole of 1 it is the mean of the parts. No interval from fewer than two rows, or where every part is 0: that
     none was seen does not tell how many there are.
@@ -93,4 +93,4 @@ def weighted_ratio(
     squares = math.fsum((one * (part - found * size)) ** 2 for part, size, one in rows)
     error = math.sqrt(squares * len(rows) / (len(rows) - 1)) / whole
     reach = student_value(confidence, len(rows) - 1) * error
-    return found, Interval(low=max(0.0, found - reach), high=found + reach)
+    return found, Interval(low=max(least, found - reach), high=found + reach)

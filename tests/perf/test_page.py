@@ -75,7 +75,9 @@ def a_report() -> PerfReport:
     trend = Trend(app="a", name=EVIL, seconds=21600.0, buckets=buckets, changes=(), versions=versions)
     rows = [_row(n, EVIL if n == 2 else f"Node {n}") for n in range(8)]
     line = timeline(plan(RunFact("r", "app-run", "succeeded", 0.0, 4.0, "v", 0, 0, "", ""), rows, None))
-    profile = Profile(app="a", name=EVIL, read=1, lines=1, nodes=(), unattributed_share=0.1, average=2.0)
+    profile = Profile(
+        app="a", name=EVIL, read=1, lines=1, nodes=(), unattributed_share=0.1, unattributed_interval=None, average=2.0
+    )
     advised = Advised(app="a", name=EVIL, runs=200, read=30, advice=(), dismissed=(), not_enough=())
     return PerfReport(
         context="emu", made=START, summary=summary, trend=trend, profile=profile, advised=advised, example=line

@@ -159,6 +159,13 @@ def test_the_slow_node_is_named_first(known: Known) -> None:
     by_node = {node.node: node for node in found.nodes}
     assert sum(node.path_share for node in found.nodes) == pytest.approx(1.0, abs=0.02)
     assert by_node["draft"].variance_share > by_node["item"].variance_share
+    for value, bounds in (
+        (by_node["draft"].drag, by_node["draft"].drag_interval),
+        (by_node["draft"].path_share, by_node["draft"].path_interval),
+        (by_node["draft"].variance_share, by_node["draft"].variance_interval),
+    ):
+        assert bounds is not None
+        assert bounds.low < value < bounds.high
     assert by_node["search"].retries > 0
     assert by_node["search"].retry_seconds > 0
     assert 0 <= found.unattributed_share < 0.05

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from difyops.statistics import (
     mann_whitney,
     quantile,
     weighted_quantile,
+    weighted_ratio,
     weighted_share,
     wilson,
 )
@@ -215,3 +217,18 @@ def test_a_share_from_unequal_chances() -> None:
         assert found is not None
         held += found[1].holds(sum(hits) / 400)
     assert held >= 285
+
+
+def test_a_mean_from_weights_is_students_where_they_are_equal() -> None:
+    values = [1.0, 4.0, 2.5, 7.0, 3.0]
+    mean, bounds = weighted_ratio([(value, 1.0, 20.0) for value in values])
+    reach = student_value(0.95, 4) * statistics.stdev(values) / math.sqrt(5)
+    assert bounds is not None
+    assert (mean, bounds.low, bounds.high) == pytest.approx((3.5, 3.5 - reach, 3.5 + reach))
+    assert weighted_ratio([(0.0, 1.0, 1.0)] * 9) == (0.0, None)  # that none was seen does not tell how many there are
+    assert weighted_ratio([(2.0, 4.0, 1.0)]) == (0.5, None)
+    assert weighted_ratio([]) == (0.0, None)
+    found, bounds = weighted_ratio([(-1.0, 1.0, 1.0), (0.5, 1.0, 3.0), (0.0, 2.0, 1.0)], least=-math.inf)
+    assert found == pytest.approx(0.5 / 6)
+    assert bounds is not None
+    assert bounds.low < 0
