@@ -54,6 +54,7 @@ def pods(path: Path) -> Iterator[dict[str, Any]]:
             yield job["template"]["spec"]
 
 
+@pytest.mark.exhaustive(3)
 @pytest.mark.parametrize(("path", "schema"), FILES, ids=lambda value: getattr(value, "name", value))
 def test_a_file_fits_its_schema(path: Path, schema: str) -> None:
     folder = resources.files("check_jsonschema") / "builtin_schemas" / "vendor"
