@@ -23,6 +23,7 @@ import pytest
 
 _A_CORE = 4  # more than half of the tests' time is waiting
 _ROUNDS = 4  # parts that the tests which are left are cut into for each worker
+_TOGETHER = ("server", "database_server")  # fixtures of a session that take seconds: their tests go to one worker
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -63,8 +64,11 @@ class _Foreman:
         self.config = session.config
         self.number = self.started = number
         self.workers: list[_Worker] = []
-        numbered = groupby(enumerate(session.items), key=lambda each: each[1].nodeid.partition("::")[0])
-        self.left = deque(deque(index for index, _ in group) for _, group in numbered)
+        self.whole = [[i for i, item in enumerate(session.items) if name in _fixtures(item)] for name in _TOGETHER]
+        alone = {index for indexes in self.whole for index in indexes}
+        apart = [(index, item) for index, item in enumerate(session.items) if index not in alone]
+        modules = groupby(apart, key=lambda each: each[1].nodeid.partition("::")[0])
+        self.left = deque(deque(index for index, _ in group) for _, group in modules)
         self.base = Path(session.config._tmp_path_factory.getbasetemp())  # type: ignore[attr-defined]
 
     def run(self) -> None:
@@ -124,7 +128,12 @@ class _Foreman:
 
     def _next(self) -> list[int]:
         """Return the next tests: those of a module that is begun first, and never more than a fair part of the rest."""
-        if not self.left or self.session.shouldfail or self.session.shouldstop:
+        if self.session.shouldfail or self.session.shouldstop:
+            return []
+        while self.whole:
+            if together := self.whole.pop():
+                return together
+        if not self.left:
             return []
         most = max(1, sum(map(len, self.left)) // (self.number * _ROUNDS))
         module = self.left[0]
@@ -148,6 +157,10 @@ class _Foreman:
             self.left.appendleft(worker.todo)
         self.started += 1
         self._start(self.started)
+
+
+def _fixtures(item: pytest.Item) -> list[str]:
+    return getattr(item, "fixturenames", [])
 
 
 class _Teller:
