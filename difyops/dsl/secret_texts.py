@@ -24,7 +24,7 @@ from difyops.dsl.suspicion import (
     strength,
 )
 
-_SHORTEST, _SHORT = 6, 120
+_SHORTEST, _SHORT, _LONGER = 6, 120, 8192
 _USER_OPTION = re.compile(
     r"""-(?<![\w-]-)(?:u|U|-user|-proxy-user)[ =]{0,2}\\{0,3}["']?[^\s:"'@/{}\\]{1,64}:([^\s"'{}\\\0]{1,200})"""
 )
@@ -42,16 +42,12 @@ def in_text(text: str, place: str = PROSE) -> list[SuspicionHit]:
     """Return everything in ``text`` that is a secret wherever it stands."""
     if len(text) < _SHORTEST:
         return []
-    return list(_in_short(text, place)) if len(text) <= _SHORT else _looked_through(text, place)
-
-
-@lru_cache(maxsize=16384)
-def _in_short(text: str, place: str) -> tuple[SuspicionHit, ...]:
-    """Return what ``in_text`` finds; titles, types and names of models are the same in app after app."""
-    return tuple(_looked_through(text, place))
+    known = _in_short if len(text) <= _SHORT else _in_longer if len(text) <= _LONGER else _looked_through
+    return list(known(text, place))
 
 
 def _looked_through(text: str, place: str) -> list[SuspicionHit]:
+    """Return what ``in_text`` finds."""
     hits = [SuspicionHit(*found) for found in credentials(text)]
     if "://" in text:
         hits += in_addresses(text)
@@ -62,6 +58,17 @@ def _looked_through(text: str, place: str) -> list[SuspicionHit]:
     if " -" in text or text.startswith("-"):
         hits += _in_options(text)
     return hits + in_names(text, place)
+
+
+# Titles, types and names of models are the same in app after app; prompts and code in live version, draft and export.
+_in_short = lru_cache(maxsize=16384)(_looked_through)
+_in_longer = lru_cache(maxsize=1024)(_looked_through)
+
+
+def forget() -> None:
+    """Forget what was found in the texts seen so far; for measuring."""
+    _in_short.cache_clear()
+    _in_longer.cache_clear()
 
 
 def bare(text: str, start: int = 0, end: int | None = None) -> tuple[int, int] | None:
