@@ -305,3 +305,50 @@ def test_the_commonest_wrappings_are_read_as_the_outline_reads_them(
     monkeypatch.setattr(reader, "plainly_wrapped", lambda _: None)
     assert quick == enforce(text, A)
     assert (quick.rung, quick.value) == ("extract", {"a": 1, "b": ["x{y"]})
+
+
+def _chunks(text: str, reason: str | None) -> str:
+    pieces = [{"choices": [{"index": 0, "delta": {"content": text[at : at + 4]}}]} for at in range(0, len(text), 4)]
+    last = {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
+    return "".join(f"data: {json.dumps(event)}\n\n" for event in (*pieces, last)) + (
+        "data: [DONE]\n\n" if reason else ""
+    )
+
+
+def _deltas(text: str, reason: str | None) -> str:
+    pieces = [
+        {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "input_json_delta", "partial_json": text[at : at + 4]},
+        }
+        for at in range(0, len(text), 4)
+    ]
+    last = {"type": "message_delta", "delta": {"stop_reason": reason}}
+    return "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in (*pieces, last))
+
+
+def _cohere(text: str, reason: str) -> str:
+    message = {"role": "assistant", "content": [{"type": "text", "text": text}]}
+    return json.dumps({"id": "c", "message": message, "finish_reason": reason})
+
+
+@pytest.mark.parametrize(("make", "whole", "cut"), [
+    (_cohere, "COMPLETE", "MAX_TOKENS"),
+    (lambda text, why: json.dumps({"text": text, "generation_id": "g", "finish_reason": why}), "ERROR", "MAX_TOKENS"),
+    (lambda text, why: json.dumps([{"generated_text": text, "details": {"finish_reason": why}}]), "stop", "length"),
+    (lambda text, why: json.dumps({"generation": text, "stop_reason": why}), "stop", "length"),
+    (lambda text, why: json.dumps({"results": [{"outputText": text, "completionReason": why}]}), "FINISH", "LENGTH"),
+    (_chunks, "stop", "length"), (_chunks, "stop", None), (_deltas, "tool_use", "max_tokens"),
+])  # fmt: skip
+def test_further_vendors_and_streams_are_opened_and_say_when_they_are_cut(
+    make: Any, whole: str, cut: str | None
+) -> None:
+    for schema in (OPEN, {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}):
+        assert enforce(make('{"a": 1, "b": "x"}', whole), schema).value == {"a": 1, "b": "x"}
+        assert enforce(make('{"a": 1, "b": "x"}', cut), schema).error == "truncated"
+
+
+def test_a_list_of_one_call_is_opened_though_the_schema_declares_a_name() -> None:
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    assert enforce('[TOOL_CALLS][{"name": "f", "arguments": {"name": "x"}}]', schema).value == {"name": "x"}

@@ -16,7 +16,7 @@ from difyops.validation.reading.echo import is_echo, is_plain, is_rewritten
 from difyops.validation.reading.edits import Locate, closing, edits_of, locator, said_of_words
 from difyops.validation.reading.effort import Effort, TooMuchEffort
 from difyops.validation.reading.envelopes import unwrap
-from difyops.validation.reading.envelopes.dify import text_of_events
+from difyops.validation.reading.envelopes.streams import text_of_stream
 from difyops.validation.reading.found import Option, ValueFound, distinct
 from difyops.validation.reading.load import key_of, load
 from difyops.validation.reading.mend import Mended, changed, mend
@@ -61,7 +61,7 @@ class TextReader:
         """Read a text that is not strict JSON, or whose content a rule forbids."""
         if not text.strip(_NOTHING):
             return ValueFound(code="empty")
-        events = text_of_events(text)
+        events = text_of_stream(text)
         if events is not None:
             return self._of_events(events, layers)
         plain = self._plainly_wrapped(text)

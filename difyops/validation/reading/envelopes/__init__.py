@@ -6,8 +6,10 @@ from difyops.validation.reading.envelopes import (
     anthropic,
     bedrock,
     chat_completions,
+    cohere,
     dify,
     gemini,
+    generated_text,
     mistral,
     ollama,
     one_member,
@@ -17,12 +19,14 @@ from difyops.validation.reading.envelopes import (
 from difyops.validation.reading.envelopes.parts import ARGUMENTS, OpenedEnvelope
 
 _VENDORS = (
-    anthropic, chat_completions, responses, gemini, bedrock, mistral, ollama, dify, tool_call, one_member,
+    anthropic, chat_completions, responses, gemini, bedrock, mistral, ollama, cohere, generated_text, dify, tool_call,
+    one_member,
 )  # fmt: skip
 
 KEYS = frozenset({
     "choices", "content", "function", "tool_calls", "candidates", "parts", "functionCall", "text", "input", "output",
-    "outputs", "message", "response", "answer", "data", "thinking", *ARGUMENTS, *one_member.NAMES,
+    "outputs", "message", "response", "answer", "data", "thinking",
+    "generated_text", "generation", "results", *ARGUMENTS, *one_member.NAMES,
     *(name.capitalize() for name in one_member.NAMES), *(name.upper() for name in one_member.NAMES),
 })  # fmt: skip
 """An object, or a list that begins with one, without any of these members is no envelope."""

@@ -8,8 +8,8 @@ import re
 from difyops.validation.reading.envelopes.parts import Content, OpenedEnvelope, mapping
 from difyops.validation.reading.model import Path
 
-_EVENT = re.compile(r"^data:[ ]?(\{.*\})[ \t\r]*$", re.MULTILINE)
-_LINES = re.compile(r"(?:[ \t\r]*|data:.*|event:.*|id:.*|:.*|retry:.*)")
+EVENT = re.compile(r"^data:[ ]?(\{.*\})[ \t\r]*$", re.MULTILINE)
+LINES = re.compile(r"(?:[ \t\r]*|data:.*|event:.*|id:.*|:.*|retry:.*)")
 _ANSWERS = ("message", "agent_message", "text_chunk")
 _ENDS = ("message_end", "workflow_finished")
 
@@ -41,12 +41,12 @@ def text_of_events(text: str) -> tuple[object, bool] | None:
     """Return what a stream of events answered and whether it broke off, ``None`` when the text is no such stream."""
     if not text.lstrip().startswith(("data:", "event:")):
         return None
-    if any(not _LINES.fullmatch(line) for line in text.splitlines()):
+    if any(not LINES.fullmatch(line) for line in text.splitlines()):
         return None
     answer: list[str] = []
     outputs: object = None
     ended = False
-    for found in _EVENT.finditer(text):
+    for found in EVENT.finditer(text):
         try:
             event = mapping(json.loads(found[1]))
         except (ValueError, RecursionError):

@@ -9,6 +9,6 @@ def unwrap(value: object) -> OpenedEnvelope | None:
     """Return the arguments of a call, or of a list of one call."""
     if isinstance(value, list) and len(objects(value)) == 1:
         found = list(calls(value, ()))
-        return OpenedEnvelope(keys=("name",), contents=tuple(found)) if found else None
+        return OpenedEnvelope(keys=(str(found[0][0][-1]),), contents=tuple(found)) if found else None
     passed = call(value)
     return OpenedEnvelope(keys=(passed[0],), contents=(((passed[0],), passed[1]),)) if passed else None
