@@ -55,13 +55,13 @@ def test_both_validators_agree_on_what_the_ladder_lets_through() -> None:
 
     passed = 0
     others: dict[int, Any] = {}
-    for answer in answers(seed=5, count=400):
+    for answer in answers(seed=5, count=120):
         verdict = enforce(answer.text, compiled_once(answer.schema))
         if verdict.ok:
             known = others.setdefault(id(answer.schema), jsonschema.Draft202012Validator(answer.schema))
             known.validate(verdict.value)
             passed += 1
-    assert passed > 200
+    assert passed > 60
 
 
 def test_formats_are_asserted() -> None:

@@ -51,7 +51,7 @@ def _broken(value: Any, at: int, put: str, indent: int | None) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("examples", [150, pytest.param(8_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("examples", [90, pytest.param(8_000, marks=pytest.mark.long)])
 def test_what_is_read_is_the_only_cheapest_reading(examples: int) -> None:
     counts: Counter[str] = Counter()
 

@@ -24,7 +24,7 @@ def test_the_corpus_is_large_enough() -> None:
 
 
 def test_valid_documents_are_taken_as_they_are() -> None:
-    for item in documents()[::11]:
+    for item in documents()[::17]:
         verdict = enforce(json.dumps(item.value), _schema(item.name, item.schema))
         assert (verdict.rung, verdict.edits) == ("strict", ()), item.name
 
@@ -39,7 +39,7 @@ def test_a_beginning_of_a_document_is_never_another_document() -> None:
 
 def test_one_slip_is_read_right_where_it_has_one_reading() -> None:
     counts: Counter[tuple[bool, str]] = Counter()
-    for item, text in slips(seed=7, count=60, longest=250):
+    for item, text in slips(seed=7, count=36, longest=200):
         schema = _schema(item.name, item.schema)
         readings = cheapest(text, schema.accepts)
         verdict = enforce(text, schema)
