@@ -316,7 +316,7 @@ def _chunks(text: str, reason: str | None) -> str:
 
 
 def _deltas(text: str, reason: str | None) -> str:
-    pieces = [
+    pieces: list[dict[str, Any]] = [
         {
             "type": "content_block_delta",
             "index": 0,
@@ -324,7 +324,7 @@ def _deltas(text: str, reason: str | None) -> str:
         }
         for at in range(0, len(text), 4)
     ]
-    last = {"type": "message_delta", "delta": {"stop_reason": reason}}
+    last: dict[str, Any] = {"type": "message_delta", "delta": {"stop_reason": reason}}
     return "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in (*pieces, last))
 
 
