@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ sys.dont_write_bytecode = False
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=40)
 settings.load_profile("any machine")
 
+_numbers = count()
 _OURS = ("DIFY", "XDG_", "NO_COLOR", "CI", "COLUMNS")
 
 
@@ -87,6 +90,15 @@ def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("authority") / "one.pem"
     end = "-----END CERTIFICATE-----\n"
     path.write_text(Path(certifi.where()).read_text().partition(end)[0] + end)
+    return path
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder, numbered by us: pytest's own looks through all earlier ones for the next number."""
+    name = re.sub(r"\W", "_", request.node.name)[:30]
+    path = tmp_path_factory.getbasetemp() / f"{name}{next(_numbers)}"
+    path.mkdir(mode=0o700)
     return path
 
 

@@ -140,12 +140,16 @@ def finish(words: tuple[str, ...]) -> None:
 
 
 def import_all() -> None:
-    """Import difyops whole, and what it imports late."""
+    """Import difyops whole, and what it imports late; make the parsers of all its commands."""
     for module in pkgutil.walk_packages(difyops.__path__, "difyops."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     for name in _LATE:
         importlib.import_module(name)
+    from difyops.cli import root
+
+    for noun in root.GROUPS:
+        root.command_of(noun)
 
 
 if __name__ == "__main__":
