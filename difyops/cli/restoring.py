@@ -116,7 +116,7 @@ async def _restore(
     from difyops.snapshot.layout import read_manifest
     from difyops.snapshot.restore import plan_restore
     from difyops.snapshot.restore import restore as bring_back
-    from difyops.snapshot.restore_many import RestoredMany, chosen_of
+    from difyops.snapshot.restore_many import RestoredMany, beside, chosen_of
 
     store = open_store(session)
     async with session.instance() as instance:
@@ -126,7 +126,8 @@ async def _restore(
         commit = store.resolve(to, branch=branch)
         manifest = read_manifest(store, commit)
         here = [app async for app in instance.console.apps()]
-        there = {each for app in here for each in (app.id, *former_ids(store, branch, app.id))}
+        origins = {app.id: {app.id, *former_ids(store, branch, app.id)} for app in here}
+        there = set[str]().union(*origins.values())
         chosen = chosen_of(manifest, selectors, there, commit=commit, renamed=options.name is not None)
         options = replace(options, access=session.access, seal=seal_to_compare(store, branch, session.access))
         done = RestoredMany(is_one=chosen.is_one, still_here=chosen.still_here)
@@ -139,6 +140,7 @@ async def _restore(
         for app in chosen.apps:
             try:
                 kept = load_app(store, commit, manifest, app.id)
+                options = replace(options, beside=beside(manifest, origins, app.id))
                 if session.dry_run:
                     done.plans.append(await plan_restore(instance, kept, to, options))
                     continue
@@ -149,6 +151,7 @@ async def _restore(
                 done.failed[f"{app.name} ({app.id})"] = error
             else:
                 done.apps.append(restored)
+                origins[restored.app_id] = {restored.app_id, app.id}
                 if branch == instance.name:
                     keep_former(store, branch, restored.app_id, app.id)
         return done

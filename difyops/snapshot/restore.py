@@ -47,7 +47,8 @@ class Translation:
 class RestoreOptions:
     """How to restore. ``api`` and ``site``: switch on; ``triggers``: switch those on that the snapshot holds as on;
     ``confirm_newer``: import a DSL newer than the server. ``seal`` and ``access``: the store's key, and what this
-    machine has to open sealed values; they go to another instance only ``with_secrets``.
+    machine has to open sealed values; they go to another instance only ``with_secrets``. ``beside``: ids of apps here
+    that the snapshot holds, too, under whatever name: one of the same name was there beside this one.
     """
 
     name: str | None = None
@@ -60,6 +61,7 @@ class RestoreOptions:
     with_secrets: bool = False
     seal: Seal = field(default_factory=lambda: Seal(store_id=""))
     access: Access = field(default_factory=Access)
+    beside: frozenset[str] = frozenset()
     checkpoint: Checkpoint = no_checkpoint
 
 
@@ -153,7 +155,7 @@ async def _prepare(instance: Instance, kept: Kept, word: str, options: RestoreOp
     apps = [app async for app in instance.console.apps()]
     if options.name is None and any(app.id == kept.record.id for app in apps):
         raise Refused(f"{name!r} still exists here.", hint=f"difyops snapshot rollback {kept.record.id} --to {word}")
-    if any(app.name == name for app in apps):
+    if any(app.name == name and app.id not in options.beside for app in apps):
         raise Refused(
             f"There is an app named {name!r} here already.", hint="--name gives the restored one another name."
         )

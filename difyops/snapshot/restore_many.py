@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from difyops.api.model import App
@@ -42,6 +42,13 @@ class RestoredMany:
         names = ", ".join([*self.failed, *unproved][:5])
         total = len(self.apps) + len(self.plans) + len(self.failed)
         return PartialFailure(f"{len(self.failed) + len(unproved)} of {total} apps failed: {names}.")
+
+
+def beside(manifest: Manifest, origins: Mapping[str, Collection[str]], app_id: str) -> frozenset[str]:
+    """Return the apps here that stood beside ``app_id`` in a snapshot; ``origins``: the ids that each has and had."""
+    return frozenset(
+        here for here, ids in origins.items() if app_id not in ids and any(each in manifest.apps for each in ids)
+    )
 
 
 def chosen_of(

@@ -108,6 +108,22 @@ def test_many_apps_come_back_at_once(cli: Cli, connected: str, colleague: Collea
     assert cli("snapshot", "restore", "wf-*", "chat-*", "--name", "x", "--to", "v1", "--yes").code == 2
 
 
+def test_apps_of_one_name_come_back_beside_each_other(cli: Cli, connected: str, colleague: Colleague) -> None:
+    echo, chat = colleague.app_id("wf-echo"), colleague.app_id("chat-basic")
+    colleague.call("PUT", f"/apps/{chat}", {"name": "wf-echo", "icon_type": "emoji", "icon": "x", "description": ""})
+    assert cli("snapshot", "create", "--tag", "v1", "-q").code == 0
+    colleague.call("DELETE", f"/apps/{echo}")
+    one = cli("snapshot", "restore", echo, "--to", "v1", "--yes")  # the other one is here still
+    assert one.code == 0, one.err
+    for row in [row for row in colleague.call("GET", "/apps?limit=100")["data"] if row["name"] == "wf-echo"]:
+        colleague.call("DELETE", f"/apps/{row['id']}")
+    both = cli("snapshot", "restore", "all", "--to", "v1", "--yes", "-o", "json")
+    assert both.code == 0, both.err
+    assert sorted(item["plan"]["former_id"] for item in both.json["data"]["apps"]) == sorted((echo, chat))
+    again = cli("snapshot", "restore", echo, "--to", "v1", "--yes")
+    assert again.code == 8, again.err  # it came back already
+
+
 def test_secrets_of_older_snapshots_are_found_by_commit_and_place(
     cli: Cli, connected: str, colleague: Colleague, tmp_path: Path
 ) -> None:
