@@ -108,11 +108,13 @@ class GitStore:
             UsageError: a name or path cannot be stored.
         """
         tag_ref = f"{refs.TAGS}{names.branch(branch)}/{names.tag(tag[0])}" if tag else None
+        # the first one of a branch has every file to hash: the writers of other branches need not wait for that
+        changes = tree.changes({}, files, replace=replace, algorithm=self._algorithm) if base is None else []
         with self._writing():
             line = self._line(branch)
             self._expect(line, base, tag_ref)
-            before = self._known.listing(base) if base else {}
-            changes = tree.changes(before, files, replace=replace, algorithm=self._algorithm)
+            if base is not None:
+                changes = tree.changes(self._known.listing(base), files, replace=replace, algorithm=self._algorithm)
             commit = base
             if commit is None or changes:
                 draft = incoming.Draft(parent=base, changes=changes, message=message, author=author, when=when)
