@@ -17,8 +17,6 @@ from difyops.rotation.kinds import kinds
 from difyops.rotation.policy import RotationPolicy
 from difyops.rotation.reading import Document, HeldSecret, WorkspaceReading
 
-_MOVE_IT = "Move it into a secret environment variable of the app, publish, then rotate env."
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedSecret:
@@ -87,10 +85,6 @@ def in_clear(documents: Iterable[Document]) -> tuple[InClear, ...]:
         name = document.app.name
         found += [
             InClear(app=name, place=spot.key, label=spot.label, advice=advice(spot)) for spot in document.clear_spots
-        ]
-        found += [
-            InClear(app=name, place=item.place, label=f"{item.label} ({item.kind})", advice=_MOVE_IT)
-            for item in document.suspicions
         ]
     return tuple(found)
 

@@ -14,7 +14,6 @@ from typing import Any
 from difyops.api.instance import Instance
 from difyops.api.keys import Key, Keys
 from difyops.api.model import App
-from difyops.dsl.scan import ScanFinding, scan
 from difyops.dsl.secrets import Spot, redact
 from difyops.errors import DifyopsError, NotSupported
 from difyops.fanout import Failed, FanoutOptions, fan_out
@@ -43,14 +42,13 @@ class HeldSecret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """The live content of an app without secrets, and where it had any outside of variables: in fields for secrets, and
-    what looks like one in prompts, code and descriptions.
+    """The live content of an app without secrets, and where it had any outside of variables: in fields for secrets,
+    in prompts, code and descriptions.
     """
 
     app: App
     body: dict[str, Any]
     clear_spots: tuple[Spot, ...] = ()
-    suspicions: tuple[ScanFinding, ...] = ()
 
 
 def no_progress(done: int, total: int, name: str) -> None:
@@ -122,8 +120,7 @@ class WorkspaceReading:
             body = {"model_config": (await self.instance.console.app(app.id)).model_config or {}}
         redacted = redact(body)
         spots = tuple(spot for spot in redacted.secrets if spot.kind in ("node", "config") and not spot.is_generated)
-        found = tuple(scan(redacted.document))
-        return Document(app=app, body=redacted.document, clear_spots=spots, suspicions=found)
+        return Document(app=app, body=redacted.document, clear_spots=spots)
 
     async def each(self, what: str, work: Callable[[App], Awaitable[Any]]) -> dict[str, Any]:
         """Do ``work`` for every app, a few at a time; return what came, by app id; failures go to ``problems``."""

@@ -18,6 +18,26 @@ FORM = json.dumps(
     {"user_input_form": [{"paragraph": {"variable": "text", "label": "text", "required": True}}]}
 ).encode()
 
+NOTHING = b'{"data": []}'
+DOCUMENT = json.dumps(
+    {
+        "id": "00000000-0000-4000-8000-000000000001",
+        "graph": {
+            "nodes": [
+                {"id": str(number), "data": {"type": kind, "title": kind, "text": "The question is answered. " * 20}}
+                for number, kind in enumerate(("start", "llm", "http-request", "end"))
+            ],
+            "edges": [{"source": str(number), "target": str(number + 1)} for number in range(3)],
+        },
+        "features": {},
+        "hash": "0" * 64,
+        "version": "2026-01-01 00:00:00",
+        "environment_variables": [{"id": "1", "name": "API_TOKEN", "value_type": "secret", "value": "[__HIDDEN__]"}],
+        "conversation_variables": [],
+        "created_at": 1_700_000_000,
+    }
+).encode()
+
 
 def _event(name: str, **more: object) -> bytes:
     return (
@@ -100,7 +120,13 @@ def _counted() -> bytes:
 def _console(path: bytes) -> bytes:
     """Return what the console answers to a GET."""
     if path.endswith(b"/api-keys"):
-        return Fleet.keys[path.split(b"/")[-2]]
+        return Fleet.keys.get(path.split(b"/")[-2], NOTHING)
+    if path.endswith(b"/workflows/publish"):
+        return DOCUMENT
+    if path.endswith(b"/model-providers"):
+        return NOTHING
+    if path.endswith(b"/tool-providers"):
+        return b"[]"
     if path.startswith(b"/console/api/apps"):
         query = {name: int(value) for name, value in re.findall(rb"(page|limit)=(\d+)", path)}
         return Fleet.page(query.get(b"page", 1), query.get(b"limit", 20))

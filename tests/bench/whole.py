@@ -41,6 +41,7 @@ def main() -> list[Figure]:
         return [
             *broadcasts(1000, 1.5, Path(folder)),
             *broadcasts(30, 1.2, Path(folder)),
+            *secrets(1000, 2.0, Path(folder)),
             *rendering(),
             *tab(Path(folder)),
         ]
@@ -71,12 +72,7 @@ def _medians(runs: Sequence[Times]) -> Times:
 def broadcasts(agents: int, limit: float, folder: Path) -> Iterator[Figure]:
     """Compare ``difyops broadcast --to all`` with list, key, form and run of each app in one aiohttp loop."""
     with raw_server(agents) as url:
-        more = {
-            "DIFY_BASE_URL": url,
-            "DIFY_ADMIN_KEY": "admin-key-of-the-bench",
-            "DIFY_WORKSPACE_ID": str(uuid.UUID(int=1)),
-            "DIFYOPS_STATE": str(folder / f"state{agents}"),
-        }
+        more = reached(url, folder / f"state{agents}")
         words = (*OURS, "broadcast", "Are you well?", "--to", "all")
         started, before = time.perf_counter(), counted(url)["cpu"]
         mine, base = in_turn(words, (*BARE, "broadcast"), more)
@@ -85,6 +81,28 @@ def broadcasts(agents: int, limit: float, folder: Path) -> Iterator[Figure]:
     name = f"difyops broadcast to {agents}, whole process / bare aiohttp over the same calls"
     yield Figure(name=f"{name}, wall", value=mine[0] / base[0], limit=limit, note=said)
     yield Figure(name=f"{name}, CPU", value=mine[1] / base[1], note=f"{mine[1]:.2f} s / {base[1]:.2f} s")
+
+
+def secrets(apps: int, limit: float, folder: Path) -> Iterator[Figure]:
+    """Compare ``difyops secret list`` with list, live version and keys of each app in one aiohttp loop, four at once."""
+    with raw_server(apps) as url:
+        more = reached(url, folder / "secrets")
+        counted(url)
+        mine, base = in_turn((*OURS, "secret", "list"), (*BARE, "keys"), more)
+        calls = counted(url)["calls"] / ROUNDS / 2
+    name = f"difyops secret list of {apps} apps, whole process / bare aiohttp over the same {calls:.0f} calls"
+    yield Figure(name=f"{name}, wall", value=mine[0] / base[0], limit=limit, note=f"{mine[0]:.2f} s / {base[0]:.2f} s")
+    yield Figure(name=f"{name}, CPU", value=mine[1] / base[1], note=f"{mine[1]:.2f} s / {base[1]:.2f} s")
+
+
+def reached(url: str, state: Path) -> dict[str, str]:
+    """Return the environment in which the raw server is the instance."""
+    return {
+        "DIFY_BASE_URL": url,
+        "DIFY_ADMIN_KEY": "admin-key-of-the-bench",
+        "DIFY_WORKSPACE_ID": str(uuid.UUID(int=1)),
+        "DIFYOPS_STATE": str(state),
+    }
 
 
 @contextlib.contextmanager

@@ -43,7 +43,10 @@ async def main(what: str) -> int:
 
         async def keyed(app: str) -> int:
             async with slots:
-                return len((await got(f"/console/api/apps/{app}/api-keys", mine))["data"])
+                live = await got(f"/console/api/apps/{app}/workflows/publish", mine)
+            async with slots:
+                keys = await got(f"/console/api/apps/{app}/api-keys", mine)
+            return len(keys["data"]) + len(live["environment_variables"])
 
         slots = asyncio.Semaphore(POLITE)
         await got("/console/api/setup", {})
@@ -53,6 +56,13 @@ async def main(what: str) -> int:
             body = await got(f"/console/api/apps?page={len(rows) // 100 + 1}&limit=100", mine)
             rows += body["data"]
             more = body["has_more"]
+        if what == "keys":
+            for path in (
+                "workspaces/current/model-providers",
+                "workspaces/current/tool-providers",
+                "datasets/api-keys",
+            ):
+                await got(f"/console/api/{path}", mine)
         work = asked if what == "broadcast" else keyed
         return sum(await asyncio.gather(*(work(row["id"]) for row in rows)))
 
