@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from difyops.api.model import App
+from difyops.counting import counted
 from difyops.errors import SelectorError
 
 _MOST_LISTED = 12
@@ -81,7 +82,9 @@ def slug(name: str) -> str:
 
 def _ambiguous(selector: str, matches: Sequence[App]) -> SelectorError:
     listed = "; ".join(f"{app.name} ({app.mode}) {app.id}" for app in matches[:_MOST_LISTED])
-    return SelectorError(f"{selector!r} means {len(matches)} apps; one is wanted.", hint=f"Use the id. {listed}")
+    return SelectorError(
+        f"{selector!r} means {counted(len(matches), 'app')}; one is wanted.", hint=f"Use the id. {listed}"
+    )
 
 
 def expanded(selectors: Iterable[str]) -> list[str]:

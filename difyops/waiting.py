@@ -20,6 +20,7 @@ from difyops.api.model import App
 from difyops.api.run_feed import run_detail
 from difyops.api.run_records import LoggedRun
 from difyops.clock import Clock
+from difyops.counting import counted
 from difyops.errors import DifyopsError, NotFound, PartialFailure, Refused, UsageError
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 
@@ -63,7 +64,7 @@ class Waits:
         """Return 3 where an app could not be read."""
         if not self.unread:
             return None
-        return PartialFailure(f"{len(self.unread)} of {self.apps} apps could not be read: {self.unread[0]}.")
+        return PartialFailure(f"{len(self.unread)} of {counted(self.apps, 'app')} could not be read: {self.unread[0]}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +245,7 @@ def _chosen(nodes: Sequence[PausedNode], wanted: str | None) -> PausedNode:
         return found[0]
     names = ", ".join(item.node for item in nodes)
     if found:
-        raise UsageError(f"The run waits at {len(found)} nodes: {names}.", hint=f"--node {found[0].node}")
+        raise UsageError(f"The run waits at {counted(len(found), 'node')}: {names}.", hint=f"--node {found[0].node}")
     raise UsageError(f"The run does not wait at {wanted!r} (it waits at: {names}).")
 
 

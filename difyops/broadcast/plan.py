@@ -14,6 +14,7 @@ from typing import Any
 
 from difyops.api.model import AGENT_MODE, CHAT_MODES, WORKFLOW_MODES, App
 from difyops.api.run_faults import UNPUBLISHED, WRONG_MODE, RunFailed
+from difyops.counting import counted
 from difyops.errors import OutOfBudget, SelectorError, UsageError
 from difyops.targets import select
 
@@ -89,7 +90,9 @@ class BroadcastPlan:
         """
         if max_tokens is not None and self.estimate > max_tokens:
             raise OutOfBudget(
-                f"{len(self.targets)} targets cost at least {self.estimate} tokens, the budget is {max_tokens}.",
+                f"{counted(len(self.targets), 'target costs', 'targets cost')} at least"
+                f" {counted(self.estimate, 'token')}, the"
+                f" budget is {max_tokens}.",
                 hint="Raise --max-tokens or ask fewer targets; nothing was called.",
             )
 
@@ -100,7 +103,7 @@ class BroadcastPlan:
             UsageError: there are fewer targets than ``wait`` answers.
         """
         if wait is not None and not 0 < wait <= len(self.targets):
-            raise UsageError(f"Cannot wait for {wait} answers from {len(self.targets)} targets.")
+            raise UsageError(f"Cannot wait for {counted(wait, 'answer')} from {counted(len(self.targets), 'target')}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from difyops.broadcast.aggregate import Combined
 from difyops.broadcast.answer import ANSWERED, SKIPPED, STATUSES, STOPPED, AgentAnswer, without_answer
 from difyops.broadcast.engine import BUDGET, DEADLINE, INTERRUPTED
 from difyops.broadcast.plan import BroadcastPlan
+from difyops.counting import counted
 from difyops.errors import DifyopsError, Interrupted, OutOfBudget, PartialFailure, StoreError, TimedOut
 
 _NAMED = 5
@@ -40,8 +41,8 @@ class Broadcast:
     @property
     def counts(self) -> dict[str, int]:
         """Return how many targets ended how; the sum is the number of targets."""
-        counted = Counter(answer.status for answer in self.answers)
-        return {status: counted[status] for status in STATUSES}
+        found = Counter(answer.status for answer in self.answers)
+        return {status: found[status] for status in STATUSES}
 
     @property
     def tokens(self) -> int:
@@ -64,9 +65,13 @@ class Broadcast:
         answered = self.counts[ANSWERED]
         missing = [answer for answer in self.answers if not answer.ok]
         if self.ended == INTERRUPTED:
-            return Interrupted(f"Interrupted: {answered} of {len(self.answers)} answers are there.", hint=_RESUME)
+            return Interrupted(
+                f"Interrupted: {answered} of {counted(len(self.answers), 'answer')} are there.", hint=_RESUME
+            )
         if self.ended == BUDGET and missing:
-            return OutOfBudget(f"The token budget is spent: {answered} of {len(self.answers)} answers are there.")
+            return OutOfBudget(
+                f"The token budget is spent: {answered} of {counted(len(self.answers), 'answer')} are there."
+            )
         if self.wanted is not None and answered >= self.wanted:
             return self._afterwards()
         if not missing:
@@ -97,8 +102,8 @@ def tally(
 def unused_inputs(answers: Sequence[AgentAnswer]) -> tuple[str, ...]:
     """Return warnings about inputs that some or all of the apps asked do not have."""
     asked = sum(1 for answer in answers if answer.attempts) or len(answers)
-    counted = Counter(name for answer in answers for name in answer.unused_inputs)
-    return tuple(f"{count} of {asked} apps have no input {name!r}" for name, count in sorted(counted.items()))
+    unused = Counter(name for answer in answers for name in answer.unused_inputs)
+    return tuple(f"{count} of {counted(asked, 'app')} have no input {name!r}" for name, count in sorted(unused.items()))
 
 
 def _names(missing: Sequence[AgentAnswer]) -> str:
@@ -108,7 +113,7 @@ def _names(missing: Sequence[AgentAnswer]) -> str:
 
 def _none_answered(missing: Sequence[AgentAnswer], ended: str) -> DifyopsError:
     """Return the error of a broadcast without any answer; when all failed alike it has their exit code."""
-    message = f"None of {len(missing)} targets answered: {_names(missing)}."
+    message = f"None of {counted(len(missing), 'target')} answered: {_names(missing)}."
     if ended == DEADLINE and any(item.status in (STOPPED, SKIPPED) for item in missing):
         return TimedOut(message, hint="Give it a longer --deadline.")
     codes = {item.exit_code for item in missing}

@@ -9,6 +9,7 @@ import typer
 from difyops.cli import waiting
 from difyops.cli.door import command, group
 from difyops.cli.session import Session
+from difyops.counting import counted
 from difyops.errors import DifyopsError, PartialFailure, UsageError
 from difyops.outcome import Facts, Outcome, Table
 from difyops.render.safe import text
@@ -53,7 +54,7 @@ def list_(session: Session, selectors: Selectors = None) -> Outcome:
         kind="app.list",
         data=[_told(app, url) for app in apps],
         blocks=[Table(columns=("name", "mode", "tags", "live", "updated", "id"), rows=rows, empty="No apps.")],
-        summary=f"{len(apps)} apps",
+        summary=f"{counted(len(apps), 'app')}",
         names=[app.name for app in apps],
     )
 
@@ -122,7 +123,7 @@ def _together(shown: list[Outcome]) -> Outcome:
         data=[one.data for one in shown],
         blocks=[block for one in shown for block in one.blocks],
         names=[name for one in shown for name in one.names or ()],
-        summary=f"{len(shown)} apps",
+        summary=f"{counted(len(shown), 'app')}",
     )
 
 
@@ -176,7 +177,7 @@ def run(
         raise UsageError(f"--stream shows text, not {session.output}.", hint="Leave out --stream or -o.")
     live = TextStream() if stream else None
     answer = session.run(run_once(session, app, query, inputs_of(inputs), live.write if live else None))
-    spent = f"{answer.tokens} tokens, " if answer.tokens is not None else ""
+    spent = f"{counted(answer.tokens, 'token')}, " if answer.tokens is not None else ""
     again = {"events": "; the end was read once more", "polled": "; the end was asked for"}.get(answer.learned, "")
     return Outcome(
         kind="app.run",
@@ -292,7 +293,9 @@ def _switch(session: Session, selectors: list[str], *, site: bool, on: bool) -> 
             if session.dry_run:
                 return chosen, await _would_move(instance, chosen, site=site, on=on), {}
             names = ", ".join(app.name for app in chosen[:5]) + (" ..." if len(chosen) > 5 else "")
-            session.confirm(f"Switch the {what} of {names} {word}?", changes=f"Switching {len(chosen)} apps {word}")
+            session.confirm(
+                f"Switch the {what} of {names} {word}?", changes=f"Switching {counted(len(chosen), 'app')} {word}"
+            )
             return chosen, *await _switch_all(session, instance, chosen, site=site, on=on)
 
     chosen, moved, failed = session.run(work())
@@ -316,7 +319,7 @@ def _switch(session: Session, selectors: list[str], *, site: bool, on: bool) -> 
         ],
         blocks=[Table(columns=("app", what, "why", "id")[: None if failed else 2], rows=rows)],
         summary=(
-            f"{'would switch' if session.dry_run else 'switched'} {len(moved)} apps: {what} {word}"
+            f"{'would switch' if session.dry_run else 'switched'} {counted(len(moved), 'app')}: {what} {word}"
             + (f"; {same} were so already" if (same := len(chosen) - len(moved) - len(failed)) else "")
         ),
         names=[app.name for app in chosen],
@@ -340,7 +343,7 @@ def _failure(chosen: list[App], failed: dict[str, DifyopsError]) -> DifyopsError
         return None
     if len(failed) == len(chosen):
         return next(iter(failed.values()))
-    return PartialFailure(f"{len(failed)} of {len(chosen)} apps failed.")
+    return PartialFailure(f"{len(failed)} of {counted(len(chosen), 'app')} failed.")
 
 
 async def _switch_all(

@@ -9,6 +9,7 @@ import typer
 
 from difyops.cli.door import command, group
 from difyops.cli.session import Session
+from difyops.counting import counted
 from difyops.errors import DifyopsError
 from difyops.outcome import Outcome
 
@@ -224,7 +225,7 @@ async def end(session: Session, which: str | None, way: str) -> list[ChangeRow]:
         if session.dry_run:
             return [*[await row(found, instance, record) for record in records], *broken]
         if count := len(records):
-            session.confirm(f"{way.capitalize()} {count}?", changes=f"To {way} {count} changes")
+            session.confirm(f"{way.capitalize()} {count}?", changes=f"To {way} {counted(count, 'change')}")
         ends: list[ChangeRow] = []
         for record in records:
             try:

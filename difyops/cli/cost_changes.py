@@ -28,6 +28,7 @@ from difyops.cli.cost_tier import (
 from difyops.cli.door import command, seconds
 from difyops.cli.session import Session
 from difyops.cli.values import margin_of
+from difyops.counting import counted
 from difyops.errors import StoreError, UsageError
 from difyops.outcome import Outcome
 
@@ -79,7 +80,9 @@ def diff(
     with open_history(session) as history:
         found = find_apps(history, context_name(session), [named])
         if len(found) != 1:
-            raise UsageError(f"--app {named!r} means {len(found)} apps.", hint="Use the exact name or the id.")
+            raise UsageError(
+                f"--app {named!r} means {counted(len(found), 'app')}.", hint="Use the exact name or the id."
+            )
         (mine,) = found
         left, right = (_document(session, text, files[text], mine) for text in (before, after))
         kept = recorded(
@@ -135,7 +138,7 @@ def advise(
     with open_history(session) as history:
         found = find_apps(history, context_name(session), [app])
         if len(found) != 1:
-            raise UsageError(f"{app!r} means {len(found)} apps.", hint="Use the exact name or the id.")
+            raise UsageError(f"{app!r} means {counted(len(found), 'app')}.", hint="Use the exact name or the id.")
         if tier is not None:
             options = TierOptions(
                 model=tier, nodes=tuple(node or ()), margin=margin_of(margin or "2%"), cases=cases, schema=schema,

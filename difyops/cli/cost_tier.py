@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from difyops.cli.session import Session
+from difyops.counting import counted
 from difyops.errors import UsageError
 from difyops.outcome import Outcome
 
@@ -149,7 +150,7 @@ async def _tried(session: Session, instance: Instance, request: TrialRequest, te
     from difyops.render import cost_tier as views
 
     session.show_lines(views.beforehand(test))
-    session.confirm("Ask them?", changes=f"Asking {2 * test.cases} runs of copies of {test.app}")
+    session.confirm("Ask them?", changes=f"Asking {counted(2 * test.cases, 'run')} of copies of {test.app}")
     judges = judge_calls([item async for item in instance.console.apps()], request.cases)
     asked = [(instance.name, request.app_id)] * (2 * test.cases)
     asked += [(instance.name, judge) for judge in judges] * 2

@@ -12,6 +12,7 @@ from difyops.cli.door import command, group, seconds
 from difyops.cli.reporting import As, formats_of, reported, unknown
 from difyops.cli.session import Session
 from difyops.cli.values import margin_of, share
+from difyops.counting import counted
 from difyops.errors import DifyopsError, UsageError
 from difyops.outcome import Outcome
 
@@ -219,7 +220,7 @@ async def _run(session: Session, selector: str, cases: tuple[Case, ...], options
             return views.planned(app.name, cases, options)
         asked = [(instance.name, app.id)] * len(cases) + [(instance.name, judge) for judge in judges]
         with holding(session, asked, what="the evaluation") as settle:
-            with progress(f"asking {len(cases)} cases", quiet=session.quiet) as moved:
+            with progress(f"asking {counted(len(cases), 'case')}", quiet=session.quiet) as moved:
                 count = 0
 
                 def answered(answer: AgentAnswer) -> None:

@@ -14,6 +14,7 @@ import typer
 from difyops.cli.door import command
 from difyops.cli.restoring import AllowMissing, SecretFrom, given_secrets, restore
 from difyops.cli.session import Session
+from difyops.counting import counted
 from difyops.errors import DifyopsError, PartialFailure, UsageError
 from difyops.outcome import Outcome, Table
 
@@ -137,7 +138,7 @@ async def _rollback(
         if len(chosen) == 1 and failed:
             raise next(iter(failed.values()))
         if session.dry_run:
-            return views.planned(plans, failed)
+            return views.planned(plans, failed, with_name=options.plan.with_name)
         moving = [item for item in plans if options.plan.with_name or not item.nothing_to_do]
         if moving:
             show_plans(session, moving)
@@ -197,7 +198,7 @@ def _many(done: Sequence[RolledBack], failed: dict[str, DifyopsError]) -> Outcom
     rows: list[tuple[object, ...]] = [(item.plan.app_name, item.state, item.live_after) for item in done]
     rows += [(name, "failed", error.message) for name, error in failed.items()]
     moved = sum(item.state == "rolled back" for item in done)
-    error = PartialFailure(f"{len(failed)} of {len(rows)} apps failed.") if failed else None
+    error = PartialFailure(f"{len(failed)} of {counted(len(rows), 'app')} failed.") if failed else None
     data = {
         "apps": [
             {"id": item.plan.app_id, "name": item.plan.app_name, "state": item.state, "live_after": item.live_after}

@@ -14,6 +14,7 @@ import typer
 
 from difyops.cli.door import command, group, seconds
 from difyops.cli.session import Session
+from difyops.counting import counted
 from difyops.errors import DifyopsError, StalePlan, UsageError
 from difyops.outcome import Outcome
 
@@ -207,5 +208,7 @@ async def _carried_out(
         done = await roll_one(session, instance, back, plan, options)
     except DifyopsError as error:
         return replace(way, state="failed", text=error.message)
-    proofs = f"{sum(proof.ok for proof in done.proofs)} of {len(done.proofs)} proofs hold" if done.proofs else ""
+    proofs = (
+        f"{sum(proof.ok for proof in done.proofs)} of {counted(len(done.proofs), 'proof')} hold" if done.proofs else ""
+    )
     return replace(way, state=done.state, text="; ".join(filter(None, [proofs, done.draft or "", *done.warnings])))

@@ -11,6 +11,7 @@ import typer
 from difyops.cli.door import command, group, seconds
 from difyops.cli.history import context_name, open_history
 from difyops.cli.session import Session
+from difyops.counting import counted
 from difyops.errors import AnswerIsNo, UsageError
 from difyops.outcome import Outcome
 
@@ -222,7 +223,9 @@ def advise(
         found = ask(history, scope, session.ledger, now=SystemClock().now())
     grave = SEVERITIES[: SEVERITIES.index(fail_on) + 1] if fail_on else ()
     worst = [item for item in found.advice if item.severity in grave]
-    error = AnswerIsNo(f"{len(worst)} pieces of advice are {fail_on} or graver: {worst[0].id}.") if worst else None
+    error = (
+        AnswerIsNo(f"{counted(len(worst), 'piece')} of advice, {fail_on} or graver: {worst[0].id}.") if worst else None
+    )
     return replace(views.advised(found), error=error)
 
 
@@ -302,7 +305,7 @@ def _newest_two(history: History, scope: Scope) -> list[tuple[Scope, str]]:
     found = _versions(history, scope)
     if len(found) < 2:
         raise UsageError(
-            f"{scope.name} ran {len(found)} versions in this time; two are wanted.",
+            f"{scope.name} ran {counted(len(found), 'version')} in this time; two are wanted.",
             hint="Name periods: FROM..TO FROM..TO",
         )
     return [(replace(scope, version=version), version) for version in found[-2:]]

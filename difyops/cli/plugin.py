@@ -10,6 +10,7 @@ import typer
 
 from difyops.cli.door import command, group, seconds
 from difyops.cli.session import Session
+from difyops.counting import counted
 from difyops.errors import PartialFailure, Refused, UsageError
 from difyops.outcome import Outcome
 
@@ -121,7 +122,7 @@ def upgrade(
                 file = _written(plan, made) if plan is not None and not session.dry_run else None
                 return views.planned(made, file=file)
             session.show_lines(views.lines(made))
-            session.confirm("Upgrade it?", changes=f"Upgrading {made.plugin} and {len(made.apps)} apps")
+            session.confirm("Upgrade it?", changes=f"Upgrading {made.plugin} and {counted(len(made.apps), 'app')}")
             return await _carried_out(session, instance, made, options, keeps=not no_snapshot)
 
     return session.run(work())
@@ -177,7 +178,8 @@ async def _carried_out(
     error = None
     if watch is not None and watch.last.events < watch.wanted:
         error = PartialFailure(
-            f"Only {watch.last.events} runs that can be judged ended while it was watched, {watch.wanted} are wanted."
+            f"Only {counted(watch.last.events, 'run')} that can be judged ended while it was watched,"
+            f" {watch.wanted} are wanted."
             " The upgrade stays.",
             hint=f"difyops plugin upgrade {plan.plugin} --to {plan.old} goes back",
         )

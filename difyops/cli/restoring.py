@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from difyops.cli.session import Session
+from difyops.counting import counted
 from difyops.errors import DifyopsError, UsageError
 from difyops.outcome import Outcome
 
@@ -134,7 +135,7 @@ async def _restore(
         if not session.dry_run and chosen.apps:
             names = ", ".join(repr(app.name) for app in chosen.apps[:5]) + (" ..." if len(chosen.apps) > 5 else "")
             session.confirm(
-                "Create it?" if chosen.is_one else f"Create {len(chosen.apps)} apps?",
+                "Create it?" if chosen.is_one else f"Create {counted(len(chosen.apps), 'app')}?",
                 changes=f"Restoring {names} into {instance.name}",
             )
         for app in chosen.apps:

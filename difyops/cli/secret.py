@@ -15,6 +15,7 @@ from difyops.cli.door import command, group, seconds
 from difyops.cli.reporting import As, formats_of, reported, unknown
 from difyops.cli.secret_bench import STDIN, also_from, check_value, journal_of, policy_here, value_of, workbench
 from difyops.cli.session import Session
+from difyops.counting import counted
 from difyops.errors import DifyopsError, LockHeld, UsageError
 from difyops.outcome import Outcome
 
@@ -331,7 +332,10 @@ def one_rotation(journal: RotationJournal, identity: str | None) -> Rotation:
     if len(found) != 1:
         listed = ", ".join(f"{item.id} ({item.label})" for item in found)
         raise UsageError(
-            f"{len(found)} rotations are open; name one." if found else "No rotation is open.", hint=listed or None
+            f"{counted(len(found), 'rotation is', 'rotations are')} open; name one."
+            if found
+            else "No rotation is open.",
+            hint=listed or None,
         )
     return found[0]
 

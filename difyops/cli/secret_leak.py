@@ -8,6 +8,7 @@ import typer
 
 from difyops.cli.secret_bench import STDIN, journal_of, value_of, workbench
 from difyops.cli.session import Session
+from difyops.counting import counted
 from difyops.errors import UsageError
 from difyops.outcome import Outcome
 
@@ -46,7 +47,7 @@ def find(
             bench = workbench(session, instance)
             wanted = await value_of(bench, value, option="secret find", asked="The value (not shown)")
             if wanted is None or len(wanted.reveal()) < SHORTEST:
-                raise UsageError(f"A value of fewer than {SHORTEST} characters would be found everywhere.")
+                raise UsageError(f"A value of fewer than {counted(SHORTEST, 'character')} would be found everywhere.")
             with progress("reading apps", quiet=session.quiet) as moved:
                 return await look(instance, WorkspaceReading(instance, moved), wanted)
 

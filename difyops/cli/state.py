@@ -10,6 +10,7 @@ import typer
 
 from difyops.cli.door import command, group
 from difyops.cli.session import Session
+from difyops.counting import counted
 from difyops.errors import UsageError
 from difyops.outcome import Outcome
 
@@ -61,7 +62,7 @@ def move(
         planned = state_move.plan(old, new)
         if session.dry_run:
             return views.moved(planned, dry_run=True)
-        session.confirm(f"Move {planned.copied.events} events?", changes=f"Moving the state to {new.place}")
+        session.confirm(f"Move {counted(planned.copied.events, 'event')}?", changes=f"Moving the state to {new.place}")
         return views.moved(state_move.move(old, new), dry_run=False)
 
 

@@ -10,6 +10,7 @@ import typer
 
 from difyops.cli.door import command, group, seconds
 from difyops.cli.session import Session
+from difyops.counting import counted
 from difyops.errors import UsageError
 from difyops.outcome import Outcome
 
@@ -192,7 +193,9 @@ def _switch(session: Session, selectors: list[str], wanted: list[str] | None, *,
             moved = {row.id for row in moving}
             if moving and not session.dry_run:
                 names = ", ".join(f"{row.app}/{row.title}" for row in moving[:5]) + (" ..." if len(moving) > 5 else "")
-                session.confirm(f"Switch {names} {word}?", changes=f"Switching {len(moving)} triggers {word}")
+                session.confirm(
+                    f"Switch {names} {word}?", changes=f"Switching {counted(len(moving), 'trigger')} {word}"
+                )
                 moved = await _switch_all(session, instance, apps, moving, on=on)
             return views.switched(rows, moved, on=on, dry_run=session.dry_run)
 

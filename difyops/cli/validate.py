@@ -144,7 +144,7 @@ def _single(wanted: ValidateRequest, file: str | None, *, result: bool) -> Outco
 
 
 def _batch(session: Session, wanted: ValidateRequest, file: str | None) -> Outcome:
-    from difyops.cli.validate_end import BatchRequest, counted
+    from difyops.cli.validate_end import BatchRequest, added_up
     from difyops.cli.validate_reports import Reports
     from difyops.render.validation import VerdictLines
     from difyops.validation import BatchTally, judge_all
@@ -165,7 +165,7 @@ def _batch(session: Session, wanted: ValidateRequest, file: str | None) -> Outco
                 kept.append(judged)
     if streams:
         session.output = "table"  # the lines are out; what is left is talk
-    return counted(wanted, BatchRequest(summary=tally.summary(), kept=kept, streamed=streams), reports)
+    return added_up(wanted, BatchRequest(summary=tally.summary(), kept=kept, streamed=streams), reports)
 
 
 @contextmanager

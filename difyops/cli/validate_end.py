@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from difyops.cli.validate_reports import Reports
+from difyops.counting import counted
 from difyops.errors import AnswerIsNo, DifyopsError, OutOfBudget
 from difyops.outcome import Outcome
 from difyops.render import validation as views
@@ -42,11 +43,13 @@ def told(wanted: ValidateRequest, judged: Judged, asked: ReaskRequest | None = N
     raw, code = reports.write(tally.summary())
     error: DifyopsError | None = judged.verdict.as_error()
     if error is not None and asked is not None and asked.stopped == "budget":
-        error = OutOfBudget(f"{asked.counted} tokens are spent and nothing stands. {error.message}")
+        error = OutOfBudget(
+            f"{counted(asked.counted, 'token is', 'tokens are')} spent and nothing stands. {error.message}"
+        )
     return views.judged(judged, views.Ending(report=raw, error=_monitored(error, code)), asked)
 
 
-def counted(wanted: ValidateRequest, done: BatchRequest, reports: Reports) -> Outcome:
+def added_up(wanted: ValidateRequest, done: BatchRequest, reports: Reports) -> Outcome:
     """End with a batch."""
     raw, code = reports.write(done.summary)
     error = _monitored(_gate(wanted, done.summary), code)
@@ -59,7 +62,7 @@ def _gate(wanted: ValidateRequest, summary: BatchSummary) -> DifyopsError | None
         return summary.gate(wanted.min_first_pass)
     if summary.valid == summary.total:
         return None
-    return AnswerIsNo(f"{summary.total - summary.valid} of {summary.total} answers are not valid.")
+    return AnswerIsNo(f"{summary.total - summary.valid} of {counted(summary.total, 'answer')} are not valid.")
 
 
 def _monitored(error: DifyopsError | None, code: int | None) -> DifyopsError | None:

@@ -10,6 +10,7 @@ import typer
 
 from difyops.cli.door import command, group, seconds
 from difyops.cli.session import Session
+from difyops.counting import counted
 from difyops.errors import AnswerIsNo, UsageError
 from difyops.outcome import Facts, Outcome
 
@@ -54,7 +55,7 @@ def serve(
     )
     request = Request(state=session.config.state, read=lambda: _read_anew(session), instances=instances, ready=ready)
     left = session.run(serve_on(request))
-    after = f"; {left} runs go on, their ends will be told after the next start" if left else ""
+    after = f"; {counted(left, 'run goes', 'runs go')} on, their ends will be told after the next start" if left else ""
     return Outcome(kind="webhook.serve", data={"left": left}, summary=f"webhook server stopped{after}")
 
 
@@ -89,7 +90,7 @@ def watch(
             kind="webhook.watch", data={"told": 0}, summary=f"would tell {app}'s runs; nothing is read or sent"
         )
     told = session.run(watch_app(session, rules, wanted))
-    summary = "the end of one run was told" if told == 1 else f"the ends of {told} runs were told"
+    summary = "the end of one run was told" if told == 1 else f"the ends of {counted(told, 'run')} were told"
     return Outcome(kind="webhook.watch", data={"told": told}, summary=summary)
 
 

@@ -21,6 +21,7 @@ from difyops.cost.reserving import Reserved
 from difyops.cost.runs import PricedQuestion
 from difyops.cost.spending import Amount, CostLine, Spending
 from difyops.cost.summary import summarise
+from difyops.counting import counted
 from difyops.errors import AnswerIsNo, DifyopsError, PartialFailure
 from difyops.history.apps import find_apps
 from difyops.history.rows import hash_of
@@ -158,7 +159,7 @@ def _amount(budget: Budget, line: CostLine) -> tuple[Amount, list[str]]:
     why = [f"{tidy(item.amount):f} {item.currency} are in another currency (--rates)" for item in others]
     missing = _unpriced(budget, line)
     if missing and (mine is None or missing * 2 > line.tokens):
-        why.append(f"{missing} of {line.tokens} tokens are unpriced (difyops cost prices set)")
+        why.append(f"{missing} of {counted(line.tokens, 'token')} are unpriced (difyops cost prices set)")
     return mine or Amount(currency=budget.currency, amount=Decimal(0)), why
 
 
@@ -172,7 +173,7 @@ def _missing(spending: Spending, line: CostLine, now: datetime, oldest: float | 
         gap = spending.gaps[0]
         why.append(f"{gap.name} was not read from {gap.since:%Y-%m-%d %H:%M} to {gap.until:%Y-%m-%d %H:%M}")
     if line.unread:
-        why.append(f"the nodes of {line.unread} runs were not read")
+        why.append(f"the nodes of {counted(line.unread, 'run')} were not read")
     if oldest is not None and (spending.upto is None or (now - spending.upto).total_seconds() > oldest):
         why.append("the newest sync is too old" if spending.upto else "nothing was ever synced")
     return why

@@ -17,6 +17,7 @@ from typing import Any
 from difyops.cost.money import tidy
 from difyops.cost.prices import Prices
 from difyops.cost.recorded import RecordedCall, RecordedCalls
+from difyops.counting import counted
 from difyops.dsl.model import as_dict, as_list, iter_nodes, text_of
 from difyops.statistics.distributions import student_value
 
@@ -223,7 +224,7 @@ def _change(
     if one.prompt != two.prompt:
         added = (two.prompt - one.prompt) / CHARACTERS_PER_TOKEN
         what.append(f"prompt {two.prompt - one.prompt:+d} characters")
-        assumes.append(f"{CHARACTERS_PER_TOKEN} characters are a token")
+        assumes.append(f"{counted(CHARACTERS_PER_TOKEN, 'character is', 'characters are')} a token")
     for source in two.reads:
         first, second = (side[source].chunks if source in side else None for side in (before, after))
         size = recorded.sizes.get(source)
@@ -323,5 +324,8 @@ def _warnings(recorded: RecordedCalls) -> tuple[str, ...]:
     if not recorded.chances:
         return ("No run with its nodes is recorded in that time: difyops history sync --nodes 100%.",)
     if len(recorded.chances) < 30:
-        return (f"Only {len(recorded.chances)} runs were recorded with their nodes: the figures are rough.",)
+        return (
+            f"Only {counted(len(recorded.chances), 'run was', 'runs were')} recorded with their nodes: the"
+            " figures are rough.",
+        )
     return ()

@@ -14,6 +14,7 @@ from decimal import Decimal
 
 from difyops.cost.money import tidy
 from difyops.cost.spending import Spending
+from difyops.counting import counted
 from difyops.statistics.distributions import student_value
 
 SEASON = 7
@@ -73,7 +74,7 @@ def ahead(values: Sequence[float], steps: int, *, season: int = SEASON, floor: f
         ValueError: there are fewer.
     """
     if len(values) < 2 * season:
-        raise ValueError(f"two seasons of {season} are needed, there are {len(values)} values")
+        raise ValueError(f"two seasons of {season} are needed, there are {counted(len(values), 'value')}")
     drift = _drift(values, season)
     found = []
     for step in range(1, steps + 1):

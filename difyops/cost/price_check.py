@@ -14,6 +14,7 @@ from decimal import Decimal
 from difyops.cost.plugin_prices import PluginPrice, key_of
 from difyops.cost.prices import EPOCH, Prices
 from difyops.cost.spending import CostLine
+from difyops.counting import counted
 from difyops.errors import AnswerIsNo, DifyopsError
 
 AGREES, DIFFERS, OTHER_CURRENCY = "agrees", "differs", "other currency"
@@ -61,7 +62,7 @@ class PriceCheck:
         if not bad:
             return None
         words = ", ".join(f"{item.provider}/{item.model}" for item in bad[:3])
-        return AnswerIsNo(f"{len(bad)} models are priced otherwise, or not, by Dify: {words}.",
+        return AnswerIsNo(f"{counted(len(bad), 'model is', 'models are')} priced otherwise, or not, by Dify: {words}.",
                           hint="difyops cost summary --by model")  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from difyops import atomic_file
+from difyops.counting import counted
 from difyops.dsl.canonical import canonical
 from difyops.dsl.secret_places import found_in, found_in_text
 from difyops.errors import Refused, UsageError
@@ -140,7 +141,7 @@ def read_case(line: bytes, place: str) -> Case:
         if not isinstance(body.get(name, ""), str):
             raise UsageError(f"{place}: {name} must be text.")
     if not 0 < len(body.get("id", "").strip()) <= _LONGEST_ID:
-        raise UsageError(f"{place}: id must be a text of 1 to {_LONGEST_ID} characters.")
+        raise UsageError(f"{place}: id must be a text of 1 to {counted(_LONGEST_ID, 'character')}.")
     inputs, expect = body.get("inputs", {}), body.get("expect", [])
     if not isinstance(inputs, dict):
         raise UsageError(f"{place}: inputs must be an object.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from difyops.counting import counted
 from difyops.errors import AnswerIsNo, DifyopsError, PartialFailure, UsageError
 from difyops.evaluation.checks import NOT_JUDGED, PASS
 from difyops.evaluation.result import Bound, CaseRow, Evaluation
@@ -88,7 +89,9 @@ class Compared:
             )
         if self.pairs < len(self.left_out):
             every = self.pairs + len(self.left_out)
-            return PartialFailure(f"Only {self.pairs} of {every} cases could be compared; that proves nothing.")
+            return PartialFailure(
+                f"Only {self.pairs} of {counted(every, 'case')} could be compared; that proves nothing."
+            )
         return None
 
 
@@ -179,7 +182,9 @@ def _shift(values: list[tuple[float | None, float | None]], clusters: list[str],
 def _regressions(paired: Paired, score: Shift | None, alpha: float) -> list[str]:
     found = []
     if paired.broken > paired.fixed and paired.p <= alpha:
-        found.append(f"{paired.broken} of {paired.n} cases broke and {paired.fixed} were fixed (p {paired.p:.2g})")
+        found.append(
+            f"{paired.broken} of {counted(paired.n, 'case')} broke and {paired.fixed} were fixed (p {paired.p:.2g})"
+        )
     if score is not None and score.interval is not None and score.interval.high < 0:
         found.append(
             f"scores fell by {-score.mean:.3f} [{-score.interval.high:.3f}, {-score.interval.low:.3f}] on average"
@@ -220,5 +225,7 @@ def _warnings(before: Evaluation, after: Evaluation, score: Shift | None, cluste
     elif before.bound.content == after.bound.content and before.bound.models == after.bound.models:
         found.append("Both are of the same content and models: what differs is chance, or lies outside the app.")
     if score is not None and score.interval is None:
-        found.append(f"Scores have no interval: {clusters} clusters are too few (10 are wanted).")
+        found.append(
+            f"Scores have no interval: {counted(clusters, 'cluster is', 'clusters are')} too few (10 are wanted)."
+        )
     return tuple(found)

@@ -9,6 +9,7 @@ from pathlib import Path
 from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.broadcast import saving
+from difyops.counting import counted
 from difyops.errors import DifyopsError, PartialFailure, Refused, UsageError
 from difyops.evaluation.cases import Case, Expectation
 from difyops.evaluation.past import PastQuestion, WantedRuns, from_history, from_log
@@ -42,7 +43,7 @@ class RecordedCases:
             return None
         first = self.left_out[0]
         every = len(self.cases) + len(self.left_out)
-        said = f"{len(self.left_out)} of {every} runs became no case: {first.id}: {first.why}."
+        said = f"{len(self.left_out)} of {counted(every, 'run')} became no case: {first.id}: {first.why}."
         return PartialFailure(said) if self.cases else Refused(said)
 
 
@@ -61,7 +62,7 @@ async def record(
         source, without = "log", 0
     if not found and without:
         raise Refused(
-            f"Of {without} runs of {app.name} no content is kept, only hashes.",
+            f"Of {counted(without, 'run')} of {app.name} no content is kept, only hashes.",
             hint="Add --content to read what was asked and answered from the server's log this once.",
         )
     if not found:
@@ -70,7 +71,7 @@ async def record(
         raise UsageError(f"{none} {app.name}{'' if content else ' in the history'}.", hint=hint)
     made = _made(app, found, source, expect)
     if without:
-        note = f"Of {without} more runs no content is kept; --content reads them from the server's log."
+        note = f"Of {counted(without, 'more run')} no content is kept; --content reads them from the server's log."
         made = replace(made, warnings=(*made.warnings, note))
     return made
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from difyops import atomic_file
+from difyops.counting import counted
 from difyops.dsl.secret_places import found_in_text, merged
 from difyops.errors import AnswerIsNo, DifyopsError, PartialFailure, UsageError
 from difyops.evaluation.checks import FAIL, NOT_JUDGED, PASS
@@ -123,7 +124,7 @@ class Evaluation:
                 named = "; ".join(f"{row.id}: {row.why}" for row in rows[:_NAMED])
                 more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
                 verb = "failed" if word == FAIL else "could not be judged"
-                return kind(f"{len(rows)} of {len(self.rows)} cases {verb}: {named}{more}.")
+                return kind(f"{len(rows)} of {counted(len(self.rows), 'case')} {verb}: {named}{more}.")
         return None
 
     def as_record(self) -> dict[str, Any]:

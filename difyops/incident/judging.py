@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from difyops.api.run_faults import BAD_INPUT, PROVIDER_DOWN, PROVIDER_RATE, QUOTA, kind_of
 from difyops.api.runs import DEAD, FAILED, PARTIAL, SUCCEEDED, Run
+from difyops.counting import counted
 from difyops.incident.model import CHANGED, FAILING, SUSPECT, WELL, Share
 from difyops.secret_text import scrub
 
@@ -72,7 +73,7 @@ def judge(runs: Sequence[Run], versions: Sequence[Since]) -> JudgedApp:
     if now.failed or provider:
         why = f"{before} runs failed before the change, too" if before.failed else _unchanged(now, provider)
         return JudgedApp(verdict=FAILING, why=why, before=before, now=now, provider=provider, error=error)
-    said = f"{now.runs} runs since, none failed" if now.runs else "nothing ran since"
+    said = f"{counted(now.runs, 'run')} since, none failed" if now.runs else "nothing ran since"
     return JudgedApp(verdict=CHANGED, why=said, before=before, now=now, provider=provider, error=error)
 
 
@@ -103,7 +104,7 @@ def _unchanged(now: Share, provider: int) -> str:
         return f"+{provider}: a model provider failed, and a rollback does not help"
     if now.failed:
         return f"{now} runs failed, and no change of the app explains it"
-    return f"{now.runs} runs, none failed" if now.runs else "nothing ran"
+    return f"{counted(now.runs, 'run')}, none failed" if now.runs else "nothing ran"
 
 
 def _kind(run: Run) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from difyops.clock import Clock
+from difyops.counting import counted
 from difyops.errors import SelectorError
 from difyops.incident.model import EVENT, Act, AppSeen, Incident, Picture, Share, Way
 from difyops.ledger import Event, Ledger
@@ -37,7 +38,7 @@ def find(ledger: Ledger, context: str | None, given: str) -> Incident:
         raise SelectorError("No incident is on record.", hint="difyops incident")
     found = every[-1:] if given == "latest" else [item for item in every if item.id.startswith(given)]
     if len(found) != 1:
-        word = f"{len(found)} incidents begin" if found else "No incident begins"
+        word = f"{counted(len(found), 'incident begins', 'incidents begin')}" if found else "No incident begins"
         raise SelectorError(f"{word} with {given!r}.", hint="difyops incident --list")
     return found[0]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from difyops.counting import counted
 from difyops.errors import Refused
 from difyops.outcome import Facts, Lines, Outcome, Table
-from difyops.render.runbook import counted
 from difyops.snapshot.app_history import AppLog, AppShown
 from difyops.snapshot.leaks import Leaks
 from difyops.snapshot.server_versions import ServerVersion

@@ -12,6 +12,7 @@ from difyops.broadcast.aggregate import Combined
 from difyops.broadcast.answer import AgentAnswer
 from difyops.broadcast.plan import BroadcastPlan
 from difyops.broadcast.result import Broadcast
+from difyops.counting import counted
 from difyops.outcome import Block, Facts, Lines, Outcome, Table
 from difyops.render import machine
 from difyops.render.safe import escaped, one_line
@@ -51,7 +52,8 @@ def planned(plan: BroadcastPlan, *, aggregate: str) -> Outcome:
         kind="broadcast.plan",
         data=data,
         blocks=[Table(columns=("agent", "context", "mode", "plan", "why"), rows=rows)],
-        summary=f"dry run: would ask {len(rows) - refused} of {len(rows)} targets, at least {plan.estimate} tokens",
+        summary=f"dry run: would ask {len(rows) - refused} of {counted(len(rows), 'target')}, at least"
+        f" {counted(plan.estimate, 'token')}",
         warnings=plan.warnings,
         names=[target.app.name for target in plan.targets],
         records=data["targets"],  # type: ignore[arg-type]
@@ -116,7 +118,7 @@ def _shortened(text: str) -> list[tuple[str, str]]:
     lines = [("", line[:4000]) for line in text.strip().splitlines()]
     if len(lines) <= _MOST_LINES:
         return lines
-    return [*lines[:_MOST_LINES], ("", f"... and {len(lines) - _MOST_LINES} more lines (-o json has all)")]
+    return [*lines[:_MOST_LINES], ("", f"... and {counted(len(lines) - _MOST_LINES, 'more line')} (-o json has all)")]
 
 
 def _table(result: Broadcast, *, brief: bool) -> Table:
@@ -166,7 +168,7 @@ def _summary(result: Broadcast) -> str:
     counts = ", ".join(f"{count} {status}" for status, count in result.counts.items() if count)
     price = "".join(f", {amount:f} {currency}".rstrip() for currency, amount in result.prices.items())
     ended = "" if result.ended == "all" else f", ended by {result.ended}"
-    return f"{counts or 'nobody asked'} in {result.seconds:.1f} s, {result.tokens} tokens{price}{ended}"
+    return f"{counts or 'nobody asked'} in {result.seconds:.1f} s, {counted(result.tokens, 'token')}{price}{ended}"
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from difyops.clock import iso
 from difyops.cost.repeats import CacheReport, Repeats
+from difyops.counting import counted
 from difyops.outcome import Outcome, Table
 from difyops.render.cost import amounts
 
@@ -33,7 +34,8 @@ def _outcome(kind: str, result: CacheReport, table: Table) -> Outcome:
     return Outcome(
         kind=kind, data=result, blocks=[table], names=[row.name for row in result.rows],
         records=[asdict(row) for row in result.rows], warnings=_warnings(result),
-        summary=f"at least {repeats} of {calls} calls repeat; {runs} runs in {len(result.whole)} stretches read whole",
+        summary=f"at least {repeats} of {counted(calls, 'call')} repeat; {counted(runs, 'run')} in"
+        f" {counted(len(result.whole), 'stretch', 'stretches')} read whole",
     )  # fmt: skip
 
 
@@ -41,7 +43,8 @@ def _figures(row: Repeats) -> tuple[object, ...]:
     return (
         row.calls, row.repeats, f"{100 * row.share:.1f} %", _hours(row.lifetime), f"{row.seconds:.1f} s",
         row.tokens or None,
-        amounts(row.said), amounts(row.listed) or (f"{row.unpriced} tokens unpriced" if row.unpriced else None),
+        amounts(row.said), amounts(row.listed) or (f"{counted(row.unpriced, 'token')}"
+        " unpriced" if row.unpriced else None),
         row.same_start or None,
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from difyops.counting import counted
 from difyops.reports import Measure, ReportCase, Suite, Word, worst
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def drift_suite(found: Drift) -> Suite:
         Measure(name="drifted", value=drifted, unit="apps", fail=0),
         Measure(name="compared", value=found.compared, unit="apps"),
     )
-    said = f"{drifted} of {found.compared} apps drifted from snapshot {found.commit[:10]}"
+    said = f"{drifted} of {counted(found.compared, 'app')} drifted from snapshot {found.commit[:10]}"
     return suite_of("drift", found.context, said, cases, values)
 
 
@@ -48,7 +49,10 @@ def verify_suite(checked: Checked) -> Suite:
         Measure(name="files", value=checked.files, unit="files"),
         Measure(name="snapshots", value=checked.snapshots, unit="snapshots"),
     )
-    said = f"{checked.files} files of {checked.snapshots} snapshots were read again, {len(checked.problems)} problems"
+    said = (
+        f"{counted(checked.files, 'file')} of {counted(checked.snapshots, 'snapshot')} were read again,"
+        f" {counted(len(checked.problems), 'problem')}"
+    )
     return suite_of("verify", checked.context, said, cases, values)
 
 
@@ -81,7 +85,7 @@ def secret_suite(found: SecretInventory, context: str, kinds: Sequence[str] = ()
         Measure(name="secrets", value=len(chosen), unit="secrets"),
         Measure(name="in_clear", value=len(found.in_clear), unit="secrets", warn=0),
     )
-    return suite_of("secrets", context, f"{overdue} of {len(chosen)} secrets are overdue", cases, values)
+    return suite_of("secrets", context, f"{overdue} of {counted(len(chosen), 'secret')} are overdue", cases, values)
 
 
 def suite_of(kind: str, context: str, said: str, cases: Sequence[ReportCase], values: tuple[Measure, ...]) -> Suite:

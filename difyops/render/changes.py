@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from difyops.changes.listing import ChangeRow
 from difyops.clock import iso
+from difyops.counting import counted
 from difyops.dsl.load import dump_yaml
 from difyops.dsl.secrets import redact
 from difyops.errors import DifyopsError, PartialFailure, Refused
@@ -74,7 +75,7 @@ def log(entries: Sequence[AuditEntry]) -> Outcome:
         data=entries,
         blocks=[Table(columns=columns, rows=rows, empty="Nothing was changed.")],
         names=[str(entry.id) for entry in entries],
-        summary=f"{len(entries)} lines",
+        summary=f"{counted(len(entries), 'line')}",
     )
 
 

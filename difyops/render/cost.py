@@ -13,6 +13,7 @@ from difyops.cost.own_prices import OwnPrice
 from difyops.cost.price_check import PriceCheck
 from difyops.cost.prices import ListedPrice, ModelRate
 from difyops.cost.spending import Amount, CostLine, Spending
+from difyops.counting import counted
 from difyops.errors import DifyopsError, PartialFailure
 from difyops.outcome import Block, Facts, Outcome, Table
 
@@ -47,7 +48,7 @@ def summary(result: Spending) -> Outcome:
     return Outcome(
         kind="cost.summary", data=result, blocks=summary_blocks(result), names=[line.name for line in result.lines],
         records=[_record(result, line) for line in result.lines], warnings=warnings(result),
-        summary=f"{result.runs} runs, {result.read} with their nodes read; {result.prices}",
+        summary=f"{counted(result.runs, 'run')}, {result.read} with their nodes read; {result.prices}",
     )  # fmt: skip
 
 
@@ -90,7 +91,7 @@ def _row(line: CostLine) -> tuple[object, ...]:
 
 
 def _tokens(count: int) -> str | None:
-    return f"{count} tokens" if count else None
+    return f"{counted(count, 'token')}" if count else None
 
 
 def warnings(result: Spending) -> list[str]:
@@ -103,7 +104,7 @@ def warnings(result: Spending) -> list[str]:
         said.append(f"{len(result.gaps) - _MOST_GAPS} more gaps: difyops history status")
     if result.total.unread:
         said.append(
-            f"{result.total.unread} runs are in no figure: no nodes of their like were read."
+            f"{counted(result.total.unread, 'run is', 'runs are')} in no figure: no nodes of their like were read."
             " difyops history sync --nodes 5%"
         )
     return said
@@ -120,7 +121,7 @@ def listed(found: Sequence[ListedPrice], own: Sequence[OwnPrice], *, day: int, l
         step = entry.step(day)
         rate = step.base
         for above, tier in ((0, rate), *step.tiers):
-            name = f"{entry.model} above {above} tokens" if above else entry.model
+            name = f"{entry.model} above {counted(above, 'token')}" if above else entry.model
             rows.append(
                 (entry.provider, name, *_rate(tier), rate.currency, _since(step.since), f"{entry.source}, {entry.date}")
             )
@@ -129,7 +130,8 @@ def listed(found: Sequence[ListedPrice], own: Sequence[OwnPrice], *, day: int, l
         kind="cost.prices", data={"list": list_name, "own": own, "models": [_plain(entry, day) for entry in found]},
         blocks=[Table(columns=columns, rows=rows, empty="No such model in the list.")],
         names=[f"{entry.provider}/{entry.model}" for entry in found],
-        summary=f"{len(found)} models, a million tokens each; {list_name}; {len(own)} prices of your own",
+        summary=f"{counted(len(found), 'model')}, a million tokens each; {list_name};"
+        f" {counted(len(own), 'price')} of your own",
     )  # fmt: skip
 
 
@@ -182,13 +184,13 @@ def checked(result: PriceCheck, *, most: int) -> Outcome:
         for item in result.models[:most]
     ]  # fmt: skip
     columns = ("provider", "model", "status", "Dify / list", "Dify", "list", "currency", "tokens used", "source")
-    counted = ", ".join(f"{count} {name}" for name, count in sorted(result.counts.items()))
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(result.counts.items()))
     more = f"; {len(result.models) - most} more with --limit or -o json" if len(result.models) > most else ""
     return Outcome(
         kind="cost.prices.check", data=result, error=result.error,
         blocks=[Table(columns=columns, rows=rows, empty="No model was used: difyops history sync, or --all.")],
         names=[f"{item.provider}/{item.model}" for item in result.models], records=[*map(_row_of, result.models)],
-        summary=f"{len(result.models)} models: {counted or 'none'}{more}",
+        summary=f"{counted(len(result.models), 'model')}: {counts or 'none'}{more}",
     )  # fmt: skip
 
 
@@ -213,7 +215,11 @@ def forecast(result: Forecast) -> Outcome:
             f"There is no forecast: {result.refused}; a day was {decimal(result.lowest)} to {decimal(result.highest)}"
             f" {result.currency}.", hint="difyops history sync --since 60d",
         )  # fmt: skip
-    said = "" if result.total is None else f", {decimal(result.total)} {result.currency} in {len(result.ahead)} days"
+    said = (
+        ""
+        if result.total is None
+        else f", {decimal(result.total)} {result.currency} in {counted(len(result.ahead), 'day')}"
+    )
     return Outcome(
         kind="cost.forecast", data=result, error=error, names=[item.day for item in result.ahead],
         records=[*map(_row_of, result.ahead)],
@@ -262,7 +268,7 @@ def budgets(result: BudgetStates, *, error: DifyopsError | None) -> Outcome:
 
 
 def _said(item: BudgetState) -> list[str]:
-    missing = [f"{item.unpriced} tokens are unpriced and in no figure"] if item.unpriced else []
+    missing = [f"{counted(item.unpriced, 'token is', 'tokens are')} unpriced and in no figure"] if item.unpriced else []
     return [*item.why, *(missing if not any("unpriced" in text for text in item.why) else [])]
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from difyops.cost.advice import CostAdvice
 from difyops.cost.advise import CostAdvised
 from difyops.cost.diff import CostDiff, CostSum, NodeCost
+from difyops.counting import counted
 from difyops.outcome import Block, Facts, Outcome, Table
 from difyops.render.cost import decimal
 
@@ -62,7 +63,8 @@ def advised(found: CostAdvised) -> Outcome:
     return Outcome(
         kind="cost.advise", data=found, blocks=blocks, names=[f"{item.rule}:{item.node}" for item in found.advice],
         warnings=found.warnings, records=[_advice_record(item) for item in found.advice],
-        summary=f"{len(found.advice)} findings of {len(found.rules)} rules over {found.runs} runs with their nodes",
+        summary=f"{counted(len(found.advice), 'finding')} of {counted(len(found.rules), 'rule')} over"
+        f" {counted(found.runs, 'run')} with their nodes",
     )  # fmt: skip
 
 
@@ -81,7 +83,7 @@ def _said(found: CostDiff) -> str:
     if not found.nodes:
         return "nothing that costs tokens changes"
     parts = [f"{signed(item.difference)} {item.currency} for 1,000 runs" for item in found.sums] or ["nothing is known"]
-    left = f"; {len(found.incomplete)} nodes are in no sum" if found.incomplete else ""
+    left = f"; {counted(len(found.incomplete), 'node is', 'nodes are')} in no sum" if found.incomplete else ""
     return f"{', '.join(parts)}{left}"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from decimal import Decimal
 
+from difyops.counting import counted
 from difyops.evaluation.trial.run import Trial
 from difyops.evaluation.trial.tier import TierSaving, TierTest, fits
 from difyops.evaluation.trial.verdict import NOT_WORSE, TrialFinding
@@ -29,9 +30,10 @@ def tier(found: TierTest) -> Outcome:
 def beforehand(found: TierTest) -> list[str]:
     """Return what is told before anything is asked."""
     return [
-        f"{found.model} in {', '.join(found.nodes)} of {found.app}: {found.cases} cases through copies of both, "
-        f"{2 * found.cases} runs.",
-        f"  as a rule {found.needed} cases show that at most {found.margin:.1%} are lost",
+        f"{found.model} in {', '.join(found.nodes)} of {found.app}: {counted(found.cases, 'case')} through"
+        " copies of both, "
+        f"{counted(2 * found.cases, 'run')}.",
+        f"  as a rule {counted(found.needed, 'case shows', 'cases show')} that at most {found.margin:.1%} are lost",
         f"  it costs about {_price(found)}",
         *(f"  not in this sum: {text}" for text in found.incomplete),
     ]
@@ -84,9 +86,9 @@ def _trial(found: TierTest, trial: Trial) -> list[Block]:
 
 def _summary(found: TierTest) -> str:
     if found.trial is None:
-        return f"{found.needed} cases would show it; nothing was asked"
+        return f"{counted(found.needed, 'case')} would show it; nothing was asked"
     overall = found.trial.overall
-    more = f", about {overall.more} more cases would tell" if overall.more else ""
+    more = f", about {counted(overall.more, 'more case')} would tell" if overall.more else ""
     saved = _saves(found, "all") if overall.verdict == NOT_WORSE else None
     return f"{overall.verdict}: {overall.text}{more}" + (f"; it saves {saved}" if saved else "")
 
@@ -119,7 +121,7 @@ def _saving(item: TierSaving) -> str:
 
 def _price(found: TierTest) -> str:
     """Return what asking the cases costs: money as far as it is known, and the tokens."""
-    tokens = f"{found.tokens} tokens" if found.tokens else "tokens that no recorded run tells"
+    tokens = f"{counted(found.tokens, 'token')}" if found.tokens else "tokens that no recorded run tells"
     return f"{_money(found.price) or 'an amount that is not known'}, {tokens}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difyops.counting import counted
 from difyops.errors import AnswerIsNo, DifyopsError, PartialFailure
 from difyops.outcome import Outcome, Table
 from difyops.runbook.record import RunRecord
@@ -28,9 +29,11 @@ def _error(run: RunRecord) -> DifyopsError | None:
     """Return the "no" (5) when a check failed, and what could not be measured (3)."""
     failed = [step for step in run.steps if step.result == "fail"]
     if failed:
-        return AnswerIsNo(f"{len(failed)} checks failed: {failed[0].title}: {failed[0].text}", hint=failed[0].hint)
+        return AnswerIsNo(
+            f"{counted(len(failed), 'check')} failed: {failed[0].title}: {failed[0].text}", hint=failed[0].hint
+        )
     unknown = [step for step in run.steps if step.result == "inconclusive"]
     if unknown:
-        text = f"{len(unknown)} checks could not be carried out: {unknown[0].title}: {unknown[0].text}"
+        text = f"{counted(len(unknown), 'check')} could not be carried out: {unknown[0].title}: {unknown[0].text}"
         return PartialFailure(text, hint=unknown[0].hint)
     return run.error

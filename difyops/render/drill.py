@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difyops.clock import iso
+from difyops.counting import counted
 from difyops.drill.model import Drilled
 from difyops.drill.report import DrillReport
 from difyops.outcome import Block, Facts, Outcome, Table
@@ -31,7 +32,7 @@ def drilled(found: Drilled) -> Outcome:
             {"app": app.name, "mode": app.mode, "proven": app.proven, "smoke": app.smoke, "seconds": app.seconds}
             for app in found.apps
         ],
-        summary=f"{proven} of {len(found.apps)} apps proven in {length(found.rto)}; {found.verdict}",
+        summary=f"{proven} of {counted(len(found.apps), 'app')} proven in {length(found.rto)}; {found.verdict}",
         error=found.error,
     )  # fmt: skip
 
@@ -42,7 +43,7 @@ def planned(context: str, into: str, commit: str, names: list[str]) -> Outcome:
     rows = [(name,) for name in names]
     return Outcome(
         kind="drill.plan", data=data, blocks=[Table(columns=("would be restored and removed",), rows=rows)],
-        names=names, summary=f"{len(names)} apps of snapshot {commit[:10]} would be drilled in {into}",
+        names=names, summary=f"{counted(len(names), 'app')} of snapshot {commit[:10]} would be drilled in {into}",
     )  # fmt: skip
 
 
@@ -70,7 +71,8 @@ def reported(found: DrillReport) -> Outcome:
         blocks.append(table)
     return Outcome(
         kind="drill.report", data=found, blocks=blocks, names=[str(row["id"]) for row in found.drills],
-        records=list(found.drills), summary=f"{len(found.drills)} drills, the last that passed: {found.last_passed}",
+        records=list(found.drills), summary=f"{counted(len(found.drills), 'drill')}, the last that passed:"
+        f" {found.last_passed}",
     )  # fmt: skip
 
 

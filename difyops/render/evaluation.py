@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from difyops.clock import iso
+from difyops.counting import counted
 from difyops.evaluation.asking import AskOptions
 from difyops.evaluation.baseline import Baseline
 from difyops.evaluation.cases import Case
@@ -43,7 +44,8 @@ def recorded(found: RecordedCases, file: Path, *, dry_run: bool) -> Outcome:
     return Outcome(
         kind="eval.record", data=data, blocks=blocks, names=[case.id for case in found.cases],
         records=[case.as_record() for case in found.cases], warnings=found.warnings,
-        summary=f"{len(found.cases)} cases of {found.app} {verb} {file} (from the {found.source})", error=found.error,
+        summary=f"{counted(len(found.cases), 'case')} of {found.app} {verb} {file} (from the"
+        f" {found.source})", error=found.error,
     )  # fmt: skip
 
 
@@ -55,7 +57,8 @@ def planned(app: str, cases: Sequence[Case], options: AskOptions) -> Outcome:
             "at_once": options.at_once, "max_tokens": options.max_tokens}  # fmt: skip
     return Outcome(
         kind="eval.plan", data=data, blocks=[Facts(pairs=list(data.items()))], names=[case.id for case in cases],
-        summary=f"{len(cases)} cases would be asked of {app}, and {judged} of its answers judged by another app",
+        summary=f"{counted(len(cases), 'case')} would be asked of {app}, and {judged} of its answers judged by"
+        " another app",
     )  # fmt: skip
 
 
@@ -79,7 +82,8 @@ def evaluated(found: Evaluation, file: Path | None) -> Outcome:
     return Outcome(
         kind="eval.run", data=found.as_record(), blocks=blocks, names=[row.id for row in found.rows],
         records=[_record(row) for row in found.rows], warnings=found.warnings,
-        summary=f"{counts[PASS]} of {len(found.rows)} cases pass, {counts[FAIL]} fail, {counts[NOT_JUDGED]} could not"
+        summary=f"{counts[PASS]} of {counted(len(found.rows), 'case')} pass, {counts[FAIL]} fail,"
+        f" {counts[NOT_JUDGED]} could not"
         f" be judged, in {found.seconds:.1f} s{kept}{more}",
         error=found.error,
     )  # fmt: skip
@@ -110,7 +114,7 @@ def baselines(found: Sequence[Baseline]) -> Outcome:
     table = Table(columns=columns, rows=[tuple(row[name] for name in columns) for row in rows])
     return Outcome(
         kind="eval.baseline", data=rows, blocks=[table], names=[item.tag for item in found],
-        summary=f"{len(rows)} baselines, newest first",
+        summary=f"{counted(len(rows), 'baseline')}, newest first",
     )  # fmt: skip
 
 
@@ -121,7 +125,7 @@ def compared(found: Compared) -> Outcome:
         Facts(pairs=[
             ("verdict", found.verdict if found.verdict != NONE_PROVEN else f"{NONE_PROVEN} (alpha {found.alpha:g})"),
             ("before", _bound(found.before)), ("after", _bound(found.after)),
-            ("pairs", f"{found.pairs} cases in {found.clusters} clusters"),
+            ("pairs", f"{counted(found.pairs, 'case')} in {counted(found.clusters, 'cluster')}"),
             ("passed", f"{found.passed_before} before, {found.passed_after} after"),
             ("broke / fixed", f"{found.paired.broken} / {found.paired.fixed}"),
             ("McNemar exact p", f"{found.paired.p:.3g} (mid-p {found.paired.mid_p:.3g})"),
@@ -169,7 +173,7 @@ def suite_of_run(found: Evaluation) -> Suite:
         Measure(name="not_judged", value=counts[NOT_JUDGED], unit="cases"),
         Measure(name="tokens", value=found.tokens, unit="tokens"),
     )
-    said = f"{counts[PASS]} of {len(found.rows)} cases of {found.bound.app} pass"
+    said = f"{counts[PASS]} of {counted(len(found.rows), 'case')} of {found.bound.app} pass"
     suite = suite_of("eval", found.bound.context, said, cases, values)
     return replace(suite, name=f"evaluation of {found.bound.app}")
 
@@ -199,7 +203,7 @@ def _said(found: Compared) -> str:
         return f"an improvement is proven: {counts} (p {found.paired.p:.2g})"
     if found.margin is not None and found.error is None:
         return f"not worse by more than {found.margin:.1%}: {counts}"
-    need = f"; {found.needed} cases would show {found.needed_for}" if found.needed else ""
+    need = f"; {counted(found.needed, 'case')} would show {found.needed_for}" if found.needed else ""
     return f"no regression is proven: {counts} (p {found.paired.p:.2g}){need}"
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from difyops.counting import counted
 from difyops.errors import AnswerIsNo, DifyopsError, PartialFailure
 from difyops.outcome import Block, Facts, Lines, Outcome, Table
 from difyops.render.machine import plain
@@ -42,12 +43,12 @@ def joined(parts: Sequence[Part], *, shard: str | None = None, states: bool = Tr
     error = verdict(parts)
     warnings = [f"{name}: {said}" for name, outcome in outcomes for said in outcome.warnings]
     well = sum(part.code == 0 for part in parts)
-    counted = f"{well} of {len(parts)} contexts went well" if parts else f"no context falls into shard {shard}"
+    said = f"{well} of {counted(len(parts), 'context')} went well" if parts else f"no context falls into shard {shard}"
     return Outcome(
         kind=outcomes[0][1].kind if outcomes else "fleet",
         data=[row for name, outcome in outcomes for row in _rows(name, outcome.data)],
         blocks=[*_blocks(outcomes), *([_states(parts)] if states else [])] if parts else (),
-        summary=counted,
+        summary=said,
         warnings=warnings,
         names=[f"{name}/{item}" for name, outcome in outcomes for item in outcome.names or ()],
         records=[row for name, outcome in outcomes for row in _records(name, outcome)],
@@ -74,7 +75,7 @@ def verdict(parts: Sequence[Part]) -> DifyopsError | None:
         code, kind = 3, PartialFailure
     else:
         code, kind = next((item for item in _WORST if item in codes), max(codes)), DifyopsError
-    error = kind(f"{len(bad)} of {len(parts)} contexts: {said}", hint=hint, details=details)
+    error = kind(f"{len(bad)} of {counted(len(parts), 'context')}: {said}", hint=hint, details=details)
     error.exit_code = code
     if kind is DifyopsError and first is not None:
         error.code = first.code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difyops.clock import iso
+from difyops.counting import counted
 from difyops.history.archive import Exported, Imported
 from difyops.history.status import AppStatus, HistoryStatus
 from difyops.history.sync import Synced
@@ -16,7 +17,10 @@ def synced(result: Synced) -> Outcome:
         for app in result.apps
     ]
     total = sum(app.runs for app in result.apps)
-    said = f"{total} runs of {len(rows)} apps up to {iso(result.until)}, {result.calls} calls"
+    said = (
+        f"{counted(total, 'run')} of {counted(len(rows), 'app')} up to {iso(result.until)},"
+        f" {counted(result.calls, 'call')}"
+    )
     return Outcome(
         kind="history.sync",
         data=result,
@@ -52,7 +56,7 @@ def status(result: HistoryStatus) -> Outcome:
             Table(columns=columns, rows=rows, empty="Nothing is kept yet: difyops history sync."),
             *([Table(columns=there, rows=others)] if others else []),
         ],
-        summary=f"{len(rows)} apps, {result.calls} calls spent, {result.size / 2**20:.1f} MiB",
+        summary=f"{counted(len(rows), 'app')}, {counted(result.calls, 'call')} spent, {result.size / 2**20:.1f} MiB",
         names=[app.name for app in result.apps],
     )
 
@@ -63,7 +67,7 @@ def exported(result: Exported, *, kind: str = "history.export") -> Outcome:
     pairs += [(f"{table} rows", count) for table, count in result.rows.items()]
     return Outcome(
         kind=kind, data=result, blocks=[Facts(pairs=pairs)], names=[result.folder],
-        summary=f"{sum(result.rows.values())} rows into {result.folder}",
+        summary=f"{counted(sum(result.rows.values()), 'row')} into {result.folder}",
     )  # fmt: skip
 
 
@@ -75,7 +79,7 @@ def imported(result: Imported) -> Outcome:
     ]
     return Outcome(
         kind="history.import", data=result, blocks=[Facts(pairs=pairs)], names=[result.source],
-        summary=f"{sum(result.rows.values())} rows from {result.source}",
+        summary=f"{counted(sum(result.rows.values()), 'row')} from {result.source}",
     )  # fmt: skip
 
 

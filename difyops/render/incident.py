@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from datetime import datetime
 
+from difyops.counting import counted
 from difyops.errors import AnswerIsNo, DifyopsError, PartialFailure
 from difyops.incident.model import CHANGED, FAILING, SUSPECT, UNREAD, WELL, AppSeen, Incident, Picture, Way
 from difyops.outcome import Block, Facts, Lines, Outcome, Table
@@ -44,7 +45,8 @@ def done(found: Incident) -> Outcome:
     error: DifyopsError | None = None
     if failed:
         error = PartialFailure(
-            f"{failed} of {len(found.ways)} apps did not go back.", hint=f"difyops incident --show {found.id}"
+            f"{failed} of {counted(len(found.ways), 'app')} did not go back.",
+            hint=f"difyops incident --show {found.id}",
         )
     return Outcome(
         kind="incident.show",
@@ -143,8 +145,10 @@ def _summary(picture: Picture) -> str:
 def _error(picture: Picture) -> DifyopsError | None:
     bad = [app.name for app in picture.apps if app.verdict in (SUSPECT, FAILING)]
     if bad:
-        return AnswerIsNo(f"{len(bad)} apps fail: {', '.join(bad[:5])}{', ...' * (len(bad) > 5)}")
+        return AnswerIsNo(
+            f"{counted(len(bad), 'app fails', 'apps fail')}: {', '.join(bad[:5])}{', ...' * (len(bad) > 5)}"
+        )
     unread = picture.of(UNREAD)
     if unread:
-        return PartialFailure(f"{len(unread)} apps could not be read: {unread[0].name}: {unread[0].why}")
+        return PartialFailure(f"{counted(len(unread), 'app')} could not be read: {unread[0].name}: {unread[0].why}")
     return None

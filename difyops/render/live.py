@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from difyops.counting import counted
 from difyops.render.safe import one_line, text
 
 if TYPE_CHECKING:
@@ -124,5 +125,5 @@ def _is_drawn(quiet: bool) -> bool:
 
 def _shortened(said: str) -> str:
     lines = text(said).strip().splitlines()
-    more = [f"... and {len(lines) - _MOST_LINES} more lines"] if len(lines) > _MOST_LINES else []
+    more = [f"... and {counted(len(lines) - _MOST_LINES, 'more line')}"] if len(lines) > _MOST_LINES else []
     return "\n".join(f"  {line[:2000]}" for line in [*lines[:_MOST_LINES], *more])

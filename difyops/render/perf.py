@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 
 from difyops.clock import iso
+from difyops.counting import counted
 from difyops.outcome import Block, Facts, Lines, Outcome, Table
 from difyops.perf.advise import Advice, Advised, Dismissal
 from difyops.perf.compare import Side, VersionsCompared
@@ -25,7 +26,7 @@ def summary(result: PerfSummary) -> Outcome:
         records=[period_row(source, found) for source, found in (
             ("all", result.period), *result.sources.items(), ("the period before", result.before),
         )],
-        summary=f"{result.period.runs} runs, {result.read} of them with their nodes",
+        summary=f"{counted(result.period.runs, 'run')}, {result.read} of them with their nodes",
     )  # fmt: skip
 
 
@@ -62,7 +63,10 @@ def trend(result: Trend) -> Outcome:
         ("", f"runs {sparkline([float(item.n) for item in result.buckets])}"),
     ]
     lines += [("~", change_text(change)) for change in result.changes]
-    said = f"{len(result.changes)} changes in {len(result.buckets)} stretches of {_length(result.seconds)}"
+    said = (
+        f"{counted(len(result.changes), 'change')} in"
+        f" {counted(len(result.buckets), 'stretch', 'stretches')} of {_length(result.seconds)}"
+    )
     return Outcome(
         kind="perf.trend", data=result, blocks=[Lines(lines=lines, title=result.name)], summary=said,
         names=[iso(change.at) for change in result.changes],
@@ -81,7 +85,7 @@ def change_text(change: TrendChange) -> str:
         ratio = two.value / one.value - 1
         moved = f"{'rose' if ratio > 0 else 'fell'} {abs(100 * ratio):.0f} %"
     text = f"{iso(change.at)}: {word} {moved} ({seconds(one.value)} to {seconds(two.value)};"
-    text += f" {change.n_before} and {change.n_after} runs)"
+    text += f" {change.n_before} and {counted(change.n_after, 'run')})"
     if change.cause is None:
         return text + ", nothing known was done in the day before"
     cause = change.cause
@@ -148,11 +152,12 @@ def advised(result: Advised) -> Outcome:
     ]
     if lines:
         blocks.append(Lines(lines=lines))
-    short = f"; {len(result.not_enough)} rules need more runs" if result.not_enough else ""
+    short = f"; {counted(len(result.not_enough), 'rule needs', 'rules need')} more runs" if result.not_enough else ""
     return Outcome(
         kind="perf.advise", data=result, blocks=blocks, names=[item.id for item in result.advice],
         records=[asdict(item) for item in result.advice],
-        summary=f"{len(result.advice)} pieces of advice, {len(result.dismissed)} dismissed, from {result.runs} runs,"
+        summary=f"{counted(len(result.advice), 'piece')} of advice, {len(result.dismissed)} dismissed, from"
+        f" {counted(result.runs, 'run')},"
         f" {result.read} with nodes{short}",
     )  # fmt: skip
 
@@ -206,5 +211,6 @@ def report(result: PerfReport, cost: object = None, cost_blocks: Sequence[Block]
     parts = {field.name: getattr(result, field.name) for field in fields(result)}
     return Outcome(
         kind="perf.report", data={**parts, "cost": cost}, blocks=blocks, names=[result.summary.name],
-        summary=f"{result.summary.period.runs} runs, {len(result.advised.advice)} pieces of advice",
+        summary=f"{counted(result.summary.period.runs, 'run')}, {counted(len(result.advised.advice), 'piece')}"
+        " of advice",
     )  # fmt: skip

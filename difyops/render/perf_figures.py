@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from difyops.counting import counted
+
 if TYPE_CHECKING:
     from difyops.perf.success import SuccessRate
     from difyops.statistics import Estimate, Interval, Quantile
@@ -46,8 +48,8 @@ def money(found: Estimate | None, currency: str) -> str | None:
         return None
     text = f"{found.total:.6g} {currency}"
     if found.exact or found.interval is None:
-        return text + ("" if found.exact else f" (from {found.n} runs, no interval)")
-    return f"about {text} [{found.interval.low:.6g}, {found.interval.high:.6g}] from {found.n} runs"
+        return text + ("" if found.exact else f" (from {counted(found.n, 'run')}, no interval)")
+    return f"about {text} [{found.interval.low:.6g}, {found.interval.high:.6g}] from {counted(found.n, 'run')}"
 
 
 def share(found: Quantile) -> str | None:

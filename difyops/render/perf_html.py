@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from difyops.clock import iso
+from difyops.counting import counted
 from difyops.outcome import Block, Facts, Table
 from difyops.perf.advise import Advice
 from difyops.perf.report import PerfReport
@@ -51,7 +52,8 @@ def page(result: PerfReport, cost: Sequence[Block] = ()) -> str:
     body = [
         f"<h1>{text(found.name)}</h1>",
         f'<p class="soft">{text(result.context)}, {iso(found.period.since)} to {iso(found.period.until)}; made'
-        f" {iso(result.made)} by difyops from {found.period.runs} runs, {found.read} of them with their nodes.</p>",
+        f" {iso(result.made)} by difyops from {counted(found.period.runs, 'run')}, {found.read} of them with"
+        " their nodes.</p>",
         "<h2>Summary</h2>", _facts(facts), _table(sources),
         "<h2>Run times</h2>", *_twice(lambda width: series(result.trend, width=width)),
         *(f"<p>{text(views.change_text(change), 400)}</p>" for change in result.trend.changes),

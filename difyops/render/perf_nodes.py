@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from difyops.counting import counted
 from difyops.outcome import Facts, Outcome, Table
 from difyops.render.bars import bar, stretch
 from difyops.render.perf_figures import known_to, percentile, rate, seconds
@@ -24,7 +25,7 @@ def nodes(result: Profile) -> Outcome:
         kind="perf.nodes", data=result, blocks=[nodes_table(result.nodes)],
         records=[node_row(node) for node in result.nodes],
         names=[node.node for node in result.nodes],
-        summary=f"{len(result.nodes)} nodes; path and drag from {result.lines} timelines; unattributed"
+        summary=f"{counted(len(result.nodes), 'node')}; path and drag from {counted(result.lines, 'timeline')}; unattributed"
         f" {100 * result.unattributed_share:.1f} %{_in_percent(result.unattributed_interval)}",
     )  # fmt: skip
 
@@ -65,7 +66,7 @@ def bottlenecks(result: Profile, found: Sequence[NodeProfile]) -> Outcome:
         records=[node_row(node) for node in found],
         blocks=[Table(columns=("node", "type", "a run would be shorter by", "of the path", "p95"), rows=rows,
                       empty="Nothing stands out, or no node records were read.")],
-        summary=f"from {result.lines} timelines",
+        summary=f"from {counted(result.lines, 'timeline')}",
     )  # fmt: skip
 
 
@@ -109,7 +110,7 @@ def whatif(result: WhatIf) -> Outcome:
                  for at, factor, shares in (("now", 1.0, result.now), ("then", result.factor, result.then))],
         blocks=[Table(columns=("runs", "now", f"{result.node} at {result.factor:g}", "change"), rows=rows)],
         summary=f"a run would be {seconds(result.saved) or '0 s'} shorter on average{_between(result.gain)};"
-        f" from {result.runs} runs",
+        f" from {counted(result.runs, 'run')}",
     )  # fmt: skip
 
 

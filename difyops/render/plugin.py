@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from difyops.counting import counted
 from difyops.errors import DifyopsError, PartialFailure
 from difyops.outcome import Facts, Outcome, Table
 from difyops.plugins_of_dify.inventory import PluginInventory
@@ -21,7 +22,7 @@ def listed(found: PluginInventory) -> Outcome:
         kind="plugin.list",
         data=found.rows,
         blocks=[Table(columns=columns, rows=rows, empty="No plugins.")],
-        summary=f"{len(found.rows)} plugins",
+        summary=f"{counted(len(found.rows), 'plugin')}",
         names=[row.id for row in found.rows],
     )
 
@@ -35,7 +36,7 @@ def outdated(found: PluginInventory) -> Outcome:
         kind="plugin.outdated",
         data=shown,
         blocks=[Table(columns=columns, rows=rows, empty="Every plugin is the newest.")],
-        summary=f"{sum(row.state == 'outdated' for row in shown)} of {len(found.rows)} plugins are outdated",
+        summary=f"{sum(row.state == 'outdated' for row in shown)} of {counted(len(found.rows), 'plugin')} are outdated",
         names=[row.id for row in shown],
         error=found.error,
     )
@@ -56,14 +57,15 @@ def used(found: Uses) -> Outcome:
         blocks=[
             Table(
                 columns=("app", "in", "node", "place", "names", "version"), rows=rows,
-                empty=f"None of {found.read} apps names {found.plugin}.",
+                empty=f"None of {counted(found.read, 'app')} names {found.plugin}.",
             )
         ],
-        summary=f"{len(uses)} places in {len(found.apps)} of {found.read} apps name {found.plugin}"
+        summary=f"{counted(len(uses), 'place')} in {len(found.apps)} of {counted(found.read, 'app')} name"
+        f" {found.plugin}"
         + (f"; {old} name another version than {found.identifier}" if old else ""),
         names=[item.app.name for item in found.apps],
         warnings=failed,
-        error=PartialFailure(f"{len(failed)} apps could not be read: {failed[0]}") if failed else None,
+        error=PartialFailure(f"{counted(len(failed), 'app')} could not be read: {failed[0]}") if failed else None,
     )  # fmt: skip
 
 
@@ -88,7 +90,7 @@ def upgraded(done: Upgraded, *, snapshot: str | None, warnings: Sequence[str], e
         kind="plugin.upgrade",
         data={**asdict(done), "snapshot": snapshot},
         blocks=[Facts(pairs=pairs)],
-        summary=f"{done.plugin} is upgraded, and {len(done.apps)} apps name the new version",
+        summary=f"{done.plugin} is upgraded, and {counted(len(done.apps), 'app names', 'apps name')} the new version",
         names=list(done.apps),
         warnings=list(warnings),
         error=error,
@@ -103,8 +105,11 @@ def facts(plan: UpgradePlan) -> list[tuple[str, object]]:
 def lines(plan: UpgradePlan) -> list[str]:
     """Return a plan as lines before a question."""
     shown = [f"{plan.plugin}: {plan.old} -> {plan.new}"]
-    shown += [f"  {app.name}: {app.live_places} places live, {app.draft_places} in the draft" for app in plan.apps[:20]]
-    return [*shown, f"  ... and {len(plan.apps) - 20} apps"] if len(plan.apps) > 20 else shown
+    shown += [
+        f"  {app.name}: {counted(app.live_places, 'place')} live, {app.draft_places} in the draft"
+        for app in plan.apps[:20]
+    ]
+    return [*shown, f"  ... and {counted(len(plan.apps) - 20, 'app')}"] if len(plan.apps) > 20 else shown
 
 
 def _apps(plan: UpgradePlan) -> Table:

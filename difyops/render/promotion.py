@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difyops.counting import counted
 from difyops.errors import AnswerIsNo
 from difyops.outcome import Block, Facts, Outcome, Table
 from difyops.release.promote.plan import Promotion
@@ -48,7 +49,7 @@ def planned(found: Promotion, path: str | None) -> Outcome:
     written = f"written to {path}; {then}" if path else "not written"
     return Outcome(
         kind="release.promote.plan", data=found.as_data(), blocks=blocks, names=[path or found.digest],
-        summary=f"{len(steps)} releases, {len(problems)} unresolved: {written}", error=error,
+        summary=f"{counted(len(steps), 'release')}, {len(problems)} unresolved: {written}", error=error,
     )  # fmt: skip
 
 

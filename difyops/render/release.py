@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from difyops.changes.journal import ChangeRecord
 from difyops.changes.recovery import Ended
+from difyops.counting import counted
 from difyops.outcome import Block, Facts, Lines, Outcome, Table
 from difyops.release.plan import CasesGate, ReleasePlan
 from difyops.release.run import Released
@@ -15,13 +16,13 @@ from difyops.release.status import ReleaseRow
 def planned(plan: ReleasePlan, notes: Sequence[str], path: str | None) -> Outcome:
     """Show a plan; ``path``: where it was written, ``None`` when it was not."""
     shadow, watch = plan.shadow, plan.watch
-    tried = f"at most {shadow.calls} inputs" if shadow.calls else "none"
+    tried = f"at most {counted(shadow.calls, 'input')}" if shadow.calls else "none"
     if shadow.tokens:
-        tried += f", at most {shadow.tokens} tokens"
+        tried += f", at most {counted(shadow.tokens, 'token')}"
     facts: list[tuple[str, object]] = [
         ("app", f"{plan.app_name} ({plan.mode}) in {plan.context}"), ("live", plan.live.id or plan.live.hash),
         ("new", f"{plan.target.source} {plan.target.word}".rstrip()), ("shadow", tried),
-        ("passes after", f"{watch.events} runs, a look every {watch.least} new ones"),
+        ("passes after", f"{counted(watch.events, 'run')}, a look every {watch.least} new ones"),
         ("watched for", f"{watch.seconds / 60:g} min"), ("alpha", plan.gates.alpha),
     ]  # fmt: skip
     if plan.cases:
@@ -100,7 +101,7 @@ def statuses(rows: Sequence[ReleaseRow]) -> Outcome:
     return Outcome(
         kind="release.status", data=list(rows), names=[row.id for row in rows],
         blocks=[Table(columns=columns, rows=shown, empty="No release is known here.")],
-        summary=f"{sum(row.verdict == 'open' for row in rows)} of {len(rows)} releases are open",
+        summary=f"{sum(row.verdict == 'open' for row in rows)} of {counted(len(rows), 'release')} are open",
     )  # fmt: skip
 
 

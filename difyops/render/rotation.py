@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from difyops.clock import iso
+from difyops.counting import counted
 from difyops.errors import AnswerIsNo, DifyopsError, PartialFailure, Refused
 from difyops.ledger import AuditEntry
 from difyops.outcome import Block, Facts, Outcome, Table
@@ -44,7 +45,7 @@ def inventory(found: SecretInventory, *, only_overdue: bool, kinds: Sequence[str
     unknown = [item for item in chosen if item.rotate_every is not None and item.overdue is None]
     warnings = [*found.problems]
     if unknown:
-        several = "one secret" if len(unknown) == 1 else f"{len(unknown)} secrets"
+        several = "one secret" if len(unknown) == 1 else f"{counted(len(unknown), 'secret')}"
         warnings.append(f"The age of {several} under a policy is not known: the server does not tell it.")
     return Outcome(
         kind="secret.list",
@@ -71,7 +72,7 @@ def _counted(
     """Say how many secrets there are, whatever is listed; and that no policy says when one is overdue."""
     ruled = sum(item.rotate_every is not None for item in chosen)
     state = f"{len(overdue)} overdue" if ruled else "no policy"
-    said = f"{len(chosen)} secrets, {state}"
+    said = f"{counted(len(chosen), 'secret')}, {state}"
     return said if only_overdue else f"{said}, {len(clear)} in clear"
 
 
@@ -82,7 +83,11 @@ def with_summary(outcome: Outcome, said: str) -> Outcome:
 
 def _missing(found: SecretInventory, overdue: Sequence[ListedSecret]) -> DifyopsError | None:
     if overdue:
-        return AnswerIsNo("One secret is overdue." if len(overdue) == 1 else f"{len(overdue)} secrets are overdue.")
+        return AnswerIsNo(
+            "One secret is overdue."
+            if len(overdue) == 1
+            else f"{counted(len(overdue), 'secret is', 'secrets are')} overdue."
+        )
     return None if found.is_whole else PartialFailure("Not everything could be read; secrets may be missing.")
 
 
@@ -130,7 +135,7 @@ def driven(
     total = len(results) + len(failed or {})
     error = errors[0] if errors else None
     if errors and len(errors) < total:
-        error = PartialFailure(f"{len(errors)} of {total} rotations did not go well: {errors[0].message}")
+        error = PartialFailure(f"{len(errors)} of {counted(total, 'rotation')} did not go well: {errors[0].message}")
     rows = [_told(item.rotation) for item in results]
     pairs = [pair for item in results for pair in _facts(item)]
     single = len(results) == 1
@@ -166,7 +171,7 @@ def history(found: Sequence[Rotation], broken: Sequence[str]) -> Outcome:
         kind="secret.history",
         data={"rotations": [_told(item) for item in found], "audit_whole": not broken, "audit_breaks": list(broken)},
         blocks=[_table(found)],
-        summary=f"{len(found)} rotations; the audit trail is {'broken' if broken else 'whole'}",
+        summary=f"{counted(len(found), 'rotation')}; the audit trail is {'broken' if broken else 'whole'}",
         names=[item.id for item in found],
         error=AnswerIsNo(broken[0]) if broken else None,
     )
@@ -195,7 +200,7 @@ def steps(
             Table(columns=("when", "line", "step", "what"), rows=rows),
             Table(columns=tuple(changes[0]) if changes else ("audit",), rows=[tuple(c.values()) for c in changes]),
         ],
-        summary=f"{rotation.label}: {rotation.state}, {len(lines)} lines",
+        summary=f"{rotation.label}: {rotation.state}, {counted(len(lines), 'line')}",
         names=[rotation.id],
         error=AnswerIsNo(broken[0]) if broken else None,
     )
@@ -287,7 +292,10 @@ def _pairs(rotation: Rotation) -> list[tuple[str, object]]:
         ("secret", rotation.label),
         ("state", str(rotation.state)),
         ("grace until", _when(_moment(memo.get("grace_until")))),
-        ("health checks", f"{memo.get('rounds', 0)} rounds; {', '.join(checks) or 'none'}{_set_aside(rotation)}"),
+        (
+            "health checks",
+            f"{counted(memo.get('rounds', 0), 'round')}; {', '.join(checks) or 'none'}{_set_aside(rotation)}",
+        ),
         ("old secret", memo.get("old_use") or None),
         ("trouble", rotation.trouble),
         ("went back", rotation.went_back),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difyops.counting import counted
 from difyops.errors import AnswerIsNo, DifyopsError, PartialFailure
 from difyops.outcome import Outcome, Table
 from difyops.rotation.finding import Match, Search
@@ -20,7 +21,7 @@ def found(search: Search) -> Outcome:
         kind="secret.find",
         data=search.matches,
         blocks=[Table(columns=columns, rows=rows, empty="It is nowhere that this role may read.")],
-        summary=f"found in {len(rows)} places" if rows else "not found",
+        summary=f"found in {counted(len(rows), 'place')}" if rows else "not found",
         warnings=search.problems,
         names=[item.ref or item.owner for item in search.matches],
         error=_error(search),

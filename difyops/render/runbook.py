@@ -6,15 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from difyops.clock import iso
+from difyops.counting import counted
 from difyops.outcome import Block, Facts, Outcome, Table
 from difyops.runbook.record import ENDED, REPAIRED, RunRecord, StepRecord
 from difyops.runbook.report import RunbookReport
 from difyops.runbook.result import Value
-
-
-def counted(count: int, word: str) -> str:
-    """Return ``1 run`` or ``2 runs``."""
-    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def runs(records: Sequence[RunRecord]) -> Outcome:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from difyops.counting import counted
 from difyops.errors import AnswerIsNo
 from difyops.outcome import Block, Facts, Lines, Outcome, Table
-from difyops.render.runbook import counted
 from difyops.runbook.fields import Problem
 from difyops.runbook.library import LibraryEntry
 from difyops.runbook.model import Runbook, Step
@@ -115,7 +115,7 @@ def tools(found: Sequence[Tool]) -> Outcome:
         for tool in found
     ]
     blocks: list[Block] = [Table(columns=("name", "kind", "what", "needs"), rows=rows)]
-    summary: str | None = f"{len(found)} checks and actions; difyops runbook show NAME explains one"
+    summary: str | None = f"{counted(len(found), 'check')} and actions; difyops runbook show NAME explains one"
     if len(found) == 1:
         tool = found[0]
         pairs = [(item.name, _parameter(item)) for item in tool.parameters.values()]
@@ -194,7 +194,7 @@ def _with(step: Step) -> str:
 
 def _rules(step: Step) -> str:
     said = [f"counts {step.rule.text}, {step.every:g} s apart"] if step.rule.of > 1 else []
-    said += [f"counts when {step.across_runs} runs in a row saw it"] if step.across_runs > 1 else []
+    said += [f"counts when {counted(step.across_runs, 'run')} in a row saw it"] if step.across_runs > 1 else []
     said += [f"repeated {step.retries} times while inconclusive"] if step.retries else []
     said += [f"at most {step.timeout:g} s"] if step.timeout != _USUAL else []
     said += ["a failure is a warning"] if step.severity == "warn" else []

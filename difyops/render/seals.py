@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difyops.counting import counted
 from difyops.outcome import Facts, Lines, Outcome
 from difyops.snapshot.seals import SealChanged, SealStatus
 
@@ -14,7 +15,7 @@ def status(result: SealStatus) -> Outcome:
     pairs: list[tuple[str, object]] = [
         ("context", result.context),
         ("snapshot", result.commit[:10]),
-        ("sealed", f"{result.values} values in {result.apps} apps"),
+        ("sealed", f"{counted(result.values, 'value')} in {counted(result.apps, 'app')}"),
         ("opened here", opens if result.opens or not result.opened_at else f"{opens} (last {result.opened_at})"),
         ("store key", "here" if result.key_here else "not on this machine"),
     ]
@@ -23,11 +24,15 @@ def status(result: SealStatus) -> Outcome:
     warnings = []
     if not result.recipients:
         warnings.append(
-            f"nobody can open: {result.lost} values have fingerprints only and are lost with the instance"
+            f"nobody can open: {counted(result.lost, 'value has', 'values have')} fingerprints only and are"
+            " lost with the instance"
             " (difyops snapshot seal init)"
         )
     elif result.lost:
-        warnings.append(f"{result.lost} values are not sealed for the recipients yet (difyops snapshot create)")
+        warnings.append(
+            f"{counted(result.lost, 'value is', 'values are')} not sealed for the recipients yet (difyops"
+            " snapshot create)"
+        )
     if not result.is_agreed:
         warnings.append("the recipients are not those that this machine agreed to (--agree)")
     return Outcome(
@@ -39,7 +44,7 @@ def status(result: SealStatus) -> Outcome:
             *([Lines(title=_NEVER_SHOWN, lines=unseen)] if unseen else []),
         ],
         warnings=warnings,
-        summary=f"{result.values} sealed values, {len(result.recipients)} recipients, {result.lost} lost",
+        summary=f"{result.values} sealed values, {counted(len(result.recipients), 'recipient')}, {result.lost} lost",
         names=list(result.recipients),
     )
 
@@ -50,7 +55,8 @@ def changed(result: SealChanged, verb: str) -> Outcome:
     warnings = []
     if result.waiting:
         warnings.append(
-            f"{result.waiting} values wait for the next snapshot, which seals them (difyops snapshot create)"
+            f"{counted(result.waiting, 'value waits', 'values wait')} for the next snapshot, which seals them"
+            " (difyops snapshot create)"
         )
     if count == 1:
         warnings.append("only one can open: when that identity is lost, so are the values")
@@ -62,6 +68,6 @@ def changed(result: SealChanged, verb: str) -> Outcome:
             *([Lines(lines=[("", note) for note in result.notes])] if result.notes else []),
         ],
         warnings=warnings,
-        summary=f"{count} recipient{'s' * (count != 1)}, {result.values} values encrypted anew",
+        summary=f"{count} recipient{'s' * (count != 1)}, {counted(result.values, 'value')} encrypted anew",
         names=list(result.recipients),
     )

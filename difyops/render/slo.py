@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from difyops.clock import iso
+from difyops.counting import counted
 from difyops.errors import AnswerIsNo, DifyopsError, PartialFailure
 from difyops.outcome import Block, Facts, Lines, Outcome, Table
 from difyops.perf.trend import Cause
@@ -74,7 +75,7 @@ def exported(text: str, form: str, goals: Sequence[str]) -> Outcome:
     return Outcome(
         kind="slo.export", data=data, raw=text.encode(), is_asked_for=True, names=list(goals), records=[data],
         blocks=[Lines(lines=[("", line) for line in text.splitlines()])],
-        summary=f"{len(goals)} goals as {form} rules",
+        summary=f"{counted(len(goals), 'goal')} as {form} rules",
     )  # fmt: skip
 
 
@@ -105,7 +106,7 @@ def slo_suite(found: GoalReport, *, require_events: bool) -> Suite:
     cases = [_case(goal, require_events=require_events) for goal in found.goals]
     burning = sum(goal.verdict == BURNING for goal in found.goals)
     values = (Measure(name="burning", value=burning, unit="goals", fail=0),)
-    return suite_of("slo", found.context, f"{burning} of {len(found.goals)} goals burn", cases, values)
+    return suite_of("slo", found.context, f"{burning} of {counted(len(found.goals), 'goal')} burn", cases, values)
 
 
 def _case(goal: GoalStatus, *, require_events: bool) -> ReportCase:

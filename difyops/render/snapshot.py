@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from difyops.counting import counted
 from difyops.dsl.diff import Difference, describe
 from difyops.dsl.diff_text import word_diff
 from difyops.errors import DifyopsError, PartialFailure
@@ -29,7 +30,7 @@ _MOST_LINES = 40
 def taken(result: Taken, *, dry_run: bool) -> Outcome:
     """Show a snapshot that was taken."""
     counts = result.counts
-    read = f"{counts['read']} of {counts['apps']} apps read"
+    read = f"{counts['read']} of {counted(counts['apps'], 'app')} read"
     state = result.state
     did = "would write" if dry_run and result.changed else "new snapshot" if result.changed else "unchanged since"
     commit = result.commit[:10] if result.commit else "none yet"
@@ -50,7 +51,10 @@ def taken(result: Taken, *, dry_run: bool) -> Outcome:
     found = result.plaintext_secrets
     warnings = [f"{item.app}: {item.place} looks like a secret in plain text ({item.kind})" for item in found[:5]]
     if len(found) > 5:
-        warnings.append(f"{len(found) - 5} more places look like secrets in plain text (difyops doctor lists them)")
+        warnings.append(
+            f"{counted(len(found) - 5, 'more place looks', 'more places look')} like secrets in plain text"
+            " (difyops doctor lists them)"
+        )
     return Outcome(
         kind="snapshot.create",
         data=result,
@@ -83,7 +87,7 @@ def history(result: SnapshotHistory) -> Outcome:
                 empty=f"No snapshot of {result.context} yet.",
             )
         ],
-        summary=f"{len(rows)} snapshots of {result.context}, last checked {result.checked_at or 'never'}",
+        summary=f"{counted(len(rows), 'snapshot')} of {result.context}, last checked {result.checked_at or 'never'}",
         names=[row.commit for row in result.rows],
     )
 
@@ -136,7 +140,7 @@ def comparison(result: Comparison) -> Outcome:
         data=result,
         blocks=[Lines(lines=lines or [("", "No difference in meaning.")])],
         warnings=list(result.warnings),
-        summary=f"{count} of {result.compared} apps differ between {result.left} and {result.right}",
+        summary=f"{count} of {counted(result.compared, 'app')} differ between {result.left} and {result.right}",
         names=[app.name for app in result.apps],
         records=[_record(app) for app in result.apps],
         error=result.error,
@@ -158,7 +162,8 @@ def drift(result: Drift) -> Outcome:
         blocks=blocks,
         warnings=list(result.warnings),
         summary=(
-            f"{len({item.id for item in result.apps if item.kind != 'unreadable'})} of {result.compared} apps drifted, "
+            f"{len({item.id for item in result.apps if item.kind != 'unreadable'})} of"
+            f" {counted(result.compared, 'app')} drifted, "
             f"{sum(item.kind == 'unreadable' for item in result.apps)} unreadable, against {result.commit[:10]} "
             f"(taken {result.taken_at}, last checked {result.checked_at or 'never'})"
         ),
@@ -176,7 +181,7 @@ def drift_line(now: Drift, before: Drift | None) -> list[str]:
     at = f"{datetime.now(UTC):%H:%M:%S}Z"
     lines = [f"{at}  {item.name}: {item.kind}{f' by {item.who}' if item.who else ''} ({item.what})" for item in fresh]
     lines += [f"{at}  {names[app_id]}: no more {kind}" for app_id, kind in known if (app_id, kind) not in still]
-    return lines or [f"{at}  no drift: {now.compared} apps look like {now.commit[:10]}"]
+    return lines or [f"{at}  no drift: {counted(now.compared, 'app looks', 'apps look')} like {now.commit[:10]}"]
 
 
 def checked(result: Checked) -> Outcome:
@@ -187,7 +192,8 @@ def checked(result: Checked) -> Outcome:
         kind="snapshot.verify",
         data=result,
         blocks=[Lines(lines=lines)],
-        summary=f"{result.files} files in {result.snapshots} snapshots re-hashed; the newest is {state}",
+        summary=f"{counted(result.files, 'file')} in {counted(result.snapshots, 'snapshot')} re-hashed; the"
+        f" newest is {state}",
         error=result.error,
     )
 
@@ -203,9 +209,17 @@ def plan(result: RollbackPlan) -> list[Block]:
     return [Lines(lines=lines)]
 
 
-def planned(plans: Sequence[RollbackPlan], failed: Mapping[str, DifyopsError]) -> Outcome:
-    """Show plans that are not carried out (``--dry-run``), and the apps for which none could be made."""
-    blocks = [block for item in plans for block in plan(item)]
+def planned(plans: Sequence[RollbackPlan], failed: Mapping[str, DifyopsError], *, with_name: bool = False) -> Outcome:
+    """Show plans that are not carried out (``--dry-run``), and the apps for which none could be made.
+
+    What is there already is told as such, as the real run does; ``with_name``: its name may still have to go back.
+    """
+    moving = [item for item in plans if with_name or not item.nothing_to_do]
+    there = [item for item in plans if item not in moving]
+    blocks = [block for item in moving for block in plan(item)]
+    if there:
+        lines = [("", f"{item.app_name}: nothing to do, it is as in {item.target}") for item in there]
+        blocks.append(Lines(lines=lines))
     if failed:
         blocks.append(Lines(lines=[("✗", f"{name}: {problem.message}") for name, problem in failed.items()]))
     problems = sum(len(item.problems) for item in plans) + len(failed)
@@ -213,10 +227,13 @@ def planned(plans: Sequence[RollbackPlan], failed: Mapping[str, DifyopsError]) -
         kind="snapshot.rollback.plan" if len(plans) == 1 else "snapshot.rollback.plans",
         data=plans if len(plans) != 1 else plans[0],
         blocks=blocks,
-        summary=f"dry run: {len(plans)} planned, {problems} problems, nothing was changed",
+        summary=f"dry run: {len(moving)} planned, {len(there)} there already, {counted(problems, 'problem')},"
+        " nothing was changed",
         names=[item.id for item in plans],
         warnings=[f"{name}: {problem.message}" for name, problem in failed.items()],
-        error=PartialFailure(f"{len(failed)} of {len(plans) + len(failed)} apps failed.") if failed else None,
+        error=PartialFailure(f"{len(failed)} of {counted(len(plans) + len(failed), 'app')} failed.")
+        if failed
+        else None,
     )
 
 
@@ -333,7 +350,7 @@ def _in_words(lines: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
 def _limited(lines: list[tuple[str, str]]) -> list[tuple[str, str]]:
     if len(lines) <= _MOST_LINES:
         return lines
-    return [*lines[:_MOST_LINES], ("", f"... and {len(lines) - _MOST_LINES} more lines (-o json has all)")]
+    return [*lines[:_MOST_LINES], ("", f"... and {counted(len(lines) - _MOST_LINES, 'more line')} (-o json has all)")]
 
 
 def _record(app: AppDiff) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from difyops.counting import counted
 from difyops.outcome import Facts, Outcome, Table
 from difyops.state_look import Looked
 from difyops.state_move import Moved
@@ -28,7 +29,9 @@ def shown(found: Looked) -> Outcome:
     data = {name: value for name, value in asdict(found).items() if name != "error"}
     warnings = []
     if found.own:
-        warnings.append(f"The file of this machine holds {found.own} lines that are not in the shared state.")
+        warnings.append(
+            f"The file of this machine holds {counted(found.own, 'line')} that are not in the shared state."
+        )
     return Outcome(
         kind="state.show",
         data=data,
@@ -52,7 +55,7 @@ def moved(found: Moved, *, dry_run: bool) -> Outcome:
         ("audit lines", found.audit),
         (
             "to be copied" if dry_run else "copied now",
-            f"{found.copied.events} events, {found.copied.audit} audit lines",
+            f"{counted(found.copied.events, 'event')}, {found.copied.audit} audit lines",
         ),
         ("difyops.yaml", f"state: {value}"),
     ]

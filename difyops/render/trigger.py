@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from difyops.clock import iso
+from difyops.counting import counted
 from difyops.errors import DifyopsError, PartialFailure
 from difyops.outcome import Facts, Outcome, Table
 from difyops.trigger.audit import Audit, AuditFinding
@@ -24,7 +25,7 @@ def listed(found: Triggers) -> Outcome:
         blocks=[
             Table(columns=("app", "kind", "trigger", "state", "next slot", "address"), rows=rows, empty="No triggers.")
         ],
-        summary=f"{len(found.rows)} triggers, {on} on",
+        summary=f"{counted(len(found.rows), 'trigger')}, {on} on",
         names=[f"{row.app}/{row.node_id}" for row in found.rows],
         warnings=_unread(found.failed),
         error=_partial(found.failed),
@@ -50,7 +51,7 @@ def switched(rows: Sequence[TriggerRow], moved: set[str], *, on: bool, dry_run: 
         kind=f"trigger.{'enable' if on else 'disable'}",
         data=data,
         blocks=[Table(columns=("app", "trigger", "kind", "state"), rows=[_state(row, word) for row in rows])],
-        summary=f"{'would switch' if dry_run else 'switched'} {len(moved)} triggers {'on' if on else 'off'}"
+        summary=f"{'would switch' if dry_run else 'switched'} {counted(len(moved), 'trigger')} {'on' if on else 'off'}"
         + (f"; {same} were so already" if same else ""),
         names=[row.id for row in rows],
         warnings=warnings,
@@ -89,7 +90,7 @@ def history(found: TriggeredRuns) -> Outcome:
         kind="trigger.history",
         data=found.runs,
         blocks=[Table(columns=columns, rows=rows, empty=f"No trigger started a run since {iso(found.since)}.")],
-        summary=f"{len(found.runs)} runs since {iso(found.since)}"
+        summary=f"{counted(len(found.runs), 'run')} since {iso(found.since)}"
         + (f" ({', '.join(f'{count} {kind}' for kind, count in kinds.items())})" if kinds else ""),
         names=[run.id for run in found.runs],
         warnings=[*_unread(found.failed), *cut],
@@ -101,14 +102,18 @@ def audited(found: Audit) -> Outcome:
     """Show every slot that was not run on time, and why."""
     rows = [_row(rows) for rows in _folded(found.findings)]
     counts = ", ".join(f"{count} {word}" for word, count in found.counts.items() if count)
-    empty = f"All {found.slots} slots since {iso(found.since)} ran on time." if found.slots else "No slot was due."
+    empty = (
+        f"All {counted(found.slots, 'slot')} since {iso(found.since)} ran on time."
+        if found.slots
+        else "No slot was due."
+    )
     if found.counts[ON_TIME] != found.slots and found.slots:
         empty = "Nothing to report."
     return Outcome(
         kind="trigger.audit",
         data=found,
         blocks=[Table(columns=("app", "schedule", "slot", "verdict", "after", "why"), rows=rows, empty=empty)],
-        summary=f"{found.slots} slots of {found.apps} apps since {iso(found.since)}"
+        summary=f"{counted(found.slots, 'slot')} of {counted(found.apps, 'app')} since {iso(found.since)}"
         + (f": {counts}" if counts else ""),
         names=[f"{row.app}/{_moment(row)}" for row in found.findings],
         records=[_record(row) for row in found.findings],
@@ -136,7 +141,7 @@ def _row(rows: Sequence[AuditFinding]) -> tuple[object, ...]:
     first = rows[0]
     when = _moment(first)
     if len(rows) > 1:
-        when = f"{when} to {_moment(rows[-1])} ({len(rows)} slots)"
+        when = f"{when} to {_moment(rows[-1])} ({counted(len(rows), 'slot')})"
     return (first.app, first.schedule or None, when, first.verdict, _seconds(first.delay), first.why)
 
 
@@ -175,4 +180,4 @@ def _unread(failed: Sequence[tuple[str, DifyopsError]]) -> list[str]:
 def _partial(failed: Sequence[tuple[str, DifyopsError]]) -> DifyopsError | None:
     if not failed:
         return None
-    return PartialFailure(f"{len(failed)} apps could not be read: {failed[0][0]}: {failed[0][1].message}")
+    return PartialFailure(f"{counted(len(failed), 'app')} could not be read: {failed[0][0]}: {failed[0][1].message}")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from difyops.counting import counted
 from difyops.errors import DifyopsError
 from difyops.outcome import Outcome, Table
 from difyops.render.machine import plain
@@ -94,7 +95,7 @@ def _blocks(verdict: Verdict) -> list[Table]:
 
 
 def _edits(count: int) -> str:
-    return "no edits" if not count else "1 edit" if count == 1 else f"{count} edits"
+    return "no edits" if not count else "1 edit" if count == 1 else f"{counted(count, 'edit')}"
 
 
 def _spelled(value: object) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difyops.clock import from_unix, iso
+from difyops.counting import counted
 from difyops.outcome import Block, Facts, Outcome, Table
 from difyops.waiting import Answered, PlannedAnswer, Wait, Waits
 
@@ -22,7 +23,8 @@ def waiting(found: Waits, now: float) -> Outcome:
         kind="app.paused", data=records, records=records,
         blocks=[Table(columns=columns, rows=rows, empty="Nothing waits for a person.")],
         names=[item.run for item in found.waits],
-        summary=f"{len(found.waits)} runs of {found.apps} apps wait for a person", error=found.error,
+        summary=f"{counted(len(found.waits), 'run')} of {counted(found.apps, 'app')} wait for a"
+        " person", error=found.error,
     )  # fmt: skip
 
 

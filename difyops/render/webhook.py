@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from difyops.counting import counted
 from difyops.errors import AnswerIsNo
 from difyops.outcome import Facts, Lines, Outcome, Table
 from difyops.webhook.reading import EventRow, MessageRow, ShownEvent
@@ -18,7 +19,7 @@ def events(rows: Sequence[EventRow]) -> Outcome:
     """Show events and where they went."""
     return Outcome(
         kind="webhook.list", data=rows, blocks=[_events(rows)], names=[row.id for row in rows],
-        summary=f"{len(rows)} deliveries",
+        summary=f"{counted(len(rows), 'delivery', 'deliveries')}",
     )  # fmt: skip
 
 
@@ -26,7 +27,7 @@ def messages(rows: Sequence[MessageRow]) -> Outcome:
     """Show calls back."""
     return Outcome(
         kind="webhook.messages", data=rows, blocks=[_messages(rows)], names=[row.id for row in rows],
-        summary=f"{len(rows)} calls back",
+        summary=f"{counted(len(rows), 'call')} back",
     )  # fmt: skip
 
 
@@ -99,7 +100,7 @@ def rules(found: WebhookRules, words: str, public_keys: Sequence[str] = ()) -> O
 
 
 def _state(state: str, attempts: int) -> str:
-    return state if attempts < 2 else f"{state} ({attempts} tries)"
+    return state if attempts < 2 else f"{state} ({counted(attempts, 'try', 'tries')})"
 
 
 def _events(rows: Sequence[EventRow]) -> Table:

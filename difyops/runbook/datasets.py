@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from difyops.api.instance import Instance
+from difyops.counting import counted
 from difyops.errors import SelectorError
 
 
@@ -22,7 +23,7 @@ async def datasets_named(instance: Instance, wanted: list[str] | None) -> list[d
         matches = [row for row in rows if word in (row.get("id"), row.get("name"))]
         if len(matches) != 1:
             known = ", ".join(sorted({str(row.get("name")) for row in rows})[:12]) or "none"
-            said = f"{word!r} means {len(matches)} datasets" if matches else f"There is no dataset {word!r}"
+            said = f"{word!r} means {counted(len(matches), 'dataset')}" if matches else f"There is no dataset {word!r}"
             raise SelectorError(f"{said}.", hint=f"There are: {known}.")
         found += matches
     return found

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from difyops.counting import counted
+
 STATES = ("pass", "warn", "fail", "inconclusive", "skipped")
 """What the ``status`` of a step can be."""
 MOST_CHARACTERS = 400
@@ -67,7 +69,7 @@ def read(text: str) -> Expression:
         ``and``, ``or`` and ``not``.
     """
     if len(text) > MOST_CHARACTERS:
-        raise BadExpression(f"a condition has at most {MOST_CHARACTERS} characters")
+        raise BadExpression(f"a condition has at most {counted(MOST_CHARACTERS, 'character')}")
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from difyops.counting import counted
 from difyops.dsl.load import load_yaml_with_lines
 from difyops.dsl.model import DslError
 from difyops.errors import UsageError
@@ -150,7 +151,7 @@ def _steps(reader: FieldReader, body: Any, inputs: Mapping[str, Input]) -> list[
         reader.add(("steps",), "expected a list of at least one step")
         return []
     if len(body) > MOST_STEPS:
-        reader.add(("steps",), f"more than {MOST_STEPS} steps")
+        reader.add(("steps",), f"more than {counted(MOST_STEPS, 'step')}")
         return []
     found: list[Step] = []
     for number, item in enumerate(body):

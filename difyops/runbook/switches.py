@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difyops.api.model import Trigger
+from difyops.counting import counted
 from difyops.errors import NotFound
 from difyops.runbook.result import Acted, Planned, Undo
 from difyops.runbook.scene import Scene
@@ -44,7 +45,11 @@ async def plan_triggers(scene: Scene, selector: str, wanted: list[str] | None, *
         raise NotFound(f"{app.name} has no trigger {unknown[0]!r} (it has: {known}).", status=404)
     moving = [item for item in fitting if item.status != word]
     if not moving:
-        said = f"{len(fitting)} triggers of {app.name} are {word} already" if fitting else f"{app.name} has no trigger"
+        said = (
+            f"{counted(len(fitting), 'trigger')} of {app.name}: {word} already"
+            if fitting
+            else f"{app.name} has no trigger"
+        )
         return Planned(text=said)
     names = ", ".join(item.title or item.kind for item in moving)
 
@@ -54,7 +59,9 @@ async def plan_triggers(scene: Scene, selector: str, wanted: list[str] | None, *
 
     parameters = {"app": app.id, "trigger": [item.id for item in moving]}
     undo = Undo(action="trigger.disable" if on else "trigger.enable", parameters=parameters)
-    return Planned(text=f"switch {len(moving)} triggers of {app.name} to {word}: {names}", apply=apply, undo=undo)
+    return Planned(
+        text=f"switch {counted(len(moving), 'trigger')} of {app.name} to {word}: {names}", apply=apply, undo=undo
+    )
 
 
 def _names(item: Trigger) -> tuple[str, ...]:

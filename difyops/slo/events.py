@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from difyops.counting import counted
 from difyops.errors import ConfigError
 from difyops.history.apps import PRODUCTION
 from difyops.history.failures import ASKS_MODELS, GOOD, OURS, FailedRun, by_status, whose
@@ -127,7 +128,8 @@ def _validity(found: EventsFound, history: History, scope: Scope, goal: Goal, cl
             found.causes[next((item.error for item in verdicts if item.error), "repaired")] += 1
     if missing:
         found.warnings.append(
-            f"{scope.name}: {missing} answers were not kept and are not judged (difyops history sync --content)"
+            f"{scope.name}: {counted(missing, 'answer was', 'answers were')} not kept and are not judged"
+            " (difyops history sync --content)"
         )
 
 
@@ -171,9 +173,13 @@ def _cost(found: EventsFound, history: History, scope: Scope, goal: Goal, classe
                 found.causes[f"over {most} {goal.currency}"] += 1
     unpriced = sum(run.id not in prices for run in found.runs)
     if unpriced:
-        found.warnings.append(f"{scope.name}: {unpriced} of {len(found.runs)} runs have no price that was read")
+        found.warnings.append(
+            f"{scope.name}: {unpriced} of {counted(len(found.runs), 'run')} have no price that was read"
+        )
     if other:
-        found.warnings.append(f"{scope.name}: {other} runs are priced in another currency than {goal.currency}")
+        found.warnings.append(
+            f"{scope.name}: {counted(other, 'run is', 'runs are')} priced in another currency than {goal.currency}"
+        )
 
 
 def _prices(history: History, scope: Scope, currency: str) -> tuple[dict[str, tuple[Decimal, float]], int]:

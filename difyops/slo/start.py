@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from difyops.counting import counted
 from difyops.history.apps import TIMED
 from difyops.history.store import History
 from difyops.perf.facts import RunFact, Scope, runs
@@ -38,7 +39,7 @@ def _goals(name: str, app: str, shown: str, timed: Sequence[RunFact]) -> str:
     good = sum(run.status != "failed" for run in timed)
     share = 100 * good / len(timed)
     target = next((step for step in _STEPS if step <= share - 0.05), _STEPS[-1])
-    text = f"  # {_comment(shown)}: {good} of {len(timed)} runs succeeded\n"
+    text = f"  # {_comment(shown)}: {good} of {counted(len(timed), 'run')} succeeded\n"
     text += f'  - name: {name}-availability\n    apps: ["{app}"]\n    target: {target:g}\n    period: 28d\n'
     p95 = quantile(sorted(run.elapsed or 0.0 for run in timed if run.elapsed is not None), 0.95)
     if p95.value is not None:

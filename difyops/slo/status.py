@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from difyops.api.model import App
+from difyops.counting import counted
 from difyops.errors import SelectorError
 from difyops.history import apps
 from difyops.history.feeds import LOGS, MESSAGES, RUNS
@@ -147,10 +148,13 @@ def _newest(found: Sequence[RunFact], at: float) -> list[RunFact]:
 def _said(goal: Goal, verdict: Verdict, pairs: Sequence[PairState], n: int) -> str:
     if verdict == NOT_ENOUGH:
         most = max((item.long.n for item in pairs), default=0)
-        return f"{most} events in the longest window, {goal.minimum_events} are needed; {n} in {goal.days} days"
+        return (
+            f"{counted(most, 'event')} in the longest window, {goal.minimum_events} are needed; {n} in"
+            f" {counted(goal.days, 'day')}"
+        )
     burning = [item for item in pairs if item.state == BURNING]
     if not burning:
-        return f"no window burns too fast; {n} events in {goal.days} days"
+        return f"no window burns too fast; {counted(n, 'event')} in {counted(goal.days, 'day')}"
     first = burning[0]
     return (
         f"{first.severity}: {first.long.rate or 0:.3g} times too fast over {first.long.hours:g} h"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from difyops.api.model import App, Trigger
 from difyops.api.runs import runs_in
 from difyops.api.server_time import server_time
+from difyops.counting import counted
 from difyops.errors import AnswerIsNo, DifyopsError, PartialFailure
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.trigger.causes import Surroundings, away_times, explain
@@ -56,10 +57,13 @@ class Audit:
         """Return the "no" (5) when a slot was missed or doubled, what the log cannot tell (3), or nothing."""
         bad = self.counts[MISSED] + self.counts[DOUBLED]
         if bad:
-            said = f"{self.counts[MISSED]} of {self.slots} slots have no run, {self.counts[DOUBLED]} runs are too many."
+            said = (
+                f"{self.counts[MISSED]} of {counted(self.slots, 'slot')} have no run,"
+                f" {counted(self.counts[DOUBLED], 'run is', 'runs are')} too many."
+            )
             return AnswerIsNo(said, hint="The why of each is in the list; difyops trigger history shows the runs.")
         if self.unclear or self.counts[UNKNOWN]:
-            first = self.unclear[0] if self.unclear else f"{self.counts[UNKNOWN]} slots cannot be judged"
+            first = self.unclear[0] if self.unclear else f"{counted(self.counts[UNKNOWN], 'slot')} cannot be judged"
             return PartialFailure(f"The log cannot tell everything: {first}.")
         return None
 

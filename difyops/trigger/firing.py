@@ -14,6 +14,7 @@ from difyops.api.model import App
 from difyops.api.runs import Run, runs_in
 from difyops.api.server_time import server_time
 from difyops.api.triggers import call_webhook, webhook_address
+from difyops.counting import counted
 from difyops.dsl.model import iter_nodes
 from difyops.errors import NotFound, Refused, UsageError
 from difyops.ledger import AuditEntry
@@ -65,7 +66,7 @@ def chosen_trigger(rows: tuple[TriggerRow, ...], wanted: str | None) -> TriggerR
     if len(found) == 1:
         return found[0]
     there = ", ".join(f"{row.title} ({row.kind}, {row.node_id})" for row in rows) or "none"
-    said = "it has no such trigger" if not found else f"{len(found)} triggers fit"
+    said = "it has no such trigger" if not found else f"{counted(len(found), 'trigger fits', 'triggers fit')}"
     raise UsageError(f"Which trigger? {said}.", hint=f"--trigger TITLE|NODE|KIND; there is: {there}.")
 
 

@@ -84,7 +84,7 @@ def broadcasts(agents: int, limit: float, folder: Path) -> Iterator[Figure]:
 
 
 def secrets(apps: int, limit: float, folder: Path) -> Iterator[Figure]:
-    """Compare ``difyops secret list`` with list, live version and keys of each app in one aiohttp loop, four at once."""
+    """Compare ``difyops secret list`` with list, live version and keys of each app in one aiohttp loop."""
     with raw_server(apps) as url:
         more = reached(url, folder / "secrets")
         counted(url)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 HOUSE = Path(__file__).parents[2] / "difyops"
-GROUND = {"errors", "clock", "secret_text", "atomic_file", "file_owner", "outcome", "dry_run", "ending"}
+GROUND = {"errors", "counting", "clock", "secret_text", "atomic_file", "file_owner", "outcome", "dry_run", "ending"}
 TRUNK = {
     "plugins",
     "settings",

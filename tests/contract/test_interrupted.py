@@ -27,6 +27,20 @@ def test_nothing_begun_is_said_too(cli: Cli, emulator: Emulator, connected: str)
 
 @pytest.mark.usefixtures("connected")
 def test_what_is_done_twice_says_so(cli: Cli) -> None:
-    assert "switched 1 apps" in cli("app", "disable", "wf-echo", "--yes").err
+    assert "switched 1 app:" in cli("app", "disable", "wf-echo", "--yes").err
     again = cli("app", "disable", "wf-echo", "--yes")
     assert (again.code, "1 were so already" in again.err) == (0, True)
+
+
+def test_a_dry_run_counts_what_then_happens(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    emulator = Emulator(playful=True)
+    with emulator.listening() as url:
+        for name, value in (("BASE_URL", url), ("EMAIL", emulator.email), ("PASSWORD", emulator.password)):
+            monkeypatch.setenv(f"DIFY_{name}", value)
+        assert cli("snapshot", "create", "--tag", "v1").code == 0
+        emulator.play("break", "support-triage")
+        words = ("snapshot", "rollback", "support-triage", "order-lookup", "--to", "v1")
+        planned = cli(*words, "--dry-run")
+        assert "dry run: 1 planned, 1 there already, 0 problems" in planned.err
+        assert "order-lookup: nothing to do" in planned.out
+        assert "1 rolled back, 1 were there already, 0 failed" in cli(*words, "--yes").err

@@ -83,7 +83,7 @@ def test_what_nobody_can_judge_is_its_own_answer(book: Book) -> None:
     assert state(book).state == KEPT
     book.run("shop", node("draft", 1, 1, "1"), at=NOON - 60, chance=None)
     unread = state(book)
-    assert (unread.state, unread.why) == (UNKNOWN, ("the nodes of 1 runs were not read",))
+    assert (unread.state, unread.why) == (UNKNOWN, ("the nodes of 1 run were not read",))
     spend(book, "90")
     assert state(book).state == OVER  # more cannot make it less
     assert state(book, replace(MONTH, hard=Decimal(1000), soft=Decimal(900))).state == UNKNOWN

@@ -130,7 +130,7 @@ def test_chunks_that_barely_fit_settings_and_documents_that_stand_twice(book: Bo
     ))  # fmt: skip
     assert (told.evidence["top_k"], told.evidence["score threshold"]) == (8, 0.5)
     assert told.evidence["dataset Prices"] == "9 documents, cut at 500 tokens, 2 compared"
-    assert "1 texts stand in its datasets twice" in told.title
+    assert "1 text stands in its datasets twice" in told.title
     assert told.steps[0].startswith("Lower top_k from 8")
     assert told.steps[-1] == "Remove one of each: new.md = old.md"
     assert told.saving is not None

@@ -24,5 +24,5 @@ async def test_a_secret_that_was_made_in_the_future_is_a_finding(tmp_path: Path)
         async with stage.scene() as scene:
             found = await check(scene, "secret.age")
     assert isinstance(found, Fail), found
-    assert "1 secrets are dated in the future" in found.text
+    assert "1 secret is dated in the future" in found.text
     assert "wf-llm" in found.text

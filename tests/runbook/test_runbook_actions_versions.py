@@ -213,7 +213,7 @@ async def test_a_drill_leaves_nothing_and_its_age_is_held(stage: Stage) -> None:
         acted = await applied(await planned(scene, "drill.run", apps=["wf-echo"]))
         young = await check(scene, "drill.age")
         old = await check(scene, "drill.age", max_age="1ms")
-    assert acted == "1 of 1 apps restored, proven and removed"
+    assert acted == "1 of 1 app restored, proven and removed"
     assert set(stage.emulator.instance.apps) == before
     assert isinstance(never, Fail)
     assert isinstance(young, Pass)

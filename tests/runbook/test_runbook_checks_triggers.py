@@ -25,7 +25,7 @@ async def test_slots_in_a_runbook(tmp_path: Path, stands: Callable[[datetime], N
             app.runs = [run for run in app.runs if run.created_at != int(hours(7, 7)[0].timestamp())]
             missed = await check(scene, "trigger.slots", since="12h", apps=["wf-cron"])
             assert isinstance(missed, Fail), missed
-            assert "1 slots missed" in missed.text
+            assert "1 slot missed" in missed.text
             ran(app, [hours(7, 7)[0] + timedelta(minutes=9)])
             assert isinstance(await check(scene, "trigger.slots", since="12h"), Warn)
             next(iter(app.triggers.values())).enabled = False

@@ -84,7 +84,7 @@ async def test_cases_are_asked_and_one_that_fails_fails_the_step(stage: Stage, t
     line = '{"id": "%s", "inputs": {"text": "hi"}, "expect": [{"check": "contains", "text": "%s"}]}\n'
     async with stage.scene() as scene:
         path.write_text(line % ("good", "HI"))
-        assert "1 cases pass" in await applied(await planned(scene, "eval.run", app="wf-echo", cases=str(path)))
+        assert "1 case passes" in await applied(await planned(scene, "eval.run", app="wf-echo", cases=str(path)))
         path.write_text(line % ("good", "HI") + line % ("bad", "nothing of this"))
         with pytest.raises(DifyopsError):
             await applied(await planned(scene, "eval.run", app="wf-echo", cases=str(path)))

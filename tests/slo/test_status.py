@@ -178,7 +178,7 @@ def test_validity_judges_what_was_kept_as_it_came(history: History, tmp_path: Pa
     history.write(CONTEXT, app.id, "messages", Batch(rows={"message": messages}, content=content))
     found = judged(history, replace(GOAL, kind="validity", schema=schema))
     assert (found.events, found.bad) == (3, 2)
-    assert any("1 answers were not kept" in text for text in found.warnings)
+    assert any("1 answer was not kept" in text for text in found.warnings)
 
 
 def test_history_that_ends_early_is_not_ok(history: History) -> None:

@@ -23,7 +23,7 @@ def test_list_shows_the_next_slot_in_its_zone_and_the_address(cli: Cli, emulator
     assert "/webhook-debug/" in hook["debug_url"]
     shown = cli("trigger", "list", "wf-cron")
     assert "+00:00 UTC" in shown.out
-    assert "1 triggers, 1 on" in shown.err
+    assert "1 trigger, 1 on" in shown.err
 
 
 @pytest.mark.parametrize("version", ["1.13.0", "1.15", "1.16.1"])

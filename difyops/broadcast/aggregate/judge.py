@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 
 from difyops.broadcast.aggregate import Answers, Ask, Combined
+from difyops.counting import counted
 
 _TASK = (
     "Several agents answered the same question. Read their answers and give one final answer to the question.\n"
@@ -37,7 +38,7 @@ async def aggregate(answers: Answers, *, app: str, ask: Ask, question: str) -> C
 def prompt(question: str, answers: Answers) -> str:
     """Return what the judge is asked."""
     given = [{"agent": item.app, "answer": item.text} for item in answers.given]
-    missing = f"{answers.missing} of {answers.asked} agents gave no answer.\n" if answers.missing else ""
+    missing = f"{answers.missing} of {counted(answers.asked, 'agent')} gave no answer.\n" if answers.missing else ""
     return (
         f"{_TASK}{missing}\nQuestion:\n{question}\n\nAnswers (JSON):\n"
         f"{json.dumps(given, ensure_ascii=False, indent=1)}\n"

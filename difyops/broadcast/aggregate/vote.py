@@ -10,6 +10,7 @@ from collections import defaultdict
 from difyops.broadcast.aggregate import Answers, Combined
 from difyops.broadcast.answer import AgentAnswer
 from difyops.broadcast.json_answer import json_of
+from difyops.counting import counted
 
 _AT_THE_END = " \t\n.!?;,:\"'`*_"
 
@@ -64,4 +65,4 @@ def _shown(answer: AgentAnswer) -> object:
 def _why_none(first: int, margin: int, asked: int) -> str:
     if first == 0:
         return "nobody voted"
-    return "a tie" if margin == 0 else f"{first} of {asked} votes are no majority"
+    return "a tie" if margin == 0 else f"{first} of {counted(asked, 'vote')} are no majority"

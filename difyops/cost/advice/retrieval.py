@@ -10,6 +10,7 @@ from typing import Any
 
 from difyops.cost.advice import LEAST, MODEL_TYPES, AdviceNode, AppRecord, CostAdvice, Saving
 from difyops.cost.knowledge import Retrieval
+from difyops.counting import counted
 
 _FILLS = 0.5
 _LARGE = 1000  # tokens
@@ -71,7 +72,7 @@ def advise(record: AppRecord) -> Iterator[CostAdvice]:
 def _title(node: AdviceNode, reader: AdviceNode, share: float, again: float, weak: float, twice: int) -> str:
     more = [f"{again:.0%} of it is text that is there already"] if again else []
     more += [f"{weak:.0%} barely fits the question"] if weak else []
-    more += [f"{twice} texts stand in its datasets twice"] if twice else []
+    more += [f"{counted(twice, 'text stands', 'texts stand')} in its datasets twice"] if twice else []
     return ", and ".join([f"{node.title} fills {share:.0%} of the prompt of {reader.title}", *more])
 
 
@@ -89,8 +90,8 @@ def _evidence(node: AdviceNode, seen: _Seen, prompt: float, retrieved: float) ->
         found["top_k"] = node.retrieval.top_k or "not set"
         found["score threshold"] = "off" if node.retrieval.threshold is None else node.retrieval.threshold
         for item in node.retrieval.datasets:
-            cut = f"cut at {item.chunk} tokens" if item.chunk else "size of chunks not told by this server"
-            found[f"dataset {item.name}"] = f"{item.documents} documents, {cut}, {item.compared} compared"
+            cut = f"cut at {counted(item.chunk, 'token')}" if item.chunk else "size of chunks not told by this server"
+            found[f"dataset {item.name}"] = f"{counted(item.documents, 'document')}, {cut}, {item.compared} compared"
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from difyops.counting import counted
 from difyops.errors import ConfigError
 from difyops.evaluation.checks import CheckFound, CheckInput, as_text, failed, passed
 from difyops.validation import compile_schema, enforce
@@ -17,8 +18,8 @@ def check(given: CheckInput, *, schema: dict[str, Any], strict: bool = False) ->
         said = verdict.violations[0].message if verdict.violations else verdict.message
         return failed(f"the answer does not fit the schema: {said or 'it is not JSON'}")
     if verdict.edits and strict:
-        return failed(f"the answer fits the schema only after {len(verdict.edits)} repairs")
-    return passed(f"after {len(verdict.edits)} repairs" if verdict.edits else "")
+        return failed(f"the answer fits the schema only after {counted(len(verdict.edits), 'repair')}")
+    return passed(f"after {counted(len(verdict.edits), 'repair')}" if verdict.edits else "")
 
 
 def wrong(parameters: dict[str, Any]) -> str | None:

@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from difyops.counting import counted
 from difyops.errors import UsageError
 from difyops.evaluation.cases import Case
 from difyops.evaluation.checks import as_text
@@ -47,9 +48,9 @@ def _by_size(cases: Sequence[Case]) -> tuple[tuple[str, ...], ClassOf]:
     cuts = [cut for cut in cuts if cut < sizes[-1]]
     if not cuts:
         return (), lambda case: ""
-    names = [f"up to {cuts[0]} characters"]
-    names += [f"{low + 1} to {high} characters" for low, high in itertools.pairwise(cuts)]
-    names.append(f"more than {cuts[-1]} characters")
+    names = [f"up to {counted(cuts[0], 'character')}"]
+    names += [f"{low + 1} to {counted(high, 'character')}" for low, high in itertools.pairwise(cuts)]
+    names.append(f"more than {counted(cuts[-1], 'character')}")
     return tuple(names), lambda case: names[sum(size_of(case) > cut for cut in cuts)]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from difyops.api.instance import Instance
 from difyops.changes import Change
 from difyops.changes.change import Checkpoint, no_checkpoint
+from difyops.counting import counted
 from difyops.errors import AnswerIsNo, DifyopsError, PartialFailure, Refused
 from difyops.evaluation.asking import AskOptions, asker
 from difyops.evaluation.cases import Case
@@ -46,7 +47,7 @@ WORD = "trial"
 _DEAD_AFTER = 20  # pairs in a row that do not count: nobody answers
 _NAMED = 20
 _ENDS = {
-    STOPPED: f"{_DEAD_AFTER} pairs in a row could not be judged", BUDGET: "the tokens were used up",
+    STOPPED: f"{counted(_DEAD_AFTER, 'pair')} in a row could not be judged", BUDGET: "the tokens were used up",
     DEADLINE: "the time was over",
 }  # fmt: skip
 JsonObject = dict[str, Any]
@@ -112,7 +113,7 @@ class Trial:
         if found.verdict == WORSE:
             return AnswerIsNo(f"{self.what} is worse: {found.text}.{also}")
         if found.verdict == NOT_ENOUGH:
-            more = f" About {found.more} more cases would tell." if found.more else ""
+            more = f" About {counted(found.more, 'more case')} would tell." if found.more else ""
             return PartialFailure(f"{self.what}: not enough to say: {found.text}.{more}{also}")
         return None
 
@@ -148,7 +149,7 @@ async def run_trial(workspace: Workspace, request: TrialRequest) -> Trial:
         said.append(f"{now.app.name} was published anew meanwhile: the copies are of what was live before.")
     if done.ended != COMPLETE:
         why = _ENDS.get(done.ended, done.ended)
-        said.append(f"It ended early ({why}): {len(done.pairs)} of {len(request.cases)} cases were asked.")
+        said.append(f"It ended early ({why}): {len(done.pairs)} of {counted(len(request.cases), 'case')} were asked.")
     return _found(now, request, done, tried, judges, names, said)
 
 

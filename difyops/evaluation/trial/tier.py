@@ -15,6 +15,7 @@ from decimal import Decimal
 from difyops.cost.diff import CostSum
 from difyops.cost.money import tidy
 from difyops.cost.tier import TierPlan
+from difyops.counting import counted
 from difyops.errors import DifyopsError, PartialFailure
 from difyops.evaluation.cases import Case
 from difyops.evaluation.trial.run import Trial
@@ -82,7 +83,8 @@ def too_few(test: TierTest) -> str:
     if test.cases >= fewest:
         return ""
     return (
-        f"there are {test.cases} cases; {test.margin:.1%} takes {fewest - test.cases} more even if none changes, about "
+        f"there are {counted(test.cases, 'case')}; {test.margin:.1%} takes {fewest - test.cases} more even if"
+        " none changes, about "
         f"{test.needed} in all as a rule (--margin {math.ceil(margin_of_cases(test.cases) * 100)}% could be shown)"
         if test.cases
         else "there is no case"

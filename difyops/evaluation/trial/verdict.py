@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from difyops.counting import counted
 from difyops.evaluation.checks import NOT_JUDGED, PASS
 from difyops.statistics import cases_for_margin, fewest_for_margin, margin_limits
 
@@ -99,9 +100,12 @@ def _objection(tried: Sequence[TriedModel], pairs: Sequence[TriedModel], before:
     left_out = len(tried) - len(pairs)
     if pairs and left_out > MOST_LEFT_OUT * len(tried):
         why = next((item.why for item in tried if not item.counts and item.why), "")
-        return f"{left_out} of {len(tried)} cases could not be judged" + (f" ({why})" if why else "")
+        return f"{left_out} of {counted(len(tried), 'case')} could not be judged" + (f" ({why})" if why else "")
     if before and sum(before) < LEAST_PASSING * len(before):
-        return f"what is live passes only {sum(before)} of {len(before)} cases itself: that tells nothing of the other"
+        return (
+            f"what is live passes only {sum(before)} of {counted(len(before), 'case')} itself: that tells"
+            " nothing of the other"
+        )
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difyops.counting import counted
 from difyops.errors import NotFound, Refused
 from difyops.publishing.document_change import DocumentChange, change_document
 from difyops.runbook.keeping import keep, tag_before, way_back
@@ -46,7 +47,7 @@ async def plan(
     count, pairs = switched(document, former, target)[1], used(document)
     if not count:
         return Planned(text=f"{chosen.name} does not use {model!r}")
-    text = f"let {chosen.name} use {to_model} instead of {model} in {count} places, and publish that"
+    text = f"let {chosen.name} use {to_model} instead of {model} in {counted(count, 'place')}, and publish that"
 
     async def apply() -> Acted:
         wanted = DocumentChange(
@@ -63,7 +64,7 @@ async def plan(
         versions = f"live as {done.after[:8]} (before: {str(done.before)[:8]})"
         told = f"; {done.draft}" if done.draft else ""
         return Acted(
-            text=f"{chosen.name} uses {to_model} in {count} places, {versions}{told}",
+            text=f"{chosen.name} uses {to_model} in {counted(count, 'place')}, {versions}{told}",
             values=(Value(name="live_before", value=done.before), Value(name="live", value=done.after)),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difyops.counting import counted
 from difyops.drill.model import DrillRequest
 from difyops.drill.run import run
 from difyops.runbook.result import Acted, Planned, Value
@@ -32,7 +33,7 @@ async def plan(
             Value(name="rpo", value=found.rpo, unit="s"),
             Value(name="proven", value=proven, unit="apps"),
         )
-        return Acted(text=f"{proven} of {len(found.apps)} apps restored, proven and removed", values=values)
+        return Acted(text=f"{proven} of {counted(len(found.apps), 'app')} restored, proven and removed", values=values)
 
     what = ", ".join(apps) if apps else "every app of the newest snapshot"
     return Planned(text=f"restore {what} into scratch apps on {instance.name} and remove them", apply=apply)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from difyops.counting import counted
 from difyops.evaluation.asking import AskOptions
 from difyops.evaluation.cases import read_cases
 from difyops.evaluation.run import EvalRequest, run
@@ -25,6 +26,6 @@ async def plan(scene: Scene, *, app: str, cases: str, at_once: int = 2, max_toke
         if done.error is not None:
             raise done.error
         values = tuple(Value(name=word, value=count, unit="cases") for word, count in done.counts.items())
-        return Acted(text=f"{found.name}: {len(done.rows)} cases pass", values=values)
+        return Acted(text=f"{found.name}: {counted(len(done.rows), 'case passes', 'cases pass')}", values=values)
 
-    return Planned(text=f"ask {found.name} {len(read)} cases of {cases}", apply=apply)
+    return Planned(text=f"ask {found.name} {counted(len(read), 'case')} of {cases}", apply=apply)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from difyops.api.datasets import documents_in_error, index_again
 from difyops.api.instance import Instance
+from difyops.counting import counted
 from difyops.errors import ServerFault
 from difyops.runbook.datasets import datasets_named
 from difyops.runbook.parameters import Duration
@@ -33,10 +34,17 @@ async def plan(scene: Scene, *, datasets: list[str] | None = None, most: int = 2
             scene.audit("knowledge.retry_indexing", dataset, documents=len(ids))
         left = await _left(scene, instance, failed, wait)
         if left:
-            raise ServerFault(f"{left} of {count} documents failed again; the others were indexed or are at it.")
-        return Acted(text=f"{count} documents are being indexed again", values=(Value(name="documents", value=count),))
+            raise ServerFault(
+                f"{left} of {counted(count, 'document')} failed again; the others were indexed or are at it."
+            )
+        return Acted(
+            text=f"{counted(count, 'document is', 'documents are')} being indexed again",
+            values=(Value(name="documents", value=count),),
+        )
 
-    return Planned(text=f"index {count} failed documents of {len(failed)} datasets again", apply=apply)
+    return Planned(
+        text=f"index {counted(count, 'failed document')} of {counted(len(failed), 'dataset')} again", apply=apply
+    )
 
 
 async def _left(scene: Scene, instance: Instance, failed: dict[str, list[str]], wait: float) -> int:

@@ -6,6 +6,7 @@ import json
 from typing import Literal
 
 from difyops.api.probe import Probe, fetch
+from difyops.counting import counted
 from difyops.errors import DifyopsError, UsageError
 from difyops.runbook.mail import Letter, send
 from difyops.runbook.parameters import Reference
@@ -63,7 +64,7 @@ async def plan(
             except DifyopsError as error:
                 problems.append(f"{way}: {error.message}")
         if problems:
-            raise DifyopsError(f"{len(problems)} of {len(ways)} ways failed: {'; '.join(problems)}")
+            raise DifyopsError(f"{len(problems)} of {counted(len(ways), 'way')} failed: {'; '.join(problems)}")
         return Acted(text=f"told by {', '.join(ways)}")
 
     return Planned(text=f"tell people by {', '.join(ways)}: {text[:120]}", apply=apply, asks=False)

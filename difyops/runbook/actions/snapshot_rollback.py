@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from difyops.counting import counted
 from difyops.runbook.keeping import keep, tag_before, way_back
 from difyops.runbook.result import Acted, Planned, Value
 from difyops.runbook.scene import Scene
@@ -46,8 +47,13 @@ async def plan(
             Value(name="live_before", value=found.live_before),
             Value(name="kept_as", value=tag),
         )
-        return Acted(text=f"{found.app_name}: {done.state}, {len(done.proofs)} proofs read back", values=values)
+        return Acted(
+            text=f"{found.app_name}: {done.state}, {counted(len(done.proofs), 'proof')} read back", values=values
+        )
 
     problems = f" Problems: {'; '.join(found.problems)}." if found.problems else ""
-    text = f"keep what is live of {found.app_name} as {tag}, then roll it back to {to} ({len(found.changes)} changes)"
+    text = (
+        f"keep what is live of {found.app_name} as {tag}, then roll it back to {to}"
+        f" ({counted(len(found.changes), 'change')})"
+    )
     return Planned(text=f"{text}.{problems}".rstrip("."), apply=apply, undo=way_back(found.app_id, tag))

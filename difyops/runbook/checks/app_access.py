@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.api.service import Service, app_key
+from difyops.counting import counted
 from difyops.errors import CredentialError, Forbidden, NotAuthenticated
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.runbook.kept_switches import kept_switches, last_switch
@@ -90,20 +91,22 @@ def _sort(scene: Scene, app: App, kept: Mapping[str, bool], found: _Found, *, is
 def _judged(found: _Found) -> Result:
     aside = f" (off on purpose: {_listed(found.on_purpose)})" if found.on_purpose else ""
     if found.closed:
-        text = f"callers of {len(found.closed)} of {found.apps} apps are refused; first: {min(found.closed)}"
+        text = f"callers of {len(found.closed)} of {counted(found.apps, 'app')} are refused; first: {min(found.closed)}"
         hint = "Switch it on: difyops app enable APP. Deliver a key: difyops secret list"
         return Fail(text=text + aside, values=found.values, excerpt="; ".join(sorted(found.closed)[:12]), hint=hint)
     if found.unread:
-        text = f"{len(found.unread)} of {found.apps} apps were not looked at: {found.unread[0]}"
+        text = f"{len(found.unread)} of {counted(found.apps, 'app')} were not looked at: {found.unread[0]}"
         return Inconclusive(text=text, values=found.values)
     if found.unknown:
         text = f"the API of {_listed(found.unknown)} is off, and no snapshot says whether it should be"
         hint = "Keep it as it is: difyops snapshot create. Switch it on: difyops app enable APP"
         return Warn(text=text + aside, values=found.values, hint=hint)
     if found.keyless:
-        text = f"{len(found.keyless)} apps have no key; first: {min(found.keyless)}"
+        text = f"{counted(len(found.keyless), 'app has', 'apps have')} no key; first: {min(found.keyless)}"
         return Warn(text=text + aside, values=found.values)
-    return Pass(text=f"callers of {found.apps - len(found.on_purpose)} apps get in{aside}", values=found.values)
+    return Pass(
+        text=f"callers of {counted(found.apps - len(found.on_purpose), 'app')} get in{aside}", values=found.values
+    )
 
 
 def _listed(names: Sequence[str]) -> str:

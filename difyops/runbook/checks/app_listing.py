@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difyops.counting import counted
 from difyops.runbook.result import Fail, Pass, Result, Value
 from difyops.runbook.scene import Scene
 
@@ -17,7 +18,7 @@ async def check(scene: Scene, *, at_least: int = 0) -> Result:
         Value(name="apps", value=len(apps), unit="apps", fail=at_least, floor=True),
         Value(name="never_published", value=unpublished, unit="apps"),
     )
-    text = f"{len(apps)} apps, {unpublished} never published"
+    text = f"{counted(len(apps), 'app')}, {unpublished} never published"
     if len(apps) < at_least:
         return Fail(text=f"{text}; at least {at_least} are expected", values=values, hint="difyops context show")
     return Pass(text=text, values=values)

@@ -6,6 +6,7 @@ from typing import Any
 
 from difyops.api.instance import Instance
 from difyops.api.model import App
+from difyops.counting import counted
 from difyops.dsl.model import iter_nodes, node_types, tools
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.requirements import Stock, missing, stock_of
@@ -44,12 +45,15 @@ async def check(
     )
     if len(found) > max_problems:
         text = (
-            f"{len(found)} broken reference{'s' * (len(found) != 1)} in {len(chosen)} apps; first: {sorted(found)[0]}"
+            f"{len(found)} broken reference{'s' * (len(found) != 1)} in {counted(len(chosen), 'app')};"
+            f" first: {sorted(found)[0]}"
         )
         return Fail(text=text, values=values, excerpt="; ".join(sorted(found)[:12]))
     if unread:
-        return Inconclusive(text=f"{len(unread)} of {len(chosen)} apps could not be read: {unread[0]}", values=values)
-    return Pass(text=f"{len(chosen)} apps refer to nothing that is gone", values=values)
+        return Inconclusive(
+            text=f"{len(unread)} of {counted(len(chosen), 'app')} could not be read: {unread[0]}", values=values
+        )
+    return Pass(text=f"{counted(len(chosen), 'app refers', 'apps refer')} to nothing that is gone", values=values)
 
 
 async def _problems(instance: Instance, app: App, stock: Stock, *, draft: bool, dependencies: bool) -> list[str]:

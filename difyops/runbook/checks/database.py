@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from difyops.counting import counted
 from difyops.errors import Unreachable
 from difyops.postgres import client, said
 from difyops.runbook.parameters import Duration, Reference
@@ -60,12 +61,15 @@ async def check(
         Value(name="oldest_running", value=None if age is None else round(age), unit="s", warn=max_running),
     )
     tables = ", ".join(f"{name} {size / _GB:.2f} GB" for name, size in seen.tables)
-    text = f"{seen.numbers['connections']} of {seen.numbers['limit']} connections ({percent:g} %)"
+    text = f"{seen.numbers['connections']} of {counted(seen.numbers['limit'], 'connection')} ({percent:g} %)"
     if percent > max_connections_percent:
         hint = "(api workers + celery processes) x (pool + overflow) must stay below max_connections."
         return Fail(text=text, values=values, excerpt=tables, hint=hint)
     if seen.numbers["idle_in_transaction"] > max_idle_in_transaction:
-        text = f"{seen.numbers['idle_in_transaction']} transactions were left open for over a minute"
+        text = (
+            f"{counted(seen.numbers['idle_in_transaction'], 'transaction was', 'transactions were')} left"
+            " open for over a minute"
+        )
         return Fail(text=text, values=values, excerpt=tables)
     if growth is not None and max_growth_gb_per_day is not None and growth > max_growth_gb_per_day:
         text = f"the database grows by {growth:g} GB a day"

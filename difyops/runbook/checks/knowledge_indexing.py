@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from difyops.api.datasets import documents
 from difyops.clock import MAY_DIFFER
+from difyops.counting import counted
 from difyops.runbook.datasets import datasets_named
 from difyops.runbook.parameters import Duration
 from difyops.runbook.result import Fail, Pass, Result, Value, Warn
@@ -54,10 +55,10 @@ async def check(
         Value(name="working", value=working, unit="documents"),
         Value(name="documents", value=seen, unit="documents"),
     )
-    text = f"{len(errors)} of {seen} documents in error, {len(late)} late, {working} being worked on"
+    text = f"{len(errors)} of {counted(seen, 'document')} in error, {len(late)} late, {working} being worked on"
     if len(errors) > max_errors or late:
         excerpt = "; ".join([*errors[:6], *late[:6]])
         return Fail(text=text, values=values, excerpt=excerpt, hint="knowledge.retry_indexing; queue.depth of dataset")
     if seen >= most:
-        return Warn(text=f"{text}; only {most} documents were read", values=values)
+        return Warn(text=f"{text}; only {counted(most, 'document was', 'documents were')} read", values=values)
     return Pass(text=text, values=values)

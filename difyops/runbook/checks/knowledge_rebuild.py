@@ -7,6 +7,7 @@ from typing import Any
 
 from difyops.api import datasets as datasets_api
 from difyops.api.instance import Instance
+from difyops.counting import counted
 from difyops.runbook.datasets import datasets_named
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
 from difyops.runbook.scene import Scene
@@ -31,19 +32,24 @@ async def check(
         is_economy = dataset.get("indexing_technique") == "economy"
         documents, segments = documents + len(rows), segments + count
         economy, tokens = economy + is_economy, tokens + (0 if is_economy else cost)
-        how = "keywords only, no embedding" if is_economy else f"{cost} tokens to embed"
-        plans.append(f"{dataset.get('name')}: {len(rows)} documents, {count} segments, {how}")
+        how = "keywords only, no embedding" if is_economy else f"{counted(cost, 'token')} to embed"
+        plans.append(f"{dataset.get('name')}: {counted(len(rows), 'document')}, {counted(count, 'segment')}, {how}")
     values = (
         Value(name="documents", value=documents, unit="documents"),
         Value(name="segments", value=segments, unit="segments"),
         Value(name="tokens", value=tokens, unit="tokens", fail=max_tokens),
         Value(name="keyword_datasets", value=economy, unit="datasets"),
     )
-    text = f"a rebuild embeds {tokens} tokens of {documents} documents in {len(plans)} datasets"
+    text = (
+        f"a rebuild embeds {counted(tokens, 'token')} of {counted(documents, 'document')} in"
+        f" {counted(len(plans), 'dataset')}"
+    )
     if max_tokens is not None and tokens > max_tokens:
         return Fail(text=f"{text}; {max_tokens} are agreed", values=values, excerpt="; ".join(plans))
     if documents >= most:
-        return Inconclusive(text=f"{text}; only {most} documents were counted", values=values)
+        return Inconclusive(
+            text=f"{text}; only {counted(most, 'document was', 'documents were')} counted", values=values
+        )
     return Pass(text=text, values=values, excerpt="; ".join(plans))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from difyops.api.knowledge import Hit, Knowledge, dataset_key
+from difyops.counting import counted
 from difyops.errors import ServerFault
 from difyops.runbook.datasets import datasets_named
 from difyops.runbook.parameters import Duration
@@ -33,7 +34,7 @@ async def check(
     instance = await scene.instance()
     rows = await datasets_named(instance, [dataset])
     if len(rows) != 1:
-        return Inconclusive(text=f"{dataset!r} means {len(rows)} datasets; a question is asked of one")
+        return Inconclusive(text=f"{dataset!r} means {counted(len(rows), 'dataset')}; a question is asked of one")
     row = rows[0]
     knowledge = Knowledge(instance.service_transport, await dataset_key(instance.console))
     began = time.monotonic()
@@ -69,4 +70,4 @@ def _fits(hit: Hit, document: str | None, text: str | None) -> bool:
 def _wrong(hits: list[Hit], fitting: list[Hit], wanted: str | None) -> str | None:
     if not hits:
         return "the known question finds nothing"
-    return None if fitting else f"the known question finds {len(hits)} segments, and not {wanted!r}"
+    return None if fitting else f"the known question finds {counted(len(hits), 'segment')}, and not {wanted!r}"

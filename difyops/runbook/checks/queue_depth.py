@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from difyops.counting import counted
 from difyops.errors import DifyopsError, NotSupported
 from difyops.runbook.broker import Broker, Queue, broker, queues_of
 from difyops.runbook.parameters import Reference
@@ -85,7 +86,9 @@ class _Seen:
     def excerpt(self) -> str:
         """Name the queues in which something waits, and who works."""
         depths = ", ".join(f"{item.name} {item.depth}" for item in (*self.listed, *self.others) if item.depth)
-        workers = ", ".join(f"{name} ({len(queues)} queues)" for name, queues in sorted((self.workers or {}).items()))
+        workers = ", ".join(
+            f"{name} ({counted(len(queues), 'queue')})" for name, queues in sorted((self.workers or {}).items())
+        )
         return "; ".join(part for part in (depths, workers) if part)
 
     def unconsumed(self, queues: Iterable[Queue]) -> list[Queue]:
@@ -142,7 +145,10 @@ def _starving(seen: _Seen) -> _Found:
 def _deep(seen: _Seen, limit: int) -> _Found:
     if seen.deepest.depth <= limit:
         return None
-    text = f"{seen.deepest.depth} messages wait in {seen.deepest.name} (at most {limit}), {seen.waiting} in all"
+    text = (
+        f"{counted(seen.deepest.depth, 'message waits', 'messages wait')} in {seen.deepest.name} (at most"
+        f" {limit}), {seen.waiting} in all"
+    )
     return Fail, text, "Find what floods it (runs by app), switch that trigger off, or add workers."
 
 
@@ -153,8 +159,16 @@ def _unknown(seen: _Seen) -> _Found:
     why = "workers do not answer (busy, solo pool, or remote control off)"
     if seen.workers is None:
         why = "the broker does not let the workers be asked"
-    there = "Redis does not say who is there" if seen.clients is None else f"{seen.clients} clients wait for messages"
-    return Inconclusive, f"{why}; {there}, {seen.waiting} messages wait", "ask: false judges without them."
+    there = (
+        "Redis does not say who is there"
+        if seen.clients is None
+        else f"{counted(seen.clients, 'client waits', 'clients wait')} for messages"
+    )
+    return (
+        Inconclusive,
+        f"{why}; {there}, {counted(seen.waiting, 'message waits', 'messages wait')}",
+        "ask: false judges without them.",
+    )
 
 
 def _odd(seen: _Seen) -> _Found:
@@ -177,10 +191,13 @@ def _odd(seen: _Seen) -> _Found:
 def _close(seen: _Seen, warn: int | None) -> _Found:
     if warn is None or seen.deepest.depth <= warn:
         return None
-    return Warn, f"{seen.deepest.depth} messages wait in {seen.deepest.name}", None
+    return Warn, f"{counted(seen.deepest.depth, 'message waits', 'messages wait')} in {seen.deepest.name}", None
 
 
 def _well(seen: _Seen) -> str:
     if not seen.workers:
-        return f"{seen.waiting} messages wait in {len(seen.listed)} queues"
-    return f"{seen.waiting} messages wait in {len(seen.listed)} queues, each consumed by a worker"
+        return f"{counted(seen.waiting, 'message waits', 'messages wait')} in {counted(len(seen.listed), 'queue')}"
+    return (
+        f"{counted(seen.waiting, 'message waits', 'messages wait')} in"
+        f" {counted(len(seen.listed), 'queue')}, each consumed by a worker"
+    )

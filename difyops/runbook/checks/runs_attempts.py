@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from difyops.api.model import App
 from difyops.api.runs import CUT_OFF, DEAD, FAILED, PARTIAL, SUCCEEDED, RunWindow
+from difyops.counting import counted
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
 from difyops.runbook.scene import Scene
 from difyops.runbook.traffic import traffic
@@ -50,7 +51,8 @@ async def check(
     if grown:
         return Warn(text="; ".join(grown[:4]), values=values, excerpt="; ".join(grown))
     return Pass(
-        text=f"{_attempts(worst):g} runs per success at most ({app.name}), of {len(judged)} apps", values=values
+        text=f"{_attempts(worst):g} runs per success at most ({app.name}), of {counted(len(judged), 'app')}",
+        values=values,
     )
 
 

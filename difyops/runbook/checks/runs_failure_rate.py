@@ -7,6 +7,7 @@ from typing import Literal
 
 from difyops.api.model import App
 from difyops.api.runs import CUT_OFF, DEAD, DEAD_AFTER, FAILED, PARTIAL, RUNNING, STOPPED, SUCCEEDED, RunWindow
+from difyops.counting import counted
 from difyops.runbook.parameters import Duration
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Skipped, Value, Warn
 from difyops.runbook.scene import Scene
@@ -85,11 +86,11 @@ def _values(window: RunWindow, limit: float, warn: float | None) -> tuple[Value,
 
 def _text(app: App, window: RunWindow, length: str, judged: int, over: Sequence[tuple[App, RunWindow]]) -> str:
     """Say what the worst app did, and name every app above the limit: nobody may read several where it is one."""
-    said = f"{app.name}: {_percent(window):g} % of {_counted(window)} runs failed in {length}"
+    said = f"{app.name}: {_percent(window):g} % of {counted(_counted(window), 'run')} failed in {length}"
     if judged > 1:
         named = ", ".join(f"{item.name} ({_percent(seen):g} %)" for item, seen in over[:_MOST_NAMED])
         more = f" and {len(over) - _MOST_NAMED} more" if len(over) > _MOST_NAMED else ""
-        said += f"; above the limit, of {judged} apps: {named or 'none'}{more}"
+        said += f"; above the limit, of {counted(judged, 'app')}: {named or 'none'}{more}"
     return said if window.complete else said + "; only the newest 20000 were read"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difyops.api.runs import RunWindow, percentile
+from difyops.counting import counted
 from difyops.errors import DifyopsError
 from difyops.runbook.parameters import Duration
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
@@ -31,10 +32,10 @@ async def check(
     (chosen, window_now), *others = now.windows
     if others or now.unread:
         count = len(now.windows) + len(now.unread)
-        return Inconclusive(text=f"{app!r} means {count} apps; latency is held per app{now.unread_text}")
+        return Inconclusive(text=f"{app!r} means {counted(count, 'app')}; latency is held per app{now.unread_text}")
     times = window_now.durations
     if len(times) < min_runs:
-        text = f"{chosen.name}: {len(times)} runs with a result in {window}, at least {min_runs} are needed"
+        text = f"{chosen.name}: {counted(len(times), 'run')} with a result in {window}, at least {min_runs} are needed"
         return Inconclusive(text=text, values=(Value(name="runs", value=len(times), unit="runs"),))
     values = [
         _value("p50", times, 0.50, max_p50),
@@ -45,7 +46,7 @@ async def check(
     said = f"{chosen.name}: p50 {values[0].value} s, p95 {values[1].value} s, p99 {values[2].value} s in {window}"
     said += "" if window_now.complete else "; only the newest 20000 runs were read"
     broken = [value.name for value in values if _is_over(value)]
-    ratio, why_not = None, f"the window before has fewer than {min_runs} runs"
+    ratio, why_not = None, f"the window before has fewer than {counted(min_runs, 'run')}"
     if max_ratio is not None or warn_ratio is not None:
         try:
             ratio = _ratio(window_now, await traffic(scene, [app], window, back=1), min_runs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difyops.clock import from_unix, iso
+from difyops.counting import counted
 from difyops.errors import NotSupported
 from difyops.runbook.parameters import Duration
 from difyops.runbook.result import Inconclusive, Result, Skipped, Value, held
@@ -31,7 +32,7 @@ async def check(
     late = [item for item in found.waits if _is_late(item, now, older_than, expires_within)]
     value = Value(name="late", value=len(late), unit="runs", fail=max_waiting)
     others = (Value(name="waiting", value=len(found.waits), unit="runs"),)
-    text = f"{len(late)} of {len(found.waits)} waiting runs of {found.apps} apps wait too long"
+    text = f"{len(late)} of {counted(len(found.waits), 'waiting run')} of {counted(found.apps, 'app')} wait too long"
     listed = "; ".join(f"{item.app} {item.run} at {item.title} since {_when(item.since)}" for item in late[:10])
     hint = f"difyops app resume {late[0].app!r} {late[0].run}" if late else None
     result = held(value, text, excerpt=listed, hint=hint, others=others)

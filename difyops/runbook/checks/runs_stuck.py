@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from difyops.api.runs import DEAD, DEAD_AFTER, RUNNING
 from difyops.clock import from_unix, iso
+from difyops.counting import counted
 from difyops.runbook.parameters import Duration
 from difyops.runbook.result import Inconclusive, Result, Value, held
 from difyops.runbook.scene import Scene
@@ -28,7 +29,7 @@ async def check(
     alive = sum(item.count(RUNNING) for _, item in seen.windows)
     value = Value(name="stuck", value=len(stuck), unit="runs", fail=max_stuck)
     others = (Value(name="running", value=alive, unit="runs"),)
-    text = f"{len(stuck)} runs of {len(seen.windows)} apps never ended, {alive} are running"
+    text = f"{counted(len(stuck), 'run')} of {counted(len(seen.windows), 'app')} never ended, {alive} are running"
     listed = "; ".join(f"{app.name} {run.id} since {_when(run.started)}" for app, run in stuck[:10])
     hint = "They are dead: exclude them from statistics; flask clean-workflow-runs on the server removes old ones."
     result = held(value, text + seen.unread_text, excerpt=listed, hint=hint, others=others)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from difyops.api.model import App
 from difyops.api.runs import RunWindow
+from difyops.counting import counted
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
 from difyops.runbook.scene import Scene
 from difyops.runbook.traffic import traffic
@@ -32,7 +33,7 @@ async def check(
     top = sorted(used.values(), key=lambda pair: -pair[1])[:_MOST_NAMED]
     named = ", ".join(f"{app.name} {count}" for app, count in top if count)
     values = [Value(name="tokens", value=total, unit="tokens", fail=max_tokens)]
-    text = f"{total} tokens in {window}" + (f" ({named})" if named else "")
+    text = f"{counted(total, 'token')} in {window}" + (f" ({named})" if named else "")
     grown, ratio, whole = [], None, True
     if max_ratio is not None:
         former = await traffic(scene, apps, window, back=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difyops.counting import counted
 from difyops.rotation.inventory import ListedSecret, SecretInventory, take_inventory
 from difyops.rotation.reading import WorkspaceReading
 from difyops.runbook.parameters import Duration
@@ -35,9 +36,12 @@ async def check(
     old = [item for item in known if (item.age or 0.0) > max_age or item.overdue]
     oldest = (known[0].age or 0.0) if known else 0.0
     values = _values(found, chosen, len(known), len(old), (oldest, warn_age, max_age))
-    text = f"{len(old)} of {len(chosen)} secrets are over their age, of {len(chosen) - len(known)} it is not known"
+    text = (
+        f"{len(old)} of {counted(len(chosen), 'secret')} are over their age, of {len(chosen) - len(known)}"
+        " it is not known"
+    )
     if ahead := [item for item in known if item.is_ahead]:
-        said = f"{len(ahead)} secrets are dated in the future; first: {_label(ahead[-1])}"
+        said = f"{counted(len(ahead), 'secret is', 'secrets are')} dated in the future; first: {_label(ahead[-1])}"
         return Fail(text=said, values=values, excerpt="; ".join(_label(item) for item in ahead[:12]), hint=_CLOCKS)
     if old:
         hint = "difyops secret rotate, or secret.rotate in a runbook"
@@ -47,7 +51,10 @@ async def check(
         return Inconclusive(text=f"{text}; not all were read: {found.problems[0]}", values=values)
     if max_in_clear is not None and len(found.in_clear) > max_in_clear:
         first = found.in_clear[0]
-        text = f"{len(found.in_clear)} secrets stand in apps in clear; first: {first.app}, {first.label}"
+        text = (
+            f"{counted(len(found.in_clear), 'secret stands', 'secrets stand')} in apps in clear; first:"
+            f" {first.app}, {first.label}"
+        )
         return Warn(text=text, values=values, hint=first.advice)
     if warn_age is not None and oldest > warn_age:
         return Warn(text=f"{_label(known[0])} is due soon", values=values)

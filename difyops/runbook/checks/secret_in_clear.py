@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difyops.counting import counted
 from difyops.rotation.inventory import in_clear
 from difyops.rotation.reading import WorkspaceReading
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
@@ -25,4 +26,4 @@ async def check(scene: Scene, *, max_in_clear: int = 0) -> Result:
         return Fail(text=text, values=(value,), excerpt="; ".join(named), hint=found[0].advice)
     if reading.problems:
         return Inconclusive(text=f"not every app could be read: {reading.problems[0]}", values=(value,))
-    return Pass(text=f"none in {len(documents)} live versions", values=(value,))
+    return Pass(text=f"none in {counted(len(documents), 'live version')}", values=(value,))

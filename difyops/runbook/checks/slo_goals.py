@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from difyops.clock import iso
+from difyops.counting import counted
 from difyops.history.store import FILE, History
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Skipped, Value, Warn
 from difyops.runbook.scene import Scene
@@ -47,7 +48,7 @@ async def check(
         text = f"too few events to judge {', '.join(goal.goal for goal in few)}: {few[0].said}"
         excerpt = "; ".join(few[0].warnings)
         return unknown(text=text, values=values, excerpt=excerpt, hint="difyops history sync")
-    return Pass(text=f"none of {len(found.goals)} goals burns", values=values)
+    return Pass(text=f"none of {counted(len(found.goals), 'goal')} burns", values=values)
 
 
 def _judged(scene: Scene, path: Path, only: set[str]) -> GoalReport:

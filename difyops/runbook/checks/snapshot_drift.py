@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difyops.counting import counted
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
 from difyops.runbook.scene import Scene
 from difyops.snapshot.app_drift import AppDrift
@@ -32,18 +33,24 @@ async def check(scene: Scene, *, apps: list[str] | None = None, drafts: bool = F
     if loud:
         return Fail(text=_text(found, loud), values=values, excerpt=excerpt, hint=found.hint)
     if unread:
-        text = f"{len(unread)} of {found.compared} apps could not be compared: {unread[0].what}"
+        text = f"{len(unread)} of {counted(found.compared, 'app')} could not be compared: {unread[0].what}"
         return Inconclusive(text=text, values=values)
     if quiet:
         return Warn(
-            text=f"{len(quiet)} apps are new, or have edited drafts or other settings", values=values, excerpt=excerpt
+            text=f"{counted(len(quiet), 'app is', 'apps are')} new, or have edited drafts or other settings",
+            values=values,
+            excerpt=excerpt,
         )
-    return Pass(text=f"{found.compared} apps look like snapshot {found.commit[:10]}", values=values)
+    return Pass(
+        text=f"{counted(found.compared, 'app looks', 'apps look')} like snapshot {found.commit[:10]}", values=values
+    )
 
 
 def _text(found: Drift, loud: list[AppDrift]) -> str:
     apps = len({item.id for item in loud})
-    return f"{apps} of {found.compared} apps drifted from snapshot {found.commit[:10]}; first: {_line(loud[0])}"
+    return (
+        f"{apps} of {counted(found.compared, 'app')} drifted from snapshot {found.commit[:10]}; first: {_line(loud[0])}"
+    )
 
 
 def _line(item: AppDrift) -> str:

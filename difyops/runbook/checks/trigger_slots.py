@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from difyops.counting import counted
 from difyops.runbook.parameters import Duration
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
 from difyops.runbook.scene import Scene
@@ -32,10 +33,14 @@ async def check(
     worst = [row for row in found.findings if row.verdict in (MISSED, DOUBLED)] or list(found.findings)
     said = f"{worst[0].app} at {worst[0].slot or worst[0].started:%Y-%m-%dT%H:%M}: {worst[0].why}" if worst else ""
     if found.counts[MISSED] + found.counts[DOUBLED]:
-        text = f"{found.counts[MISSED]} slots missed, {found.counts[DOUBLED]} runs too many: {said}"
+        text = (
+            f"{counted(found.counts[MISSED], 'slot')} missed, {counted(found.counts[DOUBLED], 'run')} too many: {said}"
+        )
         return Fail(text=text, values=values, hint=hint)
     if found.error is not None:
         return Inconclusive(text=found.error.message, values=values, hint=hint)
     if found.counts[LATE]:
-        return Warn(text=f"{found.counts[LATE]} of {found.slots} slots ran late: {said}", values=values, hint=hint)
-    return Pass(text=f"{found.slots} slots of {found.apps} schedules ran", values=values)
+        return Warn(
+            text=f"{found.counts[LATE]} of {counted(found.slots, 'slot')} ran late: {said}", values=values, hint=hint
+        )
+    return Pass(text=f"{counted(found.slots, 'slot')} of {counted(found.apps, 'schedule')} ran", values=values)
