@@ -320,7 +320,11 @@ def _switch(session: Session, selectors: list[str], *, site: bool, on: bool) -> 
         blocks=[Table(columns=("app", what, "why", "id")[: None if failed else 2], rows=rows)],
         summary=(
             f"{'would switch' if session.dry_run else 'switched'} {counted(len(moved), 'app')}: {what} {word}"
-            + (f"; {same} were so already" if (same := len(chosen) - len(moved) - len(failed)) else "")
+            + (
+                f"; {same} {'was' if same == 1 else 'were'} so already"
+                if (same := len(chosen) - len(moved) - len(failed))
+                else ""
+            )
         ),
         names=[app.name for app in chosen],
         error=_failure(chosen, failed),

@@ -210,7 +210,7 @@ def _many(done: Sequence[RolledBack], failed: dict[str, DifyopsError]) -> Outcom
         kind="snapshot.rollback.all",
         data=data,
         blocks=[Table(columns=("app", "state", "live"), rows=rows)],
-        summary=f"{moved} rolled back, {len(done) - moved} were there already, {len(failed)} failed",
+        summary=f"{moved} rolled back, {len(done) - moved} there already, {len(failed)} failed",
         error=error,
     )
 

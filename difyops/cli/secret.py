@@ -256,18 +256,25 @@ def _is_asked(session: Session) -> bool:
 
 
 async def drive(session: Session, bench: Workbench, rotation: Rotation, *, wait: bool) -> Driven:
-    """Drive a rotation with its progress on the terminal; cut off, it says how to go on."""
-    from difyops.render.progress import progress
+    """Drive a rotation with its progress on the terminal, elsewhere a line an event; cut off, it says how to go on."""
+    from difyops.render.progress import is_drawn, progress
+    from difyops.render.rotation import waits_until
     from difyops.rotation.engine import Driver
 
+    told = ""
     with progress(rotation.label, quiet=session.quiet) as shown:
 
         def moved(now: Rotation, step: RotationStep) -> None:
+            nonlocal told
             length = max(1, round(now.settings.grace))
             left = round(float(now.memo.get("grace_until") or 0) - bench.clock.now().timestamp())
             done = length - max(0, min(length, left)) if now.memo.get("grace_until") else 0
             trouble = f" ({now.trouble})" if now.failures and now.trouble else ""
             shown(done, length, f"{now.state}, {step.action}{trouble}")
+            event = f"{waits_until(now)}{trouble}" if left >= 1 else ""
+            if event not in ("", told) and not session.quiet and not is_drawn(quiet=session.quiet):
+                told = event
+                session.show_lines([event])
 
         try:
             return await Driver(bench, wait=wait, moved=moved).drive(rotation)

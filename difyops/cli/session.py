@@ -98,10 +98,13 @@ class Session:
 
     def show_lines(self, lines: Sequence[str]) -> None:
         """Show lines on stderr, each free of control characters, and with its context where there are several."""
-        from difyops.render.logs import at_context
+        from difyops.render.logs import as_json_line, at_context
 
         about = f"{name}: " if (name := at_context.get()) else ""
-        sys.stderr.write("".join(f"{about}{one_line(line)}\n" for line in lines))
+        told = [f"{about}{one_line(line)}" for line in lines]
+        if self.log_format == "json":
+            told = [as_json_line("info", "difyops", line) for line in told]
+        sys.stderr.write("".join(f"{line}\n" for line in told))
         sys.stderr.flush()
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC
 from typing import Any
 
 from difyops.counting import counted
@@ -21,7 +22,7 @@ def app_log(result: AppLog) -> Outcome:
     rows = [
         (
             row.commit[:_SHORT],
-            f"{row.when:%Y-%m-%d %H:%M}",
+            f"{row.when.astimezone(UTC):%Y-%m-%d %H:%MZ}",
             ", ".join(row.tags),
             ", ".join(row.what),
             (row.version or "")[:8],

@@ -16,11 +16,15 @@ _PATIENCE = 1.0
 _PACE = 0.1
 
 
+def is_drawn(*, quiet: bool) -> bool:
+    """Say whether there is a line that rewrites itself; where several contexts would share it, there is none."""
+    return at_context.get() is None and sys.stderr.isatty() and not quiet and not os.environ.get("CI")
+
+
 @contextlib.contextmanager
 def progress(what: str, *, quiet: bool = False) -> Iterator[Moved]:
     """Hand out a function ``moved(done, total, name)``; shows nothing in a pipe, in CI, or before a second passed."""
-    alone = at_context.get() is None  # else several contexts would share the line
-    shown = alone and sys.stderr.isatty() and not quiet and not os.environ.get("CI")
+    shown = is_drawn(quiet=quiet)
     began = last = time.monotonic()
     drawn = False
 

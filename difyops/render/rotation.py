@@ -365,6 +365,12 @@ def _duration(length: float) -> str:
     return f"{length:g}s"
 
 
+def waits_until(rotation: Rotation) -> str:
+    """Return what is told where nobody sees a progress line: what is waited for, and until when."""
+    until = _when(_moment(rotation.memo.get("grace_until")))
+    return f"{rotation.label}: {rotation.state}, both secrets are valid until {until}" if until else ""
+
+
 def _moment(stamp: object) -> datetime | None:
     from difyops.clock import from_unix
 

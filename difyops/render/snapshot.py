@@ -83,7 +83,7 @@ def history(result: SnapshotHistory) -> Outcome:
         blocks=[
             Table(
                 columns=("snapshot", "when", "tags", "state", "apps", "failed", "what"),
-                rows=[(row[0], f"{row[1]:%Y-%m-%d %H:%M}", *row[2:]) for row in rows],
+                rows=[(row[0], f"{row[1].astimezone(UTC):%Y-%m-%d %H:%MZ}", *row[2:]) for row in rows],
                 empty=f"No snapshot of {result.context} yet.",
             )
         ],

@@ -52,7 +52,7 @@ def switched(rows: Sequence[TriggerRow], moved: set[str], *, on: bool, dry_run: 
         data=data,
         blocks=[Table(columns=("app", "trigger", "kind", "state"), rows=[_state(row, word) for row in rows])],
         summary=f"{'would switch' if dry_run else 'switched'} {counted(len(moved), 'trigger')} {'on' if on else 'off'}"
-        + (f"; {same} were so already" if same else ""),
+        + (f"; {same} {'was' if same == 1 else 'were'} so already" if same else ""),
         names=[row.id for row in rows],
         warnings=warnings,
     )

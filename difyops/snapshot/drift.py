@@ -84,7 +84,7 @@ class Drift:
     def hint(self) -> str:
         """Return what can be done about the kinds of drift that were found."""
         kinds = {app.kind for app in self.apps}
-        return " ".join([_KEEP, *(text for kind, text in _BACK.items() if kind in kinds)])
+        return " ".join([_KEEP, *(f"{text}." for kind, text in _BACK.items() if kind in kinds)])
 
     @property
     def error(self) -> DifyopsError | None:

@@ -348,8 +348,11 @@ def test_a_rotation_that_another_terminal_takes_back_did_not_succeed(at: str, cl
         [sys.executable, "-m", "difyops", "secret", "rotate", "provider", PROVIDER, *words],
         cwd=Path(__file__).parents[2],
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
+    assert process.stderr is not None
+    told = next(line for line in process.stderr if b"both secrets are valid until" in line)  # a line an event
+    assert b": grace, " in told
     wait_until(lambda: in_grace(cli), "the grace period")
     assert cli("secret", "revert", "--yes").code == 0
     said, _ = process.communicate(timeout=60)
