@@ -25,7 +25,8 @@ def nodes(result: Profile) -> Outcome:
         kind="perf.nodes", data=result, blocks=[nodes_table(result.nodes)],
         records=[node_row(node) for node in result.nodes],
         names=[node.node for node in result.nodes],
-        summary=f"{counted(len(result.nodes), 'node')}; path and drag from {counted(result.lines, 'timeline')}; unattributed"
+        summary=f"{counted(len(result.nodes), 'node')}; path and drag from"
+        f" {counted(result.lines, 'timeline')}; unattributed"
         f" {100 * result.unattributed_share:.1f} %{_in_percent(result.unattributed_interval)}",
     )  # fmt: skip
 

@@ -31,7 +31,8 @@ def taken(result: Taken, *, dry_run: bool) -> Outcome:
     """Show a snapshot that was taken."""
     counts = result.counts
     read = f"{counts['read']} of {counted(counts['apps'], 'app')} read"
-    state = result.state
+    looked_at_some = not result.changed and not result.failed and result.state != "complete"
+    state = "nothing new in what was looked at" if looked_at_some else result.state
     did = "would write" if dry_run and result.changed else "new snapshot" if result.changed else "unchanged since"
     commit = result.commit[:10] if result.commit else "none yet"
     pairs: list[tuple[str, object]] = [

@@ -156,3 +156,11 @@ def test_rows_carry_times_with_zone_and_the_page_in_the_console(cli: Cli, connec
 def _page(url: str, row: dict[str, str]) -> str:
     end = "workflow" if row["mode"] in ("workflow", "advanced-chat") else "configuration"
     return f"{url}/app/{row['id']}/{end}"
+
+
+def test_a_chat_app_is_not_run_without_a_question(cli: Cli, emulator: Emulator, connected: str) -> None:
+    for words in (["chat-basic"], ["chat-basic", " "], ["flow-chat"]):
+        ran = cli("app", "run", *words)
+        assert (ran.code, "there is no question" in ran.err) == (2, True), words
+        assert f'hint: difyops app run {words[0]} "QUESTION"' in ran.err
+    assert cli("app", "run", "chat-basic", "hello").code == 0
