@@ -110,13 +110,21 @@ class Fields:
             yield str(key), Fields(value, f"{self.place}.{name}.{key}")
 
     def done(self) -> None:
-        """Refuse fields that nobody asked for."""
+        """Refuse fields that nobody asked for.
+
+        Raises:
+            ConfigError: names the first one, and the fields that there are.
+        """
         for key in self.body:
             if key not in self.asked:
                 raise ConfigError(f"{self.place}: {unknown_field(key, self.asked)}.")
 
     def fail(self, name: str, problem: str, hint: str | None = None) -> NoReturn:
-        """Say what is wrong with a field."""
+        """Say what is wrong with a field.
+
+        Raises:
+            ConfigError: always.
+        """
         raise ConfigError(f"{self.place}.{name} {problem}.", hint=hint)
 
     def _read(self, name: str, default: T, read: Callable[[object], T]) -> T:

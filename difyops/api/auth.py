@@ -79,7 +79,11 @@ class Login:
         self._limits = CallLimits()
 
     async def flow(self, call: HttpCall) -> Flow:
-        """Send with the current login; after a 401 renew it once and send again."""
+        """Send with the current login; after a 401 renew it once and send again.
+
+        Raises:
+            NotAuthenticated: the server does not take a login that was just renewed.
+        """
         self._limits = call.limits
         tokens = self._tokens or self._store.tokens()
         if tokens is None:

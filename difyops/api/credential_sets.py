@@ -264,7 +264,11 @@ class ToolCredentials:
         return None
 
     async def create(self, name: str, values: Values) -> None:
-        """Add a credential, tried first; the provider's complaint comes wrapped in JSON, and is taken out of it."""
+        """Add a credential, tried first; the provider's complaint comes wrapped in JSON, and is taken out of it.
+
+        Raises:
+            RequestRejected: the provider does not take the value; nothing was added.
+        """
         body = {"name": name, "type": "api-key", "credentials": _revealed(values)}
         try:
             await self.console.send("POST", f"{self._path}/add", body, doing="add the tool's credential")

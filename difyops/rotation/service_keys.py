@@ -66,7 +66,11 @@ class ServiceKeyRotator:
         await self.prove_new(job)
 
     async def prove_new(self, job: RotationJob) -> None:
-        """Call with the new key."""
+        """Call with the new key.
+
+        Raises:
+            NewValueRefused: the server does not take it.
+        """
         try:
             await self.try_key(job, (await self._new(job)).token)
         except NotAuthenticated as error:

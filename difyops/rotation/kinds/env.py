@@ -100,7 +100,11 @@ class Rotator:
         ]
 
     async def create(self, job: RotationJob) -> None:
-        """Look at the present value, and hold it: the version that has it may be deleted in the web page."""
+        """Look at the present value, and hold it: the version that has it may be deleted in the web page.
+
+        Raises:
+            NewValueRefused: the new value is the one that is live. StalePlan: the live version has no such variable.
+        """
         if _began_live(job) is None:
             version, live = await read_live(job)
             _check_can_be_hidden(job, live)
@@ -164,7 +168,11 @@ class Rotator:
         return job.vault.get(OLD) is None
 
     async def revert(self, job: RotationJob) -> float:
-        """Take back what is still ours, and leave the rejected value nowhere: not live, in no draft, in no kept one."""
+        """Take back what is still ours, and leave the rejected value nowhere: not live, in no draft, in no kept one.
+
+        Raises:
+            StalePlan: the old value is not to be had any more. Overtaken: somebody publishes again and again.
+        """
         if _began_live(job) is None:
             return 0.0
         new, old = await self._new(job), await self.old_value(job)

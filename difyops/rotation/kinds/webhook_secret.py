@@ -83,7 +83,11 @@ class Rotator:
         """Do nothing: a secret of ours works because the server signs with it."""
 
     async def switch(self, job: RotationJob) -> None:
-        """Put the new secret in its place; the old one goes on signing from beside it."""
+        """Put the new secret in its place; the old one goes on signing from beside it.
+
+        Raises:
+            StalePlan: somebody put a third one there meanwhile; it is left alone.
+        """
         present = await self._present(job)
         if job.seal(present) == job.memo("new_fingerprint"):
             await asyncio.to_thread(twin_secrets.drop, job.target("reference"), NEXT)
