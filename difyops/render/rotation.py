@@ -211,7 +211,8 @@ def _verdict(item: Driven, kind: str) -> DifyopsError | None:
     is_expected = rotation.was_asked and kind != "secret.rotate"  # who rotates did not ask for it: another terminal did
     if rotation.state is State.ROLLED_BACK and not is_expected:
         why = (rotation.went_back or "").rstrip(".")
-        return AnswerIsNo(f"The {rotation.label} was not rotated: {why}. The old one is in use.")
+        used = "That of another rotation" if rotation.memo.get("overtaken") else "The old one"
+        return AnswerIsNo(f"The {rotation.label} was not rotated: {why}. {used} is in use.")
     if rotation.state is State.PARKED:
         return Parked(
             f"The rotation of the {rotation.label} is parked: {(rotation.trouble or step.why).rstrip('.')}.",
@@ -248,7 +249,12 @@ def _sentence(item: Driven) -> str:
         case State.RETIRED:
             return f"the old {rotation.label} is deleted, but the server may accept it for ten more minutes"
         case State.ROLLED_BACK:
-            return f"the old {rotation.label} is in use again"
+            overtaken = rotation.memo.get("overtaken")
+            return (
+                f"the {rotation.label} of another rotation is in use"
+                if overtaken
+                else f"the old {rotation.label} is in use again"
+            )
         case _:
             return f"the {rotation.label} is {rotation.state} ({rotation.id})"
 

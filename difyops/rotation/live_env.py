@@ -167,6 +167,18 @@ def put_kept_right(job: RotationJob, value: SecretText, rejected: SecretText) ->
             keep_body(state, place, {**body, **content.with_value(job.target("name"), value).as_kept()})
 
 
+async def is_rotated_by_another(job: RotationJob, began_live: str) -> bool:
+    """Say whether a rotation of the variable on another machine published since the version ``began_live``."""
+    console, app_id = job.instance.console, job.target("app_id")
+    async for version in console.versions(app_id):
+        if version.id == began_live:
+            break
+        found = _PUBLISHED.match(version.marked_comment)
+        if found is not None and found["name"] == job.target("name") and found["rotation"] != job.id:
+            return True
+    return False
+
+
 def rotating_until(live: Workflow, name: str, known: frozenset[str]) -> datetime | None:
     """Return until when a rotation of ``name`` that another machine published may go back; ``None``: there is none."""
     found = _PUBLISHED.match(live.marked_comment)

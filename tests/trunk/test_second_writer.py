@@ -310,3 +310,36 @@ async def test_a_second_writer_after_a_kill_at_every_moment(
             assert is_refused or ended.state != "finished" or case.sign in live, where
             assert is_refused or ended.state != "overtaken" or MARK in live, where
     raise AssertionError("it never came to its end")
+
+
+@pytest.mark.exhaustive(2)
+@pytest.mark.parametrize("kind", ["app.switch_model", "secret.rotate"])
+async def test_a_second_operator_with_a_state_of_their_own_at_every_moment(
+    points: Iterable[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Two machines that know nothing of each other: whoever is told that it is done has the target live."""
+    moments, case = Moments(monkeypatch), KINDS[kind]
+    for point in points:
+        async with place(tmp_path / str(point), case) as (workspace, colleague):
+            told: list[bool] = []
+            state = tmp_path / str(point) / "theirs"
+            with Ledger.open(state / "ledger.sqlite3") as ledger:
+                other = replace(workspace, instance=colleague.instance, state=state, ledger=ledger)
+
+                async def theirs() -> None:
+                    try:
+                        told.append(await (await case.plan(other, colleague.app_id)))  # noqa: B023
+                    except DifyopsError:
+                        told.append(False)  # noqa: B023
+
+                change = await case.plan(workspace, colleague.app_id)
+                moments.begin(point, theirs)
+                try:
+                    told.append(await change)
+                except DifyopsError:
+                    told.append(False)
+                if moments.seen < point:
+                    return
+                assert case.sign in await colleague.live() or not any(told), (moments.names[point - 1], told)
+                assert HALF_DONE in await colleague.draft() + kept_text(workspace.state) + kept_text(state)
+    raise AssertionError("it never came to its end")

@@ -14,6 +14,7 @@ from difyops.rotation.live_env import (
     FORWARD,
     exchange_held,
     give_draft_back,
+    is_rotated_by_another,
     leave_nowhere,
     publication,
     publish_with,
@@ -170,6 +171,8 @@ class Rotator:
     async def revert(self, job: RotationJob) -> float:
         """Take back what is still ours, and leave the rejected value nowhere: not live, in no draft, in no kept one.
 
+        Where a rotation of another machine put its value live meanwhile, that one is left alone.
+
         Raises:
             StalePlan: the old value is not to be had any more. Overtaken: somebody publishes again and again.
         """
@@ -179,6 +182,10 @@ class Rotator:
         if old is None:
             raise StalePlan("The old value is not to be had any more.")
         made = publication(job)
+        if await is_rotated_by_another(job, str(_began_live(job))):
+            await give_draft_back(job, made, new, old)
+            job.note(overtaken=True)
+            return 0.0
         if job.memo("publication") == FORWARD:
             exchange_held(job, old, new)
             try:
