@@ -30,7 +30,7 @@ def printed() -> Iterator[str]:
                     branches = [keyword.value] if isinstance(keyword.value, ast.Constant) else [
                         keyword.value.body, keyword.value.orelse,
                     ]  # fmt: skip
-                    yield from (each.value for each in branches if isinstance(each, ast.Constant))
+                    yield from (str(each.value) for each in branches if isinstance(each, ast.Constant))
 
 
 def test_each_kind_has_its_schema_and_no_schema_is_of_no_kind() -> None:
