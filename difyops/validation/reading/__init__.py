@@ -6,7 +6,7 @@ It can be used without the rest of difyops: it imports nothing else of it, and a
 ``docs/validation.md``.
 """
 
+from difyops.validation.reading.answer import UnreadText, at_once, read
 from difyops.validation.reading.model import DEFAULTS, Edit, EnforceOptions, Judge, Reading
-from difyops.validation.reading.reader import UnreadText, at_once, read
 
 __all__ = ["DEFAULTS", "Edit", "EnforceOptions", "Judge", "Reading", "UnreadText", "at_once", "read"]

@@ -6,14 +6,13 @@ Everything else is a failure with a class of its own.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
-from itertools import pairwise
 
-from difyops.validation.reading import cuts, disguise, strict
+from difyops.validation.reading import disguise, strict
+from difyops.validation.reading.around import in_a_row, talk_around
 from difyops.validation.reading.completion import completed
 from difyops.validation.reading.echo import is_echo, is_plain, is_rewritten
-from difyops.validation.reading.edits import Locate, closing, edits_of, locator, said_of_words
+from difyops.validation.reading.edits import Locate, edits_of, locator, said_of_words
 from difyops.validation.reading.effort import Effort, TooMuchEffort
 from difyops.validation.reading.envelopes import unwrap
 from difyops.validation.reading.envelopes.streams import text_of_stream
@@ -23,26 +22,23 @@ from difyops.validation.reading.mend import Mended, changed, mend
 from difyops.validation.reading.model import (
     OUTSIDE,
     REPAIR,
-    STRICT,
     Edit,
     EnforceOptions,
     Failing,
     Judge,
-    Reading,
     RefusedText,
     pointer_of,
     shown,
 )
 from difyops.validation.reading.outline import Outline, Piece, outline, sole_piece
-from difyops.validation.reading.places import paths_at
 from difyops.validation.reading.shape import holds_members, takes_any_name
 from difyops.validation.reading.single import TextChange
+from difyops.validation.reading.unfinished import may_lack
 from difyops.validation.reading.wrapped import plainly_wrapped
 
 _NOTHING = "\ufeff\u200b \t\r\n"
-_MOST_LAYERS = 5
+MOST_LAYERS = 5
 _LITERALS = {"True": True, "False": False, "None": None, "TRUE": True, "FALSE": False, "NULL": None, "Null": None}
-_BETWEEN = re.compile(r"\s*,?\s*")
 
 
 class TextReader:
@@ -57,7 +53,7 @@ class TextReader:
 
     # -- texts --------------------------------------------------------------------------------------------------
 
-    def read(self, text: str, layers: int = _MOST_LAYERS) -> ValueFound:
+    def read(self, text: str, layers: int = MOST_LAYERS) -> ValueFound:
         """Read a text that is not strict JSON, or whose content a rule forbids."""
         if not text.strip(_NOTHING):
             return ValueFound(code="empty")
@@ -228,8 +224,12 @@ class TextReader:
         if marked and len(pieces) > 1:
             pieces = [pieces[marked[-1]]]
         each = [self._of_piece(text, piece, layers) for piece in pieces]
-        row = self._in_a_row(text, pieces) if len(pieces) > 1 and not any(one.valid for one in each) else None
-        talk = self._talk(text, found, pieces)
+        row = (
+            in_a_row(text, pieces, self.judge, self.options)
+            if len(pieces) > 1 and not any(one.valid for one in each)
+            else None
+        )
+        talk = talk_around(text, found, pieces)
         if row is not None:
             return ValueFound(valid=[row]).noted(*talk)
         result = self._settled(pieces, each)
@@ -261,29 +261,6 @@ class TextReader:
     def _is_like(self, value: object) -> bool:
         """Return whether a value that fails may be meant as the answer: it has a name that the schema declares."""
         return isinstance(value, dict) and bool(self.judge.names & value.keys())
-
-    def _in_a_row(self, text: str, pieces: list[Piece]) -> Option | None:
-        """Return the list that whole values one after the other make, where the schema wants one."""
-        if any(piece.broken for piece in pieces) or not self.options.repair:
-            return None
-        gaps = [text[one.end : other.start] for one, other in pairwise(pieces)]
-        around = text[: pieces[0].start].strip().removeprefix("```json").removeprefix("```")
-        if (
-            not all(_BETWEEN.fullmatch(gap) for gap in gaps)
-            or text[pieces[-1].end :].strip(" \t\r\n`")
-            or "\n" in around
-        ):
-            return None
-        value = [piece.value for piece in pieces]
-        if not self.judge.accepts(value):
-            return None
-        return Option(value, (Edit("", shown(text), shown(value), "items in a row"),), REPAIR)
-
-    def _talk(self, text: str, found: Outline, pieces: list[Piece]) -> list[Edit]:
-        kept = pieces[0].start if pieces else 0
-        others = [(piece.start, piece.end) for piece in found.pieces if piece.start != kept]
-        spans = [(text[a : min(b, a + 400)].strip(), "text left out") for a, b in sorted([*found.talk, *others])]
-        return [Edit("", shown(span[:80].strip()), "", reason) for span, reason in spans if span][:50]
 
     # -- pieces -------------------------------------------------------------------------------------------------
 
@@ -380,31 +357,9 @@ class TextReader:
         if found.canon.coerced and not self.options.coerce:
             return ValueFound(code="not_json", message=said_of_words(found))
         option, ways = valid[0]
-        if self._may_lack(found, option, ways):
+        if may_lack(self.judge.document, found, option.value, ways):
             return ValueFound(code="truncated", edits=option.edits)
         return ValueFound(valid=[option])
-
-    def _may_lack(self, found: Mended, option: Option, ways: list[list[TextChange]]) -> bool:
-        """Return whether something may be missing at the end of the text; ``ways`` lead to the same value."""
-        if cuts.ends_by_layout(found.base):
-            return False
-        document = self.judge.document
-        at_end = closing(ways, found.base)
-        for way, closed in at_end:
-            final = changed(found.base, way)
-            behind = len(final.rstrip()) - 1
-            paths = paths_at(final, [behind - number for number in range(closed)])
-            by_line = closed == len(way)
-            if cuts.may_be_whole(document, option.value, paths, found.base, closed_by_line=by_line):
-                return False
-        if at_end:
-            return True
-        if not found.unfinished:
-            return False
-        if any(change.text in ("}", "]") and found.base[change.start : change.end] in ("{", "[") for change in ways[0]):
-            return True
-        moves = any(change.text in ("}", "]") or (change.start and not change.text) for change in ways[0])
-        return moves and cuts.declares_more(document, option.value)
 
     def _invented(self, body: str, code: str) -> ValueFound:
         """Complete a text that is cut off, where the options allow it."""
@@ -413,68 +368,3 @@ class TextReader:
             return ValueFound(code=code)
         value, edits = done
         return ValueFound(valid=[Option(value, edits, REPAIR)])
-
-
-class UnreadText:
-    """A text that is not strict JSON, or that is but not the answer as it stands: ``read`` goes on with it."""
-
-    __slots__ = ("_judge", "_options", "_refused", "_text", "_value")
-
-    def __init__(
-        self, text: str, judge: Judge, options: EnforceOptions, value: object, refused: RefusedText | None
-    ) -> None:
-        self._text, self._judge, self._options = text, judge, options
-        self._value, self._refused = value, refused
-
-    def read(self) -> Reading:
-        """Return the value that the text decides on, or why there is none."""
-        text, options, error = self._text, self._options, self._refused
-        reader = TextReader(self._judge, options, len(text))
-        if error is not None and (error.code not in ("duplicate_keys", "not_finite") or not options.repair):
-            return Reading(False, code=error.code, message=error.message)
-        if error is not None or self._value is _NO_JSON:
-            return _ended(reader.read(text), options)
-        found = reader.of_value(self._value, _MOST_LAYERS, locator(text, 0, None))
-        found.valid = [option if option.edits else replace(option, rung=STRICT) for option in found.valid]
-        return _ended(found, options)
-
-
-_NO_JSON = object()
-
-
-def at_once(text: str, judge: Judge, options: EnforceOptions) -> object:
-    """Return the value of a text that is strict JSON, satisfies the schema and is plain data, else ``UnreadText``."""
-    try:
-        value = strict.loads(text, options, mends=True)
-    except RefusedText as error:
-        return UnreadText(text, judge, options, _NO_JSON, error)
-    except ValueError:
-        return UnreadText(text, judge, options, _NO_JSON, None)
-    if judge.accepts(value) and is_plain(value, judge):
-        return value
-    return UnreadText(text, judge, options, value, None)
-
-
-def read(text: str, judge: Judge, options: EnforceOptions) -> Reading:
-    """Return the value of an answer that satisfies the schema and that the text decides on, or why there is none."""
-    value = at_once(text, judge, options)
-    return value.read() if type(value) is UnreadText else Reading(True, value)
-
-
-def _ended(found: ValueFound, options: EnforceOptions) -> Reading:
-    if found.valid:
-        option = found.valid[0]
-        repairs = sum(edit.reason not in OUTSIDE for edit in option.edits)
-        if options.max_edits is not None and repairs > options.max_edits:
-            message = f"It needs {repairs} edits; {options.max_edits} are allowed."
-            return Reading(False, edits=option.edits, code="too_many_edits", message=message)
-        return Reading(True, option.value, option.edits, option.rung)
-    failing = tuple(found.failing)
-    return Reading(
-        False,
-        edits=found.edits,
-        code=found.code or ("violates" if failing else "not_json"),
-        message=found.message,
-        failing=failing,
-        rivals=found.rivals,
-    )
