@@ -194,13 +194,14 @@ def _members(item: _Text, value: JsonObject) -> list[_Text]:
     is_setting, keeps_name = outer in _SETTINGS, bool(above) and outer != _UNNAMED
     kind = value.get("type")
     is_http, is_reference = kind == "http-request", kind == "variable"
+    is_class = len(path) > 1 and path[-2] == "classes"  # of a classifier: what people wrote, under "name"
     found: list[_Text] = []
     for key, inner in reversed(value.items()):
         if not inner or not isinstance(inner, _READ) or key in _SKIPPED:
             continue
         if is_reference and key == "value" and isinstance(inner, list):
             continue
-        if key in _STRUCTURE and not is_setting and not isinstance(inner, dict):
+        if key in _STRUCTURE and not is_setting and not isinstance(inner, dict) and not (is_class and key == "name"):
             continue
         name = above if keeps_name and key in _VALUE_KEYS else str(key)
         if is_http:

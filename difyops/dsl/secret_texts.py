@@ -30,10 +30,11 @@ _USER_OPTION = re.compile(
 )
 _PROGRAM = re.compile(
     r"""(?:\b(?:mysql|mysqldump|mysqladmin|mariadb)\b[^\n|;]{0,120}?\s-p|\bredis-cli\b[^\n|;]{0,120}?\s-a[ ]"""
+    r"""|\bhttps?[ ][^\n|;:]{0,80}?(?:-a|--auth)[ =]["']?[^\s:"'@/]{1,64}:"""
     r"""|(?:\bsshpass|\b(?:docker|podman|az|oc|helm registry|cf)[ ]login)\b[^\n|;]{0,120}?\s-p[ ]?)"""
     r"""["']?([^\s"'\0-][^\s"'\0]{2,200})"""
 )
-_PROGRAMS = ("mysql", "mariadb", "redis-cli", "sshpass", " login")
+_PROGRAMS = ("http -", "https -", "http --", "mysql", "mariadb", "redis-cli", "sshpass", " login")
 _ORACLE = re.compile(r"""(?:jdbc:oracle:\w{2,6}:|\bsqlplus )[^\s/@"'{}]{1,64}/([^\s/@"'{}\0]{1,200})@""")
 _JSON_PAIR = re.compile(r'"([^"\\]{1,100})"\s{0,8}:\s{0,8}"((?:[^"\\]|\\.)*)"')
 

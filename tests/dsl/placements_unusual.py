@@ -269,5 +269,8 @@ LINES: tuple[tuple[str, str], ...] = (
     ("code", 'URL = "jdbc:oracle:thin:scott/§password§@//db:1521/x"'),
     ("template", "Authorization: Bearer §password§"),
     ("prompt", "| api_key | §password§ |"),
+    ("prompt", "La password è §password§"),
+    ("prompt", "http -a bob:§password§ GET https://acme.io"),
+    ("classifier", "secret=§mixed§"),
     ("prompt", "user: admin / password – §password§"),
 )  # fmt: skip

@@ -168,3 +168,9 @@ def test_a_text_of_a_run_has_stars_where_a_secret_stood() -> None:
     clean = json.loads(without_secrets(inputs))
     assert clean == {"headers": {"Authorization": "Bearer ********", "X-Api-Key": "********"}, "q": "how are you"}
     assert without_secrets("nothing of the kind") == "nothing of the kind"
+
+
+def test_the_classes_of_a_classifier_are_texts_that_people_wrote() -> None:
+    classes = [{"id": "1", "name": "orders, secret=k7Qm2Zt9Xw4Lp8Rv"}]
+    document = workflow(node("q", "question-classifier", instruction="", classes=classes))
+    assert [len(hits) for hits in found_in(document).values()] == [1]
