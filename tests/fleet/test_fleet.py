@@ -192,7 +192,7 @@ def test_the_status_has_a_row_for_each_and_says_who_is_down(cli: Cli, fleet: Fle
 def test_a_deadline_holds_for_all(cli: Cli, fleet: Fleet) -> None:
     made = fleet("east", "west")
     made["west"].control.fail(path="/console/api/apps.*", how="hang", times=9)
-    done = cli("app", "list", "-c", "all", "--deadline", "3s", "-o", "json")
+    done = cli("app", "list", "-c", "all", "--deadline", "9s", "-o", "json")
     assert done.code == 3
     assert {row["context"] for row in done.json["data"]} == {"east"}
     assert done.json["error"]["details"]["contexts"][0]["code"] == "timed_out"

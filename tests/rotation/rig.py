@@ -10,6 +10,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,13 @@ CASES = {
     "webhook-secret": Case(kind="webhook-secret", arguments=("file:~/callback.secret",)),
     "model": Case(kind="model", arguments=(PROVIDER, MODEL), old="sk-good-canary-m-1", new="sk-good-canary-m-2"),
 }
+
+
+class Later(SystemClock):
+    """The same clock two hours later, after the grace period."""
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(hours=2)
 
 
 @dataclass

@@ -47,7 +47,7 @@ async def test_a_tool_value_that_is_wrong_is_never_stored(rig: Rig, emulator: Em
 async def test_a_new_key_that_dies_after_the_switch_brings_the_old_one_back_after_two_failed_checks(
     rig: Rig, emulator: Emulator
 ) -> None:
-    driven = await rig.rotate(CASES["provider"], PROBED, wait=False, grace=12.0)
+    driven = await rig.rotate(CASES["provider"], PROBED, wait=False, grace=40.0)
     assert driven.rotation.state is State.GRACE
     assert driven.rotation.memo["health"] == "healthy"
     emulator.control.revoke(CASES["provider"].new)
@@ -282,7 +282,7 @@ async def test_a_node_that_names_the_old_tool_credential_keeps_it_alive(
 
 @pytest.mark.parametrize("limit", [1, 3])
 async def test_as_many_failed_checks_as_were_asked_for_turn_back(limit: int, rig: Rig, emulator: Emulator) -> None:
-    driven = await rig.rotate(CASES["provider"], PROBED, wait=False, grace=12.0, sick_limit=limit)
+    driven = await rig.rotate(CASES["provider"], PROBED, wait=False, grace=40.0, sick_limit=limit)
     emulator.control.revoke(CASES["provider"].new)
     async with rig.bench() as bench:
         driven = await Driver(bench).drive(driven.rotation)
@@ -349,7 +349,7 @@ async def test_a_new_credential_that_somebody_deletes_in_the_grace_period_brings
 
 
 async def test_a_rotation_is_never_gone_on_with_at_another_instance(rig: Rig, emulator: Emulator) -> None:
-    await rig.rotate(CASES["provider"], wait=False, grace=0.1)
+    await rig.rotate(CASES["provider"], wait=False, grace=3600.0)
     with emulator.listening() as moved, pytest.raises(Refused, match="another instance"):
         await dataclasses.replace(rig, url=moved).resume()
     assert count_of(emulator, "provider") == 2

@@ -34,7 +34,7 @@ async def test_ends_of_others_are_told_once_and_runs_that_go_on_later(
     door.client = httpx.AsyncClient(base_url=url)
     for query in ("one", "two", "[[fail=auth]]"):
         await door.run(app, query=query)
-    slow = asyncio.create_task(door.run(app, query="slow [[delay=40]]"))
+    slow = asyncio.create_task(door.run(app, query="slow [[delay=300]]"))
     while len(app.runs) < 4:
         await asyncio.sleep(0.01)
     database = WebhookDatabase(tmp_path / FILE)
