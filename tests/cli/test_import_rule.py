@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 HOUSE = Path(__file__).parents[2] / "difyops"
@@ -95,9 +96,14 @@ def found() -> Iterator[tuple[str, str, str]]:
         for match in IMPORT.finditer(text):
             place = f"{path.relative_to(HOUSE.parent)}:{text.count(chr(10), 0, match.end())}"
             assert not (match["module"] or "").startswith("."), f"{place}: relative import"
-            words = [word.split()[0] for word in re.sub(r"#[^\n]*|[()]", "", match["names"]).split(",") if word.strip()]
+            words = names_in(match)
             for name in [f"{match['module']}.{word}" for word in words] if match["module"] else words:
                 yield unit, name, f"{place}: {name}"
+
+
+def names_in(match: re.Match[str]) -> list[str]:
+    """Return the names that an import names, without what they are called here."""
+    return [word.split()[0] for word in re.sub(r"#[^\n]*|[()]", "", match["names"]).split(",") if word.strip()]
 
 
 def test_every_unit_has_its_place_in_the_plan() -> None:
@@ -110,6 +116,19 @@ def test_imports_only_go_down() -> None:
         for unit, name, place in imports()
         if name.startswith("difyops.") and name.split(".")[1] not in {*MAY[unit], unit, "__version__"}
     ] == []
+
+
+def test_no_circle_stands_between_files() -> None:
+    """Of the imports that loading a file follows: neither those for types alone nor those inside functions."""
+    names = {path: ".".join(path.relative_to(HOUSE.parent).with_suffix("").parts) for path in HOUSE.rglob("*.py")}
+    modules = {name.removesuffix(".__init__") for name in names.values()}
+    wanted: dict[str, set[str]] = {}
+    for path, name in names.items():
+        told = [match for match in IMPORT.finditer(path.read_text(encoding="utf-8")) if match[0][0] not in " \t"]
+        pairs = [(str(match["module"]), word) for match in told for word in names_in(match)]
+        found = {f"{module}.{word}" if f"{module}.{word}" in modules else module for module, word in pairs}
+        wanted[name.removesuffix(".__init__")] = found & modules
+    assert list(TopologicalSorter(wanted).static_order())
 
 
 def test_each_third_party_package_has_one_home() -> None:
