@@ -320,7 +320,13 @@ def _save(path: Path, document: dict[str, Any]) -> None:
 
     # resolved: people keep their configuration as links into a repository, and those stay links
     place = path.resolve()
-    text = edited(place.read_text(encoding="utf-8-sig"), document) if place.is_file() else dump_yaml(document)
+    try:
+        text = edited(place.read_text(encoding="utf-8-sig"), document) if place.is_file() else dump_yaml(document)
+    except DslError as error:
+        raise ConfigError(
+            f"{path} was not changed: {error.message}.",
+            hint="An anchor (&name, *name, <<) is in the way: change the file by hand.",
+        ) from error
     atomic_file.write(place, text.encode(), mode=atomic_file.PRIVATE)
 
 

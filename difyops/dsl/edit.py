@@ -6,16 +6,22 @@ The only home of ruamel.yaml.
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 from difyops.dsl.load import dump_yaml, load_yaml
 from difyops.dsl.model import DslError
+
+_COMMENT = re.compile(r"^([^'\"\n]*\s)?#", re.MULTILINE)  # behind a quote a # may be part of a text
 
 
 def edited(text: str, wanted: dict[str, Any]) -> str:
     """Return ``text`` changed so that it holds ``wanted``; only what differs is written anew.
 
     A text in which that cannot be done (anchors that would change elsewhere, say) is written anew as a whole.
+
+    Raises:
+        DslError: it would have to be written anew, and has comments that would be lost.
     """
     try:
         changed = _edited(text, wanted)
@@ -23,6 +29,8 @@ def edited(text: str, wanted: dict[str, Any]) -> str:
             return changed
     except (DslError, ValueError, TypeError):
         pass
+    if _COMMENT.search(text):
+        raise DslError("it cannot be changed in place, and written anew it would lose its comments")
     return dump_yaml(wanted)
 
 

@@ -122,6 +122,18 @@ def test_what_somebody_writes_while_the_question_stands_is_not_replaced(
     assert "https://moved.example.com" in path.read_text()
 
 
+def test_a_file_that_would_lose_its_comments_is_left_as_it_is(cli: Cli, own_place: Path) -> None:
+    file = own_place / "difyops.yaml"
+    text = "# ours\ncontexts:\n  one: &same {url: 'https://a.example'}\n  two: *same\n"
+    file.write_text(text)
+    assert cli("trust", "--yes").code == 0
+    done = cli("context", "add", "one", "--url", "https://b.example", "--yes")
+    assert done.code == 2, done.err
+    assert "was not changed" in done.err
+    assert "by hand" in done.err
+    assert file.read_text() == text
+
+
 def test_removing_asks_first_and_keeps_the_rest(cli: Cli, own_place: Path) -> None:
     added(cli, "https://dify.example.com")
     cli("context", "add", "test", "--url", "https://test.example.com")

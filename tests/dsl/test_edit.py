@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from difyops.dsl.edit import edited
 from difyops.dsl.load import dump_yaml, load_yaml
+from difyops.dsl.model import DslError
 
 TEXT = """# where it runs
 contexts:
@@ -46,6 +48,18 @@ def test_what_did_not_change_stays_as_it_was_written() -> None:
         assert kept in changed
     del wanted["contexts"]["prod"]
     assert load_yaml(edited(changed, wanted)) == wanted
+
+
+def test_comments_are_not_lost_where_an_anchor_is_in_the_way() -> None:
+    plain = "contexts:\n  one: &same\n    url: https://a.example\n  two: *same\n"
+    wanted: dict[str, Any] = load_yaml(plain)
+    wanted["contexts"]["two"] = {"url": "https://b.example"}
+    assert load_yaml(edited(plain, wanted)) == wanted
+    wanted["contexts"]["one"]["email"] = "a@b.example"
+    wanted["contexts"]["two"]["timeout"] = 5.0
+    assert load_yaml(edited(plain, wanted)) == wanted
+    with pytest.raises(DslError, match="lose its comments"):
+        edited("# ours\n" + plain, wanted)
 
 
 @given(DOCUMENTS, DOCUMENTS)
