@@ -34,7 +34,7 @@ class Effort:
         Raises:
             TooMuchEffort: nothing is left.
         """
-        self.edits -= 20
+        self.edits -= 40
         if self.edits <= 0:
             raise TooMuchEffort
 
