@@ -1,4 +1,4 @@
-"""The only home of Rich and tabulate: an ``Outcome`` becomes bytes on stdout and a line on stderr.
+"""The only home of Rich: an ``Outcome`` becomes bytes on stdout and a line on stderr.
 
 stdout is data, stderr is talk. Remote text is data: control characters and markup in it never reach the terminal raw.
 """

@@ -63,7 +63,7 @@ MAY = (
     | {"cli": GROUND | TRUNK | ROOMS | {"render", "emulator"}, "__main__": {"cli"}, "__init__": set()}
 )
 HOMES = {
-    "typer": {"cli"}, "rich": {"render"}, "tabulate": {"render"}, "httpx": {"api"}, "httpx_aiohttp": {"api"},
+    "typer": {"cli"}, "rich": {"render"}, "httpx": {"api"},
     "aiohttp": {"api"}, "aiohttp_socks": {"api"}, "yaml": {"dsl", "emulator"}, "ruamel": {"dsl"}, "git": {"git_store"},
     "sqlite3": {"ledger", "history", "webhook"},
     "keyring": {"credentials"}, "jsonschema": {"validation"}, "jsonschema_rs": {"validation"},
