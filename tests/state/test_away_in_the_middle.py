@@ -70,7 +70,7 @@ def test_a_rollback_that_loses_its_journal_stops_and_is_finished_later(
     monkeypatch.setenv("DIFYOPS_STATE", shared_url.replace(port, str(gate.port)))
     monkeypatch.setenv("DIFYOPS_STATE_PASSWORD", PG_CANARY)
     monkeypatch.setenv("DIFYOPS_STATE_FOLDER", str(tmp_path / "machine"))
-    monkeypatch.setenv("DIFYOPS_STATE_PATIENCE", "0.1")
+    monkeypatch.setenv("DIFYOPS_STATE_PATIENCE", "1")
     app = colleague.app_id("wf-llm")
     target = colleague.live(app)["graph"]
     spoiled(colleague)
@@ -79,6 +79,7 @@ def test_a_rollback_that_loses_its_journal_stops_and_is_finished_later(
     assert "was cut off" in error.message or step == WORKFLOW_STEPS[-1]  # it was done, and only that is not written yet
     assert ("written down in" in error.message) is (tmp_path / "machine" / "ledger.spool").exists()
     gate.open()
+    monkeypatch.setenv("DIFYOPS_STATE_PATIENCE", "60")
     shown = cli("changes", "list", "-o", "json").json["data"]
     if shown:
         assert cli("changes", "finish", "--yes").code == 0

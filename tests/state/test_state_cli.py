@@ -18,7 +18,7 @@ from tests.state.gate import Gate
 @pytest.fixture
 def password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PG_STATE", PG_CANARY)
-    monkeypatch.setenv("DIFYOPS_STATE_PATIENCE", "0.2")
+    monkeypatch.setenv("DIFYOPS_STATE_PATIENCE", "1")
 
 
 def configure(url: str, **more: str) -> None:
