@@ -139,6 +139,17 @@ def make_private_folder(folder: Path) -> None:
     _make_folder(folder, 0o700)
 
 
+def made_folder(prefix: str, place: Path | None = None) -> Path:
+    """Make a folder of a new name in ``place`` (without: where temporary files are), for its owner only.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+    folder.chmod(0o700)  # a umask may have taken away what its owner may
+    return folder
+
+
 NOT_OURS = (errno.EROFS, errno.EACCES, errno.EPERM)  # a place where we may not write
 
 

@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from difyops.atomic_file import store_error
+from difyops.atomic_file import PRIVATE, made_folder, store_error
 from difyops.errors import Refused, StoreError
 from difyops.file_owner import open_once
 from difyops.git_store import ref_files
@@ -145,11 +145,12 @@ class CommonFolder:
     def _made(self) -> Path:
         _sweep(Path(tempfile.gettempdir()))
         try:
-            folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+            folder = made_folder(_PREFIX)
             weakref.finalize(self, _remove, folder, os.getpid(), _held(folder))
             for name in _LINKS:
                 (folder / name).symlink_to(self._repository.absolute() / name)
             (folder / "config").write_text(self._config())
+            (folder / "config").chmod(PRIVATE)
         except OSError as error:
             raise store_error(error, Path(tempfile.gettempdir())) from error
         return folder

@@ -7,13 +7,12 @@ a new writer starts was left by a dead one and is removed. Nothing refers to new
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from difyops.atomic_file import flush_folder, store_error
+from difyops.atomic_file import flush_folder, made_folder, make_private_folder, store_error
 from difyops.git_store import names
 from difyops.git_store.plumbing import Git
 from difyops.git_store.tree import PLAIN, Change, Write
@@ -46,11 +45,11 @@ def write(git: Git, draft: Draft, *, null_id: str) -> str:
         StoreError: git failed or the disk is full; nothing was added to the store.
     """
     try:
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=git.folder))
+        folder = made_folder(_PREFIX, git.folder)
     except OSError as error:
         raise store_error(error, git.path) from error
     try:
-        (folder / "pack").mkdir()
+        make_private_folder(folder / "pack")
         answer = git.feed(
             "fast-import",
             "--quiet",

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 import time
 from pathlib import Path
 
-from difyops.atomic_file import flush_folder, make_private_folder, store_error
+from difyops.atomic_file import flush_folder, made_folder, make_private_folder, store_error
 from difyops.errors import NothingKept, StoreError
 from difyops.git_store import closed, ref_files
 from difyops.git_store.names import UNBORN
@@ -70,7 +69,7 @@ def _make(path: Path) -> None:
     try:
         make_private_folder(path)
         _refuse_other_things(path)
-        birth = Path(tempfile.mkdtemp(prefix=_BIRTH, dir=path))
+        birth = made_folder(_BIRTH, path)
     except OSError as error:
         raise store_error(error, path) from error
     try:
