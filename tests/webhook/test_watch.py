@@ -31,10 +31,10 @@ async def test_ends_of_others_are_told_once_and_runs_that_go_on_later(
 ) -> None:
     app = emulator.app_named("wf-llm")
     door = Door()
-    door.client = httpx.AsyncClient(base_url=url)
+    door.client = httpx.AsyncClient(base_url=url, timeout=60)
     for query in ("one", "two", "[[fail=auth]]"):
         await door.run(app, query=query)
-    slow = asyncio.create_task(door.run(app, query="slow [[delay=300]]"))
+    slow = asyncio.create_task(door.run(app, query="slow [[delay=200]]"))
     while len(app.runs) < 4:
         await asyncio.sleep(0.01)
     database = WebhookDatabase(tmp_path / FILE)

@@ -16,8 +16,11 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "runbook.tools": ("runbook show",),
     "secret.plan": ("secret rotate", "secret retire"),
     "secret.steps": ("secret history",),
+    "webhook.event": ("webhook show",),
+    "webhook.message": ("webhook show",),
     "webhook.messages": ("webhook list",),
     "webhook.rules": ("webhook check",),
+    "webhook.run": ("webhook show",),
 }
 OF_MANY = frozenset({"error", "fleet"})  # whatever fails; whatever runs once per context
 
