@@ -24,6 +24,7 @@ OUTSIDE = {"bench", "live"}  # figures and a live server: neither is part of the
 FILES = [path for path in sorted(TESTS.rglob("*.py")) if path.relative_to(TESTS).parts[0] not in OUTSIDE]
 CLOCKS = {"monotonic", "perf_counter", "time", "process_time"}
 ENDS = {"communicate", "wait", "run", "join", "check_output", "timeout"}
+CALLS = {"Client", "AsyncClient", "get", "post", "put", "patch", "delete", "request", "stream"}
 SHORTEST = 60
 HERE = Path(__file__).name
 
@@ -133,6 +134,16 @@ def short_ends(tree: ast.Module) -> Iterator[Finding]:
                     yield node.lineno, f"a time-out of {seconds} s on a process"
 
 
+def impatient_calls(tree: ast.Module) -> Iterator[Finding]:
+    """Find calls over a real socket with the five seconds that httpx waits by itself."""
+    for node in ast.walk(tree):
+        owner, _, name = _called(node).partition(".")
+        if owner == "httpx" and name in CALLS and isinstance(node, ast.Call):
+            given = {keyword.arg for keyword in node.keywords}
+            if not given & {"timeout", "transport", None}:
+                yield node.lineno, "a call that waits five seconds at most"
+
+
 def ties(tree: ast.Module) -> Iterator[Finding]:
     """Find paths of one machine."""
     for node in ast.walk(tree):
@@ -149,6 +160,7 @@ RULES: dict[str, Callable[[ast.Module], Iterator[Finding]]] = {
     "speed": bets_on_speed,
     "pause": fixed_pauses,
     "end": short_ends,
+    "patience": impatient_calls,
     "place": ties,
 }
 
@@ -157,6 +169,7 @@ WORDS = {
     "speed": "|".join(CLOCKS),
     "pause": r"sleep\(",
     "end": "timeout|wait|join",
+    "patience": "httpx",
     "place": "/(home|root|work|tmp|Users)",
 }
 """What a file must hold for a rule to find something: to parse all of them for each takes seconds."""
@@ -189,6 +202,7 @@ def test_no_test_bets_on_the_machine(rule: str) -> None:
         ("pause", "def test_f():\n with x:\n  time.sleep(1.2)"),
         ("end", "child.communicate(timeout=20)"),
         ("end", "child.wait(10)"),
+        ("patience", "httpx.get(url)"),
         ("place", "Path('/home/me/x').read_text()"),
     ],
 )
@@ -204,6 +218,7 @@ def test_each_rule_sees_what_it_forbids(rule: str, text: str) -> None:
         ("pause", "def test_f():\n while not there():\n  time.sleep(0.1)"),
         ("pause", "async def test_f():\n async def slow():\n  await asyncio.sleep(5)"),
         ("end", "child.communicate(timeout=60)"),
+        ("patience", "httpx.AsyncClient(base_url=url, timeout=60)"),
     ],
 )
 def test_a_rule_lets_pass_what_is_no_bet(rule: str, text: str) -> None:

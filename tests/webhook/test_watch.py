@@ -60,7 +60,7 @@ async def test_with_content_each_mode_tells_its_answer(
     emulator: Emulator, url: str, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     door, app = Door(), emulator.app_named(name)
-    door.client = httpx.AsyncClient(base_url=url)
+    door.client = httpx.AsyncClient(base_url=url, timeout=60)
     if name in ("flow-chat", "chat-basic"):
         await door.ask(app, "the question", mode="streaming")
     else:
@@ -84,7 +84,7 @@ async def test_with_content_each_mode_tells_its_answer(
 
 async def test_that_a_person_is_asked_is_told_once(emulator: Emulator, url: str, tmp_path: Path) -> None:
     app, door = with_person(emulator), Door()
-    door.client = httpx.AsyncClient(base_url=url)
+    door.client = httpx.AsyncClient(base_url=url, timeout=60)
     await door.run(app, mode="streaming", text="go")
     database = WebhookDatabase(tmp_path / FILE)
     database.open()
