@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from typing import Any
 
 import httpx
 import pytest
@@ -90,7 +91,7 @@ def test_stream_events_arrive_while_the_run_goes_on():
     emulator = Emulator(speed=10.0)
     app = emulator.app_named("wf-echo")
     body = {"inputs": {"text": "x", "secs": 4}, "user": "u", "response_mode": "streaming"}
-    how = {"json": body, "headers": {"authorization": f"Bearer {app.key}"}}
+    how: dict[str, Any] = {"json": body, "headers": {"authorization": f"Bearer {app.key}"}}
     with emulator.listening() as url, httpx.stream("POST", f"{url}/v1/workflows/run", timeout=60, **how) as got:
         arrivals = [(time.monotonic(), line) for line in got.iter_lines() if line]
     assert arrivals[0][1] == "event: ping"
