@@ -22,7 +22,7 @@ _MOST_LINES = 400  # the mean drag of a usual node is known to a tenth from so m
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeProfile:
     """One node of an app. Times in seconds; from a sample, so every figure is weighted by one over the chance:
-    ``retries`` is what all runs come to, not only those that were read.
+    ``retries`` is what all runs come to, not only those that were read, ``retry_seconds`` what they take in a run.
 
     ``path_share`` is its part of the critical paths, ``drag`` by how much a run would be shorter without it (mean),
     both with the interval that so many timelines allow; ``tail`` p99 over p50, ``variance_share`` its part of what
@@ -37,7 +37,9 @@ class NodeProfile:
     percentiles: tuple[Quantile, ...]
     failures: SuccessRate
     retries: int
+    retries_interval: Interval | None
     retry_seconds: float
+    retry_seconds_interval: Interval | None
     path_share: float
     path_interval: Interval | None
     drag: float
@@ -46,6 +48,7 @@ class NodeProfile:
     variance_share: float
     variance_interval: Interval | None
     tokens: float
+    tokens_interval: Interval | None
 
     def at(self, share: float) -> Quantile:
         """Return the percentile at ``share``."""
@@ -73,6 +76,8 @@ class _Sum:
     bars: list[tuple[Bar, float]] = field(default_factory=list)
     by_run: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     drags: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    retries: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    retry_seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     paths: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
 
@@ -102,6 +107,8 @@ class _All:
             found.bars.append((bar, one))
             found.by_run[line.run] += bar.length
             found.drags[line.run] += bar.drag
+            found.retries[line.run] += bar.retries
+            found.retry_seconds[line.run] += bar.retry_seconds
             if bar.critical:  # a container's own time is what its children on the path do not take
                 own = max(0.0, bar.length - inside.get(bar.node, 0.0))
                 found.paths[line.run] += own
@@ -173,6 +180,8 @@ def bottlenecks(found: Profile, *, most: int = 3) -> tuple[NodeProfile, ...]:
 
 def _profile(node: str, everything: _All, timing: Timing | None) -> NodeProfile:
     found, weight = everything.nodes[node], math.fsum(everything.weights.values())
+    retries, more = everything.each(found.retries)
+    retry_seconds, longer = everything.each(found.retry_seconds)
     path_share, path_interval = everything.of_paths(found.paths)
     drag, drag_interval = everything.each(found.drags)
     variance_share, variance_interval = everything.shared(found.by_run)
@@ -182,20 +191,22 @@ def _profile(node: str, everything: _All, timing: Timing | None) -> NodeProfile:
         node=node, title=names.most_common(1)[0][0], type=bars[0][0].type, n=timing.n if timing else len(bars),
         runs=len(found.by_run), percentiles=timing.percentiles if timing else (),
         failures=timing.failures if timing else SuccessRate.of(0, 0),
-        retries=round(math.fsum(one * bar.retries for bar, one in bars)),
-        retry_seconds=math.fsum(one * bar.retry_seconds for bar, one in bars) / weight if weight else 0.0,
+        retries=round(weight * retries),
+        retries_interval=more and Interval(low=weight * more.low, high=weight * more.high),
+        retry_seconds=retry_seconds, retry_seconds_interval=longer,
         path_share=path_share, path_interval=path_interval, drag=drag, drag_interval=drag_interval,
         tail=_tail(timing), variance_share=variance_share, variance_interval=variance_interval,
-        tokens=timing.tokens if timing else 0.0,
+        tokens=timing.tokens if timing else 0.0, tokens_interval=timing.tokens_interval if timing else None,
     )  # fmt: skip
 
 
 def _untimed(timing: Timing) -> NodeProfile:
     return NodeProfile(
         node=timing.node, title=timing.title, type=timing.type, n=timing.n, runs=0, percentiles=timing.percentiles,
-        failures=timing.failures, retries=0, retry_seconds=0.0, path_share=0.0, path_interval=None,
+        failures=timing.failures, retries=0, retries_interval=None, retry_seconds=0.0, retry_seconds_interval=None,
+        path_share=0.0, path_interval=None,
         drag=0.0, drag_interval=None, tail=_tail(timing), variance_share=0.0, variance_interval=None,
-        tokens=timing.tokens,
+        tokens=timing.tokens, tokens_interval=timing.tokens_interval,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from difyops.history.store import History
 from difyops.perf.facts import Scope, node_rows, place_of
 from difyops.perf.quick_sql import FAILED, Timing, timings_of
 from difyops.perf.success import SuccessRate
-from difyops.statistics import Quantile, quantile, weighted_quantile
+from difyops.statistics import Quantile, quantile, weighted_quantile, weighted_ratio
 
 SHARES = (0.5, 0.9, 0.95, 0.99)
 
@@ -22,18 +22,19 @@ def timings(history: History, scope: Scope) -> dict[str, Timing]:
             return timings_of(rows, scope, SHARES)
     groups: dict[str, list[tuple[float, float]]] = defaultdict(list)
     failed: dict[str, list[tuple[bool, float]]] = defaultdict(list)
-    tokens: dict[str, float] = defaultdict(float)
+    tokens: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
     names: dict[str, tuple[str, str]] = {}
     columns = "node, title, type, status, elapsed, tokens"
     for _, node, title, kind, status, elapsed, spent, chance in node_rows(history, scope, columns):
         failed[node].append((status in FAILED, 1 / chance))
         groups[node].append((elapsed, 1 / chance))
-        tokens[node] += spent / chance
+        tokens[node].append((spent, 1.0, 1 / chance))
         names[node] = title, kind
+    means = {node: weighted_ratio(rows) for node, rows in tokens.items()}
     return {
         node: Timing(
             node=node, title=names[node][0], type=names[node][1], n=len(pairs), percentiles=_percentiles(pairs),
-            failures=SuccessRate.weighed(failed[node]), tokens=tokens[node] / sum(weight for _, weight in pairs),
+            failures=SuccessRate.weighed(failed[node]), tokens=means[node][0], tokens_interval=means[node][1],
         )
         for node, pairs in groups.items()
     }  # fmt: skip

@@ -16,7 +16,7 @@ from typing import Any
 from difyops.history.gathered import GatheredRows
 from difyops.perf.facts import Scope, listed, runs_test
 from difyops.perf.success import SuccessRate
-from difyops.statistics import Interval, Quantile
+from difyops.statistics import Interval, Quantile, ratio_interval
 from difyops.statistics.quantiles import are_enough, fewest, least_sum, ranks, share_bounds
 
 _RUN = ("id", "source", "started", "version", "reason", "chance")
@@ -39,6 +39,7 @@ class Timing:
     percentiles: tuple[Quantile, ...]
     failures: SuccessRate
     tokens: float
+    tokens_interval: Interval | None
 
 
 def timings_of(rows: GatheredRows, scope: Scope, shares: Sequence[float]) -> dict[str, Timing]:
@@ -63,7 +64,7 @@ def timings_of(rows: GatheredRows, scope: Scope, shares: Sequence[float]) -> dic
 
 def counted(connection: Any, source: str, shares: Sequence[float]) -> dict[str, Timing]:
     """Return the percentiles of every node in ``source`` (what stands after FROM), every row of which counts as one."""
-    columns = f"{_NAMES}, count(*) {_IS_FAILED}, avg(tokens)"
+    columns = f"{_NAMES}, count(*) {_IS_FAILED}, avg(tokens), var_pop(tokens)"
     found = connection.execute(f"SELECT {columns} FROM {source} GROUP BY node ORDER BY node").fetchall()
     if not found:
         return {}
@@ -72,12 +73,13 @@ def counted(connection: Any, source: str, shares: Sequence[float]) -> dict[str, 
     query = f"SELECT node, quantile_disc(elapsed, [{', '.join(map(repr, wanted))}]) FROM {source} GROUP BY node"
     picked = dict(connection.execute(query).fetchall())
     result: dict[str, Timing] = {}
-    for node, title, kind, n, failed, tokens in found:
+    for node, title, kind, n, failed, tokens, variance in found:
         values = dict(zip(wanted, picked[node], strict=True))
         at = {rank: values[(rank - 0.5) / n] for rank in _ranks(n, shares)}
         result[node] = Timing(
             node=node, title=title, type=kind, n=n, percentiles=tuple(_quantile(n, share, at) for share in shares),
             failures=SuccessRate.of(failed, n), tokens=tokens or 0.0,
+            tokens_interval=ratio_interval(tokens or 0.0, n, n * (variance or 0.0), n),
         )  # fmt: skip
     return result
 
@@ -121,16 +123,19 @@ def _weighted(connection: Any, source: str, shares: Sequence[float]) -> dict[str
         node: [min(end, _LAST) * sums[node][0] for pair in pairs for end in pair or ()]
         for node, pairs in bounds.items()
     }
+    means = {node: (tokens or 0.0) / total for node, _, _, _, total, _, tokens, *_ in found}
+    apart = _apart(connection, means)
     edges = {node: iter(reached) for node, reached in _reached(connection, ends).items()}
     result: dict[str, Timing] = {}
-    for node, title, kind, n, total, squares, tokens, hits, weight in found:
+    for node, title, kind, n, total, squares, _, hits, weight in found:
         percentiles = []
         for share, value, pair in zip(shares, values[node], bounds[node], strict=True):
             interval = Interval(low=next(edges[node]), high=next(edges[node])) if pair else None
             known = Quantile(share=share, n=n, value=value, interval=interval)
             percentiles.append(known if are_enough(share, total, squares) else Quantile(share=share, n=n))
         result[node] = Timing(
-            node=node, title=title, type=kind, n=n, percentiles=tuple(percentiles), tokens=(tokens or 0.0) / total,
+            node=node, title=title, type=kind, n=n, percentiles=tuple(percentiles), tokens=means[node],
+            tokens_interval=ratio_interval(means[node], n, apart[node], total),
             failures=SuccessRate.added(hits, n, weight, total, squares),
         )  # fmt: skip
     return result
@@ -165,6 +170,13 @@ def _squares(connection: Any, values: Mapping[str, Sequence[float]]) -> dict[str
     _aims(connection, values)
     query = "SELECT aim.node, sum(weight * weight) FILTER (elapsed <= aim) FROM aim JOIN weighed USING (node)"
     return _by_node(connection.execute(f"{query} GROUP BY aim.node, place ORDER BY aim.node, place"), values)
+
+
+def _apart(connection: Any, means: Mapping[str, float]) -> dict[str, float]:
+    """Return, by node, the squares of what tokens differ by from their mean, times their weight, added up."""
+    _aims(connection, {node: [mean] for node, mean in means.items()})
+    query = "SELECT aim.node, sum(((tokens - aim) * weight) ** 2) FROM aim JOIN weighed USING (node) GROUP BY aim.node"
+    return {node: found or 0.0 for node, found in connection.execute(query).fetchall()}
 
 
 def _aims(connection: Any, aims: Mapping[str, Sequence[float]]) -> None:

@@ -35,12 +35,19 @@ def _in_percent(found: Interval | None) -> str:
     return f" [{100 * found.low:.1f}, {100 * found.high:.1f}]" if found else ""
 
 
+def _retries(node: NodeProfile) -> str | None:
+    if not node.retries:
+        return None
+    between = node.retries_interval
+    return f"{node.retries} [{between.low:.0f}, {between.high:.0f}]" if between else str(node.retries)
+
+
 def nodes_table(found: Sequence[NodeProfile]) -> Table:
     """Return the table of nodes."""
     rows = [
         (
             node.title or node.node, node.type, node.n, percentile(node.at(0.5)) if node.percentiles else None,
-            percentile(node.at(0.95)) if node.percentiles else None, rate(node.failures), node.retries or None,
+            percentile(node.at(0.95)) if node.percentiles else None, rate(node.failures), _retries(node),
             f"{100 * node.path_share:.0f} % {bar(node.path_share, 1.0, width=10)}",
             known_to(node.drag, node.drag_interval),
             None if node.tail is None else f"{node.tail:.1f}x", f"{round(100 * node.variance_share)} %",

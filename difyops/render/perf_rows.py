@@ -26,10 +26,12 @@ def node_row(node: NodeProfile) -> dict[str, object]:
     found |= percentile_columns(node.percentiles)
     return found | {
         "failed": node.failures.hits, "seen": node.failures.n, "retries": node.retries,
-        "retry_seconds": node.retry_seconds, "path_share": node.path_share,
+        **_bounds("retries", node.retries_interval), "retry_seconds": node.retry_seconds,
+        **_bounds("retry_seconds", node.retry_seconds_interval), "path_share": node.path_share,
         **_bounds("path_share", node.path_interval), "drag": node.drag, **_bounds("drag", node.drag_interval),
         "tail": node.tail, "variance_share": node.variance_share,
         **_bounds("variance_share", node.variance_interval), "tokens": node.tokens,
+        **_bounds("tokens", node.tokens_interval),
     }  # fmt: skip
 
 

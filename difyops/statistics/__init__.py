@@ -16,7 +16,7 @@ from difyops.statistics.paired import Paired, Shift, cases_needed, mcnemar, pair
 from difyops.statistics.proportions import Interval, clopper_pearson, share_of_weights, weighted_share, wilson
 from difyops.statistics.quantiles import Quantile, quantile, quantiles, weighted_quantile
 from difyops.statistics.ranks import RankComparison, cliffs_delta, hodges_lehmann, mann_whitney
-from difyops.statistics.ratio import Drawn, Estimate, estimate_total, weighted_ratio
+from difyops.statistics.ratio import Drawn, Estimate, estimate_total, ratio_interval, weighted_ratio
 from difyops.statistics.sequential import FailureTest
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "paired_bootstrap",
     "quantile",
     "quantiles",
+    "ratio_interval",
     "share_of_weights",
     "weighted_quantile",
     "weighted_ratio",

@@ -88,9 +88,19 @@ def weighted_ratio(
     if whole <= 0:
         return 0.0, None
     found = math.fsum(one * part for part, _, one in rows) / whole
-    if len(rows) < 2 or found == 0:
-        return found, None
     squares = math.fsum((one * (part - found * size)) ** 2 for part, size, one in rows)
-    error = math.sqrt(squares * len(rows) / (len(rows) - 1)) / whole
-    reach = student_value(confidence, len(rows) - 1) * error
-    return found, Interval(low=max(least, found - reach), high=found + reach)
+    return found, ratio_interval(found, len(rows), squares, whole, least=least, confidence=confidence)
+
+
+def ratio_interval(
+    found: float, n: int, squares: float, whole: float, *, least: float = 0.0, confidence: float = 0.95
+) -> Interval | None:
+    """Return the interval of a ratio from sums over ``n`` weighted rows.
+
+    ``squares``: of what each part differs by from what its whole lets expect, times its weight; ``whole``: the weighted
+    wholes. ``None`` from fewer than two rows, or where every part is 0.
+    """
+    if n < 2 or found == 0:
+        return None
+    reach = student_value(confidence, n - 1) * math.sqrt(squares * n / (n - 1)) / whole
+    return Interval(low=max(least, found - reach), high=found + reach)

@@ -29,6 +29,7 @@ from difyops.perf.trend import trend
 from difyops.perf.whatif import whatif
 from difyops.render import perf as views
 from difyops.render import perf_nodes as node_views
+from difyops.statistics import Interval
 from tests.history.conftest import DAY, open_instance, salted
 
 NOW = float(int(SystemClock().now().timestamp()))
@@ -135,6 +136,11 @@ def test_chances_are_recorded_and_failures_are_all_there(known: Known) -> None:
     assert weight == pytest.approx(len(known.runs), rel=0.12)
 
 
+def is_near(truth: float, found: float, between: Interval | None) -> bool:
+    """Say whether the truth is within twice the reach of an interval: outside of it once is one time in twenty."""
+    return between is not None and abs(truth - found) <= 2 * (between.high - found)
+
+
 def test_shares_from_a_sample_are_weighted(known: Known) -> None:
     """Every failure was read and a fifth of the rest: counted bare, failures would be five times as many."""
     rows = [row for run in known.runs if run.make_nodes for row in run.make_nodes() if run.status != "stopped"]
@@ -148,7 +154,11 @@ def test_shares_from_a_sample_are_weighted(known: Known) -> None:
         assert failures.interval.low <= truth <= failures.interval.high
         assert failures.share == pytest.approx(truth, abs=0.01)
     retried = sum(row.status == "retry" for row in rows if row.node_id == "search")
-    assert found["search"].retries == pytest.approx(retried, rel=0.5)
+    search = found["search"]
+    assert search.retries == pytest.approx(retried, rel=0.5)
+    assert is_near(retried, search.retries, search.retries_interval)
+    spent = [(row.metadata or {}).get("total_tokens", 0) for row in rows if row.node_id == "draft"]
+    assert is_near(statistics.fmean(spent), found["draft"].tokens, found["draft"].tokens_interval)
     assert summarise(known.history, known.scope("wf-echo")).repeats.share is None  # what a sample repeats is no figure
 
 
@@ -163,6 +173,8 @@ def test_the_slow_node_is_named_first(known: Known) -> None:
         (by_node["draft"].drag, by_node["draft"].drag_interval),
         (by_node["draft"].path_share, by_node["draft"].path_interval),
         (by_node["draft"].variance_share, by_node["draft"].variance_interval),
+        (by_node["draft"].tokens, by_node["draft"].tokens_interval),
+        (by_node["search"].retry_seconds, by_node["search"].retry_seconds_interval),
     ):
         assert bounds is not None
         assert bounds.low < value < bounds.high
