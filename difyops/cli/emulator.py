@@ -13,6 +13,12 @@ from difyops.outcome import Facts, Outcome
 
 noun = group("A small Dify-compatible instance on this machine.")
 
+# Written out: the help must not load the emulator. A test holds them against it.
+_VERSIONS = "1.4.3, 1.9.1, 1.11.2, 1.13.0, 1.13.3, 1.15, 1.16.1, 1.17"
+_MOODS = (
+    "slow, flaky, rate_limited, expired_session, dead_session, provider_down, redis_down, daemon_down, worker_down, "
+    "half_written_import, stale_switch, ghost_keys, busy_editor, gateway_down, indexing_fails"
+)
 App = Annotated[str, typer.Argument(metavar="APP", help="An app of the emulator that runs, by its name.")]
 
 
@@ -20,10 +26,10 @@ App = Annotated[str, typer.Argument(metavar="APP", help="An app of the emulator 
 def start(
     session: Session,
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="On 127.0.0.1.")] = 5901,
-    version: Annotated[str, typer.Option("--server-version", help="1.9.1, 1.11.2, 1.13.0, 1.13.3 or 1.15.")] = "1.13.0",
+    version: Annotated[str, typer.Option("--server-version", help=f"One of {_VERSIONS}.")] = "1.13.0",
     apps: Annotated[int, typer.Option("--apps", min=0, max=5000, help="A seeded fleet of this many apps more.")] = 0,
     seed: Annotated[int, typer.Option("--seed", help="Of the fleet.")] = 7,
-    mood: Annotated[list[str] | None, typer.Option("--mood", help="slow, flaky, redis_down, ... (repeatable).")] = None,
+    mood: Annotated[list[str] | None, typer.Option("--mood", help=f"A bad day, repeatable: {_MOODS}.")] = None,
     detach: Annotated[bool, typer.Option("--detach", help="In the background.")] = False,
     play: Annotated[
         bool, typer.Option("--play", help="Telling app names, tags, and a month of runs: what the docs show.")

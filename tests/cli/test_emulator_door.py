@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from difyops.cli import emulator as door
+from difyops.emulator import MOODS, VERSIONS
 from tests import faults
 from tests.cli.processes import piped
 from tests.conftest import Cli
@@ -70,3 +72,8 @@ def test_it_is_found_and_stopped_in_any_mood(cli: Cli, mood: str) -> None:
     stopped = cli("emulator", "stop", "-o", "json")
     assert (stopped.code, stopped.json["data"]["stopped"]) == (0, True)
     assert cli("emulator", "status").code == 5
+
+
+def test_the_help_names_every_version_and_mood() -> None:
+    assert ", ".join(VERSIONS) == door._VERSIONS
+    assert ", ".join(name for name in MOODS if name != "happy") == door._MOODS
