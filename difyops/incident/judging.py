@@ -25,12 +25,13 @@ _LONGEST = 160
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Since:
-    """One version that was live: from when (unix seconds), its id, what to say of it."""
+    """One version that was live: from when (unix seconds), its id, what to say of it, whether a rollback made it."""
 
     at: float
     version: str
     by: str | None = None
     told: str = ""
+    went_back: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,7 @@ def judge(runs: Sequence[Run], versions: Sequence[Since]) -> JudgedApp:
         why = f"{before} runs failed before the change, too" if before.failed else _unchanged(now, provider)
         return JudgedApp(verdict=FAILING, why=why, before=before, now=now, provider=provider, error=error)
     said = f"{counted(now.runs, 'run')} since, none failed" if now.runs else "nothing ran since"
+    said = f"rolled back; {said}" if versions[0].went_back else said
     return JudgedApp(verdict=CHANGED, why=said, before=before, now=now, provider=provider, error=error)
 
 

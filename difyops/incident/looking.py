@@ -13,7 +13,7 @@ from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.history.reading import runs_through
 from difyops.incident.judging import Since, judge
 from difyops.incident.model import UNREAD, VERDICTS, Act, AppSeen, Picture
-from difyops.snapshot.server_versions import PREVIOUS
+from difyops.snapshot.server_versions import PREVIOUS, went_back
 from difyops.targets import select
 from difyops.workspace import Workspace
 
@@ -76,7 +76,9 @@ async def _seen(workspace: Workspace, app: App, wanted: LookRequest, timezone: s
     versions = await _versions(workspace, app, wanted) if is_touched else []
     found = judge(window.runs, versions)
     newest = versions[0] if len(versions) > 1 else None
-    before = PREVIOUS if app.has_workflow else LATEST  # the chat modes have no versions on the server
+    before: str | None = PREVIOUS if app.has_workflow else LATEST  # the chat modes have no versions on the server
+    if newest is None or newest.went_back:  # the version before a rollback is the one that was bad
+        before = None
     return AppSeen(
         id=app.id,
         name=app.name,
@@ -90,7 +92,7 @@ async def _seen(workspace: Workspace, app: App, wanted: LookRequest, timezone: s
         now=found.now,
         provider=found.provider,
         error=found.error,
-        back_to=found.back_to or (before if newest else None),
+        back_to=found.back_to or before,
         live=live_mark(app),
     )
 
@@ -127,7 +129,7 @@ def _since(version: Workflow) -> Since:
     told = " ".join(filter(None, [_iso(at), f"by {version.created_by}" if version.created_by else ""]))
     words = " ".join(filter(None, (version.marked_name, version.marked_comment)))
     said = f"the version of {told}" + (f" ({words})" if words else "")
-    return Since(at=at, version=version.id, by=version.created_by, told=said)
+    return Since(at=at, version=version.id, by=version.created_by, told=said, went_back=went_back(version))
 
 
 def _unread(app: App, error: DifyopsError) -> AppSeen:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from difyops.counting import counted
 from difyops.errors import AnswerIsNo, DifyopsError, PartialFailure
-from difyops.incident.model import CHANGED, FAILING, SUSPECT, UNREAD, WELL, AppSeen, Incident, Picture, Way
+from difyops.incident.model import CHANGED, FAILING, SUSPECT, UNREAD, WELL, Act, AppSeen, Incident, Picture, Way
 from difyops.outcome import Block, Facts, Lines, Outcome, Table
 from difyops.render.drill import length
 from difyops.render.look import look_for
@@ -100,11 +100,26 @@ def blocks(picture: Picture, *, numbered: bool = False) -> list[Block]:
         Table(columns=columns, rows=rows, empty="Of the apps looked at, none fails and none was changed.")
     ]
     if picture.acts:
-        acts = picture.acts[-_MOST_ACTS:]
-        lines = [(act.at, act.actor, act.action, act.subject, act.outcome) for act in acts]
-        title = "Changed by difyops" + (f" (the last {_MOST_ACTS})" if len(picture.acts) > len(acts) else "")
+        whole = _whole(picture.acts)
+        acts = whole[-_MOST_ACTS:]
+        lines = [(act.at, act.actor, act.action, _named(act.subject, picture), act.outcome) for act in acts]
+        title = "Changed by difyops" + (f" (the last {_MOST_ACTS})" if len(whole) > len(acts) else "")
         shown.append(Table(title=title, columns=("when", "who", "what", "of", "outcome"), rows=lines))
     return shown
+
+
+def _whole(acts: Sequence[Act]) -> list[Act]:
+    """Return whole changes; of one that has ended its steps are left out."""
+    ended = {(act.action, act.subject) for act in acts}
+    return [act for act in acts if (act.action.rpartition(".")[0], act.subject) not in ended]
+
+
+def _named(subject: str, picture: Picture) -> str:
+    """Return a subject with the name of the app whose id it holds."""
+    for app in picture.apps:
+        if app.id in subject:
+            return subject.replace(app.id, app.name)
+    return subject
 
 
 def as_asked(picture: Picture) -> str:

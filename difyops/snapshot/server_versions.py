@@ -24,6 +24,7 @@ from difyops.snapshot.in_clear import read_clear
 from difyops.snapshot.reading import record_now
 
 PREVIOUS = "previous"
+_WENT_BACK = re.compile(r"difyops \w+ back to ")  # what a rollback writes into the comment of its version
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
 
 
@@ -48,6 +49,11 @@ class ServerVersion:
 def means_version(word: str) -> bool:
     """Say whether ``--to`` names a version of the server: ``previous``, or a version's whole id."""
     return word == PREVIOUS or _ID.fullmatch(word) is not None
+
+
+def went_back(version: Workflow | AgentVersion) -> bool:
+    """Say whether a rollback published this version: the one before it is what was rolled back from."""
+    return _WENT_BACK.match(version.marked_comment) is not None
 
 
 async def versions(instance: Instance, app: App, *, limit: int) -> list[ServerVersion]:
@@ -79,7 +85,8 @@ async def kept_version(instance: Instance, app: App, word: str, seal: Seal) -> K
         NotSupported: the server keeps no versions of this mode. NotFound: it has no such version.
     """
     _check_mode(app)
-    version = await (_agent_version if app.is_agent else _workflow_version)(instance, app, word)
+    version, live = await (_agent_version if app.is_agent else _workflow_version)(instance, app, word)
+    warned = word == PREVIOUS and live is not None and went_back(live)
     if isinstance(version, Workflow):
         document = (await read_clear(instance.console, app.id, version, exports=False)).document
     else:
@@ -90,34 +97,35 @@ async def kept_version(instance: Instance, app: App, word: str, seal: Seal) -> K
         live=seal.redact(document).document,
         draft=None,
         dsl=None,
-        told=f"the server's version {_told(version)}",
+        told=f"the server's version {_told(version)}" + ("; careful, the last rollback replaced it" if warned else ""),
     )
 
 
-async def _workflow_version(instance: Instance, app: App, word: str) -> Workflow:
+async def _workflow_version(instance: Instance, app: App, word: str) -> tuple[Workflow, Workflow | None]:
+    """Return a version, and the live one where it was met on the way."""
     if app.live_version is None:
         raise Refused(f"{app.name!r} has no live version; there is nothing to go back from.")
     live: Workflow | None = None
     async for version in instance.console.versions(app.id):
         if word != PREVIOUS and version.id == word.lower():
-            return version
+            return version, live
         if version.id == app.live_version:
             live = version
         elif word == PREVIOUS and live is not None and not same_meaning(version.document, live.document):
-            return version
+            return version, live
     raise _no_such(app, word)
 
 
-async def _agent_version(instance: Instance, app: App, word: str) -> AgentVersion:
+async def _agent_version(instance: Instance, app: App, word: str) -> tuple[AgentVersion, AgentVersion | None]:
     agents = Agents(instance.console)
     if word != PREVIOUS:
-        return await agents.version(app, word)
+        return await agents.version(app, word), None
     live: AgentVersion | None = None
     async for version in _agent_versions(agents, app):
         if live is None:
             live = version
         elif not same_meaning(version.document, live.document):
-            return version
+            return version, live
     raise _no_such(app, word)
 
 

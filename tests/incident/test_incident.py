@@ -58,7 +58,10 @@ def test_without_a_terminal_it_prints_the_picture_and_the_commands(
     assert trouble.colleague.live(llm["id"])["marked_comment"]
     table = cli("incident")
     assert "difyops snapshot rollback" not in table.out
-    assert "snapshot.rollback" in table.out
+    assert table.out.count("snapshot.rollback") == 1, "the change, not each of its steps"
+    rows = {app["name"]: app for app in cli("incident", "-o", "json").json["data"]["picture"]["apps"]}
+    assert rows["wf-llm"]["back_to"] is None, "the version before a rollback is the bad one"
+    assert rows["wf-llm"]["why"].startswith("rolled back; ")
 
 
 def test_with_yes_the_suspects_go_back_and_stand_on_record(cli: Cli, broken: str, trouble: Trouble) -> None:

@@ -52,6 +52,8 @@ def test_previous_is_the_newest_that_differs(cli: Cli, connected: str, colleague
     colleague.publish(app)  # the same once more
     assert cli("snapshot", "rollback", "wf-llm", "--to", "previous", "--yes").code == 0
     assert colleague.live(app)["graph"] == good
+    again = cli("snapshot", "rollback", "wf-llm", "--to", "previous", "--dry-run", "-o", "json").json["data"]
+    assert any("the last rollback replaced it" in note for note in again["notes"])
 
 
 def test_a_key_inside_a_node_goes_back_with_its_version(cli: Cli, connected: str, colleague: Colleague) -> None:
