@@ -5,6 +5,8 @@ An app is read as a snapshot reads it: two or three calls, and what the manifest
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -40,13 +42,15 @@ from difyops.snapshot.reading import ReadOptions, read_app
 from difyops.targets import select
 
 Progress = Callable[[int, int, str], None]
+_MOST_NAMED = 5
+_PLAIN = re.compile(r"[\w.-]+")  # a name that is no glob, no tag: and needs no quotes
 _KEEP = "Keep it: difyops snapshot create."
 _BACK = {
     LIVE: "Undo it: difyops snapshot rollback APP --to latest",
     SECRET: "A rollback leaves secret variables as they are now: difyops secret list",
-    FLAGS: "Switch back: difyops app enable APP, or disable",
+    FLAGS: "Switch back: difyops app enable APP (or disable)",
     SETTINGS: "A rollback --with-name brings name, description and icon back; the rest is set in the console",
-    TRIGGERS: "Switch triggers back: difyops trigger enable APP, or disable",
+    TRIGGERS: "Switch triggers back: difyops trigger enable APP (or disable)",
     DELETED: "Bring it back: difyops snapshot restore APP",
 }
 
@@ -84,7 +88,16 @@ class Drift:
     def hint(self) -> str:
         """Return what can be done about the kinds of drift that were found."""
         kinds = {app.kind for app in self.apps}
-        return " ".join([_KEEP, *(f"{text}." for kind, text in _BACK.items() if kind in kinds)])
+        told = [f"{text.replace('APP', self._named(kind))}." for kind, text in _BACK.items() if kind in kinds]
+        return " ".join([_KEEP, *told])
+
+    def _named(self, kind: str) -> str:
+        """Return the apps of one kind as a command takes them; ``APP`` where they are many."""
+        apps = [app for app in self.apps if app.kind == kind]
+        if len(apps) > _MOST_NAMED:
+            return "APP"
+        names = Counter(name for _, name in {(app.id, app.name) for app in self.apps})
+        return " ".join(app.name if names[app.name] == 1 and _PLAIN.fullmatch(app.name) else app.id for app in apps)
 
     @property
     def error(self) -> DifyopsError | None:

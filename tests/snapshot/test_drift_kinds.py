@@ -114,3 +114,15 @@ def test_a_word_diff_holds_both_sides(before: str, after: str) -> None:
     if told is not None and "…" not in told and not set("[]{}") & set(before + after):
         assert re.sub(r"\{\+(.*?)\+\}", "", re.sub(r"\[-(.*?)-\]", r"\1", told, flags=re.S), flags=re.S) == before
         assert re.sub(r"\[-(.*?)-\]", "", re.sub(r"\{\+(.*?)\+\}", r"\1", told, flags=re.S), flags=re.S) == after
+
+
+def test_the_hint_is_a_command_with_the_apps_that_drifted() -> None:
+    def found(*apps: tuple[str, str]) -> str:
+        rows = tuple(AppDrift(id=id_, name=name, kind="live changed") for id_, name in apps)
+        drift = Drift(context="x", commit="c" * 40, taken_at="", checked_at=None, compared=9, apps=rows)
+        return drift.hint
+
+    assert "difyops snapshot rollback mail --to latest." in found(("1", "mail"))
+    assert "difyops snapshot rollback mail 2 --to latest." in found(("1", "mail"), ("2", "tag:x y")), "no selector"
+    assert "difyops snapshot rollback 1 2 --to latest." in found(("1", "mail"), ("2", "mail")), "two of one name"
+    assert "difyops snapshot rollback APP --to latest." in found(*((str(i), f"a{i}") for i in range(6)))
