@@ -56,8 +56,17 @@ def with_meant(message: str, hint: str | None) -> str | None:
     return " ".join(part for part in (meant, hint) if part) or None
 
 
+def as_typed(text: str) -> str:
+    """Return a help text for a terminal: the docs' double marks around words to type become single ones."""
+    return text.replace("``", "`")
+
+
 class Command(TyperCommand):
     """A command; its epilog holds the examples, one a line."""
+
+    def get_help(self, ctx: Any) -> str:
+        """Return the whole help."""
+        return as_typed(super().get_help(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words; at a terminal a missing app is asked for."""
@@ -98,6 +107,10 @@ class Command(TyperCommand):
 
 class Noun(TyperGroup):
     """A group whose commands are listed with whole sentences, and whose misspelt commands are told what was meant."""
+
+    def get_help(self, ctx: Any) -> str:
+        """Return the whole help."""
+        return as_typed(super().get_help(ctx))
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands."""

@@ -39,10 +39,12 @@ def test_every_noun_has_its_section(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("columns", ["40", "80", "140"])
-@pytest.mark.parametrize("words", [(), ("snapshot",), ("snapshot", "rollback"), ("cost", "budget")])
+@pytest.mark.parametrize("words", [(), ("snapshot",), ("snapshot", "rollback"), ("cost", "budget"), ("slo",)])
 def test_help_cuts_no_sentence(cli: Cli, monkeypatch: pytest.MonkeyPatch, columns: str, words: tuple[str, ...]) -> None:
     monkeypatch.setenv("COLUMNS", columns)
-    assert not re.search(r"\w\.\.\.$", cli(*words, "--help").out, re.MULTILINE)
+    told = cli(*words, "--help").out
+    assert not re.search(r"\w\.\.\.$", told, re.MULTILINE)
+    assert "``" not in told
 
 
 @pytest.mark.parametrize(
