@@ -266,3 +266,33 @@ def test_a_mark_in_the_quotes_before_its_place_has_two_readings_where_the_schema
     for text in ('{"a:" "x", "b": 1}', '{"a": "x," "b": 1}', '{"a": "x,""b": 1}'):
         assert enforce(text, {"type": "object"}).error == "ambiguous"
         assert enforce(text, closed).value == {"a": "x", "b": 1}
+
+
+def _answers(*values: object) -> dict[str, Any]:
+    """Return one envelope a vendor with several answers in it."""
+    texts = [json.dumps(value) for value in values]
+    blocks = [{"type": "tool_use", "id": str(at), "name": "f", "input": value} for at, value in enumerate(values)]
+    uses = [{"toolUse": {"toolUseId": "1", "name": "f", "input": value}} for value in values]
+    called = [{"id": "1", "type": "function", "function": {"name": "f", "arguments": text}} for text in texts]
+    parts = [{"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": "STOP"} for text in texts]
+    said = [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": t}]} for t in texts]
+    return {
+        "choices": {"choices": [{"message": {"role": "assistant", "content": text}} for text in texts]},
+        "calls": {"role": "assistant", "content": None, "tool_calls": called},
+        "anthropic": {"type": "message", "role": "assistant", "content": blocks},
+        "gemini": {"candidates": parts},
+        "responses": {"object": "response", "status": "completed", "output": said},
+        "bedrock": {"output": {"message": {"role": "assistant", "content": uses}}, "stopReason": "tool_use"},
+    }
+
+
+@pytest.mark.parametrize("vendor", list(_answers()))
+def test_several_answers_in_one_envelope_are_refused_unless_they_are_one(vendor: str) -> None:
+    def read(*values: object, pick: Any = None) -> Any:
+        verdict = enforce(json.dumps(_answers(*values)[vendor]), SCHEMA, options=EnforceOptions(pick=pick))
+        return verdict.value if verdict.ok else verdict.error
+
+    bob = {"name": "Bob", "age": 1}
+    assert read(ANNA, bob) == read(bob, ANNA) == "ambiguous"
+    assert read(ANNA, ANNA) == read(ANNA, {"name": 3}) == read({"name": 3}, ANNA) == ANNA
+    assert (read(ANNA, bob, pick="first"), read(ANNA, bob, pick="last")) == (ANNA, bob)

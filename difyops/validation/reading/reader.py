@@ -211,6 +211,11 @@ class TextReader:
             result.valid = []
         if not result.valid and not result.failing and not result.code:
             return ValueFound(failing=[Failing(value)])
+        if self.options.pick is not None and result.valid:
+            result.valid = [result.valid[0] if self.options.pick == "first" else result.valid[-1]]
+        several = distinct(result.valid)
+        if len(several) > 1:  # several choices, or several calls
+            return ValueFound(code="ambiguous", rivals=tuple(option.value for option in several))
         return result
 
     # -- the choice ---------------------------------------------------------------------------------------------
