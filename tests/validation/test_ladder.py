@@ -296,3 +296,12 @@ def test_several_answers_in_one_envelope_are_refused_unless_they_are_one(vendor:
     assert read(ANNA, bob) == read(bob, ANNA) == "ambiguous"
     assert read(ANNA, ANNA) == read(ANNA, {"name": 3}) == read({"name": 3}, ANNA) == ANNA
     assert (read(ANNA, bob, pick="first"), read(ANNA, bob, pick="last")) == (ANNA, bob)
+
+
+@pytest.mark.parametrize(
+    "around", ["[{}]", '{{"draft": {}}}', "[link]({})", "![x]({})", "> {}", "// {}", "<answer>{}</answer>", "`{}`"]
+)
+def test_another_answer_in_any_dress_beside_one_is_never_passed_over(around: str) -> None:
+    other = around.format(json.dumps({"name": "Bob", "age": 1}))
+    for text in (f"{other}\n{TEXT}", f"{TEXT}\n\nand\n\n{other}", f"{other}, or {TEXT}"):
+        assert not enforce(text, SCHEMA).ok, text

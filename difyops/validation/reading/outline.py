@@ -23,7 +23,7 @@ _FENCE = re.compile(r"(?<![^\s:.>])(```+|~~~+)[ \t]*+([\w.+-]*+)[^\S\n]*+(?:\n|(
 _BRACKET = re.compile(r"(?<!<!\[CDATA)[{\[](?!CDATA\[)")
 _INNER = r"[^{}\[\]\"\n]"
 _PROSE = re.compile(
-    rf"\[(?:[ \d,;–\-]{{1,60}}|{_INNER}{{0,200}})\](?:\([^()\n]{{0,300}}\))?"  # citation, stamp, link, mark
+    rf"\[(?:[ \d,;–\-]{{1,60}}|{_INNER}{{0,200}})\](?:\([^(){{}}\n]{{0,300}}\))?"  # citation, stamp, link, mark
     rf"|\{{\{{?[^{{}}\[\]\"\n:]{{0,80}}\}}?\}}"  # placeholder
 )
 _TAG = re.compile(r"</?[A-Za-z][^<>\n]{0,120}>|<\|[^|<>\n]{1,60}\|>|<!\[CDATA\[|\]\]>")

@@ -38,6 +38,7 @@ from difyops.validation.reading.wrapped import plainly_wrapped
 
 _NOTHING = "\ufeff\u200b \t\r\n"
 MOST_LAYERS = 5
+_MOST_HELD = 100
 _LITERALS = {"True": True, "False": False, "None": None, "TRUE": True, "FALSE": False, "NULL": None, "Null": None}
 
 
@@ -240,6 +241,14 @@ class TextReader:
         result = self._settled(pieces, each)
         return result.noted(*talk)
 
+    def _held_by(self, failing: list[Failing]) -> list[Option]:
+        """Return what would satisfy the schema among the items or members of values that do not."""
+        held: list[object] = []
+        for fail in failing:
+            value = fail.value
+            held += value if isinstance(value, list) else value.values() if isinstance(value, dict) else ()
+        return [Option(one) for one in held[:_MOST_HELD] if isinstance(one, dict | list) and self.judge.accepts(one)]
+
     def _settled(self, pieces: list[Piece], each: list[ValueFound]) -> ValueFound:
         """Return the one value that stands, or why none does."""
         valid = [option for one in each for option in one.valid]
@@ -258,6 +267,9 @@ class TextReader:
             code = "truncated" if blocked.code == "truncated" else "ambiguous"
             message = f"The answer holds a valid value, and another one that is refused ({blocked.code})."
             return ValueFound(code=code, message=message, rivals=tuple(option.value for option in several))
+        held = self._held_by(failing) if len(each) > 1 else []
+        if len(distinct([*several, *held])) > 1:
+            return ValueFound(code="ambiguous", rivals=(several[0].value, held[0].value))
         last = each[-1]
         if last.failing and not last.valid and self._is_like(last.failing[-1].value):
             return ValueFound(failing=last.failing)
