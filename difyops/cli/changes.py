@@ -34,7 +34,7 @@ def kinds(rotations: Recoverable | None = None) -> Kinds:
     from difyops.evaluation.trial.run import KIND as TRIAL
     from difyops.evaluation.trial.run import trials
     from difyops.plugins_of_dify import touched, upgrade
-    from difyops.publishing import kept_drafts
+    from difyops.publishing import put_back
     from difyops.publishing.document_change import DocumentChanges
     from difyops.release.recovery import Releases
     from difyops.release.work import KIND as RELEASE
@@ -52,7 +52,7 @@ def kinds(rotations: Recoverable | None = None) -> Kinds:
         "app.switch_model": DocumentChanges(),
         touched.KIND: DocumentChanges(),
         upgrade.KIND: upgrade.Upgrades(),
-        kept_drafts.KIND: kept_drafts.PutBacks(),
+        put_back.KIND: put_back.PutBacks(),
         ROTATION: rotations or Rotations(),
         **switches,
     }
@@ -129,7 +129,8 @@ def draft(
         difyops changes draft -o json
     """
     from difyops.errors import UsageError
-    from difyops.publishing.kept_drafts import kept_draft, kept_drafts, put_kept_back
+    from difyops.publishing.kept_drafts import kept_draft, kept_drafts
+    from difyops.publishing.put_back import put_kept_back
     from difyops.render import changes as views
 
     state = session.config.state

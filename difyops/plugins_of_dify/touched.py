@@ -152,15 +152,13 @@ class Rewriting:
     async def _write(self, app: App, document: JsonObject, over: Content) -> bool:
         """Write a draft over the one that was read; ``False`` when somebody saved a moment ago."""
         console = self.workspace.instance.console
-        if app.is_agent:
-            if await self._draft(app) != over:
-                return False
-            soul = document["agent_soul"]
-            await write_soul(self.change, Agents(console), app, soul, effect="rewrite draft", app=app.id)
-            return True
+        effect, former = "rewrite draft", over.document
         try:
-            effect = "rewrite draft"
-            await write_draft(self.change, console, app.id, document, over=over.hash, effect=effect, app=app.id)
+            if app.is_agent:
+                soul, read = document["agent_soul"], former["agent_soul"]
+                await write_soul(self.change, Agents(console), app, soul, over=read, effect=effect, app=app.id)
+            else:
+                await write_draft(self.change, console, app.id, document, over=over.hash, effect=effect, app=app.id)
         except Conflict:
             return False
         return True

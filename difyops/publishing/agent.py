@@ -15,7 +15,7 @@ from difyops.api.instance import Instance
 from difyops.api.model import AgentVersion, App
 from difyops.clock import Clock, iso
 from difyops.dsl.canonical import same_meaning
-from difyops.errors import DifyopsError, ServerFault, StalePlan, Unreachable
+from difyops.errors import Conflict, DifyopsError, ServerFault, StalePlan, Unreachable
 from difyops.publishing.keeper import Keeper
 from difyops.publishing.publication import ATTEMPTS, FORMER, PARKED, SLIPPED, TARGET, Overtaken, TakenBack
 from difyops.publishing.writing import publish_soul, write_soul
@@ -199,12 +199,12 @@ class AgentPublication:
 
     async def _write(self, effect: str, app: App, soul: JsonObject, *, over: JsonObject, ours: bool) -> bool:
         """Write a soul over the draft that was read; ``False``: somebody saved since, and nothing was written."""
-        if (await self.agents.state(app)).draft.soul != over:
-            return False
         if ours:
             self._keep(SENT, soul)
         try:
-            await write_soul(self.keeper, self.agents, app, soul, effect=effect)
+            await write_soul(self.keeper, self.agents, app, soul, over=over, effect=effect)
+        except Conflict:
+            return False
         except (Unreachable, ServerFault):
             if not means((await self.agents.state(app)).draft.soul, soul):
                 raise

@@ -12,6 +12,7 @@ from typing import Any
 from difyops.api.agents import Agents
 from difyops.api.console import Console
 from difyops.api.model import App
+from difyops.errors import Conflict
 from difyops.publishing.keeper import Keeper
 
 
@@ -53,10 +54,30 @@ async def publish_draft(
 
 
 async def write_soul(
-    keeper: Keeper, agents: Agents, app: App, soul: Mapping[str, Any], /, *, effect: str = "write draft", **told: Any
+    keeper: Keeper,
+    agents: Agents,
+    app: App,
+    soul: Mapping[str, Any],
+    /,
+    *,
+    over: Mapping[str, Any] | None,
+    effect: str = "write draft",
+    **told: Any,
 ) -> None:
-    """Replace the draft of an agent app. The server has no lock: what somebody saved a moment ago is lost."""
-    await keeper.effect(effect, lambda: agents.write_draft(app, soul), **told)
+    """Replace the draft of an agent app that is ``over``; ``None``: whatever it is, in an app that is ours alone.
+
+    The server has no lock, so we look right before we write: only a save between these two calls would be lost.
+
+    Raises:
+        Conflict: somebody saved the draft since ``over`` was read; nothing was written.
+    """
+
+    async def write() -> None:
+        if over is not None and (await agents.state(app)).draft.soul != over:
+            raise Conflict(f"Somebody saved the draft of {app.name!r} meanwhile.", status=409, retryable=True)
+        await agents.write_draft(app, soul)
+
+    await keeper.effect(effect, write, **told)
 
 
 async def publish_soul(

@@ -132,7 +132,7 @@ async def _created(scratches: Scratches, app: App, scratch: str) -> str:
 async def _publish_agent(scratches: Scratches, copy_id: str, document: JsonObject) -> None:
     agents, change = Agents(scratches.instance.console), scratches.change
     copy, soul = await scratches.instance.console.app(copy_id), as_dict(document.get("agent_soul"))
-    await write_soul(change, agents, copy, soul, effect="write scratch", audited=False)
+    await write_soul(change, agents, copy, soul, over=None, effect="write scratch", audited=False)
     await publish_soul(change, agents, copy, note="scratch", effect="publish scratch", audited=False)
 
 

@@ -23,7 +23,8 @@ from difyops.git_store import GitStore
 from difyops.ledger import Ledger
 from difyops.publishing.content import draft_content
 from difyops.publishing.document_change import DocumentChange, change_document
-from difyops.publishing.kept_drafts import kept_draft, kept_drafts, put_kept_back
+from difyops.publishing.kept_drafts import kept_draft, kept_drafts
+from difyops.publishing.put_back import put_kept_back
 from difyops.sealing.access import Access
 from difyops.snapshot.history import kept_app
 from difyops.snapshot.restore import RestoreOptions, restore
@@ -194,7 +195,7 @@ async def test_another_model_that_was_cut_off_is_live_or_not(
 
 @pytest.mark.parametrize("way", ["finish", "undo"])
 @pytest.mark.parametrize("point", [1, 2])
-async def test_a_draft_that_was_being_put_back_is_told_and_kept(
+async def test_a_draft_that_was_being_put_back_is_there_or_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: int, way: str
 ) -> None:
     async with place(tmp_path, monkeypatch) as here:
@@ -217,4 +218,4 @@ async def test_a_draft_that_was_being_put_back_is_told_and_kept(
         with pytest.raises(Killed):
             await put_kept_back(here.workspace, kept)
         assert await here.end(way) == ("finished" if way == "finish" else "undone")
-        assert kept_drafts(state) == [listed]
+        assert kept_drafts(state) == ([] if way == "finish" else [listed])
