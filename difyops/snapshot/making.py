@@ -11,27 +11,26 @@ from typing import Any
 
 from difyops.api.agents import Agents
 from difyops.api.instance import Instance
-from difyops.api.model import AGENT_MODE, AgentVersion, App, Import, Workflow
+from difyops.api.model import AgentVersion, App, Workflow
 from difyops.api.runs import runs_in
 from difyops.changes import Change, Ended, cut_off
 from difyops.clock import iso
 from difyops.dsl.diff import describe, diff
-from difyops.dsl.load import dump_yaml
-from difyops.dsl.portable import portable_dsl
 from difyops.dsl.secrets import redact
-from difyops.errors import DifyopsError, NotFound, Refused, ServerFault, Unreachable
-from difyops.publishing import Content, Publication, PublishSettings
+from difyops.errors import DifyopsError, NotFound, Refused, ServerFault, StalePlan, Unreachable
+from difyops.publishing import Content, Overtaken, Publication, PublishSettings
 from difyops.publishing.agent import AgentPublication
 from difyops.publishing.content import aligned, draft_content, version_content
-from difyops.publishing.publication import FORMER
+from difyops.publishing.publication import PARKED
 from difyops.snapshot.agent_apps import agent_now
+from difyops.snapshot.as_made import AsMade
+from difyops.snapshot.creating import created
 from difyops.snapshot.proof import Proof
 from difyops.snapshot.reading import config_of
 
 JsonObject = dict[str, Any]
 KIND = "snapshot.restore"
 WORK = "work"
-_AGENT_FIELDS = ("description", "role", "icon_type", "icon", "icon_background")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +65,11 @@ class Making:
         Raises:
             Refused: the DSL is newer than the server. DifyopsError: a call or the proof failed.
         """
-        is_agent = (self.change.kept(WORK) or {})["identity"]["mode"] == AGENT_MODE
-        app = await self._app() or await (self._created() if is_agent else self._imported())
+        held = self.change.kept(WORK) or {}
+        app = await self._app() or await created(self.instance, self.change, self.name, held)
         facts = self.change.record.facts
+        if self.change.memo("published") is None:
+            await self._made.note(app)
         await self._switch(app, api=False, site=False)
         warnings = list(self.change.memo("import_warnings") or [])
         warnings += [
@@ -82,11 +83,13 @@ class Making:
         await self._tag(app)
         await self._switch(app, api=facts["api"], site=facts["site"])
         self.change.checkpoint("before proof")
-        proofs, live = await self._prove(app)
-        failed = [proof for proof in proofs if not proof.ok]
-        if failed:
-            raise DifyopsError(f"{facts['app_name']!r} was restored, but {failed[0].what} failed: {failed[0].found}.")
+        await self._proved(app)
         await self._name(app)
+        proofs, live = await self._proved(app)  # somebody may have published since the first time
+        warnings += [
+            f"{item['title']} is kept as {item['place']} (difyops changes draft {item['name']})"
+            for item in self.change.memo("set_aside") or []
+        ]
         return Made(app_id=app.id, live_version=live, warnings=tuple(warnings), proofs=tuple(proofs))
 
     async def failed(self, error: DifyopsError) -> DifyopsError:
@@ -98,6 +101,9 @@ class Making:
         except DifyopsError:
             said = f"The restore of {name!r} was cut off: {error.message} Whether an app was made is unknown."
             return DifyopsError(said, hint=hint, retryable=True)
+        if app is not None and isinstance(error, StalePlan):
+            self.change.close("overtaken", app=app.id, error=error.code)
+            return StalePlan(self.left_alone(app.id, app.name, error), hint="Remove it in the web page, or keep it.")
         if app is not None:
             said = f"{name!r} was created as app {app.id}, but its restore did not end: {error.message}"
             return DifyopsError(said, hint=hint)
@@ -116,10 +122,30 @@ class Making:
         if app is None:
             return Ended(state="undone", text="no app was made; nothing to remove")
         if not await self._is_as_made(app):
-            text = f"app {app.id} was changed by somebody since; it is left alone"
-            return Ended(state="overtaken", text=text)
-        await self.change.effect("delete app", lambda: self.instance.console.delete_app(app.id), app=app.id)
+            return self._somebodys(app)
+
+        async def delete() -> bool:
+            """Delete it, unless somebody began to work in it a moment ago."""
+            if not await self._is_as_made(app):
+                return False
+            await self.instance.console.delete_app(app.id)
+            return True
+
+        if not await self.change.effect("delete app", delete, app=app.id):
+            return self._somebodys(app)
         return Ended(state="undone", text=f"the half-made app {app.id} was removed")
+
+    def left_alone(self, app_id: str, app_name: str, error: DifyopsError) -> str:
+        """Say that somebody works in the app that was being made, and where it is."""
+        return f"{error.message} App {app_id} ({app_name!r}) is left as it is."
+
+    def _somebodys(self, app: App) -> Ended:
+        text = f"app {app.id} ({app.name!r}) was changed by somebody since; it is left alone"
+        return Ended(state="overtaken", text=text)
+
+    @property
+    def _made(self) -> AsMade:
+        return AsMade(self.instance, self.change, (self.change.kept(WORK) or {})["document"])
 
     async def tell(self) -> str:
         """Return one sentence on what is there."""
@@ -141,23 +167,17 @@ class Making:
         self.change.note(app_id=found[0])
         return await console.app(found[0])
 
-    async def _created(self) -> App:
-        """Create an agent app. An imported one would stop answering whenever somebody edits its draft (1.16.1)."""
-        identity = (self.change.kept(WORK) or {})["identity"]
-        body = {key: identity.get(key) for key in _AGENT_FIELDS if identity.get(key) is not None}
-        agents = Agents(self.instance.console)
-        app = await self.change.effect("create agent", lambda: agents.create({"name": self.name, **body}))
-        self.change.note(app_id=app.id)
-        return app
-
     async def _publish_agent(self, app: App) -> None:
         publication = self._agent_publication(app)
         if self.change.memo("published") is None:
             soul = (self.change.kept(WORK) or {})["document"]["agent_soul"]
             draft = (await publication.agents.state(app)).draft.soul
+            is_ours = await self._made.is_untouched(app)
             publication.begin(target=soul, live=None, draft=draft)
-            publication.own(draft)
+            if is_ours:
+                publication.own(draft)
         await publication.put_live()
+        await publication.put_draft_back()
 
     def _agent_publication(self, app: App) -> AgentPublication:
         target = self.change.record.facts["target"]
@@ -169,37 +189,6 @@ class Making:
             text=f"restored from {target}",
             clock=self.change.journal.clock,
         )
-
-    async def _imported(self) -> App:
-        console, held = self.instance.console, self.change.kept(WORK) or {}
-        dsl = portable_dsl(
-            {"name": self.name, **held["identity"]},
-            held["document"],
-            dsl_version=held["dsl_version"],
-            dependencies=held["dependencies"],
-        )
-        imported = await self.change.effect("import", lambda: console.import_dsl(dump_yaml(dsl), name=self.name))
-        if imported.status == "pending":
-            imported = await self._confirmed(imported)
-        if imported.status not in ("completed", "completed-with-warnings") or not imported.app_id:
-            reason = imported.error or "no reason given"
-            raise DifyopsError(f"The import of {self.change.record.label!r} failed: {reason}.")
-        if (
-            imported.status == "completed-with-warnings"
-            and imported.imported_dsl_version != imported.current_dsl_version
-        ):
-            told = f"the server imported DSL {imported.imported_dsl_version} as an older one"
-            self.change.note(import_warnings=[told])
-        self.change.note(app_id=imported.app_id)
-        return await console.app(imported.app_id)
-
-    async def _confirmed(self, imported: Import) -> Import:
-        if not self.change.record.facts["confirm_newer"]:
-            raise Refused(
-                f"The DSL ({imported.imported_dsl_version}) is newer than the server ({imported.current_dsl_version}).",
-                hint="--confirm-newer imports it all the same.",
-            )
-        return await self.change.effect("confirm import", lambda: self.instance.console.confirm_import(imported.id))
 
     async def _switch(self, app: App, *, api: bool, site: bool) -> None:
         console = self.instance.console
@@ -213,10 +202,11 @@ class Making:
         """Publish the exact document; an import drops what an export leaves out."""
         console = self.instance.console
         publication = self._publication(app)
-        if self.change.kept(FORMER) is None:
+        if self.change.memo("published") is None:
             workflow, draft = await console.draft(app.id), await draft_content(console, app.id)
             document = aligned((self.change.kept(WORK) or {})["document"], workflow)
-            publication.begin(target=Content(document=document), live=draft, version=None, draft=draft)
+            made = draft if await self._made.is_untouched(app) else None  # somebody's draft is parked, and put back
+            publication.begin(target=Content(document=document), live=made, version=None, draft=draft)
         await publication.put_live()
         await publication.put_draft_back()
 
@@ -270,6 +260,21 @@ class Making:
             tag = known.get(name) or await workspace.create_tag(name)
             await self.change.effect("tag", lambda tag=tag: console.bind_tag(app.id, tag), tag=name)  # type: ignore[misc]
 
+    async def _proved(self, app: App) -> tuple[list[Proof], str | None]:
+        """Read back what was made; return the proofs and the id of the live version.
+
+        Raises:
+            Overtaken: somebody works in the app, and what is live is theirs. DifyopsError: a proof failed.
+        """
+        proofs, live = await self._prove(app)
+        failed = next((proof for proof in proofs if not proof.ok), None)
+        if failed is not None and not await self._is_as_made(app):
+            raise Overtaken(f"Somebody works in the app already: {failed.what}: {failed.found}.")
+        if failed is not None:
+            name = self.change.record.facts["app_name"]
+            raise DifyopsError(f"{name!r} was restored, but {failed.what} failed: {failed.found}.")
+        return proofs, live
+
     async def _prove(self, app: App) -> tuple[list[Proof], str | None]:
         console, facts = self.instance.console, self.change.record.facts
         now = await console.app(app.id)
@@ -298,7 +303,7 @@ class Making:
             "description": now.description,
             **{key: now.raw.get(key) for key in shown},
         }
-        if now.name == body["name"]:
+        if now.name != self.name:  # it has its name already, or another one that somebody gave it
             return
         if now.is_agent:
             body["role"] = (self.change.kept(WORK) or {})["identity"].get("role") or ""
@@ -308,19 +313,21 @@ class Making:
 
     async def _is_as_made(self, app: App) -> bool:
         """Say whether nobody but this change worked on the app: its name, its versions, its draft."""
-        if app.name not in (self.name, self.change.record.facts["app_name"]):
+        if app.name not in (self.name, self.change.record.facts["app_name"]) or self.change.kept(PARKED) is not None:
             return False
-        if app.is_agent and self.change.memo("published") is not None:
+        is_begun = self.change.memo("published") is not None
+        if app.is_agent and is_begun:
             made = self._agent_publication(app)
             draft = (await made.agents.state(app)).draft.soul
             return made.is_known(draft) and all(made.is_ours(version) for version in await made.newer(app))
-        if not app.has_workflow or self.change.kept(FORMER) is None:
-            return app.name == self.name
-        publication = self._publication(app)
-        seen = await publication.look()
-        if any(not publication.is_ours(version) for version in seen.newer):
-            return False
-        return seen.draft is None or publication.is_known(seen.draft)
+        if app.has_workflow:
+            publication = self._publication(app)
+            seen = await publication.look()
+            if any(not publication.is_ours(version) for version in seen.newer):
+                return False
+            if is_begun:
+                return seen.draft is None or publication.is_known(seen.draft)
+        return await self._made.is_untouched(app)
 
 
 class Restores:
@@ -331,8 +338,13 @@ class Restores:
         return await Making(instance, change).tell()
 
     async def finish(self, instance: Instance, change: Change) -> Ended:
-        """Make the app whole."""
-        made = await Making(instance, change).forward()
+        """Make the app whole; where somebody works in it already, it is left as it is."""
+        work = Making(instance, change)
+        try:
+            made = await work.forward()
+        except StalePlan as error:
+            app = await instance.console.app(change.memo("app_id"))
+            return Ended(state="overtaken", text=work.left_alone(app.id, app.name, error))
         return Ended(
             state="finished",
             text=f"restored as app {made.app_id}",

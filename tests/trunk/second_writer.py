@@ -66,8 +66,7 @@ class Colleague:
     async def live(self) -> str:
         console = self.instance.console
         version = await console.published(self.app_id)
-        assert version
-        return json.dumps((await version_content(console, self.app_id, version)).document)
+        return json.dumps((await version_content(console, self.app_id, version)).document) if version else ""
 
     async def versions(self) -> str:
         return "".join([json.dumps(item.document) async for item in self.instance.console.versions(self.app_id)])
@@ -110,6 +109,7 @@ class AgentColleague(Colleague):
             soul["config_note"] = title
         else:
             soul["prompt"]["system_prompt"] = title
+        soul["model"] = soul["model"] or {"model": "gpt-4o-mini"}
         await self.agents.write_draft(app, soul)
 
     async def publish(self) -> None:

@@ -152,6 +152,7 @@ def test_every_kind_is_killed_somewhere() -> None:
         assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
+@pytest.mark.exhaustive(2)
 @pytest.mark.parametrize("way", ["finish", "undo"])
 async def test_a_restore_that_is_killed_is_whole_or_gone(
     points: Iterable[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str

@@ -172,7 +172,7 @@ def act_of(colleague: Colleague, writer: str) -> Act:
     return colleague.publish if writer == "publish" else lambda: colleague.save(MARK)
 
 
-@pytest.mark.exhaustive(6)
+@pytest.mark.exhaustive(10)
 @pytest.mark.parametrize("answer", ["comes", "is lost"])
 @pytest.mark.parametrize(("kind", "writer"), CASES)
 async def test_a_second_writer_at_every_moment(
