@@ -23,10 +23,11 @@ from difyops.publishing.agent import AgentPublication
 from difyops.publishing.content import aligned, draft_content, version_content
 from difyops.publishing.publication import PARKED
 from difyops.snapshot.agent_apps import agent_now
-from difyops.snapshot.as_made import AsMade
+from difyops.snapshot.as_made import MADE, AsMade
 from difyops.snapshot.creating import created
 from difyops.snapshot.proof import Proof
 from difyops.snapshot.reading import config_of
+from difyops.snapshot.rollback_work import ProofFailed
 
 JsonObject = dict[str, Any]
 KIND = "snapshot.restore"
@@ -121,12 +122,12 @@ class Making:
         app = await self._app()
         if app is None:
             return Ended(state="undone", text="no app was made; nothing to remove")
-        if not await self._is_as_made(app):
+        if not await self.is_as_made(app):
             return self._somebodys(app)
 
         async def delete() -> bool:
             """Delete it, unless somebody began to work in it a moment ago."""
-            if not await self._is_as_made(app):
+            if not await self.is_as_made(app):
                 return False
             await self.instance.console.delete_app(app.id)
             return True
@@ -264,16 +265,17 @@ class Making:
         """Read back what was made; return the proofs and the id of the live version.
 
         Raises:
-            Overtaken: somebody works in the app, and what is live is theirs. DifyopsError: a proof failed.
+            Overtaken: somebody works in the app, and what is live is theirs. ProofFailed: a proof failed.
         """
         proofs, live = await self._prove(app)
         failed = next((proof for proof in proofs if not proof.ok), None)
-        if failed is not None and not await self._is_as_made(app):
+        if failed is None:
+            return proofs, live
+        is_known = self.change.kept(MADE) is not None or self.change.memo("published") is not None
+        if is_known and not await self.is_as_made(app):
             raise Overtaken(f"Somebody works in the app already: {failed.what}: {failed.found}.")
-        if failed is not None:
-            name = self.change.record.facts["app_name"]
-            raise DifyopsError(f"{name!r} was restored, but {failed.what} failed: {failed.found}.")
-        return proofs, live
+        name = self.change.record.facts["app_name"]
+        raise ProofFailed(f"{name!r} was restored, but {failed.what} failed: {failed.found}.")
 
     async def _prove(self, app: App) -> tuple[list[Proof], str | None]:
         console, facts = self.instance.console, self.change.record.facts
@@ -311,7 +313,7 @@ class Making:
         else:
             await self.change.effect("name", lambda: self.instance.console.update_app(app.id, body), app=app.id)
 
-    async def _is_as_made(self, app: App) -> bool:
+    async def is_as_made(self, app: App) -> bool:
         """Say whether nobody but this change worked on the app: its name, its versions, its draft."""
         if app.name not in (self.name, self.change.record.facts["app_name"]) or self.change.kept(PARKED) is not None:
             return False
@@ -342,8 +344,10 @@ class Restores:
         work = Making(instance, change)
         try:
             made = await work.forward()
-        except StalePlan as error:
+        except (StalePlan, ProofFailed) as error:
             app = await instance.console.app(change.memo("app_id"))
+            if isinstance(error, ProofFailed) and await work.is_as_made(app):
+                raise
             return Ended(state="overtaken", text=work.left_alone(app.id, app.name, error))
         return Ended(
             state="finished",
