@@ -13,7 +13,7 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -98,27 +98,61 @@ def lock(path: Path, *, wait: float = 0.0, holding: str = "this") -> Iterator[No
     Raises:
         LockHeld: another process holds it after ``wait`` seconds.
     """
+    with _opened(path) as descriptor:
+        _wait_for(descriptor, path, fcntl.LOCK_EX, wait, holding)
+        _sign(descriptor)
+        yield
+
+
+@contextlib.contextmanager
+def shared_lock(
+    path: Path, *, wait: float, holding: str, when_first: Callable[[], None] = lambda: None
+) -> Iterator[None]:
+    """Hold the lock ``path`` together with others who share it, for the length of the block.
+
+    ``when_first`` is called before that where nobody holds it, with the lock held exclusively.
+
+    Raises:
+        LockHeld: another process holds it exclusively after ``wait`` seconds.
+    """
+    with _opened(path) as descriptor:
+        if _try_lock(descriptor, path, fcntl.LOCK_EX):
+            when_first()
+        _wait_for(descriptor, path, fcntl.LOCK_SH, wait, holding)
+        _sign(descriptor)
+        yield
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
     try:
         make_private_folder(path.parent)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
     except OSError as error:
         raise store_error(error, path) from error
     try:
-        deadline = time.monotonic() + wait
-        while not _try_lock(descriptor, path):
-            if time.monotonic() >= deadline:
-                who = f": {said}" if (said := _holder(descriptor)) else ""
-                raise LockHeld(
-                    f"Another difyops process works on {holding}{who}.",
-                    hint="Wait until it ends, then run this again.",
-                )
-            time.sleep(0.05)
-        with contextlib.suppress(OSError):  # a full disk: the lock is held all the same
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"process {os.getpid()} since {iso(datetime.now(UTC))}".encode(), 0)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _wait_for(descriptor: int, path: Path, kind: int, wait: float, holding: str) -> None:
+    deadline = time.monotonic() + wait
+    while not _try_lock(descriptor, path, kind):
+        if time.monotonic() >= deadline:
+            who = f": {said}" if (said := _holder(descriptor)) else ""
+            raise LockHeld(
+                f"Another difyops process works on {holding}{who}.",
+                hint="Wait until it ends, then run this again.",
+            )
+        time.sleep(0.05)
+
+
+def _sign(descriptor: int) -> None:
+    """Write into the file of a lock who holds it."""
+    with contextlib.suppress(OSError):  # a full disk: the lock is held all the same
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} since {iso(datetime.now(UTC))}".encode(), 0)
 
 
 def _holder(descriptor: int) -> str:
@@ -176,9 +210,9 @@ def _make_folder(folder: Path, mode: int) -> None:
     folder.mkdir(mode=mode, exist_ok=True)
 
 
-def _try_lock(descriptor: int, path: Path) -> bool:
+def _try_lock(descriptor: int, path: Path, kind: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:  # some network file systems have no locks

@@ -21,6 +21,7 @@ add``) should use ``--detach``.
     plumbing  git itself: environment, settings, one call, one sentence when it fails
     place     finding, opening and making the repository
     tree      which files change between a commit and the wanted tree
+    writers   who may write when: a lock for each branch, and one of the store that writers share
     incoming  new objects, through the side folder
     refs      reading and moving references; locks left by the dead
     history   log, tags, and from what a person types to a commit

@@ -1,7 +1,8 @@
 """New objects: through one ``git fast-import`` into a side folder, then into the store as one pack.
 
-The side folder (``.git/difyops-incoming-*``) belongs to the writer that holds the store's lock; one that is there when
-a new writer starts was left by a dead one and is removed. Nothing refers to new objects before ``refs.move``.
+The side folder (``.git/difyops-incoming-*``) is a repository of its own to ``fast-import``: writers of several branches
+never meet there, and a lock of a reference that somebody left in the store stops none. What a dead writer left of it is
+removed by a later one (``writers``). Nothing refers to new objects before ``refs.move``.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from difyops.atomic_file import flush_folder, made_folder, make_private_folder, store_error
+from difyops.atomic_file import PRIVATE, flush_folder, made_folder, make_private_folder, store_error
 from difyops.git_store import names
 from difyops.git_store.plumbing import Git
 from difyops.git_store.tree import PLAIN, Change, Write
+from difyops.git_store.writers import INCOMING
 
-_PREFIX = "difyops-incoming-"
-_NO_REF = "refs/difyops/incoming"  # fast-import wants a name; it is withdrawn in the same stream and never exists
+_NO_REF = "refs/heads/incoming"  # fast-import wants a name; it is withdrawn in the same stream and never exists
 
 # Measured on 3,000 files (51 MB): deltas cost half the time and save nothing between unlike files, and the lightest
 # compression writes twice as fast for a twelfth more space; `git gc` packs tighter later.
@@ -29,48 +30,65 @@ _FAST = ("pack.compression=1", "fastimport.unpackLimit=0")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A commit to be written: ``parent`` is ``None`` for the first one."""
+    """A commit to be written: ``parent`` is ``None`` for the first one. ``note``: a blob beside it.
+
+    ``null_id``: how no object is written, as long as the ids of the repository are.
+    """
 
     parent: str | None
     changes: Sequence[Change]
     message: str
     author: str
     when: datetime
+    null_id: str
+    note: bytes | None = None
 
 
-def write(git: Git, draft: Draft, *, null_id: str) -> str:
-    """Write a commit with all it needs and return its id; no reference points to it yet.
+def write(git: Git, draft: Draft) -> tuple[str, str | None]:
+    """Write a commit with all it needs and return its id and that of its note; no reference points to them yet.
 
     Raises:
         StoreError: git failed or the disk is full; nothing was added to the store.
     """
     try:
-        folder = made_folder(_PREFIX, git.folder)
+        folder = made_folder(INCOMING, git.folder)
     except OSError as error:
         raise store_error(error, git.path) from error
     try:
-        make_private_folder(folder / "pack")
+        _make_side_repository(git, folder)
         answer = git.feed(
             "fast-import",
             "--quiet",
             "--done",
             "--depth=0",
             "--date-format=raw",
-            chunks=_stream(draft, null_id),
+            chunks=_stream(draft),
             settings=_FAST,
             environment={
-                "GIT_OBJECT_DIRECTORY": str(folder),
+                "GIT_DIR": str(folder),
+                "GIT_COMMON_DIR": str(folder),
+                "GIT_OBJECT_DIRECTORY": str(folder / "objects"),
                 "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(git.folder / "objects"),
             },
         )
-        _take_over(folder / "pack", git.folder / "objects" / "pack")
-        return answer.lines[0]
+        _take_over(folder / "objects" / "pack", git.folder / "objects" / "pack")
+        *notes, commit = answer.lines
+        return commit, next(iter(notes), None)
     except OSError as error:
         raise store_error(error, git.path) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        for report in git.folder.glob("fast_import_crash_*"):
-            report.unlink(missing_ok=True)
+
+
+def _make_side_repository(git: Git, folder: Path) -> None:
+    for each in (folder / "refs", folder / "objects" / "pack"):
+        make_private_folder(each)
+    files = {"HEAD": f"ref: {_NO_REF}\n".encode()}
+    if git.common is not None:
+        files["config"] = (git.common.path / "config").read_bytes()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+        (folder / name).chmod(PRIVATE)  # a umask may have taken away what its owner may
 
 
 def write_tag(git: Git, *, name: str, commit: str, message: str, author: str, when: datetime) -> str:
@@ -92,15 +110,11 @@ def has_piled_up(git: Git) -> bool:
     return loose > MANY_OBJECTS // 256 or sum(1 for _ in (objects / "pack").glob("*.pack")) > MANY_PACKS
 
 
-def sweep(git: Git) -> None:
-    """Remove what dead writers left. Only for the holder of the store's lock."""
-    for folder in git.folder.glob(f"{_PREFIX}*"):
-        shutil.rmtree(folder, ignore_errors=True)
-    for report in git.folder.glob("fast_import_crash_*"):
-        report.unlink(missing_ok=True)
-
-
-def _stream(draft: Draft, null_id: str) -> Iterator[bytes]:
+def _stream(draft: Draft) -> Iterator[bytes]:
+    if draft.note is not None:
+        yield b"blob\nmark :2\ndata %d\n" % len(draft.note)
+        yield draft.note
+        yield b"\nget-mark :2\n"
     who = b"%s %s" % (names.author(draft.author), _moment(draft.when))
     text = names.message(draft.message)
     yield f"commit {_NO_REF}\nmark :1\n".encode()
@@ -118,7 +132,7 @@ def _stream(draft: Draft, null_id: str) -> Iterator[bytes]:
             yield change.content
             yield b"\n"
     yield b"\nget-mark :1\n"
-    yield f"reset {_NO_REF}\nfrom {null_id}\ndone\n".encode()
+    yield f"reset {_NO_REF}\nfrom {draft.null_id}\ndone\n".encode()
 
 
 def _quoted(path: str) -> bytes:

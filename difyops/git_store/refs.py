@@ -121,7 +121,7 @@ def move(git: Git, moves: Sequence[Move], *, reason: str) -> None:
     Raises:
         StoreError: a reference is not where it must be, or cannot be locked or written. The caller looks which.
     """
-    _clear_dead_locks(git, [each.ref for each in moves])
+    clear_dead_locks(git, [each.ref for each in moves])
     script = "".join(["start\n", *map(_line, moves), "prepare\n", "commit\n"])
     git.run("update-ref", "--create-reflog", "-m", reason, "--stdin", stdin=script.encode())
     flush(git, [each.ref for each in moves])
@@ -149,7 +149,7 @@ def step_aside(git: Git, ref: str, at: str | None) -> None:
     named = ref_files.head(git.folder)
     if [named] != [ref] if named else git.run("symbolic-ref", "--quiet", "HEAD", fine=(0, 1)).lines != [ref]:
         return
-    _clear_dead_locks(git, [])
+    clear_dead_locks(git, [])
     if at is None:
         git.run("symbolic-ref", "-m", "difyops: step aside", "HEAD", HEADS + UNBORN)
     else:
@@ -164,8 +164,8 @@ def _line(each: Move) -> str:
     return f"update {each.ref} {each.new} {each.old}\n"
 
 
-def _clear_dead_locks(git: Git, refs: Iterable[str]) -> None:
-    """Remove lock files whose owner is gone. Writers hold the store's lock, so only a person's git can be alive."""
+def clear_dead_locks(git: Git, refs: Iterable[str]) -> None:
+    """Remove lock files whose owner is gone. Writers hold their branch's lock, so only a person's git can be alive."""
     for name in ("HEAD", *refs):
         lock = git.folder / f"{name}.lock"
         first_seen = time.monotonic()

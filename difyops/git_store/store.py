@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from difyops import atomic_file
-from difyops.errors import NothingKept, StoreError
-from difyops.git_store import history, incoming, names, place, refs, remotes, tree
+from difyops.errors import LockHeld, NothingKept, StoreError
+from difyops.git_store import history, incoming, names, place, refs, remotes, tree, writers
 from difyops.git_store.plumbing import Git
 from difyops.git_store.reader import ObjectReader
 from difyops.git_store.records import CommitInfo, FileMissing, StoreMoved, TagExists, TagInfo, Touched
 
-_LOCK_WAIT = 60.0  # seconds; a first snapshot of a large fleet takes a few
 _AT_ONCE = 200  # contents in memory together
 _NOT_EDITS = frozenset({"README.md", ".gitignore"})
 
@@ -110,22 +108,30 @@ class GitStore:
         tag_ref = f"{refs.TAGS}{names.branch(branch)}/{names.tag(tag[0])}" if tag else None
         # the first one of a branch has every file to hash: the writers of other branches need not wait for that
         changes = tree.changes({}, files, replace=replace, algorithm=self._algorithm) if base is None else []
-        with self._writing():
+        with self._writing(branch):
             line = self._line(branch)
             self._expect(line, base, tag_ref)
             if base is not None:
                 changes = tree.changes(self._known.listing(base), files, replace=replace, algorithm=self._algorithm)
-            commit = base
+            commit, blob = base, None
             if commit is None or changes:
-                draft = incoming.Draft(parent=base, changes=changes, message=message, author=author, when=when)
-                commit = incoming.write(self._git, draft, null_id=self._null_id)
+                draft = incoming.Draft(
+                    parent=base,
+                    changes=changes,
+                    message=message,
+                    author=author,
+                    when=when,
+                    note=note,
+                    null_id=self._null_id,
+                )
+                commit, blob = incoming.write(self._git, draft)
             moves = self._moved(line, base if aside else commit)
             if tag and tag_ref:
                 name = tag_ref.removeprefix(refs.TAGS)
                 new = incoming.write_tag(self._git, name=name, commit=commit, message=tag[1], author=author, when=when)
                 moves.append(refs.Move(ref=tag_ref, new=new))
             if note is not None:
-                blob = incoming.write_blob(self._git, note)
+                blob = blob or incoming.write_blob(self._git, note)
                 moves.append(refs.Move(ref=refs.CHECKED + branch, new=blob, from_anywhere=True))
             self._move(line, base, tag_ref, moves)
         return commit
@@ -199,7 +205,7 @@ class GitStore:
             StoreError: as in ``commit``.
         """
         ref = refs.CHECKED + names.branch(branch)
-        with self._writing():
+        with self._writing(branch):
             blob = incoming.write_blob(self._git, content)
             refs.move(self._git, [refs.Move(ref=ref, new=blob, from_anywhere=True)], reason="difyops: checked")
 
@@ -225,7 +231,7 @@ class GitStore:
         Raises:
             StoreError: as in ``commit``.
         """
-        with self._writing():
+        with self._writing(branch):
             kept = self.anchors(branch)
             if kept.get(name) != content:
                 lines = [each.encode() + b" " + line for each, line in sorted({**kept, name: content}.items())]
@@ -241,7 +247,7 @@ class GitStore:
         Raises:
             StoreError: as in ``commit``.
         """
-        with self._writing():
+        with self._writing(branch):
             kept = self.facts(branch, kind)
             new = [line for line in dict.fromkeys(lines) if line not in kept]
             if new:
@@ -288,12 +294,15 @@ class GitStore:
     def tidy(self) -> None:
         """Pack the store tighter when many snapshots have piled up; cheap when there is nothing to do.
 
+        While somebody writes nothing is done: the next one packs.
+
         Raises:
-            LockHeld: another process is writing. StoreError: git failed; nothing is lost.
+            StoreError: git failed; nothing is lost.
         """
         if not incoming.has_piled_up(self._git):
             return
-        with self._writing():
+        with suppress(LockHeld), writers.alone(self._git):
+            refs.clear_dead_locks(self._git, ["packed-refs"])
             self._git.run(
                 "gc",
                 "--auto",
@@ -305,14 +314,9 @@ class GitStore:
                 ),
             )
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        with suppress(OSError):  # git makes no folder where our link leads; what is wrong, it says better
-            atomic_file.make_private_folder(self._git.folder / "logs")
-        lock = self._git.folder / "difyops.lock"
-        with atomic_file.lock(lock, wait=_LOCK_WAIT, holding=f"the snapshot store {self.path}"):
-            incoming.sweep(self._git)
-            yield
+    def _writing(self, branch: str) -> AbstractContextManager[None]:
+        """Hold what a writer of ``branch`` holds; the branch whose history it takes over stands still meanwhile."""
+        return writers.alongside(self._git, (branch, self._former.get(branch, branch)))
 
     def _moved(self, line: refs.RefLine, commit: str | None) -> list[refs.Move]:
         """Return the moves that put the branch at ``commit``; its first own one brings the former tags along."""
