@@ -16,10 +16,11 @@ from difyops.cli.reporting import As, formats_of, reported, unknown
 from difyops.cli.secret_bench import STDIN, also_from, check_value, journal_of, policy_here, value_of, workbench
 from difyops.cli.session import Session
 from difyops.counting import counted
-from difyops.errors import DifyopsError, LockHeld, UsageError
+from difyops.errors import DifyopsError, UsageError
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
+    from difyops.rotation.carrying_out import Driving
     from difyops.rotation.engine import Driven
     from difyops.rotation.job import Workbench
     from difyops.rotation.journal import RotationJournal
@@ -227,7 +228,7 @@ async def _rotate(
 ) -> Outcome:
     from difyops.render import rotation as views
     from difyops.render.progress import progress
-    from difyops.rotation import engine
+    from difyops.rotation.carrying_out import carry_out
     from difyops.rotation.prepare import prepare
     from difyops.rotation.reading import WorkspaceReading
 
@@ -243,11 +244,8 @@ async def _rotate(
             return views.planned(planned)
         _show(session, planned)
         session.confirm("Go ahead?", changes=f"Rotating the {planned.label}")
-        bench = replace(bench, withheld=bench.withheld | planned.settings.variables)
-        value = await value_of(bench, asked.value_from)
-        others = {name: await value_of(bench, reference) for name, reference in asked.also_from.items()}
-        rotation = await engine.begin(bench, planned, value, {name: one for name, one in others.items() if one})
-        return views.driven([await drive(session, bench, rotation, wait=not detach)], "secret.rotate", planned.warnings)
+        driven = await carry_out(bench, planned, asked, value_of, _shown(session, wait=not detach))
+        return views.driven([driven], "secret.rotate", planned.warnings)
 
 
 def _is_asked(session: Session) -> bool:
@@ -283,52 +281,48 @@ async def drive(session: Session, bench: Workbench, rotation: Rotation, *, wait:
             raise
 
 
+def _shown(session: Session, *, wait: bool) -> Driving:
+    """Return what drives a rotation and shows how far it is."""
+
+    async def driving(bench: Workbench, rotation: Rotation) -> Driven:
+        return await drive(session, bench, rotation, wait=wait)
+
+    return driving
+
+
 async def _resume(session: Session, identity: str | None, *, due: bool, force: bool, wait: bool) -> Outcome:
     from difyops.render import rotation as views
-    from difyops.rotation import engine
-    from difyops.rotation.machine import State
+    from difyops.rotation.carrying_out import due_of, resume_due, resume_one
 
     journal = journal_of(session)
     waiting = journal.open() if due else [one_rotation(journal, identity)]
-    found = [item for item in waiting if not (due and item.state is State.PARKED)]
-    aside = [f"{item.id} ({item.label}) is parked and waits for a person." for item in waiting if item not in found]
-    if session.dry_run or not found:
+    if session.dry_run or (due and not due_of(waiting)[0]):
         return views.status(waiting, journal.clock.now())
-    results: list[Driven] = []
-    failed: dict[str, DifyopsError] = {}
     async with session.instance() as instance:
-        bench = workbench(session, instance)
-        for item in found:
-            try:
-                rotation = item if due else await engine.again(bench, item, force=force)
-                results.append(await drive(session, bench, rotation, wait=wait))
-            except LockHeld as error:
-                if not due:
-                    raise
-                aside.append(f"{item.id} ({item.label}) is left alone: {error.message}")
-            except DifyopsError as error:
-                if not due:
-                    raise
-                failed[item.id] = error
-    return views.driven(results, "secret.resume", aside, failed=failed)
+        bench, drive = workbench(session, instance), _shown(session, wait=wait)
+        if due:
+            done = await resume_due(bench, waiting, drive)
+        else:
+            done = await resume_one(bench, waiting[0], drive, force=force)
+    return views.driven(done.results, "secret.resume", done.aside, failed=done.failed)
 
 
 async def _revert(session: Session, identity: str | None, *, wait: bool) -> Outcome:
     from difyops.render import rotation as views
-    from difyops.rotation import engine
+    from difyops.rotation.carrying_out import revert
+    from difyops.rotation.engine import check_can_go_back
 
     journal = journal_of(session)
     rotation = one_rotation(journal, identity)
     if session.dry_run:
-        engine.check_can_go_back(rotation)
+        check_can_go_back(rotation)
         return replace(
             views.status([rotation], journal.clock.now()), summary=f"dry run: would bring the old {rotation.label} back"
         )
     session.confirm(f"Bring the old {rotation.label} back?", changes=f"Reverting the rotation of the {rotation.label}")
     async with session.instance() as instance:
-        bench = workbench(session, instance)
-        rotation = await engine.turn_back(bench, rotation)
-        return views.driven([await drive(session, bench, rotation, wait=wait)], "secret.revert")
+        driven = await revert(workbench(session, instance), rotation, _shown(session, wait=wait))
+        return views.driven([driven], "secret.revert")
 
 
 def one_rotation(journal: RotationJournal, identity: str | None) -> Rotation:

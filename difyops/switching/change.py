@@ -59,7 +59,7 @@ class Switches:
         state, text = ("finished", "it is switched") if aim == "wanted" else ("undone", "it is what it was before")
         if target == now:
             return Ended(state=state, text=f"{text} (read back)")
-        if _is_somebodys(now, facts):
+        if _is_somebodys(now, facts) or (aim == "wanted" and _was_put_back(change, now)):
             return Ended(state="overtaken", text="somebody switched it meanwhile; it is left alone")
         if target is None:
             return Ended(state="gone", text="what it was to be switched to was deleted; it is left as it is")
@@ -121,6 +121,12 @@ def _is_somebodys(now: Any, facts: JsonObject) -> bool:
     if isinstance(now, dict):
         return any(state not in (before.get(part), wanted.get(part)) for part, state in now.items())
     return now not in (before, wanted, None)
+
+
+def _was_put_back(change: Change, now: Any) -> bool:
+    """Say whether somebody switched it back after this change had done all that it was to do."""
+    record = change.record
+    return record.effect == "switch" and record.effect_done and now is not None and now != record.facts["wanted"]
 
 
 async def _read_back(switch: Switch, instance: Instance, change: Change, wanted: Any) -> None:

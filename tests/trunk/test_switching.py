@@ -150,6 +150,23 @@ async def test_a_third_key_that_somebody_chose_is_left_alone(rig: Rig, at: str, 
     assert rig.state("provider") == "third"
 
 
+@pytest.mark.parametrize("way", ["finish", "undo"])
+async def test_what_somebody_switched_back_after_us_is_left_alone(rig: Rig, way: str) -> None:
+    """It was switched, and could not be read back; then somebody switched it back: that is not undone by finishing."""
+
+    def away(name: str) -> None:
+        if name == "after switch":
+            rig.emulator.control.fail(method="GET", path="/console/api/apps/", times=1000, how="status:500")
+
+    with pytest.raises(DifyopsError, match="is unknown"):
+        await rig.switch("api", away)
+    rig.emulator.control.clear_failures()
+    assert rig.state("api") is AFTER["api"]
+    rig.emulator.app_named("wf-echo").enable_api = True
+    assert (await rig.end(way)).state == ("overtaken" if way == "finish" else "undone")
+    assert rig.state("api") is BEFORE["api"]
+
+
 async def test_a_key_that_was_chosen_between_plan_and_switch_or_between_the_two_calls_is_left_alone(rig: Rig) -> None:
     third = rig.provider.credentials[-1]
     calls = rig.emulator.control.counts

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from difyops.errors import DifyopsError, UsageError
-from difyops.rotation.engine import Driven, Driver, begin
+from difyops.rotation.carrying_out import carry_out, driving
+from difyops.rotation.engine import Driven
+from difyops.rotation.job import Workbench
 from difyops.rotation.kinds import WantedSecret, kind_named
 from difyops.rotation.machine import State
 from difyops.rotation.prepare import RotationRequest, prepare
@@ -14,6 +16,7 @@ from difyops.runbook.parameters import Duration, Reference
 from difyops.runbook.result import Acted, Planned, Undo, Value
 from difyops.runbook.rotations import policy, workbench
 from difyops.runbook.scene import Scene
+from difyops.secret_text import SecretText
 
 
 async def plan(
@@ -55,9 +58,10 @@ async def plan(
     found = await prepare(bench, WorkspaceReading(bench.instance), (kind, wanted), asked, policy(scene))
 
     async def apply() -> Acted:
-        value = await scene.secret(value_from) if value_from else None
-        rotation = await begin(bench, found, value)
-        return _told(await Driver(bench, wait=wait).drive(rotation))
+        async def resolve(_: Workbench, reference: str) -> SecretText:
+            return await scene.secret(reference)
+
+        return _told(await carry_out(bench, found, asked, resolve, driving(wait=wait)))
 
     notes = f" ({'; '.join(found.warnings)})" if found.warnings else ""
     text = f"rotate the {found.label}: {', '.join(found.steps)}{notes}"
