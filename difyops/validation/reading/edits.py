@@ -7,7 +7,7 @@ from collections.abc import Callable
 from difyops.validation.reading.mend import Mended
 from difyops.validation.reading.model import Edit, Path, pointer_of, shown
 from difyops.validation.reading.places import paths_at, starts
-from difyops.validation.reading.single import TextChange, spliced
+from difyops.validation.reading.single import TextChange
 
 Locate = Callable[[Path], "int | None"]
 _made = tuple.__new__
@@ -28,9 +28,7 @@ def edits_of(found: Mended, way: list[TextChange], final: str, repeated: list[st
         shift += len(change.text) - (change.end - change.start)
     for at, before, after, reason in found.canon.notes[number:]:
         marks.append((at + shift, before, after, reason))
-    is_splice = found.tokens is not None and len(way) == 1 and way[0].reason not in ("joined texts", "swapped marks")
-    tokens = spliced(found.tokens, way[0]) if found.tokens is not None and is_splice else None
-    paths = paths_at(final, [mark[0] for mark in marks], tokens)
+    paths = paths_at(final, [mark[0] for mark in marks])
     edits = [
         _made(Edit, (pointer_of(path), shown(before), shown(after), reason, False))
         for path, (_, before, after, reason) in zip(paths, marks, strict=True)

@@ -17,7 +17,8 @@ from difyops.validation.reading.single import TextChange
 from difyops.validation.reading.vocabulary import LEFT_OUT
 
 _STRICT = re.compile(
-    r'(?:[ \t\r\n]+|(?!""")"[^"\\\x00-\x1f]*"(?![^\s{}\[\]:,"/#;，：=\u00a0+)])|[{}\[\]:,]'
+    r'(?:[ \t\r\n]+|(?!""")"[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*"'
+    r'(?![^\s{}\[\]:,"/#;，：=\u00a0+)])|[{}\[\]:,]'
     r"|(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)(?=[\s,:{}\[\]\"]|\Z))+"
 )
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*"', re.DOTALL)
@@ -96,7 +97,7 @@ def canonical(text: str, words: frozenset[str], effort: Effort) -> Canon:
 
 
 def is_strict(text: str) -> bool:
-    """Return whether a text holds nothing but tokens as JSON writes them; texts with a backslash count as odd."""
+    """Return whether a text holds nothing but tokens as JSON writes them."""
     run = _STRICT.match(text)
     return run is not None and run.end() == len(text)
 
@@ -120,7 +121,7 @@ class _Writer:
                 self._add(run[0], at)
                 at = run.end()
                 continue
-            at = self._odd(at)
+            at = self._unquoted(at) if text[at].isalnum() else self._odd(at)
             self.effort.rewrites -= 1
             if self.effort.rewrites < 0:
                 self.canon.code = "too_complex"
@@ -200,7 +201,7 @@ class _Writer:
             self._put("null", at, found[0], None, "not finite")
             return found.end()
         if found := _NAME.match(text, at):
-            self._put(json.dumps(found[1]), at, found[1], found[1], "unquoted key")
+            self._put(_quoted(found[1]), at, found[1], found[1], "unquoted key")
             return found.end()
         if found := _NUMBER.match(text, at):
             return self._number(at, found)
@@ -307,6 +308,10 @@ class _Writer:
                 self.canon.doubts.append(TextChange(self.size, self.size + len(piece), spelled, "wrong mark"))
         self._add(piece, at)
         return end
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"' if name.isascii() else json.dumps(name)
 
 
 def _number_of(piece: str) -> int | float:

@@ -44,14 +44,12 @@ class Mended:
     """What a text can be read as.
 
     ``base`` is the strict form that the changes of each of ``ways`` apply to. ``unfinished``: as far as it goes it is
-    the beginning of some JSON. ``tokens`` are those of ``base`` where each way is one edit of a token. ``code`` says
-    why there is no way.
+    the beginning of some JSON. ``code`` says why there is no way.
     """
 
     canon: Canon
     base: str = ""
     ways: list[list[TextChange]] = field(default_factory=list)
-    tokens: Tokens | None = None
     unfinished: bool = False
     code: str | None = None
 
@@ -102,7 +100,6 @@ def _whole(mended: Mended, tokens: Tokens, effort: Effort) -> Mended:
         edits = token_edits(tokens, machine, states)
         edits += [other for change in edits if (other := swapped(mended.base, change)) is not None]
         mended.ways = [[change] for change in edits]
-    mended.tokens = tokens
     if not mended.ways and mended.unfinished:
         mended.code = "truncated"  # several containers are open: which of them a member belongs to is not told
     elif not mended.ways:

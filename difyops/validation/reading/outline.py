@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from difyops.validation.reading import strict
-from difyops.validation.reading.grammar import CLOSE_ARRAY, OPEN_ARRAY
+from difyops.validation.reading.grammar import OPEN_ARRAY
 from difyops.validation.reading.lenient import is_strict
 from difyops.validation.reading.model import EnforceOptions, RefusedText
 from difyops.validation.reading.reasoning import may_hold_reasoning, without_reasoning
@@ -35,6 +35,8 @@ _END_OF_CDATA = re.compile(r"\A\s*\]\]>")
 _LAST_COMMA = re.compile(r"\s*,\s*\Z")
 _TEXT_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*(?:(")|\\?\Z)|[{}\[\]]', re.DOTALL)
 _ANY_BRACKET = re.compile(r"[{}\[\]]")
+_TEXT = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_BRACKET_CODE = re.compile(rb"[\x00-\x03]")
 _STARTS_LIKE_JSON = re.compile(
     r"""\s*(?:[{\[}\],:]|"\s*"[^"\n]{0,200}"\s*:|"[^"\n]{0,200}"\s*:|'[^'\n]{0,200}'\s*:|“[^”\n]{0,200}”\s*:|\(\s*["'(\d\-])"""
 )
@@ -339,7 +341,7 @@ def sole_piece(text: str, options: EnforceOptions) -> Piece | None:
     end = len(text.rstrip())
     tokens = split_known(text) if is_strict(text) else None
     if tokens is None:
-        closed = _balanced(text, start, end)
+        closed = end if _closes_at_end(text) else _balanced(text, start, end)
     else:
         number = _closing(tokens.codes)
         closed = -1 if number < 0 else tokens.ends[number]
@@ -351,14 +353,25 @@ def sole_piece(text: str, options: EnforceOptions) -> Piece | None:
     return None
 
 
+def _closes_at_end(text: str) -> bool:
+    """Return whether the first bracket of a text is closed by the last, as far as its quotes tell; "yes" is certain."""
+    bare = _TEXT.sub("", text)
+    if '"' in bare or bare.rstrip()[-1:] not in ("}", "]"):
+        return False
+    brackets = _ANY_BRACKET.findall(bare)
+    level = 0
+    for bracket in brackets[:-1]:
+        level += 1 if bracket in "{[" else -1
+        if level <= 0:
+            return False
+    return level == 1
+
+
 def _closing(codes: bytes) -> int:
     """Return the number of the token that closes all that was opened, -1 when none does."""
     level = 0
-    for number, code in enumerate(codes):
-        if code <= OPEN_ARRAY:
-            level += 1
-        elif code <= CLOSE_ARRAY:
-            level -= 1
-            if level <= 0:
-                return number
+    for found in _BRACKET_CODE.finditer(codes):
+        level += 1 if codes[found.start()] <= OPEN_ARRAY else -1
+        if level <= 0:
+            return found.start()
     return -1

@@ -6,37 +6,73 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Container, Sequence
+from itertools import accumulate
 
 from difyops.validation.reading.grammar import CLOSE_ARRAY, COLON, COMMA, OPEN_ARRAY, OPEN_OBJECT, TEXT
 from difyops.validation.reading.model import Path
-from difyops.validation.reading.tokens import UNKNOWN, Tokens, split, token_at
+from difyops.validation.reading.tokens import Tokens, split
 
 _DEEPEST = 400
 _COLON_CODE = bytes([COLON])
-_COLON = re.compile(r"(?:[ \t\r\n]*:)?")
+_WHITE = re.compile(r"[ \t\r\n]*")
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_PARTS = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[{}\[\],])', re.DOTALL)
+"""Texts, and marks but for the colon; scalars and white space are between them. The last text may lack its end."""
 
 
-def paths_at(text: str, offsets: Sequence[int], tokens: Tokens | None = None) -> list[Path]:
-    """Return for each offset the path of the value that it lies in or right before; in one pass.
-
-    ``tokens`` are those of the text, where the caller has them.
-    """
+def paths_at(text: str, offsets: Sequence[int]) -> list[Path]:
+    """Return for each offset in whole JSON the path of the value that it lies in or right before; in one pass."""
     if not offsets:
         return []
-    tokens = tokens or _up_to(text, max(offsets))
-    places = [bisect_right(tokens.ends, offset) for offset in offsets]
-    found = _paths(text, tokens, frozenset(places), max(places))
-    return [found.get(place, ()) for place in places]
+    end = _WHITE.match(text, max(offsets)).end() + 1  # type: ignore[union-attr]  # matches everywhere
+    parts = _PARTS.split(text if end >= len(text) else text[:end])
+    ends = list(accumulate(map(len, parts)))
+    found: dict[int, Path] = {}
+    names: list[str | int] = []  # for each open container the name or index that holds now
+    at = 1
+    for offset in offsets if len(offsets) == 1 else sorted(set(offsets)):
+        number = bisect_right(ends, offset)
+        is_scalar = number % 2 == 0 and number < len(ends) and not text[offset : ends[number]].isspace()
+        number |= 1
+        _follow(parts[at:number:2], names)
+        at = number
+        if number >= len(parts):
+            found[offset] = tuple(map(_decoded, names)) if is_scalar else ()
+        elif is_scalar or parts[number][0] in '{["':
+            is_name = not is_scalar and names and names[-1] == ""
+            path = [*names[:-1], _whole_text(text, ends[number - 1])] if is_name else names
+            found[offset] = tuple(map(_decoded, path))
+        else:
+            found[offset] = tuple(map(_decoded, names[:-1]))
+    return [found[offset] for offset in offsets]
 
 
-def _up_to(text: str, offset: int) -> Tokens:
-    """Return the tokens up to the one at or behind an offset, more if that lies inside of one."""
-    found = token_at(text, offset)
-    if found is not None:
-        tokens = split(text[: _COLON.match(text, found[1]).end()])  # type: ignore[union-attr]  # matches everywhere
-        if UNKNOWN not in tokens.codes:
-            return tokens
-    return split(text)
+def _follow(tokens: Sequence[str], names: list[str | int]) -> None:
+    """Bring the names and indexes that hold up to date with some more tokens: texts and marks other than colons."""
+    for token in tokens:
+        mark = token[0]
+        if mark == '"':
+            if names and names[-1] == "":
+                names[-1] = token
+        elif mark == ",":
+            if names:
+                last = names[-1]
+                names[-1] = last + 1 if type(last) is int else ""
+        elif mark == "{":
+            names.append("")
+        elif mark == "[":
+            names.append(0)
+        elif names:
+            names.pop()
+
+
+def _whole_text(text: str, at: int) -> str:
+    found = _STRING.match(text, at)
+    return "" if found is None else found[0]
+
+
+def _decoded(step: str | int) -> str | int:
+    return _name(step) if type(step) is str and step else step
 
 
 def starts(text: str) -> dict[Path, int]:

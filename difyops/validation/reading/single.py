@@ -6,7 +6,6 @@ the state before it and the need behind it agree. Here for one structural token;
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -105,41 +104,27 @@ def token_edits(tokens: Tokens, machine: Automaton, states: list[State]) -> list
     codes = tokens.codes
     needs = machine.backward(codes)
     found: list[TextChange] = []
-    first, last = len(codes) + 1 - len(needs), len(states) - 1
-    parent = machine.parent
-    for at in range(max(0, first - 1), last + 1):
-        state = states[at]
-        need, behind = needs.get(at), needs.get(at + 1)
+    size, last = len(codes), len(states) - 1
+    first = max(0, size - len(needs))
+    step, parent, kinds = machine.step, machine.parent, _INSERTABLE
+    need = needs.get(first, -1)
+    for at in range(first, last + 1):
+        state, behind = states[at], needs.get(at + 1, -1)
         stack = state >> 4
-        if need is not None and _is_near(parent, stack, need >> 4):
-            found += [inserted(tokens, at, c) for c in insertable(state) if fits(machine.step(state, c), need)]
-        if behind is None or at >= len(codes) or codes[at] >= TEXT:
+        if need >= 0 and ((other := need >> 4) == stack or parent[stack] == other or parent[other] == stack):
+            found += [inserted(tokens, at, c) for c in kinds[state & 15] if fits(step(state, c), need)]
+        need = behind
+        if behind < 0 or (code := codes[at]) >= TEXT:
             continue
-        if stack == behind >> 4 and fits(state, behind):
+        other = behind >> 4
+        if stack == other and fits(state, behind):
             found.append(deleted(tokens, at))
-        if _is_near(parent, stack, behind >> 4):
-            code = codes[at]
+        if other == stack or parent[stack] == other or parent[other] == stack:
             found += [
-                replaced(tokens, at, c) for c in insertable(state) if c != code and fits(machine.step(state, c), behind)
+                replaced(tokens, at, c) for c in kinds[state & 15] if c != code and fits(step(state, c), behind)
             ]
     found += _joined(tokens, states, needs, machine)
     return found
-
-
-def _is_near(parent: Sequence[int], stack: int, other: int) -> bool:
-    """Return whether one structural token can lead from some open containers to others."""
-    return other in (stack, parent[stack]) or parent[other] == stack
-
-
-def spliced(tokens: Tokens, change: TextChange) -> Tokens:
-    """Return the tokens of a text after an edit of one structural token."""
-    at = bisect_left(tokens.starts, change.start)
-    behind = at + (change.end > change.start)
-    shift = len(change.text) - (change.end - change.start)
-    middle = [CODES[change.text]] if change.text else []
-    starts = [*tokens.starts[:at], *([change.start] if middle else []), *(s + shift for s in tokens.starts[behind:])]
-    ends = [*tokens.ends[:at], *([change.start + 1] if middle else []), *(e + shift for e in tokens.ends[behind:])]
-    return Tokens(tokens.codes[:at] + bytes(middle) + tokens.codes[behind:], starts, ends)
 
 
 def _joined(tokens: Tokens, states: list[State], needs: dict[int, Need], machine: Automaton) -> Iterator[TextChange]:
