@@ -6,7 +6,7 @@ the state before it and the need behind it agree. Here for one structural token;
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from difyops.validation.reading.grammar import (
@@ -120,9 +120,7 @@ def token_edits(tokens: Tokens, machine: Automaton, states: list[State]) -> list
         if stack == other and fits(state, behind):
             found.append(deleted(tokens, at))
         if other == stack or parent[stack] == other or parent[other] == stack:
-            found += [
-                replaced(tokens, at, c) for c in kinds[state & 15] if c != code and fits(step(state, c), behind)
-            ]
+            found += [replaced(tokens, at, c) for c in kinds[state & 15] if c != code and fits(step(state, c), behind)]
     found += _joined(tokens, states, needs, machine)
     return found
 

@@ -129,8 +129,13 @@ def _rounded(text: str) -> tuple[Any, int, bool]:
     names = text.count(":")
     lost = (type(value) is not dict or len(value) != names) and names + _colons_escaped(text) != again.count(b":")
     if _EXPONENT in again and _may_be_rounded(again):
-        value = _RAW(text, _begin(text))[0] if _FAR.search(again) else _parse_exactly(text)
+        value = _RAW(text, _begin(text))[0] if _holds_far_number(again) else _parse_exactly(text)
     return value, names, lost
+
+
+def _holds_far_number(again: bytes) -> bool:
+    maybe = _EXPONENT == _E or b"e+2" in again or b"e+3" in again or b"e-" in again
+    return maybe and _FAR.search(again) is not None
 
 
 def _colons_escaped(text: str) -> int:
