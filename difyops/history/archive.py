@@ -20,6 +20,7 @@ from typing import Any
 
 from difyops.atomic_file import store_error
 from difyops.errors import NotSupported, StoreError, UsageError
+from difyops.history import carried
 from difyops.history.store import History
 from difyops.history.tables import COLUMNS, KEYS, REAL, WHOLE
 
@@ -46,10 +47,16 @@ class Exported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """How many rows of each table were read from where."""
+    """How many rows of each table were read from where.
+
+    ``seconds_covered``: how much more is known to be complete now, over all apps and lists; ``not_whole``: the apps
+    whose rows did not all come, so that their stretches are read again.
+    """
 
     source: str
     rows: dict[str, int]
+    seconds_covered: int = 0
+    not_whole: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,37 +108,51 @@ def export(
 ) -> Exported:
     """Write what SQLite holds of a context as Parquet into ``folder``; with ``before`` only what began earlier.
 
+    The whole of it takes along what it is all of (``carried``).
+
     Raises:
         NotSupported: no DuckDB. StoreError: the disk is full, or the folder cannot be written.
     """
     duckdb = duckdb_or_sentence()
     where, values = rows_of(context, apps, before)
     rows: dict[str, int] = {}
+    counts: dict[str, dict[str, int]] = {}
     months: set[str] = set()
+    is_whole = not apps and before is None
+    covered = carried.covered_of(history, context) if is_whole else []
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if is_whole:
+            carried.leave_out(folder, context)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as place, duckdb.connect() as connection:
             for table, select in _SELECT.items():
                 source = Path(place) / f"{table}.csv"
                 query = f"{select} WHERE {where.format(table=table)}"
                 rows[table] = _to_csv(history.each(query, values), source)
-                if rows[table]:
-                    months |= _to_parquet(connection, table, source, folder / table)
+                for app, month, count in _to_parquet(connection, table, source, folder / table) if rows[table] else ():
+                    months.add(month)
+                    counts.setdefault(app, {})[carried.counted_as(table, app, month)] = count
     except duckdb.Error as error:
         raise StoreError(f"Parquet cannot be written into {folder}: {str(error).splitlines()[0]}") from error
     except OSError as error:
         raise store_error(error, folder) from error
+    if is_whole:
+        carried.write(folder, context, covered, counts)
     return Exported(folder=str(folder), rows=rows, months=tuple(sorted(months)))
 
 
 def import_parquet(history: History, folder: Path) -> Imported:
     """Read Parquet files of the layout above into SQLite; rows that are there are replaced, packed ones left out.
 
+    Where they came whole, what they are all of is covered here, too.
+
     Raises:
         UsageError: the folder holds none. StoreError: they are not ours, or cannot be read.
     """
     duckdb = duckdb_or_sentence()
+    coverage = carried.read(folder)
     rows: dict[str, int] = {}
+    there: dict[str, dict[str, int]] = {}
     with duckdb.connect() as connection:
         # runs last: they say that the nodes of a run are here, so a reader never takes a half of them for all
         for table, names in reversed(COLUMNS.items()):
@@ -144,11 +165,24 @@ def import_parquet(history: History, folder: Path) -> Imported:
                     f"SELECT {wanted} FROM {parquet(files)} fresh{_unless_packed(history, table)}"
                 )
                 rows[table] = _store(history, table, len(names), cursor)
+                for context, app, month, count in _counted(connection, files):
+                    there.setdefault(context, {})[carried.counted_as(table, app, month)] = count
             except duckdb.Error as error:
                 raise StoreError(f"{folder / table} cannot be read: {str(error).splitlines()[0]}") from error
     if not rows:
         raise UsageError(f"{folder} holds no history.", hint="It has folders run, node, message with Parquet files.")
-    return Imported(source=str(folder), rows=rows)
+    taken = [carried.take(history, each, there.get(each.context, {})) for each in coverage]
+    return Imported(
+        source=str(folder),
+        rows=rows,
+        seconds_covered=sum(seconds for seconds, _ in taken),
+        not_whole=tuple(name for _, names in taken for name in names),
+    )
+
+
+def _counted(connection: Any, files: Sequence[Path]) -> list[tuple[str, str, str, int]]:
+    query = f"SELECT context, app, month, count(*) FROM {parquet(files)} GROUP BY ALL"
+    return list(connection.execute(query).fetchall())
 
 
 def _unless_packed(history: History, table: str) -> str:
@@ -260,7 +294,8 @@ def _to_csv(rows: Iterator[Sequence[Any]], target: Path) -> int:
     return count
 
 
-def _to_parquet(connection: Any, table: str, source: Path, target: Path) -> set[str]:
+def _to_parquet(connection: Any, table: str, source: Path, target: Path) -> list[tuple[str, str, int]]:
+    """Write a table; return its rows by app and month."""
     names = columns_of(table)
     types = ", ".join(f"'{name}': '{type_of(name)}'" for name in names)
     read = (
@@ -273,7 +308,7 @@ def _to_parquet(connection: Any, table: str, source: Path, target: Path) -> set[
         f"COPY (SELECT * FROM moved ORDER BY app, started) TO {quoted(str(target))} (FORMAT parquet,"
         " COMPRESSION zstd, PARTITION_BY (context, app, month), OVERWRITE_OR_IGNORE)"
     )
-    return {row[0] for row in connection.execute("SELECT DISTINCT month FROM moved").fetchall()}
+    return list(connection.execute("SELECT app, month, count(*) FROM moved GROUP BY ALL").fetchall())
 
 
 def type_of(name: str) -> str:

@@ -76,7 +76,10 @@ def imported(result: Imported) -> Outcome:
     pairs: list[tuple[str, object]] = [
         ("from", result.source),
         *((f"{name} rows", n) for name, n in result.rows.items()),
+        ("hours covered", round(result.seconds_covered / 3600, 1)),
     ]
+    if result.not_whole:
+        pairs.append(("not whole, to be read again", ", ".join(result.not_whole)))
     return Outcome(
         kind="history.import", data=result, blocks=[Facts(pairs=pairs)], names=[result.source],
         summary=f"{counted(sum(result.rows.values()), 'row')} from {result.source}",

@@ -66,17 +66,54 @@ def test_exported_files_are_read_by_pyarrow_alone(three_months: History, tmp_pat
     assert {"context", "app", "month", "chance"} <= set(table.column_names)
 
 
-def test_what_goes_out_comes_in(three_months: History, tmp_path: Path) -> None:
+def test_what_goes_out_comes_in_with_what_it_covers(three_months: History, tmp_path: Path) -> None:
     pytest.importorskip("duckdb", reason="DuckDB is not installed (difyops[analytics])")
+    app, feed = three_months.all("SELECT DISTINCT app, feed FROM covered")[0]
+    covered = three_months.stretches("emu", app, feed)
     archive.export(three_months, tmp_path / "out", context="emu")
     with History.open(tmp_path / "other") as other:
-        archive.import_parquet(other, tmp_path / "out")
-        for table in ("run", "node"):
+        first = archive.import_parquet(other, tmp_path / "out")
+        assert first.seconds_covered == round(covered[0].t1 - covered[0].t0)
+        assert not first.not_whole
+        assert archive.import_parquet(other, tmp_path / "out").seconds_covered == 0
+        for table in ("run", "node", "app"):
             assert other.all(f"SELECT * FROM {table}") == three_months.all(f"SELECT * FROM {table}")
         query = "SELECT app, run, reason, chance FROM sample WHERE reason <> 'gone'"
         assert other.all(query) == three_months.all(query)
+        assert other.stretches("emu", app, feed) == covered
     with pytest.raises(UsageError):
         archive.import_parquet(three_months, tmp_path)
+
+
+def test_coverage_is_not_taken_for_rows_that_did_not_come(three_months: History, tmp_path: Path) -> None:
+    pytest.importorskip("duckdb", reason="DuckDB is not installed (difyops[analytics])")
+    app, feed = three_months.all("SELECT DISTINCT app, feed FROM covered")[0]
+    for name in ("out", "again"):
+        found = archive.export(three_months, tmp_path / name, context="emu")
+    month = found.months[1]
+    next((tmp_path / "out" / "run").rglob(f"month={month}/*.parquet")).unlink()
+    with History.open(tmp_path / "other") as other:
+        assert archive.import_parquet(other, tmp_path / "out").not_whole == ("wf-echo",)
+        assert other.stretches("emu", app, feed) == []
+        (tmp_path / "out" / "coverage" / "emu.json").unlink()  # as an older difyops writes it
+        assert archive.import_parquet(other, tmp_path / "out").not_whole == ()
+        (tmp_path / "out" / "coverage" / "emu.json").write_text('{"context": "emu", "apps": {"a": {}}}')
+        with pytest.raises(StoreError, match=r"emu\.json is no coverage"):
+            archive.import_parquet(other, tmp_path / "out")
+    pack(three_months, context="emu", now=now())
+    archive.export(three_months, tmp_path / "packed", context="emu")
+    with History.open(tmp_path / "third") as third:
+        archive.import_parquet(third, tmp_path / "packed")
+        (late,) = third.stretches("emu", app, feed)
+        (whole,) = three_months.stretches("emu", app, feed)
+        assert late.t1 == whole.t1
+        assert late.t0 > max(row[0] for row in _months_packed(three_months)), "what was packed is not there"
+        archive.import_parquet(third, tmp_path / "again")
+        assert third.stretches("emu", app, feed)[0].t0 == whole.t0
+
+
+def _months_packed(history: History) -> list[tuple[float]]:
+    return history.all("SELECT CAST(strftime('%s', month || '-01') AS REAL) FROM pack")
 
 
 def test_packing_moves_closed_months(three_months: History, monkeypatch: pytest.MonkeyPatch) -> None:
