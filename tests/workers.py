@@ -160,7 +160,9 @@ class _Foreman:
 
 
 def _fixtures(item: pytest.Item) -> list[str]:
-    return getattr(item, "fixturenames", [])
+    """Return the fixtures of a test, also those that a parameter names, which are asked for later."""
+    given = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return [*getattr(item, "fixturenames", []), *(each for each in given if isinstance(each, str))]
 
 
 class _Teller:

@@ -20,7 +20,14 @@ from typing import Any
 
 from difyops.atomic_file import store_error
 from difyops.errors import NotSupported, StoreError, UsageError
-from difyops.history import carried
+from difyops.history.carried import (
+    counted_as,
+    covered_of,
+    drop_coverage,
+    read_coverage,
+    take_coverage,
+    write_coverage,
+)
 from difyops.history.store import History
 from difyops.history.tables import COLUMNS, KEYS, REAL, WHOLE
 
@@ -119,11 +126,11 @@ def export(
     counts: dict[str, dict[str, int]] = {}
     months: set[str] = set()
     is_whole = not apps and before is None
-    covered = carried.covered_of(history, context) if is_whole else []
+    covered = covered_of(history, context) if is_whole else []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if is_whole:
-            carried.leave_out(folder, context)
+            drop_coverage(folder, context)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as place, duckdb.connect() as connection:
             for table, select in _SELECT.items():
                 source = Path(place) / f"{table}.csv"
@@ -131,13 +138,13 @@ def export(
                 rows[table] = _to_csv(history.each(query, values), source)
                 for app, month, count in _to_parquet(connection, table, source, folder / table) if rows[table] else ():
                     months.add(month)
-                    counts.setdefault(app, {})[carried.counted_as(table, app, month)] = count
+                    counts.setdefault(app, {})[counted_as(table, app, month)] = count
     except duckdb.Error as error:
         raise StoreError(f"Parquet cannot be written into {folder}: {str(error).splitlines()[0]}") from error
     except OSError as error:
         raise store_error(error, folder) from error
     if is_whole:
-        carried.write(folder, context, covered, counts)
+        write_coverage(folder, context, covered, counts)
     return Exported(folder=str(folder), rows=rows, months=tuple(sorted(months)))
 
 
@@ -150,7 +157,7 @@ def import_parquet(history: History, folder: Path) -> Imported:
         UsageError: the folder holds none. StoreError: they are not ours, or cannot be read.
     """
     duckdb = duckdb_or_sentence()
-    coverage = carried.read(folder)
+    coverage = read_coverage(folder)
     rows: dict[str, int] = {}
     there: dict[str, dict[str, int]] = {}
     with duckdb.connect() as connection:
@@ -166,12 +173,12 @@ def import_parquet(history: History, folder: Path) -> Imported:
                 )
                 rows[table] = _store(history, table, len(names), cursor)
                 for context, app, month, count in _counted(connection, files):
-                    there.setdefault(context, {})[carried.counted_as(table, app, month)] = count
+                    there.setdefault(context, {})[counted_as(table, app, month)] = count
             except duckdb.Error as error:
                 raise StoreError(f"{folder / table} cannot be read: {str(error).splitlines()[0]}") from error
     if not rows:
         raise UsageError(f"{folder} holds no history.", hint="It has folders run, node, message with Parquet files.")
-    taken = [carried.take(history, each, there.get(each.context, {})) for each in coverage]
+    taken = [take_coverage(history, each, there.get(each.context, {})) for each in coverage]
     return Imported(
         source=str(folder),
         rows=rows,

@@ -49,7 +49,7 @@ def counted_as(table: str, app: str, month: str) -> str:
     return f"{table} {month} {app}"
 
 
-def leave_out(folder: Path, context: str) -> None:
+def drop_coverage(folder: Path, context: str) -> None:
     """Take away what an earlier export said of a context: its files are about to be written anew."""
     atomic_file.remove(_place(folder, context))
 
@@ -68,7 +68,7 @@ def covered_of(history: History, context: str) -> list[CarriedApp]:
     ]
 
 
-def write(folder: Path, context: str, apps: list[CarriedApp], counts: Mapping[str, Counts]) -> None:
+def write_coverage(folder: Path, context: str, apps: list[CarriedApp], counts: Mapping[str, Counts]) -> None:
     """Write the coverage of a context beside its files; ``counts``: the rows in these, by app.
 
     Raises:
@@ -90,7 +90,7 @@ def write(folder: Path, context: str, apps: list[CarriedApp], counts: Mapping[st
     atomic_file.write(_place(folder, context), content.encode())
 
 
-def read(folder: Path) -> list[Carried]:
+def read_coverage(folder: Path) -> list[Carried]:
     """Return the coverage that a folder brings, of each context; none where an older difyops wrote it.
 
     Raises:
@@ -99,7 +99,7 @@ def read(folder: Path) -> list[Carried]:
     return [_carried(file) for file in sorted((folder / FOLDER).glob("*.json"))]
 
 
-def take(history: History, carried: Carried, there: Counts) -> tuple[int, list[str]]:
+def take_coverage(history: History, carried: Carried, there: Counts) -> tuple[int, list[str]]:
     """Take the coverage of the apps whose rows are all ``there``; return the seconds new here, and who was left out."""
     seconds, left_out = 0.0, list[str]()
     for app in carried.apps:

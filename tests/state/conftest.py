@@ -64,3 +64,20 @@ def machine(shared_url: str, tmp_path: Path) -> Iterator[Machine]:
     yield open_as
     for each in opened:
         each.close()
+
+
+@pytest.fixture(params=["file", "server"])
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]:
+    """Open one ledger as whoever comes, in a file and, in another round, on the server."""
+    if request.param == "server":
+        yield request.getfixturevalue("machine")
+        return
+    opened: list[Ledger] = []
+
+    def open_as(name: str) -> Ledger:
+        opened.append(Ledger.open(tmp_path / "state" / "ledger.sqlite3"))
+        return opened[-1]
+
+    yield open_as
+    for each in opened:
+        each.close()

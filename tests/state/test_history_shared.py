@@ -18,9 +18,9 @@ def read(history: History, *stretches: tuple[float, float], app: str = "app-1") 
 
 
 def test_a_machine_knows_what_another_one_covers_and_which_of_its_gaps(
-    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    anywhere: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, two = machine("one"), machine("two")
+    one, two = anywhere("one"), anywhere("two")
     here, there = (History.open(tmp_path / name) for name in ("here", "there"))
     read(there, (0, 50), (50, 200))
     read(there, (0, 50), app="app-2")

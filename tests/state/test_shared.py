@@ -69,8 +69,8 @@ def change_once(journal: Journal, *, world: World, together: threading.Barrier) 
 
 
 @pytest.mark.parametrize("rounds", [2, pytest.param(50, marks=pytest.mark.long)])
-def test_of_two_machines_one_changes_an_app_and_the_other_is_told(machine: Machine, rounds: int) -> None:
-    one, two = machine("one"), machine("two")
+def test_of_two_machines_one_changes_an_app_and_the_other_is_told(anywhere: Machine, rounds: int) -> None:
+    one, two = anywhere("one"), anywhere("two")
     for number in range(rounds):
         world, together = World(), threading.Barrier(2)
         journals = [replace(journal_of(ledger), context=f"prod-{number}") for ledger in (one, two)]
@@ -111,6 +111,20 @@ def test_who_holds_a_lock_is_named_and_who_was_killed_holds_none(
     one.append(EVENT)
 
 
+def test_a_lock_has_one_holder_and_is_free_after_that(anywhere: Machine) -> None:
+    one, two = anywhere("one"), anywhere("two")
+    places = [ledger.path.parent / "changes" / "locks" / "app_1.lock" for ledger in (one, two)]
+    with one.lock(places[0], holding="a change of 'wf-echo'"):
+        assert two.is_held(places[1])
+        with pytest.raises(LockHeld, match="wf-echo"), two.lock(places[1], holding="a change of 'wf-echo'"):
+            pass
+        with two.lock(places[1].with_name("app_2.lock"), holding="a change of another"):
+            pass
+    assert not two.is_held(places[1])
+    with two.lock(places[1], holding="a change of 'wf-echo'"):
+        assert one.is_held(places[0])
+
+
 def test_a_lock_that_nobody_took_meanwhile_is_gone_on_with(machine: Machine) -> None:
     one, two = machine("one"), machine("two")
     path = one.path.parent / "x.lock"
@@ -130,6 +144,23 @@ class Finishes:
         return Ended(state="finished", text="it is done")
 
     undo = finish
+
+
+@pytest.mark.parametrize("holds", [False, True])
+async def test_what_was_cut_off_is_in_the_way_until_it_is_ended(anywhere: Machine, holds: bool) -> None:
+    change = begin(journal_of(anywhere("one")))
+    if holds:
+        change.keep("draft", {"secret": "canary"})
+    again = anywhere("one")
+    journal = journal_of(again)
+    with pytest.raises(Refused, match="was cut off"):
+        begin(journal)
+    (record,) = journal.open()
+    assert record.id == change.record.id
+    await Recovery(journal=journal, kinds={"app.api": Finishes()}).finish(None, record)  # type: ignore[arg-type]
+    assert not journal.open()
+    begin(journal)
+    assert again.check() == []
 
 
 @pytest.mark.parametrize("holds", [False, True])
