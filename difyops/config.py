@@ -262,7 +262,7 @@ def _named_file(looking: Looking, env: Mapping[str, str]) -> Path | None:
     path = expanded(text).absolute()
     if not is_there(path):
         source = "--config" if looking.file else "DIFYOPS_CONFIG"
-        raise ConfigError(f"{source}: there is no file {path}.", hint="difyops context add makes one.")
+        raise ConfigError(f"{source}: there is no file {path}.", hint="difyops context add NAME --url https://...")
     return path
 
 

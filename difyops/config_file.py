@@ -219,6 +219,16 @@ def written_context(path: Path, name: str) -> dict[str, Any] | None:
     return dict(found) if isinstance(found, dict) else None
 
 
+def default_in(path: Path) -> str | None:
+    """Return the context that the file at ``path`` makes the default, ``None`` when it names none.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    found = _document(path).get("default_context") if path.is_file() else None
+    return found if isinstance(found, str) else None
+
+
 def _require_known(path: Path, document: dict[str, Any], book: TrustBook) -> None:
     before = Trust(path=path, book=book)
     before.learn(document)

@@ -116,14 +116,23 @@ async def resolve_async(reference: str, *, withheld: frozenset[str] | None = Non
     return await asyncio.to_thread(resolve, reference, withheld=withheld)
 
 
-def prompt(question: str) -> SecretText:
-    """Ask the person at the terminal, without echo.
+def check_terminal() -> None:
+    """Refuse to go on where a secret would have to be asked for and nobody can answer.
 
     Raises:
         CredentialError: there is no terminal.
     """
     if not sys.stdin.isatty():
         raise CredentialError("There is no terminal to ask for a secret.", hint="Give a reference such as env:NAME.")
+
+
+def prompt(question: str) -> SecretText:
+    """Ask the person at the terminal, without echo.
+
+    Raises:
+        CredentialError: there is no terminal.
+    """
+    check_terminal()
     import getpass
 
     return SecretText(getpass.getpass(f"{question}: ", stream=sys.stderr))

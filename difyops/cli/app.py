@@ -146,7 +146,7 @@ def versions(
     async def work() -> Outcome:
         async with session.instance() as instance:
             row = pick([item async for item in instance.console.apps()], app)
-            return view(await list_versions(instance, await instance.console.app(row.id), limit=limit))
+            return view(await list_versions(instance, await instance.console.app(row.id), limit=limit), row)
 
     return session.run(work())
 

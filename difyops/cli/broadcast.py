@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import mimetypes
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +18,8 @@ from difyops.errors import UsageError
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
-    from difyops.broadcast.plan import Attachment
+    from difyops.broadcast.panel import Panel
+    from difyops.broadcast.plan import Attachment, Wishes
     from difyops.broadcast.saving import Saved
     from difyops.cli.asking import BroadcastRequest
 
@@ -25,46 +28,60 @@ _TIMEOUT, _IN_FLIGHT, _START = "5m", 1000, 32
 _LARGEST_FILE = 100 * 1024 * 1024
 
 
+Question = Annotated[
+    str | None, typer.Argument(metavar="[QUESTION]", help="The question; - reads stdin, @FILE a file.")
+]
+To = Annotated[list[str] | None, typer.Option("--to", metavar="SELECTOR", help="Whom to ask; may be repeated.")]
+PanelName = Annotated[str | None, typer.Option("--panel", help="A named group of targets in difyops.yaml.")]
+Inputs = Annotated[
+    list[str] | None, typer.Option("--input", metavar="K=V|@FILE", help="More inputs, for the apps that have them.")
+]
+QuestionAs = Annotated[
+    str | None, typer.Option("--question-as", metavar="NAME", help="The input that takes the question.")
+]
+Files = Annotated[list[str] | None, typer.Option("--file", metavar="[NAME=]PATH|URL", help="A file for the question.")]
+Aggregate = Annotated[
+    str | None, typer.Option("--aggregate", metavar="HOW", help="list, first, concat, vote, merge, judge:APP.")
+]
+Wait = Annotated[str | None, typer.Option("--wait", metavar="all|any|N", help="So many answers are enough.")]
+Timeout = Annotated[str | None, typer.Option("--timeout", metavar="TIME", help="For each target (5m).")]
+MaxInFlight = Annotated[
+    int | None,
+    typer.Option("--max-in-flight", min=1, max=10_000, help="Runs at once in all, from the start on."),
+]
+MaxTokens = Annotated[int | None, typer.Option("--max-tokens", min=1, help="Stop when they are spent.")]
+Repeatable = Annotated[
+    bool, typer.Option("--repeatable", help="The runs change nothing: a failed one may be tried again.")
+]
+Hedge = Annotated[
+    str | None, typer.Option("--hedge", metavar="TIME", help="With --repeatable: a second run for slow ones.")
+]
+Save = Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Keep every answer as it comes.")]
+Resume = Annotated[
+    Path | None, typer.Option("--resume", metavar="FILE", help="Ask only those that have not answered yet.")
+]
+User = Annotated[str | None, typer.Option("--user", help="Who asks (default: one name per broadcast).")]
+
+
 @command(noun, "broadcast")
 def broadcast(
     session: Session,
-    question: Annotated[
-        str | None, typer.Argument(metavar="[QUESTION]", help="The question; - reads stdin, @FILE a file.")
-    ] = None,
-    to: Annotated[
-        list[str] | None, typer.Option("--to", metavar="SELECTOR", help="Whom to ask; may be repeated.")
-    ] = None,
-    panel: Annotated[str | None, typer.Option("--panel", help="A named group of targets in difyops.yaml.")] = None,
-    inputs: Annotated[
-        list[str] | None, typer.Option("--input", metavar="K=V|@FILE", help="More inputs, for the apps that have them.")
-    ] = None,
-    question_as: Annotated[
-        str | None, typer.Option("--question-as", metavar="NAME", help="The input that takes the question.")
-    ] = None,
-    files: Annotated[
-        list[str] | None, typer.Option("--file", metavar="[NAME=]PATH|URL", help="A file for the question.")
-    ] = None,
-    aggregate: Annotated[
-        str | None, typer.Option("--aggregate", metavar="HOW", help="list, first, concat, vote, merge, judge:APP.")
-    ] = None,
-    wait: Annotated[str | None, typer.Option("--wait", metavar="all|any|N", help="So many answers are enough.")] = None,
-    timeout: Annotated[str | None, typer.Option("--timeout", metavar="TIME", help="For each target (5m).")] = None,
-    max_in_flight: Annotated[
-        int | None,
-        typer.Option("--max-in-flight", min=1, max=10_000, help="Runs at once in all, from the start on."),
-    ] = None,
-    max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1, help="Stop when they are spent.")] = None,
-    repeatable: Annotated[
-        bool, typer.Option("--repeatable", help="The runs change nothing: a failed one may be tried again.")
-    ] = False,
-    hedge: Annotated[
-        str | None, typer.Option("--hedge", metavar="TIME", help="With --repeatable: a second run for slow ones.")
-    ] = None,
-    save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Keep every answer as it comes.")] = None,
-    resume: Annotated[
-        Path | None, typer.Option("--resume", metavar="FILE", help="Ask only those that have not answered yet.")
-    ] = None,
-    user: Annotated[str | None, typer.Option("--user", help="Who asks (default: one name per broadcast).")] = None,
+    question: Question = None,
+    to: To = None,
+    panel: PanelName = None,
+    inputs: Inputs = None,
+    question_as: QuestionAs = None,
+    files: Files = None,
+    aggregate: Aggregate = None,
+    wait: Wait = None,
+    timeout: Timeout = None,
+    max_in_flight: MaxInFlight = None,
+    max_tokens: MaxTokens = None,
+    repeatable: Repeatable = False,
+    hedge: Hedge = None,
+    save: Save = None,
+    resume: Resume = None,
+    user: User = None,
 ) -> Outcome:
     """Ask many agents one question, side by side; every answer as it comes, one table at the end.
 
@@ -75,29 +92,19 @@ def broadcast(
     from difyops.broadcast import saving
     from difyops.broadcast.aggregate import parse
     from difyops.broadcast.engine import EngineOptions
-    from difyops.broadcast.panel import Panel, panel_named
-    from difyops.broadcast.plan import Member, Wishes
     from difyops.broadcast.runner import RunOptions
     from difyops.cli.asking import BroadcastRequest, new_user
 
     if save and resume:
         raise UsageError("--save begins a file, --resume goes on with one; give one of them.")
-    chosen = panel_named(session.config.sections, panel) if panel else Panel(name="", members=())
-    members = [*chosen.members, *(Member(selector=item) for item in to or ())]
-    if not members:
-        raise UsageError("Nobody is asked: no target was given.", hint="Add --to SELECTOR or --panel NAME.")
+    chosen = _asked(session, panel, to or ())
     may_repeat = repeatable or chosen.repeatable
     saved = saving.read(resume) if resume else None
     wanted = BroadcastRequest(
         question=_question(question, saved, resume),
-        members=members,
+        members=chosen.members,
         contexts=session.contexts or chosen.contexts or (None,),
-        wishes=Wishes(
-            inputs={**chosen.inputs, **inputs_of(inputs or ())},
-            question_as=question_as or chosen.question_as,
-            repeatable=may_repeat,
-            attachments=tuple(_attachment(item) for item in files or ()),
-        ),
+        wishes=_wishes(chosen, inputs or (), question_as, files or (), may_repeat=may_repeat),
         options=EngineOptions(
             run=RunOptions(
                 user=user or (saved.user if saved else "") or new_user(), hedge_after=_hedge(hedge, may_repeat)
@@ -116,9 +123,32 @@ def broadcast(
     return _end(session, wanted)
 
 
-def _end(session: Session, wanted: BroadcastRequest) -> Outcome:
-    from dataclasses import replace
+def _asked(session: Session, panel: str | None, to: Sequence[str]) -> Panel:
+    """Return the panel of that name, or none, with those whom the command line adds."""
+    from difyops.broadcast.panel import Panel, panel_named
+    from difyops.broadcast.plan import Member
 
+    chosen = panel_named(session.config.sections, panel) if panel else Panel(name="", members=())
+    members = (*chosen.members, *(Member(selector=item) for item in to))
+    if not members:
+        raise UsageError("Nobody is asked: no target was given.", hint="Add --to SELECTOR or --panel NAME.")
+    return replace(chosen, members=members)
+
+
+def _wishes(
+    chosen: Panel, inputs: Sequence[str], question_as: str | None, files: Sequence[str], *, may_repeat: bool
+) -> Wishes:
+    from difyops.broadcast.plan import Wishes
+
+    return Wishes(
+        inputs={**chosen.inputs, **inputs_of(inputs)},
+        question_as=question_as or chosen.question_as,
+        repeatable=may_repeat,
+        attachments=tuple(_attachment(item) for item in files),
+    )
+
+
+def _end(session: Session, wanted: BroadcastRequest) -> Outcome:
     from difyops.cli.asking import carry_out, plan_only
     from difyops.render import broadcast as views
     from difyops.render.live import was_shown

@@ -22,6 +22,16 @@ noun = group("Instances and how to reach them.")
 
 Name = Annotated[str, typer.Argument(metavar="CONTEXT", help="The context.")]
 UserFile = Annotated[bool, typer.Option("--user", help="In the user file, not the project's difyops.yaml.")]
+Password = Annotated[
+    str | None, typer.Option("--password", metavar="REF", help="keyring:, env:, file: or cmd: reference.")
+]
+AdminKey = Annotated[
+    str | None, typer.Option("--admin-key", metavar="REF", help="Reference to the server's ADMIN_API_KEY.")
+]
+ApiUrl = Annotated[str | None, typer.Option("--api-url", help="Base address of /v1 where it is on another host.")]
+MaxInFlight = Annotated[
+    int | None, typer.Option("--max-in-flight", min=1, max=64, help="Management calls at once (default 4).")
+]
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -32,21 +42,13 @@ def add(
     name: Name,
     url: Annotated[str, typer.Option("--url", help="Base address, without /console/api.")],
     email: Annotated[str | None, typer.Option("--email", help="Account for the login.")] = None,
-    password: Annotated[
-        str | None, typer.Option("--password", metavar="REF", help="keyring:, env:, file: or cmd: reference.")
-    ] = None,
-    admin_key: Annotated[
-        str | None, typer.Option("--admin-key", metavar="REF", help="Reference to the server's ADMIN_API_KEY.")
-    ] = None,
+    password: Password = None,
+    admin_key: AdminKey = None,
     workspace_id: Annotated[str | None, typer.Option("--workspace-id", help="Needed with --admin-key.")] = None,
-    api_url: Annotated[
-        str | None, typer.Option("--api-url", help="Base address of /v1 where it is on another host.")
-    ] = None,
+    api_url: ApiUrl = None,
     ca_file: Annotated[str | None, typer.Option("--ca-file", help="CA that signed the certificate.")] = None,
     timeout: Annotated[str | None, typer.Option("--timeout", metavar="TIME", help="Without a byte, e.g. 30s.")] = None,
-    max_in_flight: Annotated[
-        int | None, typer.Option("--max-in-flight", min=1, max=64, help="Management calls at once (default 4).")
-    ] = None,
+    max_in_flight: MaxInFlight = None,
     use: Annotated[bool, typer.Option("--use", help="Make it the default.")] = False,
     user: UserFile = False,
 ) -> Outcome:
@@ -56,58 +58,87 @@ def add(
         difyops context add prod --url https://dify.example.com --email ops@example.com
         difyops context add ci --url https://dify.example.com --email ci@example.com --password env:DIFY_PASSWORD
     """
-    from difyops import config, credentials
-    from difyops.config_file import written_context
+    from difyops import credentials
+    from difyops.config import Context, clean_url
 
-    if not _NAME.fullmatch(name) or name in (config.FORMER_ENVIRONMENT_CONTEXT, "all"):
-        hint = "Letters, digits, dots, dashes; not 'env', not 'all'."
-        raise UsageError(f"{name!r} cannot name a context.", hint=hint)
+    _check_name(name)
     for option, reference in (("--password", password), ("--admin-key", admin_key)):
         _check_reference(option, reference)
     _check_together(email, password, admin_key, workspace_id)
     if ca_file:
         _check_ca(Path(ca_file))
-    base = config.clean_url(url, where="--url")
     path = _file(session, user)
-    is_asked = bool(email and not password and not session.dry_run)
+    base = clean_url(url, where="--url")
+    is_asked = bool(email and not password)
     if is_asked:
+        credentials.check_terminal()
+    if is_asked and not session.dry_run:
         password = _place_for_password(name, session)
     extra: dict[str, Any] = {"timeout": seconds(timeout)} if timeout else {}
     if max_in_flight:
         extra["max_in_flight"] = max_in_flight
-    context = config.Context(
+    context = Context(
         name=name,
         url=base,
         email=email,
         password=_absolute(password),
         admin_key=_absolute(admin_key),
         workspace_id=workspace_id,
-        api_url=config.clean_url(api_url, where="--api-url") if api_url else None,
+        api_url=clean_url(api_url, where="--api-url") if api_url else None,
         ca_file=str(Path(ca_file).absolute()) if ca_file else None,
         **extra,
     )
-    before = written_context(path, name)
-    changed = _agreed(session, path, before, context)
-    is_same = before is not None and not changed and not use
-    secret = credentials.prompt(f"Password of {email}") if is_asked else None
-    if written_context(path, name) != before:
-        raise Refused(f"Context {name} was changed in {path} meanwhile; nothing was changed.", hint="Run it again.")
-    if secret:
-        credentials.store(str(password), secret)
-    if not session.dry_run and not is_same:
-        config.save_context(path, context, make_default=use, trust=_book(session, path))
-    warnings = []
-    if not context.password and not context.admin_key:
-        warnings.append("no credentials: give --email and --password, or --admin-key and --workspace-id")
-    if context.url.startswith("http://") and not re.match(r"http://(localhost|127\.|\[::1\])", context.url):
-        warnings.append("http: password and answers cross the network unencrypted")
+    is_same = _save(session, path, context, make_default=use, is_asked=is_asked)
     return Outcome(
         kind="context.add",
         data={"name": name, "file": str(path), "url": context.url, "changed": not is_same},
         summary=_told(session, f"context {name}", path, is_same=is_same),
-        warnings=warnings,
+        warnings=_doubts(context),
         names=[name],
     )
+
+
+def _check_name(name: str) -> None:
+    from difyops.config import FORMER_ENVIRONMENT_CONTEXT
+
+    if not _NAME.fullmatch(name) or name in (FORMER_ENVIRONMENT_CONTEXT, "all"):
+        hint = "Letters, digits, dots, dashes; not 'env', not 'all'."
+        raise UsageError(f"{name!r} cannot name a context.", hint=hint)
+
+
+def _save(session: Session, path: Path, context: Context, *, make_default: bool, is_asked: bool) -> bool:
+    """Write the context, and its password where one is asked for; say whether all of it stood there already.
+
+    Raises:
+        NeedsConfirmation: another context of this name stands there, and nobody agreed.
+        Refused: the file was changed while the person was asked.
+    """
+    from difyops import config, credentials
+    from difyops.config_file import written_context
+
+    before = written_context(path, context.name)
+    changed = _agreed(session, path, before, context)
+    is_same = before is not None and not changed and not make_default
+    secret = credentials.prompt(f"Password of {context.email}") if is_asked and not session.dry_run else None
+    if written_context(path, context.name) != before:
+        raise Refused(
+            f"Context {context.name} was changed in {path} meanwhile; nothing was changed.", hint="Run it again."
+        )
+    if secret:
+        credentials.store(str(context.password), secret)
+    if not session.dry_run and not is_same:
+        config.save_context(path, context, make_default=make_default, trust=_book(session, path))
+    return is_same
+
+
+def _doubts(context: Context) -> list[str]:
+    """Return what makes the context of little use, or unsafe."""
+    doubts = []
+    if not context.password and not context.admin_key:
+        doubts.append("no credentials: give --email and --password, or --admin-key and --workspace-id")
+    if context.url.startswith("http://") and not re.match(r"http://(localhost|127\.|\[::1\])", context.url):
+        doubts.append("http: password and answers cross the network unencrypted")
+    return doubts
 
 
 def _agreed(session: Session, path: Path, before: Mapping[str, Any] | None, context: Context) -> bool:
@@ -223,13 +254,16 @@ def use(session: Session, name: Name, user: UserFile = False) -> Outcome:
         difyops context use staging --user
     """
     from difyops import config
+    from difyops.config_file import default_in
 
     session.config.context(name)
     path = _file(session, user)
+    data = {"name": name, "file": str(path)}
+    if default_in(path) == name:
+        return Outcome(kind="context.use", data=data, summary=f"{name} is the default in {path} already", names=[name])
     if not session.dry_run:
         config.choose_context(path, name)
     word = "would make" if session.dry_run else "made"
-    data = {"name": name, "file": str(path)}
     return Outcome(kind="context.use", data=data, summary=f"{word} {name} the default in {path}", names=[name])
 
 

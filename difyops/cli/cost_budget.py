@@ -75,9 +75,10 @@ def budget_set(
     if not remove:
         with open_history(session) as history:
             find_apps(history, context, made.apps)
-    if not session.dry_run:
+    stands = not remove and made in had
+    if not session.dry_run and not stands:
         write_budgets(file, others if remove else [*others, made])
-    return views.budget_set(made, removed=remove, dry_run=session.dry_run)
+    return views.budget_set(made, removed=remove, dry_run=session.dry_run, stands=stands)
 
 
 @command(budget_noun, "status", formats=("csv",), fleet=True)

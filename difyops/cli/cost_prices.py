@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
@@ -89,9 +90,10 @@ def set_(
             f"There is no own price of {name}/{model}{f' from {since}' if since else ''}.",
             hint="difyops cost prices list",
         )
-    if not session.dry_run:
+    stands = not remove and item in [replace(old, said=item.said) for old in had]
+    if not session.dry_run and not stands:
         write_own(file, without(had, name, model, since) if remove else with_price(had, item))
-    return views.own_price(item, removed=remove, dry_run=session.dry_run)
+    return views.own_price(item, removed=remove, dry_run=session.dry_run, stands=stands)
 
 
 @command(prices_noun, "check", formats=("csv",))

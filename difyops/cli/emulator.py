@@ -150,7 +150,9 @@ def publish(session: Session, app: App) -> Outcome:
 def _played(session: Session, verb: str, app: str, said: str) -> Outcome:
     from difyops.emulator import background
 
-    if not session.dry_run:
+    if session.dry_run:
+        background.running_one(session.config.state)
+    else:
         background.play(session.config.state, verb, app)
     summary = f"dry run: somebody would have {said} {app}" if session.dry_run else f"somebody {said} {app}"
     return Outcome(

@@ -78,7 +78,7 @@ def contexts_of(config: Config, wanted: Sequence[str]) -> list[str]:
         first, second = config.shared[shared]
         raise ConfigError(
             f"Two contexts are called {shared!r}: {first} and {second}; which one is meant cannot be told.",
-            hint="Give one of them another name: difyops context add NAME, difyops context remove NAME.",
+            hint=f"Give one of them another name in its file, or: difyops context remove {shared}",
         )
     return names
 

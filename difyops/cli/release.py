@@ -256,6 +256,8 @@ async def _aborted(session: Session, app: str) -> Outcome:
             session.confirm("Go back to the version before it?", changes=f"Aborting the release of {app}")
             record, ended = await take_back(session.workspace(instance), app)
             return views.aborted(record, ended)
+        from difyops.release.status import open_releases
         from difyops.release.status import status as read
 
+        open_releases(session.workspace(instance), app)
         return views.statuses(await read(session.workspace(instance), app))

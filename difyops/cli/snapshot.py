@@ -277,15 +277,14 @@ def push(
     """
     store = open_store(session)
     context = context_of(session)
-    if session.dry_run:
-        data = {"remote": remote, "branch": context, "pushed": []}
-        return Outcome(kind="snapshot.push", data=data, summary=f"dry run: would push {context} to {remote}")
-    pushed = store.push(remote, branch=context)
+    pushed = store.push(remote, branch=context, dry_run=session.dry_run)
+    word = "would push" if session.dry_run else "pushed"
+    said = f"{word} {context} to {remote}" if pushed else f"{remote} has all of {context} already"
     return Outcome(
         kind="snapshot.push",
         data={"remote": remote, "branch": context, "pushed": pushed},
-        blocks=[Facts(pairs=[("pushed", line) for line in pushed] or [("pushed", "nothing new")])],
-        summary=f"pushed {context} to {remote}",
+        blocks=[Facts(pairs=[(word, line) for line in pushed] or [(word, "nothing new")])],
+        summary=f"dry run: {said}" if session.dry_run else said,
     )
 
 

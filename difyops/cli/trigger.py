@@ -229,7 +229,7 @@ def _fitting(rows: tuple[TriggerRow, ...], wanted: list[str] | None) -> list[Tri
 async def _fire(session: Session, selector: str, wanted: str | None, shot: Shot) -> Fired:
     from difyops.clock import SystemClock
     from difyops.targets import pick
-    from difyops.trigger.firing import chosen_trigger, fire_webhook
+    from difyops.trigger.firing import check_enabled, chosen_trigger, fire_webhook
     from difyops.trigger.listing import list_triggers
 
     async with session.instance() as instance:
@@ -242,6 +242,8 @@ async def _fire(session: Session, selector: str, wanted: str | None, shot: Shot)
             raise UsageError("A plugin's trigger is fired by the plugin's own provider only.")
         if row.kind == "schedule" and (shot.content or shot.headers or shot.method or shot.debug):
             raise UsageError("A schedule takes no --data, --header, --method or --debug: it has no inputs.")
+        if row.kind == "webhook":
+            check_enabled(row, shot)
         if session.dry_run:
             return _would(app, row, shot)
         session.confirm(f"Start {app.name} now?", changes=f"Starting {app.name!r} by its {row.kind}")

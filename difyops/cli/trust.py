@@ -64,7 +64,9 @@ def _standing(target: Path) -> Iterator[Trust]:
         raise UsageError(f"There is no folder or file {target}.", hint="difyops trust DIR")
     config = _config(folder)
     if config.project_file is None:
-        raise UsageError(f"There is no difyops.yaml in {folder} or above.", hint="difyops context add makes one.")
+        raise UsageError(
+            f"There is no difyops.yaml in {folder} or above.", hint="difyops context add NAME --url https://..."
+        )
     yield config.project_trust
     if config.project_trust.is_given:
         yield from _runbooks(config)

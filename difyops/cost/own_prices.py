@@ -51,10 +51,12 @@ def read_own(file: Path) -> tuple[OwnPrice, ...]:
     except FileNotFoundError:
         return ()
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}.", hint="difyops cost prices set writes it.") from error
+        raise ConfigError(
+            f"{file} cannot be read: {error}.", hint="difyops cost prices set PROVIDER MODEL writes it."
+        ) from error
     rows = body.get("prices") if isinstance(body, dict) else None
     if not isinstance(rows, list):
-        raise ConfigError(f"{file}: prices must be a list.", hint="difyops cost prices set writes it.")
+        raise ConfigError(f"{file}: prices must be a list.", hint="difyops cost prices set PROVIDER MODEL writes it.")
     found = [_read(file, number, row) for number, row in enumerate(rows)]
     return tuple(sorted(found, key=_order, reverse=True))
 
@@ -67,7 +69,9 @@ def _order(price: OwnPrice) -> tuple[bool, bool, str, int]:
 def _read(file: Path, number: int, row: Any) -> OwnPrice:
     where = f"{file}: prices[{number}]"
     if not isinstance(row, dict) or not row.get("provider") or not row.get("model"):
-        raise ConfigError(f"{where} wants provider and model.", hint="difyops cost prices set writes it.")
+        raise ConfigError(
+            f"{where} wants provider and model.", hint="difyops cost prices set PROVIDER MODEL writes it."
+        )
     amounts = [amount_of(row.get(name)) for name in ("input", "output")]
     per, since = row.get("per", 1_000_000), str(row.get("since") or "")
     if None in amounts or not isinstance(per, int) or isinstance(per, bool) or per < 1:

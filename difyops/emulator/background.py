@@ -140,15 +140,25 @@ def status(state: Path) -> Running | None:
     return _running(pid, settings)
 
 
+def running_one(state: Path) -> Running:
+    """Return the detached emulator.
+
+    Raises:
+        UsageError: none runs.
+    """
+    running = status(state)
+    if running is None:
+        raise UsageError("No emulator runs.", hint="difyops emulator start --play --detach")
+    return running
+
+
 def play(state: Path, verb: str, app: str) -> Running:
     """Let somebody else do ``verb`` to an app of the detached emulator.
 
     Raises:
         UsageError: none runs, there is no such app, or it cannot be done to it.
     """
-    running = status(state)
-    if running is None:
-        raise UsageError("No emulator runs.", hint="difyops emulator start --play --detach")
+    running = running_one(state)
     order = json.dumps({"play": {verb: app}}).encode()
     request = urllib.request.Request(running.url + _CONTROL, data=order, method="POST")  # noqa: S310  loopback
     try:

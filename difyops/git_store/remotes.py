@@ -45,11 +45,14 @@ class _Target:
     quiet: bool = False
 
 
-def push(path: Path, common: Common, remote: str, branches: Sequence[refs.RefLine]) -> list[str]:
+def push(
+    path: Path, common: Common, remote: str, branches: Sequence[refs.RefLine], *, dry_run: bool = False
+) -> list[str]:
     """Push each branch with its tags and its check record, all or nothing per branch; return the references changed.
 
     ``remote`` is a name or an address. Of a remote that the store defines only the addresses count; the rest is the
-    user's own git settings (credential helpers, SSH command, proxies), and nothing may ask a question.
+    user's own git settings (credential helpers, SSH command, proxies), and nothing may ask a question. ``dry_run``: the
+    other side is asked what it would take, and nothing is sent.
 
     Raises:
         Refused: the other side has commits or tags that are not ours. Nothing of that branch was changed there.
@@ -63,7 +66,7 @@ def push(path: Path, common: Common, remote: str, branches: Sequence[refs.RefLin
     for target in targets:
         for branch in branches:
             try:
-                changed += _push_one(git, target, branch)
+                changed += _push_one(git, target, branch, *(["--dry-run"] if dry_run else ()))
             except DifyopsError as error:
                 failures.append(error)
     if failures:
@@ -83,10 +86,10 @@ def _targets(path: Path, remote: str) -> list[_Target]:
     return [_Target(name=remote, address=each, quiet=names.is_local(each)) for each in defined]
 
 
-def _push_one(git: Git, target: _Target, line: refs.RefLine) -> list[str]:
-    answer = _call(git, target, line, "--atomic")
+def _push_one(git: Git, target: _Target, line: refs.RefLine, *options: str) -> list[str]:
+    answer = _call(git, target, line, "--atomic", *options)
     if "does not support --atomic" in answer.errors:
-        answer = _call(git, target, line)
+        answer = _call(git, target, line, *options)
     reports = [report for line in answer.lines if (report := _report(line))]
     refused = [report for report in reports if report.flag == "!"]
     if refused:

@@ -269,10 +269,10 @@ class GitStore:
             problems.append(f"git fsck ended with status {answer.status}")
         return problems
 
-    def push(self, remote: str, *, branch: str | None = None) -> list[str]:
+    def push(self, remote: str, *, branch: str | None = None, dry_run: bool = False) -> list[str]:
         """Push a branch (or all) with tags and notes to a configured remote or an address; never by force.
 
-        Returns the references that changed over there, none when all was there already.
+        Returns the references that changed over there (``dry_run``: that would), none when all was there already.
 
         Raises:
             Refused: the other side has what we do not have. StoreError: cannot be reached. UsageError: not a remote.
@@ -283,7 +283,7 @@ class GitStore:
         common = self._git.common
         assert common is not None  # noqa: S101 - a store is opened with one
         lines = [self._line(name) for name in ([branch] if branch else self.branches())]
-        return remotes.push(self._git.path, common, remote, lines)
+        return remotes.push(self._git.path, common, remote, lines, dry_run=dry_run)
 
     def local_changes(self) -> bool:
         """Tell whether somebody edited files in the work tree by hand and did not commit. Informational only."""

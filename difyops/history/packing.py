@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def pack(history: History, *, context: str, now: float) -> Exported:
             _sweep(history.packs / part.file)
     except OSError as error:
         raise store_error(error, history.packs) from error
-    return found
+    return replace(found, folder=str(history.packs))
 
 
 def _parts(history: History, staged: Path) -> Iterator[_Part]:

@@ -136,5 +136,5 @@ def refuse_closed(fact: str | None) -> None:
         )
     raise Refused(
         f"The state is on its way here from {found.get('place')}; until it is here, that one counts.",
-        hint=f"On {found.get('host')}, once more: difyops state move",
+        hint=f"On {found.get('host')}, once more: the same difyops state move --to PLACE",
     )

@@ -8,6 +8,7 @@ for each look only, so that ``release abort`` finds its turn.
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,7 +92,9 @@ class Released:
         said = f"{self.app_name}: {self.state}: {self.text}"
         match self.verdict, self.state:
             case _, "overtaken":
-                return Refused(said, hint=f"difyops snapshot diff, or: difyops release status {self.app_name}")
+                return Refused(
+                    said, hint=f"difyops snapshot diff, or: difyops release status {shlex.quote(self.app_name)}"
+                )
             case "fail", _:
                 return AnswerIsNo(said)
             case "inconclusive", "aborted":
@@ -100,7 +103,9 @@ class Released:
                 hint = "difyops release apply PLAN --wait 1h goes on; release abort goes back; changes finish keeps it."
                 return PartialFailure(said, hint=hint)
             case "inconclusive", _:
-                return PartialFailure(said, hint="difyops release plan --no-shadow, or --inputs FILE")
+                return PartialFailure(
+                    said, hint=f"difyops release plan {shlex.quote(self.app_name)} --no-shadow, or --inputs FILE"
+                )
         return None
 
 

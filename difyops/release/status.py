@@ -84,7 +84,12 @@ async def decide(workspace: Workspace, wanted: str, *, keeps: bool) -> Released:
     return told(workspace, workspace.journal.read(record.id, record.subject))
 
 
-async def _ended(workspace: Workspace, wanted: str, *, keeps: bool) -> tuple[ChangeRecord, Ended]:
+def open_releases(workspace: Workspace, wanted: str) -> list[ChangeRecord]:
+    """Return the releases under way or held that an app's name or id means, or their own id.
+
+    Raises:
+        SelectorError: none is open.
+    """
     found = [
         item
         for item in workspace.journal.open()
@@ -93,8 +98,13 @@ async def _ended(workspace: Workspace, wanted: str, *, keeps: bool) -> tuple[Cha
     if not found:
         raise SelectorError(
             f"No release of {wanted!r} is under way or held.",
-            hint="difyops release status; one that passed is taken back by difyops snapshot rollback.",
+            hint="difyops release status; one that passed: difyops snapshot rollback APP --to previous",
         )
+    return found
+
+
+async def _ended(workspace: Workspace, wanted: str, *, keeps: bool) -> tuple[ChangeRecord, Ended]:
+    found = open_releases(workspace, wanted)
     recovery = Recovery(journal=workspace.journal, kinds={KIND: Releases()})
     end = recovery.finish if keeps else recovery.undo
     for left in range(_TRIES, 0, -1):

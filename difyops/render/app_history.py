@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
 
+from difyops.api.model import App
 from difyops.counting import counted
 from difyops.errors import Refused
 from difyops.outcome import Facts, Lines, Outcome, Table
@@ -82,18 +84,19 @@ def dsl_of(result: AppShown) -> Outcome:
     return Outcome(kind="snapshot.show.app", data=result, raw=result.dsl.encode(), names=[result.record["name"]])
 
 
-def versions(rows: Sequence[ServerVersion]) -> Outcome:
-    """Show the versions that the server keeps."""
+def versions(rows: Sequence[ServerVersion], app: App) -> Outcome:
+    """Show the versions that the server keeps of an app, and how to go back where there is one to go back to."""
     lines = [
         ("*" if row.live else "", row.id, row.at, row.by, row.name or None, row.comment or None, row.changes)
         for row in rows
     ]
     columns = ("live", "id", "published", "by", "name", "comment", "changes")
+    back = f"difyops snapshot rollback {shlex.quote(app.name)} --to previous, or --to with an id"
     return Outcome(
         kind="app.versions",
         data=rows,
         blocks=[Table(columns=columns, rows=lines, empty="Nothing was ever published.")],
-        summary=f"{counted(len(rows), 'version')}; back: difyops snapshot rollback APP --to previous, or --to ID",
+        summary=counted(len(rows), "version") + (f"; back: {back}" if any(not row.live for row in rows) else ""),
         names=[row.id for row in rows],
     )
 

@@ -161,9 +161,9 @@ def _since(day: int | None) -> str | None:
     return None if day is None else date.fromordinal(day + date(1970, 1, 1).toordinal()).isoformat()
 
 
-def own_price(item: OwnPrice, *, removed: bool, dry_run: bool) -> Outcome:
-    """Show a price that was set or removed."""
-    word = ("would be " if dry_run else "") + ("removed" if removed else "set")
+def own_price(item: OwnPrice, *, removed: bool, dry_run: bool, stands: bool = False) -> Outcome:
+    """Show a price that was set or removed, or that ``stands`` as it is asked for."""
+    word = "is set already" if stands else ("would be " if dry_run else "is ") + ("removed" if removed else "set")
     pairs: list[tuple[str, object]] = [
         ("provider", item.provider), ("model", item.model), ("input", f"{item.input} {item.currency} per {item.per}"),
         ("output", f"{item.output} {item.currency} per {item.per}"), ("from", item.since or "always"),
@@ -171,7 +171,7 @@ def own_price(item: OwnPrice, *, removed: bool, dry_run: bool) -> Outcome:
     return Outcome(
         kind="cost.prices.set", data={"price": item, "removed": removed, "dry_run": dry_run},
         blocks=[Facts(pairs=pairs[:2] + pairs[4:] if removed else pairs)], names=[f"{item.provider}/{item.model}"],
-        summary=f"the price of {item.provider}/{item.model} {'is ' if not dry_run else ''}{word}",
+        summary=f"the price of {item.provider}/{item.model} {word}",
     )  # fmt: skip
 
 
@@ -232,9 +232,9 @@ def _band(band: Band) -> str:
     return f"{decimal(Decimal(repr(band.low)))} to {decimal(Decimal(repr(band.high)))}"
 
 
-def budget_set(item: Budget, *, removed: bool, dry_run: bool) -> Outcome:
-    """Show a budget that was set or removed."""
-    word = ("would be " if dry_run else "is ") + ("removed" if removed else "set")
+def budget_set(item: Budget, *, removed: bool, dry_run: bool, stands: bool = False) -> Outcome:
+    """Show a budget that was set or removed, or that ``stands`` as it is asked for."""
+    word = "is set already" if stands else ("would be " if dry_run else "is ") + ("removed" if removed else "set")
     pairs: list[tuple[str, object]] = [
         ("name", item.name), ("hard", f"{item.hard} {item.currency}"), ("soft", f"{item.soft} {item.currency}"),
         ("period", item.period), ("apps", ", ".join(item.apps)), ("user", item.user or None), ("price", item.price),

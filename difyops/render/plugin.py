@@ -32,11 +32,12 @@ def outdated(found: PluginInventory) -> Outcome:
     shown = [row for row in found.rows if row.state not in ("current", "excluded")]
     rows = [(row.id, row.version, row.latest, row.state, row.held) for row in shown]
     columns = ("plugin", "installed", "newest", "state", "held because")
+    old = sum(row.state == "outdated" for row in shown)
     return Outcome(
         kind="plugin.outdated",
         data=shown,
         blocks=[Table(columns=columns, rows=rows, empty="Every plugin is the newest.")],
-        summary=f"{sum(row.state == 'outdated' for row in shown)} of {counted(len(found.rows), 'plugin')} are outdated",
+        summary=f"{old} of {counted(len(found.rows), 'plugin')} {'is' if old == 1 else 'are'} outdated",
         names=[row.id for row in shown],
         error=found.error,
     )

@@ -74,10 +74,12 @@ def text_of(name: str, path: Path) -> str:
     """Return the skeleton for a name.
 
     Raises:
-        UsageError: the name has other characters than small letters, digits and dashes.
+        UsageError: the name has other characters than small letters, digits and dashes. Refused: ``path`` is there.
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,60}", name):
         raise UsageError(f"{name!r} must be small letters, digits and dashes.", hint="Example: support-bot-latency")
+    if path.exists():
+        raise Refused(f"{path} is there already.", hint="Choose another name, or edit that file.")
     return _TEXT.format(name=name, path=path, title=name.replace("-", " ").capitalize())
 
 
@@ -89,7 +91,5 @@ def write(name: str, folder: Path) -> Path:
     """
     path = folder / f"{name}.yaml"
     content = text_of(name, path)
-    if path.exists():
-        raise Refused(f"{path} is there already.", hint="Choose another name, or edit that file.")
     atomic_file.write(path, content.encode())
     return path

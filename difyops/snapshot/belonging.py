@@ -81,7 +81,7 @@ def require_same(
         raise Refused(
             f"The snapshots of {branch} are of {held}, and this is {now}.",
             hint="Did the instance move? Say so once with --same-instance. If it is another one, give it a context "
-            "(difyops context add) or a store (--store) of its own.",
+            "(difyops context add NAME --url URL) or a store (--store) of its own.",
         )
     if writes:
         store.keep_facts(branch, PLACES, [held.line, now.line])

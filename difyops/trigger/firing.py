@@ -70,6 +70,17 @@ def chosen_trigger(rows: tuple[TriggerRow, ...], wanted: str | None) -> TriggerR
     raise UsageError(f"Which trigger? {said}.", hint=f"--trigger TITLE|NODE|KIND; there is: {there}.")
 
 
+def check_enabled(row: TriggerRow, shot: Shot) -> None:
+    """Refuse a webhook that no caller reaches.
+
+    Raises:
+        Refused: it is switched off.
+    """
+    if row.status != "enabled" and not shot.debug:
+        hint = f"difyops trigger enable {row.app!r} --trigger {row.node_id}"
+        raise Refused(f"{row.title!r} of {row.app!r} is {row.status}: a caller gets 404.", hint=hint)
+
+
 async def fire_webhook(workspace: Workspace, app: App, row: TriggerRow, shot: Shot) -> Fired:
     """Call the webhook of ``row`` once, and look for the run that it started.
 
@@ -77,9 +88,7 @@ async def fire_webhook(workspace: Workspace, app: App, row: TriggerRow, shot: Sh
         Refused: it is switched off. NotFound: the server knows no address. RequestRejected: the node wants otherwise.
     """
     instance, clock = workspace.instance, workspace.clock
-    if row.status != "enabled" and not shot.debug:
-        hint = f"difyops trigger enable {row.app!r} --trigger {row.node_id}"
-        raise Refused(f"{row.title!r} of {row.app!r} is {row.status}: a caller gets 404.", hint=hint)
+    check_enabled(row, shot)
     address = await webhook_address(instance.console, app.id, row.node_id)
     url = address and (address.debug_url if shot.debug else address.url)
     if not url:

@@ -30,7 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, one_authority: Path) -> Itera
         for name, value in environment(folder, emulator, url, one_authority).items():
             patch.setenv(name, value)
         patch.chdir(folder)
-        _fill(folder, url, emulator)
+        filled(folder, url, emulator)
         for line in (
             "snapshot create --tag v1 -q", "snapshot create --tag other -q", "history sync --max-calls 60 -q",
             "slo init -q", "runbook run backup-freshness -q",
@@ -103,7 +103,8 @@ def environment(folder: Path, emulator: Emulator, url: str, authority: Path) -> 
     }  # fmt: skip
 
 
-def _fill(folder: Path, url: str, emulator: Emulator) -> None:
+def filled(folder: Path, url: str, emulator: Emulator) -> None:
+    """Write the files that examples name, and difyops.yaml of two contexts beside."""
     (folder / "order.schema.json").write_text(SCHEMA)
     (folder / "answer.txt").write_text('{"order": "A-17"}')
     for name in ("token.txt", "new-token.txt"):

@@ -10,6 +10,7 @@ import pytest
 from difyops.cli.table import CommandEntry
 from difyops.emulator import Emulator
 from tests.conftest import Cli
+from tests.contract.hints import problems
 from tests.contract.lines import ENTRIES, bare, examples, marks, reading, tree
 
 READ_BY_POST = (
@@ -45,6 +46,7 @@ def test_a_dry_run_changes_and_writes_nothing_or_is_refused(
         assert marks(Path.cwd()) == before or tree(Path.cwd()) == tree(made[2])
         assert ran.code in (0, 1, 2, 3, 5, 6, 8), ran
         assert "fault of difyops" not in ran.out + ran.err
+        assert [wrong for line in ran.err.splitlines() for wrong in problems(line)] == []
         if ran.code in (2, 8):
             assert "error: " in ran.err or ran.json["error"]["message"]
         if more and ran.code == 0 and "--to" not in words:

@@ -15,7 +15,7 @@ async def check(scene: Scene, *, references: bool = True) -> Result:
         error = scene.trouble
         return Fail(
             text=error.message if error else "no instance is configured",
-            hint=(error.hint if error else None) or "difyops context add",
+            hint=(error.hint if error else None) or "difyops context add NAME --url https://...",
         )
     for reference in (context.admin_key, context.password) if references else ():
         if reference:

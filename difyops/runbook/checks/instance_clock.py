@@ -17,7 +17,7 @@ async def check(scene: Scene, *, max_skew: Duration = 60.0, patience: Duration =
     send a time that can be read is not looked at.
     """
     if scene.context is None:
-        return Inconclusive(text="no instance is configured", hint="difyops context add")
+        return Inconclusive(text="no instance is configured", hint="difyops context add NAME --url https://...")
     stamp = (await setup_page(scene, scene.context, patience)).headers.get("date")
     if not stamp:
         return Skipped(text="the server does not send its time")

@@ -40,7 +40,7 @@ async def check(
     answer from the api is a failure here, not a failed measurement: it is what this check measures.
     """
     if scene.context is None:
-        return Inconclusive(text="no instance is configured", hint="difyops context add")
+        return Inconclusive(text="no instance is configured", hint="difyops context add NAME --url https://...")
     parts = [await _api(scene, patience)]
     if parts[0].state == "up":
         parts += await _behind_login(scene, worker_app, dict(worker_inputs or {}), silence)

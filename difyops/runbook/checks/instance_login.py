@@ -15,7 +15,7 @@ async def check(scene: Scene, *, roles: list[str] | None = None) -> Result:
     Refused or missing credentials fail; a server that cannot carry a login out says nothing about them.
     """
     if scene.context is None:
-        return Inconclusive(text="no instance is configured", hint="difyops context add")
+        return Inconclusive(text="no instance is configured", hint="difyops context add NAME --url https://...")
     try:
         info = await (await scene.instance()).workspace.identify()
     except (AuthError, ConfigError, CredentialError) as error:

@@ -15,7 +15,7 @@ async def check(scene: Scene, *, patience: Duration = 10.0) -> Result:
     A console without the service API (``/v1``) is a warning.
     """
     if scene.context is None:
-        return Inconclusive(text="no instance is configured", hint="difyops context add")
+        return Inconclusive(text="no instance is configured", hint="difyops context add NAME --url https://...")
     try:
         answer = await setup_page(scene, scene.context, patience)
     except (Unreachable, ServerFault) as error:

@@ -43,7 +43,12 @@ async def check(scene: Scene, *, provider: str, credential: str | None = None) -
         if kind in (PROVIDER_DOWN, PROVIDER_RATE) or not isinstance(problem, RequestRejected):
             return Inconclusive(text=f"{name}: {problem.message}", values=values)
         text = f"{name}: the provider refuses the key {label!r}"
-        return Fail(text=text, values=values, excerpt=problem.message, hint="difyops secret rotate, or switch it")
+        return Fail(
+            text=text,
+            values=values,
+            excerpt=problem.message,
+            hint=f"difyops secret rotate provider {name}, or switch it",
+        )
     if credential is None and await _is_stale(instance, name, chosen):
         text = f"{name}: the key {label!r} works, but another one is still in use after a switch"
         return Warn(text=text, values=values, hint="Switch to the same credential once more.")

@@ -44,7 +44,7 @@ async def check(
         said = f"{counted(len(ahead), 'secret is', 'secrets are')} dated in the future; first: {_label(ahead[-1])}"
         return Fail(text=said, values=values, excerpt="; ".join(_label(item) for item in ahead[:12]), hint=_CLOCKS)
     if old:
-        hint = "difyops secret rotate, or secret.rotate in a runbook"
+        hint = "difyops secret list --overdue; secret.rotate renews one in a runbook"
         excerpt = "; ".join(_label(item) for item in old[:12])
         return Fail(text=f"{text}; oldest: {_label(old[0])}", values=values, excerpt=excerpt, hint=hint)
     if found.problems:
