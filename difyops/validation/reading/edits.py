@@ -62,8 +62,15 @@ def said_of_words(found: Mended) -> str | None:
     return f"{found.canon.coerced[0][2][:80]!r} stands without quotes or with marks: only --coerce reads it."
 
 
+def _closes(change: TextChange, base: str, end: int) -> bool:
+    """Return whether a change puts a closing bracket behind a text, or in the place of a comma or colon at its end."""
+    if change.text not in ("}", "]"):
+        return False
+    return change.start >= end or (change.end == end and base[change.start : change.end] in (",", ":"))
+
+
 def closing(ways: list[list[TextChange]], base: str) -> list[tuple[list[TextChange], int]]:
     """Return the ways that close containers where the text ends, with how many each closes."""
     end = len(base.rstrip())
-    counted = [(way, sum(one.start >= end and one.text in ("}", "]") for one in way)) for way in ways]
+    counted = [(way, sum(_closes(one, base, end) for one in way)) for way in ways]
     return [(way, count) for way, count in counted if count]

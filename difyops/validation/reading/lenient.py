@@ -50,6 +50,7 @@ _NUMBER = re.compile(
     rf"|(?P<marked>[+-]?[0-9][0-9_]*(?:\.[0-9_]+)?){_AHEAD}"
 )
 _BARE = re.compile(r"""[^\s,，;{}\[\]"'`“”:#<>()\\](?:[^,，;{}\[\]"`“”:\n\\/()]|:(?=//|\d)|(?<=[:/])/|/(?![/*]))*""")
+_NAME_ENDS = re.compile(r"\s*:")
 _DOTS = re.compile(r"\.\.\.|…")
 _JOINT = re.compile(r'\+\s*(?=")')
 
@@ -111,6 +112,7 @@ class _Writer:
         self.parts: list[str] = []
         self.size = 0
         self.white = False
+        self.wrapped: bool | None = None
         self.ends = [("/*", text.rfind("*/")), ("<!--", text.rfind("-->"))]
 
     def write(self) -> Canon:
@@ -268,6 +270,12 @@ class _Writer:
             return found.end()
         return self._decoded(at, found.end(), found[0][1:-1], '"')
 
+    def _is_hard_wrapped(self, end: int) -> bool:
+        """Return whether a line break inside a text may be none of its own: a name ends at ``end``, or all are cut."""
+        if self.wrapped is None:
+            self.wrapped = _is_cut_into_lines(self.text.strip("\n"))
+        return self.wrapped or _NAME_ENDS.match(self.text, end) is not None
+
     def _quoted(self, at: int) -> int:
         simple = strings.SIMPLE[self.text[at]].match(self.text, at)
         if simple is not None:
@@ -302,12 +310,23 @@ class _Writer:
         piece = json.dumps(value)
         for slip in slips:
             self.canon.notes.append((self.size, (quote + raw)[:80], value[:80], slip))
+        if "raw control character" in slips and "\n" in raw and self._is_hard_wrapped(end):
+            self.canon.code = self.canon.code or "not_json"  # a line break of the text, or of whoever wrapped it?
         if "wrong escape" in slips and quote == '"':
             for other in strings.with_quotes_escaped(raw):
                 spelled = json.dumps(strings.decode(other, quote)[0])
                 self.canon.doubts.append(TextChange(self.size, self.size + len(piece), spelled, "wrong mark"))
         self._add(piece, at)
         return end
+
+
+def _is_cut_into_lines(text: str) -> bool:
+    """Return whether a text is cut into lines of one length, three or more; the first and last may be shorter."""
+    sizes = list(map(len, text.split("\n")))
+    if len(sizes) < 3 or len(set(sizes[1:-1])) > 1:
+        return False
+    width = sizes[1]
+    return sizes[-1] <= width and (sizes[0] == width or (sizes[0] < width and len(sizes) > 3))
 
 
 def _quoted(name: str) -> str:

@@ -6,6 +6,7 @@ other reading; whether that may stand is decided with the schema.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from difyops.validation.reading import strict, strings
@@ -35,6 +36,8 @@ from difyops.validation.reading.tokens import UNKNOWN, Tokens, split, token_at
 _MOST_EDITS = 60
 _LONGEST_SEARCH = 200_000
 _MOST_MARKS = 300_000
+_BEGINNING = re.compile(r'(?:\[\s*)?\{\s*"[^"\\]+"\s*:\s*(?:"[^"\\]+"|[\w.+-]{2,})')
+"""The outermost bracket, its first name, and the value of that."""
 _TWO_SCALARS = bytes([SCALAR, SCALAR])
 _SCALARS_IN_MEMBER = bytes([COLON, SCALAR, COMMA, SCALAR])
 
@@ -114,6 +117,9 @@ def _search(mended: Mended, tokens: Tokens, effort: Effort) -> None:
     if len(mended.base) > _LONGEST_SEARCH:
         mended.code = "too_complex"
         return
+    if _begins_again(mended.base):
+        mended.code = "not_json"
+        return
     try:
         mended.ways = cheapest(tokens, _MOST_EDITS, effort)
     except TooMuchEffort:
@@ -121,6 +127,12 @@ def _search(mended: Mended, tokens: Tokens, effort: Effort) -> None:
         return
     if not mended.ways:
         mended.code = "not_json"
+
+
+def _begins_again(text: str) -> bool:
+    """Return whether a text that needs several edits breaks off and begins once more: its beginning stands in it."""
+    begin = _BEGINNING.match(text)
+    return begin is not None and text.find(begin[0], 1) > 0
 
 
 def _holds_groups(text: str, tokens: Tokens) -> bool:

@@ -17,7 +17,7 @@ from difyops.validation.reading.lenient import is_strict
 from difyops.validation.reading.model import EnforceOptions, RefusedText
 from difyops.validation.reading.reasoning import may_hold_reasoning, without_reasoning
 from difyops.validation.reading.tokens import Tokens, split_known
-from difyops.validation.reading.vocabulary import DECLARES, says_cut
+from difyops.validation.reading.vocabulary import DECLARES, announces, says_cut
 
 _FENCE = re.compile(r"(?<![^\s:.>])(```+|~~~+)[ \t]*+([\w.+-]*+)[^\S\n]*+(?:\n|(?=[{\[\"]))")
 _BRACKET = re.compile(r"(?<!<!\[CDATA)[{\[](?!CDATA\[)")
@@ -100,6 +100,8 @@ def outline(text: str, options: EnforceOptions) -> Outline:
             if len(found.pieces) > _MOST_PIECES:
                 found.code = "too_complex"
                 return found
+    if found.pieces and not found.pieces[-1].citation and announces(text[found.pieces[-1].end :]):
+        found.code = found.code or "truncated"
     return found
 
 

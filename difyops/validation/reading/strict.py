@@ -128,14 +128,10 @@ def _rounded(text: str) -> tuple[Any, int, bool]:
     again = _write(value)
     names = text.count(":")
     lost = (type(value) is not dict or len(value) != names) and names + _colons_escaped(text) != again.count(b":")
-    if _EXPONENT in again and _may_be_rounded(again):
-        value = _RAW(text, _begin(text))[0] if _holds_far_number(again) else _parse_exactly(text)
+    if _EXPONENT in again and (mark := _first_exponent(again)) >= 0:
+        far = _FAR.match(again, mark) if len(text) < _LONG else _FAR.search(again)
+        value = _RAW(text, _begin(text))[0] if far else _parse_exactly(text)
     return value, names, lost
-
-
-def _holds_far_number(again: bytes) -> bool:
-    maybe = _EXPONENT == _E or b"e+2" in again or b"e+3" in again or b"e-" in again
-    return maybe and _FAR.search(again) is not None
 
 
 def _colons_escaped(text: str) -> int:
@@ -167,12 +163,12 @@ def _may_break_rule(text: str, options: EnforceOptions) -> bool:
     )
 
 
-def _may_be_rounded(again: bytes) -> bool:
-    """Return whether a number in JSON that was written again has a positive exponent; "no" is certain."""
+def _first_exponent(again: bytes) -> int:
+    """Return where the first positive exponent stands in JSON that was written again; -1, when there is none."""
     at = again.find(_EXPONENT)
-    while at > 0 and again[at - 1] != _E:
+    while at > 0 and again[at - 1] != _E and _EXPONENT != _E:
         at = again.find(_EXPONENT, at + 1)
-    return at > 0 or _EXPONENT == _E
+    return at if _EXPONENT == _E else max(at - 1, -1)
 
 
 def _is_encodable(text: str) -> bool:

@@ -40,6 +40,21 @@ DECLARES = re.compile(
 """Ends right before an answer, and marks it as the one that counts."""
 
 
+_ANNOUNCES = re.compile(
+    r"[:：][ \t*_]*(?:\n\s*)?(?:`{1,3}|~{1,3})\w{0,10}\s*\Z"
+    r"|(?i:\b(?:after|afterwards|instead|becomes|new|better|improved)\b[^\n:：]{0,40}[:：][ \t*_]*\s*\Z)"
+    r"|(?im:^\W*(?:wait|actually|oops|hmm|correction|sorry)\b[^\n{}\[\]]{0,80}\Z)"
+    r"|(?m:^Observation:[ \t]*\S)"
+)
+"""Words behind the last value that lead to another one, which is not there: an open fence, second thoughts."""
+
+
+def announces(words: str) -> bool:
+    """Return whether words behind the last value of an answer announce another one."""
+    end = words[-400:].rstrip(" \t\r\n*_")
+    return _ANNOUNCES.search(end) is not None or (end[-1:] in (":", "：") and DECLARES.search(end[-150:]) is not None)
+
+
 def says_cut(words: str) -> bool:
     """Return whether prose or a comment says that something is not there."""
     small = words.lower()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from difyops.validation.reading.outline import may_be_cut
+from difyops.validation.reading.vocabulary import announces
 
 _WORDS = re.compile(r"[^{}\[\]\"&\\<>`~◁]*")
 _WORDS_AND_PLACES = re.compile(rf"{_WORDS.pattern}(?:\{{\{{?[A-Za-z_ ]{{1,40}}\}}?\}}{_WORDS.pattern})*")
@@ -31,7 +32,7 @@ def plainly_wrapped(text: str) -> tuple[str, list[str]] | None:
     words = _WORDS_AND_PLACES if mark else _WORDS
     if not (words.fullmatch(lead) and words.fullmatch(tail)) or _is_odd(lead) or _is_odd(tail):
         return None
-    if tail and may_be_cut(tail):
+    if tail and (may_be_cut(tail) or announces(tail)):
         return None
     return body, [part for part in (lead, mark, tail) if part]
 
