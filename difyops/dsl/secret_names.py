@@ -27,6 +27,7 @@ from difyops.dsl.suspicion import (
     is_password_name,
     is_placeholder,
     is_plain_word,
+    is_strong_password,
     is_uuid,
     looks_like_password,
     looks_random,
@@ -37,7 +38,7 @@ SCHEME = re.compile(
     r"(?i)(?:bearer|basic|token|apikey|api-key|bot|key|digest|oauth|[a-z][\w-]{1,30}-key|ssws)[ \t]{1,8}"
 )
 _KEYWORD = re.compile(  # by first letters: one branch for each letter is tried fastest
-    r"token|s(?:ecret|essdata|ession|ignature|alt)|p(?:ass(?!wort)|wd|sw)|key|a(?:uth|es\.new)|c(?:ookie|redential|ipher)"
+    r"token|s(?:ecret|essdata|ession|ignature|alt)|p(?:ass(?!wort)|wd|sw)|key|a(?:uth|es\.new)|c(?:ookie|redential|ipher|ode)"
     r"|b(?:earer|asic|64encode|toa)|jwt|login|hmac|fernet|identified by"
 )
 _FOREIGN_KEYWORD = re.compile(rf"{rules.FOREIGN_NAMES}|{rules.FOREIGN_LOGINS}")
@@ -56,15 +57,17 @@ _SEPARATOR = re.compile(
     r"""|[ \t]{0,8}(?P<other>\|\||\?\?|\bor\b|\|)"""
     r"""|(?P<assigned>(?:[ \t]{0,4}[:：][ \t]{0,4}[A-Za-z][\w.]{0,20}(?:\[[^\]\n]{0,20}\])?[ \t]{0,4})?"""
     r"""[ \t]{0,8}(?:!?={1,3}>?|:=|[:：＝]|->|→))"""
-    r"""|(?P<spoken>(?:[ \t]{1,4}(?:for|of|to|in|on|at|used|here|now|below)\b[^\n.:=;]{0,40}?)?[ \t]{0,4}"""
+    r"""|(?P<spoken>[ \t]{1,4}(?:for|of|to|in|on|at|from|with|used)\b[^\n.:=;]{0,40}?[ \t]{0,4}[:：=]"""
+    r"""|(?:[ \t]{1,4}(?:for|of|to|in|on|at|used|here|now|below)\b[^\n.:=;]{0,40}?)?[ \t]{0,4}"""
     r"""(?:\b(?:is|are|was|equals|lautet|ist|es|est|é|è)\b(?:[ \t]{1,4}set[ \t]{1,4}to\b)?|['’]s\b|为|為|是|は|는|은)"""
     r"""[ \t]{0,4}[:：]?)"""
     r"""|(?P<blank>[ \t]{1,4}(?:[–—][ \t]{1,4})?))[ \t*_]{0,8}(?:\n[ \t]{0,16}(?=["']))?"""
 )
 _OPENING = re.compile(r"""(?:[bBrRfFuU]{1,2}(?=["']))?(\\{0,3}(?:\"{3}|'{3}|["'`])|[“‘「『«])""")
 _CLOSING = {"“": "”", "‘": "’", "「": "」", "『": "』", "«": "»"}
-_TO_BLANK = re.compile(r"[!#-%&(-;=?-\[\]-_a-~]{1,400}")
-_TO_JOINT = re.compile(r"[!#-%(-:=?-\[\]-_a-z~]{1,400}")
+_LETTERS = "\u00c0-\u024f\u0370-\u052f"  # Latin with marks, Greek, Cyrillic
+_TO_BLANK = re.compile(rf"[!#-%&(-;=?-\[\]-_a-~{_LETTERS}]{{1,400}}")
+_TO_JOINT = re.compile(rf"(?:[!#-%(-:=?-\[\]-_a-z~{_LETTERS}]|&(?![\w.\-\[\]]{{1,40}}=|[a-z]{{2,6}};)){{1,400}}")
 _TO_END = re.compile(r"[^\n\r\"'`\0]{1,2000}")
 _ELEMENT = re.compile(r"(?:[\"']?\s?[^<>]{0,200})?>\s{0,8}(?:<!\[CDATA\[)?([^<\]\0]{1,2000})")
 _NEXT_ITEM = re.compile(r"""["'`]\s{0,4},\s{0,4}b?["'`]([\w\-.~+/=]{12,200})["'`]""", re.ASCII)
@@ -79,6 +82,21 @@ _LOGGED_IN = re.compile(
     r"""s?(?:[ \t]{1,3}(?:are|is))?[ \t]{0,3}[:：]?[ \t]{0,3}[^\s/:：]{1,64}[ \t]{0,2}[/:：][ \t]{0,2}([!-~]{4,200})"""
 )
 _NEAR = re.compile(r"[A-Za-z0-9][\w\-+/=.~]{15,400}", re.ASCII)
+_NEAR_PASSWORD = re.compile(rf"[\s\"'`“‘「『（(:：=>]([!#-&(-;=?-~{_LETTERS}]{{8,64}})(?![^\s\"'`”’」』）),.;<])")
+_BARE_PASSWORD = re.compile(r"[ \t]{1,4}([A-Za-z0-9!@#$^*?~_.\-+]{8,64})(?=\s|$)")
+_TAKES_SECRET = re.compile(  # a call, or a table of accounts
+    r"(?<![A-Za-z])([A-Za-z_]{0,20}(?:[Hh]mac|HMAC|[Cc]rypt|[Ff]ernet|[Ss]ign|AES|DES|ARC4|[Cc]ipher(?:iv)?"
+    r"|[Cc]onnect(?:ion)?|[Ll]og_?[Ii]n|[Uu]nlock|[Aa]uthenticate|[Bb]ind|[Dd]erive_?[Kk]ey|(?:pbkdf2|PBKDF2)\w{0,10}"
+    r"|compareSync|checkpw|verify_password|FTP(?:_TLS)?|SMTP|IMAP4?|POP3))(?:\.new)?\("
+    r"|\b(\w{0,20}(?:CREDS|CREDENTIALS|USERS|ACCOUNTS|LOGINS|PASSWORDS|passwords|creds|credentials|users|accounts|logins))"
+    r"\s{0,3}[:=]\s{0,3}[\[{(]"
+)
+_LITERAL = re.compile(r"""b?(["'])([^"'\s\0]{6,200})\1""")
+_PUBLIC_ARGUMENT = re.compile(  # algorithms, encodings, hosts
+    r"(?i)(?:[hreps]{2}\d{3}|hmac|sha|md\d|aes|des|utf|rsa|ecdsa|pkcs|ascii|latin|base\d|blowfish|x509|ed\d|gcm|cbc)[\w./-]{0,40}"
+    r"|[\w-]{1,60}(?:\.[\w-]{1,60})*\.[a-z]{2,24}(?::\d{2,5})?|[\w.-]{1,60}:\d{2,5}|(?:cn|dc|ou|uid)=.{0,200}|[^A-Za-z]{1,40}"
+)
+_ARGUMENTS = 200  # so many characters of a call are looked through
 _REACH = 100  # so many characters after its name a value that looks generated is taken for the secret
 _WORDS = re.compile(r"[a-z]{1,12}|[A-Z_]+(?:=[A-Z_]+)?")  # of an option: what the next sentence says, a metavariable
 _STOPS = ".,;:!?)]}*_、"
@@ -101,7 +119,7 @@ def in_names(text: str, place: str) -> list[SuspicionHit]:
             if match.start() >= last:
                 last, found = _at_keyword(text, match, place)
                 hits += found
-    return hits
+    return hits + list(_handed_over(text)) if place == CODE else hits
 
 
 def after_name(text: str, end: int, name: str, place: str, level: int = STRONG) -> list[SuspicionHit]:
@@ -158,7 +176,11 @@ def _at_keyword(text: str, match: re.Match[str], place: str) -> tuple[int, list[
     if level == STRONG and _is_element(text, start):
         hits += _of_element(text, end, name)
     found = after_name(text, end, text[start:end].lstrip("-$") if level == NONE else name, place, level)
-    return end, hits + (found or list(_near(text, end, level, place)))
+    if not found:
+        found = list(_near(text, end, level, place))
+    if not found and level == STRONG:
+        found = list(_near_password(text, end) if place != CODE else _bare_password(text, end))
+    return end, hits + found
 
 
 def _tail(text: str, end: int) -> int:
@@ -190,7 +212,10 @@ def _is_accepted(it: _Judged, place: str) -> bool:
     if it.level == NONE:  # a PIN, or an argument of a cipher
         return value.isdigit() and 4 <= len(value) <= 12 if it.name.lower() == "pin" else False
     if it.level == WEAK:
-        if not looks_random(value) or is_uuid(value) or it.how in ("spoken", "blank", "other"):
+        if place != CODE and it.how in ("spoken", "assigned", "blank") and not it.is_option:
+            return is_uuid(it.value) or is_strong_password(it.value) or looks_random(value)
+        is_key = it.is_quoted and it.how == "assigned" and it.name.lower() == "key"
+        if not looks_random(value) or (is_uuid(value) and not is_key) or it.how in ("spoken", "blank", "other"):
             return False
         return it.is_quoted or (place != CODE and len(value) >= 20)
     if it.is_option and (it.how in ("blank", "assigned") or (it.how == "pair" and it.is_quoted)):
@@ -277,14 +302,32 @@ def _near(text: str, end: int, level: int, place: str) -> Iterator[SuspicionHit]
         after = _NEAR.match(text, found.start())  # past the reach, when it began before it
         start, last = after.span() if after else found.span()
         value = text[start:last].rstrip(_STOPS)
+        if is_uuid(value) and (level != STRONG or place == CODE):
+            continue
         is_part = (
             text[start - 1] in "/@#" or text[last : last + 1] in ("(", "/", "@") or "://" in text[start - 12 : start]
         )
-        if is_part or is_uuid(value) or is_placeholder(value) or not looks_random(value) or "/" in value[:1]:
+        if is_part or is_placeholder(value) or not looks_random(value) or "/" in value[:1]:
             continue
         is_quoted = text[start - 1] in "\"'`" and text[last : last + 1] == text[start - 1]
         if level == STRONG or (len(value) >= 20 and (is_quoted or place != CODE)):
             yield SuspicionHit(start, start + len(value), "assigned_secret", "near")
+
+
+def _near_password(text: str, end: int) -> Iterator[SuspicionHit]:
+    """Yield what only a password is written like, close after a strong name in the same line of prose."""
+    last = text.find("\n", end, end + _REACH)
+    for found in _NEAR_PASSWORD.finditer(text, end, end + _REACH if last < 0 else last):
+        value = found[1].rstrip(_STOPS)
+        if is_strong_password(value) and not is_placeholder(value):
+            yield SuspicionHit(found.start(1), found.start(1) + len(value), "assigned_secret", "near")
+
+
+def _bare_password(text: str, end: int) -> Iterator[SuspicionHit]:
+    """Yield the word that follows a strong name in code, in a comment or a line for a shell."""
+    found = _BARE_PASSWORD.match(text, end)
+    if found and is_strong_password(found[1]) and not is_placeholder(found[1]):
+        yield SuspicionHit(*found.span(1), "assigned_secret", "near")
 
 
 def _after_scheme(text: str, end: int, scheme: str) -> list[SuspicionHit]:
@@ -320,10 +363,24 @@ def _of_call(text: str, name: str, end: int) -> Iterator[SuspicionHit]:
         found = _LOGIN.match(text, end)
         if found and not is_placeholder(found[1]) and " " not in found[1]:
             yield SuspicionHit(*found.span(1), "basic_auth")
-    elif name.endswith(("b64encode", "btoa")):
+    elif name.endswith(("b64encode", "btoa", "from")):
         found = _ENCODED.match(text, end)
         if found and not is_placeholder(found[2]) and looks_like_password(found[2]):
             yield SuspicionHit(found.start(1), found.end(2), "basic_auth")
+
+
+def _handed_over(text: str) -> Iterator[SuspicionHit]:
+    """Yield what a call that encrypts, signs or connects is given as a literal, in whatever place, and looks secret."""
+    for called in _TAKES_SECRET.finditer(text):
+        end = text.find("\n\n", called.end(), called.end() + _ARGUMENTS)
+        for found in _LITERAL.finditer(text, called.end(), called.end() + _ARGUMENTS if end < 0 else end):
+            value = found[2]
+            if is_placeholder(value) or _PUBLIC_ARGUMENT.fullmatch(value):
+                continue
+            if is_uuid(value) or looks_random(value) or (len(value) >= 6 and looks_like_password(value)):
+                yield SuspicionHit(*found.span(2), "argument", called[1] or called[2])
+            if text[found.end() : found.end() + 1] == ")" and text.count("(", called.end(), found.end()) == 0:
+                break
 
 
 def _logged_in(text: str, end: int) -> Iterator[SuspicionHit]:

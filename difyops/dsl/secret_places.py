@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from difyops.dsl import secret_texts as texts
 from difyops.dsl.model import JsonObject, as_dict, text_of, word_set
 from difyops.dsl.secret_policy import DEFAULT, SealPolicy
+from difyops.dsl.secret_shapes import standing_alone
 from difyops.dsl.spots import ADDRESSES, Addresses, Path
 from difyops.dsl.suspicion import (
     CODE,
@@ -124,7 +125,8 @@ def found_in(document: JsonObject, policy: SealPolicy = DEFAULT) -> dict[Path, l
 
 def found_in_text(text: str) -> list[PlaceFound]:
     """Return the secrets of a text that stands in no document: a description, a title, a line of a log."""
-    return _apart(texts.in_text(without_references(text)))
+    plain = without_references(text)
+    return _apart([*texts.in_text(plain), *standing_alone(plain)])
 
 
 def without_secrets(text: str) -> str:
@@ -152,7 +154,8 @@ def merged(spans: Collection[Span]) -> list[Span]:
     return done
 
 
-_VAGUE = ("assigned_secret", "named_field", "generic_key", "password_in_url")
+_VAGUEST = "generated"
+_VAGUE = (_VAGUEST, "assigned_secret", "named_field", "generic_key", "password_in_url")
 
 
 def _apart(hits: list[SuspicionHit]) -> list[PlaceFound]:
@@ -160,7 +163,7 @@ def _apart(hits: list[SuspicionHit]) -> list[PlaceFound]:
     done: list[PlaceFound] = []
     for hit in sorted(hits, key=lambda hit: (hit.start, -hit.end)):
         if done and hit.start < done[-1].end:
-            kind = hit.kind if done[-1].kind in _VAGUE else done[-1].kind
+            kind = hit.kind if done[-1].kind in _VAGUE and hit.kind != _VAGUEST else done[-1].kind
             done[-1] = PlaceFound(start=done[-1].start, end=max(done[-1].end, hit.end), kind=kind)
         elif hit.end > hit.start:
             done.append(PlaceFound(start=hit.start, end=hit.end, kind=hit.kind))
@@ -238,7 +241,7 @@ def _hits(item: _Text) -> list[SuspicionHit]:
         hits = texts.in_text(text, CODE if place == CODE else PROSE)
     if place != _UNNAMED and len(text) <= _LONGEST:
         hits += _by_name(item, text)
-    return hits
+    return [*hits, *standing_alone(text, (item.name, *_names_beside(item.owner)))]
 
 
 def _is_whole_secret(item: _Text) -> bool:
@@ -327,7 +330,7 @@ def _in_authorization(item: _Text, text: str) -> list[SuspicionHit]:
 
 def _in_body(item: _Text, text: str) -> list[SuspicionHit]:
     """Judge a body: JSON or raw text is one text, a form is a list of fields (or, in older DSL, lines)."""
-    hits = texts.in_text(text, SETTING)
+    hits = [*texts.in_text(text, SETTING), *standing_alone(text, (text_of(item.owner.get("key")),))]
     if item.path[-1] == "data":
         is_form = ":" in text and "{" not in text[:20]
         return hits + (texts.in_lines(text, "body_field") if is_form else texts.in_json(text))
@@ -341,8 +344,8 @@ def _in_body(item: _Text, text: str) -> list[SuspicionHit]:
 
 _HTTP: Mapping[str, Callable[[_Text, str], list[SuspicionHit]]] = {
     "authorization": _in_authorization,
-    "headers": lambda item, text: texts.in_lines(text, "header"),
-    "params": lambda item, text: texts.in_lines(text, "query_parameter"),
+    "headers": lambda item, text: [*texts.in_lines(text, "header"), *standing_alone(text)],
+    "params": lambda item, text: [*texts.in_lines(text, "query_parameter"), *standing_alone(text)],
     "url": lambda item, text: texts.in_text(text, SETTING),
     "body": _in_body,
 }

@@ -35,6 +35,8 @@ KEY_OWNERS = word_set(
     " baidu consumer functions function ocp security integration ingest write rest deploy bot jwt session cipher"
     " decryption decrypt crypto mail email sms payment merchant verification signature developer dev"
 )
+# ``code`` is a secret after this word.
+CODE_OWNERS = word_set("access auth recovery backup secret activation entry door gate alarm vault safe master admin")
 # ``token`` and ``tokens`` are counters, separators or positions after this word.
 NOT_TOKENS = word_set(
     "max min per next prev previous page stop eos bos pad unk sep mask cls special separator continuation sync first"
@@ -74,7 +76,9 @@ FOREIGN_NAMES = (
     "|kata sandi|รหัสผ่าน|κωδικός|slaptažodis|parool|कूटशब्द|पासवर्ड|كلمة المرور|كلمة السر|رمز عبور|סיסמה|סיסמא"
 )
 # Words after which a user and a password stand.
-FOREIGN_LOGINS = "zugangsdaten|identifiants|credenciales|credenciais|账号|帐号|账户|用户名密码|учетные данные"
+FOREIGN_LOGINS = (
+    "wi-?fi|wlan|zugangsdaten|identifiants|credenciales|credenciais|账号|帐号|账户|用户名密码|учетные данные"
+)
 # Names whose value is a secret even when it is a plain word.
 PASSWORD_WORDS = word_set("password passwd passphrase passcode pwd userpass secret pass pw psw")
 

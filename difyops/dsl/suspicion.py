@@ -58,9 +58,12 @@ _LONG_WORD = re.compile(r"[\w.:~/+$=-]{14,}", re.ASCII)  # no format is shorter,
 _MARKS = re.compile(r"[!@#$%^&*+=?~]")
 _DIGIT = re.compile(r"[0-9]")
 _MIXED = re.compile(
-    r"[a-z]{2,10}[-_][A-Za-z]*[A-Z][A-Za-z]*"
+    r"[a-z]{2,10}[-_][\w-]*[A-Z][\w-]*", re.ASCII
 )  # a key of letters alone, after what its provider begins with
 _AWS_SECRET = re.compile(r"(?<![A-Za-z0-9/+=])([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+])")
+_AWS_IDS = ("AKIA", "ASIA")  # one in thirty has no digit
+_CONSONANTS = re.compile(r"[b-df-hj-np-tv-xz]{7}", re.I)  # words of no language run so
+_BASE32 = re.compile(r"(?=[^2-7]{0,12}[2-7])(?=.{0,20}[B-DF-HJ-NP-TV-XZ2-7]{5})[A-Z2-7]{16,64}={0,6}")
 _CAP = 256  # of a value this much is looked at when it is judged
 
 _FORMAT = "|".join(f"(?P<{item.kind}>{item.pattern})" for item in rules.FORMATS)
@@ -105,9 +108,7 @@ def strength(name: str) -> int:
         if before in rules.KEY_OWNERS:
             return STRONG
         return NONE if before in rules.NOT_KEYS else WEAK
-    if last in rules.SECRET_WORDS or (last == "pass" and before) or (before == "access" and last == "code"):
-        return STRONG
-    if before == "auth" and last in ("code", "pass"):
+    if last in rules.SECRET_WORDS or (last == "pass" and before) or (last == "code" and before in rules.CODE_OWNERS):
         return STRONG
     if last.endswith(rules.SECRET_TAILS) and last not in rules.NOT_SECRETS:
         head = last.removesuffix("token")
@@ -180,7 +181,12 @@ def credentials(value: str) -> list[tuple[int, int, str]]:
     found = []
     for word in _LONG_WORD.finditer(value) if len(value) >= 14 else ():
         start, end = word.span()
-        if end - start < 40 and not _DIGIT.search(value, start, end) and not _MIXED.fullmatch(value, start, end):
+        if (
+            end - start < 40
+            and not _DIGIT.search(value, start, end)
+            and not _MIXED.fullmatch(value, start, end)
+            and not value.startswith(_AWS_IDS, start)
+        ):
             continue
         for match in _formats().finditer(value, start, end):
             kind, text = str(match.lastgroup), match.group()
@@ -210,6 +216,8 @@ def looks_random(value: str) -> bool:
         return False
     if _UUID.fullmatch(value):
         return True
+    if _BASE32.fullmatch(value):
+        return True
     plain = "".join(char for char in value if char.isalnum())
     if not has_both(plain):
         return _is_random_letters(value)
@@ -231,6 +239,17 @@ def looks_like_password(value: str) -> bool:
     if not _LETTERS.search(value):
         return False
     return bool(_DIGIT.search(value)) or (len(value) >= 6 and bool(_MARKS.search(value)))
+
+
+def is_strong_password(value: str) -> bool:
+    """Return whether nothing but a password is written so: letters, digits and a mark like ``!`` in one word."""
+    return (
+        8 <= len(value) <= 64
+        and has_both(value)
+        and _MARKS.search(value) is not None
+        and looks_like_password(value)
+        and "://" not in value
+    )
 
 
 def _is_expression(value: str) -> bool:
@@ -276,7 +295,11 @@ def _is_random_letters(value: str) -> bool:
         return False
     if value.islower() or value.isupper():
         return len(value) >= 32
-    return len(value) >= 20 and _changes(list(value)) / len(value) >= 0.42
+    if len(value) >= 20 and _changes(list(value)) / len(value) >= 0.42:
+        return True
+    if len(value) < 16:
+        return False
+    return len(value) < _LONGEST_PIECE * len(_WORD.findall(value)) or _CONSONANTS.search(value) is not None
 
 
 def _changes(letters: list[str]) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from difyops.dsl import secret_texts
+from difyops.dsl import secret_shapes, secret_texts
 from difyops.dsl.load import dump_yaml, load_dsl
 from difyops.dsl.model import DslError
 from difyops.dsl.secret_places import found_in
@@ -24,6 +24,7 @@ TABLES = (
     ("secrets found, places crossed with formats", placements.generated),
     ("secrets found, lines as people write them", placements.by_hand),
     ("secrets found, lines as they are seldom written", placements.unusual),
+    ("secrets found, no known name before them", placements.anywhere),
 )
 
 
@@ -49,7 +50,7 @@ def public(folder: str) -> list[Figure]:
         return [Figure("sealed in public apps", float("nan"), None, "not measured: BENCH_DSLS names no folder")]
     files = list(documents(Path(folder)))
     counts = sorted(sum(map(len, found_in(document).values())) for _, document in files)
-    secret_texts.forget()
+    _forget()
     started = time.process_time()
     for _, document in files:
         found_in(document)
@@ -73,13 +74,18 @@ def documents(folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield len(text.encode()), dsl.get("workflow") or {"model_config": dsl.get("model_config")}
 
 
+def _forget() -> None:
+    secret_texts.forget()
+    secret_shapes.forget()
+
+
 def speed() -> Figure:
     """Return how many MB of DSL text are gone through in a second, on the placements as exported apps."""
     items = [item.document for item in (*placements.generated(), *placements.by_hand(1))]
     size = sum(len(dump_yaml(item).encode()) for item in items) / 1e6
     rates = []
     for _ in range(5):
-        secret_texts.forget()
+        _forget()
         started = time.process_time()
         for item in items:
             found_in(item)

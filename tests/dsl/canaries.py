@@ -44,6 +44,7 @@ def _basic(draw: Draw) -> str:
     return base64.b64encode(f"bob:{word(draw, _ALNUM, 12)}".encode()).decode()
 
 
+_PEOPLE = ("Sommer", "Regen", "Blue", "Donkey", "Wolke", "Tiger", "Maple", "River")
 # Without a format: only the name beside them tells.
 OPAQUE: dict[str, Callable[[Draw], str]] = {
     "mixed": _prefixed("", _ALNUM, 24),
@@ -54,6 +55,9 @@ OPAQUE: dict[str, Callable[[Draw], str]] = {
     "base64": lambda draw: base64.b64encode(draw.randbytes(24)).decode(),
     "password": lambda draw: f"{word(draw, _ALNUM, 6)}!{word(draw, _ALNUM, 4)}",
     "short": lambda draw: word(draw, _LOWER, 8),
+    "human": lambda draw: f"{draw.choice(_PEOPLE)}-{draw.choice(_PEOPLE)}{draw.choice('#!@')}{draw.randrange(10, 99)}",
+    "letters": lambda draw: "".join(draw.choice(string.ascii_letters) for _ in range(28)),
+    "base32": _prefixed("", string.ascii_uppercase + "234567", 32),
 }
 
 # The secret itself has a format, wherever it stands.

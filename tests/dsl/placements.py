@@ -15,6 +15,7 @@ from typing import Any
 from difyops.dsl.secret_places import found_in
 from tests.dsl.canaries import ALL, OPAQUE, PROVIDERS
 from tests.dsl.dsl_samples import env, http, node, workflow
+from tests.dsl.placements_anywhere import LINES as ANYWHERE
 from tests.dsl.placements_by_hand import LINES
 from tests.dsl.placements_unusual import LINES as UNUSUAL
 
@@ -211,6 +212,11 @@ def by_hand(times: int = 2) -> Iterator[Placement]:
 def unusual(times: int = 2) -> Iterator[Placement]:
     """Put invented secrets into lines as they are seldom written."""
     return _filled(UNUSUAL, times)
+
+
+def anywhere(times: int = 6) -> Iterator[Placement]:
+    """Fill the lines in which no known name stands before the secret."""
+    yield from _filled(ANYWHERE, times)
 
 
 def _filled(lines: tuple[tuple[str, str], ...], times: int) -> Iterator[Placement]:

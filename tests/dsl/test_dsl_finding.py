@@ -35,7 +35,7 @@ def kinds(document: dict[str, Any], policy: SealPolicy = DEFAULT) -> list[str]:
     return [hit.kind for hits in found_in(document, policy).values() for hit in hits]
 
 
-@pytest.mark.parametrize("table", [placements.generated, placements.by_hand, placements.unusual])
+@pytest.mark.parametrize("table", [placements.generated, placements.by_hand, placements.unusual, placements.anywhere])
 def test_secrets_are_found_in_every_place_and_format(table: Any) -> None:
     items = list(table())
     missed = [f"{item.name}: {secret}" for item in items for secret in placements.missed(item)]
