@@ -42,11 +42,8 @@ def test_a_kept_draft_is_found_and_put_back(
     assert refused.code == 8, refused.err  # the newer draft is somebody's
     colleague.publish(app)
     emulator.control.fail(method="POST", path="workflows/draft", how="lost")
-    assert cli("changes", "draft", kept["name"], "--put-back", "--yes").code == 1
-    assert cli("changes", "finish", app, "--yes").code == 0  # an answer that was lost does not block the app for ever
-    colleague.publish(app)
     back = cli("changes", "draft", kept["name"], "--put-back", "--yes")
-    assert back.code == 0, back.err
+    assert back.code == 0, back.err  # only the answer was lost: it was read back
     assert node(colleague.draft(app), "start")["title"] == "half done"
     assert colleague.clear(app)["API_TOKEN"] == "draft-canary"
     assert cli("changes", "draft", "-o", "json").json["data"] == []
