@@ -1,7 +1,7 @@
-"""One configuration file: read with file, line and field in every complaint, and written without losing content.
+"""One configuration file, read with file, line and field in every complaint.
 
-What lives here: the shape of a context, reading one file into a ``Layer``, adding and removing contexts. Which files
-hold, and in which order, is ``config``'s business.
+What lives here: the shape of a context, reading one file into a ``Layer``. Writing one is for ``config_writing``; which
+files hold, and in which order, is ``config``'s business.
 """
 
 from __future__ import annotations
@@ -13,18 +13,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from difyops import atomic_file
 from difyops.credentials import KINDS
 from difyops.dsl.model import DslError
 from difyops.errors import ConfigError
 from difyops.file_owner import open_once
 from difyops.sections import unknown_field
 from difyops.state_address import SQLITE, checked
-from difyops.trust import NAMED, Marked, Trust, TrustBook, TrustedParts, is_reference
+from difyops.trust import NAMED, Marked, Trust, is_reference
 
 SECRET_FIELDS = frozenset({"password", "admin_key"})
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(%\w+)?\]|[\w.-]+)(:\d+)?")  # no spaces, controls or tricks
-_OUR_OWN = ("name", "source", "given", "trust")  # fields of a context that stand in no file
+OUR_OWN = ("name", "source", "given", "trust")  # fields of a context that stand in no file
 FORMER_ENVIRONMENT_CONTEXT = "env"
 _SECTIONS = frozenset(
     {"default_context", "contexts", "store", "panels", "secrets", "seal", "deliver", "runbooks", "webhook", "plugins"}
@@ -180,90 +179,6 @@ def clean_url(text: str, *, where: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 
-def save_context(path: Path, context: Context, *, make_default: bool, trust: TrustBook | None = None) -> None:
-    """Add or replace a context in the file at ``path``. Other content is kept, with its comments.
-
-    ``trust`` is given for a project file: its writer trusts it, with what stood there before, which must be trusted.
-
-    Raises:
-        ConfigError: the file that is there cannot be read. Refused: something in it was never trusted.
-    """
-    document = _document(path) if path.is_file() else {}
-    if trust is not None:
-        _require_known(path, document, trust)
-    document["contexts"] = {**(document.get("contexts") or {}), context.name: as_written(context)}
-    if make_default or not document.get("default_context"):
-        document["default_context"] = context.name
-    _save(path, document)
-    if trust is not None:
-        trust.add(path, TrustedParts.of(document).digest)
-
-
-def as_written(context: Context) -> dict[str, Any]:
-    """Return what a file says of a context: its fields that differ from their defaults."""
-    return {
-        item.name: getattr(context, item.name)
-        for item in fields(Context)
-        if item.name not in _OUR_OWN and getattr(context, item.name) not in (None, item.default)
-    }
-
-
-def written_context(path: Path, name: str) -> dict[str, Any] | None:
-    """Return what the file at ``path`` says of a context, ``None`` when it does not define it.
-
-    Raises:
-        ConfigError: the file cannot be read.
-    """
-    contexts = _document(path).get("contexts") if path.is_file() else None
-    found = contexts.get(name) if isinstance(contexts, dict) else None
-    return dict(found) if isinstance(found, dict) else None
-
-
-def default_in(path: Path) -> str | None:
-    """Return the context that the file at ``path`` makes the default, ``None`` when it names none.
-
-    Raises:
-        ConfigError: the file cannot be read.
-    """
-    found = _document(path).get("default_context") if path.is_file() else None
-    return found if isinstance(found, str) else None
-
-
-def _require_known(path: Path, document: dict[str, Any], book: TrustBook) -> None:
-    before = Trust(path=path, book=book)
-    before.learn(document)
-    before.require("be trusted as a whole after this change")
-
-
-def choose_context(path: Path, name: str) -> None:
-    """Make ``name`` the default in the file at ``path``."""
-    document = _document(path) if path.is_file() else {}
-    document["default_context"] = name
-    _save(path, document)
-
-
-def remove_context(path: Path, name: str, *, dry_run: bool = False, trust: TrustBook | None = None) -> None:
-    """Remove a context from the file at ``path``; nothing else (snapshots, stored secrets) is touched.
-
-    ``trust``: a file that was trusted stays so, without that context.
-
-    Raises:
-        ConfigError: the file does not define it. With ``dry_run`` that is all that is looked at.
-    """
-    document = _document(path) if path.is_file() else {}
-    contexts = document.get("contexts")
-    if not isinstance(contexts, dict) or name not in contexts:
-        raise ConfigError(f"{path} defines no context {name!r}.", hint="difyops context list")
-    was_trusted = trust is not None and trust.knows(path, TrustedParts.of(document).digest)
-    del contexts[name]
-    if document.get("default_context") == name:
-        del document["default_context"]
-    if not dry_run:
-        _save(path, document)
-        if trust is not None and was_trusted:
-            trust.add(path, TrustedParts.of(document).digest)
-
-
 def expanded(text: str) -> Path:
     """Return a path with ``~`` resolved."""
     return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser fails for an unknown user
@@ -281,7 +196,7 @@ def _context(path: Path, lines: Any, name: str, body: Any, source: str) -> Conte
     kinds: dict[str, type | tuple[type, ...]] = {
         item.name: (int, float) if item.name == "timeout" else int if item.name == "max_in_flight" else str
         for item in fields(Context)
-        if item.name not in _OUR_OWN
+        if item.name not in OUR_OWN
     }
     for key, value in body.items():
         if key not in kinds:
@@ -324,23 +239,12 @@ def _placed(path: Path, value: Any, trust: Trust, *, named: bool = False) -> Any
             return value
 
 
-def _save(path: Path, document: dict[str, Any]) -> None:
-    from difyops.dsl.edit import edited
-    from difyops.dsl.load import dump_yaml
+def document_of(path: Path) -> dict[str, Any]:
+    """Return what stands in a configuration file, not looked through.
 
-    # resolved: people keep their configuration as links into a repository, and those stay links
-    place = path.resolve()
-    try:
-        text = edited(place.read_text(encoding="utf-8-sig"), document) if place.is_file() else dump_yaml(document)
-    except DslError as error:
-        raise ConfigError(
-            f"{path} was not changed: {error.message}.",
-            hint="An anchor (&name, *name, <<) is in the way: change the file by hand.",
-        ) from error
-    atomic_file.write(place, text.encode(), mode=atomic_file.PRIVATE)
-
-
-def _document(path: Path) -> dict[str, Any]:
+    Raises:
+        ConfigError: it cannot be read.
+    """
     return _parse(path)[0]
 
 

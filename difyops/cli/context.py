@@ -114,7 +114,7 @@ def _save(session: Session, path: Path, context: Context, *, make_default: bool,
         Refused: the file was changed while the person was asked.
     """
     from difyops import config, credentials
-    from difyops.config_file import written_context
+    from difyops.config_writing import written_context
 
     before = written_context(path, context.name)
     changed = _agreed(session, path, before, context)
@@ -147,7 +147,7 @@ def _agreed(session: Session, path: Path, before: Mapping[str, Any] | None, cont
     Raises:
         NeedsConfirmation: the person said no, or there is no terminal and no ``--yes``.
     """
-    from difyops.config_file import as_written
+    from difyops.config_writing import as_written
 
     changed = _differences(before, as_written(context))
     if changed:
@@ -254,7 +254,7 @@ def use(session: Session, name: Name, user: UserFile = False) -> Outcome:
         difyops context use staging --user
     """
     from difyops import config
-    from difyops.config_file import default_in
+    from difyops.config_writing import default_in
 
     session.config.context(name)
     path = _file(session, user)

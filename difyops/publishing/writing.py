@@ -29,6 +29,9 @@ async def write_draft(
 ) -> str:
     """Replace the draft of a workflow or chatflow that has the hash ``over``; return its new hash.
 
+    ``POST /console/api/apps/<id>/workflows/draft``, 1.0 to 1.19. The server holds the hash against that of graph and
+    features: it does not see that somebody saved variables only.
+
     Raises:
         Conflict: somebody saved the draft since that hash was read; nothing was written.
     """
@@ -49,6 +52,7 @@ async def publish_draft(
     """Make the draft of a workflow or chatflow the live version, marked with a name and a comment.
 
     Whatever the draft holds at that moment goes live: the server is asked for no hash, and names no version.
+    ``POST /console/api/apps/<id>/workflows/publish``; 1.0.0 takes no name and no comment.
     """
     await keeper.effect(effect, lambda: console.publish(app_id, name=name, comment=comment), **told)
 
@@ -66,7 +70,8 @@ async def write_soul(
 ) -> None:
     """Replace the draft of an agent app that is ``over``; ``None``: whatever it is, in an app that is ours alone.
 
-    The server has no lock, so we look right before we write: only a save between these two calls would be lost.
+    ``PUT /console/api/agent/<agent>/composer``, 1.15 and newer. The server has no lock, so we look right before we
+    write: only a save between these two calls would be lost.
 
     Raises:
         Conflict: somebody saved the draft since ``over`` was read; nothing was written.
@@ -83,5 +88,5 @@ async def write_soul(
 async def publish_soul(
     keeper: Keeper, agents: Agents, app: App, /, *, note: str, effect: str = "publish", **told: Any
 ) -> str:
-    """Make the draft of an agent app the live version; return its id."""
+    """Make the draft of an agent app the live version; return its id (``POST /console/api/agent/<agent>/publish``)."""
     return await keeper.effect(effect, lambda: agents.publish(app, note=note), **told)
