@@ -7,7 +7,8 @@ whoever is told "done" has what they asked for live. Rollbacks have tests of the
 from __future__ import annotations
 
 import copy
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 from difyops.changes.recovery import Recovery
 from difyops.cli.changes import kinds
+from difyops.emulator import Emulator
 from difyops.errors import DifyopsError, Refused
 from difyops.ledger import Ledger
 from difyops.plugins_of_dify.plan import make_plan as plan_of_upgrade
@@ -24,6 +26,8 @@ from difyops.publishing.document_change import DocumentChange, change_document
 from difyops.publishing.putting import now_of
 from difyops.release.plan import Gates, Shadow, WatchRules
 from difyops.release.planning import PlanRequest, make_plan
+from difyops.release.promote.bindings import Bindings
+from difyops.release.promote.run import carry_out, make_promotion
 from difyops.release.run import ReleaseOptions, apply
 from difyops.rotation.engine import Driver, begin, turn_back
 from difyops.rotation.job import Workbench
@@ -36,6 +40,7 @@ from difyops.rotation.reading import WorkspaceReading
 from difyops.rotation.record import PlannedRotation
 from difyops.secret_text import SecretText
 from difyops.workspace import Workspace
+from tests.history.conftest import open_instance
 from tests.kept import kept_text
 from tests.plugins_of_dify.conftest import PLUGIN
 from tests.rotation.rig import QUICK
@@ -53,6 +58,7 @@ from tests.trunk.second_writer import (
 )
 
 NEW, OTHER = "tok-canary-new-7722", "gpt-fallback"
+WATCH = WatchRules(events=10, least=3, every=0.01, seconds=60.0)
 
 
 async def other_model(workspace: Workspace, app_id: str) -> Awaitable[bool]:
@@ -127,12 +133,36 @@ async def other_plugin(workspace: Workspace, app_id: str) -> Awaitable[bool]:
 
 async def the_draft(workspace: Workspace, app_id: str) -> Awaitable[bool]:
     """Plan the release of the draft."""
-    watch = WatchRules(events=10, least=3, every=0.01, seconds=60.0)
-    request = PlanRequest(app_id=app_id, shadow=Shadow(calls=0), watch=watch, gates=Gates(slower=1e6))
+    request = PlanRequest(app_id=app_id, shadow=Shadow(calls=0), watch=WATCH, gates=Gates(slower=1e6))
     plan = (await make_plan(workspace, request)).plan
 
     async def go() -> bool:
         return (await apply(workspace, plan, ReleaseOptions(wait=0.0))).state not in ("overtaken", "stopped")
+
+    return go()
+
+
+async def other_side(workspace: Workspace, app_id: str) -> Awaitable[bool]:
+    """Plan the promotion of what is live under the same name on another instance."""
+    emulator = Emulator(seed=99)
+    source = await open_instance(emulator, workspace.state.parent / "source")
+    there = Colleague(source, emulator.app_named("wf-echo").id)
+    await there.save(OTHER)
+    await source.console.publish(there.app_id)
+    request = PlanRequest(app_id="", shadow=Shadow(calls=0), watch=WATCH, gates=Gates(slower=1e6))
+    apps, to = [await source.console.app(there.app_id)], [(workspace, Bindings())]
+    promotion = await make_promotion(source, apps, to, request, pause=0.0, with_secrets=False, clock=workspace.clock)
+
+    @asynccontextmanager
+    async def opened(_: str) -> AsyncIterator[Workspace]:
+        yield workspace
+
+    async def go() -> bool:
+        try:
+            done = await carry_out(source, opened, promotion, ReleaseOptions(wait=0.0))
+        finally:
+            await source.close()
+        return done.rows[0].state in ("held", "passed", "unchanged")
 
     return go()
 
@@ -158,6 +188,7 @@ KINDS = {
     "secret.rotate, back": Kind("wf-llm", former_value, '"tok-secret-123456789"', 6),
     "plugin.upgrade": Kind("wf-echo", other_plugin, "0.1.2", 8),
     "release": Kind("wf-echo", the_draft, HALF_DONE, 4),
+    "release, promoted": Kind("wf-echo", other_side, OTHER, 6),
 }
 CASES = [
     (kind, writer)
@@ -192,7 +223,7 @@ async def test_a_second_writer_at_every_moment(
                 assert point > case.most, moments.names
                 return
             where = (kind, writer, moments.names[point - 1], is_done)
-            if answer != "comes" and kind != "release":
+            if answer != "comes" and not (kind.startswith("release") and is_done):  # one that is live is watched
                 await end_open(workspace, "finish", where)
             await nobody_lost_anything(workspace, colleague, case, writer, where)
             live = await colleague.live()
@@ -201,7 +232,7 @@ async def test_a_second_writer_at_every_moment(
             else:
                 assert is_done or MARK in live, where
             assert case.sign in live or not is_done, where
-            assert workspace.journal.open() == [] or kind == "release", where
+            assert workspace.journal.open() == [] or kind.startswith("release"), where
     raise AssertionError("it never came to its end")
 
 
