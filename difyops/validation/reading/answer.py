@@ -61,9 +61,9 @@ def read(text: str, judge: Judge, options: EnforceOptions) -> Reading:
 def _ended(found: ValueFound, options: EnforceOptions) -> Reading:
     if found.valid:
         option = found.valid[0]
-        repairs = sum(edit.reason not in OUTSIDE for edit in option.edits)
-        if options.max_edits is not None and repairs > options.max_edits:
-            message = f"It needs {repairs} edits; {options.max_edits} are allowed."
+        most = options.max_edits
+        if most is not None and (repairs := sum(edit.reason not in OUTSIDE for edit in option.edits)) > most:
+            message = f"It needs {repairs} edits; {most} are allowed."
             return Reading(False, edits=option.edits, code="too_many_edits", message=message)
         return Reading(True, option.value, option.edits, option.rung)
     failing = tuple(found.failing)

@@ -38,6 +38,7 @@ _parse_exactly, _write_exactly = msgspec.json.decode, msgspec.json.encode
 Scan = Callable[[str, int], tuple[Any, int]]
 
 WHITE = re.compile(r"[ \t\n\r]*")
+_BEGINS = frozenset('{["-0123456789tfnNI \t\r\n')
 _NO_WHITE = frozenset('{["')
 _E = ord("e")
 _EXPONENT = ord("+") if b"e+" in orjson.dumps(2.0**64) else _E
@@ -97,6 +98,8 @@ def loads(text: str, options: EnforceOptions, *, mends: bool = False) -> Any:
     size = len(text)
     if size > options.max_chars:
         raise RefusedText("too_large", f"The answer has {size:,} characters; {options.max_chars:,} are allowed.")
+    if mends and text[:1] not in _BEGINS:
+        raise ValueError("no JSON begins so")
     try:
         if size < _LONG and text.isascii() and "\\" not in text:
             value, names = _parse_exactly(text), text.count(":")

@@ -30,7 +30,7 @@ def plainly_wrapped(text: str) -> tuple[str, list[str]] | None:
     if not (lead or mark or tail) or body[:1] not in ("{", "[") or body[-1] not in "}]" or lead[-1:] == ",":
         return None
     words = _WORDS_AND_PLACES if mark else _WORDS
-    if not (words.fullmatch(lead) and words.fullmatch(tail)) or _is_odd(lead) or _is_odd(tail):
+    if any(part and (_is_odd(part) or not words.fullmatch(part)) for part in (lead, tail)):
         return None
     if tail and (may_be_cut(tail) or announces(tail)):
         return None
