@@ -183,13 +183,9 @@ class Making:
     def _agent_publication(self, app: App) -> AgentPublication:
         target = self.change.record.facts["target"]
         return AgentPublication(
-            instance=self.instance,
-            app_id=app.id,
-            app_name=self.change.record.label,
-            keeper=self.change,
-            text=f"restored from {target}",
-            clock=self.change.journal.clock,
-        )
+            instance=self.instance, app_id=app.id, app_name=self.change.record.label, keeper=self.change,
+            text=f"restored from {target}", clock=self.change.journal.clock,
+        )  # fmt: skip
 
     async def _switch(self, app: App, *, api: bool, site: bool) -> None:
         console = self.instance.console
@@ -214,14 +210,10 @@ class Making:
     def _publication(self, app: App) -> Publication:
         target = self.change.record.facts["target"]
         return Publication(
-            instance=self.instance,
-            app_id=app.id,
-            app_name=self.change.record.label,
-            keeper=self.change,
+            instance=self.instance, app_id=app.id, app_name=self.change.record.label, keeper=self.change,
             settings=PublishSettings(name=f"restore {target}", text=f"from {target}", wait_for_slots=False),
-            clock=self.change.journal.clock,
-            keeps_triggers=False,
-        )
+            clock=self.change.journal.clock, keeps_triggers=False,
+        )  # fmt: skip
 
     async def _triggers(self, app: App) -> list[str]:
         """Switch every trigger off at once: publishing for the first time switched them on. Read back.
@@ -349,12 +341,8 @@ class Restores:
             if isinstance(error, ProofFailed) and await work.is_as_made(app):
                 raise
             return Ended(state="overtaken", text=work.left_alone(app.id, app.name, error))
-        return Ended(
-            state="finished",
-            text=f"restored as app {made.app_id}",
-            warnings=made.warnings,
-            data={"app_id": made.app_id, "proofs": [*made.proofs]},
-        )
+        data = {"app_id": made.app_id, "proofs": [*made.proofs]}
+        return Ended(state="finished", text=f"restored as app {made.app_id}", warnings=made.warnings, data=data)
 
     async def undo(self, instance: Instance, change: Change) -> Ended:
         """Remove the half-made app, if it is still as it was made."""
