@@ -11,7 +11,7 @@ which files hold and how they merge. What may not: reading one file (``config_fi
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -261,6 +261,9 @@ def state_folder(env: Mapping[str, str] | None = None) -> Path:
 
     Where ``DIFYOPS_STATE`` is the address of a shared state, what stays on this machine lies in
     ``DIFYOPS_STATE_FOLDER``, or in the XDG folder.
+
+    Raises:
+        ConfigError: no place is named, and the user has no home folder.
     """
     env = os.environ if env is None else env
     folder = env.get("DIFYOPS_STATE") or ""
@@ -270,14 +273,28 @@ def state_folder(env: Mapping[str, str] | None = None) -> Path:
         return expanded(folder)
     if home := env.get("XDG_STATE_HOME"):
         return Path(home) / "difyops"
-    return Path(platformdirs.user_state_dir("difyops"))
+    if (found := _of_home(platformdirs.user_state_dir)) is None:
+        raise ConfigError("There is no home folder to keep anything in.", hint="export DIFYOPS_STATE=/var/lib/difyops")
+    return found
+
+
+def _of_home(folder: Callable[[str], str]) -> Path | None:
+    """Return a folder of ours in the home folder; ``None`` for a user without one (no HOME, no entry of the user)."""
+    try:
+        return Path(folder("difyops"))
+    except RuntimeError:
+        return None
 
 
 def user_config_file(env: Mapping[str, str]) -> Path:
-    """Return the user file's path, whether or not it exists."""
+    """Return the user file's path, whether or not it exists; for a user without a home it lies in the state folder.
+
+    Raises:
+        ConfigError: there is no home, and no place for the state is named.
+    """
     if folder := env.get("XDG_CONFIG_HOME"):
         return Path(folder) / "difyops" / "config.yaml"
-    return Path(platformdirs.user_config_dir("difyops")) / "config.yaml"
+    return (_of_home(platformdirs.user_config_dir) or state_folder(env)) / "config.yaml"
 
 
 def find_project_file(start: Path) -> Path | None:
@@ -311,7 +328,7 @@ def _store_path(
     if project_file:
         return project_file.parent / "snapshots", "beside the project file", NAMED
     folder = env.get("XDG_DATA_HOME")
-    data = Path(folder) / "difyops" if folder else Path(platformdirs.user_data_dir("difyops"))
+    data = Path(folder) / "difyops" if folder else _of_home(platformdirs.user_data_dir) or state_folder(env)
     return data / "snapshots", "default", NAMED
 
 

@@ -44,7 +44,13 @@ def planned(plan: BroadcastPlan, *, aggregate: str) -> Outcome:
         "aggregate": aggregate,
         "tokens_at_least": plan.estimate,
         "targets": [
-            {"target": item.id, "app": item.app.name, "mode": item.app.mode, "refused": _why(item.refusal)}
+            {
+                "target": item.id,
+                "app": item.app.name,
+                "app_id": item.app.id,
+                "mode": item.app.mode,
+                "refused": _why(item.refusal),
+            }
             for item in plan.targets
         ],
     }
