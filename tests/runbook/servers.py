@@ -166,8 +166,8 @@ def postgres() -> Iterator[Postgres]:
         _wait_for(lambda: psycopg.connect(address, connect_timeout=2).close(), psycopg.OperationalError)
         yield Postgres(address, process)
     finally:
-        process.send_signal(signal.SIGINT)  # whoever is still connected is thrown out
-        process.wait(60)
+        process.send_signal(signal.SIGQUIT)  # at once: nobody wants its data any more
+        process.wait(600)
         shutil.rmtree(folder, ignore_errors=True)
 
 
