@@ -111,7 +111,9 @@ def _records(context: str, outcome: Outcome) -> list[dict[str, Any]]:
 
 
 def _blocks(outcomes: Sequence[tuple[str, Outcome]]) -> list[Block]:
-    """Return the tables of all contexts joined by their place, facts too; lines stand one after the other."""
+    """Return the blocks of all contexts joined by their place, as tables; lines that are indented (differences) stand
+    one after the other, under their context.
+    """
     found: list[Block] = []
     most = max((len(outcome.blocks) for _, outcome in outcomes), default=0)
     for place in range(most):
@@ -122,10 +124,20 @@ def _blocks(outcomes: Sequence[tuple[str, Outcome]]) -> list[Block]:
             found.append(_table(tables))
         if facts:
             found.append(_table([(name, _as_table(block, wide=_is_wide(facts))) for name, block in facts]))
-        for name, block in here:
-            if isinstance(block, Lines):
-                found.append(replace(block, title=f"{name}: {block.title}" if block.title else name))
+        lines = [(name, block) for name, block in here if isinstance(block, Lines)]
+        if lines and not any(line[:1].isspace() or not line for _, block in lines for _, line in block.lines):
+            found.append(_table([(name, _as_rows(block)) for name, block in lines]))
+        else:
+            found += [replace(block, title=f"{name}: {block.title}" if block.title else name) for name, block in lines]
     return found
+
+
+def _as_rows(block: Lines) -> Table:
+    """Return lines as rows of one column, each with its mark."""
+    return Table(
+        columns=(block.title.lower() if block.title else "what",),
+        rows=[[f"{mark} {line}".strip()] for mark, line in block.lines],
+    )
 
 
 def _is_wide(facts: Sequence[tuple[str, Facts]]) -> bool:

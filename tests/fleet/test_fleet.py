@@ -77,8 +77,8 @@ def test_every_command_of_the_list(cli: Cli, fleet: Fleet, tmp_path: Path) -> No
     created = cli("snapshot", "create", "-c", "all")
     assert created.code == 0, created.out
     lines = created.out.splitlines()
-    assert [line.split()[0] for line in lines[:3]] == ["CONTEXT", "east", "west"], "one table, and one of how each went"
-    assert sum(line.startswith("CONTEXT ") for line in lines) == 2
+    assert [line.split()[0] for line in lines[:3]] == ["CONTEXT", "east", "west"], "snapshots, changes, how each went"
+    assert sum(line.startswith("CONTEXT ") for line in lines) == 3
     for words in (
         ("snapshot", "list"), ("snapshot", "diff"), ("snapshot", "drift"), ("snapshot", "verify"), ("secret", "list"),
         ("trigger", "list"), ("plugin", "list"), ("fleet", "status"),
