@@ -50,6 +50,7 @@ def test_an_answer_that_begins_again_in_its_middle_is_not_made_one_of_both(text:
 
 def test_a_list_whose_bracket_stands_for_a_brace_is_cut_where_a_comma_ends_it() -> None:
     assert enforce('["name": "Ann", "age": 7,', PERSON).error == "truncated"
+    assert enforce('{"name": "Ann", "age": 7:', PERSON).value == {"name": "Ann", "age": 7}
     assert enforce('["name": "Ann", "age": 7]', PERSON).value == {"name": "Ann", "age": 7}
 
 

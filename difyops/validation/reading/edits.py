@@ -63,10 +63,10 @@ def said_of_words(found: Mended) -> str | None:
 
 
 def _closes(change: TextChange, base: str, end: int) -> bool:
-    """Return whether a change puts a closing bracket behind a text, or in the place of a comma or colon at its end."""
+    """Return whether a change puts a closing bracket behind a text, or in the place of a comma at its end."""
     if change.text not in ("}", "]"):
         return False
-    return change.start >= end or (change.end == end and base[change.start : change.end] in (",", ":"))
+    return change.start >= end or (change.end == end and base[change.start : change.end] == ",")
 
 
 def closing(ways: list[list[TextChange]], base: str) -> list[tuple[list[TextChange], int]]:
