@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from difyops.dsl import secret_rules as rules
+from difyops.dsl.model import word_set
 from difyops.dsl.suspicion import (
     CODE,
     NONE,
@@ -84,13 +85,17 @@ _LOGGED_IN = re.compile(
 _NEAR = re.compile(r"[A-Za-z0-9][\w\-+/=.~]{15,400}", re.ASCII)
 _NEAR_PASSWORD = re.compile(rf"[\s\"'`“‘「『（(:：=>]([!#-&(-;=?-~{_LETTERS}]{{8,64}})(?![^\s\"'`”’」』）),.;<])")
 _BARE_PASSWORD = re.compile(r"[ \t]{1,4}([A-Za-z0-9!@#$^*?~_.\-+]{8,64})(?=\s|$)")
-_TAKES_SECRET = re.compile(  # a call, or a table of accounts
-    r"(?<![A-Za-z])([A-Za-z_]{0,20}(?:[Hh]mac|HMAC|[Cc]rypt|[Ff]ernet|[Ss]ign|AES|DES|ARC4|[Cc]ipher(?:iv)?"
-    r"|[Cc]onnect(?:ion)?|[Ll]og_?[Ii]n|[Uu]nlock|[Aa]uthenticate|[Bb]ind|[Dd]erive_?[Kk]ey|(?:pbkdf2|PBKDF2)\w{0,10}"
-    r"|compareSync|checkpw|verify_password|FTP(?:_TLS)?|SMTP|IMAP4?|POP3))(?:\.new)?\("
-    r"|\b(\w{0,20}(?:CREDS|CREDENTIALS|USERS|ACCOUNTS|LOGINS|PASSWORDS|passwords|creds|credentials|users|accounts|logins))"
-    r"\s{0,3}[:=]\s{0,3}[\[{(]"
+_TAKES_SECRET = tuple(  # calls, as their names end in small letters
+    f"{name}("
+    for name in sorted(
+        word_set(
+            "hmac hmac.new crypt fernet sign aes aes.new des.new des3.new arc4.new cipher cipheriv connect connection"
+            " login log_in unlock authenticate bind derivekey derive_key pbkdf2 pbkdf2_hmac comparesync checkpw"
+            " verify_password ftp ftp_tls smtp smtp_ssl imap4 imap4_ssl pop3 credentials"
+        )
+    )
 )
+_ACCOUNTS = re.compile(r"(?:creds|credentials|users|accounts|logins|passwords)\s{0,3}[:=]\s{0,3}[\[{(]")
 _LITERAL = re.compile(r"""b?(["'])([^"'\s\0]{6,200})\1""")
 _PUBLIC_ARGUMENT = re.compile(  # algorithms, encodings, hosts
     r"(?i)(?:[hreps]{2}\d{3}|hmac|sha|md\d|aes|des|utf|rsa|ecdsa|pkcs|ascii|latin|base\d|blowfish|x509|ed\d|gcm|cbc)[\w./-]{0,40}"
@@ -119,7 +124,7 @@ def in_names(text: str, place: str) -> list[SuspicionHit]:
             if match.start() >= last:
                 last, found = _at_keyword(text, match, place)
                 hits += found
-    return hits + list(_handed_over(text)) if place == CODE else hits
+    return hits + list(_handed_over(text, lowered)) if place == CODE else hits
 
 
 def after_name(text: str, end: int, name: str, place: str, level: int = STRONG) -> list[SuspicionHit]:
@@ -369,17 +374,23 @@ def _of_call(text: str, name: str, end: int) -> Iterator[SuspicionHit]:
             yield SuspicionHit(found.start(1), found.end(2), "basic_auth")
 
 
-def _handed_over(text: str) -> Iterator[SuspicionHit]:
-    """Yield what a call that encrypts, signs or connects is given as a literal, in whatever place, and looks secret."""
-    for called in _TAKES_SECRET.finditer(text):
-        end = text.find("\n\n", called.end(), called.end() + _ARGUMENTS)
-        for found in _LITERAL.finditer(text, called.end(), called.end() + _ARGUMENTS if end < 0 else end):
+def _handed_over(text: str, lowered: str) -> Iterator[SuspicionHit]:
+    """Yield the literals that look secret in a call that encrypts, signs or connects, and in a table of accounts."""
+    begins = [found.end() for found in _ACCOUNTS.finditer(lowered)]
+    for name in _TAKES_SECRET:
+        at = lowered.find(name)
+        while at >= 0:
+            begins.append(at + len(name))
+            at = lowered.find(name, begins[-1])
+    for begin in begins:
+        end = text.find("\n\n", begin, begin + _ARGUMENTS)
+        for found in _LITERAL.finditer(text, begin, begin + _ARGUMENTS if end < 0 else end):
             value = found[2]
             if is_placeholder(value) or _PUBLIC_ARGUMENT.fullmatch(value):
                 continue
             if is_uuid(value) or looks_random(value) or (len(value) >= 6 and looks_like_password(value)):
-                yield SuspicionHit(*found.span(2), "argument", called[1] or called[2])
-            if text[found.end() : found.end() + 1] == ")" and text.count("(", called.end(), found.end()) == 0:
+                yield SuspicionHit(*found.span(2), "argument", "argument")
+            if text[found.end() : found.end() + 1] == ")" and text.count("(", begin, found.end()) == 0:
                 break
 
 

@@ -8,18 +8,21 @@ names. Ids, digests and versions are made by machines, too: what a name or an ad
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from difyops.dsl import secret_rules as rules
+from difyops.dsl.runs import class_of, runs, words_with
 from difyops.dsl.suspicion import SuspicionHit, is_placeholder, is_strong_password, is_uuid, looks_random
 
-_RUN = re.compile(r"[\w\-+/=.~@#%]{19,}", re.ASCII)
+_LETTERS = string.ascii_letters + string.digits
+_IN_WORD = class_of(_LETTERS + "_-+/=.~@#%")
+_IN_PASSWORD = class_of(_LETTERS + "!@#$^*?~_.-+")
+_MARKS = "!@#$^*?~+"
+_BEFORE = frozenset("\"'`“‘「:：，。（(>/= \t\r\n\u3000\xa0")
+_BEHIND = frozenset("\"'`”’」,;，。、)）< \t\r\n\u3000\xa0")
 _WORD = re.compile(r"[A-Za-z0-9+/][\w\-+/=.~]{18,400}", re.ASCII)
-_PASSWORD = re.compile(  # with a mark and a digit, seen ahead: a look at each word would cost more than all the rest
-    r"""(?:^|[\s"'`“‘「:：，。（(>/=])(?=[A-Za-z0-9_.\-]{0,40}[!@#$^*?~+])(?=[A-Za-z_.\-!@#$^*?~+]{0,40}[0-9])"""
-    r"""([A-Za-z0-9!@#$^*?~_.\-+]{8,64})(?=["'`”’」\s,;，。、)）<]|$)"""
-)
 _NAME_BEFORE = re.compile(r"""([\w-]{1,40})\\?["'`”]?[ \t]{0,3}[:=：]{1,2}[ \t]{0,3}\\?["'`“]?$""", re.ASCII)
 _OF_A_THING = re.compile(
     r"(?i)(?:.*[\W_]|.*(?=[A-Z]))?(?:u?id|ids|guid|hash|digest|checksum|fingerprint|sha\d*|md5|etag|commit|revision|rev|version"
@@ -29,6 +32,8 @@ _OF_A_THING = re.compile(
 _SPOKEN_ID = re.compile(r"(?i)(?:\bid|\bids|编号|账号|号码|番号)[\"'`]?[ \t]{0,3}[:：=]?(?:[ \t]{1,3}is)?[ \t]{0,3}$")
 _STOPS = ".!?*_~-"  # marks of a sentence, or of Markdown
 _REACH = 60
+_LEAST, _LONGEST_PASSWORD = 19, 64
+_DIGIT = re.compile(r"[0-9]")
 _LONG = 20  # a shorter word has capitals, small letters and digits, or is none
 _SHORTEST, _SHORT, _LONGER = 8, 120, 8192
 _LONGEST_PATH = 40
@@ -59,12 +64,10 @@ def forget() -> None:
 
 
 def _words(text: str) -> Iterator[SuspicionHit]:
-    for run in _RUN.finditer(text):
-        start = run.start()
-        found = _WORD.fullmatch(text, start, run.end())
-        if found is None or text[run.end() : run.end() + 1] in ("(", "{"):
+    for start, end in runs(text, _IN_WORD, _LEAST):
+        if _WORD.fullmatch(text, start, end) is None or text[end : end + 1] in ("(", "{"):
             continue
-        value = run.group() if text[run.end() - 1] == "=" else run.group().rstrip(".-~")
+        value = text[start:end] if text[end - 1] == "=" else text[start:end].rstrip(".-~")
         if ("/" in value and len(value) < _LONGEST_PATH) or (len(value) < _LONG and not _is_mixed(value)):
             continue
         if is_uuid(value) or not looks_random(value) or is_placeholder(value) or _is_named_thing(text, start):
@@ -73,10 +76,14 @@ def _words(text: str) -> Iterator[SuspicionHit]:
 
 
 def _passwords(text: str) -> Iterator[SuspicionHit]:
-    for found in _PASSWORD.finditer(text):
-        value = found[1].rstrip(_STOPS)
+    for start, end in words_with(text, _IN_PASSWORD, _MARKS):
+        if end - start < _SHORTEST or end - start > _LONGEST_PASSWORD or not _DIGIT.search(text, start, end):
+            continue
+        if (start and text[start - 1] not in _BEFORE) or (end < len(text) and text[end] not in _BEHIND):
+            continue
+        value = text[start:end].rstrip(_STOPS)
         if is_strong_password(value) and _is_mixed(value) and not is_placeholder(value):
-            yield SuspicionHit(found.start(1), found.start(1) + len(value), "generated")
+            yield SuspicionHit(start, start + len(value), "generated")
 
 
 def _is_mixed(value: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import string
 from collections import Counter
 from functools import lru_cache
 from itertools import pairwise
@@ -16,6 +17,7 @@ from typing import Final, NamedTuple
 
 from difyops.dsl import secret_rules as rules
 from difyops.dsl.model import word_set
+from difyops.dsl.runs import class_of, runs
 
 NONE, WEAK, STRONG = 0, 1, 2
 SETTING: Final = "setting"
@@ -54,7 +56,8 @@ _NO_PASSWORD = re.compile(
 )
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _LONGEST_PIECE = 3  # characters on average between changes of case or to a digit; words are longer
-_LONG_WORD = re.compile(r"[\w.:~/+$=-]{14,}", re.ASCII)  # no format is shorter, or has another character
+_IN_LONG_WORD = class_of(string.ascii_letters + string.digits + "_.:~/+$=-")  # no format has another character
+_SHORTEST_FORMAT = 14
 _MARKS = re.compile(r"[!@#$%^&*+=?~]")
 _DIGIT = re.compile(r"[0-9]")
 _MIXED = re.compile(
@@ -179,8 +182,7 @@ def without_references(text: str) -> str:
 def credentials(value: str) -> list[tuple[int, int, str]]:
     """Return start, end and kind of everything in ``value`` that has the format of a known credential."""
     found = []
-    for word in _LONG_WORD.finditer(value) if len(value) >= 14 else ():
-        start, end = word.span()
+    for start, end in runs(value, _IN_LONG_WORD, _SHORTEST_FORMAT):
         if (
             end - start < 40
             and not _DIGIT.search(value, start, end)
