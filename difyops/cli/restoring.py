@@ -63,7 +63,7 @@ def restore(
         difyops snapshot restore support-triage --to v1 --secret env:API_TOKEN=file:token.txt --yes
     """
     from difyops.render import snapshot as views
-    from difyops.snapshot.restore import RestoreOptions
+    from difyops.snapshot.restore import RestoreOptions, refusal
 
     options = RestoreOptions(
         name=name,
@@ -78,7 +78,9 @@ def restore(
     done = session.run(_restore(session, selectors, to, source, options))
     if not done.is_one:
         return views.restored_many(done, dry_run=session.dry_run)
-    return views.restore_planned(done.plans[0]) if session.dry_run else views.restored(done.apps[0])
+    if session.dry_run:
+        return views.restore_planned(done.plans[0], refusal(done.plans[0], options))
+    return views.restored(done.apps[0])
 
 
 def given_secrets(pairs: list[str] | None, *, dry_run: bool = False) -> dict[str, SecretText]:
@@ -115,7 +117,7 @@ async def _restore(
     from difyops.snapshot.former import former_ids, keep_former
     from difyops.snapshot.history import load_app
     from difyops.snapshot.layout import read_manifest
-    from difyops.snapshot.restore import plan_restore
+    from difyops.snapshot.restore import plan_restore, refusal
     from difyops.snapshot.restore import restore as bring_back
     from difyops.snapshot.restore_many import RestoredMany, beside, chosen_of
 
@@ -143,7 +145,11 @@ async def _restore(
                 kept = load_app(store, commit, manifest, app.id)
                 options = replace(options, beside=beside(manifest, origins, app.id))
                 if session.dry_run:
-                    done.plans.append(await plan_restore(instance, kept, to, options))
+                    plan = await plan_restore(instance, kept, to, options)
+                    refused = None if chosen.is_one else refusal(plan, options)
+                    if refused is not None:
+                        raise refused
+                    done.plans.append(plan)
                     continue
                 restored = await bring_back(session.workspace(instance, store=store), kept, to, options)
             except DifyopsError as error:

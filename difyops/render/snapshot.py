@@ -260,12 +260,14 @@ def rolled_back(result: RolledBack) -> Outcome:
     )
 
 
-def restore_planned(result: RestorePlan) -> Outcome:
-    """Show the plan of a restore."""
+def restore_planned(result: RestorePlan, refused: DifyopsError | None) -> Outcome:
+    """Show the plan of a restore; ``refused``: why it would not be done."""
     lines = [("#", f"Restore {result.app_name} ({result.mode}) into {result.context} from {result.target}")]
     lines += [("", item) for item in result.notes] + [("✗", item) for item in result.unresolved]
     summary = f"dry run: {len(result.unresolved)} unresolved, nothing was changed"
-    return Outcome(kind="snapshot.restore.plan", data=result, blocks=[Lines(lines=lines)], summary=summary)
+    return Outcome(
+        kind="snapshot.restore.plan", data=result, blocks=[Lines(lines=lines)], summary=summary, error=refused
+    )
 
 
 def restored(result: Restored) -> Outcome:

@@ -113,6 +113,14 @@ async def plan_restore(instance: Instance, kept: Kept, word: str, options: Resto
     return (await _prepare(instance, kept, word, options)).plan
 
 
+def refusal(plan: RestorePlan, options: RestoreOptions) -> Refused | None:
+    """Return why a restore by this plan is refused; ``None`` where nothing blocks it."""
+    if not plan.unresolved or options.allow_missing:
+        return None
+    more = f" (and {len(plan.unresolved) - 1} more)" if len(plan.unresolved) > 1 else ""
+    return Refused(f"{plan.unresolved[0]}{more}.", hint="Give a --map FILE, or --allow-missing.")
+
+
 async def restore(workspace: Workspace, kept: Kept, word: str, options: RestoreOptions) -> Restored:
     """Restore an app as a new one. Until it is whole its name carries the id of this change.
 
@@ -123,9 +131,9 @@ async def restore(workspace: Workspace, kept: Kept, word: str, options: RestoreO
     instance, journal = workspace.instance, workspace.journal
     prepared = await _prepare(instance, kept, word, options)
     plan = prepared.plan
-    if plan.unresolved and not options.allow_missing:
-        more = f" (and {len(plan.unresolved) - 1} more)" if len(plan.unresolved) > 1 else ""
-        raise Refused(f"{plan.unresolved[0]}{more}.", hint="Give a --map FILE, or --allow-missing.")
+    refused = refusal(plan, options)
+    if refused is not None:
+        raise refused
     subject = f"restore/{plan.app_name}"
     with journal.lock(subject, holding=f"a restore of {plan.app_name!r}"):
         change = Change.begin(

@@ -51,7 +51,7 @@ def test_a_deleted_app_comes_back_switched_off(
 def test_what_cannot_be_resolved_is_listed_and_nothing_is_created(cli: Cli, v1: str, colleague: Colleague) -> None:
     colleague.call("DELETE", f"/apps/{colleague.app_id('wf-llm')}")
     planned = cli("snapshot", "restore", "wf-llm", "--to", v1, "--dry-run", "-o", "json")
-    assert planned.code == 0
+    assert planned.code == 8, "as what would follow"
     assert planned.json["data"]["unresolved"] == ["secret environment variable API_TOKEN has no value (env:API_TOKEN)"]
     refused = cli("snapshot", "restore", "wf-llm", "--to", v1, "--yes")
     assert refused.code == 8
