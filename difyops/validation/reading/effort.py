@@ -15,7 +15,7 @@ class TooMuchEffort(Exception):
 class Effort:
     """What may still be spent: edits tried, tokens read on, characters of readings judged, odd things rewritten.
 
-    A word without quotes counts as three odd things.
+    A word without quotes and a comment count as three odd things each.
     """
 
     edits: int = 10_000

@@ -49,6 +49,8 @@ _NUMBER = re.compile(
     rf"(?P<hex>[+-]?0[xX][0-9a-fA-F]+){_AHEAD}|(?P<plain>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?){_AHEAD}"
     rf"|(?P<marked>[+-]?[0-9][0-9_]*(?:\.[0-9_]+)?){_AHEAD}"
 )
+_NUMERIC = frozenset("+-.0123456789")
+_LONG_NUMBER = 300
 _BARE = re.compile(r"""[^\s,，;{}\[\]"'`“”:#<>()\\](?:[^,，;{}\[\]"`“”:\n\\/()]|:(?=//|\d)|(?<=[:/])/|/(?![/*]))*""")
 _NAME_ENDS = re.compile(r"\s*:")
 _DOTS = re.compile(r"\.\.\.|…")
@@ -167,6 +169,7 @@ class _Writer:
                 self.canon.code = "not_json" if _ENDS_LIKE_TEXT.search(found[0]) else None
             if LEFT_OUT.search(found[0]):
                 self.canon.code = self.canon.code or "value_missing"
+            self.effort.rewrites -= 2
             self._put(" ", at, found[0], "", "comment")
             return found.end()
         if char in _PUNCTUATION:
@@ -192,6 +195,8 @@ class _Writer:
 
     def _unquoted(self, at: int) -> int:
         text = self.text
+        if text[at] in _NUMERIC and (found := _NUMBER.match(text, at)):
+            return self._number(at, found)
         if found := _LITERAL.match(text, at):
             if found[0].lower() == "undefined":
                 self.canon.code = self.canon.code or "value_missing"
@@ -205,8 +210,6 @@ class _Writer:
         if found := _NAME.match(text, at):
             self._put(_quoted(found[1]), at, found[1], found[1], "unquoted key")
             return found.end()
-        if found := _NUMBER.match(text, at):
-            return self._number(at, found)
         if found := _DOTS.match(text, at):
             self.canon.code = self.canon.code or "value_missing"
             self._put(" ", at, found[0], None, "left out")
@@ -215,6 +218,10 @@ class _Writer:
 
     def _number(self, at: int, found: re.Match[str]) -> int:
         spelled = found[0]
+        if spelled[0] == "." and len(spelled) < _LONG_NUMBER:
+            piece = f"0{spelled}"
+            self._put(piece, at, spelled, float(piece), "odd number")
+            return found.end()
         digits = spelled.replace("_", "").lstrip("+")
         if found["hex"]:
             piece = str(int(spelled, 16))
@@ -334,7 +341,7 @@ def _quoted(name: str) -> str:
 
 
 def _number_of(piece: str) -> int | float:
-    return float(piece) if any(mark in piece for mark in ".eE") else int(piece)
+    return float(piece) if "." in piece or "e" in piece or "E" in piece else int(piece)
 
 
 def text_before(text: str, at: int) -> str:
