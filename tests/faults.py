@@ -141,16 +141,21 @@ def serving(behaviour: Behaviour, *, tls: ssl.SSLContext | None = None) -> Itera
     ready = threading.Event()
 
     async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, ValueError, IndexError):
-            await _one(served, behaviour, reader, writer)
+        try:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError, ValueError, IndexError):
+                await _one(served, behaviour, reader, writer)
+        except asyncio.CancelledError:  # at the end: what was not sent is not waited for
+            writer.transport.abort()
+            raise
         with contextlib.suppress(OSError):
             writer.close()
 
     async def main() -> None:
-        async with await asyncio.start_server(connection, sock=listener, ssl=tls):
-            ready.set()
-            with contextlib.suppress(asyncio.CancelledError):
-                await stopped
+        server = await asyncio.start_server(connection, sock=listener, ssl=tls)
+        ready.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await stopped
+        server.close()  # and no waiting: some connections stand still for ever
 
     stopped: asyncio.Future[None] = loop.create_future()
     loop.set_exception_handler(lambda _loop, _context: None)
@@ -169,8 +174,10 @@ def _drive(loop: asyncio.AbstractEventLoop, main: Any) -> None:
     try:
         loop.run_until_complete(main)
     finally:
-        for task in asyncio.all_tasks(loop):
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
             task.cancel()
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         loop.run_until_complete(asyncio.sleep(0.01))
         loop.close()
 

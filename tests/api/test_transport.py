@@ -88,8 +88,9 @@ async def test_an_unknown_name_says_so() -> None:
     ],
 )
 async def test_every_way_to_fail_has_one_clear_sentence(behaviour: Behaviour, kind: type, words: str) -> None:
+    read, total = (0.5, 1.0) if kind is TimedOut else (60.0, 60.0)
     with serving(behaviour) as server:
-        error = await failure(server.url, options=TransportOptions(read=0.5, total=1.0, tries=1))
+        error = await failure(server.url, options=TransportOptions(read=read, total=total, tries=1))
     assert type(error) is kind
     assert words in error.message
 
