@@ -13,6 +13,9 @@ from typing import Any, Protocol
 
 import httpx
 
+MOST_PARTS = 2_000_000  # lists and objects of one answer; of commas twice as many
+_SURELY_FEW = 1_000_000  # bytes: what is smaller cannot hold so many
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
@@ -166,9 +169,18 @@ class HttpAnswer:
         """Return the content read as JSON.
 
         Raises:
-            ValueError: it is none. RecursionError: it is nested too deep.
+            TooManyParts: reading it would fill the memory. ValueError: it is none. RecursionError: nested too deep.
         """
-        return json.loads(self.content)
+        content = self.content
+        if len(content) > _SURELY_FEW and (
+            content.count(b"{") + content.count(b"[") > MOST_PARTS or content.count(b",") > 2 * MOST_PARTS
+        ):
+            raise TooManyParts
+        return json.loads(content)
+
+
+class TooManyParts(ValueError):
+    """A content of more lists, objects and items than any answer has: empty ones take 60 times their size in memory."""
 
 
 Flow = AsyncGenerator[HttpCall, HttpAnswer]

@@ -26,7 +26,17 @@ from difyops.api.connection_faults import is_login
 from difyops.api.direct import DirectCarrier
 from difyops.api.filling import addressed, fill
 from difyops.api.guard import LARGEST_ANSWER, USER_AGENT, AnswerTooLarge, Guard, TooSlow
-from difyops.api.messages import Auth, CallLimits, Carrier, HttpAnswer, HttpCall, Origin, ThroughHttpx
+from difyops.api.messages import (
+    MOST_PARTS,
+    Auth,
+    CallLimits,
+    Carrier,
+    HttpAnswer,
+    HttpCall,
+    Origin,
+    ThroughHttpx,
+    TooManyParts,
+)
 from difyops.api.proxies import Proxy, proxy_for
 from difyops.clock import Clock, SystemClock
 from difyops.errors import (
@@ -376,6 +386,8 @@ def json_of(response: HttpAnswer, *, doing: str) -> Any:
     """
     try:
         return response.json()
+    except TooManyParts as error:
+        raise UnreadableAnswer(f"{doing}: the answer has more than {MOST_PARTS:,} parts, and is not read.") from error
     except RecursionError as error:
         raise UnreadableAnswer(f"{doing}: the answer is JSON nested too deep to be read, or not JSON.") from error
     except ValueError as error:

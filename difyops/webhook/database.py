@@ -102,6 +102,7 @@ class WebhookDatabase:
             StoreError: the file is damaged, another program's, or cannot be written.
         """
         self._writer = connect(self.path, LAYOUT)
+        self._writer.execute("PRAGMA secure_delete = ON")  # what callers sent is overwritten when its time is over
         self._reader = connect(self.path, LAYOUT)
         self._reader.row_factory = sqlite3.Row
         self._loop = asyncio.get_running_loop()

@@ -20,7 +20,7 @@ from difyops.api.decoding import CannotDecode, Decoder
 from difyops.api.proxied import ProxiedCarrier
 from difyops.api.session import SessionFile
 from difyops.api.transport import Transport, TransportOptions, json_of
-from difyops.errors import DifyopsError, ServerFault, TimedOut, Unreachable
+from difyops.errors import DifyopsError, ServerFault, TimedOut, Unreachable, UnreadableAnswer
 from difyops.secret_text import SecretText
 from tests import faults
 from tests.faults import Asked, Behaviour, answer, serving, whole
@@ -111,6 +111,13 @@ async def test_encodings_that_were_not_asked_for_are_refused(make: Make, names: 
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert most < 20_000_000
+
+
+@pytest.mark.parametrize("unit", [b"{},", b"[],", b"1,"])
+async def test_an_answer_of_too_many_parts_is_not_read(unit: bytes) -> None:
+    content = b"[" + unit * (9_000_000 // len(unit)) + b"1]"
+    with pytest.raises(UnreadableAnswer, match="more than 2,000,000 parts"):
+        await read(plain, answer(200, gzip.compress(content, 1, mtime=0), content_encoding="gzip"))
 
 
 async def test_the_limit_counts_what_is_decoded() -> None:
