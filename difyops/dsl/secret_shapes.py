@@ -22,6 +22,10 @@ _IN_PASSWORD = class_of(_LETTERS + "!@#$^*?~_.-+")
 _MARKS = "!@#$^*?~+"
 _BEFORE = frozenset("\"'`“‘「:：，。（(>/= \t\r\n\u3000\xa0")
 _BEHIND = frozenset("\"'`”’」,;，。、)）< \t\r\n\u3000\xa0")
+_QUOTES = frozenset("\"'`“‘「")
+_SURE_MARKS = "!@#$^?~"  # the others are operators of a program as well
+_NUMBER = re.compile(r"[\d.]+[eE][+-]?\d+")
+_LOCALE = re.compile(r"[A-Za-z]{2}_[A-Za-z]{2}(?:\.[\w-]{2,12})?(?:@\w{2,12})?")
 _WORD = re.compile(r"[A-Za-z0-9+/][\w\-+/=.~]{18,400}", re.ASCII)
 _NAME_BEFORE = re.compile(r"""([\w-]{1,40})\\?["'`”]?[ \t]{0,3}[:=：]{1,2}[ \t]{0,3}\\?["'`“]?$""", re.ASCII)
 _OF_A_THING = re.compile(
@@ -82,8 +86,26 @@ def _passwords(text: str) -> Iterator[SuspicionHit]:
         if (start and text[start - 1] not in _BEFORE) or (end < len(text) and text[end] not in _BEHIND):
             continue
         value = text[start:end].rstrip(_STOPS)
-        if is_strong_password(value) and _is_mixed(value) and not is_placeholder(value):
+        if not is_strong_password(value) or not _is_mixed(value) or is_placeholder(value):
+            continue
+        is_quoted = start > 0 and text[start - 1] in _QUOTES
+        if not _is_computed(value, is_quoted) and not _is_in_path(text, start):
             yield SuspicionHit(start, start + len(value), "generated")
+
+
+def _is_computed(value: str, is_quoted: bool) -> bool:
+    """Return whether a word is a sum, a power, a number or a locale and no password."""
+    if not is_quoted and not any(mark in value for mark in _SURE_MARKS):
+        return True
+    return _NUMBER.fullmatch(value) is not None or _LOCALE.fullmatch(value) is not None
+
+
+def _is_in_path(text: str, start: int) -> bool:
+    """Return whether a word that follows a slash is a part of a longer path."""
+    if text[start - 1 : start] != "/":
+        return False
+    before = text[max(0, start - _REACH) : start - 1]
+    return "/" in re.split(r"[\s\"'<>()]", before)[-1]
 
 
 def _is_mixed(value: str) -> bool:

@@ -301,7 +301,10 @@ def _is_random_letters(value: str) -> bool:
         return True
     if len(value) < 16:
         return False
-    return len(value) < _LONGEST_PIECE * len(_WORD.findall(value)) or _CONSONANTS.search(value) is not None
+    if len(value) < _LONGEST_PIECE * len(_WORD.findall(value)):
+        return True
+    run = _CONSONANTS.search(value)  # of capitals it may be XMLRPC
+    return run is not None and sum(map(str.islower, run[0])) >= 3
 
 
 def _changes(letters: list[str]) -> int:
