@@ -29,11 +29,15 @@ def paths_at(text: str, offsets: Sequence[int]) -> list[Path]:
     ends = list(accumulate(map(len, parts)))
     found: dict[int, Path] = {}
     names: list[str | int] = []  # for each open container the name or index that holds now
-    at = 1
+    at, before = 1, (-1, False)
+    path_before: Path = ()
     for offset in offsets if len(offsets) == 1 else sorted(set(offsets)):
         number = bisect_right(ends, offset)
         is_scalar = number % 2 == 0 and number < len(ends) and not text[offset : ends[number]].isspace()
         number |= 1
+        if (number, is_scalar) == before:  # a long text may hold thousands of edits
+            found[offset] = path_before
+            continue
         _follow(parts[at:number:2], names)
         at = number
         if number >= len(parts):
@@ -44,6 +48,7 @@ def paths_at(text: str, offsets: Sequence[int]) -> list[Path]:
             found[offset] = tuple(map(_decoded, path))
         else:
             found[offset] = tuple(map(_decoded, names[:-1]))
+        before, path_before = (number, is_scalar), found[offset]
     return [found[offset] for offset in offsets]
 
 
