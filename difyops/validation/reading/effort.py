@@ -26,7 +26,7 @@ class Effort:
     @classmethod
     def for_text(cls, size: int) -> Effort:
         """Return what may be spent on a text of so many characters."""
-        return cls(rewrites=8_000 + size // 6)
+        return cls(rewrites=8_000 + size // 6, reads=min(30_000, 12_000 + size // 4))
 
     def mends(self) -> None:
         """Spend what every broken piece costs, however little is wrong with it.
