@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterator
 
 from difyops.dsl import secret_rules as rules
+from difyops.dsl.secret_shapes import is_of_a_thing
 from difyops.dsl.suspicion import (
     NONE,
     SETTING,
     WEAK,
     SuspicionHit,
     has_both,
+    is_mixed_password,
     is_placeholder,
     looks_like_password,
     looks_random,
@@ -40,10 +42,12 @@ def in_queries(text: str, place: str) -> Iterator[SuspicionHit]:
     for match in _QUERY.finditer(text):
         name, value = match.groups()
         level = strength(name)
-        if level == NONE or is_placeholder(value) or (name.lower() == "appid" and value.startswith("wx")):
+        if is_placeholder(value) or (name.lower() == "appid" and value.startswith("wx")):
             continue
-        if level == WEAK:
-            good = looks_random(value)
+        if level == NONE:
+            good = place == SETTING and not is_of_a_thing(name) and len(value) >= 20 and looks_random(value)
+        elif level == WEAK:
+            good = looks_random(value) or is_mixed_password(value)
         else:
             good = place == SETTING or looks_like_password(value) or len(value) >= 16
         if good:
@@ -59,6 +63,8 @@ def _in_address(text: str, start: int, end: int) -> Iterator[SuspicionHit]:
     user = _USERINFO.match(text, start, end)
     if user:
         if user.group(2):
+            if looks_random(user.group(1)):
+                yield SuspicionHit(*user.span(1), "url_userinfo", "userinfo")
             if is_given(user.group(2)):
                 yield SuspicionHit(*user.span(2), "url_userinfo", "userinfo")
         elif looks_random(user.group(1)):
@@ -80,7 +86,11 @@ def _secret_parts(path: str) -> Iterator[tuple[int, int]]:
         valued = _PATH_VALUE.search(part) if "=" in part else None
         if valued and strength(valued[1]) != NONE and looks_random(valued[2]):
             yield offset + valued.start(2), offset + len(part)
-        elif (is_host and _is_secret_of_host(part)) or (is_named and looks_random(part) and not is_placeholder(part)):
+        elif (
+            (part[:3] == "bot" and len(part) > 24 and looks_random(part[3:]))
+            or (is_host and _is_secret_of_host(part))
+            or (is_named and looks_random(part) and not is_placeholder(part))
+        ):
             yield offset, offset + len(part)
         is_named = is_named or part.lower() in rules.HOOK_PARTS or part.lower().startswith("bot")
         offset += len(part) + 1

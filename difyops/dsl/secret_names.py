@@ -13,8 +13,9 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from difyops.dsl import foreign_names
 from difyops.dsl import secret_rules as rules
-from difyops.dsl.model import word_set
+from difyops.dsl.secret_calls import handed_over, in_mappings, logged_in, of_call
 from difyops.dsl.suspicion import (
     CODE,
     NONE,
@@ -25,6 +26,8 @@ from difyops.dsl.suspicion import (
     SuspicionHit,
     has_both,
     is_literal,
+    is_mixed_password,
+    is_odd,
     is_password_name,
     is_placeholder,
     is_plain_word,
@@ -42,24 +45,25 @@ _KEYWORD = re.compile(  # by first letters: one branch for each letter is tried 
     r"token|s(?:ecret|essdata|ession|ignature|alt)|p(?:ass(?!wort)|wd|sw)|key|a(?:uth|es\.new)|c(?:ookie|redential|ipher|ode)"
     r"|b(?:earer|asic|64encode|toa)|jwt|login|hmac|fernet|identified by"
 )
-_FOREIGN_KEYWORD = re.compile(rf"{rules.FOREIGN_NAMES}|{rules.FOREIGN_LOGINS}")
-_FOREIGN_WORDS = tuple(word.partition("(")[0] for word in _FOREIGN_KEYWORD.pattern.split("|") if word.isascii())
-_SHORT_KEYWORD = re.compile(r"(?<![a-z0-9])(?:pw|pin|pat|[as]k)(?![a-z0-9])")
-_SHORT = ("pw", "pin", "pat", "ak", "sk")
-_FOREIGN = re.compile(rules.FOREIGN_NAMES)
+_FOREIGN_KEYWORD = re.compile(rf"{foreign_names.IN_TEXTS}|{rules.FOREIGN_LOGINS}")
+_SHORT_KEYWORD = re.compile(r"(?<![a-z0-9])(?:pw|pin|pat|mdp|[as]k)(?![a-z0-9])")
+_SHORT = ("pw", "pin", "pat", "ak", "sk", "mdp")
+_FOREIGN = re.compile(foreign_names.IN_TEXTS)
 _FOREIGN_LOGIN = re.compile(rules.FOREIGN_LOGINS)
 _TAIL = re.compile(r"[\w-]{0,64}", re.ASCII)
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-$")
 _ALONE = frozenset({"key", "keys", "code", "pass"})  # judged with the word before: API key, access code
 _SEPARATOR = re.compile(
     r"""(?:\\{0,3}["'`”’」»]|[\])*_}]){0,4}[ \t]{0,4}(?:[(（][^()（）\n]{0,40}[)）])?"""
-    r"""(?:(?P<beside>[ \t]{0,4},?\s{0,8}\\{0,3}["']?\b(?:value|val|content|default)\\{0,3}["']?\s{0,4}[:=])"""
+    r"""(?:(?P<beside>[ \t]{0,4}[,{]?\s{0,8}\\{0,3}["']?\b(?:value|val|content|default)\\{0,3}["']?\s{0,4}[:=])"""
     r"""|(?P<pair>[ \t]{0,4},)"""
     r"""|[ \t]{0,8}(?P<other>\|\||\?\?|\bor\b|\|)"""
     r"""|(?P<assigned>(?:[ \t]{0,4}[:：][ \t]{0,4}[A-Za-z][\w.]{0,20}(?:\[[^\]\n]{0,20}\])?[ \t]{0,4})?"""
     r"""[ \t]{0,8}(?:!?={1,3}>?|:=|[:：＝]|->|→))"""
-    r"""|(?P<spoken>[ \t]{1,4}(?:for|of|to|in|on|at|from|with|used)\b[^\n.:=;]{0,40}?[ \t]{0,4}[:：=]"""
+    r"""|(?P<spoken>[ \t]{1,4}(?:for|of)\b[^\n.:=;]{0,40}?[ \t]{1,4}[–—-](?=[ \t])"""
+    r"""|[ \t]{1,4}(?:for|of|to|in|on|at|from|with|used)\b[^\n.:=;]{0,40}?[ \t]{0,4}[:：=]"""
     r"""|(?:[ \t]{1,4}(?:for|of|to|in|on|at|used|here|now|below)\b[^\n.:=;]{0,40}?)?[ \t]{0,4}"""
+    r"""(?:[ \t](?:word|phrase|string))?[ \t]{0,4}"""
     r"""(?:\b(?:is|are|was|equals|lautet|ist|es|est|é|è)\b(?:[ \t]{1,4}set[ \t]{1,4}to\b)?|['’]s\b|为|為|是|は|는|은)"""
     r"""[ \t]{0,4}[:：]?)"""
     r"""|(?P<blank>[ \t]{1,4}(?:[–—][ \t]{1,4})?))[ \t*_]{0,8}(?:\n[ \t]{0,16}(?=["']))?"""
@@ -75,35 +79,15 @@ _NEXT_ITEM = re.compile(r"""["'`]\s{0,4},\s{0,4}b?["'`]([\w\-.~+/=]{12,200})["'`
 _AFTER_SCHEME = re.compile(
     r"""(?:[ \t]{1,4}|%20|[ \t]?["']\s{0,2}[+.]\s{0,2}b?)["'`“]?([\w\-.~+/=:!$*^@#]{6,2000})""", re.ASCII
 )
-_LOGIN = re.compile(
-    r"""\s{0,4}[=:]?\s{0,4}[(\[]\s{0,4}b?["'][^"'\n\0]{0,100}["']\s{0,4},\s{0,4}b?["']([^"'\n\0]{1,200})["']"""
-)
-_ENCODED = re.compile(r"""\w{0,12}\(\s{0,4}b?["']([^"'\n\0:]{0,100}):([^"'\n\0]{1,200})["']""")
-_LOGGED_IN = re.compile(
-    r"""s?(?:[ \t]{1,3}(?:are|is))?[ \t]{0,3}[:：]?[ \t]{0,3}[^\s/:：]{1,64}[ \t]{0,2}[/:：][ \t]{0,2}([!-~]{4,200})"""
-)
+_FURTHER = re.compile(r"[^\n.:=;,\"'|]{1,40}?(?=[ \t]{0,4}(?:[:：=»→—–]|->))")
 _NEAR = re.compile(r"[A-Za-z0-9][\w\-+/=.~]{15,400}", re.ASCII)
 _NEAR_PASSWORD = re.compile(rf"[\s\"'`“‘「『（(:：=>]([!#-&(-;=?-~{_LETTERS}]{{8,64}})(?![^\s\"'`”’」』）),.;<])")
+_QUOTED = re.compile(r"""(["'`])([^"'`\s\0]{7,64})\1(?!\s{0,3}:)""")
 _BARE_PASSWORD = re.compile(r"[ \t]{1,4}([A-Za-z0-9!@#$^*?~_.\-+]{8,64})(?=\s|$)")
-_TAKES_SECRET = tuple(  # calls, as their names end in small letters
-    f"{name}("
-    for name in sorted(
-        word_set(
-            "hmac hmac.new crypt fernet sign aes aes.new des.new des3.new arc4.new cipher cipheriv connect connection"
-            " login log_in unlock authenticate bind derivekey derive_key pbkdf2 pbkdf2_hmac comparesync checkpw"
-            " verify_password ftp ftp_tls smtp smtp_ssl imap4 imap4_ssl pop3 credentials"
-        )
-    )
-)
-_ACCOUNTS = re.compile(r"(?:creds|credentials|users|accounts|logins|passwords)\s{0,3}[:=]\s{0,3}[\[{(]")
-_LITERAL = re.compile(r"""b?(["'])([^"'\s\0]{6,200})\1""")
-_PUBLIC_ARGUMENT = re.compile(  # algorithms, encodings, hosts
-    r"(?i)(?:[hreps]{2}\d{3}|hmac|sha|md\d|aes|des|utf|rsa|ecdsa|pkcs|ascii|latin|base\d|blowfish|x509|ed\d|gcm|cbc)[\w./-]{0,40}"
-    r"|[\w-]{1,60}(?:\.[\w-]{1,60})*\.[a-z]{2,24}(?::\d{2,5})?|[\w.-]{1,60}:\d{2,5}|(?:cn|dc|ou|uid)=.{0,200}|[^A-Za-z]{1,40}"
-)
-_ARGUMENTS = 200  # so many characters of a call are looked through
 _REACH = 100  # so many characters after its name a value that looks generated is taken for the secret
 _WORDS = re.compile(r"[a-z]{1,12}|[A-Z_]+(?:=[A-Z_]+)?")  # of an option: what the next sentence says, a metavariable
+_DIGITS = re.compile(r"[0-9]{2,}")
+_OWN_MARKS = re.compile(r"[!?*_]{1,3}|[.!]{1,2}(?=[ \t]{0,3}(?:\n|$))")
 _STOPS = ".,;:!?)]}*_、"
 
 
@@ -113,7 +97,7 @@ def in_names(text: str, place: str) -> list[SuspicionHit]:
     if len(lowered) != len(text):  # a letter that has two in lower case
         lowered = "".join(char if len(char.lower()) > 1 else char.lower() for char in text)
     patterns = [_KEYWORD]
-    if not lowered.isascii() or any(word in lowered for word in _FOREIGN_WORDS):
+    if not lowered.isascii() or any(word in lowered for word in foreign_names.PIECES):
         patterns.append(_FOREIGN_KEYWORD)
     if any(word in lowered for word in _SHORT):
         patterns.append(_SHORT_KEYWORD)
@@ -124,7 +108,9 @@ def in_names(text: str, place: str) -> list[SuspicionHit]:
             if match.start() >= last:
                 last, found = _at_keyword(text, match, place)
                 hits += found
-    return hits + list(_handed_over(text, lowered)) if place == CODE else hits
+    if place == CODE:
+        hits += handed_over(text, lowered)
+    return [*hits, *in_mappings(text, lowered, place)]
 
 
 def after_name(text: str, end: int, name: str, place: str, level: int = STRONG) -> list[SuspicionHit]:
@@ -132,7 +118,7 @@ def after_name(text: str, end: int, name: str, place: str, level: int = STRONG) 
     separator = _SEPARATOR.match(text, end)
     how = separator.lastgroup or "" if separator else ""
     first = separator.end() if separator else end
-    if separator is None and not _FOREIGN.fullmatch(name.lower()):
+    if separator is None and not (name and _FOREIGN.fullmatch(name.lower())):
         return []
     opening = _OPENING.match(text, first)
     span = _quoted(text, opening) if opening else _unquoted(text, first, how, name)
@@ -147,10 +133,13 @@ def after_name(text: str, end: int, name: str, place: str, level: int = STRONG) 
     if is_placeholder(value) or value.lower() == name.lower():
         return []
     is_option = text[end - len(name) - 2 : end - len(name)] == "--"
+    last = span[1] if opening else _with_marks(text, *span)
+    place = PROSE if place == CODE and _is_in_text(text, end) else place
     judged = _Judged(value=value, name=name, level=level, how=how, is_quoted=opening is not None, is_option=is_option)
-    if not _is_accepted(judged, PROSE if place == CODE and _is_in_text(text, end) else place):
+    whole = judged._replace(value=text[span[0] : last])
+    if not _is_accepted(judged, place) and (last == span[1] or not (has_both(value) and _is_accepted(whole, place))):
         return []
-    hits = [SuspicionHit(*span, "assigned_secret", name)]
+    hits = [SuspicionHit(span[0], last, "assigned_secret", name)]
     if opening:
         hits += _next_items(text, span[1])
     return hits
@@ -161,31 +150,40 @@ def _at_keyword(text: str, match: re.Match[str], place: str) -> tuple[int, list[
     start, end = match.span()
     word = match.group()
     if _FOREIGN.fullmatch(word):
-        return end, [*after_name(text, end, text[start:end], place), *_logged_in(text, end)]
+        return end, _after_foreign(text, start, end, place)
     if _FOREIGN_LOGIN.fullmatch(word):
-        return end, list(_logged_in(text, end))
+        return end, list(logged_in(text, end))
     while start and match.start() - start < 64 and text[start - 1] in _NAME:
         start -= 1
     end = _tail(text, end)
     name = text[start:end].lstrip("-$")
     if word in ("bearer", "basic") and len(name) == len(word):
         return end, _after_scheme(text, end, word)
-    hits = list(_of_call(text, name.lower(), end))
+    hits = list(of_call(text, name.lower(), end))
     if word in ("credential", "login"):
-        hits += _logged_in(text, match.end())
+        hits += logged_in(text, match.end())
     level = STRONG if word == "identified by" else NONE if word == "pin" else strength(name)
     if level == WEAK and name.lower() in _ALONE and text[start - 1 : start] == " ":
         level, name = _with_word_before(text, start, name, level)
     if level == NONE and word not in ("pin", "hmac", "fernet", "cipher", "aes.new"):
         return end, hits
-    if level == STRONG and _is_element(text, start):
-        hits += _of_element(text, end, name)
+    if level != NONE and _is_element(text, start):
+        hits += _of_element(text, end, name, level)
     found = after_name(text, end, text[start:end].lstrip("-$") if level == NONE else name, place, level)
     if not found:
         found = list(_near(text, end, level, place))
     if not found and level == STRONG:
-        found = list(_near_password(text, end) if place != CODE else _bare_password(text, end))
+        found = list(_near_password(text, end) if place != CODE else _of_line(text, end))
     return end, hits + found
+
+
+def _after_foreign(text: str, start: int, end: int, place: str) -> list[SuspicionHit]:
+    """Return what a name in another language names: joined to it, after some words and a colon, or close behind."""
+    hits = [*after_name(text, end, text[start:end], place), *logged_in(text, end)]
+    if not hits:
+        further = _FURTHER.match(text, end)
+        hits = after_name(text, further.end(), "", place) if further else []
+    return hits or list(_near_password(text, end))
 
 
 def _tail(text: str, end: int) -> int:
@@ -218,7 +216,7 @@ def _is_accepted(it: _Judged, place: str) -> bool:
         return value.isdigit() and 4 <= len(value) <= 12 if it.name.lower() == "pin" else False
     if it.level == WEAK:
         if place != CODE and it.how in ("spoken", "assigned", "blank") and not it.is_option:
-            return is_uuid(it.value) or is_strong_password(it.value) or looks_random(value)
+            return is_odd(value)
         is_key = it.is_quoted and it.how == "assigned" and it.name.lower() == "key"
         if not looks_random(value) or (is_uuid(value) and not is_key) or it.how in ("spoken", "blank", "other"):
             return False
@@ -245,7 +243,7 @@ def _is_accepted(it: _Judged, place: str) -> bool:
 def _is_quoted_accepted(it: _Judged, place: str) -> bool:
     value = it.value
     if it.how == "pair":
-        return looks_random(value) or (len(value) >= 8 and looks_like_password(value))
+        return looks_random(value) or (len(value) >= 7 and looks_like_password(value))
     if place == SETTING and it.how in ("assigned", "beside") and " " not in value:
         return is_literal(value) and not re.match(r"\w{2,20}://", value)
     if looks_like_password(value) or looks_random(value):
@@ -256,9 +254,14 @@ def _is_quoted_accepted(it: _Judged, place: str) -> bool:
 
 
 def _is_in_text(text: str, at: int) -> bool:
-    """Return whether a place in code is inside a quoted text, as far as its line says."""
+    """Return whether a place in code is inside a quoted text or a comment, as far as its line says."""
     line = text[max(text.rfind("\n", 0, at) + 1, at - 300) : at]
-    return line.count('"') % 2 == 1 or line.count("'") % 2 == 1 or line.count("`") % 2 == 1
+    return (
+        line.lstrip().startswith(("#", "//"))
+        or line.count('"') % 2 == 1
+        or line.count("'") % 2 == 1
+        or line.count("`") % 2 == 1
+    )
 
 
 def _quoted(text: str, opening: re.Match[str]) -> tuple[int, int] | None:
@@ -324,14 +327,32 @@ def _near_password(text: str, end: int) -> Iterator[SuspicionHit]:
     last = text.find("\n", end, end + _REACH)
     for found in _NEAR_PASSWORD.finditer(text, end, end + _REACH if last < 0 else last):
         value = found[1].rstrip(_STOPS)
-        if is_strong_password(value) and not is_placeholder(value):
-            yield SuspicionHit(found.start(1), found.start(1) + len(value), "assigned_secret", "near")
+        start = found.start(1)
+        last = _with_marks(text, start, start + len(value))
+        if is_placeholder(value):
+            continue
+        is_whole = has_both(value) and len(_DIGITS.findall(value)) == 1 and is_strong_password(text[start:last])
+        if is_strong_password(value) or is_mixed_password(value) or is_whole:
+            yield SuspicionHit(start, last, "assigned_secret", "near")
 
 
-def _bare_password(text: str, end: int) -> Iterator[SuspicionHit]:
-    """Yield the word that follows a strong name in code, in a comment or a line for a shell."""
+def _with_marks(text: str, start: int, end: int) -> int:
+    """Return where a value ends with the marks behind it: the sentence's or its own, and sealing them is free."""
+    found = _OWN_MARKS.match(text, end)
+    if found is None or text[start - 1 : start] == found[0][0]:
+        return end
+    return found.end()
+
+
+def _of_line(text: str, end: int) -> Iterator[SuspicionHit]:
+    """Yield the word that follows a strong name in code (a comment, a line for a shell), or a literal in its line."""
+    last = text.find("\n", end, end + _REACH)
+    for quoted in _QUOTED.finditer(text, end, end + _REACH if last < 0 else last):
+        value = quoted[2]
+        if is_odd(value):
+            yield SuspicionHit(*quoted.span(2), "assigned_secret", "near")
     found = _BARE_PASSWORD.match(text, end)
-    if found and is_strong_password(found[1]) and not is_placeholder(found[1]):
+    if found and (is_strong_password(found[1]) or is_mixed_password(found[1])) and not is_placeholder(found[1]):
         yield SuspicionHit(*found.span(1), "assigned_secret", "near")
 
 
@@ -360,49 +381,6 @@ def _is_user_and_password(value: str) -> bool:
     return len(plain) >= 3 and b":" in plain and plain.isascii() and plain.decode().isprintable()
 
 
-def _of_call(text: str, name: str, end: int) -> Iterator[SuspicionHit]:
-    """Yield the password that is handed over: ``auth=("bob", "…")``, ``login("bob", "…")``, ``b64encode(b"bob:…")``."""
-    if text[end : end + 1] not in ("(", "=", ":", " "):
-        return
-    if any(word in name for word in ("auth", "login", "credential", "signin")):
-        found = _LOGIN.match(text, end)
-        if found and not is_placeholder(found[1]) and " " not in found[1]:
-            yield SuspicionHit(*found.span(1), "basic_auth")
-    elif name.endswith(("b64encode", "btoa", "from")):
-        found = _ENCODED.match(text, end)
-        if found and not is_placeholder(found[2]) and looks_like_password(found[2]):
-            yield SuspicionHit(found.start(1), found.end(2), "basic_auth")
-
-
-def _handed_over(text: str, lowered: str) -> Iterator[SuspicionHit]:
-    """Yield the literals that look secret in a call that encrypts, signs or connects, and in a table of accounts."""
-    begins = [found.end() for found in _ACCOUNTS.finditer(lowered)]
-    for name in _TAKES_SECRET:
-        at = lowered.find(name)
-        while at >= 0:
-            begins.append(at + len(name))
-            at = lowered.find(name, begins[-1])
-    for begin in begins:
-        end = text.find("\n\n", begin, begin + _ARGUMENTS)
-        for found in _LITERAL.finditer(text, begin, begin + _ARGUMENTS if end < 0 else end):
-            value = found[2]
-            if is_placeholder(value) or _PUBLIC_ARGUMENT.fullmatch(value):
-                continue
-            if is_uuid(value) or looks_random(value) or (len(value) >= 6 and looks_like_password(value)):
-                yield SuspicionHit(*found.span(2), "argument", "argument")
-            if text[found.end() : found.end() + 1] == ")" and text.count("(", begin, found.end()) == 0:
-                break
-
-
-def _logged_in(text: str, end: int) -> Iterator[SuspicionHit]:
-    """Yield the password of ``credentials: admin / …``."""
-    found = _LOGGED_IN.match(text, end)
-    if found:
-        value = found[1].rstrip(_STOPS)
-        if looks_like_password(value) and not is_placeholder(value):
-            yield SuspicionHit(found.start(1), found.start(1) + len(value), "assigned_secret", "credentials")
-
-
 def _is_element(text: str, start: int) -> bool:
     """Return whether a name is that of an XML element (``<``, ``<ns:``), or stands in an attribute of one."""
     before = text[start - 1 : start]
@@ -411,7 +389,7 @@ def _is_element(text: str, start: int) -> bool:
     return before == "<" or (before in ('"', "'") and "<" in text[max(0, start - 100) : start])
 
 
-def _of_element(text: str, end: int, name: str) -> Iterator[SuspicionHit]:
+def _of_element(text: str, end: int, name: str, level: int) -> Iterator[SuspicionHit]:
     """Yield the content of an XML element with a secret's name, or with an attribute that says it."""
     found = _ELEMENT.match(text, end)
     if found:
@@ -422,6 +400,7 @@ def _of_element(text: str, end: int, name: str) -> Iterator[SuspicionHit]:
             " " in value
             or is_placeholder(value)
             or not (looks_like_password(value) if is_attribute else is_literal(value))
+            or (level == WEAK and not (looks_random(value) or is_mixed_password(value)))
         ):
             return
         if value:

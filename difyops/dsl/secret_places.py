@@ -25,6 +25,7 @@ from difyops.dsl.suspicion import (
     STRONG,
     SuspicionHit,
     is_literal,
+    is_odd,
     is_placeholder,
     is_suspicious,
     looks_like_password,
@@ -287,7 +288,8 @@ def _named(item: _Text, text: str, name: str, kind: str) -> list[SuspicionHit]:
     level = strength(name)
     if level == STRONG and _is_value(item, text):
         return texts.whole(text, kind, name)
-    if level != NONE and item.place in _SETTINGS and looks_random(text.strip()):
+    value = text.strip()
+    if level != NONE and item.place in _SETTINGS and is_odd(value):
         return texts.whole(text, kind, name)
     return []
 

@@ -17,7 +17,7 @@ from difyops.dsl.model import word_set
 SECRET_WORDS = word_set(
     "token secret password passwd passphrase passcode passkey pwd apikey apitoken apisecret appsecret appkey accesskey"
     " accesstoken secretkey privatekey clientsecret corpsecret authtoken authkey authcode refreshtoken bearertoken"
-    " bottoken sessiontoken usertoken jwt bearer auth authorization credential credentials cookie cookies secrets"
+    " mdp bottoken sessiontoken usertoken jwt bearer auth authorization credential credentials cookie cookies secrets"
     " passwords sessdata userpass pat psk apipass sas pass pw psw pswd"
 )
 # The end of a name written as one word: hapikey, usertoken, dbpassword.
@@ -36,7 +36,9 @@ KEY_OWNERS = word_set(
     " decryption decrypt crypto mail email sms payment merchant verification signature developer dev"
 )
 # ``code`` is a secret after this word.
-CODE_OWNERS = word_set("access auth recovery backup secret activation entry door gate alarm vault safe master admin")
+CODE_OWNERS = word_set(
+    "pin access auth recovery backup secret activation entry door gate alarm vault safe master admin"
+)
 # ``token`` and ``tokens`` are counters, separators or positions after this word.
 NOT_TOKENS = word_set(
     "max min per next prev previous page stop eos bos pad unk sep mask cls special separator continuation sync first"
@@ -52,7 +54,8 @@ NOT_KEYS = word_set(
 # Names that need a value that looks generated.
 WEAK_WORDS = word_set(
     "key keys sig sign signature session sessionid code ak sk sid ticket appid pass pw licence license hash digest"
-    " hook webhook nonce pin otp sessid phpsessid jsessionid tokens st identifier_key skey wskey access login salt"
+    " hook webhook nonce tok tk k seed bind zugang header signing pin otp"
+    " sessid phpsessid jsessionid tokens st identifier_key skey wskey access login salt"
 )
 # Names of ids that are public by kind: they stand in the address bar of Feishu and Lark, Notion, Google.
 PUBLIC_NAMES = word_set(
@@ -101,8 +104,9 @@ PLACEHOLDER_WORDS = word_set(
 PLACEHOLDER = (
     r"(?i)[<\[{(]?\s?(?:your|insert|enter|replace|paste|fill|put|change|todo|please|input|example|my)\b.{0,80}"
     r"|(?:your|my|insert|replace|change)[-_].{0,60}"
-    r"|(.)\1*|(?:x{3,}|\*{3,}|\.{3,}|_{3,}|…+|-{3,}|#{3,}).{0,40}|.{0,12}(?:x{4,}|\*{3,}|\.{3,}|…|X{4,}).{0,12}"
-    r"|[<\[][^<>\[\]]*[>\]]|%[\w()]+%?|\$\w+|@\w+@"
+    r"|(.)\1*|(?:x{3,}|\*{3,}|\.{3,}|_{3,}|…+|-{3,}|#{3,}).{0,40}|.{0,12}(?:(?-i:x{4,}|X{4,})|\*{3,}|\.{3,}|…).{0,12}"
+    r"|[<\[][^<>\[\]]*[>\]]|%\w+%|%\(\w+\)\w?|%(?-i:[A-Z_]+|[a-z]{1,3})|@\w+@"
+    r"|\$(?-i:[A-Z_][A-Z0-9_]*|[a-z_][a-z0-9_]*|[A-Za-z]+\d?|\d+)"
     r"|(?:0x)?0+|1?2345?6?7?8?9?0?|abc(?:123)?(?:def(?:456)?)?|abcdefg?h?"
     r"|.{0,20}(?:你的|您的|请|替换|填写|填入|输入|此处|这里|示例|自己的|获取的|某个).{0,20}"
 )

@@ -12,15 +12,21 @@ from functools import lru_cache
 
 from difyops.dsl.secret_addresses import in_addresses, in_queries, is_given
 from difyops.dsl.secret_names import SCHEME, after_name, in_names
+from difyops.dsl.secret_shapes import is_of_a_thing
 from difyops.dsl.suspicion import (
+    NONE,
     PROSE,
     SETTING,
     STRONG,
     SuspicionHit,
     credentials,
     is_literal,
+    is_mixed_password,
+    is_odd,
     is_placeholder,
+    is_strong_password,
     is_suspicious,
+    is_uuid,
     strength,
 )
 
@@ -35,6 +41,8 @@ _PROGRAM = re.compile(
     r"""["']?([^\s"'\0-][^\s"'\0]{2,200})"""
 )
 _PROGRAMS = ("http -", "https -", "http --", "mysql", "mariadb", "redis-cli", "sshpass", " login")
+_OPTION = re.compile(r"""(?<=[\s"'])-(?:[pPwWk]|pw|pass)[ \t]{1,3}["']?([^\s"'`\0\\]{8,64})""")
+_PAIR = re.compile(r"""(?<![\w./-])([A-Za-z][\w.@-]{0,60}):([^\s:"'`@/\0,;)\\]{8,64})(?![^\s"'`@,;)])""")
 _ORACLE = re.compile(r"""(?:jdbc:oracle:\w{2,6}:|\bsqlplus )[^\s/@"'{}]{1,64}/([^\s/@"'{}\0]{1,200})@""")
 _JSON_PAIR = re.compile(r'"([^"\\]{1,100})"\s{0,8}:\s{0,8}"((?:[^"\\]|\\.)*)"')
 
@@ -58,6 +66,10 @@ def _looked_through(text: str, place: str) -> list[SuspicionHit]:
         hits += [SuspicionHit(*found.span(1), "url_userinfo") for found in _ORACLE.finditer(text) if is_given(found[1])]
     if " -" in text or text.startswith("-"):
         hits += _in_options(text)
+    if ":" in text:
+        hits += [
+            SuspicionHit(*found.span(2), "basic_auth") for found in _PAIR.finditer(text) if _is_login(*found.groups())
+        ]
     return hits + in_names(text, place)
 
 
@@ -90,7 +102,8 @@ def in_lines(text: str, kind: str) -> list[SuspicionHit]:
     for line in text.split("\n"):
         name, colon, value = line.partition(":")
         end = start + len(line)
-        if colon and is_suspicious(name.strip(), value.strip()):
+        is_header_key = kind == "header" and is_uuid(value.strip()) and not is_of_a_thing(name.strip())
+        if colon and (is_header_key or is_suspicious(name.strip(), value.strip())):
             hits += whole(text, kind, name.strip(), end - len(value), end)
         start = end + 1
     return hits
@@ -130,4 +143,11 @@ def _in_options(text: str) -> list[SuspicionHit]:
     found = [*_USER_OPTION.finditer(text)] if "-u" in text or "-U" in text or "-user" in text else []
     if any(program in text for program in _PROGRAMS):
         found += _PROGRAM.finditer(text)
-    return [SuspicionHit(*match.span(1), "basic_auth") for match in found if is_given(match.group(1))]
+    odd = [match for match in _OPTION.finditer(text) if is_odd(match[1])]
+    return [SuspicionHit(*match.span(1), "basic_auth") for match in (*found, *odd) if is_given(match.group(1))]
+
+
+def _is_login(user: str, password: str) -> bool:
+    """Return whether ``user:password`` is that; what stands behind a field's name is judged by it."""
+    is_password = is_mixed_password(password) or is_strong_password(password)
+    return is_password and not is_placeholder(password) and strength(user) == NONE and not is_of_a_thing(user)

@@ -15,6 +15,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+from difyops.dsl import foreign_names
 from difyops.dsl import secret_rules as rules
 from difyops.dsl.model import word_set
 from difyops.dsl.runs import class_of, runs
@@ -26,7 +27,7 @@ PROSE: Final = "prose"
 HIDDEN = "[__HIDDEN__]"
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_FOREIGN = re.compile(rules.FOREIGN_NAMES, re.I)
+_FOREIGN = re.compile(foreign_names.NAMES, re.I)
 _SUSPICIOUS = re.compile(
     r"token|secret|key|passw|passphrase|pwd|auth|credential|cookie|session|signature|\bsig\b|\bsign\b|\bcode\b", re.I
 )
@@ -51,8 +52,9 @@ _GENERATED = re.compile(r"[\w\-+/=.~:%!@#$^*]+", re.ASCII)
 _HEX = re.compile(r"[0-9a-f]{16,}|[0-9A-F]{16,}")
 _NO_PASSWORD = re.compile(
     r"(?i)[a-z][a-z0-9+.-]{1,20}://.*|\.{0,2}/.*|[a-z]:\\.*|[\w-]{1,40}\.(?:py|js|ts|json|ya?ml|txt|md|html?|csv|xlsx?|pdf|png|jpe?g)"
-    r"|v?\d+(?:\.\d+)+|\d+(?:[.,]\d+)?\s?[a-z%]{0,3}|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*|[\w.+-]+@[\w-]+\.[\w.]+"
-    r"|[a-z]{2,6}[-_ ]?\d{1,2}|[a-z_]\w*(?:\.[a-z_]\w*)+|#[0-9a-f]{3,8}"
+    r"|v?\d+(?:\.\d+)+|\d+(?:[.,]\d+)?\s?[a-z%]{0,3}|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*|[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[a-z]{2,24}"
+    r"|(?=.{3,7}$)(?:[a-z]{2,6}[-_ ]?\d|[a-z]{2,4}[-_ ]?\d\d)"
+    r"|(?![A-Z]?[a-z]{0,20}[013457][a-z]|.*\d\d$)[a-z_]\w*(?:\.[a-z_]\w*)+|#[0-9a-f]{3,8}"
 )
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _LONGEST_PIECE = 3  # characters on average between changes of case or to a digit; words are longer
@@ -60,6 +62,13 @@ _IN_LONG_WORD = class_of(string.ascii_letters + string.digits + "_.:~/+$=-")  # 
 _SHORTEST_FORMAT = 14
 _MARKS = re.compile(r"[!@#$%^&*+=?~]")
 _DIGIT = re.compile(r"[0-9]")
+_DIGITS = re.compile(r"[0-9]+")
+_ODD = re.compile(r"[!@#$%^&*+=?~_.-]|[a-z][0-9][a-z]")
+_VERSIONED = re.compile(
+    r"[A-Za-z]+(?:[-_ ][A-Za-z]+)*[-_ ]?v?\d{1,2}(?:\.\d+)+.*"
+    r"|[A-Z][a-z]+\d{1,2}|[A-Z]+[-_]\d+(?:[-_]\d+)*"
+)
+_PIECE = re.compile(r"[A-Z]+|[a-z]+|[0-9]+")
 _MIXED = re.compile(
     r"[a-z]{2,10}[-_][\w-]*[A-Z][\w-]*", re.ASCII
 )  # a key of letters alone, after what its provider begins with
@@ -67,6 +76,8 @@ _AWS_SECRET = re.compile(r"(?<![A-Za-z0-9/+=])([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+
 _AWS_IDS = ("AKIA", "ASIA")  # one in thirty has no digit
 _CONSONANTS = re.compile(r"[b-df-hj-np-tv-xz]{7}", re.I)  # words of no language run so
 _BASE32 = re.compile(r"(?=[^2-7]{0,12}[2-7])(?=.{0,20}[B-DF-HJ-NP-TV-XZ2-7]{5})[A-Z2-7]{16,64}={0,6}")
+_CHOSEN = re.compile(r"[A-Z]?[a-z]+[!@#$%&*+]\d{3,6}[!?]?|[A-Z][a-z]+\d{2,6}[!@#$%&*]")
+_SEED = re.compile(r"(?=[A-Z]*[2-7][A-Z]*[2-7])[A-Z2-7]{16,64}")
 _CAP = 256  # of a value this much is looked at when it is judged
 
 _FORMAT = "|".join(f"(?P<{item.kind}>{item.pattern})" for item in rules.FORMATS)
@@ -96,7 +107,7 @@ def _private_keys() -> re.Pattern[str]:
 def strength(name: str) -> int:
     """Return how much a field's name says: ``STRONG`` for ``api_key``, ``WEAK`` for ``key``, else ``NONE``."""
     words = [word.lower() for word in _WORD.findall(name)]
-    while len(words) > 1 and (words[-1] in rules.NAME_TAILS or words[-1].isdigit()):
+    while len(words) > 1 and (words[-1] in rules.NAME_TAILS or words[-1].isdigit() or words[-1] == "x"):
         words.pop()
     if _FOREIGN.search(name):
         return STRONG
@@ -136,7 +147,7 @@ def is_suspicious(name: str, value: str) -> bool:
     if level == STRONG or (level == NONE and _is_public(_joined(name), name)):
         return level == STRONG
     if level == WEAK:
-        return looks_random(value)
+        return looks_random(value) or is_mixed_password(value) or is_strong_password(value)
     words = _joined(name).split("_")
     if words[-1] in ("key", "keys") or not _SUSPICIOUS.search(name) or _BENIGN.search(name):
         return False
@@ -162,6 +173,8 @@ def is_placeholder(value: str) -> bool:
     if not value or "\0" in value or _PLACEHOLDER.fullmatch(value):
         return True
     letters = _LETTERS.findall(value)
+    if len(letters) == 1 and _CHOSEN.fullmatch(value):  # Admin@486: somebody's password, however weak
+        return False
     return bool(letters) and all(_is_word(part) for part in letters)
 
 
@@ -218,14 +231,25 @@ def looks_random(value: str) -> bool:
         return False
     if _UUID.fullmatch(value):
         return True
-    if _BASE32.fullmatch(value):
+    if _BASE32.fullmatch(value) or (len(value) % 8 == 0 and _SEED.fullmatch(value)):
         return True
     plain = "".join(char for char in value if char.isalnum())
+    if len(value) >= 20 and plain == value and len(_DIGITS.findall(value)) >= 3 and not value.isdigit():
+        return True
     if not has_both(plain):
         return _is_random_letters(value)
     if any(_HEX.fullmatch(part) for part in re.split(r"[\W_]+", value) if has_both(part)):
         return True
     return len(plain) <= _LONGEST_PIECE * len(_WORD.findall(plain)) and entropy(value) >= 2.8
+
+
+def is_short_random(value: str) -> bool:
+    """Return whether a word of letters and digits is too mixed for a word with a number: ``aB3xK9pQ27``."""
+    if not 8 <= len(value) <= 24 or value.lower() == value or value.upper() == value:
+        return False
+    digits = len(_DIGIT.findall(value))
+    pieces = _PIECE.findall(value)
+    return digits >= 3 and len(pieces) >= 4 and len(value) <= _LONGEST_PIECE * len(pieces) and value.isalnum()
 
 
 def is_uuid(value: str) -> bool:
@@ -252,6 +276,23 @@ def is_strong_password(value: str) -> bool:
         and looks_like_password(value)
         and "://" not in value
     )
+
+
+def is_mixed_password(value: str) -> bool:
+    """Return whether a word has small letters, capitals and two digits or a mark, and is no name with a version.
+
+    Beside a name that only hints at a secret this is enough: nothing else that stands there is written so.
+    """
+    if not 8 <= len(value) <= 64 or value.lower() == value or value.upper() == value or _VERSIONED.fullmatch(value):
+        return False
+    digits = len(_DIGIT.findall(value))
+    return (digits >= 2 or (digits == 1 and _ODD.search(value) is not None)) and looks_like_password(value)
+
+
+def is_odd(value: str) -> bool:
+    """Return whether a value is mixed as no name and no word is: beside a weak name this is enough."""
+    is_secret = looks_random(value) or is_mixed_password(value) or is_strong_password(value)
+    return is_secret and not is_placeholder(value)
 
 
 def _is_expression(value: str) -> bool:
