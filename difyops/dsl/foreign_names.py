@@ -39,7 +39,9 @@ def _spellings(word: str, *, edged: bool) -> list[str]:
 _WORDS: Final = rules.FOREIGN_NAMES.split("|")
 NAMES: Final = "|".join(pattern for word in _WORDS for pattern in _spellings(word, edged=True))
 # What is searched for in texts begins with letters everywhere: such a pattern is searched for much faster.
-IN_TEXTS: Final = "|".join(pattern for word in _WORDS for pattern in _spellings(word, edged=False))
+_IN_TEXTS: Final = [pattern for word in _WORDS for pattern in _spellings(word, edged=False)]
+IN_TEXTS: Final = "|".join(_IN_TEXTS)
+IN_OTHER_LETTERS: Final = "|".join(pattern for pattern in _IN_TEXTS if not pattern.isascii())
 _ASCII: Final = tuple(
     _plain(word.partition("(")[0])
     for word in (*_WORDS, *rules.FOREIGN_LOGINS.replace("?", "").split("|"))

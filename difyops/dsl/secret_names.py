@@ -46,6 +46,8 @@ _KEYWORD = re.compile(  # by first letters: one branch for each letter is tried 
     r"|b(?:earer|asic|64encode|toa)|jwt|login|hmac|fernet|identified by"
 )
 _FOREIGN_KEYWORD = re.compile(rf"{foreign_names.IN_TEXTS}|{rules.FOREIGN_LOGINS}")
+_OTHER_LOGINS = "|".join(word for word in rules.FOREIGN_LOGINS.split("|") if not word.isascii())
+_KEYWORD_IN_OTHER_LETTERS = re.compile(rf"{foreign_names.IN_OTHER_LETTERS}|{_OTHER_LOGINS}")
 _SHORT_KEYWORD = re.compile(r"(?<![a-z0-9])(?:pw|pin|pat|mdp|[as]k)(?![a-z0-9])")
 _SHORT = ("pw", "pin", "pat", "ak", "sk", "mdp")
 _FOREIGN = re.compile(foreign_names.IN_TEXTS)
@@ -97,8 +99,10 @@ def in_names(text: str, place: str) -> list[SuspicionHit]:
     if len(lowered) != len(text):  # a letter that has two in lower case
         lowered = "".join(char if len(char.lower()) > 1 else char.lower() for char in text)
     patterns = [_KEYWORD]
-    if not lowered.isascii() or any(word in lowered for word in foreign_names.PIECES):
+    if any(word in lowered for word in foreign_names.PIECES):
         patterns.append(_FOREIGN_KEYWORD)
+    elif not lowered.isascii():
+        patterns.append(_KEYWORD_IN_OTHER_LETTERS)
     if any(word in lowered for word in _SHORT):
         patterns.append(_SHORT_KEYWORD)
     hits: list[SuspicionHit] = []

@@ -66,6 +66,8 @@ def standing_alone(text: str, names: Iterable[str] = ()) -> Iterator[SuspicionHi
 
 
 def _found(text: str) -> tuple[SuspicionHit, ...]:
+    if _DIGIT.search(text) is None:
+        return (*_words(text),)
     return (*_words(text), *_passwords(text), *_short_words(text), *_product_keys(text))
 
 

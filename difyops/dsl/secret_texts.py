@@ -8,6 +8,7 @@ gives hits: the secret itself, without the name of its header, the word Bearer, 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 
 from difyops.dsl.secret_addresses import in_addresses, in_queries, is_given
@@ -42,7 +43,8 @@ _PROGRAM = re.compile(
 )
 _PROGRAMS = ("http -", "https -", "http --", "mysql", "mariadb", "redis-cli", "sshpass", " login")
 _OPTION = re.compile(r"""(?<=[\s"'])-(?:[pPwWk]|pw|pass)[ \t]{1,3}["']?([^\s"'`\0\\]{8,64})""")
-_PAIR = re.compile(r"""(?<![\w./-])([A-Za-z][\w.@-]{0,60}):([^\s:"'`@/\0,;)\\]{8,64})(?![^\s"'`@,;)])""")
+_AFTER_COLON = re.compile(r""":([^\s:"'`@/\0,;)\\]{8,64})(?![^\s"'`@,;)])""")
+_USER = re.compile(r"(?:^|[^\w./-])([A-Za-z][\w.@-]{0,60})$")
 _ORACLE = re.compile(r"""(?:jdbc:oracle:\w{2,6}:|\bsqlplus )[^\s/@"'{}]{1,64}/([^\s/@"'{}\0]{1,200})@""")
 _JSON_PAIR = re.compile(r'"([^"\\]{1,100})"\s{0,8}:\s{0,8}"((?:[^"\\]|\\.)*)"')
 
@@ -67,9 +69,7 @@ def _looked_through(text: str, place: str) -> list[SuspicionHit]:
     if " -" in text or text.startswith("-"):
         hits += _in_options(text)
     if ":" in text:
-        hits += [
-            SuspicionHit(*found.span(2), "basic_auth") for found in _PAIR.finditer(text) if _is_login(*found.groups())
-        ]
+        hits += _logins(text)
     return hits + in_names(text, place)
 
 
@@ -147,7 +147,12 @@ def _in_options(text: str) -> list[SuspicionHit]:
     return [SuspicionHit(*match.span(1), "basic_auth") for match in (*found, *odd) if is_given(match.group(1))]
 
 
-def _is_login(user: str, password: str) -> bool:
-    """Return whether ``user:password`` is that; what stands behind a field's name is judged by it."""
-    is_password = is_mixed_password(password) or is_strong_password(password)
-    return is_password and not is_placeholder(password) and strength(user) == NONE and not is_of_a_thing(user)
+def _logins(text: str) -> Iterator[SuspicionHit]:
+    """Yield the passwords of ``user:password``; what stands behind a field's name is judged by it."""
+    for found in _AFTER_COLON.finditer(text):
+        password = found[1]
+        if is_placeholder(password) or not (is_mixed_password(password) or is_strong_password(password)):
+            continue
+        user = _USER.search(text[max(0, found.start() - 62) : found.start()])
+        if user and strength(user[1]) == NONE and not is_of_a_thing(user[1]):
+            yield SuspicionHit(*found.span(1), "basic_auth")
