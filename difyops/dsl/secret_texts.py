@@ -43,7 +43,7 @@ _PROGRAM = re.compile(
 )
 _PROGRAMS = ("http -", "https -", "http --", "mysql", "mariadb", "redis-cli", "sshpass", " login")
 _OPTION = re.compile(r"""(?<=[\s"'])-(?:[pPwWk]|pw|pass)[ \t]{1,3}["']?([^\s"'`\0\\]{8,64})""")
-_AFTER_COLON = re.compile(r""":([^\s:"'`@/\0,;)\\]{8,64})(?![^\s"'`@,;)])""")
+_AFTER_COLON = re.compile(r""":([^\s:"'`@/\0,;(){}\[\]<>+#\\][^\s:"'`@/\0,;(){}\[\]<>+\\]{7,63})(?![^\s"'`@,;)])""")
 _USER = re.compile(r"(?:^|[^\w./-])([A-Za-z][\w.@-]{0,60})$")
 _ORACLE = re.compile(r"""(?:jdbc:oracle:\w{2,6}:|\bsqlplus )[^\s/@"'{}]{1,64}/([^\s/@"'{}\0]{1,200})@""")
 _JSON_PAIR = re.compile(r'"([^"\\]{1,100})"\s{0,8}:\s{0,8}"((?:[^"\\]|\\.)*)"')
