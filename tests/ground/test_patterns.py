@@ -54,6 +54,8 @@ def worst(found: Found) -> str | None:
         for length in LENGTHS:
             if spent(pattern, found.call, text := long_text(start, again, length)) < allowed():
                 continue
+            if least(pattern, found.call, text) < allowed():  # once it was something else: a collection of garbage
+                continue
             shorter = long_text(start, again, length // 4)
             if length < LENGTHS[-1] or (
                 least(pattern, found.call, text) > GROWTH * least(pattern, found.call, shorter)
