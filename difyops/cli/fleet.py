@@ -12,7 +12,7 @@ from difyops.outcome import Outcome
 if TYPE_CHECKING:
     from difyops.api.instance import Instance
     from difyops.render.fleet_status import Cell, InstanceStatus
-    from difyops.runbook.scene import Scene
+    from difyops.runbook.resources import Resources
 
 noun = group("All instances at one look.")
 
@@ -51,44 +51,44 @@ async def _asked(session: Session, name: str) -> InstanceStatus:
     from difyops.render.fleet_status import InstanceStatus
 
     async with session.instance() as instance:
-        scene = _scene(session, instance)
-        apps = len(await scene.apps())
+        resources = _resources(session, instance)
+        apps = len(await resources.apps())
         budgets, goals = _budgets(session), _goals(session)
         return InstanceStatus(
             context=name,
             url=instance.context.url,
             version=instance.transport.server_version,
             apps=apps,
-            snapshot=await _cell(scene, "snapshot.age", value="age") if session.config.store.exists() else None,
-            drift=await _cell(scene, "snapshot.drift", value="drifted") if session.config.store.exists() else None,
-            secrets=await _cell(scene, "secret.age", value="over"),
-            budget=await _cell(scene, "cost.budget") if budgets else None,
-            goals=await _cell(scene, "slo.goals", goals=goals, value="burning") if goals else None,
+            snapshot=await _cell(resources, "snapshot.age", value="age") if session.config.store.exists() else None,
+            drift=await _cell(resources, "snapshot.drift", value="drifted") if session.config.store.exists() else None,
+            secrets=await _cell(resources, "secret.age", value="over"),
+            budget=await _cell(resources, "cost.budget") if budgets else None,
+            goals=await _cell(resources, "slo.goals", goals=goals, value="burning") if goals else None,
         )
 
 
-async def _cell(scene: Scene, name: str, *, value: str | None = None, **parameters: Any) -> Cell:
+async def _cell(resources: Resources, name: str, *, value: str | None = None, **parameters: Any) -> Cell:
     """Return what a check of runbooks says; one that cannot be carried out is a question mark with its reason."""
     from difyops.render.fleet_status import Cell
     from difyops.runbook.registry import tools
 
     try:
-        result = await tools("check")[name].function(scene, **parameters)
+        result = await tools("check")[name].function(resources, **parameters)
     except DifyopsError as error:
         return Cell(word="inconclusive", text=error.message)
     measured = next((item.value for item in result.values if item.name == value), None)
     return Cell(word=result.word, text=result.text, value=measured if isinstance(measured, int | float) else None)
 
 
-def _scene(session: Session, instance: Instance) -> Scene:
+def _resources(session: Session, instance: Instance) -> Resources:
     from difyops.cli.snapshot import open_store
     from difyops.ledger import this_user
-    from difyops.runbook.scene import Scene
+    from difyops.runbook.resources import Resources
 
     async def opened() -> Instance:
         return instance
 
-    return Scene(
+    return Resources(
         config=session.config,
         context=instance.context,
         open_instance=opened,

@@ -1,4 +1,4 @@
-"""Running a runbook from the command line: inputs read, the scene set, consent asked at the terminal."""
+"""Running a runbook from the command line: inputs read, resources prepared, consent asked at the terminal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from difyops.runbook.library import choose
 from difyops.runbook.model import Runbook
 from difyops.runbook.parameters import Mismatch, from_text
 from difyops.runbook.record import INTERRUPTED, RunRecord, StepRecord
-from difyops.runbook.scene import Scene
+from difyops.runbook.resources import Resources
 from difyops.runbook.undoing import undoing
 
 _GRACE = 5.0  # seconds that a run whose deadline passed has to write down its end
@@ -130,7 +130,7 @@ def _cut_off(session: Session, runbook: str, began: datetime) -> RunRecord | Non
 async def _ran(session: Session, chosen: _Chosen, consent: Consent, deadline: float | None) -> RunRecord:
     runbook = chosen.runbook
     async with contextlib.AsyncExitStack() as stack:
-        scene = _scene(session, stack, chosen)
+        resources = _resources(session, stack, chosen)
         moved = stack.enter_context(progress(runbook.name, quiet=session.quiet))
         done: list[str] = []
 
@@ -140,10 +140,12 @@ async def _ran(session: Session, chosen: _Chosen, consent: Consent, deadline: fl
                 return
             moved(len(done), len(runbook.steps), f"{step.title}: {step.result}")
 
-        return await go(runbook, scene, consent, RunbookOptions(inputs=chosen.inputs, deadline=deadline, watch=watch))
+        return await go(
+            runbook, resources, consent, RunbookOptions(inputs=chosen.inputs, deadline=deadline, watch=watch)
+        )
 
 
-def _scene(session: Session, stack: contextlib.AsyncExitStack, chosen: _Chosen) -> Scene:
+def _resources(session: Session, stack: contextlib.AsyncExitStack, chosen: _Chosen) -> Resources:
     from difyops.ledger import this_user
 
     forgiven = (ConfigError, StoreError) if chosen.is_forgiving else ()
@@ -160,7 +162,7 @@ def _scene(session: Session, stack: contextlib.AsyncExitStack, chosen: _Chosen) 
     async def opened() -> Any:
         return await stack.enter_async_context(session.instance())
 
-    return Scene(
+    return Resources(
         config=session.config,
         context=context,
         trouble=trouble,

@@ -13,9 +13,9 @@ from typing import Any
 
 import orjson
 
+from difyops.dsl.locations import unique
 from difyops.dsl.marks import MARKER, is_sealed
 from difyops.dsl.model import NOTE_TYPE, JsonObject, as_dict, as_list, text_of, word_set
-from difyops.dsl.spots import unique
 
 _LAYOUT = word_set(
     "position positionAbsolute width height selected dragging zIndex sourcePosition targetPosition style extent type"

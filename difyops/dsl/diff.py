@@ -179,12 +179,12 @@ def _lines(kind: str, before: object, after: object, budget: LineBudget) -> tupl
 def _secrets(old: Redacted, new: Redacted) -> Iterator[Difference]:
     """Yield one change for each secret known on both sides that differs; its repetitions elsewhere count once."""
     seen = set()
-    for spot in sorted(old.secrets.keys() & new.secrets.keys()):
-        pair = (old.secrets[spot], new.secrets[spot])
-        if pair[0] != pair[1] and pair not in seen and not spot.is_generated:
+    for location in sorted(old.secrets.keys() & new.secrets.keys()):
+        pair = (old.secrets[location], new.secrets[location])
+        if pair[0] != pair[1] and pair not in seen and not location.is_generated:
             seen.add(pair)
-            kind = "variable" if spot.kind == "env" else "parameter"
-            yield Difference(action="changed", kind=kind, place=spot.label, before=MARKER, after=MARKER)
+            kind = "variable" if location.kind == "env" else "parameter"
+            yield Difference(action="changed", kind=kind, place=location.label, before=MARKER, after=MARKER)
 
 
 def _node_kind(path: tuple[Step, ...]) -> str:

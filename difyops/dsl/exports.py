@@ -11,11 +11,11 @@ from typing import Any
 import orjson
 
 from difyops.dsl.load import dump_yaml, load_dsl
+from difyops.dsl.locations import Location
 from difyops.dsl.marks import MARKER, Mark, unknown
 from difyops.dsl.model import DslError, JsonObject
 from difyops.dsl.secret_policy import DEFAULT, SealPolicy
 from difyops.dsl.secrets import MIN_KNOWN, Redacted, redact
-from difyops.dsl.spots import Spot
 from difyops.dsl.suspicion import is_clear
 from difyops.secret_text import SecretText
 
@@ -108,7 +108,7 @@ def in_clear(text: str, policy: SealPolicy = DEFAULT) -> list[str]:
     """
     documents = _documents(load_dsl(text)).values()
     found = [redact(document, is_marked=True, policy=policy).secrets for document in documents]
-    return [spot.label for secrets in found for spot in secrets]
+    return [location.label for secrets in found for location in secrets]
 
 
 def _holds_marker(dsl: JsonObject) -> bool:
@@ -174,13 +174,13 @@ def _by_twin(
     if len(done.found) > len(set(known)):
         return None
     done.dsl["workflow"] = {**done.dsl["workflow"], **same}
-    done.cuts.update(secret for spot, secret in twin.redacted.secrets.items() if _part_of(spot) in same)
+    done.cuts.update(secret for location, secret in twin.redacted.secrets.items() if _part_of(location) in same)
     return done
 
 
-def _part_of(spot: Spot) -> str:
-    """Return the part of a workflow that a spot is in."""
-    return _PARTS.get(spot.kind, spot.place[0])
+def _part_of(location: Location) -> str:
+    """Return the part of a workflow that a location is in."""
+    return _PARTS.get(location.kind, location.place[0])
 
 
 def _stands_in(value: Any, secret: SecretText) -> bool:

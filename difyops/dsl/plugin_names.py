@@ -11,8 +11,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from difyops.dsl.locations import strings
 from difyops.dsl.model import iter_nodes, models
-from difyops.dsl.spots import strings
 
 _IDENTIFIER = re.compile(r"[^\s:@]+/[^\s:@/]+:[^\s:@]+@[0-9a-zA-Z]+")
 _LONGEST = 400  # characters of an id

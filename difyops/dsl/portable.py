@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from difyops.dsl.locations import ADDRESSES, Path, rewritten, strings
 from difyops.dsl.model import AGENT_MODE, CHAT_MODES, JsonObject, as_dict, as_list
-from difyops.dsl.spots import ADDRESSES, Path, rewritten, strings
 
 _APP_FIELDS = ("name", "mode", "icon", "icon_type", "icon_background", "description", "use_icon_as_answer_icon")
 _STAMPS = ("id", "app_id", "created_by", "created_at", "updated_by", "updated_at")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from difyops.dsl.locations import Locations, text_at
 from difyops.dsl.model import JsonObject
 from difyops.dsl.secret_places import found_in
-from difyops.dsl.spots import Addresses, text_at
 from difyops.secret_text import STARS
 
 _SHOWN = 4
@@ -30,10 +30,10 @@ class ScanFinding:
 
 def scan(document: JsonObject) -> list[ScanFinding]:
     """Return what looks like a secret in clear, in document order; ``kind`` is that of ``secret_places.Found``."""
-    addresses = Addresses(document)
+    addresses = Locations(document)
     findings: list[ScanFinding] = []
     for path, hits in found_in(document).items():
-        text, field = text_at(document, path), addresses.spot(path)
+        text, field = text_at(document, path), addresses.location(path)
         line, counted = 1, 0
         for hit in hits:
             if hit.kind not in _KEPT:

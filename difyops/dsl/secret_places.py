@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from difyops.dsl import secret_texts as texts
+from difyops.dsl.locations import ADDRESSES, Locations, Path
 from difyops.dsl.model import JsonObject, as_dict, text_of, word_set
 from difyops.dsl.secret_policy import DEFAULT, SealPolicy
 from difyops.dsl.secret_shapes import standing_alone
-from difyops.dsl.spots import ADDRESSES, Addresses, Path
 from difyops.dsl.suspicion import (
     CODE,
     NONE,
@@ -113,7 +113,7 @@ def found_in(document: JsonObject, policy: SealPolicy = DEFAULT) -> dict[Path, l
 
     A marker that stands for a secret is none. Never raises, whatever the shape of the document.
     """
-    keys = None if policy.is_empty else Addresses(document)
+    keys = None if policy.is_empty else Locations(document)
     found: dict[Path, list[PlaceFound]] = {}
     for item in _texts(document):
         hits = _hits(item)
@@ -353,11 +353,11 @@ _HTTP: Mapping[str, Callable[[_Text, str], list[SuspicionHit]]] = {
 }
 
 
-def _by_policy(hits: list[SuspicionHit], item: _Text, policy: SealPolicy, keys: Addresses) -> list[SuspicionHit]:
+def _by_policy(hits: list[SuspicionHit], item: _Text, policy: SealPolicy, keys: Locations) -> list[SuspicionHit]:
     """Return the hits without what the policy excepts, and with what it adds."""
     if hits and hits[0].kind in ("secret_variable", "webhook_address"):
         return hits
-    place = keys.spot(item.path).key
+    place = keys.location(item.path).key
     kept = [hit for hit in hits if not policy.excepts(hit.name, f"{place}#{hit.name}" if hit.name else place)]
     names = [item.name, *(_names_beside(item.owner) if item.path[-1] in _VALUE_KEYS else ())]
     text = without_references(item.text)

@@ -1,8 +1,8 @@
 """Secrets out of a document, and back in.
 
-``redact`` gives a document that may be stored and shown, and the secrets it held, each at its spot; ``reinject`` puts
-them back. Where a text holds several (headers, an address), only the secrets are cut out and the rest stays readable.
-Where secrets are is in ``secret_places``, what they look like in ``suspicion``, how they are addressed in ``spots``,
+``redact`` gives a document that may be stored and shown, and the secrets it held, each at its location; ``reinject``
+puts them back. Where a text holds several (headers, an address), only the secrets are cut out, the rest is readable.
+Where secrets are is in ``secret_places``, what they look like in ``suspicion``, how they are named in ``locations``,
 what stands in their place in ``marks``.
 """
 
@@ -16,15 +16,15 @@ from typing import Any
 
 import orjson
 
+from difyops.dsl.locations import Location, Locations, Path, rewritten, strings, text_at
 from difyops.dsl.marks import MARK, MARKER, Mark, escaped, is_sealed, marks, overlaps_mark, unescaped, unknown
 from difyops.dsl.model import JsonObject, word_set
 from difyops.dsl.secret_places import Span, found_in, is_secret_variable, merged
 from difyops.dsl.secret_policy import DEFAULT, SealPolicy
-from difyops.dsl.spots import Addresses, Path, Spot, rewritten, strings, text_at
 from difyops.dsl.suspicion import is_clear
 from difyops.secret_text import SecretText
 
-__all__ = ["MARKER", "Redacted", "Spot", "marks_of", "plain", "redact", "reinject", "spots"]
+__all__ = ["MARKER", "Location", "Redacted", "locations", "marks_of", "plain", "redact", "reinject"]
 
 MIN_KNOWN = 8  # a shorter secret is not searched for elsewhere: it would match ordinary words
 _STRUCTURE = word_set("id source target sourceHandle targetHandle type name variable key value_type")
@@ -35,8 +35,8 @@ class Redacted:
     """A document without secrets, and the clear ones it held, with the mark that each became."""
 
     document: JsonObject
-    secrets: Mapping[Spot, SecretText] = field(repr=False)
-    marks: Mapping[Spot, str] = field(default_factory=dict)
+    secrets: Mapping[Location, SecretText] = field(repr=False)
+    marks: Mapping[Location, str] = field(default_factory=dict)
 
 
 def redact(
@@ -74,33 +74,33 @@ def redact(
     if not cuts:
         return Redacted(document=_masked_variables(dict(document)), secrets={})
     texts = {path: _cut(text, spans, mark) for path, (text, spans) in cuts.items()}
-    addresses = Addresses(document)
-    secrets: dict[Spot, SecretText] = {}
+    addresses = Locations(document)
+    secrets: dict[Location, SecretText] = {}
     for path, (text, spans) in cuts.items():
-        secrets.update(_collected(addresses.spots_in(path, texts[path]), text, spans))
+        secrets.update(_collected(addresses.locations_in(path, texts[path]), text, spans))
     return Redacted(
         document=_masked_variables(rewritten(document, texts)),
         secrets=secrets,
-        marks={spot: mark(secret.reveal()) for spot, secret in secrets.items()},
+        marks={location: mark(secret.reveal()) for location, secret in secrets.items()},
     )
 
 
-def reinject(document: JsonObject, values: Mapping[Spot, SecretText]) -> tuple[JsonObject, list[Spot]]:
-    """Return the document with ``values`` at their spots, and the spots for which there is no value.
+def reinject(document: JsonObject, values: Mapping[Location, SecretText]) -> tuple[JsonObject, list[Location]]:
+    """Return the document with ``values`` at their locations, and the locations for which there is no value.
 
     Webhook addresses without a value become empty, as in an export: the server makes them.
     """
-    addresses = Addresses(document)
+    addresses = Locations(document)
     texts: dict[Path, str] = {}
-    missing: list[Spot] = []
+    missing: list[Location] = []
     for path, text in _marked(document):
         filled, last = "", 0
-        for spot, found in zip(addresses.spots_in(path, text), marks(text), strict=True):
-            value = values.get(spot)
-            if value is None and not spot.is_generated:
-                missing.append(spot)
+        for location, found in zip(addresses.locations_in(path, text), marks(text), strict=True):
+            value = values.get(location)
+            if value is None and not location.is_generated:
+                missing.append(location)
             filled += text[last : found.start()]
-            filled += value.reveal() if value is not None else "" if spot.is_generated else found.group()
+            filled += value.reveal() if value is not None else "" if location.is_generated else found.group()
             last = found.end()
         texts[path] = filled + text[last:]
     return rewritten(document, texts), missing
@@ -113,18 +113,18 @@ def plain(document: JsonObject) -> JsonObject:
     )
 
 
-def spots(document: Mapping[str, Any]) -> list[Spot]:
-    """Return the spot of every mark in the document, in document order."""
-    return [spot for spot, _ in marks_of(document)]
+def locations(document: Mapping[str, Any]) -> list[Location]:
+    """Return the location of every mark in the document, in document order."""
+    return [location for location, _ in marks_of(document)]
 
 
-def marks_of(document: Mapping[str, Any]) -> list[tuple[Spot, str]]:
-    """Return every mark of the document with its spot, in document order."""
-    addresses = Addresses(document)
+def marks_of(document: Mapping[str, Any]) -> list[tuple[Location, str]]:
+    """Return every mark of the document with its location, in document order."""
+    addresses = Locations(document)
     return [
-        (spot, found.group())
+        (location, found.group())
         for path, text in _marked(document)
-        for spot, found in zip(addresses.spots_in(path, text), marks(text), strict=True)
+        for location, found in zip(addresses.locations_in(path, text), marks(text), strict=True)
     ]
 
 
@@ -169,7 +169,7 @@ def _cut(text: str, spans: list[Span], mark: Mark) -> str:
     return "".join([*pieces, text[last:]])
 
 
-def _collected(places: list[Spot], text: str, spans: list[Span]) -> Iterator[tuple[Spot, SecretText]]:
+def _collected(places: list[Location], text: str, spans: list[Span]) -> Iterator[tuple[Location, SecretText]]:
     """Yield the clear secrets cut out of ``text``; ``places`` also counts marks that were there before."""
     index = last = 0
     for start, end in spans:

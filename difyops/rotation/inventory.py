@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from difyops.clock import MAY_DIFFER, from_unix
-from difyops.dsl.secrets import Spot
+from difyops.dsl.secrets import Location
 from difyops.rotation.job import Workbench
 from difyops.rotation.kinds import kinds
 from difyops.rotation.policy import RotationPolicy
@@ -84,22 +84,23 @@ def in_clear(documents: Iterable[Document]) -> tuple[InClear, ...]:
     for document in documents:
         name = document.app.name
         found += [
-            InClear(app=name, place=spot.key, label=spot.label, advice=advice(spot)) for spot in document.clear_spots
+            InClear(app=name, place=location.key, label=location.label, advice=advice(location))
+            for location in document.clear_locations
         ]
     return tuple(found)
 
 
-def advice(spot: Spot) -> str:
+def advice(location: Location) -> str:
     """Return how to move a secret out of the content."""
-    if spot.kind == "config":
+    if location.kind == "config":
         return "store it as a credential of the tool, and name that credential here"
-    name = variable_name(spot)
+    name = variable_name(location)
     return f"add a secret environment variable {name}, write {{{{#env.{name}#}}}} here, publish, then rotate env"
 
 
-def variable_name(spot: Spot) -> str:
+def variable_name(location: Location) -> str:
     """Return a name for the variable that could hold it."""
-    text = spot.part if spot.part and not spot.part.startswith("~") else spot.place[-1]
+    text = location.part if location.part and not location.part.startswith("~") else location.place[-1]
     words = "".join(character if character.isalnum() else "_" for character in text).strip("_").upper()
     return f"{words}_SECRET" if words in ("", "URL", "DATA", "HEADERS", "PARAMS", "VALUE") else words
 

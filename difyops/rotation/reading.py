@@ -1,7 +1,7 @@
 """Reading a workspace once: its apps, their live documents and keys, kept for the length of a command.
 
 Also what an inventory is made of (``HeldSecret``). Documents are redacted on arrival: who uses what is read from them,
-and which spots hold a secret in clear, never the secret.
+and which locations hold a secret in clear, never the secret.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from difyops.api.instance import Instance
 from difyops.api.keys import Key, Keys
 from difyops.api.model import App
-from difyops.dsl.secrets import Spot, redact
+from difyops.dsl.secrets import Location, redact
 from difyops.errors import DifyopsError, NotSupported
 from difyops.fanout import Failed, FanoutOptions, fan_out
 from difyops.targets import pick
@@ -48,7 +48,7 @@ class Document:
 
     app: App
     body: dict[str, Any]
-    clear_spots: tuple[Spot, ...] = ()
+    clear_locations: tuple[Location, ...] = ()
 
 
 def no_progress(done: int, total: int, name: str) -> None:
@@ -119,8 +119,12 @@ class WorkspaceReading:
         else:
             body = {"model_config": (await self.instance.console.app(app.id)).model_config or {}}
         redacted = redact(body)
-        spots = tuple(spot for spot in redacted.secrets if spot.kind in ("node", "config") and not spot.is_generated)
-        return Document(app=app, body=redacted.document, clear_spots=spots)
+        locations = tuple(
+            location
+            for location in redacted.secrets
+            if location.kind in ("node", "config") and not location.is_generated
+        )
+        return Document(app=app, body=redacted.document, clear_locations=locations)
 
     async def each(self, what: str, work: Callable[[App], Awaitable[Any]]) -> dict[str, Any]:
         """Do ``work`` for every app, a few at a time; return what came, by app id; failures go to ``problems``."""

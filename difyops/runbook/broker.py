@@ -17,7 +17,7 @@ from typing import Any
 
 from difyops.api.capabilities import Version, parse
 from difyops.errors import CredentialError, NotSupported, Unreachable
-from difyops.runbook.scene import Scene
+from difyops.runbook.resources import Resources
 from difyops.runbook.workers import INSTALL, Consumed, consumed
 from difyops.secret_text import SecretText
 
@@ -130,7 +130,7 @@ class Broker:
 
 
 @asynccontextmanager
-async def broker(scene: Scene, reference: str, prefix: str = "") -> AsyncIterator[Broker]:
+async def broker(resources: Resources, reference: str, prefix: str = "") -> AsyncIterator[Broker]:
     """Open the broker whose URL (``redis://:password@host:6379/1``) is behind ``reference``; close it afterwards.
 
     Raises:
@@ -144,7 +144,7 @@ async def broker(scene: Scene, reference: str, prefix: str = "") -> AsyncIterato
         from redis.exceptions import RedisError
     except ImportError as error:
         raise NotSupported("The Redis client is not installed on this machine.", hint=INSTALL) from error
-    url = await scene.secret(reference)
+    url = await resources.secret(reference)
     # One try: a Redis that hangs is told after five seconds, not after as many for each of the client's retries.
     limits: dict[str, Any] = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0, "retry": Retry(NoBackoff(), 0)}
     try:

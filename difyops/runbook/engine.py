@@ -23,8 +23,8 @@ from difyops.runbook.model import Runbook, Step
 from difyops.runbook.parameters import Mismatch, read
 from difyops.runbook.ping import HURRIED, SECONDS, Pinger
 from difyops.runbook.record import ENDED, INTERRUPTED, RunRecord, StepRecord
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Planned, Result, Skipped, shortened
-from difyops.runbook.scene import Scene
 from difyops.runbook.templates import filled
 
 Watch = Callable[[StepRecord], None]
@@ -43,7 +43,7 @@ class RunbookOptions:
     watch: Watch = nobody_watches
 
 
-async def run(runbook: Runbook, scene: Scene, consent: Consent, options: RunbookOptions) -> RunRecord:
+async def run(runbook: Runbook, resources: Resources, consent: Consent, options: RunbookOptions) -> RunRecord:
     """Run ``runbook`` and return its record; it is in the ledger, too.
 
     Raises:
@@ -52,14 +52,14 @@ async def run(runbook: Runbook, scene: Scene, consent: Consent, options: Runbook
     """
     inputs = inputs_of(runbook, options.inputs)
     acting = consent.act and runbook.acts and not consent.dry_run
-    started = scene.clock.now()
+    started = resources.clock.now()
     first = RunRecord(
         id=new_id(started),
         runbook=runbook.name,
         title=runbook.title,
         digest=runbook.digest,
-        context=scene.context_name,
-        actor=scene.actor,
+        context=resources.context_name,
+        actor=resources.actor,
         started_at=started,
         acting=acting,
         dry_run=consent.dry_run,
@@ -68,12 +68,14 @@ async def run(runbook: Runbook, scene: Scene, consent: Consent, options: Runbook
                "severity": runbook.severity, "symptoms": list(runbook.symptoms), "next": list(runbook.next)},
     )  # fmt: skip
     with contextlib.ExitStack() as locks:
-        if not scene.dry_run:
+        if not resources.dry_run:
             if acting:
-                locks.enter_context(alone(scene.ledger, scene.config.state, runbook.name, scene.context_name))
-            if scene.ledger is not None:
-                locks.enter_context(alive(scene.ledger, scene.config.state, first.id))
-        return await _Run(runbook=runbook, scene=scene, consent=consent, options=options, record=first).whole()
+                locks.enter_context(
+                    alone(resources.ledger, resources.config.state, runbook.name, resources.context_name)
+                )
+            if resources.ledger is not None:
+                locks.enter_context(alive(resources.ledger, resources.config.state, first.id))
+        return await _Run(runbook=runbook, resources=resources, consent=consent, options=options, record=first).whole()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,7 +83,7 @@ class _Run:
     """One run under way."""
 
     runbook: Runbook
-    scene: Scene
+    resources: Resources
     consent: Consent
     options: RunbookOptions
     record: RunRecord
@@ -96,15 +98,15 @@ class _Run:
 
     async def whole(self) -> RunRecord:
         """Run everything; write down the end, however it comes."""
-        ledger = None if self.scene.dry_run else self.scene.ledger
-        recorder = self._recorder = Recorder(ledger=ledger, context=self.scene.context_name)
+        ledger = None if self.resources.dry_run else self.resources.ledger
+        recorder = self._recorder = Recorder(ledger=ledger, context=self.resources.context_name)
         self._slots = asyncio.Semaphore(self.runbook.parallel)
         self.over = {step.id: asyncio.Event() for step in self.runbook.steps}
         self.scope = {"inputs": self.record.inputs, "steps": {}, "run": _run_scope(self.record)}
-        began = self.scene.clock.monotonic()
+        began = self.resources.clock.monotonic()
         recorder.started(self.record)
         pinger = Pinger(
-            scene=self.scene,
+            resources=self.resources,
             reference=None if self.consent.dry_run else self.runbook.ping,
             patience=SECONDS if self.options.deadline is None else HURRIED,
         )
@@ -118,7 +120,7 @@ class _Run:
             raise
         finally:
             await recorder.close()
-            self.record = self._ended(state, self.scene.clock.monotonic() - began, tuple(pinger.problems))
+            self.record = self._ended(state, self.resources.clock.monotonic() - began, tuple(pinger.problems))
             if state == ENDED:
                 await pinger.end(self.record)
                 self.record = replace(self.record, warnings=tuple(pinger.problems))
@@ -145,14 +147,14 @@ class _Run:
         for before in step.waits_for:
             await self.over[before].wait()
         reason = self._why_not(step)
-        began, when = self.scene.clock.monotonic(), self.scene.clock.now()
+        began, when = self.resources.clock.monotonic(), self.resources.clock.now()
         deed, tries = Deed(result=Skipped(text=reason or "", hint=step.next)), 0
         if reason is None:
             async with self._slots:
-                began, when = self.scene.clock.monotonic(), self.scene.clock.now()
+                began, when = self.resources.clock.monotonic(), self.resources.clock.now()
                 self.begun[step.id] = None
                 deed, tries = await self._carried_out(step)
-        took = self.scene.clock.monotonic() - began
+        took = self.resources.clock.monotonic() - began
         self._note(
             step, deed, StepRecord(**_known(step), result="", text="", started_at=when, seconds=took, tries=tries)
         )
@@ -166,11 +168,11 @@ class _Run:
         self.asked[step.id] = values
 
         def carry() -> Awaitable[Any]:
-            return step.tool.function(self.scene, **values)
+            return step.tool.function(self.resources, **values)
 
         if step.acts:
             return await carried_out(step, carry, self.consent, lambda planned: self._begin(step, planned)), 1
-        outcome: AttemptOutcome = await measured(step, carry, self.scene.clock)
+        outcome: AttemptOutcome = await measured(step, carry, self.resources.clock)
         return Deed(result=self._held_back(step, outcome.result)), outcome.tries
 
     def _parameters(self, step: Step) -> dict[str, Any]:
@@ -189,7 +191,7 @@ class _Run:
     def _held_back(self, step: Step, result: Result) -> Result:
         if not isinstance(result, Fail) or step.across_runs <= 1:
             return result
-        before = results_before(self.scene.ledger, self.record, step.id, limit=step.across_runs - 1)
+        before = results_before(self.resources.ledger, self.record, step.id, limit=step.across_runs - 1)
         return held_back(result, step.across_runs, before)
 
     def _why_not(self, step: Step) -> str | None:
@@ -207,7 +209,7 @@ class _Run:
         self._recorder.acting(
             self.record.id,
             step.id,
-            self.scene.clock.now(),
+            self.resources.clock.now(),
             {"tool": step.tool.name, "title": step.title, "text": planned.text, "undo": undo.text if undo else None,
              "undo_step": _undo_step(undo), "changes": planned.changes},
         )  # fmt: skip
@@ -233,7 +235,7 @@ class _Run:
         self.done[step.id] = finished
         values = {value.name: value.value for value in result.values}
         self.scope["steps"][step.id] = {"status": result.word, "values": values}
-        self._recorder.step(self.record.id, finished, self.scene.clock.now(), now=step.acts and deed.done)
+        self._recorder.step(self.record.id, finished, self.resources.clock.now(), now=step.acts and deed.done)
         self.over[step.id].set()
         self.options.watch(finished)
 
@@ -277,7 +279,7 @@ class _Run:
 
     def _ended(self, state: str, seconds: float, warnings: tuple[str, ...]) -> RunRecord:
         steps = tuple(self.done[step.id] for step in self.runbook.steps if step.id in self.done)
-        now = self.scene.clock.now()
+        now = self.resources.clock.now()
         return replace(self.record, state=state, ended_at=now, seconds=seconds, steps=steps, warnings=warnings)
 
 

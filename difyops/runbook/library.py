@@ -13,7 +13,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import resources
+from importlib.resources import files
 from pathlib import Path
 
 from difyops.config import Config
@@ -42,7 +42,7 @@ class LibraryEntry:
 
 def shipped_folder() -> Path:
     """Return the folder of the runbooks that come with difyops: in the package, or beside it in a source tree."""
-    inside = Path(str(resources.files("difyops.runbook"))) / "shipped"
+    inside = Path(str(files("difyops.runbook"))) / "shipped"
     return inside if inside.is_dir() else Path(__file__).resolve().parents[2] / "runbooks"
 
 

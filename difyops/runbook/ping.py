@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from difyops.api.probe import Probe, fetch
 from difyops.errors import DifyopsError
 from difyops.runbook.record import RunRecord
-from difyops.runbook.scene import Scene
+from difyops.runbook.resources import Resources
 
 SECONDS = 10.0
 HURRIED = 2.0  # for each ping, when the whole command has a deadline
@@ -23,7 +23,7 @@ HURRIED = 2.0  # for each ping, when the whole command has a deadline
 class Pinger:
     """Pings one URL, each time for at most ``patience`` seconds; without a reference it does nothing."""
 
-    scene: Scene
+    resources: Resources
     reference: str | None
     patience: float = SECONDS
     problems: list[str] = field(default_factory=list)
@@ -46,19 +46,19 @@ class Pinger:
             return
         try:
             async with asyncio.timeout(self.patience):
-                await ping(self.scene, self.reference, tail, body)
+                await ping(self.resources, self.reference, tail, body)
         except TimeoutError:
             self.problems.append(f"The dead-man ping could not be sent: no answer within {self.patience:g} s.")
         except DifyopsError as error:
             self.problems.append(f"The dead-man ping could not be sent: {error.message}")
 
 
-async def ping(scene: Scene, reference: str, tail: str, body: str) -> None:
+async def ping(resources: Resources, reference: str, tail: str, body: str) -> None:
     """POST ``body`` to the URL behind ``reference`` with ``tail`` added to its path.
 
     Raises:
         CredentialError: the reference cannot be resolved. DifyopsError: nobody took it.
     """
-    url = (await scene.secret(reference)).reveal().rstrip("/")
+    url = (await resources.secret(reference)).reveal().rstrip("/")
     answer = await fetch(url + tail, Probe(method="POST", body=body.encode(), timeout=SECONDS))
     answer.require_good("send the dead-man ping")

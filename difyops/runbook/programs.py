@@ -8,7 +8,7 @@ import os
 import time
 from dataclasses import dataclass, field
 
-from difyops.runbook.scene import Scene
+from difyops.runbook.resources import Resources
 from difyops.secret_text import remember, scrub
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER")
@@ -27,16 +27,16 @@ class Ran:
     said: str = field(repr=False)
 
 
-async def run_program(scene: Scene, argv: list[str], env: list[str], patience: float) -> Ran | str:
+async def run_program(resources: Resources, argv: list[str], env: list[str], patience: float) -> Ran | str:
     """Run ``argv`` and return how it ended, or a sentence that says why it could not be run to its end."""
     if not argv:
         return "no program is named"
-    if not scene.trusts_commands:
+    if not resources.trusts_commands:
         return (
             "the runbook can be written by other users of this machine (chmod go-w) or came with this folder "
             "(difyops trust FILE), so it may not run programs"
         )
-    if scene.dry_run:
+    if resources.dry_run:
         return "a dry run runs no programs"
     environment = {name: os.environ[name] for name in (*_PASSED_ON, *env) if name in os.environ}
     for name in env:  # before anything it says is read: it may repeat what it was handed

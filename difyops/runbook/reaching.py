@@ -8,12 +8,12 @@ from difyops.api import setup_page as pages
 from difyops.api.setup_page import is_console
 from difyops.api.transport import Transport, TransportOptions
 from difyops.config import Context
-from difyops.runbook.scene import Scene
+from difyops.runbook.resources import Resources
 
 __all__ = ["is_console", "lacks_service", "setup_page"]
 
 
-async def setup_page(scene: Scene, context: Context, patience: float) -> Any:
+async def setup_page(resources: Resources, context: Context, patience: float) -> Any:
     """Return the answer to ``GET /console/api/setup``.
 
     Raises:
@@ -21,22 +21,22 @@ async def setup_page(scene: Scene, context: Context, patience: float) -> Any:
         DifyopsError: another refusal.
     """
     context.require_trust()
-    transport = _transport(scene, context, context.url, patience)
+    transport = _transport(resources, context, context.url, patience)
     try:
         return await pages.setup_page(transport, doing="reach the api")
     finally:
         await transport.close()
 
 
-async def lacks_service(scene: Scene, context: Context, patience: float) -> bool:
+async def lacks_service(resources: Resources, context: Context, patience: float) -> bool:
     """Say whether nothing at the address for app keys is the service API."""
-    transport = _transport(scene, context, context.api_url or context.url, patience)
+    transport = _transport(resources, context, context.api_url or context.url, patience)
     try:
         return await pages.lacks_service(transport)
     finally:
         await transport.close()
 
 
-def _transport(scene: Scene, context: Context, url: str, patience: float) -> Transport:
+def _transport(resources: Resources, context: Context, url: str, patience: float) -> Transport:
     options = TransportOptions(connect=min(patience, 10.0), read=patience, tries=1, ca_file=context.ca_file)
-    return Transport(url, options, clock=scene.clock)
+    return Transport(url, options, clock=resources.clock)

@@ -17,13 +17,13 @@ Kind = Literal["check", "action"]
 
 
 class Check(Protocol):
-    """A module in ``checks``: one coroutine ``check(scene, *, ...) -> Result``."""
+    """A module in ``checks``: one coroutine ``check(resources, *, ...) -> Result``."""
 
     check: Callable[..., Awaitable[Any]]
 
 
 class Action(Protocol):
-    """A module in ``actions``: one coroutine ``plan(scene, *, ...) -> Planned``."""
+    """A module in ``actions``: one coroutine ``plan(resources, *, ...) -> Planned``."""
 
     plan: Callable[..., Awaitable[Any]]
 
@@ -50,15 +50,15 @@ def _dotted(file: str) -> str:
 
 
 def _wrong(member: str) -> Callable[[ModuleType], list[str]]:
-    """Return what says why a module is no check or action: its function waits, takes a scene, and has a schema."""
+    """Return what says why a module is no check or action: its function waits, takes the resources, has a schema."""
 
     def look(module: ModuleType) -> list[str]:
         function = getattr(module, member)
         first, *rest = [*inspect.signature(function).parameters.values(), None]
         if not inspect.iscoroutinefunction(function):
             return [f"{member} is no coroutine (async def)"]
-        if first is None or first.name != "scene" or any(p and p.kind is not p.KEYWORD_ONLY for p in rest):
-            return [f"{member} takes the scene, and everything else by keyword: {member}(scene, *, ...)"]
+        if first is None or first.name != "resources" or any(p and p.kind is not p.KEYWORD_ONLY for p in rest):
+            return [f"{member} takes the resources, and everything else by keyword: {member}(resources, *, ...)"]
         try:
             parameters_of(function)
         except (TypeError, NameError) as error:

@@ -1,4 +1,4 @@
-"""The rotation room as a check and an action see it: its workbench and policy, made from a scene."""
+"""The rotation room as a check and an action see it: its workbench and policy, made from the resources of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from difyops.ledger import Event, Ledger
 from difyops.rotation.job import OWN_VARIABLES, Workbench
 from difyops.rotation.journal import RotationJournal
 from difyops.rotation.policy import RotationPolicy, policy_of
-from difyops.runbook.scene import Scene
+from difyops.runbook.resources import Resources
 from difyops.validation.answers import judge_answer
 
 
@@ -42,31 +42,31 @@ class _Unwritten(Ledger):
         return []
 
 
-async def workbench(scene: Scene) -> Workbench:
+async def workbench(resources: Resources) -> Workbench:
     """Return what the rotation room works with. Where there is no ledger (the first dry run), nothing was ever rotated,
     and nothing can be: rotations are written down or not begun.
     """
     return Workbench(
-        instance=await scene.instance(),
+        instance=await resources.instance(),
         journal=RotationJournal(
             Journal(
-                ledger=scene.ledger or _Unwritten(),
-                state=scene.config.state,
-                context=scene.context_name,
-                clock=scene.clock,
-                actor=scene.actor,
+                ledger=resources.ledger or _Unwritten(),
+                state=resources.config.state,
+                context=resources.context_name,
+                clock=resources.clock,
+                actor=resources.actor,
             )
         ),
-        hold=policy(scene).hold,
+        hold=policy(resources).hold,
         judge=judge_answer,
-        withheld=OWN_VARIABLES | scene.config.secret_variables,
+        withheld=OWN_VARIABLES | resources.config.secret_variables,
     )
 
 
-def policy(scene: Scene) -> RotationPolicy:
+def policy(resources: Resources) -> RotationPolicy:
     """Return what the configuration asks of secrets.
 
     Raises:
         ConfigError: ``secrets:`` or ``deliver:`` has a mistake.
     """
-    return policy_of(scene.config.sections)
+    return policy_of(resources.config.sections)

@@ -5,21 +5,21 @@ from __future__ import annotations
 from difyops.api.model import Trigger
 from difyops.counting import counted
 from difyops.errors import NotFound
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Acted, Planned, Undo
-from difyops.runbook.scene import Scene
 from difyops.switching import switch_app, switch_triggers
 
 
-async def plan_api(scene: Scene, selector: str, *, on: bool) -> Planned:
+async def plan_api(resources: Resources, selector: str, *, on: bool) -> Planned:
     """Plan to switch an app's service API; nothing to do where it is so already."""
-    instance = await scene.instance()
-    app = await instance.console.app((await scene.app(selector)).id)
+    instance = await resources.instance()
+    app = await instance.console.app((await resources.app(selector)).id)
     word = "on" if on else "off"
     if app.enable_api is on:
         return Planned(text=f"the API of {app.name} is {word} already")
 
     async def apply() -> Acted:
-        await switch_app(await scene.workspace(), app, site=False, on=on)
+        await switch_app(await resources.workspace(), app, site=False, on=on)
         return Acted(text=f"the API of {app.name} is {word} (read back)")
 
     undo = Undo(action="app.disable_api" if on else "app.enable_api", parameters={"app": app.id})
@@ -27,15 +27,15 @@ async def plan_api(scene: Scene, selector: str, *, on: bool) -> Planned:
     return Planned(text=f"switch the API of {app.name} {word}: {effect}", apply=apply, undo=undo)
 
 
-async def plan_triggers(scene: Scene, selector: str, wanted: list[str] | None, *, on: bool) -> Planned:
+async def plan_triggers(resources: Resources, selector: str, wanted: list[str] | None, *, on: bool) -> Planned:
     """Plan to switch an app's triggers: some by title, node or kind (``webhook``), or all of them. The undo names those
     that are moved: what was switched so before stays so.
 
     Raises:
         NotFound: the app has no trigger of a name that was given.
     """
-    instance = await scene.instance()
-    app = await scene.app(selector)
+    instance = await resources.instance()
+    app = await resources.app(selector)
     word = "enabled" if on else "disabled"
     every = await instance.console.triggers(app.id)
     fitting = [item for item in every if not wanted or set(wanted) & set(_names(item))]
@@ -54,7 +54,7 @@ async def plan_triggers(scene: Scene, selector: str, wanted: list[str] | None, *
     names = ", ".join(item.title or item.kind for item in moving)
 
     async def apply() -> Acted:
-        await switch_triggers(await scene.workspace(), app, moving, on=on)
+        await switch_triggers(await resources.workspace(), app, moving, on=on)
         return Acted(text=f"{names} of {app.name}: {word} (read back)")
 
     parameters = {"app": app.id, "trigger": [item.id for item in moving]}

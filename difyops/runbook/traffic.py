@@ -11,7 +11,7 @@ from difyops.errors import DifyopsError, UsageError
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.history.reading import runs_through
 from difyops.runbook.parameters import Mismatch, seconds
-from difyops.runbook.scene import Scene
+from difyops.runbook.resources import Resources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Traffic:
 
 
 async def traffic(
-    scene: Scene, apps: list[str], window: str, *, back: int = 0, dead_after: float = DEAD_AFTER
+    resources: Resources, apps: list[str], window: str, *, back: int = 0, dead_after: float = DEAD_AFTER
 ) -> Traffic:
     """Read the runs of apps in a window: a duration up to now, ``today`` or ``yesterday`` in the account's time zone.
 
@@ -43,14 +43,14 @@ async def traffic(
     Raises:
         SelectorError: no such app. UsageError: not a window. DifyopsError: the app list cannot be read.
     """
-    chosen = await scene.chosen(apps)
-    since, until = await edges(scene, window, back=back)
-    instance = await scene.instance()
+    chosen = await resources.chosen(apps)
+    since, until = await edges(resources, window, back=back)
+    instance = await resources.instance()
     needs_zone = any(app.mode == "completion" for app in chosen)
-    timezone = await scene.timezone() if needs_zone else "UTC"
+    timezone = await resources.timezone() if needs_zone else "UTC"
 
     async def read(app: App) -> RunWindow:
-        state = scene.config.state
+        state = resources.config.state
         return await runs_through(instance, state, app, since, until, dead_after=dead_after, timezone=timezone)
 
     windows: list[tuple[App, RunWindow]] = []
@@ -67,15 +67,15 @@ async def traffic(
     return Traffic(since=since, until=until, windows=tuple(windows), unread=tuple(unread))
 
 
-async def edges(scene: Scene, window: str, *, back: int = 0) -> tuple[datetime, datetime]:
+async def edges(resources: Resources, window: str, *, back: int = 0) -> tuple[datetime, datetime]:
     """Return the beginning and end of a window in UTC.
 
     Raises:
         UsageError: it is neither a duration nor ``today`` nor ``yesterday``.
     """
-    now = scene.clock.now()
+    now = resources.clock.now()
     if window in ("today", "yesterday"):
-        timezone = await scene.timezone()
+        timezone = await resources.timezone()
         start, end = day_of(now, timezone)
         for _ in range(back + (window == "yesterday")):
             start, end = day_of(start - timedelta(hours=1), timezone)

@@ -4,7 +4,7 @@
     apps/<app id>/sealed.age    {"app": id, "values": {mark: {"value": text, "places": [place, ...]}}}, encrypted
 
 ``draft`` is the fingerprint of the draft as the server shows it, its secret variables masked: an unchanged one need not
-be read in clear again. A place is ``live:`` or ``draft:`` and the key of a spot, ``export:`` and a number, or
+be read in clear again. A place is ``live:`` or ``draft:`` and the key of a location, ``export:`` and a number, or
 ``export`` for the whole text; ``app:``, a field of ``app.json`` and a number.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from difyops.dsl.canonical import canonical
-from difyops.dsl.secrets import Redacted, Spot, marks_of
+from difyops.dsl.secrets import Location, Redacted, marks_of
 from difyops.errors import StoreError
 from difyops.sealing.age import Identity, seal, unseal
 from difyops.secret_text import SecretText
@@ -57,8 +57,8 @@ class SealedFound:
 def found_in(part: str, redacted: Redacted) -> SealedFound:
     """Return the sealed values of a document; ``part`` is live or draft."""
     return SealedFound(
-        places={f"{part}:{spot.key}": mark for spot, mark in redacted.marks.items()},
-        values={mark: redacted.secrets[spot] for spot, mark in redacted.marks.items()},
+        places={f"{part}:{location.key}": mark for location, mark in redacted.marks.items()},
+        values={mark: redacted.secrets[location] for location, mark in redacted.marks.items()},
     )
 
 
@@ -110,11 +110,11 @@ def opened(app_id: str, content: bytes, identities: Sequence[Identity]) -> Seale
     return SealedFound(places=places, values=values)
 
 
-def at_spots(document: Mapping[str, Any], part: str, found: SealedFound) -> dict[Spot, SecretText]:
+def at_locations(document: Mapping[str, Any], part: str, found: SealedFound) -> dict[Location, SecretText]:
     """Return the value of each mark in a document, where the age file names that very place."""
-    marked: Iterable[tuple[Spot, str]] = marks_of(document)
+    marked: Iterable[tuple[Location, str]] = marks_of(document)
     return {
-        spot: found.values[mark]
-        for spot, mark in marked
-        if found.places.get(f"{part}:{spot.key}") == mark and mark in found.values
+        location: found.values[mark]
+        for location, mark in marked
+        if found.places.get(f"{part}:{location.key}") == mark and mark in found.values
     }

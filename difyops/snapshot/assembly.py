@@ -118,15 +118,15 @@ class _Tree:
         self.sums[path] = self.old[path]
 
 
-def assemble(scene: Assembling, base: Base, gathered: GatheredApp) -> tuple[Files, Manifest]:
+def assemble(resources: Assembling, base: Base, gathered: GatheredApp) -> tuple[Files, Manifest]:
     """Return the files to write (``None`` deletes) and the manifest of the whole new tree."""
-    tree = _Tree(old=dict(base.manifest.files) if base.manifest else {}, rewrites=scene.full)
+    tree = _Tree(old=dict(base.manifest.files) if base.manifest else {}, rewrites=resources.full)
     entries: dict[str, ManifestEntry] = {}
-    named = _named(scene, base)
+    named = _named(resources, base)
     for app_id, reading in gathered.readings.items():
-        entries[app_id] = ManifestEntry(name=reading.record.name, mode=reading.record.mode, seal=scene.seal.state)
+        entries[app_id] = ManifestEntry(name=reading.record.name, mode=reading.record.mode, seal=resources.seal.state)
         _put_app(reading, tree)
-        _put_sealed(reading, base.apps.get(app_id), scene.seal, tree)
+        _put_sealed(reading, base.apps.get(app_id), resources.seal, tree)
     for app_id, error in gathered.failed.items():
         name, mode = named[app_id]
         seal = base.apps[app_id].seal if app_id in base.apps else ""
@@ -141,43 +141,47 @@ def assemble(scene: Assembling, base: Base, gathered: GatheredApp) -> tuple[File
         entries[app_id] = ManifestEntry(name=name, mode=mode, state="carried", seal=before.seal)
         for path in app_files(tree.old, app_id):
             tree.keep(path)
-    _put_inventory(scene.inventory, tree)
+    _put_inventory(resources.inventory, tree)
     for path in SEAL_FILES:
-        if path in scene.seal.files:
-            tree.put(path, scene.seal.files[path])
+        if path in resources.seal.files:
+            tree.put(path, resources.seal.files[path])
     tree.files.update({path: None for path in tree.old if path not in tree.sums})
-    return tree.files, _manifest(scene, base, gathered, entries, tree.sums)
+    return tree.files, _manifest(resources, base, gathered, entries, tree.sums)
 
 
 def _manifest(
-    scene: Assembling, base: Base, gathered: GatheredApp, entries: Mapping[str, ManifestEntry], sums: Mapping[str, str]
+    resources: Assembling,
+    base: Base,
+    gathered: GatheredApp,
+    entries: Mapping[str, ManifestEntry],
+    sums: Mapping[str, str],
 ) -> Manifest:
-    failed = _failures(gathered, scene, base)
+    failed = _failures(gathered, resources, base)
     return Manifest(
-        context=scene.instance.name,
-        instance=scene.instance.context.url,
-        workspace_id=str(scene.workspace.get("id", "")),
-        workspace_name=str(scene.workspace.get("name", "")),
-        server_version=scene.instance.capabilities.text,
-        taken_at=scene.taken_at,
+        context=resources.instance.name,
+        instance=resources.instance.context.url,
+        workspace_id=str(resources.workspace.get("id", "")),
+        workspace_name=str(resources.workspace.get("name", "")),
+        server_version=resources.instance.capabilities.text,
+        taken_at=resources.taken_at,
         tool=f"difyops {__version__}",
-        selection=scene.selection,
-        live_only=scene.live_only,
-        complete=scene.whole and not failed and not (scene.live_only and base.commit is not None),
-        counts=_counts(entries, gathered, base, len(scene.apps)),
+        selection=resources.selection,
+        live_only=resources.live_only,
+        complete=resources.whole and not failed and not (resources.live_only and base.commit is not None),
+        counts=_counts(entries, gathered, base, len(resources.apps)),
         apps=dict(sorted(entries.items())),
         failed=failed,
         files=dict(sorted(sums.items())),
-        coverage=_coverage(scene, base),
+        coverage=_coverage(resources, base),
     )
 
 
-def _coverage(scene: Assembling, base: Base) -> tuple[str, ...]:
+def _coverage(resources: Assembling, base: Base) -> tuple[str, ...]:
     """Return what the snapshots of this branch hold up to this one: the whole workspace, or these selections of it."""
-    if scene.whole or (base.manifest is not None and base.manifest.covers_all):
+    if resources.whole or (base.manifest is not None and base.manifest.covers_all):
         return (WHOLE,)
     former = base.manifest.coverage if base.manifest else ()
-    return tuple(sorted({*former, *expanded(scene.selection)}))
+    return tuple(sorted({*former, *expanded(resources.selection)}))
 
 
 def _put_app(reading: AppReading, tree: _Tree) -> None:
@@ -213,10 +217,10 @@ def _put_sealed(reading: AppReading, before: Before | None, seal: Seal, tree: _T
         tree.put(path, encrypted(app_id, found, seal.recipients))
 
 
-def _named(scene: Assembling, base: Base) -> dict[str, tuple[str, str]]:
+def _named(resources: Assembling, base: Base) -> dict[str, tuple[str, str]]:
     """Return name and mode of every app that is listed now or stands in the last snapshot."""
     kept = {app_id: (before.record.name, before.record.mode) for app_id, before in base.apps.items()}
-    return kept | {app.id: (app.name, app.mode) for app in scene.apps}
+    return kept | {app.id: (app.name, app.mode) for app in resources.apps}
 
 
 def sealed_kinds(base: Base, gathered: GatheredApp) -> dict[str, int]:
@@ -232,15 +236,15 @@ def sealed_kinds(base: Base, gathered: GatheredApp) -> dict[str, int]:
     return dict(sorted(counted.items()))
 
 
-def _failures(gathered: GatheredApp, scene: Assembling, base: Base) -> tuple[Mapping[str, str], ...]:
-    named = _named(scene, base)
+def _failures(gathered: GatheredApp, resources: Assembling, base: Base) -> tuple[Mapping[str, str], ...]:
+    named = _named(resources, base)
     apps = [
         {"id": app_id, "name": named[app_id][0], "code": error.code, "message": error.message}
         for app_id, error in sorted(gathered.failed.items())
     ]
     inventory = [
         {"id": f"workspace/{part}", "name": f"workspace {part}", "code": error.code, "message": error.message}
-        for part, error in scene.inventory_failed.items()
+        for part, error in resources.inventory_failed.items()
     ]
     return (*apps, *inventory)
 

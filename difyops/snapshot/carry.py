@@ -19,19 +19,19 @@ from difyops.api.model import App
 from difyops.dsl.load import load_dsl
 from difyops.dsl.marks import MARKER, Mark, is_sealed, key_of, unknown
 from difyops.dsl.secret_policy import DEFAULT, SealPolicy
-from difyops.dsl.secrets import Spot, marks_of, plain, redact, reinject
+from difyops.dsl.secrets import Location, marks_of, plain, redact, reinject
 from difyops.errors import DifyopsError, NotFound, RequestRejected, ServerFault
 from difyops.secret_text import SecretText
 from difyops.snapshot.owners import owned, owner, owners
 
 JsonObject = dict[str, Any]
-Secrets = Mapping[Spot, SecretText]
+Secrets = Mapping[Location, SecretText]
 GIVEN, SEALED = "given", "the snapshot"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """Values from one source, by owner or by exact spot; ``name`` is the word for people ("live now", "given")."""
+    """Values from one source, by owner or by exact location; ``name`` is the word for people ("live now", "given")."""
 
     name: str
     secrets: Secrets = field(repr=False)
@@ -39,16 +39,16 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filled:
-    """A document ready to be sent, where each secret came from, and the spots nobody had a value for."""
+    """A document ready to be sent, where each secret came from, and the locations nobody had a value for."""
 
     document: JsonObject = field(repr=False)
-    sources: Mapping[Spot, str]
-    missing: tuple[Spot, ...]
+    sources: Mapping[Location, str]
+    missing: tuple[Location, ...]
 
 
 async def secrets_of(
     console: Console, app_id: str, version_id: str | None, policy: SealPolicy = DEFAULT
-) -> dict[Spot, SecretText]:
+) -> dict[Location, SecretText]:
     """Return the clear secrets of a published version (``None``: of the draft), read from an export.
 
     Raises:
@@ -69,7 +69,7 @@ async def secrets_of(
 
 async def old_secrets_of(
     console: Console, app_id: str, version_id: str | None, policy: SealPolicy = DEFAULT
-) -> dict[Spot, SecretText]:
+) -> dict[Location, SecretText]:
     """Return the secrets of an old version where the server still has it, else nothing."""
     if version_id is None:
         return {}
@@ -81,7 +81,7 @@ async def old_secrets_of(
 
 async def old_soul_secrets(
     instance: Instance, app: App, version_id: str | None, policy: SealPolicy = DEFAULT
-) -> dict[Spot, SecretText]:
+) -> dict[Location, SecretText]:
     """Return the secrets of an old version of an agent app where the server still has it, else nothing."""
     if version_id is None:
         return {}
@@ -96,8 +96,8 @@ async def old_soul_secrets(
 class Filling:
     """How marks are filled. ``key_id`` and ``mark``: the store key that is here; without one places decide.
 
-    ``sealed``: values of the age file, by exact spot. ``otherwise``: where no value has the fingerprint, the one that
-    stands at the place now is taken all the same.
+    ``sealed``: values of the age file, by exact location. ``otherwise``: where no value has the fingerprint, the one
+    that stands at the place now is taken all the same.
     """
 
     key_id: str | None = None
@@ -111,38 +111,38 @@ class Filling:
 
 
 def fill(document: JsonObject, pools: Sequence[Pool], how: Filling | None = None) -> Filled:
-    """Put a value at every mark of ``document``; earlier pools win. Spots without a value become blank."""
+    """Put a value at every mark of ``document``; earlier pools win. Locations without a value become blank."""
     how = how or Filling()
     marked = marks_of(document)
-    at_place = {spot: _at_place(document, spot, pools) for spot, _ in marked}
+    at_place = {location: _at_place(document, location, pools) for location, _ in marked}
     by_mark = {how.mark(value.reveal()): (pool.name, value) for pool in pools[::-1] for value in pool.secrets.values()}
-    by_mark |= {mark: found for spot, mark in marked[::-1] for found in at_place[spot] if found[0] == GIVEN}
-    sources: dict[Spot, str] = {}
-    values: dict[Spot, SecretText] = {}
-    for spot, mark in marked:
-        found = at_place[spot]
+    by_mark |= {mark: found for location, mark in marked[::-1] for found in at_place[location] if found[0] == GIVEN}
+    sources: dict[Location, str] = {}
+    values: dict[Location, SecretText] = {}
+    for location, mark in marked:
+        found = at_place[location]
         if how.tells(mark):
             same = [by_mark[mark]] if mark in by_mark else []
             given = [item for item in found if item[0] == GIVEN]
-            sealed = [(SEALED, how.sealed[spot])] if spot in how.sealed else []
+            sealed = [(SEALED, how.sealed[location])] if location in how.sealed else []
             rest = found if how.otherwise else []
-            found = [*found, *same, *sealed] if is_variable(spot) else [*given, *same, *sealed, *rest]
-        elif spot in how.sealed:
-            found = [*found, (SEALED, how.sealed[spot])]
+            found = [*found, *same, *sealed] if is_variable(location) else [*given, *same, *sealed, *rest]
+        elif location in how.sealed:
+            found = [*found, (SEALED, how.sealed[location])]
         if found:
-            sources[spot], values[spot] = found[0]
+            sources[location], values[location] = found[0]
     filled, missing = reinject(document, values)
     filled, _ = reinject(filled, dict.fromkeys(missing, SecretText("")))
     return Filled(document=plain(filled), sources=sources, missing=tuple(missing))
 
 
-def is_variable(spot: Spot) -> bool:
+def is_variable(location: Location) -> bool:
     """Say whether a secret is a variable: of a workflow, or a secret reference of an agent. It is kept as it is now."""
-    return spot.kind == "env" or "secret_refs" in spot.place
+    return location.kind == "env" or "secret_refs" in location.place
 
 
-def _at_place(document: JsonObject, spot: Spot, pools: Sequence[Pool]) -> list[tuple[str, SecretText]]:
-    known = (spot, owner(document, spot))
+def _at_place(document: JsonObject, location: Location, pools: Sequence[Pool]) -> list[tuple[str, SecretText]]:
+    known = (location, owner(document, location))
     return [(pool.name, pool.secrets[key]) for pool in pools for key in known if key in pool.secrets]
 
 
@@ -154,9 +154,9 @@ def fill_config(
     A mark that tells its value takes only that one.
     """
     how = how or Filling()
-    places = {spot: owner(target, spot) for spot, _ in marks_of(target)}
-    keys = {spot: spot if spot in given.secrets else place for spot, place in places.items()}
-    first = {spot: given.secrets[key] for spot, key in keys.items() if key in given.secrets}
+    places = {location: owner(target, location) for location, _ in marks_of(target)}
+    keys = {location: location if location in given.secrets else place for location, place in places.items()}
+    first = {location: given.secrets[key] for location, key in keys.items() if key in given.secrets}
     filled = fill(borrowed(reinject(target, first)[0], current, how), others, how)
     return replace(filled, sources={**filled.sources, **dict.fromkeys(first, given.name)})
 

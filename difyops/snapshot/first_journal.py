@@ -15,7 +15,7 @@ from difyops import atomic_file
 from difyops.api.model import Workflow
 from difyops.changes import Change, ChangeRecord
 from difyops.config import Context
-from difyops.dsl.secrets import Spot, redact
+from difyops.dsl.secrets import Location, redact
 from difyops.errors import NotFound, StoreError
 from difyops.publishing import Content
 from difyops.publishing.config import SENT, WRITTEN
@@ -197,5 +197,5 @@ async def _config(workspace: Workspace, entry: FirstJournalEntry, change: Change
             change.keep(WRITTEN, raw)
 
 
-def _unpacked(kept: Mapping[str, str]) -> dict[Spot, SecretText]:
-    return {Spot.parse(key): SecretText(value) for key, value in kept.items()}
+def _unpacked(kept: Mapping[str, str]) -> dict[Location, SecretText]:
+    return {Location.parse(key): SecretText(value) for key, value in kept.items()}

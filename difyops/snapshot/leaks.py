@@ -145,7 +145,9 @@ def _places(name: str, content: bytes, policy: SealPolicy) -> Iterable[str]:
         except DslError:
             yield from () if text == MARKER or is_sealed(text) else ("the whole text, which is no DSL",)
     elif name in ("live.json", "draft.json"):
-        yield from (spot.label for spot in redact(as_dict(_json(content)), is_marked=True, policy=policy).secrets)
+        yield from (
+            location.label for location in redact(as_dict(_json(content)), is_marked=True, policy=policy).secrets
+        )
     elif name == "app.json":
         body = as_dict(_json(content))
         shown = {f"web page: {key}": text for key, text in as_dict(body.get("site")).items()}

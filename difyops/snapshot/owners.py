@@ -9,30 +9,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from difyops.dsl.locations import Location, unique
 from difyops.dsl.model import as_dict, as_list, text_of
-from difyops.dsl.spots import Spot, unique
 
 T = TypeVar("T")
 _NAMES = ("variable", "name", "key")
 
 
-def owned(document: Mapping[str, Any], values: Mapping[Spot, T]) -> dict[Spot, T]:
+def owned(document: Mapping[str, Any], values: Mapping[Location, T]) -> dict[Location, T]:
     """Return ``values``, found in ``document``, under the addresses of their owners."""
-    return {owner(document, spot): value for spot, value in values.items()}
+    return {owner(document, location): value for location, value in values.items()}
 
 
-def owner(document: Mapping[str, Any], spot: Spot) -> Spot:
-    """Return the spot with each number of a named list item replaced by the item's name."""
-    start, value = _root(document, spot)
-    steps = list(spot.place[:start])
-    for step in spot.place[start:]:
+def owner(document: Mapping[str, Any], location: Location) -> Location:
+    """Return the location with each number of a named list item replaced by the item's name."""
+    start, value = _root(document, location)
+    steps = list(location.place[:start])
+    for step in location.place[start:]:
         if isinstance(value, list) and step.isdigit() and int(step) < len(value):
             steps.append(owners(value)[int(step)])
             value = value[int(step)]
         else:
             steps.append(step)
             value = value.get(step) if isinstance(value, dict) else None
-    return replace(spot, place=tuple(steps))
+    return replace(location, place=tuple(steps))
 
 
 def owners(items: Sequence[Any]) -> list[str]:
@@ -48,9 +48,9 @@ def _name(item: Any) -> str:
     return next((f"={item[key]}" for key in _NAMES if isinstance(item.get(key), str) and item[key]), "")
 
 
-def _root(document: Mapping[str, Any], spot: Spot) -> tuple[int, Any]:
+def _root(document: Mapping[str, Any], location: Location) -> tuple[int, Any]:
     """Return how many steps of the address lead to where it starts, and what is there."""
-    match spot.kind:
+    match location.kind:
         case "config":
             return 0, document.get("model_config")
         case "soul":
@@ -61,6 +61,6 @@ def _root(document: Mapping[str, Any], spot: Spot) -> tuple[int, Any]:
             nodes = [as_dict(node) for node in as_list(as_dict(document.get("graph")).get("nodes"))]
             ids = unique([text_of(node.get("id")) for node in nodes])
             found = {name: node.get("data") for name, node in zip(ids, nodes, strict=True)}
-            return 1, found.get(spot.place[0])
+            return 1, found.get(location.place[0])
         case _:
-            return len(spot.place), None
+            return len(location.place), None

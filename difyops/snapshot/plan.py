@@ -17,7 +17,7 @@ from difyops.api.model import AgentVersion, App, Trigger, Workflow
 from difyops.dsl.canonical import canonical
 from difyops.dsl.diff import Difference, diff
 from difyops.dsl.model import datasets, iter_nodes, models, node_types, tools, trigger_nodes
-from difyops.dsl.secrets import Spot, spots
+from difyops.dsl.secrets import Location, locations
 from difyops.errors import NotSupported, Refused
 from difyops.publishing.content import Content, aligned, draft_values, version_content
 from difyops.sealing.access import Access
@@ -84,13 +84,13 @@ class Situation:
     @property
     def changed_secrets(self) -> tuple[str, ...]:
         """Return the labels of places that live has too and whose secret would be another one than now."""
-        now = {owner(self.live_document, spot) for spot in spots(self.live_document)}
+        now = {owner(self.live_document, location) for location in locations(self.live_document)}
         sent = self.seal.redact(self.filled.document).secrets
         changed = []
-        for spot in self.filled.sources:
-            place = owner(self.target, spot)
-            if place in now and not spot.is_generated and sent.get(spot) != self.live_secrets.get(place):
-                changed.append(spot.label)
+        for location in self.filled.sources:
+            place = owner(self.target, location)
+            if place in now and not location.is_generated and sent.get(location) != self.live_secrets.get(place):
+                changed.append(location.label)
         return tuple(changed)
 
 
@@ -284,12 +284,15 @@ async def _read_agent(instance: Instance, app: App, kept: Kept, options: PlanOpt
 
 
 def _given(options: PlanOptions) -> Pool:
-    return Pool(name=GIVEN, secrets={Spot.parse(key): value for key, value in options.given.items()})
+    return Pool(name=GIVEN, secrets={Location.parse(key): value for key, value in options.given.items()})
 
 
 async def _problems(instance: Instance, situation: Situation) -> list[str]:
     target = situation.target
-    found = [f"the value of {spot.label} is known nowhere any more ({spot.key})" for spot in situation.filled.missing]
+    found = [
+        f"the value of {location.label} is known nowhere any more ({location.key})"
+        for location in situation.filled.missing
+    ]
     unknown = instance.capabilities.unknown_node_types(node_types(target))
     found += [f"this server does not know node type {kind!r}" for kind in sorted(unknown)]
     found += await _missing_tools(instance, situation)
@@ -347,8 +350,8 @@ def _keeps(situation: Situation, options: PlanOptions) -> tuple[str, ...]:
 
 def _notes(situation: Situation, options: PlanOptions) -> tuple[str, ...]:
     notes = [
-        f"{spot.label} comes from the old version"
-        for spot, source in situation.filled.sources.items()
+        f"{location.label} comes from the old version"
+        for location, source in situation.filled.sources.items()
         if source == "the old version"
     ]
     if not options.with_old_secrets and notes:

@@ -10,7 +10,7 @@ from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.changes import Change
 from difyops.dsl.diff import describe, diff
-from difyops.dsl.secrets import Spot, redact
+from difyops.dsl.secrets import Location, redact
 from difyops.publishing.content import version_content
 from difyops.secret_text import SecretText
 from difyops.snapshot.agent_apps import agent_now
@@ -66,16 +66,16 @@ def _flags(app: App, facts: Mapping[str, Any]) -> Proof:
 
 
 def _secrets(now: Secrets, expected: Secrets) -> Proof:
-    wanted = {spot: value for spot, value in expected.items() if not spot.is_generated}
-    lost = [spot.label for spot, value in wanted.items() if now.get(spot, SecretText("")) != value]
+    wanted = {location: value for location, value in expected.items() if not location.is_generated}
+    lost = [location.label for location, value in wanted.items() if now.get(location, SecretText("")) != value]
     found = f"{len(wanted) - len(lost)} of {len(wanted)} alive" + (f", lost: {', '.join(lost)}" if lost else "")
     return Proof(what="secrets as they were sent", ok=not lost, found=found)
 
 
-def _config_secrets(now: Mapping[Spot, SecretText], expected: Mapping[Spot, SecretText]) -> Proof:
+def _config_secrets(now: Mapping[Location, SecretText], expected: Mapping[Location, SecretText]) -> Proof:
     """Compare what the server shows of a model config's secrets; some it masks, and those nobody can compare."""
-    lost = [spot.label for spot, value in expected.items() if spot in now and now[spot] != value]
-    alive = sum(spot in now for spot in expected) - len(lost)
+    lost = [location.label for location, value in expected.items() if location in now and now[location] != value]
+    alive = sum(location in now for location in expected) - len(lost)
     masked = len(expected) - alive - len(lost)
     found = f"{alive} of {len(expected)} alive" + (f", {masked} masked by the server" if masked else "")
     return Proof(what="secrets as they were sent", ok=not lost, found=found + "".join(f", lost: {x}" for x in lost))

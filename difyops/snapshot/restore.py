@@ -16,7 +16,7 @@ from difyops.changes.change import Checkpoint, no_checkpoint
 from difyops.dsl.load import load_dsl
 from difyops.dsl.model import agent_assets, datasets, models, node_types, tools
 from difyops.dsl.portable import map_credentials, map_datasets
-from difyops.dsl.secrets import Spot
+from difyops.dsl.secrets import Location
 from difyops.errors import DifyopsError, Refused
 from difyops.sealing.access import Access
 from difyops.sealing.store import Seal
@@ -36,7 +36,7 @@ JsonObject = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Translation:
-    """What stands for what on the other side: dataset ids, credential ids, values for secrets by spot key."""
+    """What stands for what on the other side: dataset ids, credential ids, values for secrets by location key."""
 
     datasets: Mapping[str, str] = field(default_factory=dict)
     credentials: Mapping[str, str] = field(default_factory=dict)
@@ -169,7 +169,7 @@ async def _prepare(instance: Instance, kept: Kept, word: str, options: RestoreOp
         )
     document, lost_sets = map_datasets(kept.live, dict(options.mapping.datasets))
     document, unmapped = map_credentials(document, dict(options.mapping.credentials))
-    given = {Spot.parse(key): value for key, value in options.mapping.secrets.items()}
+    given = {Location.parse(key): value for key, value in options.mapping.secrets.items()}
     is_same = StorePlace.of(kept.instance, kept.workspace_id).is_same(await place_of(instance))
     seal = options.seal
     how = Filling(
@@ -179,7 +179,7 @@ async def _prepare(instance: Instance, kept: Kept, word: str, options: RestoreOp
     )
     filled = fill(document, [Pool(name=GIVEN, secrets=given)], how)
     withheld = "; --with-secrets takes it along" if kept.age is not None and not is_same else ""
-    unresolved = [f"secret {spot.label} has no value ({spot.key}{withheld})" for spot in filled.missing]
+    unresolved = [f"secret {location.label} has no value ({location.key}{withheld})" for location in filled.missing]
     unresolved += await _unresolved(instance, document, lost_sets, unmapped)
     plan = RestorePlan(
         context=instance.name,

@@ -137,7 +137,7 @@ async def take(
         require_same(store, instance.name, held, place, same_instance=options.same_instance, writes=writes)
     inventory, inventory_failed = await read_inventory(instance) if whole else ({}, {})
     seal = (seal_to_write if writes else seal_to_compare)(store, instance.name, options.access)  # type: ignore[arg-type]
-    scene = Assembling(
+    resources = Assembling(
         instance=instance,
         apps=apps,
         workspace=workspace,
@@ -153,8 +153,10 @@ async def take(
         gathered = await _gather(instance, chosen, base, options, seal, progress, clock)
         if whole:
             await _look_for_missing(instance, apps, base, gathered, options.limit)
-            scene = replace(scene, **await confirmed(instance, store, base, scene.inventory, scene.inventory_failed))
-        files, manifest = assemble(scene, base, gathered)
+            resources = replace(
+                resources, **await confirmed(instance, store, base, resources.inventory, resources.inventory_failed)
+            )
+        files, manifest = assemble(resources, base, gathered)
         changes = changelog(store, base.commit, base.manifest, files, manifest)
         findings = _findings(gathered)
         seconds = clock.monotonic() - started

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Mapping
 
 from difyops.dsl.marks import MARK
-from difyops.dsl.secrets import Spot
+from difyops.dsl.secrets import Location
 from difyops.errors import DifyopsError
 from difyops.sealing.access import Access
 from difyops.sealing.store import Seal, identities_for
-from difyops.sealing.values import SealedFound, at_spots, opened
+from difyops.sealing.values import SealedFound, at_locations, opened
 from difyops.secret_text import SecretText
 from difyops.snapshot.app_texts import PART
 from difyops.snapshot.history import Kept
@@ -18,10 +18,10 @@ from difyops.snapshot.history import Kept
 log = logging.getLogger("difyops.snapshot")
 
 
-def opened_values(kept: Kept, seal: Seal, access: Access) -> Mapping[Spot, SecretText]:
-    """Return the sealed values of what was live in a kept app, by spot; nothing where they cannot be opened here."""
+def opened_values(kept: Kept, seal: Seal, access: Access) -> Mapping[Location, SecretText]:
+    """Return the sealed values of what was live in a kept app, by location; nothing where they stay closed here."""
     found = _opened(kept, seal, access)
-    return at_spots(kept.live, "live", found) if kept.live is not None else {}
+    return at_locations(kept.live, "live", found) if kept.live is not None else {}
 
 
 def opened_texts(kept: Kept, seal: Seal, access: Access) -> Mapping[str, SecretText]:

@@ -15,11 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from difyops.config import Context
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Pass, Result
-from difyops.runbook.scene import Scene
 from tests.bench.snapshot import THINK, server
 from tests.bench.table import Figure
-from tests.runbook.runbook_tools import book, carried, from_text, scene_at, step
+from tests.runbook.runbook_tools import book, carried, from_text, resources_at, step
 
 HUNDRED = 100
 RUNS = 5
@@ -42,9 +42,9 @@ def main() -> list[Figure]:
 async def hundred_checks(context: Context, folder: Path) -> Figure:
     """Run a hundred independent checks, each with one call, against 1.5 times the slowest plus the bare calls."""
     seen: list[tuple[float, float, float]] = []
-    async with scene_at(folder, context) as scene:
-        instance = await scene.instance()
-        apps = await scene.apps()
+    async with resources_at(folder, context) as resources:
+        instance = await resources.instance()
+        apps = await resources.apps()
         lines = (
             f"  - {{id: s{number}, check: app.access, with: {{apps: {apps[number % len(apps)].id}, keys: false}}}}\n"
             for number in range(HUNDRED)
@@ -56,7 +56,7 @@ async def hundred_checks(context: Context, folder: Path) -> Figure:
                 await instance.console.app(apps[number % len(apps)].id)
             bare = time.perf_counter() - began
             began = time.perf_counter()
-            record = await carried(made, scene)
+            record = await carried(made, resources)
             whole = time.perf_counter() - began
             assert record.verdict == "pass", record.steps
             seen.append((whole, max(item.seconds for item in record.steps), bare))
@@ -73,15 +73,15 @@ async def own_share(folder: Path) -> Figure:
     """Run a hundred checks that take no time: what is left is scheduling, evidence and the record."""
     made = book(*(step(f"s{number}", _at_once) for number in range(HUNDRED)))
     seen: list[float] = []
-    async with scene_at(folder) as scene:
+    async with resources_at(folder) as resources:
         for _ in range(RUNS):
             began = time.perf_counter()
-            await carried(made, scene)
+            await carried(made, resources)
             seen.append((time.perf_counter() - began) / HUNDRED * 1000)
     return Figure(
         name="engine's own share per check (ms)", value=statistics.median(seen), limit=2.0, note="evidence included"
     )
 
 
-async def _at_once(scene: Scene) -> Result:
+async def _at_once(resources: Resources) -> Result:
     return Pass(text="there")

@@ -19,7 +19,7 @@ from difyops.dsl.exports import ExportRead, Twin, redact_export
 from difyops.dsl.load import dump_yaml, load_dsl
 from difyops.dsl.portable import map_credentials, map_datasets, portable_dsl
 from difyops.dsl.scan import scan
-from difyops.dsl.secrets import MARKER, Spot, redact, reinject, spots
+from difyops.dsl.secrets import MARKER, Location, locations, redact, reinject
 from tests.dsl import dsl_samples
 from tests.dsl.dsl_samples import env, node, workflow
 
@@ -88,7 +88,7 @@ def test_no_secret_is_left_in_the_bytes_of_a_redacted_document(document: Documen
     redacted = redact(document)
     stored = canonical(redacted.document).decode()
     assert not [value for value in redacted.secrets.values() if value.reveal() in stored]
-    assert "SHARED" in {spot.place[0] for spot in redacted.secrets}
+    assert "SHARED" in {location.place[0] for location in redacted.secrets}
 
 
 def sealed(value: str) -> str:
@@ -136,12 +136,12 @@ def test_redacting_twice_changes_nothing(document: Document) -> None:
 
 @settings(deadline=None)
 @given(document_with_secrets())
-def test_the_markers_of_a_document_are_the_spots_of_its_secrets(document: Document) -> None:
+def test_the_markers_of_a_document_are_the_locations_of_its_secrets(document: Document) -> None:
     redacted = redact(document)
-    found = spots(redacted.document)
+    found = locations(redacted.document)
     assert set(found) == set(redacted.secrets)
     assert len(found) == len(set(found))
-    assert [Spot.parse(spot.key) for spot in found] == found
+    assert [Location.parse(location.key) for location in found] == found
 
 
 @settings(deadline=None)
@@ -252,8 +252,8 @@ def read_in_every_way(first: Document, second: Document) -> None:
     redacted = redact(first)
     assert redact(redacted.document, is_marked=True).document == redacted.document
     reinject(redacted.document, redacted.secrets)
-    for spot in spots(first):
-        assert Spot.parse(spot.key) == spot
+    for location in locations(first):
+        assert Location.parse(location.key) == location
     scan(first)
     map_datasets(first, {})
     map_credentials(first, {})

@@ -8,7 +8,7 @@ from difyops.dsl.canonical import canonical
 from difyops.dsl.exports import redact_export
 from difyops.dsl.load import load_dsl
 from difyops.dsl.model import DslError
-from difyops.dsl.secrets import MARKER, Spot, redact, reinject, spots
+from difyops.dsl.secrets import MARKER, Location, locations, redact, reinject
 from difyops.secret_text import SecretText
 from tests.dsl import dsl_samples
 from tests.dsl.dsl_samples import env, http, node, workflow
@@ -17,7 +17,7 @@ CANARY = "canary-7Q2xw9Zk41"
 
 
 def keys(document: dict[str, Any]) -> dict[str, str]:
-    return {spot.key: value.reveal() for spot, value in redact(document).secrets.items()}
+    return {location.key: value.reveal() for location, value in redact(document).secrets.items()}
 
 
 @pytest.mark.parametrize("value", ["*" * 20, "", "  ", "[__HIDDEN__]", "sk-goo************yz", 5, None])
@@ -25,7 +25,7 @@ def test_a_secret_variable_is_marked_even_when_its_value_is_not_known(value: obj
     redacted = redact(workflow(environment_variables=[env("API_TOKEN", value)]))
     assert redacted.document["environment_variables"][0]["value"] == MARKER
     assert redacted.secrets == {}
-    assert [spot.key for spot in spots(redacted.document)] == ["env:API_TOKEN"]
+    assert [location.key for location in locations(redacted.document)] == ["env:API_TOKEN"]
 
 
 def test_a_clear_secret_variable_is_kept_for_the_vault() -> None:
@@ -57,7 +57,7 @@ def test_header_secrets_are_cut_out_and_the_other_headers_stay_readable() -> Non
     assert next(iter(redacted.secrets)).label == 'node "HTTP1" · header Authorization'
 
 
-def test_two_headers_of_one_name_have_two_spots() -> None:
+def test_two_headers_of_one_name_have_two_locations() -> None:
     assert keys(http(headers="X-Token:first-1\nX-Token:second-2")) == {
         "node:http1/headers#X-Token": "first-1",
         "node:http1/headers#X-Token~2": "second-2",
@@ -156,7 +156,7 @@ def test_webhook_addresses_are_secret_and_the_server_makes_them_again() -> None:
     )
     redacted = redact(document)
     assert redacted.document["graph"]["nodes"][0]["data"]["webhook_url"] == MARKER
-    assert [spot.is_generated for spot in redacted.secrets] == [True]
+    assert [location.is_generated for location in redacted.secrets] == [True]
     filled, missing = reinject(redacted.document, {})
     assert filled["graph"]["nodes"][0]["data"]["webhook_url"] == ""
     assert missing == []
@@ -220,12 +220,12 @@ def test_the_original_document_is_not_changed() -> None:
 
 def test_missing_values_are_named_and_their_marker_stays() -> None:
     document = redact(workflow(environment_variables=[env("A", "aaaa-1111"), env("B", "")])).document
-    filled, missing = reinject(document, {Spot(kind="env", place=("A",)): SecretText("new-2222")})
+    filled, missing = reinject(document, {Location(kind="env", place=("A",)): SecretText("new-2222")})
     assert [item["value"] for item in filled["environment_variables"]] == ["new-2222", MARKER]
-    assert [spot.key for spot in missing] == ["env:B"]
+    assert [location.key for location in missing] == ["env:B"]
 
 
-def test_a_spot_survives_that_nodes_move() -> None:
+def test_a_location_survives_that_nodes_move() -> None:
     first, second = node("a", "tool", tool_parameters={"token": CANARY}), node("b", "end")
     secrets = redact(workflow(first, second)).secrets
     moved = redact(workflow(second, first)).document
@@ -233,24 +233,24 @@ def test_a_spot_survives_that_nodes_move() -> None:
 
 
 @pytest.mark.parametrize(
-    "spot",
+    "location",
     [
-        Spot(kind="env", place=("API_TOKEN",)),
-        Spot(kind="env", place=("odd name/with.dots#and%",)),
-        Spot(kind="node", place=("17.1/1", "headers"), part="X Odd#Header"),
-        Spot(kind="config", place=("agent_mode", "tools", "0", "tool_parameters", "api_key")),
-        Spot(kind="node", place=("密钥", "tool_parameters", "密钥", "value"), part="~2"),
+        Location(kind="env", place=("API_TOKEN",)),
+        Location(kind="env", place=("odd name/with.dots#and%",)),
+        Location(kind="node", place=("17.1/1", "headers"), part="X Odd#Header"),
+        Location(kind="config", place=("agent_mode", "tools", "0", "tool_parameters", "api_key")),
+        Location(kind="node", place=("密钥", "tool_parameters", "密钥", "value"), part="~2"),
     ],
 )
-def test_a_spot_reads_back_from_its_key(spot: Spot) -> None:
-    assert Spot.parse(spot.key) == spot
-    assert not any(char.isspace() for char in spot.key)
+def test_a_location_reads_back_from_its_key(location: Location) -> None:
+    assert Location.parse(location.key) == location
+    assert not any(char.isspace() for char in location.key)
 
 
 @pytest.mark.parametrize("key", ["", "API_TOKEN", "env:", "what:x", "node"])
-def test_a_text_that_is_no_spot_is_refused(key: str) -> None:
-    with pytest.raises(DslError, match="is not the address of a secret"):
-        Spot.parse(key)
+def test_a_text_that_is_no_location_is_refused(key: str) -> None:
+    with pytest.raises(DslError, match="is not the location of a secret"):
+        Location.parse(key)
 
 
 def test_an_export_without_secrets_comes_back_byte_for_byte() -> None:

@@ -21,7 +21,7 @@ WORDS = (
     " triggers values versions"
 ).replace(" ", "|")
 MANY = re.compile(rf" (?:{WORDS})\b(?! as | the | only | no | another | is | has | of the )")
-NO_NUMBERS = {"table", "name", "form", "version", "what", "path", "app.name", "item.app.name", "scene.context.url",
+NO_NUMBERS = {"table", "name", "form", "version", "what", "path", "app.name", "item.app.name", "resources.context.url",
               "now", "before", "kind", "verb", "word"}  # fmt: skip
 NOT_YET = {"dsl", "emulator", "git_store", "history", "ledger", "perf", "plugins_of_dify", "publishing", "release",
            "rotation", "shared_state", "snapshot", "validation", "webhook", "api", "config", "config_file",

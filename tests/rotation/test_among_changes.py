@@ -14,7 +14,7 @@ from difyops.runbook.result import Fail
 from tests.conftest import Cli
 from tests.rotation.rig import CASES, PROVIDER, Rig, count_of
 from tests.rotation.test_secret_cli import at
-from tests.runbook.runbook_tools import check, scene_at
+from tests.runbook.runbook_tools import check, resources_at
 
 __all__ = ["at"]
 LEFT = ("--value-from", "env:NEW_KEY", "--grace", "1h", "--yes", "--no-probe", "--detach", "-o", "json")
@@ -80,8 +80,8 @@ async def test_the_check_of_open_changes_sees_one_that_was_cut_off(rig: Rig) -> 
         await rig.rotate(CASES["provider"], checkpoint=kill)
     async with rig.bench() as bench:
         (one,) = bench.journal.open()
-        async with scene_at(bench.state.parent, bench.instance.context, clock=bench.clock) as scene:
-            found = await check(scene, "changes.open")
+        async with resources_at(bench.state.parent, bench.instance.context, clock=bench.clock) as resources:
+            found = await check(resources, "changes.open")
     assert isinstance(found, Fail)
     assert one.label in found.text
 

@@ -21,8 +21,8 @@ def test_the_list_of_a_normal_member_is_partial(cli: Cli, emulator: Emulator, co
 async def test_a_secret_that_was_made_in_the_future_is_a_finding(tmp_path: Path) -> None:
     with staged(tmp_path) as stage:
         stage.emulator.app_named("wf-llm").keys[0].created_at += 90 * 86400
-        async with stage.scene() as scene:
-            found = await check(scene, "secret.age")
+        async with stage.resources() as resources:
+            found = await check(resources, "secret.age")
     assert isinstance(found, Fail), found
     assert "1 secret is dated in the future" in found.text
     assert "wf-llm" in found.text

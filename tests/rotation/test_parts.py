@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from difyops.api.input_form import InputField, check_inputs, completed
 from difyops.changes import ChangeRecord
-from difyops.dsl.secrets import Spot
+from difyops.dsl.secrets import Location
 from difyops.errors import UsageError
 from difyops.rotation.credential_choice import name_for
 from difyops.rotation.facts import gather
@@ -198,4 +198,4 @@ def test_completed_inputs_satisfy_the_form(form: list[InputField]) -> None:
     ],
 )
 def test_a_variable_is_proposed_for_a_secret_in_clear(key: str, name: str) -> None:
-    assert variable_name(Spot.parse(key)) == name
+    assert variable_name(Location.parse(key)) == name

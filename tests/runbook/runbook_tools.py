@@ -1,4 +1,4 @@
-"""What the runbook tests share: an emulated instance with a scene on it, made-up steps, runbooks from text."""
+"""What the runbook tests share: an emulated instance and resources for it, made-up steps, runbooks from text."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from difyops.runbook.model import Runbook, Step
 from difyops.runbook.parameters import parameters_of
 from difyops.runbook.record import RunRecord
 from difyops.runbook.registry import Tool, tools
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Acted, Fail, Inconclusive, Pass, Planned, Result, Undo, Value, Warn
-from difyops.runbook.scene import Scene
 
 ADMIN = "DIFYOPS_TEST_ADMIN_KEY"
 
@@ -61,11 +61,11 @@ class Stage:
         }
 
     @contextlib.asynccontextmanager
-    async def scene(
+    async def resources(
         self, *, clock: Clock | None = None, context: Context | None = None, **options: Any
-    ) -> AsyncIterator[Scene]:
-        async with scene_at(self.folder, context or self.context, clock=clock, **options) as scene:
-            yield scene
+    ) -> AsyncIterator[Resources]:
+        async with resources_at(self.folder, context or self.context, clock=clock, **options) as resources:
+            yield resources
 
 
 @contextlib.contextmanager
@@ -87,9 +87,9 @@ def config_at(folder: Path, context: Context | None = None) -> Config:
 
 
 @contextlib.asynccontextmanager
-async def scene_at(
+async def resources_at(
     folder: Path, context: Context | None = None, *, clock: Clock | None = None, ledger: bool = True, **options: Any
-) -> AsyncIterator[Scene]:
+) -> AsyncIterator[Resources]:
     config = config_at(folder, context)
     opened: list[Any] = []
 
@@ -101,7 +101,7 @@ async def scene_at(
 
     with contextlib.ExitStack() as stack:
         book = stack.enter_context(Ledger.open(config.state / "ledger.sqlite3")) if ledger else None
-        yield Scene(
+        yield Resources(
             config=config,
             context=context,
             open_instance=open_instance,
@@ -127,19 +127,19 @@ def consent(**given: Any) -> Consent:
     return Consent(**{"agree": agree, "approve": refuse, **given})
 
 
-async def check(scene: Scene, name: str, *, limit: float = 20.0, **parameters: Any) -> Result:
+async def check(resources: Resources, name: str, *, limit: float = 20.0, **parameters: Any) -> Result:
     """Run one check as a step of its own, as the engine does."""
     from difyops.runbook.attempts import once
     from difyops.runbook.parameters import read
 
     tool = tools("check")[name]
     values = {key: read(tool.parameters[key], value) for key, value in parameters.items()}
-    return await once(lambda: tool.function(scene, **values), limit)
+    return await once(lambda: tool.function(resources, **values), limit)
 
 
-async def planned(scene: Scene, name: str, **parameters: Any) -> Planned:
+async def planned(resources: Resources, name: str, **parameters: Any) -> Planned:
     """Plan one action."""
-    found = await tools("action")[name].function(scene, **parameters)
+    found = await tools("action")[name].function(resources, **parameters)
     assert isinstance(found, Planned)
     return found
 
@@ -163,8 +163,8 @@ def from_text(text: str, name: str = "trial") -> Runbook:
     return runbook
 
 
-async def carried(runbook: Runbook, scene: Scene, *, allow: Consent | None = None, **options: Any) -> RunRecord:
-    return await run(runbook, scene, allow or consent(), RunbookOptions(**options))
+async def carried(runbook: Runbook, resources: Resources, *, allow: Consent | None = None, **options: Any) -> RunRecord:
+    return await run(runbook, resources, allow or consent(), RunbookOptions(**options))
 
 
 def results(record: RunRecord) -> dict[str, str]:
@@ -238,7 +238,7 @@ def says(*words: str, seconds: float = 0.0) -> Any:
     """Return a check that gives these results in turn, the last one for ever."""
     left = list(words)
 
-    async def check(scene: Scene) -> Result:
+    async def check(resources: Resources) -> Result:
         await asyncio.sleep(seconds)
         word = left.pop(0) if len(left) > 1 else left[0]
         return KINDS[word](text=f"said {word}", values=(Value(name="n", value=len(left)),))
@@ -251,7 +251,7 @@ def does(
 ) -> Any:
     """Return an action that notes its name when it is carried out."""
 
-    async def plan(scene: Scene) -> Planned:
+    async def plan(resources: Resources) -> Planned:
         async def apply() -> Acted:
             log.append(name)
             if error is not None:
@@ -268,7 +268,7 @@ async def applied(plan: Planned) -> str:
     return (await plan.apply()).text
 
 
-async def undone(scene: Scene, plan: Planned) -> str:
+async def undone(resources: Resources, plan: Planned) -> str:
     assert plan.undo is not None
     assert plan.undo.action is not None
-    return await applied(await planned(scene, plan.undo.action, **plan.undo.parameters))
+    return await applied(await planned(resources, plan.undo.action, **plan.undo.parameters))

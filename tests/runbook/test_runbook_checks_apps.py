@@ -13,8 +13,8 @@ from tests.runbook.runbook_tools import Stage, carried, change_live, check, from
 
 
 async def test_an_app_that_answers_as_expected_passes_with_its_time(stage: Stage) -> None:
-    async with stage.scene() as scene:
-        found = await check(scene, "app.answers", app="wf-echo", inputs={"text": "hello"}, expect=["HELLO"])
+    async with stage.resources() as resources:
+        found = await check(resources, "app.answers", app="wf-echo", inputs={"text": "hello"}, expect=["HELLO"])
     assert isinstance(found, Pass), found
     assert {value.name for value in found.values} >= {"seconds"}
 
@@ -29,31 +29,31 @@ async def test_an_app_that_answers_as_expected_passes_with_its_time(stage: Stage
     ],
 )
 async def test_an_app_that_answers_otherwise_fails(stage: Stage, asked: dict[str, Any], words: str) -> None:
-    async with stage.scene() as scene:
-        found = await check(scene, "app.answers", app="wf-echo", inputs={"text": "hello"}, **asked)
+    async with stage.resources() as resources:
+        found = await check(resources, "app.answers", app="wf-echo", inputs={"text": "hello"}, **asked)
     assert isinstance(found, Fail), found
     assert words in found.text
 
 
 async def test_a_schema_that_fits_passes(stage: Stage) -> None:
     schema = {"type": "object", "minProperties": 1}
-    async with stage.scene() as scene:
-        found = await check(scene, "app.answers", app="wf-echo", inputs={"text": "hello"}, schema=schema)
+    async with stage.resources() as resources:
+        found = await check(resources, "app.answers", app="wf-echo", inputs={"text": "hello"}, schema=schema)
     assert isinstance(found, Pass), found
 
 
 async def test_a_run_that_fails_is_a_failure_and_says_why(stage: Stage) -> None:
-    async with stage.scene() as scene:
-        found = await check(scene, "app.answers", app="wf-echo", inputs={"text": "boom"})
+    async with stage.resources() as resources:
+        found = await check(resources, "app.answers", app="wf-echo", inputs={"text": "boom"})
     assert isinstance(found, Fail)
     assert "boom" in found.text
 
 
 async def test_a_cut_edge_succeeds_empty_and_fails_here(stage: Stage) -> None:
     change_live(stage, "wf-llm", lambda graph: graph["edges"].clear())
-    async with stage.scene() as scene:
-        found = await check(scene, "app.answers", app="wf-llm")
-        wiring = await check(scene, "app.wiring", apps=["wf-llm"])
+    async with stage.resources() as resources:
+        found = await check(resources, "app.answers", app="wf-llm")
+        wiring = await check(resources, "app.wiring", apps=["wf-llm"])
     assert isinstance(found, Fail)
     assert "empty answer" in found.text
     assert isinstance(wiring, Fail)
@@ -65,17 +65,17 @@ async def test_a_cut_edge_succeeds_empty_and_fails_here(stage: Stage) -> None:
     [({"app": "wf-echo", "inputs": {"nope": "x"}}, "nope"), ({"app": "no-such-app"}, "no-such-app")],
 )
 async def test_a_wrong_question_is_inconclusive(stage: Stage, asked: dict[str, Any], words: str) -> None:
-    async with stage.scene() as scene:
-        found = await check(scene, "app.answers", silence="2s", **asked)
+    async with stage.resources() as resources:
+        found = await check(resources, "app.answers", silence="2s", **asked)
     assert isinstance(found, Inconclusive), found
     assert words in found.text
 
 
 async def test_an_app_without_a_key_is_inconclusive(stage: Stage) -> None:
     stage.emulator.app_named("wf-echo").keys.clear()
-    async with stage.scene() as scene:
-        found = await check(scene, "app.answers", app="wf-echo", inputs={"text": "x"})
-        access = await check(scene, "app.access", apps=["wf-echo"])
+    async with stage.resources() as resources:
+        found = await check(resources, "app.answers", app="wf-echo", inputs={"text": "x"})
+        access = await check(resources, "app.access", apps=["wf-echo"])
     assert isinstance(found, Inconclusive)
     assert "no API key" in found.text
     assert isinstance(access, Warn)
@@ -88,11 +88,11 @@ def switch_off(stage: Stage) -> None:
 
 
 async def test_a_switched_off_app_fails_and_names_the_switch(stage: Stage) -> None:
-    async with stage.scene() as scene:
-        await take(await scene.instance(), scene.make_store(), TakeOptions())
+    async with stage.resources() as resources:
+        await take(await resources.instance(), resources.make_store(), TakeOptions())
         switch_off(stage)
-        answers = await check(scene, "app.answers", app="wf-echo", inputs={"text": "x"})
-        access = await check(scene, "app.access", apps=["all"])
+        answers = await check(resources, "app.answers", app="wf-echo", inputs={"text": "x"})
+        access = await check(resources, "app.access", apps=["all"])
     assert isinstance(answers, Fail)
     assert "disabled" in answers.text
     assert isinstance(access, Fail)
@@ -102,28 +102,28 @@ async def test_a_switched_off_app_fails_and_names_the_switch(stage: Stage) -> No
 
 @pytest.mark.parametrize("name", ["app.access", "app.wiring", "runs.stuck", "runs.failure_rate"])
 async def test_about_no_app_at_all_nothing_is_said(stage: Stage, name: str) -> None:
-    async with stage.scene() as scene:
+    async with stage.resources() as resources:
         for apps in ([], [""], ["tag:nothing"]):
-            assert isinstance(await check(scene, name, apps=apps), Inconclusive), apps
+            assert isinstance(await check(resources, name, apps=apps), Inconclusive), apps
 
 
 async def test_callers_get_in_everywhere(stage: Stage) -> None:
-    async with stage.scene() as scene:
-        found = await check(scene, "app.access", apps=["all"])
+    async with stage.resources() as resources:
+        found = await check(resources, "app.access", apps=["all"])
     assert isinstance(found, Pass), found
 
 
 async def test_a_silent_stream_fails_after_its_silence(stage: Stage) -> None:
     stage.emulator.control.mood("worker_down")
-    async with stage.scene() as scene:
-        found = await check(scene, "app.answers", app="wf-echo", inputs={"text": "x"}, silence="1s")
+    async with stage.resources() as resources:
+        found = await check(resources, "app.answers", app="wf-echo", inputs={"text": "x"}, silence="1s")
     assert isinstance(found, Fail), found
     assert "worker" in str(found.hint)
 
 
 async def test_wiring_of_a_healthy_workspace_passes(stage: Stage) -> None:
-    async with stage.scene() as scene:
-        found = await check(scene, "app.wiring", apps=["all"])
+    async with stage.resources() as resources:
+        found = await check(resources, "app.wiring", apps=["all"])
     assert isinstance(found, Pass), found
 
 
@@ -161,30 +161,30 @@ def _gone_credential(graph: dict[str, Any]) -> None:
 )
 async def test_what_an_app_refers_to_and_is_gone_is_named(stage: Stage, change: Any, words: str) -> None:
     change_live(stage, "wf-llm", change)
-    async with stage.scene() as scene:
-        found = await check(scene, "app.wiring", apps=["wf-llm"])
+    async with stage.resources() as resources:
+        found = await check(resources, "app.wiring", apps=["wf-llm"])
     assert isinstance(found, Fail), found
     assert words in found.text
 
 
 async def test_wiring_that_cannot_be_read_is_inconclusive(stage: Stage) -> None:
     stage.emulator.control.fail(method="GET", path="/workflows/publish", times=99, how="status:500")
-    async with stage.scene() as scene:
-        found = await check(scene, "app.wiring", apps=["wf-llm"])
+    async with stage.resources() as resources:
+        found = await check(resources, "app.wiring", apps=["wf-llm"])
     assert isinstance(found, Inconclusive), found
 
 
 async def test_a_working_key_is_really_validated(stage: Stage) -> None:
-    async with stage.scene() as scene:
-        found = await check(scene, "provider.credential", provider="openai")
+    async with stage.resources() as resources:
+        found = await check(resources, "provider.credential", provider="openai")
     assert isinstance(found, Pass), found
     assert stage.emulator.instance.provider.credentials[0].values[SECRET_FIELD] == "sk-good-1"
 
 
 async def test_a_revoked_key_fails_though_its_status_is_active(stage: Stage) -> None:
     stage.emulator.control.revoke("sk-good-1")
-    async with stage.scene() as scene:
-        found = await check(scene, "provider.credential", provider="langgenius/openai/openai")
+    async with stage.resources() as resources:
+        found = await check(resources, "provider.credential", provider="langgenius/openai/openai")
     assert isinstance(found, Fail), found
     assert "refuses" in found.text
 
@@ -195,22 +195,22 @@ async def test_a_key_that_an_old_one_stands_in_for_is_a_warning(stage: Stage) ->
     provider.credentials.append(second)
     provider.use(second, stale=True)
     stage.emulator.control.mood("stale_switch")
-    async with stage.scene() as scene:
-        found = await check(scene, "provider.credential", provider="openai")
+    async with stage.resources() as resources:
+        found = await check(resources, "provider.credential", provider="openai")
     assert isinstance(found, Warn | Pass), found
 
 
 @pytest.mark.parametrize(("provider", "kind"), [("acme", Fail)])
 async def test_a_provider_that_is_not_there_fails(stage: Stage, provider: str, kind: type) -> None:
-    async with stage.scene() as scene:
-        found = await check(scene, "provider.credential", provider=provider)
+    async with stage.resources() as resources:
+        found = await check(resources, "provider.credential", provider=provider)
     assert isinstance(found, kind)
 
 
 async def test_no_current_key_fails(stage: Stage) -> None:
     stage.emulator.instance.provider.use(None)
-    async with stage.scene() as scene:
-        found = await check(scene, "provider.credential", provider="openai")
+    async with stage.resources() as resources:
+        found = await check(resources, "provider.credential", provider="openai")
     assert isinstance(found, Fail)
     assert "no current credential" in found.text
 
@@ -234,11 +234,11 @@ MEASURES: list[tuple[str, dict[str, Any]]] = [
 async def test_an_instance_that_misbehaves_is_never_a_verdict(
     stage: Stage, name: str, parameters: dict[str, Any], how: str
 ) -> None:
-    async with stage.scene() as scene:
-        await scene.instance()
-        await scene.apps()
+    async with stage.resources() as resources:
+        await resources.instance()
+        await resources.apps()
         stage.emulator.control.fail(path="/(console/api|v1)/", times=10_000, how=how)
-        found = await check(scene, name, **parameters)
+        found = await check(resources, name, **parameters)
     assert isinstance(found, Inconclusive), found
 
 
@@ -246,8 +246,8 @@ async def test_an_instance_that_dies_in_the_middle_leaves_what_was_measured_befo
     steps = "".join(f"  - {{id: s{n}, check: app.access, with: {{apps: wf-echo, keys: false}}}}\n" for n in range(30))
     made = from_text("runbook: trial\ntitle: T\nwhy: W\nparallel: 2\nsteps:\n" + steps)
     stage.emulator.control.fail(method="GET", path="/console/api/apps/[0-9a-f-]+$", nth=11, times=9999, how="reset")
-    async with stage.scene() as scene:
-        record = await carried(made, scene)
+    async with stage.resources() as resources:
+        record = await carried(made, resources)
     assert record.count("pass") == 10
     assert record.count("inconclusive") == 20
     assert record.error is not None
@@ -255,26 +255,26 @@ async def test_an_instance_that_dies_in_the_middle_leaves_what_was_measured_befo
 
 
 async def test_a_dry_run_runs_no_app_and_saves_no_credential(stage: Stage) -> None:
-    async with stage.scene(dry_run=True) as scene:
-        await scene.apps()
+    async with stage.resources(dry_run=True) as resources:
+        await resources.apps()
         stage.emulator.control.reset_counts()
-        assert (await check(scene, "app.answers", app="wf-echo")).word == "skipped"
-        assert (await check(scene, "provider.credential", provider="openai")).word == "skipped"
-        assert isinstance(await check(scene, "instance.health", worker_app="wf-echo"), Pass)
+        assert (await check(resources, "app.answers", app="wf-echo")).word == "skipped"
+        assert (await check(resources, "provider.credential", provider="openai")).word == "skipped"
+        assert isinstance(await check(resources, "instance.health", worker_app="wf-echo"), Pass)
         routes = stage.emulator.control.counts()["routes"]
     assert isinstance(routes, dict)
     assert not [route for route in routes if route.startswith(("PUT", "POST"))], routes
 
 
 async def test_an_api_that_is_off_on_purpose_is_no_failure(stage: Stage) -> None:
-    async with stage.scene() as scene:
+    async with stage.resources() as resources:
         switch_off(stage)
-        unknown = await check(scene, "app.access", apps=["all"])
-        excused = await check(scene, "app.access", apps=["all"], expected_off=["wf-echo"])
-        scene.audit("app.disable", stage.emulator.app_named("wf-echo").id)
-        told = await check(scene, "app.access", apps=["all"])
-        await take(await scene.instance(), scene.make_store(), TakeOptions())
-        kept = await check(scene, "app.access", apps=["all"])
+        unknown = await check(resources, "app.access", apps=["all"])
+        excused = await check(resources, "app.access", apps=["all"], expected_off=["wf-echo"])
+        resources.audit("app.disable", stage.emulator.app_named("wf-echo").id)
+        told = await check(resources, "app.access", apps=["all"])
+        await take(await resources.instance(), resources.make_store(), TakeOptions())
+        kept = await check(resources, "app.access", apps=["all"])
     assert isinstance(unknown, Warn), unknown
     assert "no snapshot says whether it should be" in unknown.text
     for found in (excused, told, kept):
@@ -283,10 +283,10 @@ async def test_an_api_that_is_off_on_purpose_is_no_failure(stage: Stage) -> None
 
 
 async def test_what_difyops_switched_off_after_the_snapshot_is_told_with_who_and_when(stage: Stage) -> None:
-    async with stage.scene() as scene:
-        await take(await scene.instance(), scene.make_store(), TakeOptions())
+    async with stage.resources() as resources:
+        await take(await resources.instance(), resources.make_store(), TakeOptions())
         switch_off(stage)
-        scene.audit("app.disable", stage.emulator.app_named("wf-echo").id)
-        found = await check(scene, "app.access", apps=["all"])
+        resources.audit("app.disable", stage.emulator.app_named("wf-echo").id)
+        found = await check(resources, "app.access", apps=["all"])
     assert isinstance(found, Fail), found
     assert "switched by runbook at 20" in found.text

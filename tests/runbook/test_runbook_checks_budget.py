@@ -13,7 +13,7 @@ from difyops.cost.prices import load_prices
 from difyops.history.store import History
 from difyops.runbook.result import Fail, Inconclusive, Pass, Warn
 from tests.cost.conftest import NOON, Book, node
-from tests.runbook.runbook_tools import check, scene_at
+from tests.runbook.runbook_tools import check, resources_at
 
 
 class At:
@@ -31,25 +31,25 @@ class At:
 
 async def test_a_budget_in_a_runbook(tmp_path: Path) -> None:
     made = Budget(name="shop", context="-", hard=Decimal(100), soft=Decimal(80), price="dify")
-    async with scene_at(tmp_path, clock=At()) as scene:
-        assert isinstance(await check(scene, "cost.budget"), Inconclusive)  # no history
-        with History.open(scene.config.state) as history:
+    async with resources_at(tmp_path, clock=At()) as resources:
+        assert isinstance(await check(resources, "cost.budget"), Inconclusive)  # no history
+        with History.open(resources.config.state) as history:
             book = Book(history, load_prices(), context="-")
             book.app("shop")
-            assert isinstance(await check(scene, "cost.budget"), Inconclusive)  # no budget
-            budgets_file.write_budgets(scene.config.user_file.with_name(budgets_file.FILE), [made])
+            assert isinstance(await check(resources, "cost.budget"), Inconclusive)  # no budget
+            budgets_file.write_budgets(resources.config.user_file.with_name(budgets_file.FILE), [made])
             book.run("shop", node("draft", 10, 10, "1"), at=NOON - 6 * 86400)
-            assert isinstance(await check(scene, "cost.budget"), Inconclusive)  # nothing was synced
+            assert isinstance(await check(resources, "cost.budget"), Inconclusive)  # nothing was synced
             book.cover("shop", NOON - 40 * 86400, NOON - 60)
-            kept = await check(scene, "cost.budget", budget="shop")
+            kept = await check(resources, "cost.budget", budget="shop")
             assert isinstance(kept, Pass), kept
-            assert isinstance(await check(scene, "cost.budget", budget="other"), Inconclusive)
+            assert isinstance(await check(resources, "cost.budget", budget="other"), Inconclusive)
             book.run("shop", node("draft", 10, 10, "84"), at=NOON - 3600)
-            assert isinstance(await check(scene, "cost.budget"), Warn)
+            assert isinstance(await check(resources, "cost.budget"), Warn)
             book.run("shop", node("draft", 10, 10, "15"), at=NOON - 3600)
-            over = await check(scene, "cost.budget", budget="shop")
+            over = await check(resources, "cost.budget", budget="shop")
             assert isinstance(over, Fail), over
             assert "shop over: 100 of 100 USD in this month" in over.text
             wide = replace(made, name="wide", hard=Decimal(1000), soft=Decimal(900))
-            budgets_file.write_budgets(scene.config.user_file.with_name(budgets_file.FILE), [made, wide])
-            assert isinstance(await check(scene, "cost.budget"), Fail)  # the worst of all
+            budgets_file.write_budgets(resources.config.user_file.with_name(budgets_file.FILE), [made, wide])
+            assert isinstance(await check(resources, "cost.budget"), Fail)  # the worst of all

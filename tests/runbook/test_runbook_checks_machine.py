@@ -9,13 +9,13 @@ import pytest
 
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Warn
 from tests.faults import answer, certificate, free_port, serving, tls_with
-from tests.runbook.runbook_tools import check, scene_at
+from tests.runbook.runbook_tools import check, resources_at
 from tests.waiting import passed
 
 
 async def _checked(folder: Path, name: str, **parameters: Any) -> Result:
-    async with scene_at(folder) as scene:
-        return await check(scene, name, **parameters)
+    async with resources_at(folder) as resources:
+        return await check(resources, name, **parameters)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ async def test_what_a_stopped_program_started_is_stopped_too(tmp_path: Path) -> 
 
 
 async def test_a_runbook_that_others_can_write_may_not_run_programs(tmp_path: Path) -> None:
-    async with scene_at(tmp_path, trusts_commands=False) as scene:
-        found = await check(scene, "command", argv=["true"])
+    async with resources_at(tmp_path, trusts_commands=False) as resources:
+        found = await check(resources, "command", argv=["true"])
     assert isinstance(found, Inconclusive)
     assert "chmod" in found.text

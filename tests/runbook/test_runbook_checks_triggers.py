@@ -19,15 +19,15 @@ async def test_slots_in_a_runbook(tmp_path: Path, stands: Callable[[datetime], N
         app = named(stage.emulator, "wf-cron")
         schedule(stage.emulator, app, "0 * * * *", since=NOW - timedelta(days=9))
         ran(app, hours(0, 12))
-        async with stage.scene(clock=At()) as scene:
-            passed = await check(scene, "trigger.slots", since="12h")
+        async with stage.resources(clock=At()) as resources:
+            passed = await check(resources, "trigger.slots", since="12h")
             assert isinstance(passed, Pass), passed
             app.runs = [run for run in app.runs if run.created_at != int(hours(7, 7)[0].timestamp())]
-            missed = await check(scene, "trigger.slots", since="12h", apps=["wf-cron"])
+            missed = await check(resources, "trigger.slots", since="12h", apps=["wf-cron"])
             assert isinstance(missed, Fail), missed
             assert "1 slot missed" in missed.text
             ran(app, [hours(7, 7)[0] + timedelta(minutes=9)])
-            assert isinstance(await check(scene, "trigger.slots", since="12h"), Warn)
+            assert isinstance(await check(resources, "trigger.slots", since="12h"), Warn)
             next(iter(app.triggers.values())).enabled = False
             app.runs = app.runs[:9]
-            assert isinstance(await check(scene, "trigger.slots", since="12h"), Inconclusive)
+            assert isinstance(await check(resources, "trigger.slots", since="12h"), Inconclusive)

@@ -21,7 +21,7 @@ def test_it_has_help_a_schema_and_a_test(tool: Tool) -> None:
     assert tool.summary.rstrip(".:,")
     signature = inspect.signature(tool.function)
     first, *rest = signature.parameters.values()
-    assert first.name == "scene"
+    assert first.name == "resources"
     assert all(item.kind is inspect.Parameter.KEYWORD_ONLY for item in rest)
     assert set(tool.parameters) == {item.name for item in rest}
     assert inspect.getmodule(tool.function).__doc__.startswith(f"``{tool.name}``")  # type: ignore[union-attr]

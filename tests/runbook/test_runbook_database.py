@@ -11,15 +11,15 @@ import pytest
 from difyops.clock import SystemClock
 from difyops.runbook.result import Fail, Inconclusive, Pass, Warn
 from tests.faults import free_port
-from tests.runbook.runbook_tools import check, scene_at
+from tests.runbook.runbook_tools import check, resources_at
 from tests.runbook.servers import PG_CANARY as CANARY
 
 psycopg = pytest.importorskip("psycopg", reason="the PostgreSQL client is not installed (difyops[postgres])")
 
 
 async def test_a_healthy_database_passes_with_connections_and_size(tmp_path: Path, reference: str) -> None:
-    async with scene_at(tmp_path) as scene:
-        found = await check(scene, "database", dsn=reference)
+    async with resources_at(tmp_path) as resources:
+        found = await check(resources, "database", dsn=reference)
     assert isinstance(found, Pass), found
     values = {value.name: value.value for value in found.values}
     assert values["size"] > 0  # type: ignore[operator]
@@ -30,8 +30,8 @@ async def test_a_healthy_database_passes_with_connections_and_size(tmp_path: Pat
 async def test_too_many_connections_fail(tmp_path: Path, reference: str, dsn: str) -> None:
     opened = [psycopg.connect(dsn) for _ in range(8)]
     try:
-        async with scene_at(tmp_path) as scene:
-            found = await check(scene, "database", dsn=reference, max_connections_percent=30)
+        async with resources_at(tmp_path) as resources:
+            found = await check(resources, "database", dsn=reference, max_connections_percent=30)
     finally:
         for connection in opened:
             connection.close()
@@ -47,8 +47,8 @@ async def test_a_run_that_never_ends_is_a_warning(tmp_path: Path, reference: str
         connection.execute(
             "INSERT INTO workflow_runs VALUES (2, 'succeeded', (now() at time zone 'utc') - interval '9 hours')"
         )
-    async with scene_at(tmp_path) as scene:
-        found = await check(scene, "database", dsn=reference, max_running="20m")
+    async with resources_at(tmp_path) as resources:
+        found = await check(resources, "database", dsn=reference, max_running="20m")
     assert isinstance(found, Warn), found
     assert "120 min" in found.text or "119 min" in found.text
 
@@ -58,11 +58,11 @@ async def test_growth_is_measured_against_the_run_before(tmp_path: Path, referen
         def now(self) -> Any:
             return SystemClock.now(self) - timedelta(days=1)
 
-    async with scene_at(tmp_path, clock=Yesterday()) as scene:
-        scene.remember("runbook.seen.database", "size", {"bytes": 0})
-    async with scene_at(tmp_path) as scene:
-        found = await check(scene, "database", dsn=reference, max_growth_gb_per_day=0.001)
-        patient = await check(scene, "database", dsn=reference, max_growth_gb_per_day=10)
+    async with resources_at(tmp_path, clock=Yesterday()) as resources:
+        resources.remember("runbook.seen.database", "size", {"bytes": 0})
+    async with resources_at(tmp_path) as resources:
+        found = await check(resources, "database", dsn=reference, max_growth_gb_per_day=0.001)
+        patient = await check(resources, "database", dsn=reference, max_growth_gb_per_day=10)
     assert isinstance(found, Fail), found
     assert "grows by" in found.text
     assert isinstance(patient, Pass)
@@ -76,9 +76,9 @@ async def test_growth_is_seen_though_the_check_runs_every_minute(tmp_path: Path,
         def now(self) -> Any:
             return SystemClock.now(self) + timedelta(minutes=moment[0])
 
-    async with scene_at(tmp_path, clock=Later()) as scene:
+    async with resources_at(tmp_path, clock=Later()) as resources:
         for moment[0] in minutes:
-            found = await check(scene, "database", dsn=reference, max_growth_gb_per_day=10)
+            found = await check(resources, "database", dsn=reference, max_growth_gb_per_day=10)
     growth = {value.name: value.value for value in found.values}["growth"]
     assert growth is not None
 
@@ -90,8 +90,8 @@ async def test_a_database_that_is_away_or_refuses_is_inconclusive_and_keeps_its_
     monkeypatch.setenv("WRONG", dsn.replace(CANARY, f"wrong-{CANARY}"))
     monkeypatch.setenv("NO_URL", f"{CANARY} is no address")
     for name in ("env:AWAY", "env:WRONG", "env:NO_URL", "env:NOT_SET"):
-        async with scene_at(tmp_path) as scene:
-            found = await check(scene, "database", dsn=name)
+        async with resources_at(tmp_path) as resources:
+            found = await check(resources, "database", dsn=name)
         assert isinstance(found, Inconclusive), found
         assert CANARY not in repr(found)
 
@@ -99,8 +99,8 @@ async def test_a_database_that_is_away_or_refuses_is_inconclusive_and_keeps_its_
 async def test_a_slow_query_times_out_as_inconclusive(tmp_path: Path, reference: str, dsn: str) -> None:
     with psycopg.connect(dsn) as connection:
         connection.execute("LOCK TABLE workflow_runs IN ACCESS EXCLUSIVE MODE")
-        async with scene_at(tmp_path) as scene:
-            found = await check(scene, "database", dsn=reference)
+        async with resources_at(tmp_path) as resources:
+            found = await check(resources, "database", dsn=reference)
     assert isinstance(found, Inconclusive), found
 
 
@@ -111,7 +111,7 @@ async def test_without_the_client_the_check_says_how_to_install_it(
 
     monkeypatch.setitem(sys.modules, "psycopg", None)
     monkeypatch.setenv("TEST_DSN", "postgresql://127.0.0.1:1/x")
-    async with scene_at(tmp_path) as scene:
-        found = await check(scene, "database", dsn="env:TEST_DSN")
+    async with resources_at(tmp_path) as resources:
+        found = await check(resources, "database", dsn="env:TEST_DSN")
     assert isinstance(found, Inconclusive)
     assert found.hint == "pip install 'difyops[postgres]'"

@@ -12,19 +12,19 @@ import pytest
 from difyops.errors import DifyopsError, LockHeld, Refused
 from difyops.runbook.history import run as past
 from difyops.runbook.history import runs
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Acted, Pass, Planned, Result, Undo
-from difyops.runbook.scene import Scene
 from difyops.runbook.undoing import undoing
-from tests.runbook.runbook_tools import book, carried, consent, does, from_text, results, says, scene_at, step
+from tests.runbook.runbook_tools import book, carried, consent, does, from_text, resources_at, results, says, step
 from tests.waiting import until
 
 
 async def test_actions_run_only_with_act_and_only_when_agreed_to(tmp_path: Path) -> None:
     log: list[str] = []
     steps = [step("a", does(log, "a"), kind="action"), step("b", says("pass"), needs=("a",))]
-    async with scene_at(tmp_path) as scene:
-        quiet = await carried(book(*steps), scene)
-        dry = await carried(book(*steps), scene, allow=consent(act=True, dry_run=True))
+    async with resources_at(tmp_path) as resources:
+        quiet = await carried(book(*steps), resources)
+        dry = await carried(book(*steps), resources, allow=consent(act=True, dry_run=True))
 
         def no(question: str, changes: str) -> None:
             from difyops.errors import NeedsConfirmation
@@ -32,9 +32,9 @@ async def test_actions_run_only_with_act_and_only_when_agreed_to(tmp_path: Path)
             assert "do a" in question
             raise NeedsConfirmation("no", hint="Add --yes.")
 
-        refused = await carried(book(*steps), scene, allow=consent(act=True, agree=no))
+        refused = await carried(book(*steps), resources, allow=consent(act=True, agree=no))
         assert log == []
-        agreed = await carried(book(*steps), scene, allow=consent(act=True))
+        agreed = await carried(book(*steps), resources, allow=consent(act=True))
     assert results(quiet) == {"a": "skipped", "b": "skipped"}
     assert quiet.error is None
     assert "dry run: do a" in dry.steps[0].text
@@ -50,9 +50,9 @@ async def test_an_approval_is_not_answered_by_a_yes_for_everything(tmp_path: Pat
         step("ask", does(log, "ask", approval=True), kind="action"),
         step("act", does(log, "act"), kind="action", needs=("ask",)),
     ]
-    async with scene_at(tmp_path) as scene:
-        refused = await carried(book(*steps), scene, allow=consent(act=True))
-        approved = await carried(book(*steps), scene, allow=consent(act=True, approved=frozenset({"ask"})))
+    async with resources_at(tmp_path) as resources:
+        refused = await carried(book(*steps), resources, allow=consent(act=True))
+        approved = await carried(book(*steps), resources, allow=consent(act=True, approved=frozenset({"ask"})))
     assert results(refused) == {"ask": "skipped", "act": "skipped"}
     assert refused.error is not None
     assert refused.error.exit_code == 8
@@ -66,9 +66,9 @@ async def test_no_condition_gets_round_an_approval_that_was_not_given(tmp_path: 
         "  - {id: decide, action: approve, with: {question: 'Really?'}}\n"
         "  - {id: go, action: wait, needs: [decide], when: steps.look.status == 'fail', with: {seconds: 0.01}}\n"
     )
-    async with scene_at(tmp_path) as scene:
-        refused = await carried(made, scene, allow=consent(act=True))
-        approved = await carried(made, scene, allow=consent(act=True, approved=frozenset({"decide"})))
+    async with resources_at(tmp_path) as resources:
+        refused = await carried(made, resources, allow=consent(act=True))
+        approved = await carried(made, resources, allow=consent(act=True, approved=frozenset({"decide"})))
     assert results(refused) == {"look": "fail", "decide": "skipped", "go": "skipped"}
     assert refused.steps[1].hint == "--approve decide"
     assert results(approved) == {"look": "fail", "decide": "pass", "go": "pass"}
@@ -78,12 +78,12 @@ async def test_an_action_that_fails_half_way_says_so_and_offers_its_undo(tmp_pat
     log: list[str] = []
     error = DifyopsError("The second of two writes was refused.")
     undo = Undo(action="app.enable_api", parameters={"app": "bot"})
-    async with scene_at(tmp_path) as scene:
+    async with resources_at(tmp_path) as resources:
         record = await carried(
-            book(step("a", does(log, "a", error=error, undo=undo), kind="action")), scene, allow=consent(act=True)
+            book(step("a", does(log, "a", error=error, undo=undo), kind="action")), resources, allow=consent(act=True)
         )
-        assert scene.ledger is not None
-        kept = past(scene.ledger, scene.config.state, "latest")
+        assert resources.ledger is not None
+        kept = past(resources.ledger, resources.config.state, "latest")
     assert record.steps[0].result == "fail"
     assert "second of two writes" in record.steps[0].text
     assert record.steps[0].undo == "app.enable_api (app=bot)"
@@ -92,15 +92,15 @@ async def test_an_action_that_fails_half_way_says_so_and_offers_its_undo(tmp_pat
 
 
 async def test_an_action_that_is_cut_off_by_the_deadline_is_a_failure_of_unknown_state(tmp_path: Path) -> None:
-    async def plan(scene: Scene) -> Planned:
+    async def plan(resources: Resources) -> Planned:
         async def apply() -> Acted:
             await asyncio.sleep(600)
             return Acted(text="done")
 
         return Planned(text="write it", apply=apply, undo=Undo(command="put it back"))
 
-    async with scene_at(tmp_path) as scene:
-        record = await carried(book(step("a", plan, kind="action")), scene, allow=consent(act=True), deadline=0.2)
+    async with resources_at(tmp_path) as resources:
+        record = await carried(book(step("a", plan, kind="action")), resources, allow=consent(act=True), deadline=0.2)
     assert record.steps[0].result == "fail"
     assert "unknown" in record.steps[0].text
     assert record.steps[0].undo == "put it back"
@@ -112,17 +112,17 @@ WAITS = "runbook: trial\ntitle: T\nwhy: W\nsteps:\n  - {id: w, action: wait, tim
 async def test_a_wait_that_is_cut_off_changed_nothing_and_is_inconclusive(tmp_path: Path) -> None:
     made = from_text(WAITS)
     short = replace(made, steps=(replace(made.steps[0], timeout=0.05),))
-    async with scene_at(tmp_path) as scene:
-        late = await carried(made, scene, allow=consent(act=True), deadline=0.2)
-        timed = await carried(short, scene, allow=consent(act=True))
-        task = asyncio.create_task(carried(made, scene, allow=consent(act=True)))
-        ledger = scene.ledger
+    async with resources_at(tmp_path) as resources:
+        late = await carried(made, resources, allow=consent(act=True), deadline=0.2)
+        timed = await carried(short, resources, allow=consent(act=True))
+        task = asyncio.create_task(carried(made, resources, allow=consent(act=True)))
+        ledger = resources.ledger
         assert ledger is not None
-        await until(lambda: len(runs(ledger, scene.config.state)) == 3)
+        await until(lambda: len(runs(ledger, resources.config.state)) == 3)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        (stopped,) = [item for item in runs(ledger, scene.config.state) if item.id not in (late.id, timed.id)]
+        (stopped,) = [item for item in runs(ledger, resources.config.state) if item.id not in (late.id, timed.id)]
     assert [results(item) for item in (late, timed, stopped)] == [{"w": "inconclusive"}] * 3
     assert late.error is not None
     assert late.error.exit_code == 3
@@ -130,7 +130,7 @@ async def test_a_wait_that_is_cut_off_changed_nothing_and_is_inconclusive(tmp_pa
 
 
 def waits_for(over: asyncio.Event) -> Any:
-    async def check(scene: Scene) -> Result:
+    async def check(resources: Resources) -> Result:
         await over.wait()
         return Pass(text="over")
 
@@ -141,13 +141,13 @@ async def test_two_acting_runs_of_one_runbook_exclude_each_other(tmp_path: Path)
     log: list[str] = []
     over = asyncio.Event()
     slow = book(step("a", does(log, "a"), kind="action"), step("wait", waits_for(over)))
-    async with scene_at(tmp_path) as scene:
-        first = asyncio.create_task(carried(slow, scene, allow=consent(act=True)))
+    async with resources_at(tmp_path) as resources:
+        first = asyncio.create_task(carried(slow, resources, allow=consent(act=True)))
         await until(lambda: log)
         with pytest.raises(LockHeld):
-            await carried(slow, scene, allow=consent(act=True))
+            await carried(slow, resources, allow=consent(act=True))
         over.set()
-        looking = await carried(slow, scene)
+        looking = await carried(slow, resources)
         assert (await first).verdict == "pass"
     assert looking.verdict == "pass"
     assert log == ["a"]
@@ -158,12 +158,12 @@ async def test_a_run_that_is_going_on_is_not_undone_meanwhile(tmp_path: Path) ->
     undo = Undo(action="app.enable_api", parameters={"app": "bot"})
     over = asyncio.Event()
     slow = book(step("a", does(log, "a", undo=undo), kind="action"), step("s", waits_for(over)))
-    async with scene_at(tmp_path) as scene:
-        assert scene.ledger is not None
-        task = asyncio.create_task(carried(slow, scene, allow=consent(act=True)))
+    async with resources_at(tmp_path) as resources:
+        assert resources.ledger is not None
+        task = asyncio.create_task(carried(slow, resources, allow=consent(act=True)))
         await until(lambda: log)
         with pytest.raises(Refused, match="still going on"):
-            undoing(past(scene.ledger, scene.config.state, "latest"))
+            undoing(past(resources.ledger, resources.config.state, "latest"))
         over.set()
         await task
-        assert undoing(past(scene.ledger, scene.config.state, "latest")).steps
+        assert undoing(past(resources.ledger, resources.config.state, "latest")).steps

@@ -20,8 +20,8 @@ from difyops.emulator.routes.service_datasets import new_dataset, new_document
 from difyops.errors import CredentialError
 from difyops.runbook.broker import queues_of
 from difyops.runbook.registry import tools
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result
-from difyops.runbook.scene import Scene
 from difyops.snapshot.take import TakeOptions, take
 from tests.faults import answer, free_port, hang, serving
 from tests.runbook.runbook_tools import Stage, add_run, change_live, check
@@ -34,10 +34,10 @@ VERSION = "1.13.0"
 
 @dataclass
 class World:
-    """What a way may prepare: the instance, the scene, servers and patches by fixture, things to close afterwards."""
+    """What a way may prepare: the instance, resources, servers and patches by fixture, what to close afterwards."""
 
     stage: Stage
-    scene: Scene
+    resources: Resources
     request: pytest.FixtureRequest
     stack: contextlib.ExitStack
 
@@ -193,7 +193,7 @@ def dead_disk(world: World) -> None:
 
 
 def dead_store(world: World) -> None:
-    world.scene.open_store = lambda: time.sleep(2)  # type: ignore[assignment, return-value]
+    world.resources.open_store = lambda: time.sleep(2)  # type: ignore[assignment, return-value]
 
 
 def no_store(world: World) -> None:
@@ -223,13 +223,13 @@ def stale(*_: Any, **__: Any) -> None:
 
 
 def no_context(world: World) -> None:
-    world.scene.context = None
+    world.resources.context = None
 
 
 def key_from(reference: str) -> Callable[[World], None]:
     def prepare(world: World) -> None:
-        assert world.scene.context
-        world.scene.context = replace(world.scene.context, admin_key=reference)
+        assert world.resources.context
+        world.resources.context = replace(world.resources.context, admin_key=reference)
 
     return prepare
 
@@ -242,18 +242,18 @@ def key_in_prompt(world: World) -> None:
 def forged(world: World) -> None:
     import sqlite3
 
-    world.scene.audit("app.enable", "some-app")
-    with sqlite3.connect(world.scene.config.state / "ledger.sqlite3") as connection:
+    world.resources.audit("app.enable", "some-app")
+    with sqlite3.connect(world.resources.config.state / "ledger.sqlite3") as connection:
         connection.execute("DROP TRIGGER audit_UPDATE")
         connection.execute("UPDATE audit SET actor = 'somebody else'")
 
 
 def no_ledger(world: World) -> None:
-    world.scene.config = replace(world.scene.config, state=world.stage.folder / "nowhere")
+    world.resources.config = replace(world.resources.config, state=world.stage.folder / "nowhere")
 
 
 def broken_journal(world: World) -> None:
-    folder = world.scene.config.state / "rollbacks" / "emu"
+    folder = world.resources.config.state / "rollbacks" / "emu"
     folder.mkdir(parents=True)
     (folder / "0123.json").write_text("{half a jour")
 
@@ -267,7 +267,7 @@ def another_time(world: World) -> None:
         def now(self) -> datetime:
             return SystemClock.now(self) + timedelta(hours=2)
 
-    world.scene.clock = Ahead()
+    world.resources.clock = Ahead()
 
 
 KNOWN = {"dataset": "handbook", "question": "What are the opening hours?", "keyword": True}
@@ -401,14 +401,14 @@ def test_every_check_is_tried_in_all_four_ways() -> None:
 @pytest.mark.parametrize("name", sorted(TABLE))
 async def test_a_check_says(stage: Stage, request: pytest.FixtureRequest, name: str, word: str) -> None:
     four = TABLE[name]
-    async with stage.scene() as scene:
-        await scene.instance()
-        await scene.apps()
+    async with stage.resources() as resources:
+        await resources.instance()
+        await resources.apps()
         if four.snapshot:
-            await take(await scene.instance(), scene.make_store(), TakeOptions())
+            await take(await resources.instance(), resources.make_store(), TakeOptions())
         with contextlib.ExitStack() as stack:
-            parameters = getattr(four, word)(World(stage, scene, request, stack))
-            found = await check(scene, name, limit=LIMIT if word == "timing_out" else 20.0, **parameters)
+            parameters = getattr(four, word)(World(stage, resources, request, stack))
+            found = await check(resources, name, limit=LIMIT if word == "timing_out" else 20.0, **parameters)
     assert isinstance(found, WORDS[word]), found
     if word == "timing_out":
         assert found.text == f"no result within {LIMIT:g} s"
@@ -419,9 +419,9 @@ async def test_a_check_says(stage: Stage, request: pytest.FixtureRequest, name: 
 
 async def test_a_page_and_a_port_that_keep_silent_fail_after_their_own_patience(stage: Stage) -> None:
     with serving(hang) as silent, full_house() as port:
-        async with stage.scene() as scene:
-            page = await check(scene, "http", url=silent.url, patience="200ms")
-            knock = await check(scene, "tcp", host="127.0.0.1", port=port, patience="200ms")
+        async with stage.resources() as resources:
+            page = await check(resources, "http", url=silent.url, patience="200ms")
+            knock = await check(resources, "tcp", host="127.0.0.1", port=port, patience="200ms")
     assert isinstance(page, Fail), page
     assert isinstance(knock, Fail), knock
     assert "did not answer within 0.2 s" in knock.text

@@ -17,7 +17,7 @@ from difyops.runbook.library import shipped_folder
 from difyops.runbook.load import load
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Warn
 from tests.faults import free_port
-from tests.runbook.runbook_tools import Stage, carried, check, scene_at
+from tests.runbook.runbook_tools import Stage, carried, check, resources_at
 from tests.runbook.servers import CANARY, Queues, frozen, waiting_client, worker_on
 from tests.waiting import let_pass
 
@@ -39,15 +39,15 @@ def _values(found: Result) -> dict[str, Any]:
 
 
 async def _depth(tmp_path: Path, there: Queues, **asked: Any) -> Result:
-    async with scene_at(tmp_path) as scene:
-        return await check(scene, "queue.depth", **{"redis": there.reference, "server_version": VERSION, **asked})
+    async with resources_at(tmp_path) as resources:
+        return await check(resources, "queue.depth", **{"redis": there.reference, "server_version": VERSION, **asked})
 
 
 async def test_short_queues_with_a_worker_pass(tmp_path: Path, queues: Queues, worker: None) -> None:
     queues.declare(*queues_of(VERSION))
     queues.send("dataset", 3)
-    async with scene_at(tmp_path) as scene:
-        found = await check(scene, "queue.depth", redis=queues.reference, server_version=VERSION)
+    async with resources_at(tmp_path) as resources:
+        found = await check(resources, "queue.depth", redis=queues.reference, server_version=VERSION)
     assert isinstance(found, Pass), found
     assert _values(found)["waiting"] == 3
     assert _values(found)["consumers"] == 1
@@ -57,10 +57,10 @@ async def test_short_queues_with_a_worker_pass(tmp_path: Path, queues: Queues, w
 async def test_a_deep_queue_fails_and_is_named(tmp_path: Path, queues: Queues, worker: None) -> None:
     queues.declare(*queues_of(VERSION))
     queues.send("workflow_based_app_execution", 30)
-    async with scene_at(tmp_path) as scene:
+    async with resources_at(tmp_path) as resources:
         asked: dict[str, Any] = {"redis": queues.reference, "server_version": VERSION}
-        found = await check(scene, "queue.depth", **asked, max_depth=20)
-        warned = await check(scene, "queue.depth", **asked, max_depth=50, warn_depth=20)
+        found = await check(resources, "queue.depth", **asked, max_depth=20)
+        warned = await check(resources, "queue.depth", **asked, max_depth=50, warn_depth=20)
     assert isinstance(found, Fail)
     assert "30 messages wait in workflow_based_app_execution" in found.text
     assert isinstance(warned, Warn)
@@ -207,13 +207,13 @@ async def test_the_runbook_for_saturation_tells_a_queue_that_nobody_consumes_fro
     made = load(shipped_folder() / "queue-saturation.yaml")
     made = replace(made, steps=tuple(replace(item, every=0.01) for item in made.steps))
     names = queues_of(VERSION)
-    async with stage.scene() as scene:
+    async with stage.resources() as resources:
         with worker_on(queues, *names):
-            healthy = await carried(made, scene, inputs={"redis": queues.reference})
+            healthy = await carried(made, resources, inputs={"redis": queues.reference})
         queues.declare(*names)
         queues.send(names[0])
         with worker_on(queues, *names[1:]):
-            starved = await carried(made, scene, inputs={"redis": queues.reference})
+            starved = await carried(made, resources, inputs={"redis": queues.reference})
     assert healthy.verdict == "pass", healthy.steps
     assert starved.verdict == "fail", starved.steps
     assert f"{names[0]} (1)" in next(item.text for item in starved.steps if item.id == "depth")
@@ -237,12 +237,12 @@ class Later(SystemClock):
 async def test_the_oldest_message_is_timed_from_the_first_sight_of_it(tmp_path: Path, queues: Queues) -> None:
     queues.send("dataset", 2)
     asked: dict[str, Any] = {"redis": queues.reference, "server_version": VERSION, "max_age": "5m"}
-    async with scene_at(tmp_path, clock=Later()) as scene:
-        assert isinstance(await check(scene, "queue.age", **asked), Pass)
-    async with scene_at(tmp_path, clock=replace(Later(), ahead=600.0)) as scene:
-        found = await check(scene, "queue.age", **asked)
+    async with resources_at(tmp_path, clock=Later()) as resources:
+        assert isinstance(await check(resources, "queue.age", **asked), Pass)
+    async with resources_at(tmp_path, clock=replace(Later(), ahead=600.0)) as resources:
+        found = await check(resources, "queue.age", **asked)
         queues.client.rpop("dataset")
-        moved = await check(scene, "queue.age", **asked)
+        moved = await check(resources, "queue.age", **asked)
     assert isinstance(found, Fail), found
     assert "dataset" in found.text
     assert "tasks.run" in found.text
@@ -252,8 +252,8 @@ async def test_the_oldest_message_is_timed_from_the_first_sight_of_it(tmp_path: 
 async def test_a_message_that_a_worker_holds_for_too_long_fails(tmp_path: Path, queues: Queues) -> None:
     queues.client.hset("unacked", "tag", "x")
     queues.client.zadd("unacked_index", {"tag": time.time() - 4000})
-    async with scene_at(tmp_path) as scene:
-        found = await check(scene, "queue.age", redis=queues.reference, server_version=VERSION)
+    async with resources_at(tmp_path) as resources:
+        found = await check(resources, "queue.age", redis=queues.reference, server_version=VERSION)
     assert isinstance(found, Fail), found
     assert "held a message" in found.text
 
@@ -266,8 +266,8 @@ async def test_redis_away_or_refusing_is_inconclusive_and_keeps_its_password(
     monkeypatch.setenv("NO_URL", f"{CANARY}@nowhere")
     monkeypatch.setenv("WRONG", queues.url.replace(CANARY, f"wrong-{CANARY}"))
     for reference in ("env:AWAY", "env:NO_URL", "env:NOT_SET", "env:WRONG"):
-        async with scene_at(tmp_path) as scene:
-            found = await check(scene, name, redis=reference, server_version=VERSION)
+        async with resources_at(tmp_path) as resources:
+            found = await check(resources, name, redis=reference, server_version=VERSION)
         assert isinstance(found, Inconclusive), found
         assert CANARY not in repr(found)
 

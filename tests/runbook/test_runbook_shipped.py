@@ -23,7 +23,7 @@ from difyops.history.store import History
 from difyops.ledger import Event, Ledger
 from difyops.runbook.library import shipped_folder
 from difyops.runbook.load import load
-from difyops.runbook.scene import Scene
+from difyops.runbook.resources import Resources
 from difyops.runbook.undoing import undoing
 from difyops.snapshot.take import TakeOptions, take
 from tests.cost.conftest import Book, node
@@ -310,14 +310,14 @@ CASES = [
 async def test_a_shipped_runbook_gives_the_right_verdict(stage: Stage, case: Case) -> None:
     runbook = _impatient(load(shipped_folder() / f"{case.runbook}.yaml"))
     case.before(stage)
-    async with stage.scene() as scene:
+    async with stage.resources() as resources:
         if case.snapshot:
-            await take(await scene.instance(), scene.make_store(), TakeOptions())
-        await scene.instance()
+            await take(await resources.instance(), resources.make_store(), TakeOptions())
+        await resources.instance()
         case.prepare(stage)
-        scene = _quick(scene)
+        resources = _quick(resources)
         allowed = consent(act=case.act, approved=frozenset({"all"}))
-        record = await carried(runbook, scene, allow=allowed, inputs=case.inputs)
+        record = await carried(runbook, resources, allow=allowed, inputs=case.inputs)
     found = results(record)
     said = {step.id: (step.result, step.text) for step in record.steps}
     assert record.verdict == case.verdict, said
@@ -326,13 +326,13 @@ async def test_a_shipped_runbook_gives_the_right_verdict(stage: Stage, case: Cas
 
 async def test_the_rollback_of_a_spike_can_be_taken_back(stage: Stage) -> None:
     runbook = _impatient(load(shipped_folder() / "latency-and-failure-spike.yaml"))
-    async with stage.scene() as scene:
-        await take(await scene.instance(), scene.make_store(), TakeOptions())
+    async with stage.resources() as resources:
+        await take(await resources.instance(), resources.make_store(), TakeOptions())
         spike(stage)
         allowed = consent(act=True, approved=frozenset({"all"}))
-        record = await carried(runbook, _quick(scene), allow=allowed, inputs={"app": "wf-llm"})
+        record = await carried(runbook, _quick(resources), allow=allowed, inputs={"app": "wf-llm"})
         assert _title(stage) != "Release of Friday"
-        back = await carried(undoing(record), scene, allow=consent(act=True))
+        back = await carried(undoing(record), resources, allow=consent(act=True))
     assert back.verdict == "pass", back.steps
     assert _title(stage) == "Release of Friday"
 
@@ -343,16 +343,16 @@ def _title(stage: Stage) -> str:
     return str(live.graph["nodes"][0]["data"]["title"])
 
 
-def _quick(scene: Scene) -> Scene:
-    """Let the scene's clock not wait: pauses between measurements are not what these tests are about."""
+def _quick(resources: Resources) -> Resources:
+    """Let the clock of the resources not wait: pauses between measurements are not what these tests are about."""
     from difyops.clock import SystemClock
 
     class Hasty(SystemClock):
         async def sleep(self, seconds: float) -> None:
             await SystemClock.sleep(self, min(seconds, 0.02))
 
-    scene.clock = Hasty()
-    return scene
+    resources.clock = Hasty()
+    return resources
 
 
 def _impatient(runbook: Any) -> Any:

@@ -14,14 +14,14 @@ from difyops.runbook.load import parse
 from difyops.runbook.model import Step
 from difyops.runbook.outputs import suite_of
 from difyops.runbook.record import RunRecord, step_data, step_of
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Pass, Skipped, Value
-from difyops.runbook.scene import Scene
-from tests.runbook.runbook_tools import book, carried, consent, does, made_up, says, scene_at, step
+from tests.runbook.runbook_tools import book, carried, consent, does, made_up, resources_at, says, step
 
 
 async def ran(tmp_path: Path, *steps: Any, act: bool = True, **inputs: Any) -> RunRecord:
-    async with scene_at(tmp_path) as scene:
-        return await carried(book(*steps), scene, allow=consent(act=act), **inputs)
+    async with resources_at(tmp_path) as resources:
+        return await carried(book(*steps), resources, allow=consent(act=act), **inputs)
 
 
 def never(step_id: str, **fields: Any) -> Any:
@@ -55,7 +55,7 @@ async def test_a_required_check_that_was_skipped_proves_nothing(
 
 
 async def test_a_check_that_says_that_there_was_nothing_to_measure_is_listed_too(tmp_path: Path) -> None:
-    async def quiet(scene: Scene) -> Skipped:
+    async def quiet(resources: Resources) -> Skipped:
         return Skipped(text="too few runs")
 
     record = await ran(tmp_path, step("a", says("pass")), step("b", quiet), step("c", quiet, required="yes"))
@@ -79,9 +79,9 @@ def repairing(second: str, *, between: bool = True, **fields: Any) -> tuple[Any,
     looked: list[int] = []
     words = ["fail", second]
 
-    async def look(scene: Scene, *, place: str = "here") -> Any:
+    async def look(resources: Resources, *, place: str = "here") -> Any:
         looked.append(1)
-        found = await says(words[len(looked) - 1])(scene)
+        found = await says(words[len(looked) - 1])(resources)
         return Pass(text=found.text, values=(Value(name="n", value=1),)) if found.word == "pass" else found
 
     tool = made_up(look)

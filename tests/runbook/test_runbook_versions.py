@@ -19,8 +19,8 @@ VERSIONS = ["1.9.1", "1.11.2", "1.13.0", "1.13.3", "1.15"]
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_checks_pass_on_every_version(tmp_path: Path, version: str) -> None:
     with staged(tmp_path, version=version) as stage:
-        async with stage.scene() as scene:
-            await take(await scene.instance(), scene.make_store(), TakeOptions())
+        async with stage.resources() as resources:
+            await take(await resources.instance(), resources.make_store(), TakeOptions())
             for app in ("wf-echo", "flow-chat"):
                 for number in range(20):
                     add_run(stage, app, ago=100 + number)
@@ -28,7 +28,7 @@ async def test_checks_pass_on_every_version(tmp_path: Path, version: str) -> Non
                 for number in range(20):
                     add_message(stage, app, ago=100 + number)
             for app in ("wf-echo", "flow-chat", "chat-basic", "completion-basic"):
-                found = await check(scene, "runs.failure_rate", apps=[app])
+                found = await check(resources, "runs.failure_rate", apps=[app])
                 assert isinstance(found, Pass), (app, found)
             for name, parameters in (
                 ("instance.health", {"worker_app": "wf-echo"}),
@@ -44,7 +44,7 @@ async def test_checks_pass_on_every_version(tmp_path: Path, version: str) -> Non
                 ("knowledge.indexing", {}),
                 ("provider.credential", {"provider": "openai"}),
             ):
-                found = await check(scene, name, **parameters)
+                found = await check(resources, name, **parameters)
                 assert isinstance(found, Pass), (name, found)
 
 
@@ -52,28 +52,28 @@ async def test_checks_pass_on_every_version(tmp_path: Path, version: str) -> Non
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_actions_work_on_every_version_or_say_that_it_lacks_them(tmp_path: Path, version: str) -> None:
     with staged(tmp_path, version=version) as stage:
-        async with stage.scene() as scene:
+        async with stage.resources() as resources:
             for name, parameters in (
                 ("app.disable_api", {"app": "wf-echo"}),
                 ("app.switch_model", {"app": "wf-llm", "model": "gpt-4o-mini", "to_model": "gpt-4o"}),
                 ("trigger.disable", {"app": "wf-hook"}),
                 ("snapshot.create", {}),
             ):
-                plan = await planned(scene, name, **parameters)
+                plan = await planned(resources, name, **parameters)
                 if plan.apply is None:
                     assert version == "1.9.1", plan
                     assert name == "trigger.disable"
                 else:
                     await plan.apply()
             if plan.undo is not None:
-                await planned(scene, str(plan.undo.action), **plan.undo.parameters)
+                await planned(resources, str(plan.undo.action), **plan.undo.parameters)
 
 
 @pytest.mark.parametrize("version", ["1.9.1", "1.15"])
 async def test_a_shipped_runbook_says_the_same_on_the_oldest_and_the_newest(tmp_path: Path, version: str) -> None:
     with staged(tmp_path, version=version) as stage:
-        async with stage.scene() as scene:
-            record = await carried(load(shipped_folder() / "auth-failures.yaml"), scene)
+        async with stage.resources() as resources:
+            record = await carried(load(shipped_folder() / "auth-failures.yaml"), resources)
         found = results(record)
         assert {key: found[key] for key in ("health", "access")} == {"health": "pass", "access": "pass"}
         assert found["changed"] == Inconclusive.word  # there is no snapshot

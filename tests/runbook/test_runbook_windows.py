@@ -17,9 +17,13 @@ from tests.runbook.runbook_tools import Stage, add_message, add_run, staged
 
 async def _window(stage: Stage, app: str, hours: float = 1.0) -> RunWindow:
     now = datetime.now(UTC)
-    async with stage.scene() as scene:
+    async with stage.resources() as resources:
         return await runs_in(
-            await scene.instance(), await scene.app(app), now - timedelta(hours=hours), now, timezone="America/New_York"
+            await resources.instance(),
+            await resources.app(app),
+            now - timedelta(hours=hours),
+            now,
+            timezone="America/New_York",
         )
 
 
@@ -91,8 +95,8 @@ async def test_completions_are_found_in_the_accounts_time_zone(stage: Stage) -> 
 async def test_a_window_holds_its_beginning_and_not_its_end(stage: Stage) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     add_run(stage, "wf-echo", ago=0, created_at=int(now.timestamp()) - 100)
-    async with stage.scene() as scene:
-        instance, app = await scene.instance(), await scene.app("wf-echo")
+    async with stage.resources() as resources:
+        instance, app = await resources.instance(), await resources.app("wf-echo")
         for shift, count in ((0, 1), (-1, 1), (1, 0)):
             since = now - timedelta(seconds=100 - shift)
             assert len((await runs_in(instance, app, since, now)).runs) == count
@@ -100,18 +104,18 @@ async def test_a_window_holds_its_beginning_and_not_its_end(stage: Stage) -> Non
 
 
 async def test_today_begins_at_midnight_of_the_account_not_of_utc(stage: Stage) -> None:
-    async with stage.scene() as scene:
-        assert await scene.timezone() == "America/New_York"
-        since, until = await edges(scene, "today")
-        before, end = await edges(scene, "yesterday")
+    async with stage.resources() as resources:
+        assert await resources.timezone() == "America/New_York"
+        since, until = await edges(resources, "today")
+        before, end = await edges(resources, "yesterday")
         assert minute_text(since, "America/New_York").endswith("00:00")
         assert end == since
         assert before < since <= until
         add_run(stage, "wf-echo", ago=0, created_at=int(since.timestamp()))
         add_run(stage, "wf-echo", ago=0, created_at=int(since.timestamp()) - 1)
         stage.emulator.app_named("wf-echo").runs.sort(key=lambda run: run.created_at)
-        assert len((await traffic(scene, ["wf-echo"], "today")).windows[0][1].runs) == 1
-        assert len((await traffic(scene, ["wf-echo"], "yesterday")).windows[0][1].runs) == 1
+        assert len((await traffic(resources, ["wf-echo"], "today")).windows[0][1].runs) == 1
+        assert len((await traffic(resources, ["wf-echo"], "yesterday")).windows[0][1].runs) == 1
 
 
 def test_a_day_has_the_hours_that_its_clock_had() -> None:
@@ -171,8 +175,8 @@ async def test_one_app_that_cannot_be_read_does_not_hide_the_others(stage: Stage
     add_run(stage, "wf-echo", ago=60)
     broken = stage.emulator.app_named("wf-llm").id
     stage.emulator.control.fail(path=f"/apps/{broken}/", times=99, how="status:500")
-    async with stage.scene() as scene:
-        seen = await traffic(scene, ["wf-*"], "1h")
+    async with stage.resources() as resources:
+        seen = await traffic(resources, ["wf-*"], "1h")
     assert [app.name for app, _ in seen.unread] == ["wf-llm"]
     assert "wf-llm" in seen.unread_text
     assert len(seen.windows) == 3

@@ -17,7 +17,7 @@ from difyops.plugins import Registry, lacks, missing
 from difyops.runbook.load import parse as parse_runbook
 from difyops.runbook.registry import ACTIONS, CHECKS, tools
 from difyops.runbook.result import Pass
-from tests.runbook.runbook_tools import carried, check, consent, from_text, results, scene_at
+from tests.runbook.runbook_tools import carried, check, consent, from_text, resources_at, results
 
 EXAMPLE = Path(__file__).parents[1] / "example_plugins"
 EVERY = [(registry, name) for registry in (CHECKS, ACTIONS, AGGREGATORS) for name in registry.names()]
@@ -58,9 +58,9 @@ async def test_a_package_of_others_adds_a_check_an_action_and_an_aggregator(exam
       - {id: warm, check: acme.weather, with: {degrees: 35}}
       - {id: ring, action: acme.bell, when: 'steps.warm.status == "fail"', with: {times: 2}}
     """
-    async with scene_at(tmp_path) as scene:
-        assert isinstance(await check(scene, "acme.weather"), Pass)
-        record = await carried(from_text(inspect.cleandoc(text)), scene, allow=consent(act=True))
+    async with resources_at(tmp_path) as resources:
+        assert isinstance(await check(resources, "acme.weather"), Pass)
+        record = await carried(from_text(inspect.cleandoc(text)), resources, allow=consent(act=True))
     assert results(record) == {"warm": "fail", "ring": "pass"}
     said = [
         AgentAnswer(target=text, context="emu", app_id="a", app="a", mode="chat", status="answered", text=text)

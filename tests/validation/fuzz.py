@@ -44,6 +44,6 @@ def texts(seed: int, count: int) -> Iterator[tuple[str, dict[str, Any]]]:
         made = rng.choice(KINDS)(rng, maker(rng), schema)
         text = made[0] if made is not None else '{"a": 1}'
         for _ in range(rng.randrange(1, 5)):
-            spot = rng.randrange(len(text) + 1)
-            text = text[:spot] + rng.choice(_BITS) + text[spot + rng.randrange(3) :]
+            location = rng.randrange(len(text) + 1)
+            text = text[:location] + rng.choice(_BITS) + text[location + rng.randrange(3) :]
         yield text, schema

@@ -75,32 +75,34 @@ def repeated_key(rng: random.Random, value: Any, schema: dict[str, Any]) -> Made
 
 def not_a_number(rng: random.Random, value: Any, schema: dict[str, Any]) -> Made | None:
     parts = tokens(dump(rng, value))
-    spots = [index for index, token in enumerate(parts) if re.fullmatch(r"-?\d[\d.e-]*", token)]
-    if not spots:
+    locations = [index for index, token in enumerate(parts) if re.fullmatch(r"-?\d[\d.e-]*", token)]
+    if not locations:
         return None
-    parts[rng.choice(spots)] = rng.choice(["NaN", "Infinity", "-Infinity", "1e999"])
+    parts[rng.choice(locations)] = rng.choice(["NaN", "Infinity", "-Infinity", "1e999"])
     return "".join(parts), True
 
 
 def left_out(rng: random.Random, value: Any, schema: dict[str, Any]) -> Made | None:
     parts = tokens(dump(rng, value))
-    spots = [index for index, token in enumerate(parts) if token == "]" and "".join(parts[:index]).rstrip()[-1] != "["]
-    if not spots:
+    locations = [
+        index for index, token in enumerate(parts) if token == "]" and "".join(parts[:index]).rstrip()[-1] != "["
+    ]
+    if not locations:
         return None
-    parts[rng.choice(spots)] = rng.choice([", ...]", ", // ...\n]", ", …]"])
+    parts[rng.choice(locations)] = rng.choice([", ...]", ", // ...\n]", ", …]"])
     return "".join(parts), True
 
 
 def value_missing(rng: random.Random, value: Any, schema: dict[str, Any]) -> Made | None:
     parts = tokens(dump(rng, value))
-    spots = [
+    locations = [
         i
         for i, t in enumerate(parts)
         if t not in "{}[]:," and not t.isspace() and "".join(parts[:i]).rstrip().endswith(":")
     ]
-    if not spots:
+    if not locations:
         return None
-    parts[rng.choice(spots)] = ""
+    parts[rng.choice(locations)] = ""
     return "".join(parts), True
 
 

@@ -75,10 +75,10 @@ def comments(rng: random.Random, value: Any, schema: dict[str, Any]) -> Made:
 
 def missing_comma(rng: random.Random, value: Any, schema: dict[str, Any]) -> Made | None:
     parts = tokens(json.dumps(value, indent=rng.choice([None, 2]), ensure_ascii=False))
-    spots = [index for index, token in enumerate(parts) if token == ","]
-    if not spots:
+    locations = [index for index, token in enumerate(parts) if token == ","]
+    if not locations:
         return None
-    del parts[rng.choice(spots)]
+    del parts[rng.choice(locations)]
     return "".join(parts), False
 
 
@@ -113,10 +113,10 @@ def escaped_apostrophes(rng: random.Random, value: Any, schema: dict[str, Any]) 
 
 def double_comma(rng: random.Random, value: Any, schema: dict[str, Any]) -> Made | None:
     parts = tokens(dump(rng, value))
-    spots = [index for index, token in enumerate(parts) if token == ","]
-    if not spots:
+    locations = [index for index, token in enumerate(parts) if token == ","]
+    if not locations:
         return None
-    parts[rng.choice(spots)] = ",,"
+    parts[rng.choice(locations)] = ",,"
     return "".join(parts), False
 
 
@@ -149,10 +149,10 @@ def missing_last_closer(rng: random.Random, value: Any, schema: dict[str, Any]) 
 
 def missing_bracket(rng: random.Random, value: Any, schema: dict[str, Any]) -> Made | None:
     parts = tokens(dump(rng, value))
-    spots = [index for index, token in enumerate(parts) if token in "{}[]" and 0 < index < len(parts) - 1]
-    if not spots:
+    locations = [index for index, token in enumerate(parts) if token in "{}[]" and 0 < index < len(parts) - 1]
+    if not locations:
         return None
-    del parts[rng.choice(spots)]
+    del parts[rng.choice(locations)]
     text = "".join(parts)
     try:
         json.loads(text)
@@ -163,61 +163,61 @@ def missing_bracket(rng: random.Random, value: Any, schema: dict[str, Any]) -> M
 
 def wrong_bracket(rng: random.Random, value: Any, schema: dict[str, Any]) -> Made | None:
     parts = tokens(dump(rng, value))
-    spots = [index for index, token in enumerate(parts) if token in "}]"]
-    spot = rng.choice(spots)
-    parts[spot] = "]" if parts[spot] == "}" else "}"
+    locations = [index for index, token in enumerate(parts) if token in "}]"]
+    location = rng.choice(locations)
+    parts[location] = "]" if parts[location] == "}" else "}"
     return "".join(parts), False
 
 
 def missing_quote(rng: random.Random, value: Any, schema: dict[str, Any]) -> Made | None:
     parts = tokens(dump(rng, value))
-    spots = [i for i, token in enumerate(parts) if token.startswith('"') and re.fullmatch(r'"[\w @.-]*\w"', token)]
-    if not spots:
+    locations = [i for i, token in enumerate(parts) if token.startswith('"') and re.fullmatch(r'"[\w @.-]*\w"', token)]
+    if not locations:
         return None
-    spot = rng.choice(spots)
-    parts[spot] = parts[spot][1:] if rng.random() < 0.5 else parts[spot][:-1]
+    location = rng.choice(locations)
+    parts[location] = parts[location][1:] if rng.random() < 0.5 else parts[location][:-1]
     return "".join(parts), False
 
 
 def joined_texts(rng: random.Random, value: Any, schema: dict[str, Any]) -> Made | None:
     """Break a text of a member in two, as source code does with long ones."""
     parts = tokens(dump(rng, value))
-    spots = [
+    locations = [
         i
         for i, token in enumerate(parts)
         if re.fullmatch(r'"[^"\\]{4,}"', token)
         and "".join(parts[:i]).rstrip().endswith(":")
         and not "".join(parts[i + 1 :]).lstrip().startswith(":")
     ]
-    if not spots:
+    if not locations:
         return None
-    spot = rng.choice(spots)
-    at = rng.randrange(2, len(parts[spot]) - 1)
+    location = rng.choice(locations)
+    at = rng.randrange(2, len(parts[location]) - 1)
     joint = rng.choice([" + ", " +\n  ", "\n    "])
-    parts[spot] = f'{parts[spot][:at]}"{joint}"{parts[spot][at:]}'
+    parts[location] = f'{parts[location][:at]}"{joint}"{parts[location][at:]}'
     return "".join(parts), False
 
 
 def unquoted_words(rng: random.Random, value: Any, schema: dict[str, Any]) -> Made | None:
     parts = tokens(dump(rng, value))
-    spots = [
+    locations = [
         i for i, token in enumerate(parts)
         if re.fullmatch(r'"[A-Za-z]{4,}( [A-Za-z]+)*"', token) and "".join(parts[i + 1 : i + 3]).lstrip()[:1] in ",}]"
         and token not in ('"null"', '"true"', '"None"')
     ]  # fmt: skip
-    if not spots:
+    if not locations:
         return None
-    spot = rng.choice(spots)
-    parts[spot] = parts[spot][1:-1]
+    location = rng.choice(locations)
+    parts[location] = parts[location][1:-1]
     return "".join(parts), True  # words without quotes are read with coercion only; one that the schema lists is fine
 
 
 def odd_numbers(rng: random.Random, value: Any, schema: dict[str, Any]) -> Made | None:
     parts = tokens(dump(rng, value))
-    spots = [index for index, token in enumerate(parts) if re.fullmatch(r"\d+(\.\d+)?", token)]
-    if not spots:
+    locations = [index for index, token in enumerate(parts) if re.fullmatch(r"\d+(\.\d+)?", token)]
+    if not locations:
         return None
-    for spot in spots:
-        token = parts[spot]
-        parts[spot] = token[1:] if token.startswith("0.") else rng.choice(["+" + token, "0" + token])
+    for location in locations:
+        token = parts[location]
+        parts[location] = token[1:] if token.startswith("0.") else rng.choice(["+" + token, "0" + token])
     return "".join(parts), False

@@ -42,8 +42,8 @@ def _closed(schema: Any) -> Any:
 def _broken(value: Any, at: int, put: str, indent: int | None) -> str | None:
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     marks = [index for index, char in enumerate(text) if char in MARKS]
-    spot = marks[at % len(marks)]
-    broken = text[:spot] + put.replace("\0", text[spot]) + text[spot + 1 :]
+    location = marks[at % len(marks)]
+    broken = text[:location] + put.replace("\0", text[location]) + text[location + 1 :]
     try:
         json.loads(broken)
     except ValueError:

@@ -10,7 +10,7 @@ from difyops.api.instance import Instance
 from difyops.api.model import App, Workflow
 from difyops.credentials import resolve_async
 from difyops.dsl.model import tools
-from difyops.dsl.secrets import Spot, redact
+from difyops.dsl.secrets import Location, redact
 from difyops.errors import DifyopsError
 from difyops.publishing.putting import Now
 from difyops.release.plan import PROMOTION, Version, hash_of_plain
@@ -154,7 +154,7 @@ async def _filled(
     if not situation.filled.missing or not sides.with_secrets:
         return situation, problems
     known = await secrets_of(sides.source.console, read.app.id, read.version or None)
-    more = {spot.key: known[spot] for spot in situation.filled.missing if spot in known}
+    more = {location.key: known[location] for location in situation.filled.missing if location in known}
     return await read_situation(instance, kept, sides.source.name, PlanOptions(given={**given, **more}))
 
 
@@ -163,18 +163,19 @@ async def _given(bindings: Bindings) -> dict[str, SecretText]:
     found = {}
     for key, reference in bindings.secrets.items():
         address = key if ":" in key else f"env:{key}"
-        found[Spot.parse(address).key] = await resolve_async(reference)
+        found[Location.parse(address).key] = await resolve_async(reference)
     return found
 
 
 def _secret_rows(situation: Situation) -> list[BindingRow]:
     rows = [
-        BindingRow(kind="secret", name=spot.label, rule=source) for spot, source in situation.filled.sources.items()
+        BindingRow(kind="secret", name=location.label, rule=source)
+        for location, source in situation.filled.sources.items()
     ]
     return rows + [
-        BindingRow(kind="secret", name=spot.label, here=spot.key,
-            problem=f"no value there; secrets: {{{spot.key}: REF}} in the bindings, or --with-secrets")
-        for spot in situation.filled.missing
+        BindingRow(kind="secret", name=location.label, here=location.key,
+            problem=f"no value there; secrets: {{{location.key}: REF}} in the bindings, or --with-secrets")
+        for location in situation.filled.missing
     ]  # fmt: skip
 
 

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from difyops.dsl.locations import rewritten as with_texts
+from difyops.dsl.locations import strings
 from difyops.dsl.marks import MARKER
 from difyops.dsl.model import as_dict, datasets, env_variables, models, text_of, tool_entries, tools
 from difyops.dsl.plugin_names import named, rewritten
 from difyops.dsl.portable import map_credentials, map_datasets
-from difyops.dsl.spots import rewritten as with_texts
-from difyops.dsl.spots import strings
 from difyops.release.promote.bindings import KEEP, TAKE, Bindings
 from difyops.release.promote.parts import CUSTOM, Parts
 from difyops.requirements import same_provider

@@ -8,14 +8,14 @@ from difyops.publishing.document_change import DocumentChange, change_document
 from difyops.runbook.keeping import keep, tag_before, way_back
 from difyops.runbook.models import switched, used
 from difyops.runbook.providers import same_provider
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Acted, Planned, Undo, Value
-from difyops.runbook.scene import Scene
 
 KIND = "app.switch_model"
 
 
 async def plan(
-    scene: Scene,
+    resources: Resources,
     *,
     app: str,
     model: str,
@@ -32,8 +32,8 @@ async def plan(
     ``to_model`` elsewhere, or ``model`` of several providers), what is live is kept first, in a snapshot, and the undo
     is a rollback to it.
     """
-    instance = await scene.instance()
-    chosen = await instance.console.app((await scene.app(app)).id)
+    instance = await resources.instance()
+    chosen = await instance.console.app((await resources.app(app)).id)
     usable = await instance.workspace.models("llm")
     fitting = [pair for pair in usable if pair[1] == to_model]
     target = next((pair for pair in fitting if to_provider is None or same_provider(pair[0], to_provider)), None)
@@ -58,7 +58,7 @@ async def plan(
             expected_live=live.id if live else None,
             told={"model": model, "to": to_model},
         )
-        done = await change_document(await scene.workspace(), chosen, wanted)
+        done = await change_document(await resources.workspace(), chosen, wanted)
         if done.after is None:
             return Acted(text=f"{chosen.name} uses {to_model} (read back; live at once)")
         versions = f"live as {done.after[:8]} (before: {str(done.before)[:8]})"
@@ -73,10 +73,10 @@ async def plan(
         parameters = {"app": chosen.id, "model": to_model, "to_model": model, "provider": target[0]}
         undo = Undo(action="app.switch_model", parameters={**parameters, "to_provider": formers[0][0] or None})
         return Planned(text=text, apply=apply, undo=undo)
-    tag = tag_before(scene, "model")
+    tag = tag_before(resources, "model")
 
     async def kept_first() -> Acted:
-        await keep(scene, chosen.id, tag)
+        await keep(resources, chosen.id, tag)
         return await apply()
 
     return Planned(text=f"keep what is live as {tag}, then {text}", apply=kept_first, undo=way_back(chosen.id, tag))

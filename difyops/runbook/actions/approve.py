@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Acted, Planned
-from difyops.runbook.scene import Scene
 
 
-async def plan(scene: Scene, *, question: str) -> Planned:
+async def plan(resources: Resources, *, question: str) -> Planned:
     """Ask a person at the terminal; ``--yes`` does not answer it, ``--approve STEP`` does beforehand.
 
     Without a terminal it is refused, and so is everything that needs it.

@@ -5,12 +5,12 @@ from __future__ import annotations
 from difyops.errors import DifyopsError, Refused
 from difyops.runbook.parameters import Duration
 from difyops.runbook.programs import Ran, run_program
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Acted, Planned, Undo, Value
-from difyops.runbook.scene import Scene
 
 
 async def plan(
-    scene: Scene,
+    resources: Resources,
     *,
     argv: list[str],
     good: list[str] | None = None,
@@ -24,11 +24,11 @@ async def plan(
     """
     if not argv:
         raise Refused("No program is named.")
-    if not scene.trusts_commands:
+    if not resources.trusts_commands:
         raise Refused("The runbook can be written by other users of this machine, so it may not run programs.")
 
     async def apply() -> Acted:
-        ran = await run_program(scene, argv, env or [], patience)
+        ran = await run_program(resources, argv, env or [], patience)
         if not isinstance(ran, Ran):
             raise DifyopsError(ran + ".")
         if str(ran.code) not in (good or ["0"]):

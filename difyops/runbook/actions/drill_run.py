@@ -5,26 +5,26 @@ from __future__ import annotations
 from difyops.counting import counted
 from difyops.drill.model import DrillRequest
 from difyops.drill.run import run
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Acted, Planned, Value
-from difyops.runbook.scene import Scene
 
 
 async def plan(
-    scene: Scene, *, apps: list[str] | None = None, smoke: bool = True, allow_effects: bool = False
+    resources: Resources, *, apps: list[str] | None = None, smoke: bool = True, allow_effects: bool = False
 ) -> Planned:
     """Drill the apps of the newest snapshot (all without ``apps``) on this instance, under names of the drill's own.
 
     Nothing of it stays, also of a drill that was killed before. A finding that is a failure fails the step. Apps whose
     nodes write somewhere are run only with ``allow_effects``. RPO, RTO and findings go into the ledger: drill report.
     """
-    instance = await scene.instance()
+    instance = await resources.instance()
 
     async def apply() -> Acted:
-        workspace = await scene.workspace()
+        workspace = await resources.workspace()
         request = DrillRequest(
-            source=scene.context_name, selectors=tuple(apps or ("all",)), smoke=smoke, allow_effects=allow_effects
+            source=resources.context_name, selectors=tuple(apps or ("all",)), smoke=smoke, allow_effects=allow_effects
         )
-        found = await run(workspace, scene.open_store(), request)
+        found = await run(workspace, resources.open_store(), request)
         if found.error is not None:
             raise found.error
         proven = sum(app.proven for app in found.apps)

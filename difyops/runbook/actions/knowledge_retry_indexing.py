@@ -8,17 +8,19 @@ from difyops.counting import counted
 from difyops.errors import ServerFault
 from difyops.runbook.datasets import datasets_named
 from difyops.runbook.parameters import Duration
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Acted, Planned, Value
-from difyops.runbook.scene import Scene
 
 
-async def plan(scene: Scene, *, datasets: list[str] | None = None, most: int = 200, wait: Duration = 0.0) -> Planned:
+async def plan(
+    resources: Resources, *, datasets: list[str] | None = None, most: int = 200, wait: Duration = 0.0
+) -> Planned:
     """Ask for the indexing of failed documents once more (at most ``most``), and wait up to ``wait`` for the end.
 
     The platform skips what is completed, so repeating does no harm and there is no undo. It costs embedding calls.
     Documents that fail again within ``wait`` fail the step.
     """
-    instance = await scene.instance()
+    instance = await resources.instance()
     failed: dict[str, list[str]] = {}
     for row in await datasets_named(instance, datasets):
         ids = await documents_in_error(instance.console, str(row.get("id")))
@@ -31,8 +33,8 @@ async def plan(scene: Scene, *, datasets: list[str] | None = None, most: int = 2
     async def apply() -> Acted:
         for dataset, ids in failed.items():
             await index_again(instance.console, dataset, ids)
-            scene.audit("knowledge.retry_indexing", dataset, documents=len(ids))
-        left = await _left(scene, instance, failed, wait)
+            resources.audit("knowledge.retry_indexing", dataset, documents=len(ids))
+        left = await _left(resources, instance, failed, wait)
         if left:
             raise ServerFault(
                 f"{left} of {counted(count, 'document')} failed again; the others were indexed or are at it."
@@ -47,10 +49,10 @@ async def plan(scene: Scene, *, datasets: list[str] | None = None, most: int = 2
     )
 
 
-async def _left(scene: Scene, instance: Instance, failed: dict[str, list[str]], wait: float) -> int:
+async def _left(resources: Resources, instance: Instance, failed: dict[str, list[str]], wait: float) -> int:
     """Return how many of the documents are in error again, ``wait`` seconds later; 0 when nobody waits."""
     if wait <= 0:
         return 0
-    await scene.clock.sleep(wait)
+    await resources.clock.sleep(wait)
     again = [set(await documents_in_error(instance.console, dataset)) & set(ids) for dataset, ids in failed.items()]
     return sum(map(len, again))

@@ -11,15 +11,15 @@ from difyops.errors import DifyopsError, UsageError
 from difyops.runbook.mail import Letter, send
 from difyops.runbook.parameters import Reference
 from difyops.runbook.ping import ping
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Acted, Planned
-from difyops.runbook.scene import Scene
 from difyops.secret_text import scrub
 
 _TAILS = {"start": "/start", "success": "", "failure": "/fail"}
 
 
 async def plan(
-    scene: Scene,
+    resources: Resources,
     *,
     message: str,
     webhook: Reference | None = None,
@@ -46,11 +46,11 @@ async def plan(
 
     async def one(way: str) -> None:
         if way == "webhook":
-            await _post(scene, str(webhook), text)
+            await _post(resources, str(webhook), text)
         elif way == "ping":
-            await ping(scene, str(ping_url), _TAILS[phase], text)
+            await ping(resources, str(ping_url), _TAILS[phase], text)
         else:
-            password = await scene.secret(smtp_password) if smtp_password else None
+            password = await resources.secret(smtp_password) if smtp_password else None
             letter = Letter(
                 to=tuple(email or ()), sender=str(sender), subject=text.strip().partition("\n")[0][:120], body=text
             )
@@ -70,8 +70,8 @@ async def plan(
     return Planned(text=f"tell people by {', '.join(ways)}: {text[:120]}", apply=apply, asks=False)
 
 
-async def _post(scene: Scene, reference: str, text: str) -> None:
-    url = (await scene.secret(reference)).reveal()
+async def _post(resources: Resources, reference: str, text: str) -> None:
+    url = (await resources.secret(reference)).reveal()
     body = json.dumps({"text": text}).encode()
     answer = await fetch(url, Probe(method="POST", headers={"Content-Type": "application/json"}, body=body))
     answer.require_good("post to the webhook")

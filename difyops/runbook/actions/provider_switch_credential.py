@@ -5,19 +5,21 @@ from __future__ import annotations
 from difyops.api.credential_sets import credentials_in
 from difyops.errors import NotFound, Refused
 from difyops.runbook.providers import provider_named
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Acted, Planned, Undo, Value
-from difyops.runbook.scene import Scene
 from difyops.switching import switch_provider
 
 
-async def plan(scene: Scene, *, provider: str, to: str, instead_of: str | None = None, settle: float = 3.0) -> Planned:
+async def plan(
+    resources: Resources, *, provider: str, to: str, instead_of: str | None = None, settle: float = 3.0
+) -> Planned:
     """Make the stored credential named ``to`` the current one of a provider, for all apps at once.
 
     Switched twice, ``settle`` seconds apart: runs that had read the old key can put it back into the server's cache
     after the first time, where it would stay for a day (seen in 1 of 4 switches under load). With ``instead_of`` (a
     name) only where that one is in use now. Undo: switch back, unless somebody chose a third one meanwhile.
     """
-    instance = await scene.instance()
+    instance = await resources.instance()
     instance.capabilities.require("model_credentials", "Switching between stored credentials")
     row = provider_named(await instance.workspace.model_providers(), provider)
     if row is None:
@@ -37,7 +39,7 @@ async def plan(scene: Scene, *, provider: str, to: str, instead_of: str | None =
 
     async def apply() -> Acted:
         seen = current.id if current else None
-        await switch_provider(await scene.workspace(), name, wanted, instead_of=seen, settle=settle)
+        await switch_provider(await resources.workspace(), name, wanted, instead_of=seen, settle=settle)
         return Acted(text=f"{name} uses {to!r} (read back)", values=(Value(name="credential", value=to),))
 
     undo = None

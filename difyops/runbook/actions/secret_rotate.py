@@ -13,14 +13,14 @@ from difyops.rotation.machine import State
 from difyops.rotation.prepare import RotationRequest, prepare
 from difyops.rotation.reading import WorkspaceReading
 from difyops.runbook.parameters import Duration, Reference
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Acted, Planned, Undo, Value
 from difyops.runbook.rotations import policy, workbench
-from difyops.runbook.scene import Scene
 from difyops.secret_text import SecretText
 
 
 async def plan(
-    scene: Scene,
+    resources: Resources,
     *,
     kind: Literal["app-key", "dataset-key", "env", "provider", "tool", "model"],
     target: list[str] | None = None,
@@ -46,20 +46,20 @@ async def plan(
             "needs the new value (value_from)" if needs else "gets its value from the server; value_from does not fit"
         )
         raise UsageError(f"secret.rotate: {kind} {said}.")
-    bench = await workbench(scene)
+    bench = await workbench(resources)
     wanted = WantedSecret(arguments=tuple(target or ()), field=field, credential=credential)
     asked = RotationRequest(
         value_from=value_from,
         probes=tuple(probes or ()),
         deliver=tuple(deliver or ()),
         grace=grace,
-        by_hand=by_hand or scene.dry_run,
+        by_hand=by_hand or resources.dry_run,
     )
-    found = await prepare(bench, WorkspaceReading(bench.instance), (kind, wanted), asked, policy(scene))
+    found = await prepare(bench, WorkspaceReading(bench.instance), (kind, wanted), asked, policy(resources))
 
     async def apply() -> Acted:
         async def resolve(_: Workbench, reference: str) -> SecretText:
-            return await scene.secret(reference)
+            return await resources.secret(reference)
 
         return _told(await carry_out(bench, found, asked, resolve, driving(wait=wait)))
 

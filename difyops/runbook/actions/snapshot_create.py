@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Acted, Planned, Value
-from difyops.runbook.scene import Scene
 from difyops.snapshot.take import TakeOptions, take
 
 
 async def plan(
-    scene: Scene, *, apps: list[str] | None = None, tag: str | None = None, message: str = "taken by a runbook"
+    resources: Resources, *, apps: list[str] | None = None, tag: str | None = None, message: str = "taken by a runbook"
 ) -> Planned:
     """Take a snapshot of the apps (all without them) into the store. Changes nothing on the instance, needs no undo.
 
     A snapshot in which something could not be read fails the step and says what; the rest of it is kept.
     """
-    instance = await scene.instance()
+    instance = await resources.instance()
     options = TakeOptions(
         selectors=tuple(apps or ("all",)),
         tag=tag,
         message=message,
         limit=instance.context.max_in_flight,
-        access=scene.access,
+        access=resources.access,
     )
 
     async def apply() -> Acted:
-        taken = await take(instance, scene.make_store(), options, clock=scene.clock)
+        taken = await take(instance, resources.make_store(), options, clock=resources.clock)
         if taken.error is not None:
             raise taken.error
         commit = (taken.commit or "")[:10]

@@ -6,41 +6,41 @@ from dataclasses import replace
 
 from difyops.counting import counted
 from difyops.runbook.keeping import keep, tag_before, way_back
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Acted, Planned, Value
-from difyops.runbook.scene import Scene
 from difyops.snapshot.plan import make_plan
 from difyops.snapshot.rollback import RollbackOptions, roll_back
 from difyops.snapshot.way_back import WayBackRequest, find_way_back
 
 
 async def plan(
-    scene: Scene, *, app: str, to: str = "latest", with_old_secrets: bool = False, allow_missing: bool = False
+    resources: Resources, *, app: str, to: str = "latest", with_old_secrets: bool = False, allow_missing: bool = False
 ) -> Planned:
     """Roll one app back to a snapshot (tag, commit, latest, latest~1) or to a version of the server (previous, an id):
     planned, proved by reading back, undone when the proof fails. What is live is kept first, in a snapshot of this app
     with a tag of its own; without that nothing is rolled back. Undo: roll back to that tag.
     """
-    instance = await scene.instance()
-    way = await find_way_back(instance, scene.open_store, WayBackRequest(word=to, access=scene.access))
-    kept = await way.kept(await scene.app(app))
+    instance = await resources.instance()
+    way = await find_way_back(instance, resources.open_store, WayBackRequest(word=to, access=resources.access))
+    kept = await way.kept(await resources.app(app))
     options = RollbackOptions(allow_missing=allow_missing)
     wanted = replace(
         options.plan,
         with_old_secrets=with_old_secrets,
         otherwise=allow_missing,
         seal=way.seal,
-        access=scene.access,
+        access=resources.access,
     )
     options = replace(options, plan=wanted)
     found, _ = await make_plan(instance, kept, to, options.plan)
     if found.nothing_to_do:
         return Planned(text=f"{found.app_name} is what {to} holds already")
-    tag = tag_before(scene, "rollback")
+    tag = tag_before(resources, "rollback")
 
     async def apply() -> Acted:
-        await keep(scene, found.app_id, tag)
+        await keep(resources, found.app_id, tag)
         exact = replace(options, expected_plan=found.id)
-        done = await roll_back(await scene.workspace(), kept, to, exact)
+        done = await roll_back(await resources.workspace(), kept, to, exact)
         values = (
             Value(name="proofs", value=len(done.proofs)),
             Value(name="seconds", value=done.seconds, unit="s"),

@@ -12,12 +12,14 @@ from difyops.counting import counted
 from difyops.errors import CredentialError, Forbidden, NotAuthenticated
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.runbook.kept_switches import kept_switches, last_switch
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
-from difyops.runbook.scene import Scene
 from difyops.runbook.threads import apart
 
 
-async def check(scene: Scene, *, apps: list[str], keys: bool = True, expected_off: list[str] | None = None) -> Result:
+async def check(
+    resources: Resources, *, apps: list[str], keys: bool = True, expected_off: list[str] | None = None
+) -> Result:
     """Call every app's info page with one of its own keys, and say why callers get 401 or 403.
 
     Told apart: the API switch is off, the app has no key, its key is refused. No run is made. ``keys: false`` looks at
@@ -25,9 +27,9 @@ async def check(scene: Scene, *, apps: list[str], keys: bool = True, expected_of
     is no failure: it was off in the last snapshot already, ``expected_off`` names it, or, where no snapshot holds the
     app, difyops switched it off last. Off and unknown why is a warning.
     """
-    chosen = await scene.chosen(apps)
-    excused = {app.id for app in await scene.chosen(expected_off)} if expected_off else set()
-    instance = await scene.instance()
+    chosen = await resources.chosen(apps)
+    excused = {app.id for app in await resources.chosen(expected_off)} if expected_off else set()
+    instance = await resources.instance()
     found = _Found(apps=len(chosen))
 
     async def look(app: App) -> tuple[str, str] | None:
@@ -44,9 +46,9 @@ async def check(scene: Scene, *, apps: list[str], keys: bool = True, expected_of
             case Failed(item=app, error=error):
                 found.unread.append(f"{app.name}: {error.message}")
     if found.off:
-        kept = await apart(lambda: kept_switches(scene, [app.id for app in found.off]))
+        kept = await apart(lambda: kept_switches(resources, [app.id for app in found.off]))
         for app in found.off:
-            _sort(scene, app, kept, found, is_excused=app.id in excused)
+            _sort(resources, app, kept, found, is_excused=app.id in excused)
     return _judged(found)
 
 
@@ -73,10 +75,10 @@ class _Found:
         )
 
 
-def _sort(scene: Scene, app: App, kept: Mapping[str, bool], found: _Found, *, is_excused: bool) -> None:
+def _sort(resources: Resources, app: App, kept: Mapping[str, bool], found: _Found, *, is_excused: bool) -> None:
     """Put an app whose API is off where it belongs."""
     was_on = kept.get(app.id)
-    switch = last_switch(scene, app.id)
+    switch = last_switch(resources, app.id)
     who = f", switched {switch[1]}" if switch and switch[0] == "app.disable" else ""
     if is_excused or was_on is False or (was_on is None and who):
         found.on_purpose.append(app.name)

@@ -12,14 +12,14 @@ from difyops.api.service import Answer, Question
 from difyops.asking import ExpectedAnswer, ask_app, complaint, shown
 from difyops.errors import Forbidden, NotAuthenticated, TimedOut, UsageError
 from difyops.runbook.parameters import Duration
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Skipped, Value
-from difyops.runbook.scene import Scene
 from difyops.runbook.threads import apart
 from difyops.validation.answers import judge_answer
 
 
 async def check(
-    scene: Scene,
+    resources: Resources,
     *,
     app: str,
     inputs: dict[str, Any] | None = None,
@@ -40,15 +40,15 @@ async def check(
     Silence of ``silence`` seconds is a failure: pings come every ten. A wrong input, a missing key and the app's own
     concurrency limit are inconclusive.
     """
-    chosen = await scene.app(app)
+    chosen = await resources.app(app)
     if schema_file:
         schema = await apart(lambda: _schema_in(schema_file))
-    if scene.dry_run:
+    if resources.dry_run:
         return Skipped(text=f"dry run: {chosen.name} is not run")
     question = Question(inputs=inputs or {}, query=query, user=user)
     began = time.monotonic()
     try:
-        answer = await ask_app(await scene.instance(), chosen, question, silence=silence)
+        answer = await ask_app(await resources.instance(), chosen, question, silence=silence)
     except TimedOut as error:
         return Fail(text=f"{chosen.name}: {error.message}", hint="Is a worker running? Look at queue.depth.")
     except (Forbidden, NotAuthenticated) as error:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from difyops.counting import counted
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Pass, Result, Value
-from difyops.runbook.scene import Scene
 
 
-async def check(scene: Scene, *, at_least: int = 0) -> Result:
+async def check(resources: Resources, *, at_least: int = 0) -> Result:
     """Read the whole list of apps once and count them; fewer than ``at_least`` fail. An empty workspace is often the
     wrong workspace.
     """
-    console = (await scene.instance()).console
+    console = (await resources.instance()).console
     apps = [app async for app in console.apps()]
     unpublished = sum(app.has_workflow and app.live_version is None for app in apps)
     values = (

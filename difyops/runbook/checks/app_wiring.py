@@ -10,13 +10,13 @@ from difyops.counting import counted
 from difyops.dsl.model import iter_nodes, node_types, tools
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.requirements import Stock, missing, stock_of
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
-from difyops.runbook.scene import Scene
 from difyops.snapshot.missing import lost_credentials
 
 
 async def check(
-    scene: Scene, *, apps: list[str], draft: bool = False, max_problems: int = 0, dependencies: bool = True
+    resources: Resources, *, apps: list[str], draft: bool = False, max_problems: int = 0, dependencies: bool = True
 ) -> Result:
     """Look for tools and credentials that were deleted, datasets, providers and models that are gone, node types the
     server lacks, model nodes that nothing leads to, and plugins that the last import missed.
@@ -24,8 +24,8 @@ async def check(
     Looks at what is live (``draft: true``: at the drafts). The platform publishes broken apps without a word; only
     their runs fail, or succeed empty. Nothing is run here.
     """
-    chosen = await scene.chosen(apps)
-    instance = await scene.instance()
+    chosen = await resources.chosen(apps)
+    instance = await resources.instance()
     stock = await stock_of(instance)
 
     async def look(app: App) -> list[str]:

@@ -6,30 +6,30 @@ from difyops.changes import Journal
 from difyops.rotation.journal import RotationJournal
 from difyops.rotation.record import KIND
 from difyops.rotation.recovery import is_cut_off
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
-from difyops.runbook.scene import Scene
 from difyops.runbook.threads import apart
 from difyops.snapshot.first_journal import left_behind
 
 
-async def check(scene: Scene, *, max_open: int = 0) -> Result:
+async def check(resources: Resources, *, max_open: int = 0) -> Result:
     """Look into this machine's journal for changes of this context that were cut off, rotations too; more than
     ``max_open`` fail. One that waits (a release that is held, a rotation in its grace period) is no such change. A
     journal that cannot be read is inconclusive.
     """
-    return await apart(lambda: _looked(scene, max_open))
+    return await apart(lambda: _looked(resources, max_open))
 
 
-def _looked(scene: Scene, max_open: int) -> Result:
-    whole, damaged = left_behind(scene.config.state, scene.context) if scene.context else ([], {})
+def _looked(resources: Resources, max_open: int) -> Result:
+    whole, damaged = left_behind(resources.config.state, resources.context) if resources.context else ([], {})
     names, waiting = [path.stem for path in whole], list[str]()
-    if scene.ledger is not None:
+    if resources.ledger is not None:
         journal = Journal(
-            ledger=scene.ledger,
-            state=scene.config.state,
-            context=scene.context_name,
-            clock=scene.clock,
-            actor=scene.actor,
+            ledger=resources.ledger,
+            state=resources.config.state,
+            context=resources.context_name,
+            clock=resources.clock,
+            actor=resources.actor,
         )
         found = journal.open()
         names += [record.label for record in found if record.kind != KIND and not record.waits]

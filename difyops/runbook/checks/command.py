@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from difyops.runbook.parameters import Duration
 from difyops.runbook.programs import Ran, run_program
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Skipped, Value, Warn
-from difyops.runbook.scene import Scene
 
 
 async def check(
-    scene: Scene,
+    resources: Resources,
     *,
     argv: list[str],
     good: list[str] | None = None,
@@ -24,9 +24,9 @@ async def check(
     PATH, HOME, LANG and the names in ``env``, so that credentials do not reach it by accident. A program that is not
     there, or does not end in time, is inconclusive. A runbook that others can write may not run programs.
     """
-    if scene.dry_run:
+    if resources.dry_run:
         return Skipped(text=f"dry run: {argv[0] if argv else 'no program'} is not run")
-    ran = await run_program(scene, argv, env or [], patience)
+    ran = await run_program(resources, argv, env or [], patience)
     if not isinstance(ran, Ran):
         return Inconclusive(text=ran)
     values = (Value(name="exit", value=ran.code), Value(name="seconds", value=ran.seconds, unit="s"))

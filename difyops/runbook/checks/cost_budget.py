@@ -12,23 +12,23 @@ from difyops.errors import UsageError
 from difyops.history.store import FILE as HISTORY
 from difyops.history.store import History
 from difyops.runbook.parameters import seconds
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
-from difyops.runbook.scene import Scene
 from difyops.runbook.threads import apart
 
 
-async def check(scene: Scene, *, budget: str = "", max_age: str = "26h") -> Result:
+async def check(resources: Resources, *, budget: str = "", max_age: str = "26h") -> Result:
     """Compare what a period has cost with its budget, from the history; over the hard limit fails.
 
     ``budget`` names one, blank means all of this context. Above the soft limit, or heading over at the pace of the last
     days, warns. Where the newest sync is older than ``max_age``, or time, runs or prices are missing from the figure,
     the check is inconclusive. Budgets: difyops cost budget set.
     """
-    if not (scene.config.state / HISTORY).is_file():
+    if not (resources.config.state / HISTORY).is_file():
         return Inconclusive(text="no history is kept on this machine", hint="difyops history sync")
     oldest = seconds(max_age)
     try:
-        found = await apart(lambda: _judged(scene, budget, oldest))
+        found = await apart(lambda: _judged(resources, budget, oldest))
     except UsageError as error:
         return Inconclusive(text=error.message, hint=error.hint)
     worst = found.budgets[0]
@@ -45,13 +45,15 @@ async def check(scene: Scene, *, budget: str = "", max_age: str = "26h") -> Resu
     return Pass(text=", ".join(_said(item) for item in found.budgets), values=values)
 
 
-def _judged(scene: Scene, name: str, oldest: float) -> BudgetStates:
-    folder, now = scene.config.user_file, scene.clock.now()
-    budgets = named_budgets(read_budgets(folder.with_name(FILE)), [name] if name else [], scene.context_name)
+def _judged(resources: Resources, name: str, oldest: float) -> BudgetStates:
+    folder, now = resources.config.user_file, resources.clock.now()
+    budgets = named_budgets(read_budgets(folder.with_name(FILE)), [name] if name else [], resources.context_name)
     prices = load_prices(folder.with_name(PRICES))
-    with History.open(scene.config.state) as history, Leaves(history, prices) as leaves:
+    with History.open(resources.config.state) as history, Leaves(history, prices) as leaves:
         books = Books(history=history, leaves=leaves, prices=prices)
-        return judge(books, budgets, reservations(scene.ledger, scene.context_name, now=now), now=now, oldest=oldest)
+        return judge(
+            books, budgets, reservations(resources.ledger, resources.context_name, now=now), now=now, oldest=oldest
+        )
 
 
 def _said(item: BudgetState) -> str:

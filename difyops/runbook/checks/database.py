@@ -11,8 +11,8 @@ from difyops.counting import counted
 from difyops.errors import Unreachable
 from difyops.postgres import client, said
 from difyops.runbook.parameters import Duration, Reference
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Pass, Result, Value, Warn
-from difyops.runbook.scene import Scene
 from difyops.runbook.threads import apart
 
 _SEEN = "runbook.seen.database"
@@ -34,7 +34,7 @@ _OLDEST = "SELECT min(created_at), count(*) FROM workflow_runs WHERE status = 'r
 
 
 async def check(
-    scene: Scene,
+    resources: Resources,
     *,
     dsn: Reference,
     max_connections_percent: float = 85.0,
@@ -48,10 +48,10 @@ async def check(
     session is read-only and closed after 5 s. Growth is measured against the last time this ran, at least an hour ago
     (kept in the ledger); the first run only remembers the size. Runs older than ``max_running`` warn: they are dead.
     """
-    seen = await _asked((await scene.secret(dsn)).reveal())
+    seen = await _asked((await resources.secret(dsn)).reveal())
     percent = round(100.0 * seen.numbers["connections"] / max(1, seen.numbers["limit"]), 1)
-    growth = _growth(scene, seen.numbers["size"])
-    age = seen.oldest_running(scene.clock.now())
+    growth = _growth(resources, seen.numbers["size"])
+    age = seen.oldest_running(resources.clock.now())
     values = (
         Value(name="connections", value=percent, unit="%", fail=max_connections_percent),
         Value(name="size", value=round(seen.numbers["size"] / _GB, 3), unit="GB"),
@@ -114,13 +114,13 @@ def _ask(psycopg: Any, dsn: str) -> _Seen:
     return _Seen(numbers=numbers, tables=tables, oldest=oldest)
 
 
-def _growth(scene: Scene, size: int) -> float | None:
+def _growth(resources: Resources, size: int) -> float | None:
     """Return GB a day since the newest measurement that is at least an hour old, and keep one an hour."""
-    now = scene.clock.now()
-    kept = scene.remembered(_SEEN, "size")
+    now = resources.clock.now()
+    kept = resources.remembered(_SEEN, "size")
     before = [event for event in kept if (now - event.when).total_seconds() >= 3600]
     if len(before) == len(kept):  # more often, a check every minute would push all that are an hour old out of sight
-        scene.remember(_SEEN, "size", {"bytes": size})
+        resources.remember(_SEEN, "size", {"bytes": size})
     if not before:
         return None
     last = before[-1]

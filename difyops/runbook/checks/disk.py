@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import shutil
 
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
-from difyops.runbook.scene import Scene
 from difyops.runbook.threads import apart
 
 _GB = 1024**3
 
 
 async def check(
-    scene: Scene,
+    resources: Resources,
     *,
     path: str = ".",
     min_free_percent: float = 10.0,

@@ -6,21 +6,21 @@ from datetime import datetime, timedelta
 
 from difyops.drill.report import report
 from difyops.runbook.parameters import Duration
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
-from difyops.runbook.scene import Scene
 
 _LOOK_BACK = timedelta(days=3650)
 
 
-async def check(scene: Scene, *, max_age: Duration = 35 * 86400.0) -> Result:
+async def check(resources: Resources, *, max_age: Duration = 35 * 86400.0) -> Result:
     """Hold the time since the last restore drill that passed to ``max_age`` (35 days); none at all fails.
 
     A backup that nobody restored is a hope. Reads the ledger of this machine.
     """
-    if scene.ledger is None:
+    if resources.ledger is None:
         return Inconclusive(text="this run has no ledger to look into")
-    now = scene.clock.now()
-    found = report(scene.ledger, scene.context_name, now - _LOOK_BACK)
+    now = resources.clock.now()
+    found = report(resources.ledger, resources.context_name, now - _LOOK_BACK)
     if found.last_passed is None:
         count = len(found.drills)
         text = f"none of {count} restore drills passed" if count else "no restore drill was run"

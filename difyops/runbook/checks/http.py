@@ -8,12 +8,12 @@ from typing import Any, Literal
 from difyops.api.probe import Fetched, Probe, fetch
 from difyops.errors import TimedOut, Unreachable
 from difyops.runbook.parameters import Duration, Reference
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Pass, Result, Value, Warn
-from difyops.runbook.scene import Scene
 
 
 async def check(
-    scene: Scene,
+    resources: Resources,
     *,
     url: str,
     method: Literal["GET", "HEAD", "POST"] = "GET",
@@ -32,7 +32,7 @@ async def check(
     (``status: ok``, ``data.0.id: 7``). No answer is a failure here. A certificate that ends within
     ``min_certificate_days`` is a warning, one that is not valid a failure. ``bearer`` is a reference to a token.
     """
-    headers = {"Authorization": f"Bearer {(await scene.secret(bearer)).reveal()}"} if bearer else {}
+    headers = {"Authorization": f"Bearer {(await resources.secret(bearer)).reveal()}"} if bearer else {}
     try:
         answer = await fetch(url, Probe(method=method, headers=headers, timeout=patience, ca_file=ca_file))
     except (Unreachable, TimedOut) as error:

@@ -6,23 +6,23 @@ from email.utils import parsedate_to_datetime
 
 from difyops.runbook.parameters import Duration
 from difyops.runbook.reaching import setup_page
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Inconclusive, Result, Skipped, Value, held
-from difyops.runbook.scene import Scene
 
 
-async def check(scene: Scene, *, max_skew: Duration = 60.0, patience: Duration = 10.0) -> Result:
+async def check(resources: Resources, *, max_skew: Duration = 60.0, patience: Duration = 10.0) -> Result:
     """Hold the difference between the server's time (its ``Date`` header) and ours to ``max_skew``.
 
     A machine whose time is off loses sessions at once, and its ages and windows mean nothing. A server that does not
     send a time that can be read is not looked at.
     """
-    if scene.context is None:
+    if resources.context is None:
         return Inconclusive(text="no instance is configured", hint="difyops context add NAME --url https://...")
-    stamp = (await setup_page(scene, scene.context, patience)).headers.get("date")
+    stamp = (await setup_page(resources, resources.context, patience)).headers.get("date")
     if not stamp:
         return Skipped(text="the server does not send its time")
     try:
-        skew = abs(scene.clock.now().timestamp() - parsedate_to_datetime(stamp).timestamp())
+        skew = abs(resources.clock.now().timestamp() - parsedate_to_datetime(stamp).timestamp())
     except (ValueError, OverflowError):
         return Skipped(text="the server sends a time that cannot be read")
     value = Value(name="skew", value=round(skew), unit="s", fail=max_skew)

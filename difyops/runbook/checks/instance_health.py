@@ -12,8 +12,8 @@ from difyops.asking import ask_app
 from difyops.errors import AuthError, DifyopsError, ServerFault, TimedOut, Unreachable, UnreadableAnswer
 from difyops.runbook.parameters import Duration
 from difyops.runbook.reaching import is_console, setup_page
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
-from difyops.runbook.scene import Scene
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class _Part:
 
 
 async def check(
-    scene: Scene,
+    resources: Resources,
     *,
     worker_app: str | None = None,
     worker_inputs: dict[str, str] | None = None,
@@ -39,17 +39,17 @@ async def check(
     workflow that is run as a stream once: only a worker carries that out. Without it the worker is not judged. No
     answer from the api is a failure here, not a failed measurement: it is what this check measures.
     """
-    if scene.context is None:
+    if resources.context is None:
         return Inconclusive(text="no instance is configured", hint="difyops context add NAME --url https://...")
-    parts = [await _api(scene, patience)]
+    parts = [await _api(resources, patience)]
     if parts[0].state == "up":
-        parts += await _behind_login(scene, worker_app, dict(worker_inputs or {}), silence)
+        parts += await _behind_login(resources, worker_app, dict(worker_inputs or {}), silence)
     down = [part for part in parts if part.state == "down"]
     unknown = [part for part in parts if part.state == "unknown"]
     values = tuple(Value(name=part.name.replace(" ", "_"), value=part.state) for part in parts)
     excerpt = "; ".join(f"{part.name}: {part.said}" for part in parts if part.said)
     if down:
-        text = f"{' and '.join(part.name for part in down)} of {scene.context_name} down: {down[0].said}"
+        text = f"{' and '.join(part.name for part in down)} of {resources.context_name} down: {down[0].said}"
         return Fail(text=text, values=values, excerpt=excerpt, hint=_HINTS.get(down[0].name))
     if unknown:
         return Inconclusive(text=f"{unknown[0].name}: {unknown[0].said}", values=values, excerpt=excerpt)
@@ -65,10 +65,10 @@ _HINTS = {
 }
 
 
-async def _api(scene: Scene, patience: float) -> _Part:
-    assert scene.context is not None  # noqa: S101 - the caller looked
+async def _api(resources: Resources, patience: float) -> _Part:
+    assert resources.context is not None  # noqa: S101 - the caller looked
     try:
-        answer = await setup_page(scene, scene.context, patience)
+        answer = await setup_page(resources, resources.context, patience)
     except ServerFault as error:
         # The set-up page is read from the database; a proxy's 502 or 504 says that there is no api behind it.
         return _Part(name="api" if error.retryable else "database", state="down", said=error.message)
@@ -81,9 +81,11 @@ async def _api(scene: Scene, patience: float) -> _Part:
     return _Part(name="api", state="up")
 
 
-async def _behind_login(scene: Scene, worker_app: str | None, inputs: dict[str, str], silence: float) -> list[_Part]:
+async def _behind_login(
+    resources: Resources, worker_app: str | None, inputs: dict[str, str], silence: float
+) -> list[_Part]:
     try:
-        instance = await scene.instance()
+        instance = await resources.instance()
         await instance.workspace.profile()
     except UnreadableAnswer as error:
         return [_Part(name="login", state="unknown", said=error.message)]
@@ -99,8 +101,8 @@ async def _behind_login(scene: Scene, worker_app: str | None, inputs: dict[str, 
     parts = [_Part(name="database", state="up"), redis]
     if redis.state == "up":
         parts += await _daemon(instance)
-    if worker_app and redis.state == "up" and not scene.dry_run:
-        parts.append(await _worker(scene, worker_app, inputs, silence))
+    if worker_app and redis.state == "up" and not resources.dry_run:
+        parts.append(await _worker(resources, worker_app, inputs, silence))
     return parts
 
 
@@ -130,11 +132,11 @@ async def _daemon(instance: Instance) -> list[_Part]:
     return [_Part(name="plugin daemon", state="up")]
 
 
-async def _worker(scene: Scene, selector: str, inputs: dict[str, str], silence: float) -> _Part:
+async def _worker(resources: Resources, selector: str, inputs: dict[str, str], silence: float) -> _Part:
     try:
-        app = await scene.app(selector)
+        app = await resources.app(selector)
         question = Question(inputs=inputs, query="ping", user="difyops-health")
-        await ask_app(await scene.instance(), app, question, silence=silence)
+        await ask_app(await resources.instance(), app, question, silence=silence)
     except TimedOut as error:
         return _Part(name="worker", state="down", said=f"a streaming run stayed silent: {error.message}")
     except RunFailed as error:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from difyops.errors import AuthError, ConfigError, CredentialError
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
-from difyops.runbook.scene import Scene
 
 _ENOUGH = ("owner", "admin", "editor")
 
 
-async def check(scene: Scene, *, roles: list[str] | None = None) -> Result:
+async def check(resources: Resources, *, roles: list[str] | None = None) -> Result:
     """Log in and name account, role and workspace. The role must be one of ``roles`` (owner, admin or editor).
 
     Refused or missing credentials fail; a server that cannot carry a login out says nothing about them.
     """
-    if scene.context is None:
+    if resources.context is None:
         return Inconclusive(text="no instance is configured", hint="difyops context add NAME --url https://...")
     try:
-        info = await (await scene.instance()).workspace.identify()
+        info = await (await resources.instance()).workspace.identify()
     except (AuthError, ConfigError, CredentialError) as error:
         return Fail(text=error.message, hint=error.hint)
     text = f"{info.account}, {info.role or 'role unknown'} of {info.workspace_name} ({info.workspace_id})"

@@ -8,12 +8,12 @@ from difyops.api.capabilities import NEWEST, parse
 from difyops.api.instance import Instance
 from difyops.api.setup_page import setup_page
 from difyops.errors import DifyopsError
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
-from difyops.runbook.scene import Scene
 
 
 async def check(
-    scene: Scene,
+    resources: Resources,
     *,
     expected: str | None = None,
     at_least: str | None = None,
@@ -26,7 +26,7 @@ async def check(
     or an upgrade that replaced only some containers (api, worker, plugin daemon). ``expected`` is exact, ``at_least``
     and ``below`` are ranges.
     """
-    instance = await scene.instance()
+    instance = await resources.instance()
     seen: dict[str, int] = {}
     for _ in range(max(1, samples)):
         answer = await setup_page(instance.transport, doing="read the version")
@@ -52,7 +52,7 @@ async def check(
         known = ".".join(map(str, NEWEST))
         text = f"{version} answers, which is newer than the releases that this difyops knows (up to {known})"
         return Warn(text=text, values=values)
-    odd = await _oddity(scene, instance)
+    odd = await _oddity(resources, instance)
     if odd:
         return Warn(text=f"{version} answers, but {odd}", values=values)
     return Pass(text=f"{version} answers", values=values)
@@ -71,10 +71,10 @@ def _wrong(version: str, expected: str | None, at_least: str | None, below: str 
     return None
 
 
-async def _oddity(scene: Scene, instance: Instance) -> str | None:
+async def _oddity(resources: Resources, instance: Instance) -> str | None:
     """Compare the DSL version that the server writes with the one that its version should write."""
     try:
-        app = next((app for app in await scene.apps() if app.live_version or not app.has_workflow), None)
+        app = next((app for app in await resources.apps() if app.live_version or not app.has_workflow), None)
         text = await instance.console.export(app.id) if app else ""
     except DifyopsError:
         return None  # not being allowed to export says nothing about the version

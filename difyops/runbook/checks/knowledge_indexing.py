@@ -7,14 +7,14 @@ from difyops.clock import MAY_DIFFER
 from difyops.counting import counted
 from difyops.runbook.datasets import datasets_named
 from difyops.runbook.parameters import Duration
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Pass, Result, Value, Warn
-from difyops.runbook.scene import Scene
 
 _DONE = ("completed", "paused")
 
 
 async def check(
-    scene: Scene,
+    resources: Resources,
     *,
     datasets: list[str] | None = None,
     max_age: Duration = 1800.0,
@@ -27,9 +27,9 @@ async def check(
     flag in Redis or a queue nobody consumes holds indexing up without any error. Younger ones are being worked on.
     One that was made in the future counts as late. ``most`` documents are read; more make a warning that says so.
     """
-    instance = await scene.instance()
+    instance = await resources.instance()
     chosen = await datasets_named(instance, datasets)
-    now = scene.clock.now().timestamp()
+    now = resources.clock.now().timestamp()
     errors: list[str] = []
     late: list[str] = []
     seen = working = 0

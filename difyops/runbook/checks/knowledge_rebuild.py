@@ -9,12 +9,12 @@ from difyops.api import datasets as datasets_api
 from difyops.api.instance import Instance
 from difyops.counting import counted
 from difyops.runbook.datasets import datasets_named
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
-from difyops.runbook.scene import Scene
 
 
 async def check(
-    scene: Scene, *, datasets: list[str] | None = None, max_tokens: int | None = None, most: int = 5000
+    resources: Resources, *, datasets: list[str] | None = None, max_tokens: int | None = None, most: int = 5000
 ) -> Result:
     """Count documents, segments and tokens of the datasets (ids or names; all without): the plan of a rebuild.
 
@@ -22,7 +22,7 @@ async def check(
     need none. More tokens than ``max_tokens`` fail: somebody should agree first. Nothing is changed. More than ``most``
     documents are inconclusive: the rest was not counted.
     """
-    instance = await scene.instance()
+    instance = await resources.instance()
     documents = segments = tokens = economy = 0
     plans = []
     for dataset in await datasets_named(instance, datasets):

@@ -9,12 +9,12 @@ from difyops.counting import counted
 from difyops.errors import ServerFault
 from difyops.runbook.datasets import datasets_named
 from difyops.runbook.parameters import Duration
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
-from difyops.runbook.scene import Scene
 
 
 async def check(
-    scene: Scene,
+    resources: Resources,
     *,
     dataset: str,
     question: str,
@@ -31,7 +31,7 @@ async def check(
     the document that must be among the ``top_k`` found, ``text`` a piece of its text; with neither, anything found
     will do. ``keyword: true`` for datasets without embeddings (economy). Uses a dataset key of the workspace.
     """
-    instance = await scene.instance()
+    instance = await resources.instance()
     rows = await datasets_named(instance, [dataset])
     if len(rows) != 1:
         return Inconclusive(text=f"{dataset!r} means {counted(len(rows), 'dataset')}; a question is asked of one")

@@ -7,34 +7,34 @@ from pathlib import Path
 
 from difyops.errors import Refused, StoreError, UsageError
 from difyops.ledger.anchor import Anchor, name_of, path_of
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Skipped
-from difyops.runbook.scene import Scene
 from difyops.runbook.threads import apart
 from difyops.shared_state import open_ledger, place_of
 
 
-async def check(scene: Scene, *, must_exist: bool = False) -> Result:
+async def check(resources: Resources, *, must_exist: bool = False) -> Result:
     """Check the ledger's file, the chain of its audit trail, and that it holds what was kept of it beside it and in the
     store. Where none was written yet there is nothing to check,
     which is inconclusive when it ``must_exist``.
     """
-    place = place_of(scene.config)
+    place = place_of(resources.config)
     path = place.file
     if (
         place.url is None
         and not path.exists()
         and not path_of(path).exists()
-        and not await apart(lambda: _kept_in_store(scene, path))
+        and not await apart(lambda: _kept_in_store(resources, path))
     ):
         text = "nothing was written yet"
         return Inconclusive(text=text) if must_exist else Skipped(text=text)
 
     def looked() -> list[str]:
-        with open_ledger(scene.config) as ledger:
+        with open_ledger(resources.config) as ledger:
             return ledger.check() or [
                 problem
-                for kept in _kept_in_store(scene, ledger.path)
-                for problem in ledger.missing(kept, f"in the store {scene.config.store}")
+                for kept in _kept_in_store(resources, ledger.path)
+                for problem in ledger.missing(kept, f"in the store {resources.config.store}")
             ]
 
     try:
@@ -49,10 +49,10 @@ async def check(scene: Scene, *, must_exist: bool = False) -> Result:
     return Fail(text=problems[0], excerpt="; ".join(problems), hint=hint)
 
 
-def _kept_in_store(scene: Scene, path: Path) -> list[Anchor]:
+def _kept_in_store(resources: Resources, path: Path) -> list[Anchor]:
     """Return how long the ledger was by what the store keeps; a store that cannot be read has a check of its own."""
     with contextlib.suppress(StoreError, Refused, UsageError, ValueError):
-        if scene.config.store.exists():
-            kept = scene.open_store().anchors(scene.context_name).get(name_of(path))
+        if resources.config.store.exists():
+            kept = resources.open_store().anchors(resources.context_name).get(name_of(path))
             return [Anchor.of(kept)] if kept else []
     return []

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess  # asks git for its version
 
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
-from difyops.runbook.scene import Scene
 from difyops.runbook.threads import apart
 from difyops.runbook.version_text import numbers
 
 
-async def check(scene: Scene, *, at_least: str = "2.36") -> Result:
+async def check(resources: Resources, *, at_least: str = "2.36") -> Result:
     """Look for git: without it nothing can be kept. A version below ``at_least`` is a warning: its writes are less
     durable.
     """

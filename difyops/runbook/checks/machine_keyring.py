@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from difyops import credentials
 from difyops.errors import CredentialError
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Skipped
-from difyops.runbook.scene import Scene
 from difyops.runbook.threads import apart
 
 
-async def check(scene: Scene, *, required: bool = False) -> Result:
+async def check(resources: Resources, *, required: bool = False) -> Result:
     """Ask the keyring for something. A headless machine has none, which is no fault unless it is ``required``."""
     try:
         problem = await apart(credentials.keyring_problem)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import platform
 
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
-from difyops.runbook.scene import Scene
 from difyops.runbook.threads import apart
 from difyops.runbook.version_text import numbers
 
 
-async def check(scene: Scene, *, at_least: str = "3.11") -> Result:
+async def check(resources: Resources, *, at_least: str = "3.11") -> Result:
     """Hold the version of the Python that runs difyops, on this machine, to ``at_least``."""
     found, least = await apart(platform.python_version), numbers(at_least)
     if not least:

@@ -7,18 +7,18 @@ import os
 from pathlib import Path
 
 from difyops.atomic_file import make_private_folder
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result
-from difyops.runbook.scene import Scene
 from difyops.runbook.threads import apart
 
 _HANGING = (errno.ESTALE, errno.EIO, errno.ETIMEDOUT)
 _HINT = "Set DIFYOPS_STATE."
 
 
-async def check(scene: Scene, *, path: str | None = None) -> Result:
+async def check(resources: Resources, *, path: str | None = None) -> Result:
     """See whether the state folder (or ``path``) can be made and written. A disk that is away is inconclusive."""
-    folder = Path(path) if path else scene.config.state
-    return await apart(lambda: _looked(folder, make=not scene.dry_run))
+    folder = Path(path) if path else resources.config.state
+    return await apart(lambda: _looked(folder, make=not resources.dry_run))
 
 
 def _looked(folder: Path, *, make: bool) -> Result:

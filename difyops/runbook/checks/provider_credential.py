@@ -9,11 +9,11 @@ from difyops.api.instance import Instance
 from difyops.api.run_faults import PROVIDER_DOWN, PROVIDER_RATE, kind_of
 from difyops.errors import DifyopsError, NotSupported, RequestRejected
 from difyops.runbook.providers import provider_named
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Skipped, Value, Warn
-from difyops.runbook.scene import Scene
 
 
-async def check(scene: Scene, *, provider: str, credential: str | None = None) -> Result:
+async def check(resources: Resources, *, provider: str, credential: str | None = None) -> Result:
     """Let the server validate the stored key with the provider itself; ``status: active`` only says that one is there.
 
     The one way to do that is to save the stored credential unchanged (its secret stays hidden), which the server
@@ -21,7 +21,7 @@ async def check(scene: Scene, *, provider: str, credential: str | None = None) -
     one, and it is also seen whether the old key is still in use after a switch. The provider being down or asking for
     patience is inconclusive: that says nothing about the key.
     """
-    instance = await scene.instance()
+    instance = await resources.instance()
     row = provider_named(await instance.workspace.model_providers(), provider)
     if row is None:
         return Fail(text=f"there is no model provider {provider!r}", hint="Is its plugin installed?")
@@ -35,7 +35,7 @@ async def check(scene: Scene, *, provider: str, credential: str | None = None) -
         return Fail(text=f"{name} has {what}: every app that uses it fails", hint="provider.switch_credential")
     label = str(chosen.get("credential_name") or chosen.get("credential_id"))
     values = (Value(name="credential", value=label),)
-    if scene.dry_run:
+    if resources.dry_run:
         return Skipped(text=f"dry run: {name}: the key {label!r} is validated by saving it again", values=values)
     problem = await _validated(instance, name, chosen)
     if problem is not None:

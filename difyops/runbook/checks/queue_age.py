@@ -6,14 +6,14 @@ from datetime import datetime
 
 from difyops.runbook.broker import BrokerMessage, Queue, broker, queues_of
 from difyops.runbook.parameters import Duration, Reference
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Pass, Result, Value
-from difyops.runbook.scene import Scene
 
 _SEEN = "runbook.seen.queue"
 
 
 async def check(
-    scene: Scene,
+    resources: Resources,
     *,
     redis: Reference,
     max_age: Duration = 300.0,
@@ -29,16 +29,16 @@ async def check(
     head of its queue (kept in the ledger): a lower bound, exact enough where this runs every few minutes. What a
     worker took has its time in Redis. A message that is taken within ``watch`` seconds has not been waiting.
     """
-    version = server_version or (await scene.instance()).transport.server_version
+    version = server_version or (await resources.instance()).transport.server_version
     names = queues or list(queues_of(version))
-    async with broker(scene, redis, prefix) as opened:
+    async with broker(resources, redis, prefix) as opened:
         first = await opened.queues(names)
         if any(item.depth for item in first):
-            await scene.clock.sleep(watch)
+            await resources.clock.sleep(watch)
         second = {item.name: item for item in await opened.queues(names)}
         in_flight, taken_at = await opened.in_flight()
-    now = scene.clock.now()
-    waits = {item.name: _wait(scene, item, second[item.name], now, watch) for item in first}
+    now = resources.clock.now()
+    waits = {item.name: _wait(resources, item, second[item.name], now, watch) for item in first}
     name = max(waits, key=lambda key: waits[key])
     oldest, in_work = waits[name], 0.0 if taken_at is None else max(0.0, now.timestamp() - taken_at)
     values = (
@@ -57,13 +57,13 @@ async def check(
     return Pass(text=f"the oldest message has waited for {oldest:.0f} s", values=values)
 
 
-def _wait(scene: Scene, before: Queue, after: Queue, now: datetime, watch: float) -> float:
+def _wait(resources: Resources, before: Queue, after: Queue, now: datetime, watch: float) -> float:
     """Return for how long the message at the head of a queue has been seen there; 0 when it moves."""
     head: BrokerMessage | None = after.oldest
     if head is None or before.oldest is None or before.oldest.id != head.id:
         return 0.0
-    seen = [event for event in scene.remembered(_SEEN, before.name) if event.data.get("message") == head.id]
+    seen = [event for event in resources.remembered(_SEEN, before.name) if event.data.get("message") == head.id]
     if seen:
         return (now - seen[0].when).total_seconds()
-    scene.remember(_SEEN, before.name, {"message": head.id})
+    resources.remember(_SEEN, before.name, {"message": head.id})
     return watch

@@ -9,8 +9,8 @@ from difyops.counting import counted
 from difyops.errors import DifyopsError, NotSupported
 from difyops.runbook.broker import Broker, Queue, broker, queues_of
 from difyops.runbook.parameters import Reference
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
-from difyops.runbook.scene import Scene
 from difyops.runbook.workers import Consumed
 
 _START = "Start the worker; what waits is run then, late."
@@ -18,7 +18,7 @@ _LIST = "Add them to the worker's -Q list (CELERY_QUEUES), or remove that settin
 
 
 async def check(
-    scene: Scene,
+    resources: Resources,
     *,
     redis: Reference,
     max_depth: int = 100,
@@ -37,9 +37,9 @@ async def check(
     for messages, which queues were ever declared. ``redis`` is a reference to the broker's URL (CELERY_BROKER_URL,
     usually database 1), ``prefix`` the server's REDIS_KEY_PREFIX. No message is taken, nothing is left in Redis.
     """
-    version = server_version or (await scene.instance()).transport.server_version
+    version = server_version or (await resources.instance()).transport.server_version
     names = queues or list(queues_of(version))
-    async with broker(scene, redis, prefix) as opened:
+    async with broker(resources, redis, prefix) as opened:
         found = await opened.queues(names)
         others = [] if queues else await opened.queues([name for name in await opened.declared() if name not in names])
         in_flight, _ = await opened.in_flight()
@@ -177,9 +177,9 @@ def _odd(seen: _Seen) -> _Found:
     if lonely:
         text = f"no worker consumes {', '.join(lonely)} (empty now): is a worker's -Q list older than the server?"
         return Warn, text, _LIST
-    strangers = [item.name for item in seen.listed if not item.declared]
-    if strangers and not seen.workers:
-        text = f"no worker ever declared {', '.join(strangers)}: is the worker's -Q list older than the server?"
+    undeclared = [item.name for item in seen.listed if not item.declared]
+    if undeclared and not seen.workers:
+        text = f"no worker ever declared {', '.join(undeclared)}: is the worker's -Q list older than the server?"
         return Warn, text, _LIST
     aside = [f"{item.name} ({item.depth})" for item in seen.unconsumed(seen.others) if item.depth]
     if aside:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from difyops.release.status import newest_of
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
-from difyops.runbook.scene import Scene
 
 
-async def check(scene: Scene, *, app: str) -> Result:
+async def check(resources: Resources, *, app: str) -> Result:
     """Fail while the newest release of an app is live and its last look at the gates failed; pass when it passed, was
     taken back, or there is none. A release that is held undecided is inconclusive. Reads the journal of this machine.
     """
-    found = await scene.app(app)
-    record = newest_of(await scene.workspace(), found.id)
+    found = await resources.app(app)
+    record = newest_of(await resources.workspace(), found.id)
     if record is None:
         return Pass(text=f"no release of {found.name} is known here")
     looks = record.memo.get("looks") or []

@@ -5,13 +5,13 @@ from __future__ import annotations
 from difyops.api.model import App
 from difyops.api.runs import CUT_OFF, DEAD, FAILED, PARTIAL, SUCCEEDED, RunWindow
 from difyops.counting import counted
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
-from difyops.runbook.scene import Scene
 from difyops.runbook.traffic import traffic
 
 
 async def check(
-    scene: Scene,
+    resources: Resources,
     *,
     apps: list[str],
     window: str = "1h",
@@ -26,13 +26,13 @@ async def check(
     requests at once) is in no log. Apps with fewer than ``min_runs`` runs are not judged; when that is all of them, the
     check is inconclusive.
     """
-    now = await traffic(scene, apps, window)
+    now = await traffic(resources, apps, window)
     judged = [(app, item) for app, item in now.windows if _ended(item) >= min_runs]
     if not judged:
         total = sum(_ended(item) for _, item in now.windows)
         said = f"{total} ended runs in {window}, at least {min_runs} per app are needed{now.unread_text}"
         return Inconclusive(text=said, values=(Value(name="runs", value=total, unit="runs"),))
-    former = await traffic(scene, [app.id for app, _ in judged], window, back=1)
+    former = await traffic(resources, [app.id for app, _ in judged], window, back=1)
     before = {app.id: item for app, item in former.windows}
     found = [_judged(app, item, before.get(app.id), max_attempts, max_growth, min_runs) for app, item in judged]
     app, worst = max(judged, key=lambda pair: _attempts(pair[1]))

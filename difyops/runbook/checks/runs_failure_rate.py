@@ -9,15 +9,15 @@ from difyops.api.model import App
 from difyops.api.runs import CUT_OFF, DEAD, DEAD_AFTER, FAILED, PARTIAL, RUNNING, STOPPED, SUCCEEDED, RunWindow
 from difyops.counting import counted
 from difyops.runbook.parameters import Duration
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Skipped, Value, Warn
-from difyops.runbook.scene import Scene
 from difyops.runbook.traffic import traffic
 
 _MOST_NAMED = 8
 
 
 async def check(
-    scene: Scene,
+    resources: Resources,
     *,
     apps: list[str],
     window: str = "1h",
@@ -35,11 +35,11 @@ async def check(
     that is all of them, the check is inconclusive, or with ``few: skip`` skipped: a quiet day is no fault. ``besides``
     are apps that are left out. ``window``: 1h, 7d, today, yesterday (the account's time zone).
     """
-    left_out = {app.id for app in await scene.chosen(besides)} if besides else set()
-    chosen = [app.id for app in await scene.chosen(apps) if app.id not in left_out]
+    left_out = {app.id for app in await resources.chosen(besides)} if besides else set()
+    chosen = [app.id for app in await resources.chosen(apps) if app.id not in left_out]
     if not chosen:
         return Skipped(text=f"there is no app besides {', '.join(besides or ())}")
-    seen = await traffic(scene, chosen, window, dead_after=dead_after)
+    seen = await traffic(resources, chosen, window, dead_after=dead_after)
     judged = [(app, item) for app, item in seen.windows if _counted(item) >= min_runs]
     total = sum(_counted(item) for _, item in seen.windows)
     if not judged:

@@ -6,13 +6,13 @@ from difyops.api.runs import RunWindow, percentile
 from difyops.counting import counted
 from difyops.errors import DifyopsError
 from difyops.runbook.parameters import Duration
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
-from difyops.runbook.scene import Scene
 from difyops.runbook.traffic import Traffic, traffic
 
 
 async def check(
-    scene: Scene,
+    resources: Resources,
     *,
     app: str,
     window: str = "1h",
@@ -28,7 +28,7 @@ async def check(
     ``max_ratio`` 2 fails when p95 is more than twice that of the window before; both windows need ``min_runs`` runs
     that came to a result, else the check is inconclusive. Run times are the server's own (nearest-rank percentiles).
     """
-    now = await traffic(scene, [app], window)
+    now = await traffic(resources, [app], window)
     (chosen, window_now), *others = now.windows
     if others or now.unread:
         count = len(now.windows) + len(now.unread)
@@ -49,7 +49,7 @@ async def check(
     ratio, why_not = None, f"the window before has fewer than {counted(min_runs, 'run')}"
     if max_ratio is not None or warn_ratio is not None:
         try:
-            ratio = _ratio(window_now, await traffic(scene, [app], window, back=1), min_runs)
+            ratio = _ratio(window_now, await traffic(resources, [app], window, back=1), min_runs)
         except DifyopsError as error:  # a limit that is broken now is broken all the same
             why_not = f"the window before could not be read: {error.message}"
         if ratio is not None:

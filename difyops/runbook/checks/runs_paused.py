@@ -6,13 +6,13 @@ from difyops.clock import from_unix, iso
 from difyops.counting import counted
 from difyops.errors import NotSupported
 from difyops.runbook.parameters import Duration
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Inconclusive, Result, Skipped, Value, held
-from difyops.runbook.scene import Scene
 from difyops.waiting import Wait, waits
 
 
 async def check(
-    scene: Scene,
+    resources: Resources,
     *,
     apps: list[str],
     older_than: Duration = 3600.0,
@@ -23,10 +23,10 @@ async def check(
 
     ``expires_within``: also those whose form ends so soon, however young. At most ``max_waiting`` may wait.
     """
-    instance = await scene.instance()
-    now = scene.clock.now().timestamp()
+    instance = await resources.instance()
+    now = resources.clock.now().timestamp()
     try:
-        found = await waits(instance, await scene.chosen(apps), now=now)
+        found = await waits(instance, await resources.chosen(apps), now=now)
     except NotSupported as error:
         return Skipped(text=error.message)
     late = [item for item in found.waits if _is_late(item, now, older_than, expires_within)]

@@ -6,13 +6,13 @@ from difyops.api.runs import DEAD, DEAD_AFTER, RUNNING
 from difyops.clock import from_unix, iso
 from difyops.counting import counted
 from difyops.runbook.parameters import Duration
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Inconclusive, Result, Value, held
-from difyops.runbook.scene import Scene
 from difyops.runbook.traffic import traffic
 
 
 async def check(
-    scene: Scene,
+    resources: Resources,
     *,
     apps: list[str],
     window: str = "7d",
@@ -24,7 +24,7 @@ async def check(
     They are left behind when a worker is killed; stopping them answers success and changes nothing, and they spoil
     statistics. ``older_than`` is the server's APP_MAX_EXECUTION_TIME where that was raised.
     """
-    seen = await traffic(scene, apps, window, dead_after=older_than)
+    seen = await traffic(resources, apps, window, dead_after=older_than)
     stuck = [(app, run) for app, item in seen.windows for run in item.runs if run.status == DEAD]
     alive = sum(item.count(RUNNING) for _, item in seen.windows)
     value = Value(name="stuck", value=len(stuck), unit="runs", fail=max_stuck)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from difyops.api.model import App
 from difyops.api.runs import RunWindow
 from difyops.counting import counted
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
-from difyops.runbook.scene import Scene
 from difyops.runbook.traffic import traffic
 
 _MOST_NAMED = 5
 
 
 async def check(
-    scene: Scene,
+    resources: Resources,
     *,
     apps: list[str],
     window: str = "1d",
@@ -27,7 +27,7 @@ async def check(
     ``min_tokens`` are too small to alarm. The server's own figures, no prices; completion apps of older servers do not
     tell theirs. The largest users are named. Without any limit this only counts.
     """
-    now = await traffic(scene, apps, window)
+    now = await traffic(resources, apps, window)
     used = {app.id: (app, _tokens(item)) for app, item in now.windows}
     total = sum(count for _, count in used.values())
     top = sorted(used.values(), key=lambda pair: -pair[1])[:_MOST_NAMED]
@@ -36,7 +36,7 @@ async def check(
     text = f"{counted(total, 'token')} in {window}" + (f" ({named})" if named else "")
     grown, ratio, whole = [], None, True
     if max_ratio is not None:
-        former = await traffic(scene, apps, window, back=1)
+        former = await traffic(resources, apps, window, back=1)
         whole = not former.unread
         before = {app.id: _tokens(item) for app, item in former.windows}
         ratios = [(app, count, count / before[app.id]) for app, count in used.values() if before.get(app.id)]

@@ -6,16 +6,16 @@ from difyops.counting import counted
 from difyops.rotation.inventory import ListedSecret, SecretInventory, take_inventory
 from difyops.rotation.reading import WorkspaceReading
 from difyops.runbook.parameters import Duration
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
 from difyops.runbook.rotations import policy, workbench
-from difyops.runbook.scene import Scene
 
 _DAY = 86400.0
 _CLOCKS = "Compare the clocks of this machine and of the server: difyops doctor."
 
 
 async def check(
-    scene: Scene,
+    resources: Resources,
     *,
     kinds: list[str] | None = None,
     max_age: Duration = 7776000.0,
@@ -29,8 +29,8 @@ async def check(
     One that is dated in the future fails: a clock is wrong, and its age with it. More than ``max_in_clear`` secrets
     that stand in apps in clear are a warning. Secrets are named, never shown.
     """
-    bench = await workbench(scene)
-    found = await take_inventory(bench, WorkspaceReading(bench.instance), policy(scene))
+    bench = await workbench(resources)
+    found = await take_inventory(bench, WorkspaceReading(bench.instance), policy(resources))
     chosen = [item for item in found.secrets if not kinds or item.kind in kinds]
     known = sorted((item for item in chosen if item.age is not None), key=lambda item: -(item.age or 0.0))
     old = [item for item in known if (item.age or 0.0) > max_age or item.overdue]

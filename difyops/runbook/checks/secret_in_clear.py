@@ -5,17 +5,17 @@ from __future__ import annotations
 from difyops.counting import counted
 from difyops.rotation.inventory import in_clear
 from difyops.rotation.reading import WorkspaceReading
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value
-from difyops.runbook.scene import Scene
 
 _MOST_NAMED = 6
 
 
-async def check(scene: Scene, *, max_in_clear: int = 0) -> Result:
+async def check(resources: Resources, *, max_in_clear: int = 0) -> Result:
     """Read what is live of every app and count the secrets outside of secret variables and credentials: the same that
     ``difyops secret list`` names. They are named by place, never shown. Apps that cannot be read are inconclusive.
     """
-    reading = WorkspaceReading(await scene.instance())
+    reading = WorkspaceReading(await resources.instance())
     documents = await reading.documents()
     found = in_clear(documents)
     value = Value(name="in_clear", value=len(found), unit="secrets", fail=max_in_clear)

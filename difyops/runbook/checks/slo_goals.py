@@ -7,8 +7,8 @@ from pathlib import Path
 from difyops.clock import iso
 from difyops.counting import counted
 from difyops.history.store import FILE, History
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Skipped, Value, Warn
-from difyops.runbook.scene import Scene
 from difyops.runbook.threads import apart
 from difyops.slo.goals_file import read_goals
 from difyops.slo.model import BURNING, NOT_ENOUGH, GoalReport, GoalStatus
@@ -16,16 +16,21 @@ from difyops.slo.status import StatusRequest, kept_apps, report
 
 
 async def check(
-    scene: Scene, *, goals: str, only: list[str] | None = None, require_events: bool = False, pages: bool = False
+    resources: Resources,
+    *,
+    goals: str,
+    only: list[str] | None = None,
+    require_events: bool = False,
+    pages: bool = False,
 ) -> Result:
     """Judge the goals of a file from the history; one that burns fails, with the apps, since when, and after what.
 
     ``only`` names goals. Too few events warn, and with ``require_events`` are inconclusive. With ``pages`` only what
     would page somebody fails, and a ticket warns. Without history the check is inconclusive: difyops history sync.
     """
-    if not (scene.config.state / FILE).is_file():
+    if not (resources.config.state / FILE).is_file():
         return Inconclusive(text="no history is kept on this machine", hint="difyops history sync")
-    found = await apart(lambda: _judged(scene, Path(goals), set(only or ())))
+    found = await apart(lambda: _judged(resources, Path(goals), set(only or ())))
     if not found.goals:
         return Skipped(text=f"{goals} has no goal {', '.join(only or ())}")
     burning = [goal for goal in found.goals if goal.verdict == BURNING]
@@ -51,14 +56,17 @@ async def check(
     return Pass(text=f"none of {counted(len(found.goals), 'goal')} burns", values=values)
 
 
-def _judged(scene: Scene, path: Path, only: set[str]) -> GoalReport:
+def _judged(resources: Resources, path: Path, only: set[str]) -> GoalReport:
     chosen = tuple(goal for goal in read_goals(path) if not only or goal.name in only)
-    with History.open(scene.config.state) as history:
+    with History.open(resources.config.state) as history:
         asked = StatusRequest(
-            context=scene.context_name, file=str(path), goals=chosen, apps=kept_apps(history, scene.context_name),
-            now=scene.clock.now(),
-        )  # fmt: skip
-        return report(history, asked, scene.ledger)
+            context=resources.context_name,
+            file=str(path),
+            goals=chosen,
+            apps=kept_apps(history, resources.context_name),
+            now=resources.clock.now(),
+        )
+        return report(history, asked, resources.ledger)
 
 
 def _pages(goal: GoalStatus) -> bool:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from difyops.counting import counted
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
-from difyops.runbook.scene import Scene
 from difyops.snapshot.app_drift import AppDrift
 from difyops.snapshot.drift import Drift, DriftOptions, drift
 
 _QUIET = ("draft edited", "new", "settings changed", "unreadable")
 
 
-async def check(scene: Scene, *, apps: list[str] | None = None, drafts: bool = False) -> Result:
+async def check(resources: Resources, *, apps: list[str] | None = None, drafts: bool = False) -> Result:
     """Compare what is live with the newest snapshot, app by app, and name who changed what and when.
 
     What is live, switched or deleted fails; new apps, edited drafts and changed settings (name, icon, tags) are a
     warning (``drafts: true``: a failure).
     An app that cannot be read is inconclusive. No snapshot yet is inconclusive: there is nothing to compare with.
     """
-    instance = await scene.instance()
-    options = DriftOptions(selectors=tuple(apps or ("all",)), access=scene.access, limit=instance.context.max_in_flight)
-    found = await drift(instance, scene.open_store(), options)
+    instance = await resources.instance()
+    options = DriftOptions(
+        selectors=tuple(apps or ("all",)), access=resources.access, limit=instance.context.max_in_flight
+    )
+    found = await drift(instance, resources.open_store(), options)
     loud = [item for item in found.apps if item.kind not in _QUIET or (drafts and item.kind != "unreadable")]
     quiet = [item for item in found.apps if item not in loud and item.kind != "unreadable"]
     unread = [item for item in found.apps if item.kind == "unreadable"]

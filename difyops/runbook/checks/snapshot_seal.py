@@ -5,29 +5,31 @@ from __future__ import annotations
 from datetime import datetime
 
 from difyops.runbook.parameters import Duration
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Pass, Result, Skipped, Value, Warn
-from difyops.runbook.scene import Scene
 from difyops.runbook.threads import apart
 from difyops.snapshot.seals import SealStatus, status
 
 
-async def check(scene: Scene, *, max_age: Duration = 7_776_000.0) -> Result:
+async def check(resources: Resources, *, max_age: Duration = 7_776_000.0) -> Result:
     """Try to open the sealed values of the newest snapshot with what this machine has.
 
     Recipients that this machine did not agree to fail. A seal that no identity opened on this machine within
     ``max_age`` (90 d) is a warning: who can open it is named. A store without recipients passes, and it is said that
     only fingerprints are kept: that is its owner's choice. No store is nothing to look at.
     """
-    return await apart(lambda: _looked(scene, max_age))
+    return await apart(lambda: _looked(resources, max_age))
 
 
-def _looked(scene: Scene, max_age: float) -> Result:
-    if not scene.config.store.exists():
+def _looked(resources: Resources, max_age: float) -> Result:
+    if not resources.config.store.exists():
         return Skipped(text="there is no store")
-    store = scene.open_store()
-    if store.head(scene.context_name) is None:
-        return Skipped(text=f"there is no snapshot of {scene.context_name}")
-    return _judged(status(store, scene.context_name, scene.access, scene.clock), scene.clock.now(), max_age)
+    store = resources.open_store()
+    if store.head(resources.context_name) is None:
+        return Skipped(text=f"there is no snapshot of {resources.context_name}")
+    return _judged(
+        status(store, resources.context_name, resources.access, resources.clock), resources.clock.now(), max_age
+    )
 
 
 def _judged(found: SealStatus, now: datetime, max_age: float) -> Result:

@@ -9,12 +9,12 @@ import socket
 import time
 
 from difyops.runbook.parameters import Duration
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Result, Value, held
-from difyops.runbook.scene import Scene
 
 
 async def check(
-    scene: Scene, *, host: str, port: int, max_seconds: Duration | None = None, patience: Duration = 5.0
+    resources: Resources, *, host: str, port: int, max_seconds: Duration | None = None, patience: Duration = 5.0
 ) -> Result:
     """Open a connection and close it again; refused or silent is a failure, an unknown name is inconclusive."""
     if not 0 < port < 65536:

@@ -6,25 +6,25 @@ from datetime import timedelta
 
 from difyops.counting import counted
 from difyops.runbook.parameters import Duration
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
-from difyops.runbook.scene import Scene
 from difyops.trigger.audit import audit
 from difyops.trigger.matching import DOUBLED, LATE, MISSED, OFF, UNKNOWN
 
 
 async def check(
-    scene: Scene, *, apps: list[str] | None = None, since: Duration = 86400.0, on_time: Duration = 120.0
+    resources: Resources, *, apps: list[str] | None = None, since: Duration = 86400.0, on_time: Duration = 120.0
 ) -> Result:
     """Hold the slots of schedules since ``since`` (24 h) to the runs in the log: one missed or doubled fails.
 
     A run that starts more than ``on_time`` (2 min) after its slot warns. What the log cannot tell, as when a trigger is
     off now and nobody knows since when, is inconclusive. ``apps`` defaults to all. Why it was: difyops trigger audit.
     """
-    every = await scene.apps()
-    chosen = await scene.chosen(apps) if apps else every
+    every = await resources.apps()
+    chosen = await resources.chosen(apps) if apps else every
     rest = [app for app in every if app.id not in {item.id for item in chosen}]
     back = timedelta(seconds=since)
-    found = await audit(await scene.workspace(), chosen, back, on_time=timedelta(seconds=on_time), others=rest)
+    found = await audit(await resources.workspace(), chosen, back, on_time=timedelta(seconds=on_time), others=rest)
     values = tuple(
         Value(name=word, value=found.counts[word], unit="slots", fail=0 if word in (MISSED, DOUBLED) else None)
         for word in (MISSED, DOUBLED, LATE, OFF, UNKNOWN)

@@ -63,7 +63,7 @@ class Canon:
 
     ``notes`` are the changes (offset in the new text, before, after, reason). ``coerced`` are those that stand only
     with coercion. ``tangled``: a quote is missing or too many, so that texts cannot be told from what is between them.
-    ``code``: a rule forbids the whole, whatever else it says. ``spots`` leads from the new text to the old one.
+    ``code``: a rule forbids the whole, whatever else it says. ``locations`` leads from the new text to the old one.
     ``doubts`` are texts with a mark of JSON behind a backslash, each read as if that mark were a quote.
     ``doubtful``: what was left out as a comment holds half of a pair of quotes, so it may be a part of a text.
     """
@@ -73,7 +73,7 @@ class Canon:
     coerced: list[tuple[int, int, str]] = field(default_factory=list)
     tangled: bool = False
     code: str | None = None
-    spots: list[tuple[int, int]] = field(default_factory=list)
+    locations: list[tuple[int, int]] = field(default_factory=list)
     doubts: list[TextChange] = field(default_factory=list)
     doubtful: bool = False
 
@@ -87,7 +87,7 @@ class Canon:
     def origin(self, offset: int) -> int:
         """Return the offset in the old text that belongs to one in the new text."""
         shift = 0
-        for new, old in self.spots:
+        for new, old in self.locations:
             if new > offset:
                 break
             shift = old - new
@@ -137,7 +137,7 @@ class _Writer:
 
     def _add(self, piece: str, origin: int) -> None:
         if self.size != origin:
-            self.canon.spots.append((self.size, origin))
+            self.canon.locations.append((self.size, origin))
         self.parts.append(piece)
         self.size += len(piece)
 
@@ -307,7 +307,7 @@ class _Writer:
         if not self.canon.tangled:
             self.parts[number] = self.parts[number][1:]
             self.size -= 1
-            self.canon.spots.append((self.size, end))
+            self.canon.locations.append((self.size, end))
         return end
 
     def _decoded(self, at: int, end: int, raw: str, quote: str) -> int:

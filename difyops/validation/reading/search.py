@@ -18,10 +18,10 @@ _MOST_STEPS = 5_000
 _MOST_READS = 20_000
 MOST_READINGS = 300
 
-Spot = tuple[int, State]
+Location = tuple[int, State]
 _Edit = tuple[Callable[[Tokens, int, int], TextChange], int, int]
 """What makes the change of a text, the number of the token, and the code that is put there."""
-_Step = tuple[Spot, _Edit | None]
+_Step = tuple[Location, _Edit | None]
 
 
 def cheapest(tokens: Tokens, most_edits: int, effort: Effort) -> list[list[TextChange]]:
@@ -33,7 +33,7 @@ def cheapest(tokens: Tokens, most_edits: int, effort: Effort) -> list[list[TextC
     if imbalance(tokens.codes) > 2 * most_edits:
         raise TooMuchEffort
     search = _Search(tokens, effort)
-    goal: Spot = (len(tokens.codes), END)
+    goal: Location = (len(tokens.codes), END)
     try:
         if not search.run(goal, most_edits):
             return []
@@ -53,25 +53,25 @@ class _Search:
         self.tokens = tokens
         self.machine = Automaton()
         self.ahead = slips_ahead(tokens.codes)
-        self.cost: dict[Spot, int] = {(0, START): 0}
-        self.came: dict[Spot, list[_Step]] = {(0, START): []}
+        self.cost: dict[Location, int] = {(0, START): 0}
+        self.came: dict[Location, list[_Step]] = {(0, START): []}
         self.steps = self.reads = 0
         self.most_steps = min(_MOST_STEPS, effort.edits)
         self.most_reads = min(_MOST_STEPS + min(_MOST_READS, 2 * len(self.ahead)), effort.reads)
 
-    def run(self, goal: Spot, most: int) -> bool:
+    def run(self, goal: Location, most: int) -> bool:
         """Settle everything that is no dearer than the goal; say whether it was reached.
 
-        Each spot is left twice: by what stands there at once, by edits only where they can lead to a way that is no
+        Each location is left twice: by what stands there at once, by edits only where they can lead to a way that is no
         dearer than the level.
         """
         level = self.ahead[0]
-        steps: dict[int, list[Spot]] = {level: [(0, START)]}
-        edits: dict[int, list[Spot]] = {}
+        steps: dict[int, list[Location]] = {level: [(0, START)]}
+        edits: dict[int, list[Location]] = {}
         while level <= most:
             todo, later = steps.pop(level, []), edits.pop(level, [])
             edits[level] = later
-            done: set[tuple[Spot, int]] = set()
+            done: set[tuple[Location, int]] = set()
             while todo or later:
                 if todo:
                     self._read_on(todo.pop(), level, steps, edits)
@@ -84,53 +84,60 @@ class _Search:
             level += 1
         return False
 
-    def _read_on(self, spot: Spot, level: int, steps: dict[int, list[Spot]], edits: dict[int, list[Spot]]) -> None:
+    def _read_on(
+        self, location: Location, level: int, steps: dict[int, list[Location]], edits: dict[int, list[Location]]
+    ) -> None:
         """Follow what stands there as far as it can be read at this level, and note where edits may be tried."""
         codes, ahead, step, costs = self.tokens.codes, self.ahead, self.machine.step, self.cost
-        cost, end = costs[spot], len(codes)
+        cost, end = costs[location], len(codes)
         while self.reads < self.most_reads:
             self.reads += 1
-            at, state = spot
+            at, state = location
             soonest = cost + 1 + ahead[at + 1 if at < end else end]
-            edits.setdefault(soonest if soonest > level else level, []).append(spot)
+            edits.setdefault(soonest if soonest > level else level, []).append(location)
             if at == end or (after := step(state, codes[at])) < 0:
                 return
-            before, spot = spot, (at + 1, after)
-            if not self._reach(before, spot, None, cost):
+            before, location = location, (at + 1, after)
+            if not self._reach(before, location, None, cost):
                 return
             if cost + ahead[at + 1] > level:
-                steps.setdefault(cost + ahead[at + 1], []).append(spot)
+                steps.setdefault(cost + ahead[at + 1], []).append(location)
                 return
 
     def _edit(
-        self, spot: Spot, level: int, todo: list[Spot], steps: dict[int, list[Spot]], done: set[tuple[Spot, int]]
+        self,
+        location: Location,
+        level: int,
+        todo: list[Location],
+        steps: dict[int, list[Location]],
+        done: set[tuple[Location, int]],
     ) -> None:
-        """Try each edit of a token at a spot."""
-        cost = self.cost[spot]
-        if (spot, cost) in done:
+        """Try each edit of a token at a location."""
+        cost = self.cost[location]
+        if (location, cost) in done:
             return
-        done.add((spot, cost))
+        done.add((location, cost))
         self.steps += 1
-        for after, change in self._edits(spot):
-            if self._reach(spot, after, change, cost + 1):
+        for after, change in self._edits(location):
+            if self._reach(location, after, change, cost + 1):
                 bound = max(level, cost + 1 + self.ahead[after[0]])
                 (todo if bound == level else steps.setdefault(bound, [])).append(after)
 
-    def _reach(self, spot: Spot, after: Spot, change: _Edit | None, price: int) -> bool:
+    def _reach(self, location: Location, after: Location, change: _Edit | None, price: int) -> bool:
         known = self.cost.get(after)
         if known is not None and known < price:
             return False
         if known == price:
-            step = (spot, change)
+            step = (location, change)
             if step not in self.came[after]:
                 self.came[after].append(step)
             return False
         self.cost[after] = price
-        self.came[after] = [(spot, change)]
+        self.came[after] = [(location, change)]
         return True
 
-    def _edits(self, spot: Spot) -> Iterator[tuple[Spot, _Edit]]:
-        at, state = spot
+    def _edits(self, location: Location) -> Iterator[tuple[Location, _Edit]]:
+        at, state = location
         codes, step = self.tokens.codes, self.machine.step
         if at < len(codes) and (code := codes[at]) < TEXT:
             yield (at + 1, state), (deleted, at, -1)
@@ -140,20 +147,20 @@ class _Search:
         for other in insertable(state):
             yield (at, step(state, other)), (inserted, at, other)
 
-    def ways(self, goal: Spot) -> Iterator[list[TextChange]]:
+    def ways(self, goal: Location) -> Iterator[list[TextChange]]:
         """Yield the edits of each cheapest way to the goal, in the order of the text."""
-        stack: list[tuple[Spot, tuple[_Edit, ...]]] = [(goal, ())]
+        stack: list[tuple[Location, tuple[_Edit, ...]]] = [(goal, ())]
         while stack:
-            spot, changes = stack.pop()
+            location, changes = stack.pop()
             while True:
                 self.steps += 1
                 if self.steps > 20 * _MOST_STEPS:
                     raise TooMuchEffort
-                steps = self.came[spot]
+                steps = self.came[location]
                 if not steps:
                     break
                 for before, change in steps[1:]:
                     stack.append((before, (change, *changes) if change else changes))
-                spot, change = steps[0]
+                location, change = steps[0]
                 changes = (change, *changes) if change else changes
             yield [make(self.tokens, at, code) for make, at, code in changes]

@@ -217,7 +217,7 @@ def scan(text: str, start: int, options: EnforceOptions) -> tuple[Any, int]:
 def scan_inside(text: str, start: int, options: EnforceOptions) -> tuple[Any, int]:
     """Return what ``scan`` does, from the middle of a long text at a cost that does not grow with the text.
 
-    The decoder counts the lines of the whole text for each error it raises; a text may hold thousands of bad spots.
+    The decoder counts the lines of the whole text for each error it raises; a text may hold thousands of bad locations.
     """
     window = text[start : start + _WINDOW]
     if len(window) == _WINDOW:

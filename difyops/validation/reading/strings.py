@@ -19,7 +19,7 @@ SIMPLE = {
 }
 """For each of these quotes a text of plain characters, none of them a quote that may end it or a backslash."""
 _FITS = re.compile(r"\s*(?:[,，;；:：}\])=#]|//|/\*|\Z)")
-_SPOT = re.compile(r"\\(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.|\Z)|[\"\x00-\x1f]", re.DOTALL)
+_LOCATION = re.compile(r"\\(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.|\Z)|[\"\x00-\x1f]", re.DOTALL)
 _DIRTY = re.compile(r'[\x00-\x1f]|\\(?:u(?![0-9a-fA-F]{4})|[^"\\/bfnrtu])')
 _WINDOWS = re.compile(r"(?:[A-Za-z]:|\\\\[\w.$-]+)(?:\\(?!\\)[\w .$~()-]+)+\\?")
 """A whole path of Windows as it is written outside of JSON: each backslash stands for itself."""
@@ -50,24 +50,24 @@ def decode(raw: str, quote: str) -> tuple[str, list[str], str | None]:
     literal = _WINDOWS.fullmatch(raw) is not None
 
     def as_json(found: re.Match[str]) -> str:
-        spot = found[0]
-        if spot[0] != "\\":
-            slips["raw control character" if spot != '"' else "unescaped quote"] = None
-            return '\\"' if spot == '"' else f"\\u{ord(spot):04x}"
-        follows = spot[1:2]
+        location = found[0]
+        if location[0] != "\\":
+            slips["raw control character" if location != '"' else "unescaped quote"] = None
+            return '\\"' if location == '"' else f"\\u{ord(location):04x}"
+        follows = location[1:2]
         if follows and (follows == "'" or follows in _SMART or (follows == "`" and quote == "`")):
             slips["escaped quote"] = None
             return follows
         if follows and follows in '"\\/' and not (literal and follows == "\\"):
-            return spot
-        if not literal and ((follows and follows in "bfnrt") or (len(spot) == 6)):
-            return spot
+            return location
+        if not literal and ((follows and follows in "bfnrt") or (len(location) == 6)):
+            return location
         slips["wrong escape"] = None
-        if len(spot) == 4 and not literal:
-            return f"\\u00{spot[2:]}"
-        return "\\\\" + _SPOT.sub(as_json, spot[1:])
+        if len(location) == 4 and not literal:
+            return f"\\u00{location[2:]}"
+        return "\\\\" + _LOCATION.sub(as_json, location[1:])
 
-    content = _SPOT.sub(as_json, raw)
+    content = _LOCATION.sub(as_json, raw)
     if quote not in ('"', '"""'):
         slips.pop("unescaped quote", None)  # between other quotes a plain one needs no escape
         slips = {"wrong quotes": None, **slips}

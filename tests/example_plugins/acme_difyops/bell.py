@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from difyops.runbook.resources import Resources
 from difyops.runbook.result import Acted, Planned
-from difyops.runbook.scene import Scene
 
 
-async def plan(scene: Scene, *, times: int = 1) -> Planned:
+async def plan(resources: Resources, *, times: int = 1) -> Planned:
     """Ring so many times. Nothing is changed, so there is no undo."""
 
     async def apply() -> Acted:

@@ -1,5 +1,5 @@
 """A module whose check has no help."""
 
 
-async def check(scene: object, *, apps: list[str]) -> None:
+async def check(resources: object, *, apps: list[str]) -> None:
     return None

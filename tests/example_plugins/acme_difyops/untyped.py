@@ -3,6 +3,6 @@
 # mypy: disable-error-code="no-untyped-def"
 
 
-async def check(scene: object, *, apps):
+async def check(resources: object, *, apps):
     """Take what nobody described."""
     return apps

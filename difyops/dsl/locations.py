@@ -1,7 +1,7 @@
-"""Addresses of secrets inside a document, and the walking and rewriting that addresses need.
+"""Locations of secrets inside a document, and the walking and rewriting that they need.
 
-A spot is logical: it names a node by id and a variable by name, so it stays the same when nodes move. Its ``key`` is
-stable text for files and command lines:
+A location is logical: it names a node by id and a variable by name, so it stays the same when nodes move. Its ``key``
+is stable text for files and command lines:
 
     env:API_TOKEN                                     an environment variable
     conversation:memory                               a conversation variable
@@ -41,7 +41,7 @@ _QUERY = re.compile(r"[?&]([^=&?\s]+)=(?:\{\{[^{}]*\}\}|[^&#\s])*$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Spot:
+class Location:
     """Where one secret lives. Equality, order and hash ignore ``label``, which is for people.
 
     ``place`` is the name of the variable, or node id and path, or the path; ``part`` names one of several secrets
@@ -67,8 +67,8 @@ class Spot:
         return self.kind == "node" and self.place[-1] in ADDRESSES
 
     @classmethod
-    def parse(cls, key: str) -> Spot:
-        """Return the spot of a ``key``.
+    def parse(cls, key: str) -> Location:
+        """Return the location of a ``key``.
 
         Raises:
             DslError: the text has not the form of a key.
@@ -77,15 +77,15 @@ class Spot:
         text, _, part = rest.partition("#")
         if not colon or kind not in _KINDS or not text:
             raise DslError(
-                f"{key!r} is not the address of a secret.", hint="Addresses look like env:API_TOKEN or node:ID/field."
+                f"{key!r} is not the location of a secret.", hint="Locations look like env:API_TOKEN or node:ID/field."
             )
         steps = text.replace("/", ".", 1).split(".") if kind == "node" else text.split(".")
         place = tuple(unquote(step) for step in steps)
         return cls(kind=kind, place=place, part=unquote(part), label=_label(kind, place, unquote(part), ""))
 
 
-class Addresses:
-    """Turns paths of one document into spots; unique even where ids or names repeat."""
+class Locations:
+    """Turns paths of one document into locations; unique even where ids or names repeat."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         nodes = as_list(as_dict(document.get("graph")).get("nodes"))
@@ -96,17 +96,17 @@ class Addresses:
             for part in _VARIABLES
         }
 
-    def spot(self, path: Path, part: str = "") -> Spot:
-        """Return the spot of the text at ``path``, or of one ``part`` of it."""
+    def location(self, path: Path, part: str = "") -> Location:
+        """Return the location of the text at ``path``, or of one ``part`` of it."""
         kind, place, title = self._logical(path)
-        return Spot(kind=kind, place=place, part=part, label=_label(kind, place, part, title))
+        return Location(kind=kind, place=place, part=part, label=_label(kind, place, part, title))
 
-    def spots_in(self, path: Path, text: str) -> list[Spot]:
-        """Return one spot for each mark in ``text``, in their order; no two are equal."""
+    def locations_in(self, path: Path, text: str) -> list[Location]:
+        """Return one location for each mark in ``text``, in their order; no two are equal."""
         if MARK.fullmatch(text):
-            return [self.spot(path)]
+            return [self.location(path)]
         seen: set[str] = set()
-        return [self.spot(path, _fresh(_part_name(path, text, *found.span()), seen)) for found in marks(text)]
+        return [self.location(path, _fresh(_part_name(path, text, *found.span()), seen)) for found in marks(text)]
 
     def _logical(self, path: Path) -> tuple[str, tuple[str, ...], str]:
         match path:

@@ -1,6 +1,6 @@
 """What a check or an action is handed: the instance, the store, the ledger, the clock, secrets, all opened late.
 
-One scene serves all steps of a run, side by side: the connection and the app list are made once. A connection that
+The same resources serve all steps of a run, side by side: connection and app list are made once. A connection that
 failed is not tried again for a few seconds, so that a hundred checks of a dead instance end together.
 """
 
@@ -30,7 +30,7 @@ ACTOR = "runbook"
 
 
 @dataclass(slots=True, kw_only=True)
-class Scene:
+class Resources:
     """The surroundings of a run. ``dry_run``: nothing is changed, local files included. ``open_store`` raises
     ``StoreError`` where there is no store, ``make_store`` makes one: for an action that is carried out. ``trouble`` is
     why there is no context, where the run goes on without one.
