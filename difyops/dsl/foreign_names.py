@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
+from itertools import product
 from typing import Final
 
 from difyops.dsl import secret_rules as rules
@@ -11,7 +13,7 @@ from difyops.dsl import secret_rules as rules
 _PLAIN: Final = str.maketrans({"ł": "l", "ø": "o", "æ": "ae", "ß": "ss", "đ": "d", "ı": "i"})
 _EDGE: Final = r"(?<![a-z])"
 _LEAST: Final = 8  # letters of a joined name that is found anywhere
-_LITERAL: Final = re.compile(r"[a-z]+")
+_JOINT: Final = "[ _-]?"
 
 
 def _plain(word: str) -> str:
@@ -32,8 +34,14 @@ def _spellings(word: str, *, edged: bool) -> list[str]:
     for one in found:
         is_short = one.isascii() and len(one) < _LEAST and (" " in one or "-" in one)
         if edged or not is_short:
-            patterns.append((_EDGE if is_short else "") + re.sub("[ -]", "[ _-]?", one) + bracket + rest)
+            patterns.append((_EDGE if is_short else "") + re.sub("[ -]", _JOINT, one) + bracket + rest)
     return patterns
+
+
+def _joined(parts: list[str]) -> Iterator[str]:
+    """Yield the parts of a name joined in each of the ways that ``_JOINT`` takes."""
+    for joints in product(("", " ", "_", "-"), repeat=len(parts) - 1):
+        yield parts[0] + "".join(joint + part for joint, part in zip(joints, parts[1:], strict=True))
 
 
 _WORDS: Final = rules.FOREIGN_NAMES.split("|")
@@ -41,11 +49,11 @@ NAMES: Final = "|".join(pattern for word in _WORDS for pattern in _spellings(wor
 # What is searched for in texts begins with letters everywhere: such a pattern is searched for much faster.
 _IN_TEXTS: Final = [pattern for word in _WORDS for pattern in _spellings(word, edged=False)]
 IN_TEXTS: Final = "|".join(_IN_TEXTS)
-IN_OTHER_LETTERS: Final = "|".join(pattern for pattern in _IN_TEXTS if not pattern.isascii())
-_ASCII: Final = tuple(
-    _plain(word.partition("(")[0])
-    for word in (*_WORDS, *rules.FOREIGN_LOGINS.replace("?", "").split("|"))
-    if _plain(word.partition("(")[0]).isascii()
+# The same names and the words of logins, letter by letter: with one of these each match begins.
+LITERALS: Final = tuple(
+    dict.fromkeys(
+        "".join(parts)
+        for pattern in (*_IN_TEXTS, *rules.FOREIGN_LOGINS.split("|"))
+        for parts in _joined(pattern.partition("(")[0].split(_JOINT))
+    )
 )
-# One of these stands in a text of ASCII characters that holds a name: the longest piece of each.
-PIECES: Final = tuple(sorted({max(_LITERAL.findall(word), key=len) for word in _ASCII}))

@@ -40,7 +40,6 @@ _OF_ACCOUNTS = (
     "authentication", "authorization",
 )  # fmt: skip
 _OF_FIELDS = ("env", "headers")
-_WORDS_OF_MAPPINGS = ("cred", "auth", "login", "users", "accounts", "passwords", "tokens", *_OF_FIELDS)
 _LITERAL = re.compile(r"""b?(["'])([^"'\s\0]{6,200})\1(?!\s{0,3}:)""")
 _FIELD = re.compile(
     r"""(?i)(?<![\w-])(x-[a-z][\w-]{1,40})["'`]?\]?\s{0,3}(?:[:=,：]|\bto\b|\bis\b)\s{0,3}["'`]?([^\s"'`\0,;)}<\\]{8,400})"""
@@ -90,12 +89,14 @@ def handed_over(text: str, lowered: str) -> Iterator[SuspicionHit]:
                 yield SuspicionHit(*found.span(2), "argument", "argument")
 
 
-def in_mappings(text: str, lowered: str, place: str) -> Iterator[SuspicionHit]:
-    """Yield what looks secret in lists and mappings of accounts, headers and variables, and after ``X-…`` anywhere."""
+def fields(text: str, lowered: str) -> Iterator[SuspicionHit]:
+    """Yield what looks secret after the name of a header of one's own, ``X-…``, wherever it stands."""
     if "x-" in lowered:
         yield from (_header(found) for found in _FIELD.finditer(text) if _is_key(found[1], found[2]))
-    if not any(word in lowered for word in _WORDS_OF_MAPPINGS):
-        return
+
+
+def in_mappings(text: str, lowered: str, place: str) -> Iterator[SuspicionHit]:
+    """Yield what looks secret in lists and mappings of accounts, headers and variables."""
     for opening in _MAPPING.finditer(lowered):
         name = lowered[max(0, opening.start() - _LONGEST_NAME) : opening.start()].rstrip(_AROUND_NAME)
         if name.endswith(_OF_ACCOUNTS):

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from difyops.dsl import foreign_names
 from difyops.dsl import secret_rules as rules
-from difyops.dsl.secret_calls import handed_over, in_mappings, logged_in, of_call
+from difyops.dsl.secret_calls import fields, handed_over, in_mappings, logged_in, of_call
+from difyops.dsl.secret_words import words_in
 from difyops.dsl.suspicion import (
     CODE,
     NONE,
@@ -41,15 +42,9 @@ from difyops.dsl.suspicion import (
 SCHEME = re.compile(
     r"(?i)(?:bearer|basic|token|apikey|api-key|bot|key|digest|oauth|[a-z][\w-]{1,30}-key|ssws)[ \t]{1,8}"
 )
-_KEYWORD = re.compile(  # by first letters: one branch for each letter is tried fastest
-    r"token|s(?:ecret|essdata|ession|ignature|alt)|p(?:ass(?!wort)|wd|sw)|key|a(?:uth|es\.new)|c(?:ookie|redential|ipher|ode)"
-    r"|b(?:earer|asic|64encode|toa)|jwt|login|hmac|fernet|identified by"
-)
+_KEYWORD = re.compile("|".join("pass(?!wort)" if word == "pass" else re.escape(word) for word in rules.KEYWORDS))
 _FOREIGN_KEYWORD = re.compile(rf"{foreign_names.IN_TEXTS}|{rules.FOREIGN_LOGINS}")
-_OTHER_LOGINS = "|".join(word for word in rules.FOREIGN_LOGINS.split("|") if not word.isascii())
-_KEYWORD_IN_OTHER_LETTERS = re.compile(rf"{foreign_names.IN_OTHER_LETTERS}|{_OTHER_LOGINS}")
-_SHORT_KEYWORD = re.compile(r"(?<![a-z0-9])(?:pw|pin|pat|mdp|[as]k)(?![a-z0-9])")
-_SHORT = ("pw", "pin", "pat", "ak", "sk", "mdp")
+_SHORT_KEYWORD = re.compile(rf"(?<![a-z0-9])(?:{'|'.join(rules.SHORT_KEYWORDS)})(?![a-z0-9])")
 _FOREIGN = re.compile(foreign_names.IN_TEXTS)
 _FOREIGN_LOGIN = re.compile(rules.FOREIGN_LOGINS)
 _TAIL = re.compile(r"[\w-]{0,64}", re.ASCII)
@@ -98,23 +93,24 @@ def in_names(text: str, place: str) -> list[SuspicionHit]:
     lowered = text.lower()
     if len(lowered) != len(text):  # a letter that has two in lower case
         lowered = "".join(char if len(char.lower()) > 1 else char.lower() for char in text)
-    patterns = [_KEYWORD]
-    if any(word in lowered for word in foreign_names.PIECES):
-        patterns.append(_FOREIGN_KEYWORD)
-    elif not lowered.isascii():
-        patterns.append(_KEYWORD_IN_OTHER_LETTERS)
-    if any(word in lowered for word in _SHORT):
-        patterns.append(_SHORT_KEYWORD)
+    words = words_in(lowered)
     hits: list[SuspicionHit] = []
-    for pattern in patterns:
+    for pattern, starts in (
+        (_KEYWORD, words.keywords),
+        (_FOREIGN_KEYWORD, words.foreign),
+        (_SHORT_KEYWORD, words.short),
+    ):
         last = 0
-        for match in pattern.finditer(lowered):
-            if match.start() >= last:
+        for start in starts:
+            match = pattern.match(lowered, start) if start >= last else None
+            if match:
                 last, found = _at_keyword(text, match, place)
                 hits += found
     if place == CODE:
         hits += handed_over(text, lowered)
-    return [*hits, *in_mappings(text, lowered, place)]
+    if words.of_mappings:
+        hits += in_mappings(text, lowered, place)
+    return [*hits, *fields(text, lowered)]
 
 
 def after_name(text: str, end: int, name: str, place: str, level: int = STRONG) -> list[SuspicionHit]:

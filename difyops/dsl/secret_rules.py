@@ -80,8 +80,17 @@ FOREIGN_NAMES = (
 )
 # Words after which a user and a password stand.
 FOREIGN_LOGINS = (
-    "wi-?fi|wlan|zugangsdaten|identifiants|credenciales|credenciais|账号|帐号|账户|用户名密码|учетные данные"
+    "wifi|wi-fi|wlan|zugangsdaten|identifiants|credenciales|credenciais|账号|帐号|账户|用户名密码|учетные данные"
 )
+# With one of these a name begins, or has it in it, that a text is searched for; the short ones stand alone.
+KEYWORDS = (
+    "token", "secret", "sessdata", "session", "signature", "salt", "pass", "pwd", "psw", "key", "auth", "aes.new",
+    "cookie", "credential", "cipher", "code", "bearer", "basic", "b64encode", "btoa", "jwt", "login", "hmac", "fernet",
+    "identified by",
+)  # fmt: skip
+SHORT_KEYWORDS = ("pw", "pin", "pat", "ak", "sk", "mdp")
+# What a mapping of accounts, headers or variables is called, or ends in.
+WORDS_OF_MAPPINGS = ("cred", "auth", "login", "users", "accounts", "passwords", "tokens", "env", "headers")
 # Names whose value is a secret even when it is a plain word.
 PASSWORD_WORDS = word_set("password passwd passphrase passcode pwd userpass secret pass pw psw")
 

@@ -74,7 +74,7 @@ HOMES = {
     "platformdirs": {"config"}, "orjson": {"dsl", "validation", "webhook"}, "msgspec": {"validation"},
     "redis": {"runbook"}, "kombu": {"runbook"},
     "psycopg": {"postgres"}, "duckdb": {"history"}, "cronsim": {"publishing"}, "pyrage": {"sealing"},
-    "cryptography": {"signing_keys"},
+    "cryptography": {"signing_keys"}, "ahocorasick_rs": {"dsl"},
 }  # fmt: skip
 IMPORT = re.compile(
     r"^[ \t]*(?:from[ \t]+(?P<module>[\w.]+)[ \t]+)?import[ \t]+(?P<names>\([^)]*\)|[^\n]*)", re.MULTILINE
