@@ -6,6 +6,7 @@ was live). A draft that is neither is somebody's, and is left alone.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.changes import Change, Ended, cut_off
 from difyops.changes.change import Checkpoint, no_checkpoint
-from difyops.errors import Conflict, DifyopsError, UnpublishedEdits, Unreachable
+from difyops.errors import Conflict, DifyopsError, ServerFault, StoreError, UnpublishedEdits, Unreachable
 from difyops.publishing.agent import means
 from difyops.publishing.content import Content, draft_content, version_content
 from difyops.publishing.kept_drafts import KeptDraft
@@ -24,15 +25,16 @@ from difyops.workspace import Workspace
 
 KIND = "draft.put_back"
 WANTED, FORMER = "wanted", "former"
+_HINT = "Publish or discard them in the web page first."
 
 
 async def put_kept_back(workspace: Workspace, kept: KeptDraft, checkpoint: Checkpoint = no_checkpoint) -> None:
     """Write a kept draft into its app's draft, and let go of the file.
 
     Raises:
-        UnpublishedEdits: the draft holds edits that are not live; they are not overwritten. Conflict: somebody saved a
-        moment ago. NotFound: the app is gone. DifyopsError: a call failed; the change stays open where nobody knows
-        whether it was done.
+        UnpublishedEdits: the draft holds edits that are not live, or somebody saved just before our write or since;
+        theirs stays, and so does the file. NotFound: the app is gone. DifyopsError: a call failed; the change stays
+        open where nobody knows whether it was done.
     """
     instance, journal, subject = workspace.instance, workspace.journal, f"app/{kept.app_id}"
     app = await instance.console.app(kept.app_id)
@@ -42,7 +44,7 @@ async def put_kept_back(workspace: Workspace, kept: KeptDraft, checkpoint: Check
         if not await _is_live(instance, app, draft):
             raise UnpublishedEdits(
                 f"The draft of {app.name!r} holds edits that are not live; they are not overwritten.",
-                hint="Publish or discard them in the web page first.",
+                hint=_HINT,
             )
         change = Change.begin(
             journal, KIND, subject=subject, label=app.name, url=instance.context.url,
@@ -52,10 +54,13 @@ async def put_kept_back(workspace: Workspace, kept: KeptDraft, checkpoint: Check
         if draft is not None:
             change.keep(FORMER, draft.as_kept())
         try:
-            await _write(change, instance, app, Content(document=kept.document), draft)
+            is_written = await _is_written(change, instance, app, WANTED, over=draft)
         except DifyopsError as error:
-            if (failed := await _failed(change, instance, app, error)) is not None:
-                raise failed from error
+            raise _failed(change, app, error) from error
+        if not is_written:
+            ended = _overtaken(change)
+            change.close(ended.state, kept=kept.name)
+            raise UnpublishedEdits(f"{app.name!r}: {ended.text}.", hint=_HINT)
         change.close("done", kept=kept.name)
     atomic_file.remove(Path(kept.place))
 
@@ -73,14 +78,12 @@ class PutBacks:
     async def finish(self, instance: Instance, change: Change) -> Ended:
         """Write it, unless that was done, and let go of the file; a draft that somebody saved since stays."""
         app = await instance.console.app(change.record.facts["app_id"])
-        now, wanted = await _draft(instance, app), _held(change, WANTED)
+        now = await _draft(instance, app)
         if not _is(change, WANTED, now):
-            if wanted is None or not _is(change, FORMER, now):
-                return Ended(state="overtaken", text=f"somebody saved a newer draft, which stays; {_kept(change)}")
-            try:
-                await _write(change, instance, app, wanted, now)
-            except Conflict:
-                return Ended(state="overtaken", text=f"somebody saved a newer draft, which stays; {_kept(change)}")
+            if _held(change, WANTED) is None or not _is(change, FORMER, now):
+                return _overtaken(change)
+            if not await _is_written(change, instance, app, WANTED, over=now):
+                return _overtaken(change)
         if place := change.record.facts.get("place"):
             atomic_file.remove(Path(place))
         return Ended(state="finished", text="the draft holds the kept one (read back)")
@@ -88,31 +91,58 @@ class PutBacks:
     async def undo(self, instance: Instance, change: Change) -> Ended:
         """Give the draft back what it held, where it is still what this change wrote."""
         app = await instance.console.app(change.record.facts["app_id"])
-        now, former = await _draft(instance, app), _held(change, FORMER)
-        if former is None or not _is(change, WANTED, now):
+        now = await _draft(instance, app)
+        if _held(change, FORMER) is None or not _is(change, WANTED, now):
             return Ended(state="undone", text=f"{await self.tell(instance, change)}; it is left alone; {_kept(change)}")
-        try:
-            await _write(change, instance, app, former, now)
-        except Conflict:
-            return Ended(state="overtaken", text=f"somebody saved a newer draft, which stays; {_kept(change)}")
-        return Ended(state="undone", text=f"the draft is what it was; {_kept(change)}")
+        if not await _is_written(change, instance, app, FORMER, over=now):
+            return _overtaken(change)
+        return Ended(state="undone", text=f"the draft is what it was (read back); {_kept(change)}")
 
 
-async def _failed(change: Change, instance: Instance, app: App, error: DifyopsError) -> DifyopsError | None:
-    """Close the change where it is known how it stands, and return the error to raise.
+async def _is_written(change: Change, instance: Instance, app: App, name: str, *, over: Content | None) -> bool:
+    """Write what is held as ``name`` over the draft that was read, read it back, and say whether it is there.
 
-    ``None``: the draft holds what it is to hold, and only the answer was lost.
+    It is there when hash and variables are those that we wrote. ``False``: somebody saved just before our write or
+    after it, and theirs is there.
+
+    Raises:
+        Unreachable: whether it was written is unknown. DifyopsError: the server said no, and nothing was written.
     """
+    content, lost = _held(change, name), None
+    if content is None:
+        raise StoreError(f"The journal of change {change.id} has lost its document {name!r}.")
+    try:
+        written = await _write(change, instance, app, content, over)
+    except Conflict:
+        return False
+    except (Unreachable, ServerFault) as error:
+        lost = error
+    else:
+        change.keep(name, replace(content, hash=written).as_kept())  # so that a finish later knows it by its hash, too
+    try:
+        now = await _draft(instance, app)
+    except DifyopsError as error:
+        said = f"{(lost or error).message} The draft could not be read back."
+        raise Unreachable(said, hint=error.hint, retryable=True) from error
+    if _is(change, name, now):
+        return True  # where an error came, only the answer was lost
+    if lost is not None and _is_same(now, over):
+        raise lost
+    return False
+
+
+def _overtaken(change: Change) -> Ended:
+    """Return how a change ended whose draft somebody saved since: theirs stays, and the kept one, too."""
+    return Ended(state="overtaken", text=f"somebody saved a newer draft, which stays; {_kept(change)}")
+
+
+def _failed(change: Change, app: App, error: DifyopsError) -> DifyopsError:
+    """Close the change where it is known that nothing was written, and return the error to raise."""
     hint = f"difyops changes show {change.id} tells the state; finish or undo ends it."
     if gone := cut_off(error, f"Putting a draft of {app.name!r} back", hint):
         return gone
-    try:
-        if _is(change, WANTED, await _draft(instance, app)):
-            return None
-    except DifyopsError:
-        return DifyopsError(f"{error.message} Whether it was written is unknown.", hint=hint, retryable=True)
     if isinstance(error, Unreachable):
-        return DifyopsError(f"{error.message} Whether the server acts on it is unknown.", hint=hint, retryable=True)
+        return DifyopsError(f"{error.message} Whether it was written is unknown.", hint=hint, retryable=True)
     change.close("failed", error=error.code)
     return error
 
@@ -135,13 +165,15 @@ async def _draft(instance: Instance, app: App) -> Content | None:
     return await draft_content(instance.console, app.id)
 
 
-async def _write(change: Change, instance: Instance, app: App, content: Content, over: Content | None) -> None:
+async def _write(change: Change, instance: Instance, app: App, content: Content, over: Content | None) -> str | None:
+    """Write a draft; return the hash that the server gave it, ``None`` where it gives none (agent apps)."""
     console, document = instance.console, content.document
-    if app.is_agent:
-        former = over.document["agent_soul"] if over else {}
-        await write_soul(change, Agents(console), app, document["agent_soul"], over=former, audited=False)
-    else:
-        await write_draft(change, console, app.id, document, over=over.hash if over else None, audited=False)
+    if not app.is_agent:
+        expected = over.hash if over else None
+        return await write_draft(change, console, app.id, document, over=expected, audited=False) or None
+    former = over.document["agent_soul"] if over else {}
+    await write_soul(change, Agents(console), app, document["agent_soul"], over=former, audited=False)
+    return None
 
 
 def _held(change: Change, name: str) -> Content | None:
@@ -150,7 +182,11 @@ def _held(change: Change, name: str) -> Content | None:
 
 
 def _is(change: Change, name: str, now: Content | None) -> bool:
-    held = _held(change, name)
+    return _is_same(now, _held(change, name))
+
+
+def _is_same(now: Content | None, held: Content | None) -> bool:
+    """Say whether a draft is one that is held: to the letter, or the soul of an agent app in meaning."""
     if held is None or now is None:
         return held is now
     if "agent_soul" in held.document:

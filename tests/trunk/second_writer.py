@@ -14,12 +14,16 @@ import pytest
 
 from difyops.api.agents import Agents
 from difyops.api.instance import Instance
+from difyops.api.model import App
 from difyops.changes import Change
 from difyops.emulator import Emulator
 from difyops.errors import TimedOut
 from difyops.git_store import GitStore
 from difyops.ledger import Ledger
 from difyops.publishing.content import draft_content, version_content
+from difyops.publishing.kept_drafts import KeptDraft, kept_draft, kept_drafts
+from difyops.publishing.putting import now_of
+from difyops.sealing.access import Access
 from difyops.workspace import Workspace
 from tests.history.conftest import open_instance
 from tests.plugins_of_dify.conftest import Fast
@@ -164,6 +168,31 @@ class Moments:
             await self.act()
             if self.loses and name.startswith("after"):
                 raise TimedOut("The answer did not come in 30 s.", retryable=True)
+
+
+def keep_aside(workspace: Workspace, app: App, held: dict[str, Any]) -> None:
+    """Keep a draft by name, as a change does that finds a newer one."""
+    change = Change.begin(
+        workspace.journal, "app.switch_model", subject=f"app/{app.id}", label=app.name, url="http://emulator.test",
+        facts={"app_id": app.id},
+    )  # fmt: skip
+    change.keep("draft", held)
+    change.set_aside("draft", "the draft of a colleague")
+    change.close("done")
+
+
+async def aside(workspace: Workspace, app_id: str) -> KeptDraft:
+    """Keep the draft of a workflow or agent app by name, and let the draft be what is live."""
+    console, now = workspace.instance.console, await now_of(workspace.instance, app_id)
+    assert now.live
+    keep_aside(workspace, now.app, {"document": now.draft})
+    if now.app.is_agent:
+        await Agents(console).write_draft(now.app, now.live["agent_soul"])
+    else:
+        draft = await console.draft(app_id)
+        await console.sync_draft(app_id, now.live, expected_hash=draft.hash if draft else None)
+    (listed,) = kept_drafts(workspace.state)
+    return kept_draft(workspace.state, listed.name, Access(state=workspace.state))
 
 
 @asynccontextmanager

@@ -31,6 +31,7 @@ from difyops.snapshot.restore import RestoreOptions, restore
 from difyops.snapshot.take import TakeOptions, take
 from difyops.workspace import Workspace
 from tests.history.conftest import open_instance
+from tests.trunk.second_writer import keep_aside
 
 TESTS = Path(__file__).parents[1]
 ELSEWHERE = {
@@ -201,16 +202,9 @@ async def test_a_draft_that_was_being_put_back_is_there_or_kept(
 ) -> None:
     async with place(tmp_path, monkeypatch) as here:
         app = here.emulator.app_named("wf-llm")
-        journal = here.workspace.journal
-        change = Change.begin(
-            journal, "app.switch_model", subject=f"app/{app.id}", label=app.name, url="http://emulator.test",
-            facts={"app_id": app.id},
-        )  # fmt: skip
         draft = await draft_content(here.workspace.instance.console, app.id)
         assert draft
-        change.keep("draft", draft.as_kept())
-        change.set_aside("draft", "the draft of a colleague")
-        change.close("done")
+        keep_aside(here.workspace, await here.workspace.instance.console.app(app.id), draft.as_kept())
         state = here.workspace.state
         (listed,) = kept_drafts(state)
         kept = kept_draft(state, listed.name, Access(state=state))

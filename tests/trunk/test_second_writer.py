@@ -23,6 +23,7 @@ from difyops.ledger import Ledger
 from difyops.plugins_of_dify.plan import make_plan as plan_of_upgrade
 from difyops.plugins_of_dify.upgrade import UpgradeOptions, upgrade
 from difyops.publishing.document_change import DocumentChange, change_document
+from difyops.publishing.put_back import put_kept_back
 from difyops.publishing.putting import now_of
 from difyops.release.plan import Gates, Shadow, WatchRules
 from difyops.release.planning import PlanRequest, make_plan
@@ -54,6 +55,7 @@ from tests.trunk.second_writer import (
     ConfigColleague,
     Killed,
     Moments,
+    aside,
     place,
 )
 
@@ -167,15 +169,30 @@ async def other_side(workspace: Workspace, app_id: str) -> Awaitable[bool]:
     return go()
 
 
+async def the_kept_one(workspace: Workspace, app_id: str) -> Awaitable[bool]:
+    """Plan to put back the half-done draft, which was kept by name."""
+    kept = await aside(workspace, app_id)
+
+    async def go() -> bool:
+        await put_kept_back(workspace, kept)
+        return True
+
+    return go()
+
+
 @dataclass(frozen=True)
 class Kind:
-    """One kind of change: its app, how it is planned, and what stands in what is live when it was done."""
+    """One kind of change: its app, how it is planned, and what stands in what is live when it was done.
+
+    ``in_draft``: it stands in the draft, for nothing goes live.
+    """
 
     app: str
     plan: Callable[[Workspace, str], Awaitable[Awaitable[bool]]]
     sign: str
     most: int
     colleague: type[Colleague] = Colleague
+    in_draft: bool = False
 
 
 KINDS = {
@@ -189,6 +206,8 @@ KINDS = {
     "plugin.upgrade": Kind("wf-echo", other_plugin, "0.1.2", 8),
     "release": Kind("wf-echo", the_draft, HALF_DONE, 4),
     "release, promoted": Kind("wf-echo", other_side, OTHER, 6),
+    "draft.put_back": Kind("wf-llm", the_kept_one, HALF_DONE, 2, in_draft=True),
+    "draft.put_back, agent": Kind(HELPER, the_kept_one, HALF_DONE, 2, AgentColleague, in_draft=True),
 }
 CASES = [
     (kind, writer)
@@ -231,7 +250,7 @@ async def test_a_second_writer_at_every_moment(
                 assert HALF_DONE not in live or kind == "release", where
             else:
                 assert is_done or MARK in live, where
-            assert case.sign in live or not is_done, where
+            assert case.sign in (await colleague.draft() if case.in_draft else live) or not is_done, where
             assert workspace.journal.open() == [] or kind.startswith("release"), where
     raise AssertionError("it never came to its end")
 
@@ -261,8 +280,8 @@ async def test_a_second_writer_after_a_kill_at_every_moment(
             ended = await end_open(workspace, way, where)
             await nobody_lost_anything(workspace, colleague, case, writer, where)
             live = await colleague.live()
-            assert ended != "finished" or case.sign in live, where
-            assert ended != "overtaken" or MARK in live, where
+            assert ended != "finished" or case.sign in (await colleague.draft() if case.in_draft else live), where
+            assert ended != "overtaken" or MARK in (await colleague.draft() if case.in_draft else live), where
     raise AssertionError("it never came to its end")
 
 
