@@ -62,7 +62,7 @@ def rollback(
     plan_id: Annotated[str | None, typer.Option("--plan", metavar="ID", help="Carry out exactly this plan.")] = None,
     with_name: Annotated[bool, typer.Option("--with-name", help="Bring name, description and icon back too.")] = False,
     message: Annotated[
-        str, typer.Option("--message", "-m", help="Comment of the published version (78 characters).")
+        str, typer.Option("--message", "-m", help="Comment of the published version (72 characters).")
     ] = "",
     allow_missing: AllowMissing = False,
     no_wait_slot: Annotated[

@@ -25,7 +25,10 @@ _LONGEST = 160
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Since:
-    """One version that was live: from when (unix seconds), its id, what to say of it, whether a rollback made it."""
+    """One version that was live: from when (unix seconds), its id, what to say of it.
+
+    ``went_back``: a change of ours went back with it.
+    """
 
     at: float
     version: str

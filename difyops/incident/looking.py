@@ -112,24 +112,24 @@ async def _versions(workspace: Workspace, app: App, wanted: LookRequest) -> list
         return [saved, Since(at=0.0, version="", told="")]
     if app.live_version is None:
         return []
-    found: list[Since] = []
+    found: list[Workflow] = []
     is_past = False
     async for version in workspace.instance.console.versions(app.id):
         is_past = is_past or version.id == app.live_version
         if not is_past:
             continue
-        found.append(_since(version))
-        if found[-1].at < wanted.since.timestamp() or len(found) > _MOST_VERSIONS:
+        found.append(version)
+        if (version.created_at or 0.0) < wanted.since.timestamp() or len(found) > _MOST_VERSIONS:
             break
-    return found
+    return [_since(version, found[place + 1 :]) for place, version in enumerate(found)]
 
 
-def _since(version: Workflow) -> Since:
+def _since(version: Workflow, older: Sequence[Workflow]) -> Since:
     at = version.created_at or 0.0
     told = " ".join(filter(None, [_iso(at), f"by {version.created_by}" if version.created_by else ""]))
     words = " ".join(filter(None, (version.marked_name, version.marked_comment)))
     said = f"the version of {told}" + (f" ({words})" if words else "")
-    return Since(at=at, version=version.id, by=version.created_by, told=said, went_back=went_back(version))
+    return Since(at=at, version=version.id, by=version.created_by, told=said, went_back=went_back(version, older))
 
 
 def _unread(app: App, error: DifyopsError) -> AppSeen:

@@ -33,7 +33,8 @@ KIND = "snapshot.rollback"
 class RollbackOptions:
     """How to roll back. ``expected_plan``: refuse any other plan; ``allow_missing``: go on despite problems.
 
-    ``name`` and ``comment`` mark the published version. ``wait_for_slots``: wait while a schedule is due.
+    ``name`` (20 characters) and ``comment`` (72) mark the published version. ``wait_for_slots``: wait while a schedule
+    is due.
     """
 
     plan: PlanOptions = field(default_factory=PlanOptions)
@@ -206,9 +207,14 @@ def _facts(plan: RollbackPlan, situation: Situation, kept: Kept, options: Rollba
         "triggers": {item.node_id: item.status for item in situation.triggers},
         "new_name": kept.record.name if options.plan.with_name else None,
         "publish_name": options.name or f"rollback {plan.target}",
-        "publish_text": options.comment or f"back to {plan.target} ({plan.target_commit[:10]})",
+        "publish_text": _text(plan, options),
         "wait_for_slots": options.wait_for_slots,
     }
+
+
+def _text(plan: RollbackPlan, options: RollbackOptions) -> str:
+    """Return the words behind the change id; ``server_versions.went_back`` knows a rollback by how they begin."""
+    return f"back: {options.comment}" if options.comment else f"back to {plan.target} ({plan.target_commit[:10]})"
 
 
 def _identity(kept: Kept, situation: Situation, options: RollbackOptions) -> JsonObject:

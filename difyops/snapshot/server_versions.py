@@ -6,7 +6,7 @@ Workflows and agents have them; the chat modes and completion have none: what is
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,9 @@ from difyops.snapshot.in_clear import read_clear
 from difyops.snapshot.reading import record_now
 
 PREVIOUS = "previous"
-_WENT_BACK = re.compile(r"difyops \w+ back to ")  # what a rollback writes into the comment of its version
+_OURS = re.compile(r"difyops ([0-9a-f]{12}) ?(.*)", re.S)  # the id of the change, and its own words
+_ROLLBACK = ("back to ", "back: ")  # a rollback's own words, or those before the words that a person gave it
+_ROLLBACK_NAME = "rollback "
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
 
 
@@ -51,9 +53,25 @@ def means_version(word: str) -> bool:
     return word == PREVIOUS or _ID.fullmatch(word) is not None
 
 
-def went_back(version: Workflow | AgentVersion) -> bool:
-    """Say whether a rollback published this version: the one before it is what was rolled back from."""
-    return _WENT_BACK.match(version.marked_comment) is not None
+def went_back(version: Workflow | AgentVersion, older: Sequence[Workflow | AgentVersion] = ()) -> bool:
+    """Say whether a change of ours went back with this version: the one before it is what it went back from.
+
+    That is a rollback, or a change that published before (``older``, newest first, as many as are known) and has taken
+    that back: a release that was given up, say. A rollback is known by its name, too, where its comment is another's.
+    """
+    ours = _OURS.match(version.marked_comment)
+    if ours is None:
+        return False
+    if ours[2].startswith(_ROLLBACK) or version.marked_name.startswith(_ROLLBACK_NAME):
+        return True
+    first = next((place for place, item in enumerate(older) if _change(item) != ours[1]), len(older))
+    return first > 0 and (first == len(older) or same_meaning(version.document, older[first].document))
+
+
+def _change(version: Workflow | AgentVersion) -> str:
+    """Return the id of the change that published a version, blank where it was not difyops."""
+    ours = _OURS.match(version.marked_comment)
+    return ours[1] if ours else ""
 
 
 async def versions(instance: Instance, app: App, *, limit: int) -> list[ServerVersion]:
@@ -86,7 +104,7 @@ async def kept_version(instance: Instance, app: App, word: str, seal: Seal) -> K
     """
     _check_mode(app)
     version, live = await (_agent_version if app.is_agent else _workflow_version)(instance, app, word)
-    warned = word == PREVIOUS and live is not None and went_back(live)
+    warned = word == PREVIOUS and live is not None and went_back(live, [version])
     if isinstance(version, Workflow):
         document = (await read_clear(instance.console, app.id, version, exports=False)).document
     else:

@@ -53,7 +53,7 @@ def test_without_a_terminal_it_prints_the_picture_and_the_commands(
     routes: dict = dict(emulator.control.counts())["routes"]  # type: ignore[assignment]
     assert all(route.startswith("GET") or "login" in route or "current" in route for route in routes)
     assert cli("incident", "--list", "-o", "json").json["data"] == []
-    done = cli(*command.split()[1:], "--yes")
+    done = cli(*command.split()[1:], "--message", "agreed with Ann", "--yes")
     assert done.code == 0, done.err
     assert trouble.colleague.live(llm["id"])["marked_comment"]
     table = cli("incident")

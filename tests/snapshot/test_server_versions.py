@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from difyops.api.model import Workflow
+from difyops.snapshot.server_versions import went_back
 from tests.conftest import Cli
 from tests.snapshot.colleague import Colleague, break_prompt, node, set_secret
 
@@ -54,6 +56,53 @@ def test_previous_is_the_newest_that_differs(cli: Cli, connected: str, colleague
     assert colleague.live(app)["graph"] == good
     again = cli("snapshot", "rollback", "wf-llm", "--to", "previous", "--dry-run", "-o", "json").json["data"]
     assert any("the last rollback replaced it" in note for note in again["notes"])
+
+
+@pytest.mark.parametrize("words", [[], ["--message", "agreed with Ann in TICKET-7"], ["--message", "x" * 200]])
+def test_a_rollback_is_known_as_one_whatever_was_written_on_it(
+    cli: Cli, connected: str, colleague: Colleague, words: list[str]
+) -> None:
+    app = colleague.app_id("wf-llm")
+    colleague.edit(app, break_prompt)
+    colleague.publish(app)
+    assert cli("snapshot", "rollback", "wf-llm", "--to", "previous", "--yes", *words).code == 0
+    assert not words or words[1][:72] in colleague.live(app)["marked_comment"]
+    again = cli("snapshot", "rollback", "wf-llm", "--to", "previous", "--dry-run", "-o", "json").json["data"]
+    assert any("the last rollback replaced it" in note for note in again["notes"])
+    colleague.edit(app, set_secret("somebody-after-771"))
+    colleague.publish(app, "rollback v1")
+    after = cli("snapshot", "rollback", "wf-llm", "--to", "previous", "--dry-run", "-o", "json").json["data"]
+    assert not any("the last rollback replaced it" in note for note in after["notes"]), "a person's is no rollback"
+
+
+def version(comment: str, text: str = "", name: str = "") -> Workflow:
+    graph = {"nodes": [{"id": "1", "data": {"type": "start", "title": text}}], "edges": []}
+    return Workflow(
+        id="v", version="1", graph=graph, features={}, hash=None, marked_name=name, marked_comment=comment
+    )  # fmt: skip
+
+
+A, B = "difyops aaaaaaaaaaaa release", "difyops bbbbbbbbbbbb fallback"
+
+
+@pytest.mark.parametrize(
+    ("live", "older", "is_back"),
+    [
+        (version("difyops aaaaaaaaaaaa back to v1"), [], True),
+        (version("difyops aaaaaaaaaaaa back: as agreed"), [], True),
+        (version("difyops aaaaaaaaaaaa as agreed", name="rollback v1"), [], True),  # as versions before wrote it
+        (version("as agreed", name="rollback v1"), [], False),
+        (version("back to v1"), [], False),
+        (version(A), [], False),
+        (version(A, "good"), [version(A, "bad"), version("", "good")], True),  # a release that was given up
+        (version(A, "good"), [version(A, "bad"), version(A, "worse"), version("", "good")], True),
+        (version(A, "good"), [version(A, "bad")], True),  # what was before it is not known
+        (version(A, "good"), [version(A, "slipped in"), version("", "bad")], False),  # published anew
+        (version(A, "good"), [version(B, "bad"), version("", "good")], False),
+    ],
+)
+def test_a_version_that_a_change_went_back_with(live: Workflow, older: list[Workflow], is_back: bool) -> None:
+    assert went_back(live, older) is is_back
 
 
 def test_a_key_inside_a_node_goes_back_with_its_version(cli: Cli, connected: str, colleague: Colleague) -> None:
