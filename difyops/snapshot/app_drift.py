@@ -101,9 +101,8 @@ def _draft(held: HeldApp, reading: AppReading, live: Document | None) -> list[Ap
     changes = diff(kept, now)
     if not changes or not diff(kept_live, now):
         return []
-    draft, record = reading.draft, reading.record
-    who = (draft.updated_by or draft.created_by) if draft else None
-    when = _when(draft.updated_at) if draft else None
+    edited, record = reading.edited, reading.record
+    who, when = (edited.by, _when(edited.at)) if edited else (None, None)
     what = f"{len(changes)} unpublished change{'s' * (len(changes) != 1)}"
     return [AppDrift(id=record.id, name=record.name, kind=DRAFT, who=who, when=when, what=what, changes=changes)]
 

@@ -60,10 +60,23 @@ class Before:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Edited:
+    """Who edited a draft last, and when: seconds since 1970."""
+
+    by: str | None
+    at: float | None
+
+    @classmethod
+    def of(cls, draft: Workflow | AgentVersion | None) -> Edited | None:
+        """Return it of a draft, ``None`` where there is none."""
+        return cls(by=draft.updated_by or draft.created_by, at=draft.updated_at) if draft is not None else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppReading:
     """An app as read now: files to write by short name, names of files to keep as they are, what the scan found.
 
-    ``draft``: the draft that was looked at, for who edited it and when.
+    ``edited``: who edited the draft that was looked at. The draft itself is let go: those of a fleet fill the memory.
     """
 
     record: RecordedApp
@@ -71,7 +84,7 @@ class AppReading:
     kept: tuple[str, ...] = ()
     findings: tuple[ScanFinding, ...] = ()
     sealed: SealedFound = field(default_factory=SealedFound)
-    draft: Workflow | AgentVersion | None = field(default=None, repr=False)
+    edited: Edited | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +143,7 @@ async def _read_workflow(instance: Instance, app: App, known: Before | None, opt
         switched = await _triggers_of_unchanged(console, app, known)
         reading = None if switched is None else await _with_draft_of_unchanged(console, app, known, draft, options)
         if reading is not None and switched is not None:
-            return replace(reading, record=replace(reading.record, triggers=switched), draft=draft)
+            return replace(reading, record=replace(reading.record, triggers=switched), edited=Edited.of(draft))
     live, draft = await console.live_and_draft(app.id, app.live_version)
     files: dict[str, bytes] = {}
     found, seen = SealedFound(), list[ScanFinding]()
@@ -148,7 +161,9 @@ async def _read_workflow(instance: Instance, app: App, known: Before | None, opt
             found = found.joined(more)
     shown = draft_print(draft, options.seal) if draft is not None else ""
     if live is None and known and shown and known.sealed.draft == shown:
-        return AppReading(record=_record(app, None, draft, []), kept=("draft.json",), sealed=known.sealed, draft=draft)
+        return AppReading(
+            record=_record(app, None, draft, []), kept=("draft.json",), sealed=known.sealed, edited=Edited.of(draft)
+        )
     if draft is not None and (live is None or draft.document != live.document):
         content, more = await sealed_draft(console, app.id, draft, options.seal)
         if content != files.get("live.json"):
@@ -159,7 +174,7 @@ async def _read_workflow(instance: Instance, app: App, known: Before | None, opt
     if live is not None and app.mode == "workflow" and console.capabilities.can("triggers"):
         check_triggers(live.document, triggers)
     record = _record(app, live, draft, triggers)
-    return AppReading(record=record, files=files, findings=tuple(seen), sealed=found, draft=draft)
+    return AppReading(record=record, files=files, findings=tuple(seen), sealed=found, edited=Edited.of(draft))
 
 
 async def _triggers_of_unchanged(console: Console, app: App, known: Before) -> tuple[Mapping[str, str], ...] | None:
@@ -210,7 +225,7 @@ async def _read_agent(instance: Instance, app: App, known: Before | None, option
         draft = None if options.live_only else now.state.draft
         reading = await _with_draft_of_unchanged(instance.console, now.app, known, draft, options)
         if reading is not None:
-            return replace(reading, draft=draft)
+            return replace(reading, edited=Edited.of(draft))
         now = await agent_now(instance, app)
     app, live, draft = now.app, now.live, None if options.live_only else now.state.draft
     files: dict[str, bytes] = {}
@@ -227,7 +242,7 @@ async def _read_agent(instance: Instance, app: App, known: Before | None, option
         if content != files.get("live.json"):
             files["draft.json"], found = content, found.joined(more)
     record = _record(app, live, draft, ())
-    return AppReading(record=record, files=files, findings=tuple(seen), sealed=found, draft=draft)
+    return AppReading(record=record, files=files, findings=tuple(seen), sealed=found, edited=Edited.of(draft))
 
 
 async def _read_config(instance: Instance, app: App, known: Before | None, options: ReadOptions) -> AppReading:
