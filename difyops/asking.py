@@ -159,7 +159,7 @@ def _put_out(app: App, answer: Answer) -> Answer:
 
 async def _service(instance: Instance, app: App, key: SecretText | None, clock: Clock | None) -> Service:
     token = key or await app_key(instance.console, app.id)
-    return Service(instance.service_transport, token, app.mode, clock or SystemClock())
+    return Service(instance.service_transport, token, app.mode, clock or SystemClock(), name=app.name)
 
 
 async def _fitting(service: Service, question: Question) -> Question:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from difyops import credentials, dry_run
 from difyops.config import STATE_PASSWORD, Config
+from difyops.counting import counted
 from difyops.errors import ConfigError, Refused
 from difyops.ledger import Ledger
 from difyops.ledger.backing import CLOSED, Database, Statements, refuse_closed
@@ -173,7 +174,11 @@ def _refuse_own_ledger(place: StatePlace, server: Database) -> None:
             return
     finally:
         own.close()
-    what = f"{left_open} changes or rotations are open in it" if left_open else f"it holds {mine} lines"
+    what = (
+        f"{counted(left_open, 'change or rotation is', 'changes or rotations are')} open in it"
+        if left_open
+        else f"it holds {counted(mine, 'line')}"
+    )
     raise Refused(
         f"The state is to be in {server.place}, but {place.file} of this machine was not moved there: {what}.",
         hint=f"difyops state move --to {server.place}   (or end what is open with state: sqlite)",

@@ -20,51 +20,52 @@ LOGIN_PATH = "/console/api/login"
 
 def connection_error(error: httpx.RequestError, *, host: str, doing: str, proxy: Proxy | None = None) -> DifyopsError:
     """Turn a transport failure into one sentence that says what to look at."""
+    told = "" if doing == f"connect to {host}" else f"{doing}: "  # the host is named once
     if isinstance(error, httpx.TimeoutException):
-        return TimedOut(f"{doing}: {_other_side(host, proxy)} did not answer in time.", retryable=True)
+        return TimedOut(f"{told}{_other_side(host, proxy)} did not answer in time.", retryable=True)
     if isinstance(error, httpx.DecodingError):
-        return ServerFault(f"{doing}: the answer of {host} cannot be decoded: {error}.")
-    if (secured := _secured(error, host, doing)) is not None:
+        return ServerFault(f"{told}the answer of {host} cannot be decoded: {error}.")
+    if (secured := _secured(error, host, told)) is not None:
         return secured
     if proxy is not None and isinstance(error, httpx.ConnectError | httpx.ProxyError):
         return _of_proxy(error, proxy, doing)
     if any(isinstance(cause, socket.gaierror) for cause in _causes(error)):
-        return Unreachable(f"{doing}: the name {host} is not known.", hint="Check the url of the context.")
+        return Unreachable(f"{told}the name {host} is not known.", hint="Check the url of the context.")
     if isinstance(error, httpx.ConnectError):
         return Unreachable(
-            f"{doing}: cannot connect to {host}.", hint="Is it running, and is the url right?", retryable=True
+            f"{told}cannot connect to {host}.", hint="Is it running, and is the url right?", retryable=True
         )
     if isinstance(error, httpx.RemoteProtocolError) and "location header" in str(error):
-        return Unreachable(f"{doing}: {host} redirects elsewhere, to what is no address.", hint="Check the url.")
+        return Unreachable(f"{told}{host} redirects elsewhere, to what is no address.", hint="Check the url.")
     hint = "If it speaks https on this port, use https:// in the url." if _is_plain(error) else None
-    return Unreachable(f"{doing}: {_other_side(host, proxy)} broke the connection off.", hint=hint, retryable=True)
+    return Unreachable(f"{told}{_other_side(host, proxy)} broke the connection off.", hint=hint, retryable=True)
 
 
 def _other_side(host: str, proxy: Proxy | None) -> str:
     return host if proxy is None else f"{host} (through the proxy {proxy.host} of {proxy.variable})"
 
 
-def _secured(error: httpx.RequestError, host: str, doing: str) -> DifyopsError | None:
+def _secured(error: httpx.RequestError, host: str, told: str) -> DifyopsError | None:
     """Name what is wrong with a certificate, or that nobody speaks TLS there. Carriers wrap it each in their way."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError) and (said := getattr(cause, "verify_message", "")):
             if getattr(cause, "verify_code", 0) in _OTHER_NAME:
                 return Unreachable(
-                    f"{doing}: the certificate of {host} is for another name ({said}).",
+                    f"{told}the certificate of {host} is for another name ({said}).",
                     hint="Use the name that the certificate is for in the context's url.",
                 )
             return Unreachable(
-                f"{doing}: the certificate of {host} is not trusted ({said}).",
+                f"{told}the certificate of {host} is not trusted ({said}).",
                 hint="Set ca_file in the context to the CA that signed it.",
             )
     causes = _causes(error)
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return Unreachable(
-            f"{doing}: the certificate of {host} is not trusted.",
+            f"{told}the certificate of {host} is not trusted.",
             hint="Set ca_file in the context to the CA that signed it.",
         )
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
-        return Unreachable(f"{doing}: {host} does not speak TLS here.", hint="Use http:// or the right port.")
+        return Unreachable(f"{told}{host} does not speak TLS here.", hint="Use http:// or the right port.")
     return None
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from difyops.api.shapes import count, fit, flag, obj, rows, whole
+from difyops.counting import counted
 from difyops.errors import UnreadableAnswer
 
 Fetch = Callable[[Mapping[str, Any]], Awaitable[Any]]
@@ -42,7 +43,7 @@ async def by_number(fetch: Fetch, *, limit: int = 100, rows_in: str = "data") ->
         if sweep.is_whole:
             return
     if sweep.contradicts_itself:
-        wanted = f"{max(sweep.totals)} rows" if sweep.totals else "more rows"
+        wanted = counted(max(sweep.totals), "row") if sweep.totals else "more rows"
         raise UnreadableAnswer(f"{_DOING}: it says that there are {wanted}, and {sweep.counted} came.")
 
 
@@ -65,7 +66,9 @@ async def by_last_id(fetch: Fetch, *, limit: int = 100) -> AsyncIterator[dict[st
             return
         barren = 0 if fresh else barren + 1
         if barren == 2:
-            raise UnreadableAnswer(f"{_DOING}: it says that there is more after {len(seen)} rows; nothing new came.")
+            raise UnreadableAnswer(
+                f"{_DOING}: it says that there is more after {counted(len(seen), 'row')}; nothing new came."
+            )
         if fresh:
             cursor = {"last_id": found[-1].get("id")}
     raise UnreadableAnswer(f"{_DOING}: it does not end.")

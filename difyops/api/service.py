@@ -9,8 +9,11 @@ stream broke is found again by the run's id (``run_ends``).
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Mapping
+import re
+import shlex
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -34,7 +37,7 @@ from difyops.api.sse import SILENCE, BrokenStream, ServerEvent, parse_line
 from difyops.api.transport import Transport, json_of
 from difyops.clock import Clock, SystemClock
 from difyops.config import Context, clean_url
-from difyops.errors import CredentialError, DifyopsError, NotFound, ServerFault, Unreachable
+from difyops.errors import CredentialError, DifyopsError, Forbidden, NotFound, ServerFault, Unreachable
 from difyops.secret_text import SecretText
 
 __all__ = ["Answer", "InputField", "Question", "Service", "app_key", "check_inputs", "text_of"]
@@ -61,13 +64,14 @@ class Question:
 
 @dataclass(slots=True)
 class Service:
-    """The service calls of one app."""
+    """The service calls of one app; ``name`` is what hints call it."""
 
     transport: Transport
     key: SecretText
     mode: str
     clock: Clock = field(default_factory=SystemClock)
     version: str = ""
+    name: str = ""
 
     async def info(self) -> dict[str, Any]:
         """Return name, description and mode of the key's app: the cheapest proof that a key works."""
@@ -121,7 +125,8 @@ class Service:
                 gathered.take(event, self.clock.monotonic() - started, on_delta, on_task)
 
         try:
-            await self._stream(question, gathered, take, silence, on_send)
+            with self._named():
+                await self._stream(question, gathered, take, silence, on_send)
         except (Unreachable, BrokenStream) as error:
             if gathered.run_id is None:
                 lost = _unknown(error, gathered)
@@ -214,8 +219,19 @@ class Service:
         return body
 
     async def _get(self, path: str, *, doing: str, shape: Shape) -> Any:
-        response = await self.transport.request("GET", path, doing=doing, auth=self._auth())
+        with self._named():
+            response = await self.transport.request("GET", path, doing=doing, auth=self._auth())
         return fit(json_of(response, doing=doing), shape, doing=doing, endpoint=path)
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """Name the app in the hint of a refusal, which the transport cannot."""
+        try:
+            yield
+        except Forbidden as error:
+            if self.name and error.hint:
+                error.hint = re.sub(r"\bAPP\b", lambda _: shlex.quote(self.name), error.hint)
+            raise
 
     def _auth(self) -> ServiceKey:
         return ServiceKey(self.key)

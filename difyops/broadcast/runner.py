@@ -129,7 +129,7 @@ class Runner:
     async def _look_up(self, target: Target) -> Desk:
         reach = self.reaches[target.context]
         key = await reach.key_of(target.app)
-        service = Service(reach.transport, key, target.app.mode, self.clock)
+        service = Service(reach.transport, key, target.app.mode, self.clock, name=target.app.name)
         return service, await service.form()
 
     async def _question(self, service: Service, fit: Mapped) -> Question:

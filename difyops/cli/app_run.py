@@ -38,7 +38,7 @@ async def run_once(
         key = await app_key(instance.console, app.id)
         transport = run_transport(instance.context, limit=2)
         try:
-            service = Service(transport, key, app.mode)
+            service = Service(transport, key, app.mode, name=app.name)
             form = await service.form()
             with as_given(app.name):
                 check_inputs(form, inputs)

@@ -105,7 +105,7 @@ async def _asker(instance: Instance, asking: Asking) -> AsyncIterator[Ask]:
     key = await app_key(instance.console, app.id)
     transport = run_transport(instance.context, limit=2)
     try:
-        service = Service(transport, key, app.mode)
+        service = Service(transport, key, app.mode, name=app.name)
         form = await service.form()
         target = Target(id=app.id, context=instance.name, app=app, inputs=asking.inputs, question_as=asking.question_as)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from difyops.counting import counted
 from difyops.dsl.canonical import canonical, normalized
 from difyops.dsl.diff_text import Line, LineBudget, line_diff
 from difyops.dsl.diff_values import MISSING, Step, compare, without_credentials
@@ -90,7 +91,7 @@ def describe(change: Difference) -> str:
 def _summary(change: Difference) -> str:
     if change.lines:
         marks = [mark for mark, _ in change.lines]
-        return f": +{marks.count('+')} -{marks.count('-')} lines"
+        return f": +{marks.count('+')} -{counted(marks.count('-'), 'line')}"
     if change.action == "changed":
         if change.before == change.after == MARKER:
             return ": the value of the secret"

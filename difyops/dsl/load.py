@@ -25,6 +25,7 @@ import yaml
 from yaml.constructor import SafeConstructor
 from yaml.resolver import Resolver
 
+from difyops.counting import counted
 from difyops.dsl.model import DslError, JsonObject
 
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -292,7 +293,7 @@ class _Builder:
         value, weight = self._anchors[event.anchor]
         self._repeats += weight
         if self._repeats > self.limits.repeats:
-            raise self._fail(event.start_mark, f"aliases repeat more than {self.limits.repeats} values")
+            raise self._fail(event.start_mark, f"aliases repeat more than {counted(self.limits.repeats, 'value')}")
         top = self._open[-1] if self._open else None
         if top and top.key is None and top.is_mapping:
             raise self._fail(event.start_mark, "a key must be text, not an alias")

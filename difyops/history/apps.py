@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from difyops.counting import counted
 from difyops.errors import UsageError
 from difyops.history.store import History
 
@@ -73,7 +74,7 @@ def _meant(known: Sequence[KeptApp], context: str, wanted: str) -> KeptApp:
             return found[0]
         if found:
             ids = ", ".join(app.id for app in found)
-            raise UsageError(f"{wanted!r} means {len(found)} apps; use the id.", hint=ids)
+            raise UsageError(f"{wanted!r} means {counted(len(found), 'app')}; use the id.", hint=ids)
     raise _no_app(known, context, wanted)
 
 

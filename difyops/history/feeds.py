@@ -17,6 +17,7 @@ from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.api.run_feed import run_detail
 from difyops.api.run_records import LoggedRun, MessageRecord
+from difyops.counting import counted
 from difyops.errors import NotFound
 from difyops.history.cursors import pieces
 from difyops.history.gaps import Gap, gaps
@@ -95,7 +96,8 @@ class Feeds:
                 else:
                     stretch = None
                     self.warnings.append(
-                        f"{self.app.name}: {len(window.runs)} of {window.total} runs came; the window stays a gap."
+                        f"{self.app.name}: {len(window.runs)} of {counted(window.total, 'run')} came; "
+                        "the window stays a gap."
                     )
                 self._write(LOGS, window.runs, stretch)
 

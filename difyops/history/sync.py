@@ -19,6 +19,7 @@ from difyops.api.model import App
 from difyops.api.run_feed import node_rows, run_detail, server_time
 from difyops.api.run_records import NodeRecord, graph_shape
 from difyops.clock import Clock
+from difyops.counting import counted
 from difyops.errors import DifyopsError, NotFound, OutOfBudget, PartialFailure
 from difyops.history import sampling
 from difyops.history.feeds import Feeds
@@ -88,7 +89,9 @@ class Synced:
             return OutOfBudget(f"Gaps are left: {self.stopped}.", hint="Run it again; it goes on where it ended.")
         failed = [app for app in self.apps if app.error]
         if failed:
-            return PartialFailure(f"{len(failed)} of {len(self.apps)} apps could not be read: {failed[0].error}")
+            return PartialFailure(
+                f"{len(failed)} of {counted(len(self.apps), 'app')} could not be read: {failed[0].error}"
+            )
         return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from difyops.counting import counted
 from difyops.ledger.anchor import Anchor
 from difyops.ledger.backing import Database, Statements
 from difyops.ledger.records import GENESIS, link
@@ -47,7 +48,7 @@ def breaks(statements: Statements) -> list[str]:
             problems.append(f"Audit line {number} was changed after it was written.")
         last, before = number, own
     if (last, before) != (written, newest):
-        problems.append(f"The audit trail ends with line {last}; {written} lines were written.")
+        problems.append(f"The audit trail ends with line {last}; {counted(written, 'line was', 'lines were')} written.")
     return problems
 
 
@@ -69,11 +70,13 @@ def missing(database: Database, kept: Anchor, where: str) -> list[str]:
     now, line, there = database.read(look)
     if kept.length and (line is None or line[0] != kept.hash):
         return [
-            f"The audit trail has {now.length} lines; {where}, line {kept.length} was kept, and it is not there: "
-            "the ledger was shortened or replaced."
+            f"The audit trail has {counted(now.length, 'line')}; {where}, line {kept.length} was kept, "
+            "and it is not there: the ledger was shortened or replaced."
         ]
     if there < kept.events:
-        return [f"Of the first {kept.events} events, kept {where}, the ledger holds {there}: it was shortened."]
+        return [
+            f"Of the first {counted(kept.events, 'event')}, kept {where}, the ledger holds {there}: it was shortened."
+        ]
     return []
 
 

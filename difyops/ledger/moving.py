@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 
+from difyops.counting import counted
 from difyops.errors import Refused
 from difyops.ledger.backing import Statements
 from difyops.ledger.integrity import end_of_chain, length, rows
@@ -34,8 +35,8 @@ def refuse_other_lines(source: Statements, target: Statements, place: str) -> No
     both = [side.execute(query, [there.events]).fetchone() for side in (source, target)]
     if not is_beginning or (both[0] is None) is not (both[1] is None) or list(both[0] or ()) != list(both[1] or ()):
         raise Refused(
-            f"{place} holds {there.events} events and {there.length} audit lines that are not from here; it is left "
-            "alone.",
+            f"{place} holds {counted(there.events, 'event')} and {counted(there.length, 'audit line')} that are not "
+            "from here; it is left alone.",
             hint="Two ledgers cannot become one: name an empty database, or move that file away.",
         )
 

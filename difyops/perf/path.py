@@ -19,8 +19,8 @@ def path_of(history: History, context: str, wanted: str) -> tuple[str, Timeline]
     columns, test = "app, id, started, version", "context = ? AND id >= ? AND id < ? LIMIT 2"
     rows = archive.anywhere(history, "run", columns, test, [context, wanted, wanted + "\U0010ffff"])
     if len(rows) != 1:
-        many = "several" if rows else "no"
-        raise UsageError(f"{wanted!r} means {many} runs that are kept.", hint="difyops history sync")
+        word = "several" if rows else "no"
+        raise UsageError(f"{wanted!r} means {word} runs that are kept.", hint="difyops history sync")
     app, run, started, version = rows[0]
     name = history.one("SELECT name FROM app WHERE context = ? AND id = ?", [context, app]) or app
     scope = Scope(context=context, app=app, name=name, since=started, until=started + 1, version=version)

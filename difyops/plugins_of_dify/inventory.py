@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from difyops.api.instance import Instance
 from difyops.api.plugin_calls import DifyPlugin, Newest, PluginCalls
+from difyops.counting import counted
 from difyops.errors import AnswerIsNo, DifyopsError, PartialFailure, SelectorError
 from difyops.plugins_of_dify.holds import Holds
 
@@ -42,7 +43,10 @@ class PluginInventory:
         unknown = [row.id for row in self.rows if row.state == "unknown"]
         if old:
             named = ", ".join(f"{row.id} {row.version} -> {row.latest}" for row in old[:5])
-            return AnswerIsNo(f"{len(old)} plugins are outdated: {named}.", hint=f"difyops plugin uses {old[0].id}")
+            return AnswerIsNo(
+                f"{counted(len(old), 'plugin is', 'plugins are')} outdated: {named}.",
+                hint=f"difyops plugin uses {old[0].id}",
+            )
         if unknown:
             return PartialFailure(
                 f"The server does not know the newest version of {', '.join(unknown[:5])}.",
@@ -68,7 +72,11 @@ def plugin_named(plugins: Sequence[DifyPlugin], name: str) -> DifyPlugin:
     if len(found) == 1:
         return found[0]
     there = ", ".join(item.id for item in plugins) or "none"
-    said = f"{len(found)} plugins are called {name!r}" if found else f"No plugin {name!r} is installed"
+    said = (
+        f"{counted(len(found), 'plugin is', 'plugins are')} called {name!r}"
+        if found
+        else f"No plugin {name!r} is installed"
+    )
     raise SelectorError(f"{said}.", hint=f"There is: {there}.")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from difyops.api.instance import Instance
 from difyops.api.server_time import server_time
 from difyops.clock import Clock
+from difyops.counting import counted
 from difyops.errors import AnswerIsNo, NotFound, RateLimited, ServerFault, Unreachable
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.release.gates import FAIL, OPEN, PASS, GateEvent, look
@@ -45,13 +46,17 @@ def judge(before: Events, after: Events, gates: Gates, *, number: int, wanted: i
     looks = [look(before.get(app, ()), new, each, number=number, wanted=wanted) for app, new in after.items()]
     count, failed = sum(item.events for item in looks), sum(item.failed for item in looks)
     was, was_failed = sum(item.old_events for item in looks), sum(item.old_failed for item in looks)
-    told = f"{failed} of {count} runs failed after the upgrade, {was_failed} of {was} before it"
+    told = f"{failed} of {counted(count, 'run')} failed after the upgrade, {was_failed} of {was} before it"
     together = math.exp(min(700.0, sum(math.log(item.e) for item in looks)))  # wagers on other runs: they multiply
     if together >= 1 / half:
         return UpgradeLook(word=FAIL, events=count, text=f"{told} (e = {together:.3g}, proof from {1 / half:g} on)")
     worse = [item.text for item in looks if item.word == FAIL]
     if worse:
-        return UpgradeLook(word=FAIL, events=count, text=f"{worse[0]} ({len(worse)} of {len(looks)} apps are worse)")
+        return UpgradeLook(
+            word=FAIL,
+            events=count,
+            text=f"{worse[0]} ({len(worse)} of {counted(len(looks), 'app is', 'apps are')} worse)",
+        )
     return UpgradeLook(word=PASS if count >= wanted else OPEN, events=count, text=told)
 
 
@@ -96,7 +101,7 @@ class UpgradeWatch:
         """
         since = moment((await server_time(self.instance, self.clock)).latest)
         end = self.clock.monotonic() + self.seconds
-        self.say(f"watching {len(self._sources)} apps for {self.seconds:g} s")
+        self.say(f"watching {counted(len(self._sources), 'app')} for {self.seconds:g} s")
         number = bad = 0
         while True:
             try:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from difyops.counting import counted
 from difyops.history.failures import GOOD, OURS
 from difyops.release.plan import Gates
 from difyops.statistics import FailureTest, mann_whitney
@@ -131,11 +132,11 @@ def _against(old: int, used: int, place: int, wanted: int) -> int:
 
 def _failures(test: FailureTest, now: Sequence[GateEvent], was: Sequence[GateEvent], wanted: int) -> Gate:
     bad, was_bad = sum(item.is_bad for item in now), sum(item.is_bad for item in was)
-    told = f"{bad} of {len(now)} runs failed, {was_bad} of {len(was)} before"
+    told = f"{bad} of {counted(len(now), 'run')} failed, {was_bad} of {len(was)} before"
     if test.is_proven:
         return Gate(name="failures", word=FAIL, text=f"{told} (e = {test.highest:.3g}, proof from {test.limit:g} on)")
     if test.calls < wanted:
-        least = f"{test.calls} of {wanted} runs could be held against the old version"
+        least = f"{test.calls} of {counted(wanted, 'run')} could be held against the old version"
         return Gate(name="failures", word=OPEN, text=f"{least}; {told}")
     return Gate(name="failures", word=PASS, text=told)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from difyops.clock import iso
+from difyops.counting import counted
 from difyops.errors import Refused
 from difyops.publishing.putting import Now, now_of
 from difyops.release.cases import kept_before
@@ -67,18 +68,18 @@ async def _traffic(workspace: Workspace, now: Now, plan: ReleasePlan) -> list[st
         instance=workspace.instance, app=now.app, timezone=await timezone_of(workspace.instance, now.app)
     )
     old = await source.old(workspace.state, now.label, workspace.clock.now(), plan.watch.back)
-    counted = [event for event in old if event.counts]
+    judging = [event for event in old if event.counts]
     notes = []
-    if len(counted) < plan.watch.events:
+    if len(judging) < plan.watch.events:
         notes.append(
-            f"the live version has {len(counted)} runs in {plan.watch.back / 86400:g} days; a pass takes "
+            f"the live version has {counted(len(judging), 'run')} in {plan.watch.back / 86400:g} days; a pass takes "
             f"{plan.watch.events} (--events)"
         )
-    tokens = [event.tokens for event in counted if event.tokens]
+    tokens = [event.tokens for event in judging if event.tokens]
     if plan.shadow.calls and tokens:
         asked = plan.shadow.calls + (plan.cases.count if plan.cases else 0)
-        about = 2 * asked * sum(tokens) // len(counted)
-        notes.append(f"the shadow may use about {about} tokens (--tokens bounds it)")
+        about = 2 * asked * sum(tokens) // len(judging)
+        notes.append(f"the shadow may use about {counted(about, 'token')} (--tokens bounds it)")
     return notes
 
 
@@ -107,7 +108,10 @@ def planned(
     if not now.label:
         notes.append(f"a {now.app.mode} app logs no version: runs are told apart by the time of publishing")
     if plan.cases and 2 * 0.5**plan.cases.count > plan.gates.alpha:
-        notes.append(f"{plan.cases.count} cases are too few to tell chance: each one that is lost fails the release")
+        notes.append(
+            f"{counted(plan.cases.count, 'case is', 'cases are')} too few to tell chance: "
+            "each one that is lost fails the release"
+        )
     if not plan.changes:
         notes.append("nothing differs but secrets or layout")
     return PlannedRelease(plan=plan, notes=tuple(notes), blocked=blocked)

@@ -17,6 +17,7 @@ from difyops.api.instance import Instance
 from difyops.api.server_time import server_time
 from difyops.changes import Change, Ended
 from difyops.cost.prices import Prices
+from difyops.counting import counted
 from difyops.errors import DifyopsError
 from difyops.publishing.publication import TARGET
 from difyops.publishing.putting import Putting, now_of
@@ -115,8 +116,8 @@ class Work:
         plan = self.plan
         if plan.shadow.calls:
             self.change.say(
-                f"Shadow: at most {plan.shadow.calls} inputs through copies of both versions"
-                + (f", at most {plan.shadow.tokens} tokens." if plan.shadow.tokens else ".")
+                f"Shadow: at most {counted(plan.shadow.calls, 'input')} through copies of both versions"
+                + (f", at most {counted(plan.shadow.tokens, 'token')}." if plan.shadow.tokens else ".")
             )
         now = await now_of(self.instance, plan.app_id)
         held = self.change.kept(CASES)

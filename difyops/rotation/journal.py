@@ -23,6 +23,7 @@ from difyops.changes import Change, ChangeRecord, Journal
 from difyops.changes.change import Checkpoint, no_checkpoint
 from difyops.changes.journal import ABOUT, BEGUN, DID, ENDED, NOTE, STEP, folded
 from difyops.clock import Clock, from_unix, iso
+from difyops.counting import counted
 from difyops.errors import LockHeld, Refused, SelectorError
 from difyops.ledger import AuditEntry, Event, Ledger
 from difyops.rotation.first_journal import first_events, take_over
@@ -178,7 +179,7 @@ class RotationJournal:
         """
         found = [event for identity, event in self._ends()[0].items() if given and identity.startswith(given)]
         if len(found) != 1:
-            word = "No rotation has" if not found else f"{len(found)} rotations have"
+            word = "No rotation has" if not found else counted(len(found), "rotation has", "rotations have")
             raise SelectorError(f"{word} the id {given!r}.", hint="difyops secret status --all")
         return self.read(str(found[0].data["change"]), _secret(found[0]))
 

@@ -15,6 +15,7 @@ from difyops.api.instance import Instance
 from difyops.api.keys import MOST_KEYS, Key, Keys
 from difyops.api.server_time import UNKNOWN, server_time
 from difyops.clock import from_unix, iso
+from difyops.counting import counted
 from difyops.errors import (
     AuthError,
     Forbidden,
@@ -203,7 +204,10 @@ class ServiceKeyRotator:
         fresh = [key for key in await self._keys(job).list() if key.id not in known and _is_made_in(key, asks)]
         if len(fresh) > 1:
             listed = ", ".join(key.id for key in fresh)
-            raise Refused(f"{len(fresh)} keys were made while one was asked for; which one is ours? {listed}")
+            raise Refused(
+                f"{counted(len(fresh), 'key was', 'keys were')} made while one was asked for; "
+                f"which one is ours? {listed}"
+            )
         return fresh[0] if fresh else None
 
     async def _new_if_any(self, job: RotationJob) -> Key | None:
@@ -234,10 +238,13 @@ def old_key(keys: tuple[Key, ...], wanted: str | None) -> Key | None:
     if wanted and len(chosen) != 1:
         raise SelectorError(f"No single key has an id that starts with {wanted!r}.", hint=_listed(keys))
     if len(chosen) > 1:
-        raise SelectorError(f"There are {len(chosen)} keys; which one is to be replaced?", hint=_listed(keys))
+        raise SelectorError(
+            f"There are {counted(len(chosen), 'key')}; which one is to be replaced?", hint=_listed(keys)
+        )
     if len(keys) >= MOST_KEYS:
         raise Refused(
-            f"There are {len(keys)} keys already, and the server allows {MOST_KEYS}; a new one finds no room.",
+            f"There are {counted(len(keys), 'key')} already, and the server allows {MOST_KEYS}; "
+            "a new one finds no room.",
             hint="Delete one that is not in use in the web page first.",
         )
     return chosen[0] if chosen else None

@@ -104,7 +104,7 @@ async def make_copy(scratches: Scratches, number: int, app: App, document: JsonO
         await _publish_agent(scratches, copy_id, document)
     await change.effect("switch API", lambda: console.set_api(copy_id, enabled=True), audited=False)
     key = await change.effect("make scratch key", lambda: Keys.of_app(console, copy_id).create(), audited=False)
-    service = Service(instance.service_transport, key.token, app.mode)
+    service = Service(instance.service_transport, key.token, app.mode, name=app.name)
     return Copy(instance=instance, app=await console.app(copy_id), form=await service.form(), service=service)
 
 

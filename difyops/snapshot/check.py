@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from difyops.counting import counted
 from difyops.errors import AnswerIsNo, DifyopsError, StoreError, UsageError
 from difyops.git_store import GitStore
 from difyops.snapshot.layout import MANIFEST, digest, read_manifest
@@ -26,7 +27,7 @@ class Checked:
         if not self.problems:
             return None
         return AnswerIsNo(
-            f"{len(self.problems)} problems: {self.problems[0]}", hint="Restore the store from its remote."
+            f"{counted(len(self.problems), 'problem')}: {self.problems[0]}", hint="Restore the store from its remote."
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from difyops.api.instance import Instance
 from difyops.api.model import App
+from difyops.counting import counted
 from difyops.dsl.diff import Difference, diff
 from difyops.dsl.secrets import redact
 from difyops.errors import DifyopsError, PartialFailure
@@ -53,7 +54,7 @@ class Comparison:
     def error(self) -> DifyopsError | None:
         """Return a partial failure when something could not be compared; differences are no failure."""
         unread = sum(app.state == "failed" for app in self.apps)
-        return PartialFailure(f"{unread} of {self.compared} apps could not be compared.") if unread else None
+        return PartialFailure(f"{unread} of {counted(self.compared, 'app')} could not be compared.") if unread else None
 
 
 def between(store: GitStore, context: str, left: str, right: str, selectors: Sequence[str]) -> Comparison:

@@ -13,6 +13,7 @@ from typing import Any
 
 from difyops.api.instance import Instance
 from difyops.api.model import App
+from difyops.counting import counted
 from difyops.errors import AnswerIsNo, DifyopsError, NotFound, PartialFailure, StoreError
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.git_store import GitStore, ObjectReader
@@ -107,11 +108,13 @@ class Drift:
         if drifted:
             more = f" {unreadable} could not be compared." if unreadable else ""
             return AnswerIsNo(
-                f"{drifted} of {self.compared} apps drifted from snapshot {self.commit[:10]}.{more}",
+                f"{drifted} of {counted(self.compared, 'app')} drifted from snapshot {self.commit[:10]}.{more}",
                 hint=self.hint,
             )
         if unreadable:
-            return PartialFailure(f"{unreadable} of {self.compared} apps could not be compared.", retryable=True)
+            return PartialFailure(
+                f"{unreadable} of {counted(self.compared, 'app')} could not be compared.", retryable=True
+            )
         return None
 
 

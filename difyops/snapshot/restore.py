@@ -13,6 +13,7 @@ from typing import Any
 from difyops.api.instance import Instance
 from difyops.changes import Change
 from difyops.changes.change import Checkpoint, no_checkpoint
+from difyops.counting import counted
 from difyops.dsl.load import load_dsl
 from difyops.dsl.model import agent_assets, datasets, models, node_types, tools
 from difyops.dsl.portable import map_credentials, map_datasets
@@ -221,7 +222,8 @@ async def _unresolved(instance: Instance, document: JsonObject, lost_sets: set[s
 def _notes(kept: Kept, options: RestoreOptions) -> tuple[str, ...]:
     notes = [f"API {'on' if options.api else 'off'}, site {'on' if options.site else 'off'}", "new app id and URLs"]
     if kept.record.triggers:
-        notes.append(f"{len(kept.record.triggers)} triggers get new addresses; {_triggers_told(options)}")
+        told = counted(len(kept.record.triggers), "trigger gets a new address", "triggers get new addresses")
+        notes.append(f"{told}; {_triggers_told(options)}")
     if kept.draft is not None:
         notes.append("the unpublished draft in the snapshot is not restored; it stays in the store")
     return tuple(notes)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from difyops.api.model import App
+from difyops.counting import counted
 from difyops.errors import DifyopsError, PartialFailure, SelectorError, UsageError
 from difyops.snapshot.history import apps_of
 from difyops.snapshot.layout import Manifest
@@ -41,7 +42,7 @@ class RestoredMany:
             return None
         names = ", ".join([*self.failed, *unproved][:5])
         total = len(self.apps) + len(self.plans) + len(self.failed)
-        return PartialFailure(f"{len(self.failed) + len(unproved)} of {total} apps failed: {names}.")
+        return PartialFailure(f"{len(self.failed) + len(unproved)} of {counted(total, 'app')} failed: {names}.")
 
 
 def beside(manifest: Manifest, origins: Mapping[str, Collection[str]], app_id: str) -> frozenset[str]:
@@ -70,7 +71,7 @@ def chosen_of(
         if len(apps) > 1:
             listed = "; ".join(f"{app.name} {app.id}" for app in apps)
             raise SelectorError(
-                f"{selectors[0]!r} means {len(apps)} apps; one is wanted.", hint=f"Use the id. {listed}"
+                f"{selectors[0]!r} means {counted(len(apps), 'app')}; one is wanted.", hint=f"Use the id. {listed}"
             )
         return ChosenApps(apps=tuple(apps), is_one=True)
     if renamed and len(apps) != 1:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.clock import Clock, SystemClock, iso
+from difyops.counting import counted
 from difyops.errors import DifyopsError, PartialFailure, StoreError
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.git_store import GitStore, StoreMoved
@@ -275,7 +276,7 @@ def _note(store: GitStore, branch: str, manifest: Manifest) -> bytes:
 
 
 def _message(manifest: Manifest, changes: Sequence[str], options: TakeOptions) -> str:
-    title = options.message or (changes[0] if len(changes) == 1 else f"{len(changes)} changes")
+    title = options.message or (changes[0] if len(changes) == 1 else counted(len(changes), "change"))
     state = "" if manifest.complete else f" [partial: {', '.join(manifest.selection)}]"
     if manifest.failed:
         state = f" [partial: {len(manifest.failed)} failed]"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from xml.sax.saxutils import escape, quoteattr
 
+from difyops.counting import counted
 from difyops.validation.batch import BatchSummary, Judged
 from difyops.validation.verdict import Verdict
 
@@ -116,7 +117,7 @@ def nagios(summary: BatchSummary, *, min_first_pass: float | None = None) -> str
     """Return one line for a monitoring plugin, with performance data after the bar."""
     word = ("OK", "WARNING", "CRITICAL", "UNKNOWN")[nagios_code(summary, min_first_pass=min_first_pass)]
     errors = ", ".join(f"{count} {code}" for code, count in list(summary.errors.items())[:5])
-    said = f"{summary.valid} of {summary.total} answers valid" + (f" ({errors})" if errors else "")
+    said = f"{summary.valid} of {counted(summary.total, 'answer')} valid" + (f" ({errors})" if errors else "")
     rate = "U" if summary.first_pass_rate is None else f"{summary.first_pass_rate:.4f}"
     bound = "" if min_first_pass is None else f"{min_first_pass:g}:"
     return (

@@ -8,6 +8,7 @@ import pytest
 
 from difyops.emulator import VERSIONS, Emulator
 from tests.conftest import Cli
+from tests.faults import free_port
 
 
 @pytest.fixture(params=VERSIONS)
@@ -52,6 +53,20 @@ def test_switching_many_keeps_to_four_calls_at_once(cli: Cli, monkeypatch: pytes
         assert cli("app", "disable", "all", "--yes").code == 0
         assert emulator.control.max_in_flight <= 4
     assert not any(app.enable_api for app in emulator.instance.apps.values())
+
+
+@pytest.mark.usefixtures("connected")
+def test_a_run_that_is_refused_names_the_app_in_its_hint(cli: Cli) -> None:
+    assert cli("app", "disable", "wf-echo", "--yes").code == 0
+    refused = cli("app", "run", "wf-echo", "--input", "text=x")
+    assert "hint: difyops app enable wf-echo\n" in refused.err
+
+
+def test_a_server_that_is_down_is_named_once(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = f"127.0.0.1:{free_port()}"
+    for name, value in (("BASE_URL", f"http://{host}"), ("EMAIL", "a@b.example"), ("PASSWORD", "x")):
+        monkeypatch.setenv(f"DIFY_{name}", value)
+    assert cli("app", "list").err.startswith(f"error: cannot connect to {host}.\n")
 
 
 def test_showing_an_app_shows_no_secret(cli: Cli, emulator: Emulator, connected: str) -> None:

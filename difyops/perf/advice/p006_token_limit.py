@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from difyops.counting import counted
 from difyops.perf.advice import AdviceCase, AdviceFinding, Gain
 
 CATEGORY = "cost"
@@ -23,7 +24,7 @@ def advise(case: AdviceCase) -> Iterator[AdviceFinding]:
             id=f"P006:{node}", severity="info", n=len(used),
             gain=Gain(low=0.0, high=float(limit - 2 * max(used)), unit="tokens of one runaway answer",
                       basis="the limit as it is against twice the longest answer"),
-            title=f"{name} may answer {limit} tokens and never used more than {max(used)}",
+            title=f"{name} may answer {counted(limit, 'token')} and never used more than {max(used)}",
             evidence={"calls": len(used), "limit": limit, "longest": max(used)},
             steps=(f"Set max_tokens of {name} to about {2 * max(used)}.", "Some providers count the limit against the"
                    " rate limit: a lower one lets more calls through."),

@@ -8,6 +8,7 @@ from typing import Any
 
 from difyops.api.instance import Instance
 from difyops.api.model import App, Workflow
+from difyops.counting import counted
 from difyops.credentials import resolve_async
 from difyops.dsl.model import tools
 from difyops.dsl.secrets import Location, redact
@@ -92,7 +93,7 @@ def target_app(sides: Sides, app: App) -> App:
     ]
     name = sides.target.instance.name
     if len(found) != 1:
-        many = f"{len(found)} apps are" if found else "no app is"
+        many = counted(len(found), "app is", "apps are") if found else "no app is"
         raise Unfit(f"{many} called {wanted!r} in {name} (difyops snapshot restore brings one there)")
     if found[0].mode != app.mode:
         raise Unfit(f"{wanted!r} is a {found[0].mode} app in {name} and {app.mode} here")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,8 @@ from difyops.runbook.kept_switches import kept_switches, last_switch
 from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Pass, Result, Value, Warn
 from difyops.runbook.threads import apart
+
+_MOST_NAMED = 5
 
 
 async def check(
@@ -90,18 +93,26 @@ def _sort(resources: Resources, app: App, kept: Mapping[str, bool], found: _Foun
         found.unknown.append(app.name)
 
 
+def _as_typed(apps: Sequence[App]) -> str:
+    """Return apps as a command takes them, by id where a name is not plain; ``APP`` for none and for many."""
+    plain = re.compile(r"[\w.-]+")
+    if not 0 < len(apps) <= _MOST_NAMED:
+        return "APP"
+    return " ".join(app.name if plain.fullmatch(app.name) else app.id for app in apps)
+
+
 def _judged(found: _Found) -> Result:
     aside = f" (off on purpose: {_listed(found.on_purpose)})" if found.on_purpose else ""
     if found.closed:
         text = f"callers of {len(found.closed)} of {counted(found.apps, 'app')} are refused; first: {min(found.closed)}"
-        hint = "Switch it on: difyops app enable APP. Deliver a key: difyops secret list"
+        hint = f"Switch it on: difyops app enable {_as_typed(found.off)}. Deliver a key: difyops secret list"
         return Fail(text=text + aside, values=found.values, excerpt="; ".join(sorted(found.closed)[:12]), hint=hint)
     if found.unread:
         text = f"{len(found.unread)} of {counted(found.apps, 'app')} were not looked at: {found.unread[0]}"
         return Inconclusive(text=text, values=found.values)
     if found.unknown:
         text = f"the API of {_listed(found.unknown)} is off, and no snapshot says whether it should be"
-        hint = "Keep it as it is: difyops snapshot create. Switch it on: difyops app enable APP"
+        hint = f"Keep it as it is: difyops snapshot create. Switch it on: difyops app enable {_as_typed(found.off)}"
         return Warn(text=text + aside, values=found.values, hint=hint)
     if found.keyless:
         text = f"{counted(len(found.keyless), 'app has', 'apps have')} no key; first: {min(found.keyless)}"
@@ -123,7 +134,9 @@ async def _problem(instance: Instance, app: App, *, keys: bool) -> tuple[str, st
     if not keys:
         return None
     try:
-        await Service(instance.service_transport, await app_key(instance.console, app.id), app.mode).info()
+        await Service(
+            instance.service_transport, await app_key(instance.console, app.id), app.mode, name=app.name
+        ).info()
     except CredentialError:
         return ("keyless", "it has no API key")
     except NotAuthenticated as error:
