@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 from operator import add, sub
 
@@ -73,5 +74,6 @@ def _code(found: re.Match[str]) -> int:
     return _code_of(found[3])
 
 
+@lru_cache(maxsize=1024)
 def _code_of(odd: str) -> int:
     return SCALAR if _SCALAR.fullmatch(odd) else UNKNOWN
