@@ -22,6 +22,7 @@ from difyops.config_environment import environment_context
 from difyops.config_file import FORMER_ENVIRONMENT_CONTEXT, Context, Layer, clean_url, expanded, is_there, read_layer
 from difyops.config_writing import choose_context, remove_context, save_context
 from difyops.errors import ConfigError
+from difyops.settings import Sections
 from difyops.state_address import checked, is_address
 from difyops.trust import NAMED, PROJECT_FILE, Ask, Trust, TrustBook
 
@@ -182,7 +183,7 @@ class _Merged:
     """What the layers and the environment say together; what comes later counts."""
 
     contexts: dict[str, Context] = field(default_factory=dict)
-    sections: dict[str, Any] = field(default_factory=dict)
+    sections: Sections = field(default_factory=Sections)
     standing: dict[str, Trust] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -195,6 +196,7 @@ class _Merged:
             self.sections.pop("state_password", None)  # that of another place
             self.origins["state"] = layer.label
         self.sections.update(layer.sections)
+        self.sections.sources.update(layer.sections.sources)
         self.standing.update(dict.fromkeys(layer.sections, layer.trust))
         if layer.default_context:
             self.default_context, self.origins["default_context"] = layer.default_context, layer.label

@@ -8,27 +8,61 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from difyops.credentials import KINDS
 from difyops.dsl.model import DslError
 from difyops.errors import ConfigError
 from difyops.file_owner import open_once
-from difyops.sections import unknown_field
-from difyops.state_address import SQLITE, checked
+from difyops.setting_values import Reference, duration_up_to, whole
+from difyops.settings import KEY, NOT_IN_FILE, BadSetting, Reader, Sections, Source, Value, named, told
+from difyops.state_address import SQLITE, address_of
 from difyops.trust import NAMED, Marked, Trust, is_reference
 
 SECRET_FIELDS = frozenset({"password", "admin_key"})
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(%\w+)?\]|[\w.-]+)(:\d+)?")  # no spaces, controls or tricks
 OUR_OWN = ("name", "source", "given", "trust")  # fields of a context that stand in no file
 FORMER_ENVIRONMENT_CONTEXT = "env"
-_SECTIONS = frozenset(
-    {"default_context", "contexts", "store", "panels", "secrets", "seal", "deliver", "runbooks", "webhook", "plugins"}
-    | {"state", "state_password"}
-)
+
+
+def base_url(text: object) -> str:
+    """Return the base URL without trailing slash and without the API path people paste.
+
+    Raises:
+        BadSetting: it has no http(s) scheme or no host, or carries a password.
+    """
+    if not isinstance(text, str):
+        raise BadSetting(f"expected the address of an instance, found {named(text)}")
+    url = text.strip().rstrip("/")
+    if "@" in url.partition("?")[0]:
+        raise BadSetting("a URL must not carry credentials", "Use email and password, or admin_key.")
+    example = "Example: https://dify.example.com"
+    try:
+        parts = urlsplit(url)
+        good = (
+            parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and _HOST.fullmatch(parts.netloc)
+        )
+    except ValueError:  # a port out of range, half an IPv6 address
+        good = False
+    if not good:
+        raise BadSetting(f"{text!r} is not an http or https URL", example)
+    if parts.query or parts.fragment:
+        raise BadSetting(f"{text!r} is a page's address, not the instance's", example)
+    path = parts.path
+    for tail in ("/console/api", "/v1", "/apps", "/signin"):
+        path = path.removesuffix(tail).rstrip("/")
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def clean_url(text: str, *, where: str) -> str:
+    """Return ``base_url`` of an address that stands in no file. Raises ConfigError."""
+    return told(where, base_url, text)
+
+
+_URL = Value(base_url, {"type": "string", "format": "uri"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,19 +76,19 @@ class Context:
     asks it first.
     """
 
-    name: str
-    url: str
+    name: Annotated[str, KEY]
+    url: Annotated[str, _URL, "where the instance is"]
     email: str | None = None
-    password: str | None = None
-    admin_key: str | None = None
+    password: Reference | None = None
+    admin_key: Reference | None = None
     workspace_id: str | None = None
-    api_url: str | None = None
+    api_url: Annotated[str | None, _URL, "where its service API is, when that is another host"] = None
     ca_file: str | None = None
-    timeout: float = 30.0
-    max_in_flight: int = 4
-    source: str = "default"
-    given: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
-    trust: Trust = field(default=NAMED, repr=False, compare=False)
+    timeout: Annotated[float, duration_up_to(zero=False), "how long without a byte"] = 30.0
+    max_in_flight: Annotated[int, whole(1, 10_000), "management calls at the same time"] = 4
+    source: Annotated[str, NOT_IN_FILE] = "default"
+    given: Annotated[frozenset[str], NOT_IN_FILE] = field(default=frozenset(), repr=False, compare=False)
+    trust: Annotated[Trust, NOT_IN_FILE] = field(default=NAMED, repr=False, compare=False)
 
     def require_trust(self) -> None:
         """Require trust in the file that says where this context connects, and with what.
@@ -76,6 +110,33 @@ class Context:
         return self.api_url or self.url
 
 
+def _state(value: object) -> str:
+    return SQLITE if value == SQLITE else address_of(str(value))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigFile:
+    """What one file says. Sections of rooms are kept as they are: their rooms read them."""
+
+    default_context: str | None = None
+    contexts: Mapping[str, Any] = field(default_factory=dict)
+    store: Annotated[str | None, "the folder of the snapshots"] = None
+    state: Annotated[str | None, Value(_state), "sqlite, or the address of a PostgreSQL without its password"] = None
+    state_password: Reference | None = None
+    panels: Any = None
+    secrets: Any = None
+    seal: Any = None
+    deliver: Any = None
+    runbooks: Any = None
+    webhook: Any = None
+    plugins: Any = None
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield what goes not together."""
+        if self.state_password is not None and self.state in (None, SQLITE):
+            yield "state_password", "it goes with the address of a PostgreSQL in state, and there is none"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
     """What one file says; ``label`` names it for people. Sections are kept as they are: their rooms check them.
@@ -89,7 +150,7 @@ class Layer:
     contexts: dict[str, Context]
     default_context: str | None
     store: str | None
-    sections: dict[str, Any]
+    sections: Sections
 
 
 def read_layer(path: Path, label: str, trust: Trust = NAMED, broken: dict[str, ConfigError] | None = None) -> Layer:
@@ -103,80 +164,44 @@ def read_layer(path: Path, label: str, trust: Trust = NAMED, broken: dict[str, C
     """
     if not is_there(path):
         return Layer(
-            label=label, folder=path.parent, trust=NAMED, contexts={}, default_context=None, store=None, sections={}
-        )
-    document, lines = _parse(path, whose=True)
+            label=label, folder=path.parent, trust=NAMED, contexts={}, default_context=None, store=None,
+            sections=Sections(),
+        )  # fmt: skip
+    document, source = _parse(path, whose=True)
     if trust is not NAMED:
         trust.learn(document)
-    for key in document:
-        if key not in _SECTIONS:
-            _fail(path, lines, (key,), unknown_field(key, _SECTIONS))
-    raw_contexts = document.get("contexts") or {}
-    if not isinstance(raw_contexts, dict):
-        _fail(path, lines, ("contexts",), "contexts must be a mapping of names")
+    reader = Reader(source)
+    head = reader.get(ConfigFile, document) or ConfigFile()
     contexts = {}
-    for name, body in raw_contexts.items():
-        try:
-            context = _context(path, lines, str(name), body, f"{label} file {path}")
-        except ConfigError as error:
-            if broken is None:
-                raise
-            broken[str(name)] = error
-        else:
-            contexts[str(name)] = replace(context, trust=trust)
-    for key in ("default_context", "store"):
-        if document.get(key) is not None and not isinstance(document[key], str):
-            _fail(path, lines, (key,), f"{key} must be text")
-    _check_state(path, lines, document)
-    known, beside = ("contexts", "default_context", "store"), ("deliver", "state_password")
-    sections = {key: _placed(path, document[key], trust, named=key in beside) for key in document if key not in known}
+    for name, body in head.contexts.items():
+        own = reader if broken is None else Reader(source)
+        found = own.get(Context, body, ("contexts", name))
+        if broken is not None:
+            try:
+                own.finish()
+            except ConfigError as error:
+                broken[name] = error
+                continue
+        if found is not None:
+            contexts[name] = _seen_from(path, replace(found, source=f"{label} file {path}", trust=trust), body)
+    reader.finish()
     return Layer(
         label=f"{label} file {path}",
         folder=path.parent,
         trust=trust,
         contexts=contexts,
-        default_context=document.get("default_context"),
-        store=document.get("store"),
-        sections=sections,
+        default_context=head.default_context,
+        store=head.store,
+        sections=_sections(path, document, source, trust),
     )
 
 
-def _check_state(path: Path, lines: Any, document: dict[str, Any]) -> None:
-    """Refuse a place of the state that is none, or holds a password, and a password that is no reference."""
-    state, password = document.get("state"), document.get("state_password")
-    if state is not None and state != SQLITE:
-        checked(str(state), where=f"{path}:{lines.at(('state',))}: state")
-    if password is not None and not is_reference(str(password)):
-        _fail(path, lines, ("state_password",), "it must be a reference (keyring:, env:, file: or cmd:)")
-    if password is not None and state in (None, SQLITE):
-        _fail(path, lines, ("state_password",), "it goes with the address of a PostgreSQL in state, and there is none")
-
-
-def clean_url(text: str, *, where: str) -> str:
-    """Return the base URL without trailing slash and without the API path people paste.
-
-    Raises:
-        ConfigError: it has no http(s) scheme or no host, or carries a password.
-    """
-    url = text.strip().rstrip("/")
-    if "@" in url.partition("?")[0]:
-        raise ConfigError(f"{where}: a URL must not carry credentials.", hint="Use email and password, or admin_key.")
-    example = "Example: https://dify.example.com"
-    try:
-        parts = urlsplit(url)
-        good = (
-            parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and _HOST.fullmatch(parts.netloc)
-        )
-    except ValueError:  # a port out of range, half an IPv6 address
-        good = False
-    if not good:
-        raise ConfigError(f"{where}: {text!r} is not an http or https URL.", hint=example)
-    if parts.query or parts.fragment:
-        raise ConfigError(f"{where}: {text!r} is a page's address, not the instance's.", hint=example)
-    path = parts.path
-    for tail in ("/console/api", "/v1", "/apps", "/signin"):
-        path = path.removesuffix(tail).rstrip("/")
-    return f"{parts.scheme}://{parts.netloc}{path}"
+def _sections(path: Path, document: Mapping[str, Any], source: Source, trust: Trust) -> Sections:
+    found = Sections()
+    for key in (key for key in document if key not in ("contexts", "default_context", "store")):
+        found[key] = _placed(path, document[key], trust, named=key in ("deliver", "state_password"))
+        found.sources[key] = source
+    return found
 
 
 def expanded(text: str) -> Path:
@@ -189,34 +214,14 @@ def is_there(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113 - False, not an error, in a folder that we may not enter
 
 
-def _context(path: Path, lines: Any, name: str, body: Any, source: str) -> Context:
-    where: tuple[str, ...] = ("contexts", name)
-    if not isinstance(body, dict):
-        _fail(path, lines, where, f"context {name!r} must be a mapping")
-    kinds: dict[str, type | tuple[type, ...]] = {
-        item.name: (int, float) if item.name == "timeout" else int if item.name == "max_in_flight" else str
-        for item in fields(Context)
-        if item.name not in OUR_OWN
+def _seen_from(path: Path, context: Context, body: Mapping[str, Any]) -> Context:
+    """Return a context with its files seen from the file at ``path``, and with the fields that stand there."""
+    placed: dict[str, Any] = {
+        key: _beside(path, value)
+        for key, value in body.items()
+        if isinstance(value, str) and (key == "ca_file" or value.startswith("file:"))
     }
-    for key, value in body.items():
-        if key not in kinds:
-            _fail(path, lines, (*where, key), unknown_field(key, kinds))
-        if isinstance(value, bool) or not isinstance(value, kinds[key]):
-            _fail(path, lines, (*where, key), f"{key} has the wrong type ({type(value).__name__})")
-        if key in SECRET_FIELDS and str(value).partition(":")[0] not in KINDS:
-            _fail(path, lines, (*where, key), f"{key} must be a reference (keyring:, env:, file: or cmd:)")
-        if key in ("timeout", "max_in_flight") and value <= 0:
-            _fail(path, lines, (*where, key), f"{key} must be above zero")
-    if not body.get("url"):
-        _fail(path, lines, where, f"context {name!r} has no url")
-    url = clean_url(body["url"], where=f"{path}:{lines.at((*where, 'url'))}: contexts.{name}.url")
-    if body.get("api_url"):
-        place = lines.at((*where, "api_url"))
-        body = {**body, "api_url": clean_url(body["api_url"], where=f"{path}:{place}: contexts.{name}.api_url")}
-    beside = {
-        key: _beside(path, value) for key, value in body.items() if key == "ca_file" or str(value).startswith("file:")
-    }
-    return Context(name=name, source=source, given=frozenset(body), **{**body, **beside, "url": url})
+    return replace(context, given=frozenset(body), **placed)
 
 
 def _beside(path: Path, text: str) -> str:
@@ -248,7 +253,7 @@ def document_of(path: Path) -> dict[str, Any]:
     return _parse(path)[0]
 
 
-def _parse(path: Path, *, whose: bool = False) -> tuple[dict[str, Any], Any]:
+def _parse(path: Path, *, whose: bool = False) -> tuple[dict[str, Any], Source]:
     """Read the file once. ``whose``: what it says counts only when nobody else can have written it."""
     from difyops.dsl.load import load_yaml_with_lines  # a tenth of a short command, which may have no file to read
 
@@ -268,11 +273,7 @@ def _parse(path: Path, *, whose: bool = False) -> tuple[dict[str, Any], Any]:
     if complaint is not None:
         names = "names commands to run (cmd:)" if commands else "says where secrets go"
         raise ConfigError(f"{path} {names}, but {complaint[0]}; refused.", hint=complaint[1])
-    return document, lines
-
-
-def _fail(path: Path, lines: Any, place: tuple[str, ...], problem: str) -> None:
-    raise ConfigError(f"{path}:{lines.at(place)}: {'.'.join(place)}: {problem}.")
+    return document, Source(file=str(path), lines=lines)
 
 
 def _names_commands(value: Any) -> bool:

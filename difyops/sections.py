@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
 from difyops.errors import ConfigError
-from difyops.settings import BadSetting, duration, size
+from difyops.setting_values import duration, size
+from difyops.settings import BadSetting
+from difyops.settings import unknown_field as unknown_field
 from difyops.trust import is_reference
 
 T = TypeVar("T")
-
-
-def unknown_field(key: object, known: Collection[str]) -> str:
-    """Return what is said of a field that nobody knows: which one may be meant, and which ones there are."""
-    close = difflib.get_close_matches(str(key), list(known), n=1)
-    meant = f"did you mean {close[0]!r}? " if close else ""
-    return f"unknown field {key!r} ({meant}known: {', '.join(sorted(known))})"
 
 
 @dataclass(slots=True)

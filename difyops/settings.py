@@ -1,59 +1,371 @@
-"""Durations and sizes as people write them: one reader for the command line, runbooks and configuration. Pure.
+"""One way to be configured: a frozen dataclass says what may stand in a file, and one reader holds the file to it.
 
-duration  500ms  90s  10m  2h  7d  1.5h   (a bare number is seconds)
-size      512    64KB  10MB  1.5GB        (binary: 1 KB is 1024 bytes)
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Smoke:
+        inputs: Mapping[str, Any] = field(default_factory=dict)
+        query: Text = "ping"
+        within: Annotated[Duration | None, "how long the answer may take"] = None
+
+A field without a default is required. Its type says what it takes: ``str``, ``int``, ``float``, ``bool``, ``Literal``,
+``tuple[X, ...]`` (one X stands for a list of it), ``Mapping[str, X]``, another dataclass, ``Any``, ``X | None``, or a
+``Value`` of ``setting_values``. ``Annotated`` adds what the field is for (a text), ``Named`` (what the file calls it),
+``KEY`` (it is the name the mapping stands under) or ``NOT_IN_FILE``. On the class, ``SHORT`` names the field that a
+plain value stands for, and ``faults`` yields (field, text) for what several fields make wrong together.
+
+Every complaint names file, line and field; all of them are told at once. Pure: files are read by ``settings_file``.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Mapping
+import dataclasses
+import difflib
+import types
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Annotated, Any, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_BYTES = {"B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|[KMGT]B)?", re.IGNORECASE)
+from difyops.errors import ConfigError, UsageError
+
+T = TypeVar("T")
+Path = tuple[str | int, ...]
+KEY, NOT_IN_FILE = object(), object()
+_WRONG: Any = object()
+_TOLD = 5
+_PLAIN = {str: ("text", "string"), int: ("a whole number", "integer"), float: ("a number", "number")} | {
+    bool: ("true or false", "boolean")
+}
 
 
 class BadSetting(ValueError):
-    """A value is not what a setting takes; the text says what it should be."""
+    """A value is not what a setting takes; the text says what it should be. ``hint``: what helps."""
+
+    def __init__(self, text: str, hint: str | None = None) -> None:
+        super().__init__(text)
+        self.hint = hint
 
 
-def duration(value: object, *, zero: bool = True, longest: float = math.inf) -> float:
-    """Return a duration in seconds. ``zero``: nothing at all is a duration, too, where "at once" has a meaning.
+@dataclass(frozen=True, slots=True, eq=False)
+class Value:
+    """One kind of value: ``read`` returns what it means (raises ``BadSetting``), ``schema`` is its JSON Schema."""
+
+    read: Callable[[Any], Any]
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The name that a field has in the file."""
+
+    name: str
+
+
+class Lines(Protocol):
+    """Where each field of a text stands."""
+
+    def at(self, path: Path, /) -> int:
+        """Return the 1-based line of a field, or of the nearest one around it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where a value stands, for messages: ``file`` is blank where it stands in none. ``error`` is what is raised."""
+
+    file: str = ""
+    lines: Lines | None = None
+    error: type[UsageError] = ConfigError
+    hint: str | None = None
+
+    def problem(self, path: Path, text: str) -> Problem:
+        """Return a problem of the field at ``path``."""
+        return Problem(file=self.file, line=self.lines.at(path) if self.lines else 1, field=dotted(path), text=text)
+
+    def raised(self, path: Path, text: str, hint: str | None = None) -> UsageError:
+        """Return the error that says one thing of the field at ``path``."""
+        return self.error(self.problem(path, text).text_with_place, hint=hint or self.hint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong: file, line (from 1), field (``steps[2].with.app``) and what it is."""
+
+    file: str
+    line: int
+    field: str
+    text: str
+
+    @property
+    def text_with_place(self) -> str:
+        """Return ``file:line: field: text``."""
+        end = "" if self.text.endswith(("?", ".")) else "."
+        place = f"{self.file}:{self.line}: " if self.file else ""
+        return f"{place}{self.field + ': ' if self.field else ''}{self.text}{end}"
+
+
+NOWHERE = Source()
+
+
+def read(kind: type[T], body: object, source: Source = NOWHERE, at: Path = ()) -> T:
+    """Return what ``body`` says, which stands at ``at`` of the source; nothing at all is a mapping without fields.
 
     Raises:
-        BadSetting: it is neither a number of seconds nor a number with a unit, or outside its limits.
+        UsageError: something in it is wrong; of the class that the source names. Says all of it, up to a handful.
     """
-    found = _number(value, _DURATION, _SECONDS, "s")
-    if found is None or not (found > 0 or (zero and found == 0)):
-        raise BadSetting("expected a duration such as 90s, 10m, 2h or 7d")
-    if found > longest:
-        raise BadSetting(f"expected a duration of at most {longest / 86400:g} days")
-    return found
+    reader = Reader(source)
+    found = reader.value(kind, {} if body is None else body, at)
+    reader.finish()
+    return found  # type: ignore[no-any-return]
 
 
-def size(value: object) -> int:
-    """Return a size in bytes.
+class Sections(dict[str, Any]):
+    """Sections of the configuration, each with its source."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sources: dict[str, Source] = {}
+
+
+def read_section(kind: type[T], sections: Mapping[str, Any], name: str) -> T:
+    """Return what the section ``name`` says. Raises as ``read``."""
+    return read(kind, sections.get(name), source_of(sections, name), (name,))
+
+
+def source_of(sections: Mapping[str, Any], name: str) -> Source:
+    """Return where a section stands, for messages."""
+    return sections.sources.get(name, NOWHERE) if isinstance(sections, Sections) else NOWHERE
+
+
+def told(where: str, read_value: Callable[[Any], T], value: object) -> T:
+    """Return what a value means that stands in no file; ``where`` is what messages call its place.
 
     Raises:
-        BadSetting: it is neither a number of bytes nor a number with a unit.
+        ConfigError: it means nothing.
     """
-    found = _number(value, _SIZE, _BYTES, "B")
-    if found is None:
-        raise BadSetting("expected a size such as 64KB, 10MB or 1.5GB")
-    return int(found)
+    try:
+        return read_value(value)
+    except BadSetting as error:
+        raise ConfigError(f"{where}: {error}.", hint=error.hint) from None
 
 
-def _number(value: object, pattern: re.Pattern[str], units: Mapping[str, float], bare: str) -> float | None:
-    if isinstance(value, str):
-        match = pattern.fullmatch(value.strip())
-        if match is None:
-            return None
-        unit = match[2] or bare
-        value = float(match[1]) * units[unit if unit in units else unit.upper()]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    found = float(value) if abs(value) < 1e300 else math.inf
-    return found if 0 <= found < math.inf else None
+@dataclass(slots=True)
+class Reader:
+    """Reads values and remembers what was wrong. A field that is wrong reads as if it were not there."""
+
+    source: Source
+    problems: list[Problem] = field(default_factory=list)
+    hint: str | None = None
+
+    @property
+    def sorted(self) -> list[Problem]:
+        """Return the problems by line."""
+        return sorted(self.problems, key=lambda item: (item.line, item.field, item.text))
+
+    def finish(self) -> None:
+        """Raise what was wrong, if anything was. Raises as ``read``."""
+        if not self.problems:
+            return
+        said = [item.text_with_place for item in self.sorted]
+        more = [f"({len(said) - _TOLD} more)"] if len(said) > _TOLD else []
+        raise self.source.error(
+            " ".join(said[:_TOLD] + more),
+            hint=self.hint or self.source.hint,
+            details={"problems": [dataclasses.asdict(item) for item in self.sorted]} if len(said) > 1 else None,
+        )
+
+    def add(self, path: Path, text: str, hint: str | None = None) -> Any:
+        """Note a problem; return what stands for a value that is none."""
+        self.problems.append(self.source.problem(path, text))
+        self.hint = self.hint or hint
+        return _WRONG
+
+    def get(self, kind: type[T], body: object, at: Path = ()) -> T | None:
+        """Return what ``body`` says, ``None`` when too much of it is wrong; what is wrong is noted."""
+        found = self.value(kind, body, at)
+        return None if found is _WRONG else found
+
+    def value(self, hint: Any, value: Any, at: Path) -> Any:
+        """Return what a value means by the type ``hint``."""
+        plain, marks = _parts(hint)
+        for mark in marks:
+            if isinstance(mark, Value):
+                return self._tried(mark, value, at)
+        if get_origin(plain) in (Union, types.UnionType):
+            return self.value(next(item for item in get_args(plain) if item is not types.NoneType), value, at)
+        if plain is Any:
+            return value
+        if dataclasses.is_dataclass(plain):
+            return self._record(plain, value, at)
+        if get_origin(plain) is Literal:
+            known = get_args(plain)
+            return value if value in known else self.add(at, f"{_found(value)} is none of {', '.join(map(str, known))}")
+        if get_origin(plain) is tuple:
+            return self._list(get_args(plain)[0], value, at)
+        if get_origin(plain) is Mapping:
+            return self._mapping(get_args(plain)[1], value, at)
+        return self._plain(plain, value, at)
+
+    def _tried(self, kind: Value, value: Any, at: Path) -> Any:
+        try:
+            return kind.read(value)
+        except BadSetting as error:
+            return self.add(at, str(error), error.hint)
+
+    def _plain(self, kind: type, value: Any, at: Path) -> Any:
+        takes = (int, float) if kind is float else kind
+        if isinstance(value, takes) and (kind is bool or not isinstance(value, bool)):
+            return value
+        return self.add(at, f"expected {_PLAIN[kind][0]}, found {named(value)}")
+
+    def _list(self, hint: Any, value: Any, at: Path) -> Any:
+        if not isinstance(value, list):
+            if isinstance(value, dict) and not dataclasses.is_dataclass(_parts(hint)[0]):
+                return self.add(at, f"expected a list, found {named(value)}")
+            found = [self.value(hint, value, at)]
+        else:
+            found = [self.value(hint, item, (*at, number)) for number, item in enumerate(value)]
+        return tuple(item for item in found if item is not _WRONG)
+
+    def _mapping(self, hint: Any, value: Any, at: Path) -> Any:
+        if not isinstance(value, Mapping):
+            return self.add(at, f"must be a mapping of names, found {named(value)}")
+        is_record = dataclasses.is_dataclass(_parts(hint)[0])
+        found = {
+            str(key): self.value(hint, {} if item is None and is_record else item, (*at, str(key)))
+            for key, item in value.items()
+        }
+        return {key: item for key, item in found.items() if item is not _WRONG}
+
+    def _record(self, kind: Any, body: Any, at: Path) -> Any:
+        before, short = len(self.problems), getattr(kind, "SHORT", None)
+        shape = shape_of(kind)
+        if short and not isinstance(body, Mapping):
+            body = {short: body}
+        if not isinstance(body, Mapping):
+            return self.add(at, f"must be a mapping ({', '.join(item.written for item in shape)}), found {named(body)}")
+        known = [item.written for item in shape if not item.is_key]
+        for key in body:
+            if key not in known:
+                self.add((*at, key), unknown_field(key, known))
+        values = {item.name: found for item in shape if (found := self._field(item, body, at)) is not _WRONG}
+        if any(item.required and item.name not in values for item in shape):
+            return _WRONG
+        made = kind(**values)
+        if len(self.problems) == before and (faults := getattr(made, "faults", None)) is not None:
+            for name, text in faults():
+                self.add((*at, name) if name else at, text)
+        return made
+
+    def _field(self, item: FieldShape, body: Mapping[str, Any], at: Path) -> Any:
+        if item.is_key:
+            return self.value(item.hint, at[-1], at)
+        value = body.get(item.written)
+        if value is None or (value == "" and item.required):
+            return self.add((*at, item.written), "this field is required") if item.required else _WRONG
+        return self.value(item.hint, value, (*at, item.written))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldShape:
+    """One field of a dataclass as files have it."""
+
+    name: str
+    written: str
+    hint: Any
+    required: bool
+    is_key: bool
+    help: str
+
+
+@lru_cache(maxsize=256)
+def shape_of(kind: Any) -> tuple[FieldShape, ...]:
+    """Return the fields of a dataclass that files have."""
+    hints, found = get_type_hints(kind, include_extras=True), []
+    for item in dataclasses.fields(kind):
+        marks = _parts(hints[item.name])[1]
+        if NOT_IN_FILE in marks:
+            continue
+        written = next((mark.name for mark in marks if isinstance(mark, Named)), item.name)
+        has_default = item.default is not dataclasses.MISSING or item.default_factory is not dataclasses.MISSING
+        help_text = next((mark for mark in marks if isinstance(mark, str)), "")
+        is_key = KEY in marks
+        found.append(
+            FieldShape(name=item.name, written=written, hint=hints[item.name], required=not has_default,
+                       is_key=is_key, help=help_text)
+        )  # fmt: skip
+    return tuple(found)
+
+
+def schema_of(hint: Any) -> dict[str, Any]:
+    """Return the JSON Schema of what a type takes."""
+    plain, marks = _parts(hint)
+    for mark in marks:
+        if isinstance(mark, Value):
+            return dict(mark.schema)
+    arguments = get_args(plain)
+    match get_origin(plain):
+        case origin if origin in (Union, types.UnionType):
+            return schema_of(next(item for item in arguments if item is not types.NoneType))
+        case origin if origin is Literal:
+            return {"enum": list(arguments)}
+        case origin if origin is tuple:
+            item = schema_of(arguments[0])
+            return {"anyOf": [{"type": "array", "items": item}, item]}
+        case origin if origin is Mapping:
+            return {"type": "object", "additionalProperties": schema_of(arguments[1])}
+    if not dataclasses.is_dataclass(plain):
+        return {} if plain is Any else {"type": _PLAIN[plain][1]}
+    return _object_schema(plain)
+
+
+def _object_schema(kind: Any) -> dict[str, Any]:
+    shape = [item for item in shape_of(kind) if not item.is_key]
+    found = {
+        "type": "object",
+        "properties": {
+            item.written: schema_of(item.hint) | ({"description": item.help} if item.help else {}) for item in shape
+        },
+        "required": [item.written for item in shape if item.required],
+        "additionalProperties": False,
+    }
+    short = next((item for item in shape if item.written == getattr(kind, "SHORT", None)), None)
+    return {"anyOf": [found, schema_of(short.hint)]} if short else found
+
+
+def unknown_field(key: object, known: Collection[str]) -> str:
+    """Return what is said of a field that nobody knows: which one may be meant, and which ones there are."""
+    close = difflib.get_close_matches(str(key), list(known), n=1)
+    meant = f"did you mean {close[0]!r}? " if close else ""
+    return f"unknown field {key!r} ({meant}known: {', '.join(sorted(known))})"
+
+
+def dotted(place: Path) -> str:
+    """Return ``steps[2].with.app``."""
+    text = ""
+    for part in place:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def named(value: Any) -> str:
+    """Return a value for a message: its type, and short plain values themselves."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "yes" if value else "no"
+        case int() | float():
+            return f"the number {value}"
+        case str():
+            return _found(value)
+    return "a list" if isinstance(value, list) else "a mapping"
+
+
+def _found(value: Any) -> str:
+    if not isinstance(value, str):
+        return named(value)
+    return repr(value) if len(value) <= 40 else "a longer text"
+
+
+def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    return (hint.__origin__, hint.__metadata__) if get_origin(hint) is Annotated else (hint, ())

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
-from difyops.errors import ConfigError
 from difyops.secret_text import SecretText
+from difyops.settings import BadSetting, told
 
 SQLITE = "sqlite"
 SCHEMES = ("postgresql", "postgres")
@@ -52,21 +52,30 @@ def checked(text: str, *, where: str) -> str:
     Raises:
         ConfigError: it is something else, or holds one. What stands in it is not repeated: it may hold one unseen.
     """
+    return told(where, address_of, text)
+
+
+def address_of(text: str) -> str:
+    """Return a PostgreSQL address that holds no password.
+
+    Raises:
+        BadSetting: as ``checked``.
+    """
     hint = f"{EXAMPLE}, and a reference to its password: state_password: env:NAME"
     if not is_address(text):
-        raise ConfigError(f"{where}: sqlite, or the address of a PostgreSQL, is expected.", hint=hint)
+        raise BadSetting("sqlite, or the address of a PostgreSQL, is expected", hint)
     rest = text.partition("://")[2]
     try:
         parts = urlsplit(f"postgresql://{rest}")
         named = {name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
     except ValueError:
-        raise ConfigError(f"{where}: this is no PostgreSQL address.", hint=hint) from None
+        raise BadSetting("this is no PostgreSQL address", hint) from None
     user, at, host = parts.netloc.rpartition("@")
     if ":" in user or "@" in user or named & _SECRETS:
-        raise ConfigError(f"{where}: the address holds a password; it must not.", hint=hint)
+        raise BadSetting("the address holds a password; it must not", hint)
     # a "/", "?" or "#" in a password cuts the address in two: what is left of it looks like a port or a path
     if "@" in parts.path + parts.query or parts.fragment or not _are_hosts(host) or (at and not user):
-        raise ConfigError(f"{where}: this is no PostgreSQL address.", hint=hint)
+        raise BadSetting("this is no PostgreSQL address", hint)
     return f"postgresql://{rest}"
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from difyops.broadcast.plan import Member
 from difyops.errors import ConfigError
-from difyops.sections import unknown_field
+from difyops.settings import unknown_field
 
 _KNOWN = frozenset(
     {"to", "contexts", "aggregate", "inputs", "question_as", "wait", "timeout", "max_tokens", "repeatable"}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from difyops.errors import Refused, UsageError
-from difyops.sections import unknown_field
+from difyops.settings import unknown_field
 
 _EXAMPLE = """'{"text": "hello"}'"""
 

@@ -25,7 +25,7 @@ from difyops.dsl.secret_places import found_in, found_in_text
 from difyops.errors import Refused, UsageError
 from difyops.evaluation.checks import fit
 from difyops.secret_text import scrub
-from difyops.sections import unknown_field
+from difyops.settings import unknown_field
 
 KNOWN = ("id", "inputs", "query", "expect", "cluster", "source", "reference")
 _LARGEST = 64 * 1024 * 1024

@@ -8,7 +8,7 @@ from typing import Any
 
 from difyops.dsl.load import SourceLines
 from difyops.runbook.parameters import Mismatch, named, reference, seconds
-from difyops.sections import unknown_field
+from difyops.settings import unknown_field
 
 Place = tuple[str | int, ...]
 

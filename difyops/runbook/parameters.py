@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from difyops.credentials import KINDS
-from difyops.settings import BadSetting, duration
+from difyops.setting_values import duration
+from difyops.settings import BadSetting
 
 Duration = Annotated[float, "duration"]
 Reference = Annotated[str, "reference"]

@@ -25,7 +25,8 @@ from typing import Any
 from difyops.dsl.load import SourceLines, load_yaml_with_lines
 from difyops.dsl.model import DslError
 from difyops.errors import ConfigError
-from difyops.settings import BadSetting, duration
+from difyops.setting_values import duration
+from difyops.settings import BadSetting
 from difyops.slo.model import Goal
 from difyops.slo.windows import PERIODS
 from difyops.validation.judge import compile_schema

@@ -16,6 +16,8 @@ TRUNK = {
     "plugins",
     "settings",
     "sections",
+    "setting_values",
+    "settings_file",
     "reports",
     "api",
     "dsl",

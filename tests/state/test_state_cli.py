@@ -169,7 +169,7 @@ def test_an_address_is_shown_without_what_follows_it(text: str, shown: str) -> N
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("state: postgresql://u@h/d\nstate_password: hunter2\n", "state_password: it must be a reference"),
+        ("state: postgresql://u@h/d\nstate_password: hunter2\n", "state_password: expected a reference"),
         ("state_password: env:X\n", "there is none"),
         ("state: [1]\n", "state: sqlite, or"),
     ],

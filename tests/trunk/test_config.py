@@ -203,19 +203,19 @@ BOMB = "".join(
 )
 BROKEN = [
     ("contexts:\n  a:\n    urll: http://x.example\n", ":3: contexts.a.urll: unknown field 'urll'"),
-    ("contexts:\n  a:\n    email: x\n", ":2: contexts.a: context 'a' has no url"),
-    ("contexts:\n  a:\n    url: 7\n", ":3: contexts.a.url: url has the wrong type (int)"),
-    (HEAD + "    timeout: soon\n", ":4: contexts.a.timeout: timeout has the wrong"),
-    (HEAD + "    timeout: 0\n", ":4: contexts.a.timeout: timeout must be above"),
+    ("contexts:\n  a:\n    email: x\n", ":2: contexts.a.url: this field is required"),
+    ("contexts:\n  a:\n    url: 7\n", ":3: contexts.a.url: expected the address of an instance, found the number 7"),
+    (HEAD + "    timeout: soon\n", ":4: contexts.a.timeout: expected a duration"),
+    (HEAD + "    timeout: 0\n", ":4: contexts.a.timeout: expected a duration"),
     (HEAD + "    max_in_flight: true\n", ":4: contexts.a.max_in_flight"),
-    (HEAD + "    password: canary-plain\n", ":4: contexts.a.password: password must"),
-    (HEAD + "    password: canary:plain\n", ":4: contexts.a.password: password must"),
+    (HEAD + "    password: canary-plain\n", ":4: contexts.a.password: expected a reference"),
+    (HEAD + "    password: canary:plain\n", ":4: contexts.a.password: expected a reference"),
     ("contexts:\n  a:\n    url: ftp://x.example\n", ":3: contexts.a.url"),
-    ("contexts:\n  a: http://x.example\n", ":2: contexts.a: context 'a' must be a mapping"),
-    ("contexts: [1, 2]\n", ":1: contexts: contexts must be a mapping"),
+    ("contexts:\n  a: http://x.example\n", ":2: contexts.a: must be a mapping"),
+    ("contexts: [1, 2]\n", ":1: contexts: must be a mapping"),
     ("\n\ncontext: prod\n", ":3: context: unknown field 'context'"),
-    ("default_context: 7\n", ":1: default_context: default_context must be text"),
-    ("store: [a]\n", ":1: store: store must be text"),
+    ("default_context: 7\n", ":1: default_context: expected text, found the number 7"),
+    ("store: [a]\n", ":1: store: expected text, found a list"),
     ("- a\n- b\n", ":1: the file must be a mapping"),
     ("contexts:\n  a: {url: 'http://x.example'}\n  a: {url: 'http://y.example'}\n", "line 3"),
     ("contexts: {a: [}\n", "line 1"),
@@ -444,3 +444,18 @@ def test_a_file_of_another_user_is_refused(project: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "geteuid", lambda: 4242)
     with pytest.raises(ConfigError, match="belongs to another user"):
         loaded(project)
+
+
+def test_all_that_is_wrong_is_told_at_once(project: Path) -> None:
+    written(
+        project, "contexts:\n  a:\n    urll: http://x.example\n  b: {url: 'http://y.example', timeout: soon}\nstor: x\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        loaded(project)
+    message = caught.value.message
+    assert "did you mean 'url'?" in message
+    assert "did you mean 'store'?" in message
+    assert [f":{line}: " in message for line in (2, 3, 4, 5)] == [True] * 4
+    problems = caught.value.details["problems"]
+    assert isinstance(problems, list)
+    assert [item["field"] for item in problems] == ["contexts.a.url", "contexts.a.urll", "contexts.b.timeout", "stor"]

@@ -9,7 +9,8 @@ import pytest
 from difyops.cli.door import seconds
 from difyops.errors import UsageError
 from difyops.runbook import parameters
-from difyops.settings import BadSetting, duration, size
+from difyops.setting_values import duration, size
+from difyops.settings import BadSetting
 
 
 @pytest.mark.parametrize(

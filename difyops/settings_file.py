@@ -1,0 +1,42 @@
+"""Files of settings: read once, as YAML with the line of every field. JSON is YAML, too."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, TypeVar
+
+from difyops.dsl.load import load_yaml_with_lines
+from difyops.dsl.model import DslError
+from difyops.errors import ConfigError, UsageError
+from difyops.settings import Source, read
+
+T = TypeVar("T")
+_PAIR = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)  # JSON writes emoji so, YAML does not
+
+
+def read_file(
+    kind: type[T], path: Path, *, error: type[UsageError] = ConfigError, hint: str | None = None
+) -> tuple[T, Source]:
+    """Return what a file says, and where each field of it stands.
+
+    Raises:
+        UsageError: of class ``error``: it cannot be read, or something in it is wrong; names file, line and field.
+    """
+    body, source = load_file(path, error=error, hint=hint)
+    return read(kind, body, source), source
+
+
+def load_file(path: Path, *, error: type[UsageError] = ConfigError, hint: str | None = None) -> tuple[Any, Source]:
+    """Return the plain value that a file holds, and its lines. Raises as ``read_file``."""
+    try:
+        content = _PAIR.sub(lambda pair: str(json.loads(b'"%s"' % pair[0])).encode(), path.read_bytes())
+        body, lines = load_yaml_with_lines(content, what=str(path))
+    except OSError as problem:
+        raise error(f"{path} cannot be read: {problem.strerror or problem}.", hint=hint) from problem
+    except DslError as problem:
+        raise error(problem.message, hint=hint) from problem
+    return body, Source(file=str(path), lines=lines, error=error, hint=hint)
