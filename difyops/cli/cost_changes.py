@@ -232,7 +232,7 @@ async def _on_server(session: Session, text: str, app: KeptApp) -> dict[str, Any
 
 def _in_store(session: Session, text: str, app: KeptApp) -> dict[str, Any]:
     from difyops.cli.history import context_name
-    from difyops.cli.snapshot import open_store
+    from difyops.cli.stores import open_store
     from difyops.snapshot.history import read_kept
     from difyops.snapshot.layout import read_manifest
 

@@ -87,7 +87,7 @@ def report(
 
 
 async def _work(session: Session, request: object, into: str | None) -> Drilled | Outcome:
-    from difyops.cli.snapshot import open_store
+    from difyops.cli.stores import open_store
     from difyops.drill.model import DrillRequest
     from difyops.drill.run import refuse_production
     from difyops.drill.run import run as drill

@@ -136,7 +136,7 @@ def baseline(
         difyops eval baseline support result.json
         difyops eval baseline support-triage
     """
-    from difyops.cli.snapshot import open_store
+    from difyops.cli.stores import open_store
     from difyops.clock import SystemClock
     from difyops.evaluation.baseline import baselines, keep
     from difyops.evaluation.result import read_result
@@ -245,7 +245,7 @@ async def _live(session: Session, selector: str, cases: str) -> Bound:
 
 
 def _before(session: Session, text: str) -> Evaluation:
-    from difyops.cli.snapshot import open_store
+    from difyops.cli.stores import open_store
     from difyops.evaluation.baseline import PREFIX, baselines, tagged
     from difyops.evaluation.result import read_result
 

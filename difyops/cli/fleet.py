@@ -81,7 +81,7 @@ async def _cell(resources: Resources, name: str, *, value: str | None = None, **
 
 
 def _resources(session: Session, instance: Instance) -> Resources:
-    from difyops.cli.snapshot import open_store
+    from difyops.cli.stores import open_store
     from difyops.ledger import this_user
     from difyops.runbook.resources import Resources
 

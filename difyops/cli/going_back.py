@@ -122,7 +122,7 @@ def doctor(
 async def _rollback(
     session: Session, selectors: Sequence[str], to: str, options: RollbackOptions, *, same_instance: bool
 ) -> Outcome:
-    from difyops.cli.snapshot import open_store
+    from difyops.cli.stores import open_store
     from difyops.render import snapshot as views
     from difyops.snapshot.way_back import WayBackRequest, find_way_back
 

@@ -182,7 +182,7 @@ async def _planned(
     session: Session, instance: Instance, way: Way, options: RollbackOptions
 ) -> tuple[WayBack, RollbackPlan, RollbackOptions]:
     from difyops.cli.going_back import plans_of
-    from difyops.cli.snapshot import open_store
+    from difyops.cli.stores import open_store
     from difyops.incident.looking import live_mark
     from difyops.snapshot.way_back import WayBackRequest, find_way_back
 

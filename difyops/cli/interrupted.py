@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from difyops.cli.session import Session
 from difyops.errors import DifyopsError, Interrupted, StateAway
 
 if TYPE_CHECKING:
     from difyops.changes.journal import ChangeRecord, Journal
+    from difyops.cli.session import Session
     from difyops.ledger import Ledger
 
 _MOST_NAMED = 8

@@ -190,7 +190,7 @@ async def _kept(session: Session, instance: Instance, plan: UpgradePlan) -> str:
     """Take a snapshot of the touched apps, and return its tag."""
     import secrets
 
-    from difyops.cli.snapshot import open_store
+    from difyops.cli.stores import open_store
     from difyops.clock import SystemClock
     from difyops.snapshot.take import TakeOptions, take
 

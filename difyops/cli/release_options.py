@@ -106,7 +106,7 @@ def cases_of(file: Path | None, baseline: str | None, margin: str | None) -> Cas
 
 def workspace_of(session: Session, instance: Instance) -> Workspace:
     """Return the workspace with the store, where there is one."""
-    from difyops.cli.snapshot import open_store
+    from difyops.cli.stores import open_store
     from difyops.errors import StoreError
 
     try:

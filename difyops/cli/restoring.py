@@ -112,7 +112,7 @@ def _value(reference: str, *, dry_run: bool) -> SecretText:
 async def _restore(
     session: Session, selectors: list[str], to: str, source: str | None, options: RestoreOptions
 ) -> RestoredMany:
-    from difyops.cli.snapshot import open_store
+    from difyops.cli.stores import open_store
     from difyops.sealing.store import seal_to_compare
     from difyops.snapshot.former import former_ids, keep_former
     from difyops.snapshot.history import load_app

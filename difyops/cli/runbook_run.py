@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from difyops.cli.session import Session
-from difyops.cli.snapshot import open_store
+from difyops.cli.stores import open_store
 from difyops.clock import SystemClock
 from difyops.config import Context
 from difyops.errors import ConfigError, Interrupted, NotFound, Refused, StoreError, UsageError

@@ -207,7 +207,7 @@ def _set(session: Session, store: GitStore, branch: str, wanted: NewSeal, verb: 
 
 
 def _opened(session: Session) -> tuple[GitStore, str]:
-    from difyops.cli.snapshot import open_store
+    from difyops.cli.stores import open_store
 
     return open_store(session), session.config.context(session.one_context()).name
 

@@ -12,6 +12,7 @@ from difyops.cli import going_back, sealing, snapshot_looking
 from difyops.cli.door import command, group, seconds
 from difyops.cli.reporting import As, formats_of, reported, unknown
 from difyops.cli.session import Session
+from difyops.cli.stores import context_of, open_store
 from difyops.errors import DifyopsError, Interrupted, StoreError, TimedOut, UsageError
 from difyops.outcome import Facts, Outcome
 
@@ -28,18 +29,6 @@ Selectors = Annotated[
     list[str] | None,
     typer.Argument(metavar="[SELECTOR]...", help="Id, name, slug, glob, tag:NAME, mode:NAME, @file, all (default)."),
 ]
-
-
-def open_store(session: Session, *, create: bool = False) -> GitStore:
-    """Return the store of this run."""
-    from difyops.git_store import GitStore
-    from difyops.snapshot.belonging import take_over_former
-
-    session.config.require("store", f"use the store {session.config.store}")
-    store = GitStore.open(session.config.store, create=create)
-    for context in session.config.contexts.values():
-        take_over_former(store, context)
-    return store
 
 
 @command(noun, "create", fleet=True)
@@ -286,11 +275,6 @@ def push(
         blocks=[Facts(pairs=[(word, line) for line in pushed] or [(word, "nothing new")])],
         summary=f"dry run: {said}" if session.dry_run else said,
     )
-
-
-def context_of(session: Session) -> str:
-    """Return the name of the only context of this run: the branch of its snapshots."""
-    return session.config.context(session.one_context()).name
 
 
 going_back.register(noun)

@@ -33,7 +33,7 @@ def show(
         difyops snapshot show
         difyops snapshot show latest~1 -o json
     """
-    from difyops.cli.snapshot import context_of, open_store
+    from difyops.cli.stores import context_of, open_store
     from difyops.errors import NothingKept
     from difyops.render import app_history as app_views
     from difyops.render import snapshot as views
@@ -68,7 +68,7 @@ def log(
         difyops snapshot log support-triage
         difyops snapshot log support-triage --limit 5 -o json
     """
-    from difyops.cli.snapshot import context_of, open_store
+    from difyops.cli.stores import context_of, open_store
     from difyops.render import app_history as views
     from difyops.snapshot.app_history import app_log
 
@@ -82,7 +82,7 @@ def leaks(session: Session) -> Outcome:
         difyops snapshot leaks
         difyops snapshot leaks -o json
     """
-    from difyops.cli.snapshot import context_of, open_store
+    from difyops.cli.stores import context_of, open_store
     from difyops.render import app_history as views
     from difyops.render.progress import progress
     from difyops.snapshot.leaks import find_leaks
