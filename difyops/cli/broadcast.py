@@ -31,7 +31,10 @@ _LARGEST_FILE = 100 * 1024 * 1024
 Question = Annotated[
     str | None, typer.Argument(metavar="[QUESTION]", help="The question; - reads stdin, @FILE a file.")
 ]
-To = Annotated[list[str] | None, typer.Option("--to", metavar="SELECTOR", help="Whom to ask; may be repeated.")]
+To = Annotated[
+    list[str] | None,
+    typer.Option("--to", metavar="SELECTOR", help="Whom to ask: id, name, glob, tag:NAME, @file (repeatable)."),
+]
 PanelName = Annotated[str | None, typer.Option("--panel", help="A named group of targets in difyops.yaml.")]
 Inputs = Annotated[
     list[str] | None, typer.Option("--input", metavar="K=V|@FILE", help="More inputs, for the apps that have them.")

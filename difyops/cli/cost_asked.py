@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Apps = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[APP]...", help="Id, exact name, glob, mode:NAME or all (default), as in history status."),
+    typer.Argument(metavar="[APP]...", help="Id, exact name, glob, mode:NAME, @file, all (default)."),
 ]
 Since = Annotated[str, typer.Option("--since", metavar="TIME", help="How far back.")]
 RatesFile = Annotated[

@@ -25,7 +25,8 @@ def budget_set(
     session: Session,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What the budget is called.")],
     apps: Annotated[
-        list[str] | None, typer.Argument(metavar="[APP]...", help="Apps of it (default: the workspace).")
+        list[str] | None,
+        typer.Argument(metavar="[APP]...", help="Id, exact name, glob, mode:NAME, @file, all (default)."),
     ] = None,
     hard: Annotated[str | None, typer.Option("--hard", metavar="AMOUNT", help="What may be spent in a period.")] = None,
     soft: Annotated[str, typer.Option("--soft", metavar="AMOUNT|SHARE", help="Where people are told.")] = "80%",
@@ -50,6 +51,7 @@ def budget_set(
     from difyops.errors import NotSupported
     from difyops.history.apps import find_apps
     from difyops.render import cost as views
+    from difyops.targets import expanded
 
     if key is not None:
         raise NotSupported(
@@ -70,7 +72,7 @@ def budget_set(
         raise UsageError("A budget wants --hard, an amount above 0.", hint="--hard 500 --soft 80%")
     made = Budget(
         name=name, context=context, hard=amount, soft=soft_of(soft, amount), currency=currency_of(currency),
-        period=period, apps=tuple(apps or ("all",)), user=user, price=price,
+        period=period, apps=tuple(expanded(apps or ["all"])), user=user, price=price,
     )  # fmt: skip
     if not remove:
         with open_history(session) as history:

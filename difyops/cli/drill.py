@@ -24,7 +24,8 @@ noun = group("Restore drills: bring the newest snapshot back into scratch apps, 
 def run(
     session: Session,
     selectors: Annotated[
-        list[str] | None, typer.Argument(metavar="[SELECTOR]...", help="Apps of the snapshot; default all.")
+        list[str] | None,
+        typer.Argument(metavar="[SELECTOR]...", help="Apps of the snapshot: id, name, glob, @file; default all."),
     ] = None,
     to: Annotated[str, typer.Option("--to", metavar="SNAPSHOT", help="Tag, commit, latest, latest~1.")] = "latest",
     into: Annotated[

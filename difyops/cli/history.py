@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,10 @@ noun = group("Keep runs, node executions and messages here: completely enough, p
 Selectors = Annotated[
     list[str] | None,
     typer.Argument(metavar="[SELECTOR]...", help="Id, name, slug, glob, tag:NAME, mode:NAME, @file, all (default)."),
+]
+
+KeptApps = Annotated[
+    list[str] | None, typer.Argument(metavar="[APP]...", help="Id, exact name, glob, mode:NAME, @file, all (default).")
 ]
 
 
@@ -156,29 +161,33 @@ def import_(
 @command(noun, "forget")
 def forget(
     session: Session,
-    app: Annotated[str | None, typer.Argument(metavar="[APP]", help="Id or name of one app; default all.")] = None,
+    apps: KeptApps = None,
     older_than: Annotated[
         str | None, typer.Option("--older-than", metavar="TIME", help="Only what began so long ago.")
     ] = None,
 ) -> Outcome:
-    """Delete what is kept of a context, of one app, or what is old. The instance is not touched.
+    """Delete what is kept of a context, of some apps, or what is old. The instance is not touched.
 
     Examples:
         difyops history forget --older-than 180d --dry-run
         difyops history forget support-triage --yes
     """
     from difyops.clock import SystemClock
+    from difyops.history.apps import find_apps
     from difyops.render import history as views
 
     before = SystemClock().now().timestamp() - seconds(older_than) if older_than else None
     with open_history(session) as history:
         name = context_name(session)
-        chosen = _kept_app(history, name, app) if app else None
-        what = f"{app or 'everything'} of {name}" + (f" older than {older_than}" if older_than else "")
-        if session.dry_run:
-            return views.forgotten(history.holds(name, chosen, before=before), what, dry_run=True)
-        session.confirm(f"Forget {what}?", changes=f"Forgetting {what}")
-        return views.forgotten(history.forget(name, chosen, before=before), what, dry_run=False)
+        chosen = [app.id for app in find_apps(history, name, apps)] if apps else [None]
+        what = f"{', '.join(apps) if apps else 'everything'} of {name}"
+        what += f" older than {older_than}" if older_than else ""
+        if not session.dry_run:
+            session.confirm(f"Forget {what}?", changes=f"Forgetting {what}")
+        gone: Counter[str] = Counter()
+        for app in chosen:
+            gone.update((history.holds if session.dry_run else history.forget)(name, app, before=before))
+        return views.forgotten(dict(gone), what, dry_run=session.dry_run)
 
 
 def open_history(session: Session) -> History:
@@ -197,15 +206,6 @@ def _chosen(apps: list[App], selectors: list[str] | None) -> list[App]:
     from difyops.targets import select
 
     return select(apps, selectors or ["all"], may_be_empty=True)
-
-
-def _kept_app(history: History, context: str, wanted: str) -> str:
-    rows = history.all("SELECT id, name FROM app WHERE context = ? AND (id = ? OR name = ?)", [context, wanted, wanted])
-    if len(rows) != 1:
-        known = history.all("SELECT name FROM app WHERE context = ? ORDER BY name LIMIT 12", [context])
-        hint = f"There are: {', '.join(row[0] for row in known)}." if known else "difyops history sync"
-        raise UsageError(f"{wanted!r} means {len(rows) or 'no'} apps of the history of {context}.", hint=hint)
-    return str(rows[0][0])
 
 
 def _share(text: str) -> float:

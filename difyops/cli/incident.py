@@ -34,7 +34,8 @@ noun = group("What changed and what fails, side by side; then back, with proof."
 def incident(
     session: Session,
     apps: Annotated[
-        list[str] | None, typer.Argument(metavar="[SELECTOR]...", help="Only these apps; default: all.")
+        list[str] | None,
+        typer.Argument(metavar="[SELECTOR]...", help="Id, name, slug, glob, tag:NAME, @file, all (default)."),
     ] = None,
     since: Annotated[str, typer.Option("--since", metavar="TIME", help="How far back to look: 30m, 2h, 1d.")] = "2h",
     to: Annotated[

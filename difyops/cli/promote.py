@@ -52,7 +52,7 @@ noun = group("Bring apps from one instance to another, with everything that they
 def plan(
     session: Session,
     apps: Annotated[
-        list[str], typer.Argument(metavar="APP...", help="Apps of the source: id, name, slug, glob, tag:.")
+        list[str], typer.Argument(metavar="APP...", help="Apps of the source: id, name, slug, glob, tag:NAME, @file.")
     ],
     source: Annotated[str, typer.Option("--from", metavar="CONTEXT", help="Where they come from.")],
     rings: Annotated[list[str], typer.Option("--to", metavar="CONTEXT", help="Where they go; several: one by one.")],

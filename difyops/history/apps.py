@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from difyops.counting import counted
 from difyops.errors import UsageError
 from difyops.history.store import History
+from difyops.targets import expanded
 
 TIMED = ("succeeded", "partial-succeeded", "failed")
 ENDED = (*TIMED, "stopped")
@@ -42,18 +43,23 @@ def find_app(history: History, context: str, wanted: str) -> tuple[str, str]:
 
 
 def find_apps(history: History, context: str, wanted: Sequence[str]) -> list[KeptApp]:
-    """Return the apps that selectors (id, exact name, glob, ``mode:NAME``, ``all``) mean; none given means all.
+    """Return the apps that selectors mean (id, exact name, glob, ``mode:NAME``, ``@file``, ``all``); all without any.
 
     Raises:
-        UsageError: a selector means none, or a name means several.
+        UsageError: a selector means none, or a name means several; the history does not know tags.
+        SelectorError: a file of selectors cannot be read.
     """
     known = kept_apps(history, context)
     chosen: dict[str, KeptApp] = {}
-    for text in wanted or ["all"]:
+    for text in expanded(wanted or ["all"]):
         if text == "all":
             found = known
         elif text.startswith("mode:"):
             found = [app for app in known if app.mode == text[5:]]
+        elif text.startswith("tag:") and not any(app.name == text for app in known):
+            raise UsageError(
+                "The history does not keep tags.", hint="Name the apps, or a glob, mode:NAME, @file or all."
+            )
         elif any(sign in text for sign in "*?[") and not any(app.name == text for app in known):
             found = [app for app in known if fnmatchcase(app.name, text)]
         else:
