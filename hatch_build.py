@@ -19,16 +19,17 @@ class ManualPages(BuildHookInterface):  # type: ignore[type-arg]
     folder = ""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Write the pages; an editable installation has none."""
-        if version == "editable":
-            return
+        """Write pages and commands. An editable installation has no pages; its commands hold until one is edited."""
         self.folder = tempfile.mkdtemp(prefix="difyops-man-")
+        tree = Path(self.folder) / "completion-tree.json"
+        tree.write_text(_tree(self.root, editable=version == "editable"), encoding="utf-8")
+        if version == "editable":
+            build_data["shared_data"][str(tree)] = f"share/difyops/{tree.name}"
+            return
         for name, page in _pages(self.root).items():
             place = Path(self.folder) / name
             place.write_text(page, encoding="utf-8")
             build_data["shared_data"][str(place)] = f"share/man/man1/{name}"
-        tree = Path(self.folder) / "completion-tree.json"
-        tree.write_text(_tree(self.root), encoding="utf-8")
         build_data["force_include"][str(tree)] = "difyops/cli/completion-tree.json"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
@@ -47,12 +48,13 @@ def _pages(root: str) -> dict[str, str]:
         sys.path.remove(root)
 
 
-def _tree(root: str) -> str:
+def _tree(root: str, *, editable: bool) -> str:
     sys.path.insert(0, root)
     try:
         from difyops import __version__
         from difyops.cli.completion_tree import tree
+        from difyops.cli.quick_completion import stamp
 
-        return json.dumps(tree(__version__))
+        return json.dumps(tree(stamp() if editable else __version__))
     finally:
         sys.path.remove(root)

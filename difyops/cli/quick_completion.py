@@ -1,13 +1,14 @@
 """What Tab offers, read from a file of all commands: no parser is loaded, and nothing that takes its time.
 
-A wheel has that file; elsewhere the first Tab is answered by the parser, which has the file written in the background
-(``completion_tree``). Where this here cannot tell, the parser answers, in the same words. Names of apps and the like
-come from ``completion``, for both.
+A wheel has that file, an editable installation has it beside. Once a command was edited, the first Tab is answered by
+the parser, which has the file written in the background (``completion_tree``). Where this here cannot tell, the parser
+answers, in the same words. Names of apps and the like come from ``completion``, for both.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 
 from difyops import __version__
 from difyops.cli.completion import completer_for, read, state_folder
@@ -68,8 +69,11 @@ def _tree() -> Any:
     shipped = read(f"{os.path.dirname(__file__)}/{FILE}")  # noqa: PTH120
     if shipped.get("of") == __version__:
         return shipped["root"]
-    written = read(f"{state_folder()}/{FILE}")
-    return written["root"] if written.get("of") == stamp() else None
+    for folder in (f"{sys.prefix}/share/difyops", state_folder()):
+        written = read(f"{folder}/{FILE}")
+        if written.get("of") == stamp():
+            return written["root"]
+    return None
 
 
 def _split(line: str) -> list[str]:

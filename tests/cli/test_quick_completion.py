@@ -7,9 +7,11 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 from typer._completion_classes import BashComplete, ZshComplete
 from typer.main import get_command
 
@@ -19,7 +21,6 @@ from difyops.cli import completion_tree
 from difyops.cli.quick_completion import FILE, ZSH, _for_zsh, _offered, answer, stamp
 from difyops.cli.root import root
 from difyops.cli.table import entries
-from tests.cli.processes import WORDS
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,14 @@ def test_zsh_is_told_in_the_parsers_form() -> None:
     assert _for_zsh([("a:b'$`", "")]) == "_arguments '*: :((\"a\\\\:b''\\$\\`\"))'"
 
 
-def test_the_first_tab_leaves_the_file_and_the_next_needs_no_parser(tmp_path: Path) -> None:
+@pytest.fixture
+def edited(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Be where no installation wrote the file for these commands; returns what brings a process there."""
+    monkeypatch.setattr(sys, "prefix", "/nowhere")
+    return "import os, sys; sys.prefix = '/nowhere'; from difyops.cli import main\n"
+
+
+def test_the_first_tab_leaves_the_file_and_the_next_needs_no_parser(tmp_path: Path, edited: str) -> None:
     environment = {
         "PATH": "/usr/bin:/bin",
         "PYTHONPATH": str(Path(difyops.__file__).parents[1]),
@@ -82,12 +90,19 @@ def test_the_first_tab_leaves_the_file_and_the_next_needs_no_parser(tmp_path: Pa
         "_DIFYOPS_COMPLETE": "complete_bash",
     }
     assert answer(environment) is None
-    first = subprocess.run(WORDS, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    first = subprocess.run(
+        [sys.executable, "-c", f"{edited}main()"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert (first.stdout, first.stderr) == ("rollback\n", "")
     deadline = time.monotonic() + 200
     while not (tmp_path / FILE).exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    watch = "import os, sys; from difyops.cli import main\ntry: main()\nfinally: print(sorted(sys.modules))"
+    watch = f"{edited}try: main()\nfinally: print(sorted(sys.modules))"
     words = [sys.executable, "-c", watch]
     second = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert second.stdout.startswith("rollback\n"), second.stderr
@@ -96,6 +111,7 @@ def test_the_first_tab_leaves_the_file_and_the_next_needs_no_parser(tmp_path: Pa
     )
 
 
+@pytest.mark.usefixtures("edited")
 def test_a_file_of_other_commands_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIFYOPS_STATE", str(tmp_path))
     asked = {"_DIFYOPS_COMPLETE": "complete_bash", "COMP_WORDS": "difyops sn", "COMP_CWORD": "1"}
@@ -105,6 +121,23 @@ def test_a_file_of_other_commands_is_not_believed(tmp_path: Path, monkeypatch: p
     assert answer(asked) is None
     (tmp_path / FILE).write_text("{")
     assert answer(asked) is None
+
+
+def test_an_editable_installation_brings_the_file_and_the_first_tab_needs_no_parser(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (wheel,) = WheelBuilder(str(Path(difyops.__file__).parents[1])).build(
+        directory=str(tmp_path), versions=["editable"]
+    )
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(f"/data/share/difyops/{FILE}")]
+        place = tmp_path / "share" / "difyops"
+        place.mkdir(parents=True)
+        (place / FILE).write_bytes(archive.read(name))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setenv("DIFYOPS_STATE", str(tmp_path / "empty"))
+    asked = {"_DIFYOPS_COMPLETE": "complete_bash", "COMP_WORDS": "difyops snapshot ro", "COMP_CWORD": "2"}
+    assert answer(asked) == "rollback"
 
 
 def test_zsh_completes_at_its_first_call(tmp_path: Path) -> None:

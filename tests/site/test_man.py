@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 
 from difyops import __version__
+from difyops.cli.completion_tree import tree
 from difyops.cli.manual.man import manual_pages, text
 from difyops.cli.root import GROUPS
 from difyops.cli.table import entries
@@ -79,6 +81,7 @@ def test_the_wheel_has_the_pages_and_the_sdist_what_it_takes_to_build_them(built
         data = f"difyops-{__version__}.data/data/share/man/man1/"
         assert {name.removeprefix(data) for name in names if name.startswith(data)} == {*PAGES}
         assert archive.read(f"{data}difyops-app.1").decode() == PAGES["difyops-app.1"]
+        assert json.loads(archive.read("difyops/cli/completion-tree.json")) == json.loads(json.dumps(tree(__version__)))
         assert f"difyops-{__version__}.dist-info/licenses/LICENSE" in names
         assert not [name for name in names if name.startswith(("tests/", "docs/", "deploy/"))]
     with tarfile.open(sdist) as archive:
