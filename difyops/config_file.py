@@ -18,7 +18,7 @@ from difyops.dsl.model import DslError
 from difyops.errors import ConfigError
 from difyops.file_owner import open_once
 from difyops.setting_values import Reference, duration_up_to, whole
-from difyops.settings import KEY, NOT_IN_FILE, BadSetting, Reader, Sections, Source, Value, named, told
+from difyops.settings import KEY, NOT_IN_FILE, BadSetting, Fault, Reader, Sections, Source, Value, named, told
 from difyops.state_address import SQLITE, address_of
 from difyops.trust import NAMED, Marked, Trust, is_reference
 
@@ -131,10 +131,10 @@ class ConfigFile:
     webhook: Any = None
     plugins: Any = None
 
-    def faults(self) -> Iterator[tuple[str, str]]:
+    def faults(self) -> Iterator[Fault]:
         """Yield what goes not together."""
         if self.state_password is not None and self.state in (None, SQLITE):
-            yield "state_password", "it goes with the address of a PostgreSQL in state, and there is none"
+            yield ("state_password",), "it goes with the address of a PostgreSQL in state, and there is none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,6 +64,17 @@ def whole(least: int, most: int) -> Value:
     return Value(limited, {"type": "integer", "minimum": least, "maximum": most})
 
 
+def one_of(*known: str) -> Value:
+    """Return texts of which there are a few."""
+
+    def chosen(value: Any) -> str:
+        if isinstance(value, str) and value in known:
+            return value
+        raise BadSetting(f"{named(value)} is none of {', '.join(known)}")
+
+    return Value(chosen, {"enum": list(known)})
+
+
 def text_like(pattern: str, said: str) -> Value:
     """Return texts that a pattern fits as a whole; ``said`` is what such a text is."""
 
@@ -80,6 +91,12 @@ def _reference(value: Any) -> str:
     if isinstance(value, str) and is_reference(value):
         return value
     raise BadSetting("expected a reference (keyring:, env:, file: or cmd:), never the secret itself")
+
+
+def _name(value: Any) -> str:
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    raise BadSetting(f"expected text, found {named(value) if value else 'none'}")
 
 
 def _text(value: Any) -> str:
@@ -113,7 +130,8 @@ def _number(value: object, pattern: re.Pattern[str], units: Mapping[str, float],
     return found if 0 <= found < math.inf else None
 
 
-Text = Annotated[str, Value(_text, {"type": ["string", "number"]})]  # stripped, never blank; a number is text, too
+Name = Annotated[str, Value(_name, {"type": "string", "minLength": 1})]  # stripped, never blank
+Text = Annotated[str, Value(_text, {"type": ["string", "number"]})]  # as Name; a number is text, too
 Reference = Annotated[str, Value(_reference, {"type": "string", "pattern": _REFERENCE})]
 Duration = Annotated[float, duration_up_to()]
 Size = Annotated[int, Value(_and_found(size), {"type": ["string", "integer"]})]

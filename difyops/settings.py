@@ -10,7 +10,7 @@ A field without a default is required. Its type says what it takes: ``str``, ``i
 ``tuple[X, ...]`` (one X stands for a list of it), ``Mapping[str, X]``, another dataclass, ``Any``, ``X | None``, or a
 ``Value`` of ``setting_values``. ``Annotated`` adds what the field is for (a text), ``Named`` (what the file calls it),
 ``KEY`` (it is the name the mapping stands under) or ``NOT_IN_FILE``. On the class, ``SHORT`` names the field that a
-plain value stands for, and ``faults`` yields (field, text) for what several fields make wrong together.
+plain value stands for, and ``faults`` yields (path of a field, text) for what several make wrong together.
 
 Every complaint names file, line and field; all of them are told at once. Pure: files are read by ``settings_file``.
 """
@@ -29,6 +29,7 @@ from difyops.errors import ConfigError, UsageError
 
 T = TypeVar("T")
 Path = tuple[str | int, ...]
+Fault = tuple[Path, str]
 KEY, NOT_IN_FILE = object(), object()
 _WRONG: Any = object()
 _TOLD = 5
@@ -136,6 +137,14 @@ def source_of(sections: Mapping[str, Any], name: str) -> Source:
     return sections.sources.get(name, NOWHERE) if isinstance(sections, Sections) else NOWHERE
 
 
+def read_names(hint: Any, sections: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the entries of a section of names that nobody knows beforehand, each of the type ``hint``."""
+    reader = Reader(source_of(sections, name))
+    found = reader.mapping(hint, sections.get(name) or {}, (name,))
+    reader.finish()
+    return found  # type: ignore[no-any-return]
+
+
 def told(where: str, read_value: Callable[[Any], T], value: object) -> T:
     """Return what a value means that stands in no file; ``where`` is what messages call its place.
 
@@ -202,7 +211,7 @@ class Reader:
         if get_origin(plain) is tuple:
             return self._list(get_args(plain)[0], value, at)
         if get_origin(plain) is Mapping:
-            return self._mapping(get_args(plain)[1], value, at)
+            return self.mapping(get_args(plain)[1], value, at)
         return self._plain(plain, value, at)
 
     def _tried(self, kind: Value, value: Any, at: Path) -> Any:
@@ -226,7 +235,8 @@ class Reader:
             found = [self.value(hint, item, (*at, number)) for number, item in enumerate(value)]
         return tuple(item for item in found if item is not _WRONG)
 
-    def _mapping(self, hint: Any, value: Any, at: Path) -> Any:
+    def mapping(self, hint: Any, value: Any, at: Path) -> Any:
+        """Return a mapping of names whose values are of the type ``hint``."""
         if not isinstance(value, Mapping):
             return self.add(at, f"must be a mapping of names, found {named(value)}")
         is_record = dataclasses.is_dataclass(_parts(hint)[0])
@@ -238,8 +248,8 @@ class Reader:
 
     def _record(self, kind: Any, body: Any, at: Path) -> Any:
         before, short = len(self.problems), getattr(kind, "SHORT", None)
-        shape = shape_of(kind)
-        if short and not isinstance(body, Mapping):
+        shape, is_short = shape_of(kind), short is not None and not isinstance(body, Mapping)
+        if is_short:
             body = {short: body}
         if not isinstance(body, Mapping):
             return self.add(at, f"must be a mapping ({', '.join(item.written for item in shape)}), found {named(body)}")
@@ -247,22 +257,23 @@ class Reader:
         for key in body:
             if key not in known:
                 self.add((*at, key), unknown_field(key, known))
-        values = {item.name: found for item in shape if (found := self._field(item, body, at)) is not _WRONG}
+        values = {item.name: found for item in shape if (found := self._field(item, body, at, is_short)) is not _WRONG}
         if any(item.required and item.name not in values for item in shape):
             return _WRONG
         made = kind(**values)
         if len(self.problems) == before and (faults := getattr(made, "faults", None)) is not None:
             for name, text in faults():
-                self.add((*at, name) if name else at, text)
+                self.add((*at, *name), text)
         return made
 
-    def _field(self, item: FieldShape, body: Mapping[str, Any], at: Path) -> Any:
+    def _field(self, item: FieldShape, body: Mapping[str, Any], at: Path, is_short: bool) -> Any:
         if item.is_key:
             return self.value(item.hint, at[-1], at)
-        value = body.get(item.written)
+        value, place = body.get(item.written), at if is_short else (*at, item.written)
         if value is None or (value == "" and item.required):
-            return self.add((*at, item.written), "this field is required") if item.required else _WRONG
-        return self.value(item.hint, value, (*at, item.written))
+            why = f": {item.help}" if item.help else ""
+            return self.add(place, f"this field is required{why}") if item.required else _WRONG
+        return self.value(item.hint, value, place)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

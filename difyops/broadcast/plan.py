@@ -10,12 +10,13 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 from difyops.api.model import AGENT_MODE, CHAT_MODES, WORKFLOW_MODES, App
 from difyops.api.run_faults import UNPUBLISHED, WRONG_MODE, RunFailed
 from difyops.counting import counted
 from difyops.errors import OutOfBudget, SelectorError, UsageError
+from difyops.settings import Named
 from difyops.targets import select
 
 RUNNABLE = WORKFLOW_MODES | CHAT_MODES | {AGENT_MODE}
@@ -26,10 +27,12 @@ _CHARACTERS_PER_TOKEN = 4
 class Member:
     """One wish of a panel or command line: a selector, perhaps only in one context, perhaps with its own inputs."""
 
-    selector: str
-    context: str | None = None
+    SHORT: ClassVar[str] = "app"
+
+    selector: Annotated[str, Named("app"), "a selector of apps"]
+    context: Annotated[str | None, "only in this one"] = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
-    question_as: str | None = None
+    question_as: Annotated[str | None, "the input that takes the question"] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -291,6 +291,7 @@ def _content(body: Path | None) -> bytes | None:
 
 
 def _rules(session: Session) -> WebhookRules:
+    from difyops.settings import source_of
     from difyops.webhook.rules import SECTION, rules_of
 
     section = session.config.sections.get(SECTION)
@@ -299,7 +300,7 @@ def _rules(session: Session) -> WebhookRules:
             "The configuration has no section webhook.", hint="See docs/webhooks.md for what stands in it."
         )
     session.config.require(SECTION, "say who may send events and where they go")
-    return rules_of(section)
+    return rules_of(section, source_of(session.config.sections, SECTION))
 
 
 def _read_anew(session: Session) -> WebhookRules:

@@ -14,11 +14,11 @@ import fnmatch
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from difyops.errors import ConfigError
+from difyops.setting_values import Name
+from difyops.settings import Named, read, shape_of, source_of
 
-FIELDS = ("add", "except")
 _JOINTS = re.compile(r"[-_\s]+")
 
 
@@ -26,8 +26,8 @@ _JOINTS = re.compile(r"[-_\s]+")
 class SealPolicy:
     """Names and places that are secret beside the rules, and those that are not although a rule says so."""
 
-    added: tuple[str, ...] = ()
-    excepted: tuple[str, ...] = ()
+    added: Annotated[tuple[Name, ...], Named("add"), "names and places that are secret beside the rules"] = ()
+    excepted: Annotated[tuple[Name, ...], Named("except"), "those that are not although a rule says so"] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -52,25 +52,15 @@ DEFAULT = SealPolicy()
 
 
 def policy_of(sections: Mapping[str, Any]) -> SealPolicy:
-    """Read ``add`` and ``except`` of the section ``secrets``.
+    """Read ``add`` and ``except`` of the section ``secrets``; its other fields are for ``rotation.policy``.
 
     Raises:
-        ConfigError: one of them is no list of texts; names it.
+        ConfigError: one of them is no list of texts; names file, line and field.
     """
     body = sections.get("secrets") or {}
-    if not isinstance(body, Mapping):
-        raise ConfigError("secrets: a mapping is expected.")
-    return SealPolicy(added=_entries(body, "add"), excepted=_entries(body, "except"))
-
-
-def _entries(body: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    given = body.get(name) or []
-    items = [given] if isinstance(given, str) else given
-    if not isinstance(items, list) or not all(isinstance(item, str) and item.strip() for item in items):
-        raise ConfigError(
-            f"secrets.{name}: a list of names or places is expected.", hint=f'Example: {name}: ["app_token"]'
-        )
-    return tuple(item.strip() for item in items)
+    known = [item.written for item in shape_of(SealPolicy)]
+    mine = {name: body[name] for name in known if name in body} if isinstance(body, Mapping) else body
+    return read(SealPolicy, mine, source_of(sections, "secrets"), ("secrets",))
 
 
 def _fits(entries: tuple[str, ...], name: str, place: str) -> bool:

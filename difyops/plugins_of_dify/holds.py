@@ -10,19 +10,33 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from difyops.sections import Fields
+from difyops.setting_values import Name
+from difyops.settings import BadSetting, Named, Value, read_section
 
 SECTION = "plugins"
+
+
+def _held(value: Any) -> Mapping[str, str]:
+    held = dict.fromkeys(value, "held in the configuration") if isinstance(value, list) else value
+    if isinstance(held, dict) and all(isinstance(item, str) for pair in held.items() for item in pair):
+        return held
+    example = 'Example: hold: {langgenius/openai: "until the proxy is fixed"}'
+    raise BadSetting("must be a list of plugins, or of plugin: reason", example)
+
+
+_HOLD = Value(_held, {"type": ["object", "array"]})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holds:
     """Holds by glob with their reason, and globs of what is left out."""
 
-    held: Mapping[str, str] = field(default_factory=dict)
-    excluded: tuple[str, ...] = ()
+    held: Annotated[Mapping[str, str], _HOLD, Named("hold"), "plugins that are not upgraded, and why"] = field(
+        default_factory=dict
+    )
+    excluded: Annotated[tuple[Name, ...], Named("exclude"), "plugins that are never told as outdated"] = ()
 
     def reason(self, plugin: str) -> str | None:
         """Return why a plugin is held, ``None`` when it is not."""
@@ -39,11 +53,4 @@ def holds_of(sections: Mapping[str, Any]) -> Holds:
     Raises:
         ConfigError: it has another shape; names the field.
     """
-    body = Fields(sections.get(SECTION), SECTION)
-    given, excluded = body.get("hold", (list, dict)) or {}, body.texts("exclude")
-    body.done()
-    held = given if isinstance(given, dict) else dict.fromkeys(given, "held in the configuration")
-    if not all(isinstance(item, str) for pair in held.items() for item in pair):
-        hint = 'Example: hold: {langgenius/openai: "until the proxy is fixed"}'
-        body.fail("hold", "must be a list of plugins, or of plugin: reason", hint)
-    return Holds(held=dict(held), excluded=excluded)
+    return read_section(Holds, sections, SECTION)

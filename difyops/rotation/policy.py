@@ -20,29 +20,53 @@ Addresses: ``app-key/APP``, ``dataset-key``, ``env/APP/NAME``, ``provider/NAME``
 from __future__ import annotations
 
 import fnmatch
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from difyops.dsl.secret_policy import FIELDS as FINDING_FIELDS
-from difyops.errors import ConfigError, DifyopsError
+from difyops.dsl.secret_policy import SealPolicy
+from difyops.errors import DifyopsError
 from difyops.rotation.deliver import check_references
 from difyops.rotation.record import ProbeSpec
 from difyops.rotation.vault import FILE, KEYRING
-from difyops.sections import Fields
+from difyops.setting_values import Duration, Name, one_of, whole
+from difyops.settings import BadSetting, Named, Value, read_names, read_section
+
+
+def _receiver(value: Any) -> str:
+    text = value if isinstance(value, str) else ""
+    try:
+        check_references((text,))
+    except DifyopsError as error:
+        raise BadSetting(error.message, error.hint) from error
+    return text
+
+
+_RECEIVER = Value(_receiver)
+_FAILURES = whole(1, 100_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyRule:
     """What holds for the addresses that ``match`` fits; times in seconds; ``None`` and ``()`` say nothing."""
 
-    match: str = "*"
-    rotate_every: float | None = None
-    grace: float | None = None
-    failures: int | None = None
-    probes: tuple[str, ...] = ()
-    deliver: tuple[str, ...] = ()
+    match: Annotated[Name, 'an address, such as "app-key/support-*"']
+    rotate_every: Duration | None = None
+    grace: Annotated[Duration | None, "how long the old value works beside the new one"] = None
+    failures: Annotated[int | None, _FAILURES, "so many failed health rounds in a row turn back"] = None
+    probes: Annotated[tuple[Name, ...], Named("probe"), "names of probes, or of apps"] = ()
+    deliver: tuple[Annotated[str, _RECEIVER], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretsSection(SealPolicy):
+    """The section ``secrets``."""
+
+    rotate_every: Annotated[Duration | None, "every secret, unless a rule says otherwise"] = None
+    failures: Annotated[int | None, _FAILURES, "so many failed health rounds in a row turn back"] = None
+    hold: Annotated[str, one_of(FILE, KEYRING), "where held values are kept while a rotation is open"] = FILE
+    probes: Mapping[str, ProbeSpec] = field(default_factory=dict)
+    rules: tuple[PolicyRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,65 +94,10 @@ def policy_of(sections: Mapping[str, Any]) -> RotationPolicy:
     """Read the sections.
 
     Raises:
-        ConfigError: a field is unknown or has the wrong type; names it.
+        ConfigError: a field is unknown or has the wrong type; names file, line and field.
     """
-    body = Fields(sections.get("secrets"), "secrets")
-    hold = body.text("hold", FILE)
-    if hold not in (FILE, KEYRING):
-        body.fail("hold", f"{hold!r} is neither file nor keyring")
-    rules = [PolicyRule(rotate_every=_seconds(body, "rotate_every"), failures=_count(body))]
-    rules += [_rule(Fields(item, place)) for place, item in body.items("rules")]
-    whole = Fields(dict(sections), "the configuration")
-    deliver = Fields(whole.mapping("deliver"), "deliver")
-    rules += [PolicyRule(match=str(address), deliver=_references(deliver, address)) for address in deliver.body]
-    specs = {app: _probe(app, item) for app, item in body.mappings("probes")}
-    body.asked.update(FINDING_FIELDS)  # ``dsl.secret_policy`` reads these
-    body.done()
-    return RotationPolicy(rules=tuple(rules), probes=specs, hold=hold)
-
-
-def _rule(body: Fields) -> PolicyRule:
-    match = body.text("match")
-    if not match:
-        body.fail("match", "is missing: an address", 'Example: match: "app-key/support-*"')
-    rule = PolicyRule(
-        match=match,
-        rotate_every=_seconds(body, "rotate_every"),
-        grace=_seconds(body, "grace"),
-        failures=_count(body),
-        probes=body.texts("probe"),
-        deliver=_references(body, "deliver"),
-    )
-    body.done()
-    return rule
-
-
-def _probe(app: str, body: Fields) -> ProbeSpec:
-    spec = ProbeSpec(
-        app="",
-        name=app,
-        inputs=body.get("inputs", dict) or {},
-        query=body.text("query", "ping"),
-        contains=body.get("contains", str),
-        schema=body.get("schema", dict),
-        max_seconds=body.get("max_seconds", (int, float)),
-    )
-    body.done()
-    return spec
-
-
-def _references(body: Fields, name: str) -> tuple[str, ...]:
-    found = body.texts(name)
-    try:
-        check_references(found)
-    except DifyopsError as error:
-        raise ConfigError(f"{body.place}.{name}: {error.message}", hint=error.hint) from error
-    return found
-
-
-def _count(body: Fields) -> int | None:
-    return body.count("failures", 0) if body.get("failures", object) is not None else None
-
-
-def _seconds(body: Fields, name: str) -> float | None:
-    return body.seconds(name, 0.0, longest=math.inf) if body.get(name, object) is not None else None
+    secrets = read_section(SecretsSection, sections, "secrets")
+    deliver = read_names(tuple[Annotated[str, _RECEIVER], ...], sections, "deliver")
+    rules = (PolicyRule(match="*", rotate_every=secrets.rotate_every, failures=secrets.failures), *secrets.rules)
+    receivers = (PolicyRule(match=address, deliver=found) for address, found in deliver.items())
+    return RotationPolicy(rules=(*rules, *receivers), probes=secrets.probes, hold=secrets.hold)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from difyops.changes import ChangeRecord
 from difyops.rotation.machine import ENDED, State
+from difyops.settings import KEY, NOT_IN_FILE
 
 KIND = "secret.rotate"
 SUBJECT = "secret/"
@@ -24,14 +25,14 @@ class ProbeSpec:
     chosen by reading the workspace.
     """
 
-    app: str
-    name: str
+    app: Annotated[str, NOT_IN_FILE] = ""
+    name: Annotated[str, KEY]
     inputs: Mapping[str, Any] = field(default_factory=dict)
     query: str = "ping"
-    contains: str | None = None
-    schema: Mapping[str, Any] | None = None
+    contains: Annotated[str | None, "what its answer holds"] = None
+    schema: Annotated[Mapping[str, Any] | None, "what its answer fits"] = None
     max_seconds: float | None = None
-    found: bool = False
+    found: Annotated[bool, NOT_IN_FILE] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,16 +12,25 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from difyops import atomic_file, credentials
 from difyops.dsl.secret_policy import DEFAULT, SealPolicy, policy_of
-from difyops.errors import ConfigError, CredentialError, StoreError
+from difyops.errors import CredentialError, StoreError
 from difyops.sealing.age import Identity, read_identities
 from difyops.sealing.key import StoreKey
+from difyops.setting_values import Reference
+from difyops.settings import read_section
 
-_FIELDS = frozenset({"key", "identity"})
 _FILE = "seals.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealSection:
+    """The section ``seal`` of the configuration."""
+
+    key: Annotated[Reference | None, "the key of the store"] = None
+    identity: Annotated[Reference | None, "the age identity of this machine"] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,19 +148,13 @@ def access_of(sections: Mapping[str, Any], state: Path, environment: Mapping[str
     holds references.
 
     Raises:
-        ConfigError: the section ``seal`` has another form.
+        ConfigError: the section ``seal`` has another form; names file, line and field.
     """
     env = os.environ if environment is None else environment
-    body = sections.get("seal") or {}
-    if not isinstance(body, dict) or set(body) - _FIELDS or not all(isinstance(item, str) for item in body.values()):
-        raise ConfigError(
-            "seal: expected key and identity, each a reference such as file:PATH or keyring:SERVICE/NAME."
-        )
-    found = dict(body)
-    found.update(
-        {name: f"env:DIFYOPS_SEAL_{name.upper()}" for name in _FIELDS if env.get(f"DIFYOPS_SEAL_{name.upper()}")}
-    )
-    return Access(key=found.get("key"), identity=found.get("identity"), state=state, policy=policy_of(sections))
+    found = read_section(SealSection, sections, "seal")
+    given = {name: f"env:DIFYOPS_SEAL_{name.upper()}" for name in ("key", "identity")}
+    found = replace(found, **{name: text for name, text in given.items() if env.get(text.removeprefix("env:"))})
+    return Access(key=found.key, identity=found.identity, state=state, policy=policy_of(sections))
 
 
 def read_reference(reference: str) -> list[Identity]:

@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from difyops.errors import ConfigError, Refused
+from difyops.errors import Refused
+from difyops.settings import BadSetting
 
 _HOST = re.compile(r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,62})\.)*[a-z0-9]([a-z0-9-]{0,62})")
 _URL_LENGTH = 2000
@@ -90,11 +91,11 @@ def target_of(url: str) -> EgressTarget:
     )
 
 
-def allowed_of(text: str, place: str) -> Allowed:
+def allowed_of(text: str) -> Allowed:
     """Read one line of the allow list.
 
     Raises:
-        ConfigError: it is no address; names the place.
+        BadSetting: it is no address.
     """
     try:
         parts = urlsplit(text.strip())
@@ -103,9 +104,9 @@ def allowed_of(text: str, place: str) -> Allowed:
         port, host, parts = None, "", urlsplit("")
     good = bool(_HOST.fullmatch(host)) or address_of(host) is not None
     if parts.scheme not in _PORTS or not good or parts.query or parts.fragment or "@" in parts.netloc:
-        raise ConfigError(
-            f"{place}: {text!r} is not an address to allow.",
-            hint="Examples: https://hooks.example.com, https://*.example.com, http://127.0.0.1:9000/done",
+        raise BadSetting(
+            f"{text!r} is not an address to allow",
+            "Examples: https://hooks.example.com, https://*.example.com, http://127.0.0.1:9000/done",
         )
     path = "" if parts.path == "/" else parts.path
     return Allowed(scheme=parts.scheme, host=host, port=port or _PORTS[parts.scheme], path=path)
@@ -143,16 +144,16 @@ class Egress:
         return any(item.fits(target) and item.names_an_address for item in self.allow)
 
 
-def network_of(text: str, place: str) -> Network:
+def network_of(text: str) -> Network:
     """Read a network whose addresses may be called (``10.20.0.0/16``).
 
     Raises:
-        ConfigError: it is none.
+        BadSetting: it is none.
     """
     try:
         return ipaddress.ip_network(text)
     except ValueError as error:
-        raise ConfigError(f"{place}: {text!r} is not a network.", hint="Example: 10.20.0.0/16") from error
+        raise BadSetting(f"{text!r} is not a network", "Example: 10.20.0.0/16") from error
 
 
 def address_of(text: str) -> Address | None:

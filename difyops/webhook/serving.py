@@ -220,4 +220,4 @@ class Serving:
 
 def address_of(app: ServedApp) -> Address:
     """Return where a served app is."""
-    return Address(app=app.app, context=app.context, key=app.key)
+    return Address(app=app.app or app.name, context=app.context, key=app.key)

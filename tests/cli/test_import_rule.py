@@ -15,7 +15,6 @@ GROUND = {"errors", "counting", "clock", "secret_text", "atomic_file", "file_own
 TRUNK = {
     "plugins",
     "settings",
-    "sections",
     "setting_values",
     "settings_file",
     "reports",

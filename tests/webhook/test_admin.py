@@ -94,7 +94,7 @@ def test_what_is_not_there_is_said(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text("webhook: {sources: {a: {secrets: text, to: d}}}\n")
     wrong = cli("webhook", "check", "--config", str(tmp_path / "rules.yaml"))
     assert wrong.code == 2
-    assert "webhook.sources.a.secrets holds references" in wrong.err
+    assert "webhook.sources.a.secrets: expected a reference" in wrong.err
 
 
 def test_the_note_of_a_server_that_was_killed_is_no_server(tmp_path: Path) -> None:

@@ -236,7 +236,9 @@ async def test_new_rules_under_load_lose_nothing(url: str, tmp_path: Path) -> No
         before = (tmp_path / "webhook.json").read_text()
         os.kill(os.getpid(), signal.SIGHUP)
         await until(lambda: (tmp_path / "webhook.json").read_text() != before)
-        assert "secrets is missing" in json.loads((tmp_path / "webhook.json").read_text())["problem"]
+        assert (
+            "orders.secrets: this field is required" in json.loads((tmp_path / "webhook.json").read_text())["problem"]
+        )
         assert (await served.send("orders", b'{"still": 1}')).status_code == 200
 
 

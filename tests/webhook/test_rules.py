@@ -19,29 +19,38 @@ GOOD: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("section", "place"),
     [
-        ([], "webhook must be a mapping"),
-        ({"sorces": {}}, "webhook: unknown field 'sorces'"),
-        ({"listen": "8099"}, "webhook.listen is not HOST:PORT"),
-        ({"admin": "0.0.0.0:8098"}, "webhook.admin must be on loopback"),
-        ({"admin_token": "secret"}, "webhook.admin_token holds references"),
-        ({"keep": "1h"}, "webhook.keep must be at least 4d"),
+        ([], "webhook: must be a mapping"),
+        ({"sorces": {}}, "webhook.sorces: unknown field 'sorces' (did you mean 'sources'"),
+        ({"listen": "8099"}, "webhook.listen: expected HOST:PORT"),
+        ({"admin": "0.0.0.0:8098"}, "webhook.admin: must be on loopback"),
+        ({"admin_token": "secret"}, "webhook.admin_token: expected a reference"),
+        ({"keep": "1h"}, "webhook.keep: must be at least 4d"),
         ({"keep": "soon"}, "webhook.keep: expected a duration"),
-        ({"sources": {"a": {"to": "d"}}, "destinations": GOOD["destinations"]}, "webhook.sources.a.secrets is missing"),
-        ({"sources": {"a": {"secrets": "env:A", "to": "x"}}}, "webhook.sources.a.to names no destination"),
-        ({"sources": {"a": {"secrets": "text", "to": "x"}}}, "webhook.sources.a.secrets holds references"),
-        ({"sources": {"a": {"scheme": "md5"}}}, "webhook.sources.a.scheme is not a scheme"),
-        ({"sources": {"a/b": {}}}, "webhook.sources.a/b: a name is"),
-        ({"destinations": {"d": {}}}, "webhook.destinations.d must have one of"),
-        ({"destinations": {"d": {"url": "x", "app": "y"}}}, "webhook.destinations.d must have one of"),
+        (
+            {"sources": {"a": {"to": "d"}}, "destinations": GOOD["destinations"]},
+            "webhook.sources.a.secrets: this field is",
+        ),
+        ({"sources": {"a": {"secrets": "env:A", "to": "x"}}}, "webhook.sources.a.to: names no destination"),
+        ({"sources": {"a": {"secrets": "text", "to": "x"}}}, "webhook.sources.a.secrets: expected a reference"),
+        ({"sources": {"a": {"scheme": "md5"}}}, "webhook.sources.a.scheme: 'md5' is none of"),
+        ({"sources": {"a/b": {}}}, "webhook.sources.a/b: expected a name"),
+        ({"destinations": {"d": {}}}, "webhook.destinations.d: must have one of"),
+        ({"destinations": {"d": {"url": "https://x.example", "app": "y"}}}, "webhook.destinations.d: must have one of"),
         ({"destinations": {"d": {"url": "ftp://x"}}}, "webhook.destinations.d.url: 'ftp://x' is not"),
-        ({"destinations": {"d": {"app": "y", "parallel": 0}}}, "webhook.destinations.d.parallel must be"),
-        ({"destinations": {"d": {"app": "y", "paused": "yes"}}}, "webhook.destinations.d.paused has the wrong type"),
-        ({"callbacks": {"allow": ["https://x.example"]}}, "webhook.callbacks.secrets is missing"),
-        ({"callbacks": {"allow": ["x.example"]}}, "webhook.callbacks.allow: 'x.example' is not"),
-        ({"callbacks": {"networks": ["10.0.0.0/99"]}}, "webhook.callbacks.networks: '10.0.0.0/99' is not"),
+        (
+            {"destinations": {"d": {"app": "y", "parallel": 0}}},
+            "webhook.destinations.d.parallel: expected a",
+        ),
+        (
+            {"destinations": {"d": {"app": "y", "paused": "yes"}}},
+            "webhook.destinations.d.paused: expected true",
+        ),
+        ({"callbacks": {"allow": ["https://x.example"]}}, "webhook.callbacks.secrets: is missing"),
+        ({"callbacks": {"allow": ["x.example"]}}, "webhook.callbacks.allow[0]: 'x.example' is not"),
+        ({"callbacks": {"networks": ["10.0.0.0/99"]}}, "webhook.callbacks.networks[0]: '10.0.0.0/99' is not"),
         ({"limits": {"body": "big"}}, "webhook.limits.body: expected a size"),
     ],
-)
+)  # fmt: skip
 def test_what_is_wrong_is_said_with_its_place(section: Any, place: str) -> None:
     with pytest.raises(ConfigError) as wrong:
         rules_of(section)
@@ -88,7 +97,7 @@ ALLOW = ("https://hooks.example.com", "https://*.example.org", "http://127.0.0.1
     ],
 )
 def test_the_allow_list(url: str, fits: bool) -> None:
-    egress = Egress(allow=[allowed_of(text, "x") for text in ALLOW])
+    egress = Egress(allow=[allowed_of(text) for text in ALLOW])
     if fits:
         assert egress.check(url).host
     else:
@@ -118,10 +127,10 @@ def test_the_allow_list(url: str, fits: bool) -> None:
     ],
 )
 def test_addresses_behind_a_name(address: str, admitted: bool) -> None:
-    egress = Egress(allow=[allowed_of(text, "x") for text in ALLOW], networks=[network_of("10.20.0.0/16", "x")])
+    egress = Egress(allow=[allowed_of(text) for text in ALLOW], networks=[network_of("10.20.0.0/16")])
     assert egress.admits(egress.check("https://in.example.net/"), address) is admitted
 
 
 def test_an_address_counts_when_it_is_named_itself() -> None:
-    egress = Egress(allow=[allowed_of(text, "x") for text in ALLOW])
+    egress = Egress(allow=[allowed_of(text) for text in ALLOW])
     assert egress.admits(egress.check("http://127.0.0.1:9000/done"), "127.0.0.1")
