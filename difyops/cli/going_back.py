@@ -14,9 +14,8 @@ import typer
 from difyops.cli.door import command
 from difyops.cli.restoring import AllowMissing, SecretFrom, given_secrets, restore
 from difyops.cli.session import Session
-from difyops.counting import counted
-from difyops.errors import DifyopsError, PartialFailure, UsageError
-from difyops.outcome import Outcome, Table
+from difyops.errors import DifyopsError, UsageError
+from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
     from difyops.api.instance import Instance
@@ -123,7 +122,7 @@ async def _rollback(
     session: Session, selectors: Sequence[str], to: str, options: RollbackOptions, *, same_instance: bool
 ) -> Outcome:
     from difyops.cli.stores import open_store
-    from difyops.render import snapshot as views
+    from difyops.render import going_back as views
     from difyops.snapshot.way_back import WayBackRequest, find_way_back
 
     async with session.instance() as instance:
@@ -156,9 +155,7 @@ async def _rollback(
                 if len(chosen) == 1:
                     raise
                 failed[_label(chosen, item.app_name, item.app_id)] = error
-    if len(chosen) == 1 and done:
-        return views.rolled_back(done[0])
-    return _many(done, failed)
+    return views.rolled_back(done, failed)
 
 
 async def plans_of(
@@ -194,32 +191,11 @@ async def roll_one(
     return await roll_back(session.workspace(instance, store=way.store), kept, way.word, exact)
 
 
-def _many(done: Sequence[RolledBack], failed: dict[str, DifyopsError]) -> Outcome:
-    rows: list[tuple[object, ...]] = [(item.plan.app_name, item.state, item.live_after) for item in done]
-    rows += [(name, "failed", error.message) for name, error in failed.items()]
-    moved = sum(item.state == "rolled back" for item in done)
-    error = PartialFailure(f"{len(failed)} of {counted(len(rows), 'app')} failed.") if failed else None
-    data = {
-        "apps": [
-            {"id": item.plan.app_id, "name": item.plan.app_name, "state": item.state, "live_after": item.live_after}
-            for item in done
-        ],
-        "failed": {name: problem.as_dict() for name, problem in failed.items()},
-    }
-    return Outcome(
-        kind="snapshot.rollback.all",
-        data=data,
-        blocks=[Table(columns=("app", "state", "live"), rows=rows)],
-        summary=f"{moved} rolled back, {len(done) - moved} there already, {len(failed)} failed",
-        error=error,
-    )
-
-
 def show_plans(session: Session, plans: Sequence[RollbackPlan]) -> None:
     """Show the plan on stderr before the question; with --yes a person still finds it in the log of the job."""
     if session.quiet:
         return
-    from difyops.render import snapshot as views
+    from difyops.render import going_back as views
     from difyops.render.plain import as_plain
 
     sys.stderr.write("\n\n".join(as_plain(views.plan(item)) for item in plans) + "\n")

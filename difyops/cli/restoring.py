@@ -62,7 +62,7 @@ def restore(
         difyops snapshot restore support-triage --to v1 --dry-run
         difyops snapshot restore support-triage --to v1 --secret env:API_TOKEN=file:token.txt --yes
     """
-    from difyops.render import snapshot as views
+    from difyops.render import going_back as views
     from difyops.snapshot.restore import RestoreOptions, refusal
 
     options = RestoreOptions(
@@ -76,11 +76,8 @@ def restore(
         with_secrets=with_secrets,
     )
     done = session.run(_restore(session, selectors, to, source, options))
-    if not done.is_one:
-        return views.restored_many(done, dry_run=session.dry_run)
-    if session.dry_run:
-        return views.restore_planned(done.plans[0], refusal(done.plans[0], options))
-    return views.restored(done.apps[0])
+    refused = refusal(done.plans[0], options) if done.is_one and session.dry_run else None
+    return views.restored(done, dry_run=session.dry_run, refused=refused)
 
 
 def given_secrets(pairs: list[str] | None, *, dry_run: bool = False) -> dict[str, SecretText]:

@@ -59,7 +59,7 @@ def test_an_agent_app_is_kept_compared_and_rolled_back(cli: Cli, agent: AgentAut
     agent.say("A draft that nobody published.")
     done = cli("snapshot", "rollback", name, "--to", "v1", "--yes", "-o", "json")
     assert done.code == 0, done.err + done.out
-    assert all(proof["ok"] for proof in done.json["data"]["proofs"])
+    assert all(proof["ok"] for proof in done.json["data"]["apps"][0]["proofs"])
     live = agent.live()
     assert live["prompt"]["system_prompt"] == "You are a helper."
     assert live["env"]["secret_refs"][0]["value"] == "agent-canary-live-2"
@@ -82,7 +82,7 @@ def test_an_agent_app_comes_back_and_its_key_is_rotated(cli: Cli, agent: AgentAu
     agent.call("DELETE", f"/agent/{agent.agent_id}")
     done = cli("snapshot", "restore", agent.name, "--to", "v1", "--yes", "--allow-missing", "-o", "json")
     assert done.code == 0, done.err + done.out
-    app = agent.call("GET", f"/apps/{done.json['data']['app_id']}")
+    app = agent.call("GET", f"/apps/{done.json['data']['apps'][0]['app_id']}")
     assert (app["name"], app["enable_api"], app["enable_site"]) == (agent.name, False, False)
     state = agent.call("GET", f"/agent/{app['bound_agent_id']}/composer")
     assert state["active_config_is_published"]

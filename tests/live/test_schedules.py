@@ -73,6 +73,6 @@ def test_a_restored_app_starts_nothing_by_itself(cli: Cli, colleague: Colleague,
     assert done.code == 0, done.err + done.out
     app = colleague.app_id(name)
     assert [row["status"] for row in triggers(colleague, app)] == ["disabled"]
-    assert any("switched off" in text for text in done.json["data"]["warnings"])
+    assert any("switched off" in text for text in done.json["data"]["apps"][0]["warnings"])
     time.sleep(max(0.0, (slot - datetime.now(UTC)).total_seconds() + 75))
     assert runs(colleague, app) == []

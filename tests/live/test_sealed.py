@@ -62,7 +62,7 @@ def test_a_key_is_sealed_seen_and_brought_back(
     copy = f"{name}-back"
     restored = cli("snapshot", "restore", app, "--name", copy, "--yes", "-o", "json")
     assert restored.code == 0, restored.err
-    new = restored.json["data"]["app_id"]
+    new = restored.json["data"]["apps"][0]["app_id"]
     try:
         assert http_key(colleague.live(new)) == f"X-Api-Key:{OLD}"
         assert colleague.clear(new) == secret

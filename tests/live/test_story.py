@@ -70,7 +70,7 @@ def test_every_mode_rolls_back(cli: Cli, colleague: Colleague, scratch: dict[str
     assert cli("snapshot", "drift", name).code == 5
     done = cli("snapshot", "rollback", name, "--to", "v1", "--yes", "-o", "json")
     assert done.code == 0, done.err + done.out
-    assert all(proof["ok"] for proof in done.json["data"]["proofs"])
+    assert all(proof["ok"] for proof in done.json["data"]["apps"][0]["proofs"])
     if mode in ("workflow", "advanced-chat"):
         assert colleague.live(app)["graph"] == good
         assert colleague.draft(app)["graph"] == drafted

@@ -38,7 +38,7 @@ def test_a_version_of_the_server_is_a_way_back(cli: Cli, colleague: Colleague, n
     assert rows[0]["changes"] >= 2
     done = cli("snapshot", "rollback", name, "--to", "previous", "--yes", "-o", "json")
     assert done.code == 0, done.err
-    assert all(proof["ok"] for proof in done.json["data"]["proofs"])
+    assert all(proof["ok"] for proof in done.json["data"]["apps"][0]["proofs"])
     assert colleague.live(app)["graph"] == good["graph"]
     assert "live-rotated-2" in colleague.clear(app).values()
     by_id = cli("snapshot", "rollback", name, "--to", rows[0]["id"], "--yes", "-o", "json")

@@ -201,11 +201,11 @@ def test_a_deleted_agent_app_comes_back_switched_off_and_published(
     assert cli("snapshot", "create", "--tag", "v1").code == 0
     helper.call("DELETE", f"/agent/{helper.agent_id}")
     planned = cli("snapshot", "restore", "helper", "--to", "v1", "--dry-run", "-o", "json")
-    assert any("soul:" in line for line in planned.json["data"]["unresolved"])
+    assert any("soul:" in line for line in planned.json["data"]["apps"][0]["unresolved"])
     assert cli("snapshot", "restore", "helper", "--to", "v1", "--yes").code == 8
     done = cli("snapshot", "restore", "helper", "--to", "v1", "--yes", "--allow-missing", "-o", "json")
     assert done.code == 0, done.err
-    app = colleague.call("GET", f"/apps/{done.json['data']['app_id']}")
+    app = colleague.call("GET", f"/apps/{done.json['data']['apps'][0]['app_id']}")
     assert (app["name"], app["mode"], app["enable_api"], app["enable_site"]) == ("helper", "agent", False, False)
     agent_id = app["bound_agent_id"]
     agent = colleague.call("GET", f"/agent/{agent_id}")

@@ -87,7 +87,7 @@ def test_with_an_identity_a_lost_app_has_its_description_again(
     colleague.call("DELETE", f"/apps/{app}")
     done = cli("snapshot", "restore", "wf-echo", "--yes", "-o", "json")
     assert done.code == 0, done.err
-    assert colleague.call("GET", f"/apps/{done.json['data']['app_id']}")["description"] == text
+    assert colleague.call("GET", f"/apps/{done.json['data']['apps'][0]['app_id']}")["description"] == text
 
 
 def test_a_text_that_looks_like_a_mark_stays_what_it_is(cli: Cli, connected: str, colleague: Colleague) -> None:

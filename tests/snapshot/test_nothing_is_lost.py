@@ -250,7 +250,7 @@ def test_the_secrets_of_an_agent_app_are_proved_too(cli: Cli, connected: str, co
     colleague.set_config(app, lambda config: config.update(pre_prompt="BROKEN"))
     done = cli("snapshot", "rollback", "agent", "--to", "v1", "--yes", "--allow-missing", "-o", "json")
     assert done.code == 0, done.err
-    proofs = {proof["what"]: proof for proof in done.json["data"]["proofs"]}
+    proofs = {proof["what"]: proof for proof in done.json["data"]["apps"][0]["proofs"]}
     assert proofs["secrets as they were sent"]["ok"]
     assert "1 of 1 alive" in proofs["secrets as they were sent"]["found"]
     tools = colleague.config(app)["agent_mode"]["tools"]

@@ -189,7 +189,7 @@ def test_a_config_that_stands_in_no_snapshot_is_kept_before_it_is_replaced(
     colleague.set_config(app, lambda body: body.update(pre_prompt="typed an hour ago"))
     done = cli("snapshot", "rollback", name, "--to", v1, "--yes", "-o", "json")
     assert done.code == 0, done.err
-    tag = done.json["data"]["kept_as"]
+    tag = done.json["data"]["apps"][0]["kept_as"]
     assert cli("snapshot", "rollback", name, "--to", tag, "--yes").code == 0
     assert colleague.config(app)["pre_prompt"] == "typed an hour ago"
 

@@ -37,7 +37,7 @@ def test_a_deleted_app_comes_back_switched_off(
     words = ["--secret", f"env:API_TOKEN=file:{token}"] if name == "wf-llm" else []
     done = cli("snapshot", "restore", name, "--to", v1, "--yes", *words, "-o", "json")
     assert done.code == 0, done.err
-    new = done.json["data"]["app_id"]
+    new = done.json["data"]["apps"][0]["app_id"]
     assert new != app
     detail = colleague.call("GET", f"/apps/{new}")
     assert (detail["name"], detail["enable_api"], detail["enable_site"]) == (name, False, False)
@@ -52,7 +52,9 @@ def test_what_cannot_be_resolved_is_listed_and_nothing_is_created(cli: Cli, v1: 
     colleague.call("DELETE", f"/apps/{colleague.app_id('wf-llm')}")
     planned = cli("snapshot", "restore", "wf-llm", "--to", v1, "--dry-run", "-o", "json")
     assert planned.code == 8, "as what would follow"
-    assert planned.json["data"]["unresolved"] == ["secret environment variable API_TOKEN has no value (env:API_TOKEN)"]
+    assert planned.json["data"]["apps"][0]["unresolved"] == [
+        "secret environment variable API_TOKEN has no value (env:API_TOKEN)"
+    ]
     refused = cli("snapshot", "restore", "wf-llm", "--to", v1, "--yes")
     assert refused.code == 8
     assert "wf-llm" not in [row["name"] for row in colleague.call("GET", "/apps?limit=100")["data"]]
@@ -82,9 +84,9 @@ def test_into_another_context_with_a_mapping(
     words = ("snapshot", "restore", "wf-llm", "--to", v1, "--from", "env", "-c", "staging", "--map", str(mapping))
     planned = cli(*words, "--dry-run", "-o", "json")
     assert planned.code == 0
-    assert planned.json["data"]["unresolved"] == ["model provider langgenius/openai/openai is not installed here"] or (
-        planned.json["data"]["unresolved"] == []
-    )
+    assert planned.json["data"]["apps"][0]["unresolved"] == [
+        "model provider langgenius/openai/openai is not installed here"
+    ] or (planned.json["data"]["apps"][0]["unresolved"] == [])
     done = cli(*words, "--yes", "--allow-missing", "--api")
     assert done.code == 0, done.err
     there = Colleague(url, str(other.admin_key), other.workspace_id)
@@ -166,5 +168,5 @@ def test_triggers_come_back_off_unless_asked_for_and_then_as_the_snapshot_holds_
     words = ["--triggers"] if asked else []
     done = cli("snapshot", "restore", "wf-hook", "--to", v1, "--yes", *words, "-o", "json")
     assert done.code == 0, done.err
-    triggers = colleague.call("GET", f"/apps/{done.json['data']['app_id']}/triggers")["data"]
+    triggers = colleague.call("GET", f"/apps/{done.json['data']['apps'][0]['app_id']}/triggers")["data"]
     assert [item["status"] for item in triggers] == ["enabled" if asked else "disabled"]

@@ -98,7 +98,7 @@ def test_a_secret_variable_that_changed_is_drift_and_stays_as_it_is_now(
     colleague.edit(app, set_secret("tok-renewed-0001"))
     colleague.publish(app)
     assert "a sealed value changed" in cli("snapshot", "drift").out
-    plan = cli("snapshot", "rollback", "wf-llm", "--to", v1, "--dry-run", "-o", "json").json["data"]
+    plan = cli("snapshot", "rollback", "wf-llm", "--to", v1, "--dry-run", "-o", "json").json["data"]["apps"][0]
     assert plan["changes"] == []
     assert cli("snapshot", "rollback", "wf-llm", "--to", v1, "--yes").code == 0
     assert colleague.clear(app)["API_TOKEN"] == "tok-renewed-0001"
@@ -123,7 +123,7 @@ def test_with_an_identity_a_lost_app_comes_back_whole(
     colleague.call("DELETE", f"/apps/{keyed}")
     done = cli("snapshot", "restore", "wf-llm", "--yes", "-o", "json")
     assert done.code == 0, done.err
-    new = done.json["data"]["app_id"]
+    new = done.json["data"]["apps"][0]["app_id"]
     assert colleague.live(new)["graph"] == before
     assert colleague.clear(new) == secret
     held = everything_in_git(store_at(tmp_path))

@@ -36,7 +36,7 @@ def test_a_rollback_needs_no_snapshot(
     colleague.edit(app, set_secret("rotated-canary-771"))
     colleague.publish(app)
     to = good["id"] if by_id else "previous"
-    plan = cli("snapshot", "rollback", "wf-llm", "--to", to, "--dry-run", "-o", "json").json["data"]
+    plan = cli("snapshot", "rollback", "wf-llm", "--to", to, "--dry-run", "-o", "json").json["data"]["apps"][0]
     assert any("the server's version" in note for note in plan["notes"])
     done = cli("snapshot", "rollback", "wf-llm", "--to", to, "--yes", "-o", "json")
     assert done.code == 0, done.err
@@ -54,7 +54,7 @@ def test_previous_is_the_newest_that_differs(cli: Cli, connected: str, colleague
     colleague.publish(app)  # the same once more
     assert cli("snapshot", "rollback", "wf-llm", "--to", "previous", "--yes").code == 0
     assert colleague.live(app)["graph"] == good
-    again = cli("snapshot", "rollback", "wf-llm", "--to", "previous", "--dry-run", "-o", "json").json["data"]
+    again = cli("snapshot", "rollback", "wf-llm", "--to", "previous", "--dry-run", "-o", "json").json["data"]["apps"][0]
     assert any("the last rollback replaced it" in note for note in again["notes"])
 
 
@@ -67,11 +67,11 @@ def test_a_rollback_is_known_as_one_whatever_was_written_on_it(
     colleague.publish(app)
     assert cli("snapshot", "rollback", "wf-llm", "--to", "previous", "--yes", *words).code == 0
     assert not words or words[1][:72] in colleague.live(app)["marked_comment"]
-    again = cli("snapshot", "rollback", "wf-llm", "--to", "previous", "--dry-run", "-o", "json").json["data"]
+    again = cli("snapshot", "rollback", "wf-llm", "--to", "previous", "--dry-run", "-o", "json").json["data"]["apps"][0]
     assert any("the last rollback replaced it" in note for note in again["notes"])
     colleague.edit(app, set_secret("somebody-after-771"))
     colleague.publish(app, "rollback v1")
-    after = cli("snapshot", "rollback", "wf-llm", "--to", "previous", "--dry-run", "-o", "json").json["data"]
+    after = cli("snapshot", "rollback", "wf-llm", "--to", "previous", "--dry-run", "-o", "json").json["data"]["apps"][0]
     assert not any("the last rollback replaced it" in note for note in after["notes"]), "a person's is no rollback"
 
 

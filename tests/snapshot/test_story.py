@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from difyops.emulator import Emulator
@@ -41,8 +43,8 @@ def test_a_bad_publish_is_drift_and_rolls_back_with_live_secrets(cli: Cli, v1: s
 
     done = cli("snapshot", "rollback", "wf-llm", "--to", v1, "--yes", "-o", "json")
     assert done.code == 0, done.err
-    assert done.json["data"]["state"] == "rolled back"
-    assert all(proof["ok"] for proof in done.json["data"]["proofs"])
+    assert done.json["data"]["apps"][0]["state"] == "rolled back"
+    assert all(proof["ok"] for proof in done.json["data"]["apps"][0]["proofs"])
     assert colleague.app_id("wf-llm") == app
     assert colleague.run(app, {"query": "hi"}) == good
     assert cli("snapshot", "drift").code == 0
@@ -146,7 +148,7 @@ def test_rollback_all_brings_every_app_back(cli: Cli, v1: str, colleague: Collea
     colleague.set_config(colleague.app_id("agent"), lambda config: config.update(pre_prompt="BROKEN"))
     done = cli("snapshot", "rollback", "all", "--to", v1, "--yes", "-o", "json")
     assert done.code == 0
-    moved = {item["name"] for item in done.json["data"]["apps"] if item["state"] == "rolled back"}
+    moved = {item["app_name"] for item in done.json["data"]["apps"] if item["state"] == "rolled back"}
     assert moved == {*WORKFLOW_APPS, "agent"}
     assert cli("snapshot", "drift").code == 0
 
@@ -175,8 +177,8 @@ def test_a_dry_run_writes_nothing_anywhere(cli: Cli, v1: str, colleague: Colleag
     emulator.control.reset_counts()
     planned = cli("snapshot", "rollback", "wf-llm", "--to", v1, "--dry-run", "-o", "json")
     assert planned.code == 0
-    assert planned.json["data"]["id"]
-    assert planned.json["data"]["changes"]
+    assert planned.json["data"]["apps"][0]["id"]
+    assert planned.json["data"]["apps"][0]["changes"]
     assert colleague.live(app)["id"] == live
     routes: dict = dict(emulator.control.counts())["routes"]  # type: ignore[assignment]
     writes = [route for route in routes if not route.startswith("GET")]
@@ -266,7 +268,7 @@ def test_a_key_whose_node_is_gone_comes_from_the_old_version(cli: Cli, connected
     assert cli("snapshot", "create", "--tag", "v1").code == 0
     colleague.edit(app, lambda document: document["graph"]["nodes"].pop())
     colleague.publish(app)
-    planned = cli("snapshot", "rollback", "wf-llm", "--to", "v1", "--dry-run", "-o", "json").json["data"]
+    planned = cli("snapshot", "rollback", "wf-llm", "--to", "v1", "--dry-run", "-o", "json").json["data"]["apps"][0]
     assert planned["problems"] == []
     assert any("comes from the old version" in note for note in planned["notes"])
     assert cli("snapshot", "rollback", "wf-llm", "--to", "v1", "--yes").code == 0
@@ -293,7 +295,7 @@ def test_what_cannot_be_brought_back_is_said_before_anything_is_written(
     colleague.edit(app, lambda document: document["graph"].update(nodes=document["graph"]["nodes"][:-3]))
     colleague.publish(app)
     live = colleague.live(app)["id"]
-    planned = cli("snapshot", "rollback", "wf-llm", "--to", "v1", "--dry-run", "-o", "json").json["data"]
+    planned = cli("snapshot", "rollback", "wf-llm", "--to", "v1", "--dry-run", "-o", "json").json["data"]["apps"][0]
     assert len(planned["problems"]) == 3
     assert (
         "the credential retired-long-ago of tool provider langgenius/google/google was deleted" in planned["problems"]
@@ -311,3 +313,15 @@ def test_a_look_at_one_app_does_not_pass_for_a_look_at_all(cli: Cli, v1: str, co
     assert cli("snapshot", "drift", "-o", "json").json["data"]["checked_at"] == whole
     assert cli("snapshot", "create").code == 0
     assert cli("snapshot", "drift", "-o", "json").json["data"]["checked_at"] > whole
+
+
+@pytest.mark.parametrize("ending", [("--dry-run",), ("--yes",)])
+def test_one_app_and_two_have_one_shape(cli: Cli, v1: str, ending: tuple[str, ...]) -> None:
+    def shape(*apps: str) -> tuple[str, set[str], set[str]]:
+        envelope = cli("snapshot", "rollback", *apps, "--to", v1, *ending, "-o", "json").json
+        rows = cli("snapshot", "rollback", *apps, "--to", v1, *ending, "-o", "ndjson").out.splitlines()
+        assert len(rows) == len(envelope["data"]["apps"]) == len(apps)
+        assert set(json.loads(rows[0])) == set(envelope["data"]["apps"][0])
+        return envelope["kind"], set(envelope["data"]), set(envelope["data"]["apps"][0])
+
+    assert shape("wf-llm") == shape("wf-llm", "wf-echo")

@@ -48,7 +48,7 @@ def test_of_two_machines_one_rolls_back_and_the_other_is_told(
         said = [json.loads(process.communicate(timeout=600)[0]) for process in racing]
         assert colleague.live(app.id)["graph"] == target
         assert len(app.versions) == before + 1, "published once"
-        acted = [each for each in said if each["ok"] and each["data"]["state"] == "rolled back"]
+        acted = [each for each in said if each["ok"] and each["data"]["apps"][0]["state"] == "rolled back"]
         assert len(acted) == 1, said
         (other,) = (each for each in said if each is not acted[0])
         if not other["ok"]:
