@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeGuard
-from xml.sax.saxutils import escape, quoteattr
 
 from difyops import __version__
 from difyops.secret_text import scrub
@@ -213,7 +212,7 @@ FORMATS: Mapping[str, Callable[[Suite], str]] = {
 
 def _junit_case(suite: Suite, case: ReportCase) -> str:
     name, kind = _attribute(f"{case.id}: {case.title}"), _attribute(f"{suite.name}.{case.group}")
-    message, body = _attribute(case.text), escape(harmless(_body(case)))
+    message, body = _attribute(case.text), _escaped(harmless(_body(case)))
     match case.word:
         case "fail":
             inside = f"<failure message={message}>{body}</failure>"
@@ -222,7 +221,7 @@ def _junit_case(suite: Suite, case: ReportCase) -> str:
         case "skipped":
             inside = f"<skipped message={message}/>"
         case _:
-            inside = f"<system-out>{escape(harmless(case.text))} {body}</system-out>"
+            inside = f"<system-out>{_escaped(harmless(case.text))} {body}</system-out>"
     return f'<testcase name={name} classname={kind} time="{case.seconds:.3f}">{inside}</testcase>\n'
 
 
@@ -245,8 +244,16 @@ def _sarif_result(suite: Suite, case: ReportCase) -> dict[str, object]:
     return {**result, "locations": [place]}
 
 
+_MARKUP = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+_IN_QUOTES = _MARKUP | str.maketrans({'"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})
+
+
+def _escaped(text: str) -> str:  # xml.sax.saxutils has it, and loads what opens addresses
+    return text.translate(_MARKUP)
+
+
 def _attribute(text: object) -> str:
-    return quoteattr(harmless(text))
+    return f'"{harmless(text).translate(_IN_QUOTES)}"'
 
 
 def _cell(text: object) -> str:

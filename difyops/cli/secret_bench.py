@@ -11,6 +11,7 @@ from difyops.errors import UsageError
 
 if TYPE_CHECKING:
     from difyops.api.instance import Instance
+    from difyops.api.run_answer import Answer
     from difyops.rotation.job import Workbench
     from difyops.rotation.journal import RotationJournal
     from difyops.rotation.policy import RotationPolicy
@@ -111,13 +112,12 @@ def workbench(session: Session, instance: Instance) -> Workbench:
     """Return the workbench of this run."""
     from difyops.rotation.job import Workbench
     from difyops.rotation.journal import RotationJournal
-    from difyops.validation.answers import judge_answer
 
     return Workbench(
         instance=instance,
         journal=RotationJournal(session.workspace(instance).journal),
         hold=policy_here(session).hold,
-        judge=judge_answer,
+        judge=_judged,
         withheld=withheld(session),
     )
 
@@ -125,9 +125,15 @@ def workbench(session: Session, instance: Instance) -> Workbench:
 def rotations(session: Session) -> Rotations:
     """Return the recovery of rotations as this run has it."""
     from difyops.rotation.recovery import Rotations
+
+    return Rotations(judge=_judged, withheld=withheld(session))
+
+
+def _judged(schema: object, answer: Answer) -> str | None:
+    """Hold an answer against a schema; what that takes, a quarter of the start of ``secret list``, loads only then."""
     from difyops.validation.answers import judge_answer
 
-    return Rotations(judge=judge_answer, withheld=withheld(session))
+    return judge_answer(schema, answer)
 
 
 def withheld(session: Session) -> frozenset[str]:
