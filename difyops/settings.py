@@ -78,9 +78,13 @@ class Source:
     error: type[UsageError] = ConfigError
     hint: str | None = None
 
+    def line(self, path: Path) -> int:
+        """Return the line of a field, from 1."""
+        return self.lines.at(path) if self.lines else 1
+
     def problem(self, path: Path, text: str) -> Problem:
         """Return a problem of the field at ``path``."""
-        return Problem(file=self.file, line=self.lines.at(path) if self.lines else 1, field=dotted(path), text=text)
+        return Problem(file=self.file, line=self.line(path), field=dotted(path), text=text)
 
     def raised(self, path: Path, text: str, hint: str | None = None) -> UsageError:
         """Return the error that says one thing of the field at ``path``."""

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from difyops.slo.model import BURNING, NOT_ENOUGH, OK, Burn, Day, Goal, GoalEvent, PairState, Verdict
+from difyops.slo.goals_file import Goal
+from difyops.slo.model import BURNING, NOT_ENOUGH, OK, Burn, Day, GoalEvent, PairState, Verdict
 from difyops.slo.windows import Pair, pairs
 from difyops.statistics import Interval, clopper_pearson
 

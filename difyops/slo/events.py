@@ -22,8 +22,8 @@ from difyops.history.failures import ASKS_MODELS, GOOD, OURS, FailedRun, by_stat
 from difyops.history.store import History
 from difyops.perf.facts import RunFact, Scope, failing_nodes, runs, sampled, shapes
 from difyops.perf.summary import price_of
-from difyops.slo.goals_file import ENDPOINTS
-from difyops.slo.model import Goal, GoalEvent
+from difyops.slo.goals_file import ENDPOINTS, Goal
+from difyops.slo.model import GoalEvent
 
 _NOT_SPLIT = "calls of the service API and of the web page are not told apart"
 

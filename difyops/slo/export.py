@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from difyops.dsl.load import dump_yaml
-from difyops.slo.model import Goal
+from difyops.slo.goals_file import Goal
 from difyops.slo.windows import Pair, pairs, span
 
 JsonObject = dict[str, Any]

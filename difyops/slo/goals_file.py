@@ -1,4 +1,4 @@
-"""The file of goals: YAML, held to one JSON Schema; every complaint names file, line and field.
+"""The file of goals: YAML, and what a goal is.
 
 goals:
   - name: support-answers
@@ -16,20 +16,17 @@ goals:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from difyops.dsl.load import SourceLines, load_yaml_with_lines
-from difyops.dsl.model import DslError
-from difyops.errors import ConfigError
-from difyops.setting_values import duration
-from difyops.settings import BadSetting
-from difyops.slo.model import Goal
+from difyops.setting_values import Name, duration_up_to, one_of, text_like, whole
+from difyops.settings import NOT_IN_FILE, BadSetting, Fault, Named, Value, named
+from difyops.settings_file import read_file
+from difyops.slo.model import Kind
 from difyops.slo.windows import PERIODS
-from difyops.validation.judge import compile_schema
 
 FILE = "slo.yaml"
 ENDPOINTS = {
@@ -42,56 +39,104 @@ ENDPOINTS = {
 }
 _HINT = "difyops slo init writes a file to begin with."
 _MONEY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})?")
-_TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}
-SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "required": ["goals"],
-    "additionalProperties": False,
-    "properties": {
-        "goals": {
-            "type": "array",
-            "minItems": 1,
-            "items": {
-                "type": "object",
-                "required": ["name", "apps", "target"],
-                "additionalProperties": False,
-                "properties": {
-                    "name": {"type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?$"},
-                    "apps": {"anyOf": [{"type": "string", "minLength": 1}, _TEXTS]},
-                    "kind": {"enum": ["availability", "latency", "validity", "cost"]},
-                    "target": {"type": ["number", "string"]},
-                    "period": {"enum": [f"{days}d" for days in PERIODS]},
-                    "within": {"type": ["number", "string"]},
-                    "schema": {"type": "string", "minLength": 1},
-                    "most": {"type": ["number", "string"]},
-                    "endpoints": {"type": "array", "items": {"enum": list(ENDPOINTS)}, "minItems": 1},
-                    "counts": {"type": "array", "items": {"enum": ["ours", "provider", "caller"]}, "minItems": 1},
-                    "minimum_events": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
-                    "owner": {"type": "string"},
-                },
-            },
-        }
-    },
-}
-_NEEDS = {"latency": "within", "validity": "schema", "cost": "most"}
+_NEEDS = {"latency": ("within", "within"), "validity": ("schema", "schema"), "cost": ("most", "price")}
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a complaint is: the file, its lines, the path so far."""
+def _percent(value: Any) -> float:
+    try:
+        found = float(value.removesuffix("%")) if isinstance(value, str) else float(value)
+    except (TypeError, ValueError):
+        found = -1.0
+    if not 0 < found < 100:
+        raise BadSetting(f"{named(value)} is not a percentage above 0 and below 100", "Example: target: 99.5")
+    return found
 
-    file: Path
-    lines: SourceLines
-    path: tuple[str | int, ...] = ()
 
-    def below(self, *parts: str | int) -> _Place:
-        return _Place(self.file, self.lines, (*self.path, *parts))
+def _money(value: Any) -> tuple[Decimal, str]:
+    match = _MONEY.fullmatch(str(value).strip())
+    if match is None or not Decimal(match[1]):
+        raise BadSetting(f"{named(value)} is not an amount above zero", "Example: most: 0.02 USD")
+    return Decimal(match[1]), match[2] or "USD"
 
-    def error(self, text: str, hint: str | None = _HINT) -> ConfigError:
-        field = ""
-        for part in self.path:
-            field += f"[{part}]" if isinstance(part, int) else f".{part}" if field else part
-        return ConfigError(f"{self.file}:{self.lines.at(self.path)}: {field + ': ' if field else ''}{text}", hint=hint)
+
+def _days(value: Any) -> int:
+    known = {f"{days}d": days for days in PERIODS}
+    if value not in known:
+        raise BadSetting(f"{named(value)} is none of {', '.join(known)}")
+    return known[value]
+
+
+_NUMBER_OR_TEXT = {"type": ["number", "string"]}
+_GOAL_NAME = text_like(r"[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?", "a name of small letters, digits and dashes")
+_WHOSE = one_of("ours", "provider", "caller")
+_PERIOD = Value(_days, {"enum": [f"{days}d" for days in PERIODS]})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """One goal: how many ``percent`` (below 100) of the events of these apps are to be good over ``days``.
+
+    ``endpoints``: where calls come from, empty for everywhere. ``counts``: whose failures burn. ``within``: seconds of
+    a latency goal; ``schema``: file of a validity goal; ``price``: most and currency of a cost goal.
+    """
+
+    name: Annotated[str, _GOAL_NAME]
+    apps: Annotated[tuple[Name, ...], "selectors"]
+    kind: Kind = "availability"
+    percent: Annotated[float, Value(_percent, _NUMBER_OR_TEXT), Named("target"), "percent of the events that are good"]
+    days: Annotated[int, _PERIOD, Named("period")] = 28
+    endpoints: Annotated[tuple[Annotated[str, one_of(*ENDPOINTS)], ...], "default: all"] = ()
+    counts: Annotated[tuple[Annotated[str, one_of("ours", "provider", "caller")], ...], "whose failures burn"] = (
+        "ours",
+    )
+    minimum_events: Annotated[int, whole(1, 1_000_000)] = 20
+    within: Annotated[float | None, duration_up_to(zero=False), "of kind latency"] = None
+    schema: Annotated[Path | None, Value(Path), "a file; of kind validity"] = None
+    price: Annotated[tuple[Decimal, str] | None, Value(_money, _NUMBER_OR_TEXT), Named("most"), "of kind cost"] = None
+    owner: str = ""
+    line: Annotated[int, NOT_IN_FILE] = 1
+
+    @property
+    def budget(self) -> float:
+        """Return the share of events that may be bad, in Sloth's order of operations: equal to the last digit."""
+        return (100 - self.percent) / 100
+
+    @property
+    def most(self) -> Decimal | None:
+        """Return what a run of a cost goal may cost."""
+        return self.price[0] if self.price else None
+
+    @property
+    def currency(self) -> str:
+        """Return the currency of ``most``."""
+        return self.price[1] if self.price else "USD"
+
+    def faults(self) -> Iterator[Fault]:
+        """Yield what goes not together."""
+        for kind, (field, name) in _NEEDS.items():
+            if kind == self.kind and getattr(self, name) is None:
+                yield (), f"a goal of kind {kind} needs {field}"
+            if kind != self.kind and getattr(self, name) is not None:
+                yield (field,), f"{field} belongs to kind {kind}"
+        for field in ("apps", "counts"):
+            if not getattr(self, field):
+                yield (field,), "must not be empty"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoalsFile:
+    """The file."""
+
+    goals: tuple[Goal, ...]
+
+    def faults(self) -> Iterator[Fault]:
+        """Yield names that are there twice."""
+        if not self.goals:
+            yield ("goals",), "expected a list of at least one goal"
+        names = [goal.name for goal in self.goals]
+        for number, name in enumerate(names):
+            if name in names[:number]:
+                yield ("goals", number, "name"), f"{name!r} is the name of two goals"
 
 
 def read_goals(path: Path) -> tuple[Goal, ...]:
@@ -100,65 +145,8 @@ def read_goals(path: Path) -> tuple[Goal, ...]:
     Raises:
         ConfigError: it cannot be read, or something in it is no goal; the message names file, line and field.
     """
-    try:
-        body, lines = load_yaml_with_lines(path.read_bytes(), what=str(path))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror or error}.", hint=_HINT) from error
-    except DslError as error:
-        raise ConfigError(f"{path}: {error.message}", hint=_HINT) from error
-    place = _Place(path, lines)
-    if wrong := compile_schema(SCHEMA).violations({} if body is None else body):
-        where, violation = min(wrong, key=lambda item: lines.at(item[0]))
-        raise place.below(*where).error(violation.message)
-    found = tuple(_goal(place.below("goals", number), item) for number, item in enumerate(body["goals"]))
-    names = [goal.name for goal in found]
-    for number, name in enumerate(names):
-        if name in names[:number]:
-            raise place.below("goals", number, "name").error(f"{name!r} is the name of two goals.")
-    return found
-
-
-def _goal(place: _Place, body: Mapping[str, Any]) -> Goal:
-    kind = body.get("kind", "availability")
-    for other, field in _NEEDS.items():
-        if (field in body) != (other == kind):
-            wanted = f"a goal of kind {kind} needs {field}" if other == kind else f"{field} belongs to kind {other}"
-            raise place.below(*((field,) if field in body else ())).error(f"{wanted}.")
-    most, currency = _money(place.below("most"), body["most"]) if "most" in body else (None, "USD")
-    apps = body["apps"]
-    return Goal(
-        name=body["name"], kind=kind, apps=(apps,) if isinstance(apps, str) else tuple(apps),
-        percent=_percent(place.below("target"), body["target"]), days=int(body.get("period", "28d")[:-1]),
-        endpoints=tuple(body.get("endpoints", ())), counts=tuple(body.get("counts", ("ours",))),
-        minimum_events=body.get("minimum_events", 20), owner=body.get("owner", ""), most=most, currency=currency,
-        within=_seconds(place.below("within"), body["within"]) if "within" in body else None,
-        schema=_beside(place.file, body["schema"]) if "schema" in body else None, line=place.lines.at(place.path),
-    )  # fmt: skip
-
-
-def _percent(place: _Place, value: Any) -> float:
-    try:
-        found = float(value.removesuffix("%")) if isinstance(value, str) else float(value)
-    except ValueError:
-        found = -1.0
-    if not 0 < found < 100:
-        raise place.error(f"{value!r} is not a percentage above 0 and below 100.", "Example: target: 99.5")
-    return found
-
-
-def _seconds(place: _Place, value: Any) -> float:
-    try:
-        return duration(value, zero=False)
-    except BadSetting as error:
-        raise place.error(f"{error}, found {value!r}.", None) from None
-
-
-def _money(place: _Place, value: Any) -> tuple[Decimal, str]:
-    match = _MONEY.fullmatch(str(value).strip())
-    if match is None or not Decimal(match[1]):
-        raise place.error(f"{value!r} is not an amount above zero.", "Example: most: 0.02 USD")
-    return Decimal(match[1]), match[2] or "USD"
-
-
-def _beside(file: Path, text: str) -> Path:
-    return file.parent / Path(text)
+    found, source = read_file(GoalsFile, path, hint=_HINT)
+    return tuple(
+        replace(goal, line=source.line(("goals", number)), schema=goal.schema and path.parent / goal.schema)
+        for number, goal in enumerate(found.goals)
+    )

@@ -1,11 +1,9 @@
-"""Goals as the file tells them, and what was found about each: plain frozen data."""
+"""What was found about each goal: plain frozen data."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
-from pathlib import Path
 from typing import Literal
 
 from difyops.perf.trend import Cause
@@ -16,35 +14,6 @@ Verdict = Literal["ok", "burning", "not enough events"]
 OK: Verdict = "ok"
 BURNING: Verdict = "burning"
 NOT_ENOUGH: Verdict = "not enough events"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Goal:
-    """One goal: how many ``percent`` (below 100) of the events of these apps are to be good over ``days``.
-
-    ``endpoints``: where calls come from, empty for everywhere. ``counts``: whose failures burn. ``within``: seconds of
-    a latency goal; ``schema``: file of a validity goal; ``most`` and ``currency``: of a cost goal.
-    """
-
-    name: str
-    kind: Kind
-    apps: tuple[str, ...]
-    percent: float
-    days: int
-    endpoints: tuple[str, ...] = ()
-    counts: tuple[str, ...] = ("ours",)
-    minimum_events: int = 20
-    within: float | None = None
-    schema: Path | None = None
-    most: Decimal | None = None
-    currency: str = "USD"
-    owner: str = ""
-    line: int = 1
-
-    @property
-    def budget(self) -> float:
-        """Return the share of events that may be bad, in Sloth's order of operations: equal to the last digit."""
-        return (100 - self.percent) / 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from difyops.perf.facts import RunFact, Scope
 from difyops.perf.trend import Cause, cause_before
 from difyops.slo import burn
 from difyops.slo.events import EventsFound, events_of, merged
-from difyops.slo.model import BURNING, NOT_ENOUGH, OK, AppPart, Goal, GoalReport, GoalStatus, PairState, Verdict
+from difyops.slo.goals_file import Goal
+from difyops.slo.model import BURNING, NOT_ENOUGH, OK, AppPart, GoalReport, GoalStatus, PairState, Verdict
 from difyops.statistics import clopper_pearson
 from difyops.targets import select
 

@@ -13,7 +13,8 @@ import pytest
 
 from difyops.history.store import Batch, History
 from difyops.ledger import AuditEntry, Ledger
-from difyops.slo.model import BURNING, NOT_ENOUGH, OK, Goal, GoalStatus
+from difyops.slo.goals_file import Goal
+from difyops.slo.model import BURNING, NOT_ENOUGH, OK, GoalStatus
 from difyops.slo.status import StatusRequest, kept_apps, report
 from tests.slo.kept import AT, CONTEXT, DAY, HOUR, NOW, App, written
 

@@ -9,7 +9,7 @@ import pytest
 
 from difyops.dsl.load import load_yaml
 from difyops.slo.export import prometheus, rule_groups, sloth
-from difyops.slo.model import Goal
+from difyops.slo.goals_file import Goal
 from difyops.slo.windows import PERIODS, pairs, span
 
 DATA = Path(__file__).parent / "data"
