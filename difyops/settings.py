@@ -22,6 +22,7 @@ import difflib
 import types
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Any, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -143,10 +144,29 @@ def source_of(sections: Mapping[str, Any], name: str) -> Source:
 
 def read_names(hint: Any, sections: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return the entries of a section of names that nobody knows beforehand, each of the type ``hint``."""
-    reader = Reader(source_of(sections, name))
-    found = reader.mapping(hint, sections.get(name) or {}, (name,))
+    return names_in(hint, sections.get(name), source_of(sections, name), (name,))
+
+
+def names_in(hint: Any, body: object, source: Source = NOWHERE, at: Path = ()) -> dict[str, Any]:
+    """Return the entries of a mapping of names, each of the type ``hint``. Raises as ``read``."""
+    reader = Reader(source)
+    found = reader.mapping(hint, body or {}, at)
     reader.finish()
     return found  # type: ignore[no-any-return]
+
+
+def written(record: Any) -> dict[str, Any]:
+    """Return a dataclass as a file says it, in JSON's types."""
+    kind: Any = type(record)
+    return {item.written: _as_json(getattr(record, item.name)) for item in shape_of(kind)}
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_as_json(item) for item in value]
+    if dataclasses.is_dataclass(value):
+        return written(value)
+    return format(value, "f") if isinstance(value, Decimal) else value
 
 
 def told(where: str, read_value: Callable[[Any], T], value: object) -> T:

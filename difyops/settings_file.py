@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from difyops.dsl.load import load_yaml_with_lines
 from difyops.dsl.model import DslError
-from difyops.errors import ConfigError, UsageError
+from difyops.errors import ConfigError, Refused, UsageError
+from difyops.file_owner import open_once
 from difyops.settings import Source, read
 
 T = TypeVar("T")
@@ -19,21 +20,35 @@ _PAIR = re.compile(
 
 
 def read_file(
-    kind: type[T], path: Path, *, error: type[UsageError] = ConfigError, hint: str | None = None
+    kind: type[T],
+    path: Path,
+    *,
+    error: type[UsageError] = ConfigError,
+    hint: str | None = None,
+    may_run: bool = False,
 ) -> tuple[T, Source]:
     """Return what a file says, and where each field of it stands.
 
     Raises:
         UsageError: of class ``error``: it cannot be read, or something in it is wrong; names file, line and field.
     """
-    body, source = load_file(path, error=error, hint=hint)
+    body, source = load_file(path, error=error, hint=hint, may_run=may_run)
     return read(kind, body, source), source
 
 
-def load_file(path: Path, *, error: type[UsageError] = ConfigError, hint: str | None = None) -> tuple[Any, Source]:
-    """Return the plain value that a file holds, and its lines. Raises as ``read_file``."""
+def load_file(
+    path: Path, *, error: type[UsageError] = ConfigError, hint: str | None = None, may_run: bool = False
+) -> tuple[Any, Source]:
+    """Return the plain value that a file holds, and its lines. ``may_run``: it may name programs, so it must be ours.
+
+    Raises:
+        UsageError: as ``read_file``. Refused: others can write it, and it may name programs.
+    """
     try:
-        content = _PAIR.sub(lambda pair: str(json.loads(b'"%s"' % pair[0])).encode(), path.read_bytes())
+        opened = open_once(path)
+        if may_run and (complaint := opened.complaint(strict=True)):
+            raise Refused(f"{path} says where secrets come from, but {complaint[0]}; refused.", hint=complaint[1])
+        content = _PAIR.sub(lambda pair: str(json.loads(b'"%s"' % pair[0])).encode(), opened.content)
         body, lines = load_yaml_with_lines(content, what=str(path))
     except OSError as problem:
         raise error(f"{path} cannot be read: {problem.strerror or problem}.", hint=hint) from problem

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from difyops import atomic_file
 from difyops.cost import BUDGETS_FILE
-from difyops.cost.money import amount_of, currency_of
-from difyops.errors import ConfigError, UsageError
+from difyops.cost.money import Amount, Currency, amount_of
+from difyops.errors import UsageError
+from difyops.setting_values import Name, one_of
+from difyops.settings import Fault, written
+from difyops.settings_file import read_file
 
 FILE = BUDGETS_FILE
 PERIODS = ("day", "week", "month")
@@ -28,15 +31,20 @@ class Budget:
     ``soft`` is where people are told; ``price`` says which column counts: the list's, or what Dify says.
     """
 
-    name: str
-    context: str
-    hard: Decimal
-    soft: Decimal
-    currency: str = "USD"
-    period: str = "month"
-    apps: tuple[str, ...] = ("all",)
+    name: Name
+    context: Name
+    hard: Amount
+    soft: Amount
+    currency: Currency = "USD"
+    period: Annotated[str, one_of(*PERIODS)] = "month"
+    apps: Annotated[tuple[Name, ...], "selectors of the history"] = ("all",)
     user: str = ""
-    price: str = "list"
+    price: Annotated[str, one_of(*PRICES), "the list's, or what Dify says"] = "list"
+
+    def faults(self) -> Iterator[Fault]:
+        """Yield what goes not together."""
+        if self.soft > self.hard:
+            yield ("soft",), "soft is at most hard"
 
     def bounds(self, now: datetime) -> tuple[float, float]:
         """Return when the period that ``now`` lies in begins and ends (unix seconds)."""
@@ -52,43 +60,21 @@ class Budget:
         return begin.timestamp(), end.timestamp()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetsFile:
+    """The file."""
+
+    budgets: tuple[Budget, ...]
+
+
 def read_budgets(file: Path) -> tuple[Budget, ...]:
     """Return the budgets, by name.
 
     Raises:
-        ConfigError: the file is not what ``write_budgets`` writes; names the place.
+        ConfigError: the file is not what ``write_budgets`` writes; names file, line and field.
     """
-    try:
-        body = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return ()
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}.", hint=_WRITES) from error
-    rows = body.get("budgets") if isinstance(body, dict) else None
-    if not isinstance(rows, list):
-        raise ConfigError(f"{file}: budgets must be a list.", hint=_WRITES)
-    return tuple(
-        sorted((_read(f"{file}: budgets[{n}]", row) for n, row in enumerate(rows)), key=lambda item: item.name)
-    )
-
-
-def _read(where: str, row: Any) -> Budget:
-    if not isinstance(row, dict) or not row.get("name") or not row.get("context"):
-        raise ConfigError(f"{where} wants name and context.", hint=_WRITES)
-    hard, soft, apps = amount_of(row.get("hard")), amount_of(row.get("soft")), row.get("apps", ["all"])
-    if hard is None or soft is None or soft > hard:
-        raise ConfigError(f"{where}: hard and soft are amounts, soft at most hard.", hint=_WRITES)
-    if not isinstance(apps, list) or not apps or not all(isinstance(item, str) for item in apps):
-        raise ConfigError(f"{where}.apps is a list of selectors.", hint=_WRITES)
-    period, price = str(row.get("period", "month")), str(row.get("price", "list"))
-    if period not in PERIODS or price not in PRICES:
-        raise ConfigError(
-            f"{where}: period is one of {', '.join(PERIODS)}, price of {', '.join(PRICES)}.", hint=_WRITES
-        )
-    return Budget(
-        name=str(row["name"]), context=str(row["context"]), hard=hard, soft=soft, period=period, apps=tuple(apps),
-        currency=currency_of(str(row.get("currency") or "USD")), user=str(row.get("user") or ""), price=price,
-    )  # fmt: skip
+    found = read_file(BudgetsFile, file, hint=_WRITES)[0].budgets if file.exists() else ()
+    return tuple(sorted(found, key=lambda item: item.name))
 
 
 def write_budgets(file: Path, budgets: Sequence[Budget]) -> None:
@@ -97,16 +83,9 @@ def write_budgets(file: Path, budgets: Sequence[Budget]) -> None:
     Raises:
         StoreError: the file cannot be written.
     """
-    rows = [
-        {
-            "name": item.name, "context": item.context, "hard": format(item.hard, "f"), "soft": format(item.soft, "f"),
-            "currency": item.currency, "period": item.period, "apps": [*item.apps], "user": item.user,
-            "price": item.price,
-        }
-        for item in sorted(budgets, key=lambda item: item.name)
-    ]  # fmt: skip
+    body = written(BudgetsFile(budgets=tuple(sorted(budgets, key=lambda item: item.name))))
     atomic_file.make_private_folder(file.parent)
-    atomic_file.write(file, (json.dumps({"budgets": rows}, indent=2) + "\n").encode())
+    atomic_file.write(file, (json.dumps(body, indent=2) + "\n").encode())
 
 
 def named_budgets(budgets: Sequence[Budget], names: Sequence[str], context: str) -> list[Budget]:

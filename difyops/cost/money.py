@@ -9,15 +9,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from difyops.dsl.load import load_yaml
-from difyops.dsl.model import DslError
 from difyops.errors import UsageError
+from difyops.settings import BadSetting, Fault, Named, Value, named
+from difyops.settings_file import read_file
 
 _SPELLINGS = {"RMB": "CNY", "CNH": "CNY", "US$": "USD", "$": "USD"}
 _EXAMPLE = "currency: USD, rates: {CNY: '0.14'}"
@@ -44,13 +45,36 @@ def tidy(value: Decimal) -> Decimal:
     return found.quantize(Decimal(1)) if found.as_tuple().exponent > 0 else found  # type: ignore[operator]
 
 
+def amount(value: Any, *, zero: bool = True) -> Decimal:
+    """Return an amount as a file says it, a number or a text.
+
+    Raises:
+        BadSetting: it is none.
+    """
+    found = None if isinstance(value, bool) else amount_of(value)
+    if found is None or not (zero or found):
+        raise BadSetting(f"expected an amount{'' if zero else ' above zero'}, found {named(value)}")
+    return found
+
+
+_AMOUNT = {"type": ["string", "number"]}
+Amount = Annotated[Decimal, Value(amount, _AMOUNT)]
+Rate = Annotated[Decimal, Value(partial(amount, zero=False), _AMOUNT)]
+Currency = Annotated[str, Value(lambda value: currency_of(str(value)))]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
     """What one unit of each currency is worth in ``currency``. Without any, every currency stays as it is."""
 
-    currency: str = ""
+    currency: Currency = ""
     date: str = ""
-    worth: Mapping[str, Decimal]
+    worth: Annotated[Mapping[str, Rate], Named("rates"), "what one unit of each is worth"]
+
+    def faults(self) -> Iterator[Fault]:
+        """Yield what is missing."""
+        if not self.currency:
+            yield ("currency",), "this field is required"
 
     def exchange(self, currency: str) -> tuple[str, Decimal]:
         """Return the currency in which an amount is shown, and what it is to be multiplied by."""
@@ -66,20 +90,7 @@ def read_rates(file: Path) -> Rates:
     """Read a rates file (YAML or JSON).
 
     Raises:
-        UsageError: it cannot be read, or a rate is no number above zero; names the field.
+        UsageError: it cannot be read, or a rate is no number above zero; names file, line and field.
     """
-    try:
-        body: Any = load_yaml(file.read_bytes(), what=str(file))
-    except OSError as error:
-        raise UsageError(f"--rates: {file} cannot be read: {error.strerror or error}.", hint=_EXAMPLE) from error
-    except DslError as error:
-        raise UsageError(f"--rates: {file}: {error.message}", hint=_EXAMPLE) from error
-    if not isinstance(body, dict) or not isinstance(body.get("rates"), dict) or not body.get("currency"):
-        raise UsageError(f"--rates: {file} must hold currency and rates.", hint=_EXAMPLE)
-    worth = {}
-    for name, value in body["rates"].items():
-        found = amount_of(value)
-        if found is None or found == 0 or isinstance(value, bool):
-            raise UsageError(f"--rates: {file}: rates.{name} is no number above zero.", hint=_EXAMPLE)
-        worth[currency_of(str(name))] = found
-    return Rates(currency=currency_of(str(body["currency"])), date=str(body.get("date") or ""), worth=worth)
+    found, _ = read_file(Rates, file, error=UsageError, hint=f"--rates: {_EXAMPLE}")
+    return replace(found, worth={currency_of(name): value for name, value in found.worth.items()})

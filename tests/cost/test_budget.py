@@ -248,7 +248,7 @@ def test_a_check_while_two_syncs_write_sees_whole_runs_only(book: Book) -> None:
     [
         "3", '{"name": "x"}', '{"name": "x", "context": "c", "hard": "much"}',
         '{"name": "x", "context": "c", "hard": 1, "soft": 2}',
-        '{"name": "x", "context": "c", "hard": 1, "soft": 1, "apps": "all"}',
+        '{"name": "x", "context": "c", "hard": 1, "soft": 1, "apps": {"all": 1}}',
         '{"name": "x", "context": "c", "hard": 1, "soft": 1, "period": "year"}',
     ],
 )  # fmt: skip

@@ -104,7 +104,7 @@ def test_a_price_of_your_own_goes_before_the_list(cli: Cli, runs: list[Run], own
     file.write_text("{")
     broken = cli("cost", "summary")
     assert broken.code == 2
-    assert "prices.json cannot be read" in broken.err
+    assert "prices.json: line 2" in broken.err
 
 
 def test_where_dify_reckons_otherwise_is_exit_5(cli: Cli, runs: list[Run]) -> None:
