@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 
 from difyops.api.input_form import completed
 from difyops.api.instance import Instance
@@ -22,6 +22,7 @@ from difyops.api.sse import SILENCE
 from difyops.clock import Clock, SystemClock
 from difyops.errors import DifyopsError
 from difyops.secret_text import SecretText
+from difyops.setting_values import Name
 
 Judge = Callable[[Any, Answer], str | None]
 """``judge(schema, answer)`` returns what the schema does not allow, in words, or ``None``."""
@@ -44,8 +45,8 @@ class Smoke:
     """Inputs of a test run, the question for the chat modes, and text that the answer must hold."""
 
     inputs: Mapping[str, Any] = field(default_factory=dict)
-    query: str = "ping"
-    expect: str | None = None
+    query: Annotated[Name, "the question for the chat modes"] = "ping"
+    expect: Annotated[str | None, "what the answer holds"] = None
 
 
 class SmokeFailed(DifyopsError):

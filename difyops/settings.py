@@ -224,7 +224,8 @@ class Reader:
             if isinstance(mark, Value):
                 return self._tried(mark, value, at)
         if get_origin(plain) in (Union, types.UnionType):
-            return self.value(next(item for item in get_args(plain) if item is not types.NoneType), value, at)
+            inner = next(item for item in get_args(plain) if item is not types.NoneType)
+            return None if value is None else self.value(inner, value, at)
         if plain is Any:
             return value
         if dataclasses.is_dataclass(plain):

@@ -45,13 +45,18 @@ def load_file(
         UsageError: as ``read_file``. Refused: others can write it, and it may name programs.
     """
     try:
-        opened = open_once(path)
-        if may_run and (complaint := opened.complaint(strict=True)):
-            raise Refused(f"{path} says where secrets come from, but {complaint[0]}; refused.", hint=complaint[1])
-        content = _PAIR.sub(lambda pair: str(json.loads(b'"%s"' % pair[0])).encode(), opened.content)
+        content = _own_content(path) if may_run else path.read_bytes()
+        content = _PAIR.sub(lambda pair: str(json.loads(b'"%s"' % pair[0])).encode(), content)
         body, lines = load_yaml_with_lines(content, what=str(path))
     except OSError as problem:
         raise error(f"{path} cannot be read: {problem.strerror or problem}.", hint=hint) from problem
     except DslError as problem:
         raise error(problem.message, hint=hint) from problem
     return body, Source(file=str(path), lines=lines, error=error, hint=hint)
+
+
+def _own_content(path: Path) -> bytes:
+    opened = open_once(path)
+    if complaint := opened.complaint(strict=True):
+        raise Refused(f"{path} says where secrets come from, but {complaint[0]}; refused.", hint=complaint[1])
+    return opened.content

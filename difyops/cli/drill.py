@@ -118,26 +118,8 @@ def _smokes(path: Path) -> dict[str, Smoke]:
         UsageError: it cannot be read, or says something else; names file, line and field.
     """
     from difyops.asking import Smoke
-    from difyops.dsl.load import load_yaml_with_lines
-    from difyops.dsl.model import DslError
+    from difyops.settings import names_in
+    from difyops.settings_file import load_file
 
-    try:
-        body, lines = load_yaml_with_lines(path.read_bytes(), what=str(path))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except DslError as error:
-        raise UsageError(f"{path}: {error.message}") from error
-    if not isinstance(body, dict):
-        raise UsageError(f"{path}:1: the file must be a mapping of apps.", hint="support: {query: hello, expect: hi}")
-    found = {}
-    kinds = {"inputs": dict, "query": str, "expect": str}
-    for app, item in body.items():
-        if not isinstance(item, dict):
-            raise UsageError(f"{path}:{lines.at((app,))}: {app}: expected inputs, query, expect.")
-        for key, value in item.items():
-            if key not in kinds or not isinstance(value, kinds[key]):
-                place = f"{path}:{lines.at((app, key))}: {app}.{key}"
-                raise UsageError(f"{place}: known are inputs (a mapping), query, expect (texts).")
-        query = item.get("query") or "ping"
-        found[app] = Smoke(inputs=item.get("inputs") or {}, query=query, expect=item.get("expect"))
-    return found
+    body, source = load_file(path, error=UsageError, hint="support: {query: hello, expect: hi}")
+    return names_in(Smoke, body, source)

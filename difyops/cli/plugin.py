@@ -228,17 +228,15 @@ def _tests(instance: Instance, plan: UpgradePlan, inputs: dict[str, Any]) -> dic
 
 
 def _inputs(file: Path | None) -> dict[str, Any]:
-    from difyops.dsl.load import load_yaml
+    from collections.abc import Mapping
+
+    from difyops.settings import names_in
+    from difyops.settings_file import load_file
 
     if file is None:
         return {}
-    try:
-        body = load_yaml(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--inputs: {file} cannot be read.") from error
-    if not isinstance(body, dict) or not all(isinstance(item, dict | None) for item in body.values()):
-        raise UsageError(f"--inputs: {file} must map names of apps to their inputs.")
-    return {str(name): item for name, item in body.items()}
+    body, source = load_file(file, error=UsageError)
+    return names_in(Mapping[str, Any] | None, body, source)
 
 
 def _written(path: Path, plan: UpgradePlan) -> str:

@@ -175,13 +175,13 @@ def _nothing_of(store: GitStore, branch: str) -> DifyopsError:
 
 
 def _translation(path: Path | None, pairs: list[str] | None, *, dry_run: bool) -> Any:
-    from difyops.cli.values import yaml_mapping
-    from difyops.snapshot.restore import Translation
+    from difyops.settings_file import read_file
+    from difyops.snapshot.restore import Translation, TranslationFile
 
-    body = yaml_mapping(path, {"datasets", "credentials", "secrets"}) if path else {}
-    secrets = {key: _value(str(reference), dry_run=dry_run) for key, reference in (body.get("secrets") or {}).items()}
+    body = read_file(TranslationFile, path, error=UsageError, may_run=True)[0] if path else TranslationFile()
+    secrets = {key: _value(reference, dry_run=dry_run) for key, reference in body.secrets.items()}
     return Translation(
-        datasets=body.get("datasets") or {},
-        credentials=body.get("credentials") or {},
+        datasets=body.datasets,
+        credentials=body.credentials,
         secrets={**secrets, **given_secrets(pairs, dry_run=dry_run)},
     )

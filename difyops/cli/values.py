@@ -1,4 +1,4 @@
-"""Values that options carry: JSON given inline or as ``@file``, YAML files with known keys."""
+"""Values that options carry: JSON given inline or as ``@file``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from difyops.errors import Refused, UsageError
-from difyops.settings import unknown_field
+from difyops.errors import UsageError
 
 _EXAMPLE = """'{"text": "hello"}'"""
 
@@ -34,36 +33,6 @@ def json_object(text: str, option: str) -> dict[str, Any]:
         ) from error
     if not isinstance(body, dict):
         raise UsageError(f"{option} must be a JSON object.", hint=f'Example: {option} \'{{"text": "hello"}}\'')
-    return body
-
-
-def yaml_mapping(path: Path, known: set[str]) -> dict[str, Any]:
-    """Return a YAML file that is a mapping of mappings with known keys. It may name programs, so only we may write it.
-
-    Raises:
-        UsageError: it cannot be read, or has another shape; names file, line and field.
-        Refused: it belongs to another user, or others can write it.
-    """
-    from difyops.dsl.load import load_yaml_with_lines
-    from difyops.dsl.model import DslError
-    from difyops.file_owner import open_once
-
-    try:
-        opened = open_once(path)
-        if complaint := opened.complaint(strict=True):
-            raise Refused(f"{path} says where secrets come from, but {complaint[0]}; refused.", hint=complaint[1])
-        body, lines = load_yaml_with_lines(opened.content)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except DslError as error:
-        raise UsageError(f"{path}: {error.message}") from error
-    if not isinstance(body, dict):
-        raise UsageError(f"{path}:1: the file must be a mapping.")
-    for key, value in body.items():
-        if key not in known:
-            raise UsageError(f"{path}:{lines.at((key,))}: {unknown_field(key, known)}.")
-        if value is not None and not isinstance(value, dict):
-            raise UsageError(f"{path}:{lines.at((key,))}: {key} must be a mapping.")
     return body
 
 

@@ -22,6 +22,7 @@ from difyops.errors import DifyopsError, Refused
 from difyops.sealing.access import Access
 from difyops.sealing.store import Seal
 from difyops.secret_text import SecretText
+from difyops.setting_values import Reference
 from difyops.snapshot.app_texts import clear_text
 from difyops.snapshot.belonging import StorePlace, place_of
 from difyops.snapshot.carry import GIVEN, Filled, Filling, Pool, fill
@@ -42,6 +43,15 @@ class Translation:
     datasets: Mapping[str, str] = field(default_factory=dict)
     credentials: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, SecretText] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranslationFile:
+    """The same as a file says it, with references to secrets."""
+
+    datasets: Mapping[str, str] = field(default_factory=dict)
+    credentials: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, Reference] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

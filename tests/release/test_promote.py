@@ -227,10 +227,13 @@ async def test_what_is_not_there_is_named(fleet: Fleet) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[]", "bindings: expected a list"),
-        ("bindings:\n  - {from: dev}", ":2: bindings[0]: expected from and to"),
-        ("bindings:\n  - from: dev\n    to: prod\n    data: {}", ":4: bindings[0].data: there is no such field"),
-        ("bindings:\n  - from: dev\n    to: prod\n    datasets: [a]", ":4: bindings[0].datasets: expected a mapping"),
+        ("[]", ":1: must be a mapping (bindings)"),
+        ("bindings:\n  - {from: dev}", ":2: bindings[0].to: this field is required"),
+        (
+            "bindings:\n  - from: dev\n    to: prod\n    data: {}",
+            ":4: bindings[0].data: unknown field 'data'",
+        ),
+        ("bindings:\n  - from: dev\n    to: prod\n    datasets: [a]", ":4: bindings[0].datasets: must be a mapping"),
         ("bindings:\n  - from: dev\n    to: prod\n    variables: {A: b}", ":4: bindings[0].variables.A: expected keep"),
     ],
 )

@@ -21,14 +21,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from difyops.dsl.load import SourceLines, load_yaml_with_lines
-from difyops.dsl.model import DslError
 from difyops.errors import UsageError
+from difyops.setting_values import Name, Reference
+from difyops.settings import BadSetting, Named, Value, named
+from difyops.settings_file import read_file
 
 KEEP, TAKE = "keep", "take"
-_MAPS = ("apps", "datasets", "models", "tools", "credentials", "variables", "secrets")
+
+
+def _rule(value: Any) -> str:
+    if isinstance(value, str) and (value in (KEEP, TAKE) or value.startswith("=")):
+        return value
+    raise BadSetting(f"expected keep, take, or =TEXT, found {named(value)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +46,23 @@ class Bindings:
     models: Mapping[str, str] = field(default_factory=dict)
     tools: Mapping[str, str] = field(default_factory=dict)
     credentials: Mapping[str, str] = field(default_factory=dict)
-    variables: Mapping[str, str] = field(default_factory=dict)
-    secrets: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, Annotated[str, Value(_rule)]] = field(default_factory=dict)
+    secrets: Mapping[str, Reference] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BindingsRow(Bindings):
+    """The bindings of one direction."""
+
+    source: Annotated[Name, Named("from"), "the name of a context"]
+    target: Annotated[Name, Named("to"), "the name of a context"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BindingsFile:
+    """The file."""
+
+    bindings: tuple[BindingsRow, ...]
 
 
 def read_bindings(path: Path | None, source: str, target: str) -> Bindings:
@@ -52,39 +73,5 @@ def read_bindings(path: Path | None, source: str, target: str) -> Bindings:
     """
     if path is None:
         return Bindings()
-    try:
-        body, lines = load_yaml_with_lines(path.read_bytes(), what=str(path))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except DslError as error:
-        raise UsageError(error.message) from error
-    rows = body.get("bindings") if isinstance(body, dict) else None
-    if not isinstance(rows, list):
-        raise UsageError(f"{path}:1: bindings: expected a list.", hint="bindings: [{from: dev, to: prod}]")
-    found = Bindings()
-    for place, row in enumerate(rows):
-        here = _row(path, lines, place, row)
-        if (row.get("from"), row.get("to")) == (source, target):
-            found = here
-    return found
-
-
-def _row(path: Path, lines: SourceLines, place: int, row: Any) -> Bindings:
-    where = f"{path}:{lines.at(('bindings', place))}: bindings[{place}]"
-    if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("from", "to")):
-        raise UsageError(f"{where}: expected from and to, the names of contexts.")
-    maps: dict[str, dict[str, str]] = {}
-    for key, value in row.items():
-        if key in ("from", "to"):
-            continue
-        at = f"{path}:{lines.at(('bindings', place, key))}: bindings[{place}].{key}"
-        if key not in _MAPS:
-            raise UsageError(f"{at}: there is no such field.", hint=f"One of: {', '.join(_MAPS)}.")
-        if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
-            raise UsageError(f"{at}: expected a mapping of texts.")
-        maps[key] = dict(value)
-    for name, rule in maps.get("variables", {}).items():
-        if rule not in (KEEP, TAKE) and not rule.startswith("="):
-            at = f"{path}:{lines.at(('bindings', place, 'variables', name))}: bindings[{place}].variables.{name}"
-            raise UsageError(f"{at}: expected keep, take, or =TEXT.")
-    return Bindings(**maps)
+    found, _ = read_file(BindingsFile, path, error=UsageError, hint="bindings: [{from: dev, to: prod}]")
+    return next((row for row in found.bindings[::-1] if (row.source, row.target) == (source, target)), Bindings())
