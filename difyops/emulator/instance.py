@@ -212,6 +212,11 @@ class Instance:
         task.add_done_callback(self._background.discard)
         return task
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Return whether no run goes on beside the requests."""
+        return not self._background
+
     def wake_waiting(self) -> None:
         """Start what queued up while no worker was there: abandoned requests are executed all the same."""
         if self.waiting and not self.control.has("worker_down"):

@@ -163,7 +163,8 @@ async def served() -> AsyncIterator[tuple[Server, str, DirectCarrier]]:
         await carrier.aclose()
         listening.close()
         for writer in list(server.open):
-            writer.close()
+            writer.transport.abort()
+        await asyncio.sleep(0)
 
 
 def call(url: str, method: str = "GET", **headers: str) -> HttpCall:

@@ -58,6 +58,7 @@ class AgentServer:
     now: int = 0
     most: int = 0
     url: str = ""
+    open: set[asyncio.StreamWriter] = field(default_factory=set, repr=False)
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[AgentServer]:
@@ -67,13 +68,18 @@ class AgentServer:
             yield self
         finally:
             server.close()
+            for writer in self.open:
+                writer.transport.abort()
+            await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open.add(writer)
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while head := await _head(reader):
                 length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
                 body = await reader.readexactly(int(length[1])) if length else b""
                 await self._answer(head.decode(), body, reader, writer)
+        self.open.discard(writer)
         writer.close()
 
     async def _answer(self, head: str, body: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import Awaitable, Callable
 from importlib import resources
@@ -12,6 +11,7 @@ from difyops.emulator import publishing
 from difyops.emulator.routes.console_keys import new_key
 from difyops.emulator.store import App
 from tests.emulator.replay import Case, Replay, Scenario
+from tests.waiting import until
 
 Step = Case | Callable[[Replay], Awaitable[None] | None]
 Steps = tuple[Step, ...]
@@ -95,7 +95,7 @@ async def fresh_login(replay: Replay) -> None:
 
 async def settle(replay: Replay) -> None:
     """Let background runs end."""
-    await asyncio.sleep(0.08)
+    await until(lambda: replay.emulator.instance.is_at_rest, "the end of the runs")
 
 
 def keep_tokens(replay: Replay) -> None:

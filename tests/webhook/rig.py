@@ -157,6 +157,7 @@ class Gate:
             self._server.close()
         for writer in self._writers:
             writer.transport.abort()
+        await asyncio.sleep(0)
 
     async def _passed(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, onward = await asyncio.open_connection("127.0.0.1", self._port)
