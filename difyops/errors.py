@@ -29,6 +29,7 @@
     │   └── Conflict                     conflict        (a draft that moved: the hash lock said no)
     ├── StoreError                    1  store           (git store or ledger unreadable, disk full)
     │   ├── StateAway                    state_away      (the shared state cannot be reached)
+    │   │   └── StateMoved            8  state_moved     (also a Refused: it is in another place now)
     │   └── NothingKept               2  nothing_kept    (no such snapshot, no store: what was named is not there)
     └── Interrupted                 130  interrupted
 
@@ -276,6 +277,13 @@ class StateAway(StoreError):
     """The database that several machines share cannot be reached; nothing new was begun."""
 
     code = "state_away"
+
+
+class StateMoved(Refused, StateAway):
+    """The state is in another place now, or on its way here; nothing is written where it was asked for."""
+
+    code = "state_moved"
+    exit_code = 8
 
 
 class NothingKept(StoreError):

@@ -200,7 +200,7 @@ def _left_open(inside: Statements) -> int:
 def _copy_of(server: LedgerServer) -> Database:
     """Return what a dry run works on: the shared lines in memory; where the server holds none yet, none are made."""
     copy = LedgerFile.open(server.local)
-    copy.place = server.place
+    copy.place, copy.identity = server.place, server.identity
     if server.is_made:
         server.read(lambda source: copy.change(lambda target: copy_lines(source, target), closed_too=True))
         if (found := closed(server)) is not None:

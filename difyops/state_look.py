@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from difyops.clock import iso
@@ -12,7 +13,9 @@ from difyops.ledger.backing import Database
 from difyops.ledger.holders import Holder
 from difyops.ledger.integrity import length
 from difyops.ledger.spool import Spool
-from difyops.shared_state import closed, database_at, own_lines, place_of
+from difyops.shared_state import StatePlace, closed, database_at, own_lines, place_of
+from difyops.state_address import is_address
+from difyops.state_move import MOVED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +80,24 @@ def look(config: Config) -> Looked:
                 events=now.events,
                 audit=now.length,
                 waiting=waiting,
-                own=own_lines(place) if place.url else 0,
-                closed=f"{shut.get('because')} {shut.get('place')}" if shut else None,
+                own=own_lines(place) if place.url and not _is_of(shut, place) else 0,
+                closed=_said(shut) if shut else None,
                 locks=_locks(database),
             )
     except StoreError as error:
         return Looked(**known, waiting=waiting, error=error)  # type: ignore[arg-type]
+
+
+def _is_of(shut: Mapping[str, str] | None, place: StatePlace) -> bool:
+    """Say whether the shared lines were moved into the file of this machine."""
+    return shut is not None and (shut.get("place"), shut.get("host")) == (str(place.file), this_host())
+
+
+def _said(shut: Mapping[str, str]) -> str:
+    """Return why a ledger is closed."""
+    place = shut.get("place", "")
+    of = "" if is_address(place) else f" of {shut.get('host')}"
+    return f"{'moved to' if shut.get('because') == MOVED else 'on its way here from'} {place}{of}"
 
 
 def _locks(database: Database) -> tuple[Lock, ...]:

@@ -111,6 +111,11 @@ def _refuse_gone(source: Database, target: Database) -> None:
     """
     if source.place == target.place:
         raise Refused(f"The state is in {source.place} already.", hint="difyops state show")
+    if source.identity == target.identity:
+        raise Refused(
+            f"{source.place} and {target.place} are the same database: the state is there already.",
+            hint=f"Write into difyops.yaml: state: {target.place}",
+        )
     here, there = closed(source), closed(target)
     if here and here.get("because") == ARRIVING:
         raise Refused(f"{source.place} is not whole: its lines are on their way from {here.get('place')}.")

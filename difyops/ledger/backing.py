@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from difyops.clock import Clock
-from difyops.errors import Refused
+from difyops.errors import StateMoved
 from difyops.ledger.holders import Holder
+from difyops.state_address import is_address
 
 T = TypeVar("T")
 
@@ -53,6 +54,11 @@ class Database(Protocol):
         ...
 
     @property
+    def identity(self) -> str:
+        """Return what tells this database from others, however it is called."""
+        ...
+
+    @property
     def local(self) -> Path:
         """Return the file in the state folder that goes with it; the anchor lies beside it."""
         ...
@@ -79,7 +85,7 @@ class Database(Protocol):
         ``missed`` is called once when the database is away, before it is waited for.
 
         Raises:
-            Refused: the ledger is closed (it was moved), and not ``closed_too``. StateAway: nobody could be reached.
+            StateMoved: the ledger is closed, and not ``closed_too``. StateAway: nobody could be reached.
         """
         ...
 
@@ -117,24 +123,30 @@ class Database(Protocol):
 
 
 CLOSED = "closed"
-"""The fact that says why nothing may be written: ``because`` moved or arriving, ``place`` whither or whence, ``id``."""
+"""The fact that says why nothing may be written: ``because`` moved or arriving, ``place`` whither or whence, ``id``,
+``host``: the machine that moved it, which has the file where ``place`` is one."""
 
 
 def refuse_closed(fact: str | None) -> None:
     """Refuse to write into a ledger that was moved away, or is not here as a whole yet.
 
     Raises:
-        Refused: it names the place that counts.
+        StateMoved: it names the place that counts.
     """
     if fact is None:
         return
     found = json.loads(fact)
     if found.get("because") == "moved":
-        raise Refused(
-            f"The state was moved to {found.get('place')} at {found.get('at')}; nothing is written here any more.",
-            hint=f"Write into difyops.yaml: state: {found.get('place')}",
+        place, host = str(found.get("place")), found.get("host")
+        is_file = not is_address(place)
+        raise StateMoved(
+            f"The state was moved to {place}{f' of {host}' if is_file else ''} at {found.get('at')}; nothing is written"
+            " here any more.",
+            hint=f"Only {host} has it now; there, difyops.yaml says: state: sqlite"
+            if is_file
+            else f"Write into difyops.yaml: state: {place}",
         )
-    raise Refused(
+    raise StateMoved(
         f"The state is on its way here from {found.get('place')}; until it is here, that one counts.",
         hint=f"On {found.get('host')}, once more: the same difyops state move --to PLACE",
     )

@@ -13,18 +13,17 @@ from typing import Any
 
 from difyops import dry_run
 from difyops.clock import Clock
-from difyops.errors import StateAway, StoreError
+from difyops.errors import DifyopsError, Refused, StateAway, StateMoved, StoreError
 from difyops.ledger import anchor
 from difyops.ledger.anchor import Anchor
 from difyops.ledger.backing import Database, Statements
 from difyops.ledger.file import LedgerFile
 from difyops.ledger.integrity import breaks, grown_since, length, missing
 from difyops.ledger.lines import line_of, put
+from difyops.ledger.moving import NOTE, NOTES
 from difyops.ledger.records import AuditEntry, Event, JsonObject, as_json, column, moment, stamp
 from difyops.ledger.spool import Line, Spool
 
-_NOTES = "note: "  # so begin the facts that are notes
-_NOTE = "INSERT INTO fact VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 _EVENTS_APART = 256  # events between two anchors: one costs two flushes of the disk
 
 
@@ -90,10 +89,11 @@ class Ledger:
         """Write what was done already, all or none; return the numbers.
 
         Where a shared ledger is away, the lines are kept on this machine at once, and brought in when it is back: in
-        this call, if that is soon, or by the next one of this machine, before anything else.
+        this call, if that is soon, or by the next one of this machine, before anything else. So they are where it was
+        moved, takes no writes, or a lock was lost.
 
         Raises:
-            StateAway: they are kept here, and not in the ledger yet.
+            StateAway, StateMoved, LockLost: they are kept here, and not in the ledger yet.
         """
         return self._write([line_of(item) for item in items], keep=True)
 
@@ -150,7 +150,9 @@ class Ledger:
 
         try:
             numbers = self._database.change(work, missed=missed if keep else None)
-        except StateAway as error:
+        except (StoreError, Refused) as error:
+            if keep and (self.is_shared or isinstance(error, StateMoved)) and not was_missed:
+                missed()
             raise (_kept(error, self._spool) if was_missed and self._spool else error) from error
         if self._spool:
             self._spool.let_go(waiting)
@@ -166,17 +168,17 @@ class Ledger:
         written = as_json(value)
 
         def work(inside: Statements) -> None:
-            inside.execute(_NOTE, [f"{_NOTES}{column(name)}", written])
+            inside.execute(NOTE, [f"{NOTES}{column(name)}", written])
 
         if not dry_run.is_on():
             self._database.change(work)
 
     def notes(self, prefix: str) -> dict[str, dict[str, Any]]:
         """Return what is noted under the names that begin with ``prefix``."""
-        begin = f"{_NOTES}{column(prefix)}"
+        begin = f"{NOTES}{column(prefix)}"
         query = "SELECT name, value FROM fact WHERE substr(name, 1, ?) = ? ORDER BY name"
         _, rows = self._database.ask(query, [len(begin), begin])
-        return {name.removeprefix(_NOTES): json.loads(value) for name, value in rows}
+        return {name.removeprefix(NOTES): json.loads(value) for name, value in rows}
 
     def bring_in(self) -> int:
         """Write what was kept on this machine while the shared ledger was away; return how many lines."""
@@ -287,9 +289,11 @@ class Ledger:
             raise StoreError(f"{self.place} is damaged and cannot be read ({error}); it was left as it is.") from error
 
 
-def _kept(error: StateAway, spool: Spool) -> StateAway:
-    return StateAway(
-        f"{error.message} What was just done is written down in {spool.path}; nothing more was begun.",
-        hint="When it is back, run any command that uses the state here; it brings that in first: difyops state show",
-        retryable=error.retryable,
-    )
+def _kept(error: DifyopsError, spool: Spool) -> DifyopsError:
+    said = f"{error.message} What was just done is written down in {spool.path}; nothing more was begun."
+    if isinstance(error, Refused):
+        return type(error)(said, hint=error.hint)
+    hint = "When it is back, run any command that uses the state here; it brings that in first: difyops state show"
+    if not isinstance(error, StateAway) and error.hint:
+        hint = f"{error.hint} {hint}"
+    return StateAway(said, hint=hint, retryable=error.retryable)

@@ -31,8 +31,15 @@ _HELLO = (
 )
 _BEGIN = (
     f"BEGIN; SELECT pg_advisory_xact_lock({_WRITERS});"
-    " SELECT extract(epoch FROM clock_timestamp())::float8, (SELECT value FROM fact WHERE name = 'closed')"
+    " SELECT extract(epoch FROM clock_timestamp())::float8, (SELECT value FROM fact WHERE name = 'closed'),"
+    " (SELECT value FROM fact WHERE name = 'version')"
 )
+_NOT_NOW = ("53", "58", "XX", "25006", "55P03", "57014")  # no room, a fault of its disk, a copy, a lock, a time limit
+_WHY = {
+    "25006": "it is a copy that takes no writes, and its primary is the one to name",
+    "55P03": "another process holds its write lock for 30 s",
+}
+_ENCODINGS = ("UTF8", "SQL_ASCII")  # the second keeps what it gets
 _PASSING = ("starting up", "shutting down", "recovery", "too many", "connection slots", "terminat")
 
 
@@ -109,6 +116,7 @@ class Connected:
         return made
 
     def _greet(self) -> None:
+        self._refuse_encoding()
         with self.faults():
             began = time.monotonic()
             backend, now, is_there, _ = self.connection.execute(_HELLO).fetchone()
@@ -123,11 +131,24 @@ class Connected:
                 self._make_tables()
                 self.is_made = True
 
+    def _refuse_encoding(self) -> None:
+        """Refuse a database that cannot hold every name; it would be noticed in the middle of a change."""
+        encoding = self.connection.info.parameter_status("server_encoding")
+        if encoding not in _ENCODINGS:
+            raise StoreError(
+                f"{self.place} holds text as {encoding}, and names of apps and people may be in any script.",
+                hint="CREATE DATABASE difyops ENCODING 'UTF8' TEMPLATE template0",
+            )
+
     def _version(self, is_there: bool) -> int:
         if not is_there:
             return 0
         row = self.connection.execute("SELECT value FROM fact WHERE name = 'version'").fetchone()
-        version = int(row[0]) if row else 0
+        return self._known(row[0] if row else "0")
+
+    def _known(self, fact: str) -> int:
+        """Return the version of the tables, refused where it is newer than ours."""
+        version = int(fact)
         if version > VERSION:
             raise StoreError(
                 f"{self.place} was written by a newer difyops (version {version}; this one knows {VERSION}).",
@@ -150,14 +171,16 @@ class Connected:
         """Do ``work`` alone, as one transaction; in a ledger that is closed only where ``closed_too``.
 
         Raises:
-            Away: the connection is gone. StoreError: the server refused a statement. Refused: the ledger is closed.
+            Away: the connection is gone, or takes no writes now. StoreError: the server refused a statement, or a newer
+            difyops was there. StateMoved: the ledger is closed.
         """
         with self.faults():
             cursor = self.connection.execute(_BEGIN)
             cursor.nextset()
             cursor.nextset()
-            now, closed = cursor.fetchone()
+            now, closed, version = cursor.fetchone()
             self.offset = now - time.monotonic()
+            self._known(version)  # another machine may have been upgraded since we came
             if not closed_too:
                 refuse_closed(closed)
             result = work(_Inside(self.connection, again))
@@ -221,12 +244,17 @@ class Connected:
 
 
 def _lost(error: Exception, *, may_be_done: bool = False) -> Away | None:
-    """Return an ``Away`` where an error means that the connection is gone, ``None`` where the server refused."""
+    """Return an ``Away`` where an error means that the connection is gone, or of no use now: another may be, perhaps to
+    the server that took over. ``None``: the server refused.
+    """
     psycopg, state = client(), getattr(error, "sqlstate", None)
     is_gone = isinstance(error, psycopg.InterfaceError) or (
         isinstance(error, psycopg.OperationalError) and (state is None or state[:2] == "08" or state[:3] == "57P")
     )
-    return Away(_reason(error), may_be_done=may_be_done) if is_gone else None
+    if is_gone or str(state).startswith(_NOT_NOW):
+        why = _WHY.get(str(state), _reason(error))
+        return Away(why, may_be_done=may_be_done)
+    return None
 
 
 def _not_reached(error: Exception) -> Away:
@@ -246,15 +274,9 @@ def _refused(place: str, error: Exception) -> StoreError:
     state, said = getattr(error, "sqlstate", None) or "", _reason(error)
     diag = getattr(error, "diag", None)
     said = scrub(getattr(diag, "message_primary", None) or said)
-    if state == "55P03":
-        return StoreError(f"{place} is locked by another process for 30 s.", retryable=True)
-    if state.startswith("53"):
-        return StoreError(f"{place} has no room left ({said}).", hint="Free disk space there, then run again.")
     if state == "42501":
         return StoreError(
             f"This user may not write into {place} ({said}).",
             hint=f"CREATE SCHEMA {SCHEMA} AUTHORIZATION the user, or: GRANT CREATE ON DATABASE ...",
         )
-    if state == "25006":
-        return StoreError(f"{place} is a copy that takes no writes.", hint="Give the address of the primary server.")
     return StoreError(f"{place} refused a statement: {said}.")

@@ -44,6 +44,7 @@ class LedgerFile:
     local: Path
     connection: sqlite3.Connection
     place: str = ""
+    identity: str = ""
     is_shared: bool = False
     clock: Clock = field(default_factory=SystemClock)
     _turn: threading.Lock = field(default_factory=threading.Lock)
@@ -55,7 +56,7 @@ class LedgerFile:
         Raises:
             StoreError: it is damaged, another program's, a newer difyops's, or cannot be written. It is never deleted.
         """
-        return cls(path, connect(path), str(path))
+        return cls(path, connect(path), str(path), str(path.resolve()))
 
     def change(
         self,

@@ -12,6 +12,8 @@ from difyops.ledger.integrity import end_of_chain, length, rows
 
 _TOGETHER = 1000
 _WIDTH = {"event": 6, "audit": 10}
+NOTES = "note: "  # so begin the facts that are notes
+NOTE = "INSERT INTO fact VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ def refuse_other_lines(source: Statements, target: Statements, place: str) -> No
 
 
 def copy_lines(source: Statements, target: Statements) -> Copied:
-    """Write what the target lacks; the caller looked that it holds nothing else."""
+    """Write what the target lacks, and what is noted; the caller looked that it holds nothing else."""
     there = length(target)
     events = _copied(source, target, "event", there.events)
     audit = _copied(source, target, "audit", there.length)
@@ -50,6 +52,8 @@ def copy_lines(source: Statements, target: Statements) -> Copied:
     if end is not None:
         target.execute("UPDATE chain SET length = ?, hash = ?", [*end])
     target.follow_events()
+    query = "SELECT name, value FROM fact WHERE substr(name, 1, ?) = ?"
+    target.execute_many(NOTE, [tuple(row) for row in source.execute(query, [len(NOTES), NOTES]).fetchall()])
     return Copied(events=events, audit=audit)
 
 

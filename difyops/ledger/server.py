@@ -26,6 +26,10 @@ from difyops.state_address import StateAddress, shared_file
 T = TypeVar("T")
 PATIENCE = 10.0
 _PAUSE = 0.25
+_IDENTITY = (
+    "SELECT concat_ws(' ', extract(epoch FROM pg_postmaster_start_time()), d.oid, d.datname) FROM pg_database d"
+    " WHERE d.datname = current_database()"
+)
 
 
 @dataclass(slots=True)
@@ -48,6 +52,11 @@ class LedgerServer:
     def place(self) -> str:
         """Return the address as it is shown."""
         return self.address.place
+
+    @property
+    def identity(self) -> str:
+        """Return which database of which running server it is, by whatever name it was reached."""
+        return str(self.ask(_IDENTITY)[1][0][0])
 
     @property
     def local(self) -> Path:

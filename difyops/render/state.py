@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from difyops.counting import counted
 from difyops.outcome import Facts, Outcome, Table
+from difyops.state_address import SQLITE, is_address
 from difyops.state_look import Looked
 from difyops.state_move import Moved
 
@@ -47,7 +48,7 @@ def shown(found: Looked) -> Outcome:
 
 def moved(found: Moved, *, dry_run: bool) -> Outcome:
     """Show what a move wrote, or would write, and what is left to do."""
-    value = "sqlite" if not found.target.startswith("postgresql://") else found.target
+    value = found.target if is_address(found.target) else SQLITE
     facts = [
         ("from", found.source),
         ("to", found.target),
@@ -59,7 +60,8 @@ def moved(found: Moved, *, dry_run: bool) -> Outcome:
         ),
         ("difyops.yaml", f"state: {value}"),
     ]
-    summary = "Nothing was moved (dry run)." if dry_run else f"Moved. On each machine, difyops.yaml: state: {value}"
+    where = "On this machine alone" if value == SQLITE else "On each machine"
+    summary = "Nothing was moved (dry run)." if dry_run else f"Moved. {where}, difyops.yaml: state: {value}"
     return Outcome(
         kind="state.move",
         data={

@@ -17,7 +17,7 @@ EXIT_CODES = {
     "not_authenticated": 4, "forbidden": 4, "account_locked": 4, "no": 5, "not_supported": 6, "rate_limited": 7,
     "out_of_budget": 7, "refused": 8, "needs_confirmation": 8, "stale_plan": 8, "lock_held": 8, "unpublished_edits": 8,
     "unreachable": 1, "timed_out": 1, "server_fault": 1, "unreadable": 3, "rejected": 1, "not_found": 1, "conflict": 1,
-    "store": 1, "state_away": 1, "lock_lost": 8, "interrupted": 130, "nothing_kept": 2,
+    "store": 1, "state_away": 1, "state_moved": 8, "lock_lost": 8, "interrupted": 130, "nothing_kept": 2,
 }  # fmt: skip
 
 

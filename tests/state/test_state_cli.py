@@ -8,6 +8,7 @@ import pytest
 
 from difyops.errors import ConfigError
 from difyops.git_store import GitStore
+from difyops.ledger import this_host
 from difyops.state_address import StateAddress, checked
 from tests.conftest import Cli
 from tests.places import context_name
@@ -92,10 +93,19 @@ def test_moved_there_and_back(cli: Cli, shared_url: str) -> None:
     refused = cli("app", "disable", "wf-echo", "--yes")
     assert refused.code == 8
     assert f"was moved to {StateAddress(shared_url).place}" in refused.err
-    assert (
-        cli("state", "move", "--to", "sqlite", "--from", shared_url, "--password-from", "env:PG_STATE", "--yes").code
-        == 0
-    )
+    back = cli("state", "move", "--to", "sqlite", "--from", shared_url, "--password-from", "env:PG_STATE", "--yes")
+    assert back.code == 0
+    assert "On this machine alone, difyops.yaml: state: sqlite" in back.err
+    configure(shared_url)
+    assert cli("trust", "--yes").code == 0
+    left = cli("state", "show", "-o", "json").json
+    assert left["data"]["closed"] == f"moved to {planned['from']} of {this_host()}"
+    assert (left["data"]["own"], left["warnings"]) == (0, []), "those lines are the ones that were moved"
+    refused = cli("app", "disable", "wf-echo", "--yes", "-o", "json").json["error"]
+    assert (refused["code"], refused["hint"]) == (
+        "state_moved", f"Only {this_host()} has it now; there, difyops.yaml says: state: sqlite",
+    )  # fmt: skip
+    Path("difyops.yaml").unlink()
     assert len(cli("changes", "log", "-o", "json").json["data"]) > len(lines)
     assert cli("app", "disable", "wf-echo", "--yes").code == 0
     checks = cli("doctor", "-o", "json").json["data"]["checks"]
