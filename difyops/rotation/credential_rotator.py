@@ -122,6 +122,10 @@ class CredentialRotator:
         await self.use_again(job)
         return False
 
+    async def is_beyond_recall(self, job: RotationJob) -> bool:
+        """Look whether the old credential is gone: its value was never readable."""
+        return all(row.id != job.target("old_id") for row in await self.credentials(job).list())
+
     async def revert(self, job: RotationJob) -> float:
         """Switch back, also when somebody deleted the new one under way, look that the old is used, delete the new.
 

@@ -1,4 +1,4 @@
-"""Driving rotations: plan, begin, drive, turn back. One step at a time, each in the journal before it is done.
+"""Driving rotations: begin, drive, turn back. One step at a time, each in the journal before it is done.
 
 A rotation's lock is held while something is done and given back while it waits, so that another terminal can look, go
 back or finish what is due; whoever acts reads the journal anew first. Nobody acts without the lock.
@@ -10,14 +10,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import NoReturn
 
 from difyops.changes.journal import NOTE
 from difyops.errors import (
     AccountLocked,
     Conflict,
     DifyopsError,
-    Forbidden,
     LockHeld,
     NotAuthenticated,
     RateLimited,
@@ -26,18 +24,15 @@ from difyops.errors import (
     StalePlan,
     StoreError,
     Unreachable,
-    UsageError,
 )
-from difyops.ledger import this_host
 from difyops.rotation import journal as journals
-from difyops.rotation.deliver import check_references
 from difyops.rotation.facts import gather
 from difyops.rotation.job import RotationJob, Workbench
 from difyops.rotation.journal import lock_path
-from difyops.rotation.kinds import SecretKind, WantedSecret, kind_named
+from difyops.rotation.kinds import SecretKind, kind_named
 from difyops.rotation.machine import ENDED, RotationAction, RotationStep, State, may_turn_back, next_step
-from difyops.rotation.reading import WorkspaceReading
-from difyops.rotation.record import PlannedRotation, Rotation, RotationSettings
+from difyops.rotation.planning import check_not_open
+from difyops.rotation.record import PlannedRotation, Rotation
 from difyops.rotation.steps import perform
 from difyops.rotation.vault import NEW, Vault, check_can_hold, installation
 from difyops.secret_text import SecretText, scrub
@@ -46,7 +41,9 @@ _PASSES = (Unreachable, RateLimited, ServerFault, Conflict)
 _SHORT = 5.0  # seconds that a detached run waits; longer waits are left to the next one
 _TICK = 1.0
 _TURN_WAIT = 120.0
-_ROLES = {"editor": ("owner", "admin", "editor"), "admin": ("owner", "admin")}
+RETIRES = frozenset({"delete old key", "delete old credential", "delete old secret", "forget old value"})
+"""The effects by which the kinds end the old secret."""
+
 
 Moved = Callable[[Rotation, RotationStep], None]
 
@@ -105,8 +102,12 @@ class Driver:
             )
             if step.action in (RotationAction.WAIT, RotationAction.HOLD, RotationAction.REST):
                 return Driven(rotation=rotation, step=step)
+            job = RotationJob.of(self.bench, rotation)
+            if step.action is RotationAction.TURN_BACK and await _is_retired_already(job):
+                rotation = self.bench.journal.read(rotation.id, rotation.subject)
+                continue
             self.moved(rotation, step)
-            rotation = await self._one(RotationJob.of(self.bench, rotation), kind, step)
+            rotation = await self._one(job, kind, step)
             if step.action is RotationAction.CONFIRM and not rotation.memo.get("refused") and not self.wait:
                 return Driven(rotation=rotation, step=replace(step, action=RotationAction.WAIT, wait=_SHORT * 2))
 
@@ -149,53 +150,6 @@ def _is_away(error: DifyopsError) -> bool:
     return isinstance(error, Unreachable) or (isinstance(error, ServerFault) and error.retryable)
 
 
-async def plan(
-    bench: Workbench, reading: WorkspaceReading, wanted: tuple[str, WantedSecret], settings: RotationSettings
-) -> PlannedRotation:
-    """Find the secret and say what would be done. Nothing is changed.
-
-    Raises:
-        UsageError: the words after the kind do not fit, or no value was given where one is needed. Forbidden: the role
-        may begin but not finish it. Refused: a rotation of this secret is open.
-    """
-    kind, asked = kind_named(wanted[0]), wanted[1]
-    if len(asked.arguments) != len(kind.arguments):
-        words = " ".join(kind.arguments)
-        raise UsageError(f"secret rotate {kind.name} takes {words or 'nothing more'}.", hint="difyops secret rotate -h")
-    _check_fits(kind, asked)
-    check_references(settings.deliver)
-    await _check_role(bench, kind)
-    known = bench.journal.suffixes(bench.instance.context.url)
-    try:
-        planned = await kind.plan(bench.instance, reading, replace(asked, known=known))
-    except UsageError:
-        await _name_open(bench, reading, kind.name, asked.arguments)  # its two secrets look like a question of which
-        raise
-    _check_not_open(bench, planned)
-    times = bench.journal.times_begun(planned.subject, bench.instance.context.url)
-    return replace(planned, settings=settings, times_begun=times)
-
-
-async def _name_open(bench: Workbench, reading: WorkspaceReading, kind: str, arguments: tuple[str, ...]) -> None:
-    """Refuse where an open rotation of what the arguments name explains why there are two secrets."""
-    named = set(arguments[:1])
-    if arguments and kind in ("app-key", "env"):
-        named.add((await reading.app(arguments[0])).id)
-    for rotation in bench.journal.open():
-        if rotation.kind == kind and (not named or named & set(rotation.target.values())):
-            _refuse_open(rotation)
-
-
-def _check_fits(kind: SecretKind, asked: WantedSecret) -> None:
-    """Refuse options that say nothing about this kind: somebody expects them to."""
-    given = {"--field": asked.field, "--also": asked.others}
-    for option, value in given.items():
-        if value and not kind.has_fields:
-            raise UsageError(f"{option} is about the fields of a credential; {kind.name} has none.")
-    if asked.credential and kind.name == "env":
-        raise UsageError("--credential is about keys and credentials; a variable is named after the app.")
-
-
 async def begin(
     bench: Workbench, planned: PlannedRotation, value: SecretText | None, others: Mapping[str, SecretText] | None = None
 ) -> Rotation:
@@ -208,7 +162,7 @@ async def begin(
     check_can_hold(bench.hold)
     url = bench.instance.context.url
     async with _held(bench, planned.lock):
-        _check_not_open(bench, planned)
+        check_not_open(bench, planned)
         _check_not_rotated_since(bench, planned)
         planned = replace(planned, settings=replace(planned.settings, hold=bench.hold))
         rotation = bench.journal.begin(planned, url, installation=installation(bench.state))
@@ -223,15 +177,38 @@ async def turn_back(bench: Workbench, rotation: Rotation, *, why: str = "asked b
     """Write that a rotation is to go back; driving it does it.
 
     Raises:
-        Refused: the old secret is retired, or the rotation is at its end.
+        Refused: the old secret is retired, also where the answer to its deletion was lost; or the rotation is at its
+        end.
     """
     async with turn(bench, rotation, wait=_TURN_WAIT):
         rotation = bench.journal.read(rotation.id, rotation.subject)
         if rotation.state is State.ROLLING_BACK:
             return rotation
+        if may_turn_back(rotation.state, rotation.parked_from) and await _is_retired_already(
+            RotationJob.of(bench, rotation)
+        ):
+            rotation = bench.journal.read(rotation.id, rotation.subject)
         check_can_go_back(rotation)
         bench.journal.write(rotation, journals.BACK, why=why)
         return bench.journal.read(rotation.id, rotation.subject)
+
+
+async def _is_retired_already(job: RotationJob) -> bool:
+    """Say whether we ended the old secret though the journal tells only that it was to be ended; that is written down.
+
+    A process may have been killed before it heard the answer, or the answer was lost. There is no way back then.
+
+    Raises:
+        DifyopsError: the instance could not be asked.
+    """
+    record = job.change.record
+    if record.effect not in RETIRES or not await kind_named(job.rotation.kind).is_beyond_recall(job):
+        return False
+    memo = {"retired_at": job.bench.clock.now().timestamp(), "phase": str(State.RETIRED)}
+    state = str(State.RETIRED)
+    why = "the old secret is gone: it was ended, and the answer was lost"
+    job.bench.journal.write(job.rotation, journals.STATE, str(RotationAction.RETIRE), state=state, why=why, memo=memo)
+    return True
 
 
 def check_can_go_back(rotation: Rotation) -> None:
@@ -316,11 +293,6 @@ async def _held(bench: Workbench, name: str, *, wait: float = 0.0) -> AsyncItera
         yield
 
 
-def _check_not_open(bench: Workbench, planned: PlannedRotation) -> None:
-    for rotation in bench.journal.open_anywhere(planned.subject, bench.instance.context.url):
-        _refuse_open(rotation)
-
-
 def _check_not_rotated_since(bench: Workbench, planned: PlannedRotation) -> None:
     """Refuse a plan that another one overtook: it was made for a secret that is not the present one any more."""
     now = bench.journal.times_begun(planned.subject, bench.instance.context.url)
@@ -340,21 +312,4 @@ def _check_is_here(bench: Workbench, rotation: Rotation) -> None:
             f"The rotation {rotation.id} of {rotation.label} was begun on {rotation.host}, and the values it holds lie "
             "there: it can be gone on with only there.",
             hint=f"On {rotation.host}: difyops secret resume {rotation.id}   or   revert {rotation.id}",
-        )
-
-
-def _refuse_open(rotation: Rotation) -> NoReturn:
-    where = f", begun on {rotation.host}" if rotation.host and rotation.host != this_host() else ""
-    raise Refused(
-        f"A rotation of {rotation.label} is open already: {rotation.id} ({rotation.state}{where}).",
-        hint=f"difyops secret resume {rotation.id}   or   difyops secret revert {rotation.id}",
-    )
-
-
-async def _check_role(bench: Workbench, kind: SecretKind) -> None:
-    role = str((await bench.instance.workspace.current()).get("role") or "")
-    if role and role not in _ROLES[kind.role]:
-        raise Forbidden(
-            f"The role {role!r} could not finish this: {kind.name} needs {kind.role} or owner.",
-            hint="Use another account or the admin key; nothing was changed.",
         )

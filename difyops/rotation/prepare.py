@@ -13,10 +13,10 @@ from typing import TypeVar
 from difyops.api.model import App
 from difyops.dsl.model import node_types, tools
 from difyops.errors import Refused, UsageError
-from difyops.rotation import engine
 from difyops.rotation.deliver import anchored, check_commands
 from difyops.rotation.job import Workbench
 from difyops.rotation.kinds import WantedSecret, kind_named
+from difyops.rotation.planning import plan
 from difyops.rotation.policy import PolicyRule, RotationPolicy
 from difyops.rotation.reading import WorkspaceReading
 from difyops.rotation.record import PlannedRotation, ProbeSpec, RotationSettings
@@ -68,7 +68,7 @@ async def prepare(
     Raises:
         Refused: a key that somebody may use would be replaced by one that nobody is handed. SelectorError: a health
         check names no app. UsageError: the grace period is longer than a year, or a command
-        to hand the value to is not there. What ``engine.plan`` raises.
+        to hand the value to is not there. What ``planning.plan`` raises.
     """
     settings = RotationSettings(
         deliver=asked.deliver,
@@ -77,7 +77,7 @@ async def prepare(
         force=asked.force,
     )
     wanted = replace(request[1], others=tuple(asked.also_from))
-    planned = await engine.plan(bench, reading, (request[0], wanted), settings)
+    planned = await plan(bench, reading, (request[0], wanted), settings)
     rule = policy.for_address(address_of(planned))
     deliver = tuple(anchored(reference) for reference in asked.deliver or rule.deliver)
     check_commands(deliver)

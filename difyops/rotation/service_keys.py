@@ -125,6 +125,10 @@ class ServiceKeyRotator:
             return False
         return False
 
+    async def is_beyond_recall(self, job: RotationJob) -> bool:
+        """Look whether the old key is gone from the list: a key that was deleted is never made again."""
+        return bool(job.target("old_id")) and await self._old(job) is None
+
     async def revert(self, job: RotationJob) -> float:
         """Delete the new key, but only after callers had time to read the old one again.
 

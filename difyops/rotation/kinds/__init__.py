@@ -97,6 +97,10 @@ class SecretKind(Protocol):
         """Say whether the old secret is refused (by calling with it, where that is possible)."""
         ...
 
+    async def is_beyond_recall(self, job: RotationJob) -> bool:
+        """Say whether the old secret cannot be brought back any more, whoever ended it; nothing is changed."""
+        ...
+
     async def revert(self, job: RotationJob) -> float:
         """Take the new secret back; return 0 when it is done, else seconds to wait before asking again."""
         ...

@@ -6,7 +6,7 @@ from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.clock import iso
 from difyops.dsl.model import env_variables
-from difyops.errors import NotSupported, Refused, SelectorError, StalePlan
+from difyops.errors import NotFound, NotSupported, Refused, SelectorError, StalePlan
 from difyops.publishing import Content, Overtaken
 from difyops.rotation.job import NewValueRefused, RotationJob
 from difyops.rotation.kinds import OldUse, WantedSecret
@@ -167,6 +167,13 @@ class Rotator:
     async def is_retired(self, job: RotationJob) -> bool:
         """Say yes: difyops cannot call with it; what accepts it is outside."""
         return job.vault.get(OLD) is None
+
+    async def is_beyond_recall(self, job: RotationJob) -> bool:
+        """Look whether the old value is neither held here nor in the former version on the server."""
+        try:
+            return _began_live(job) is not None and await self.old_value(job) is None
+        except NotFound:
+            return True
 
     async def revert(self, job: RotationJob) -> float:
         """Take back what is still ours, and leave the rejected value nowhere: not live, in no draft, in no kept one.

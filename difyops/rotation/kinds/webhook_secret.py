@@ -137,6 +137,12 @@ class Rotator:
         """Say whether the old secret is gone."""
         return await self._twin(job, LAST) is None
 
+    async def is_beyond_recall(self, job: RotationJob) -> bool:
+        """Look whether the new secret is in the place and no old one beside it."""
+        if job.memo("new_fingerprint") is None or await self._twin(job, LAST) is not None:
+            return False
+        return job.seal(await self._present(job)) == str(job.memo("new_fingerprint"))
+
     async def revert(self, job: RotationJob) -> float:
         """Put the old secret back and take the new one away."""
         reference, last = job.target("reference"), await self._twin(job, LAST)
