@@ -135,7 +135,7 @@ def _side_by_side(session: Session, names: Sequence[str], work: Work, *, began: 
         if stopped.is_set():
             raise Interrupted("Interrupted before it began.")
         if session.deadline is not None:
-            one.deadline = session.deadline - (time.monotonic() - began)
+            one.deadline, one.deadline_said = session.deadline - (time.monotonic() - began), session.deadline
             if one.deadline <= 0:
                 raise TimedOut(f"The deadline of {session.deadline:g} s passed before it began.")
         try:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from difyops.snapshot.way_back import WayBack
 
 log = logging.getLogger("difyops.cli")
+_TRIES = 3
 noun = group("What changed and what fails, side by side; then back, with proof.")
 
 
@@ -112,8 +113,9 @@ def _chosen(session: Session, picture: Picture, to: str | None) -> list[Way]:
         return []
     sys.stderr.write(views.as_asked(picture) + "\n")
     names = ", ".join(str(place) for place, app in enumerate(listed, 1) if app.verdict == SUSPECT)
-    typed = session.answer(f"Which go back? (numbers, all, none; Enter: {names or 'none'})")
-    picked = chosen_of(typed, len(listed), [place for place, app in enumerate(listed, 1) if app.verdict == SUSPECT])
+    default = [place for place, app in enumerate(listed, 1) if app.verdict == SUSPECT]
+    question = f"Which go back? (numbers, names, all, none; Enter: {names or 'none'})"
+    picked = _picked(session, question, [app.name for app in listed], default)
     return [
         Way(app_id=app.id, app=app.name, to=to or app.back_to or "latest", live=app.live)
         for place, app in enumerate(listed, 1)
@@ -121,8 +123,21 @@ def _chosen(session: Session, picture: Picture, to: str | None) -> list[Way]:
     ]
 
 
-def chosen_of(typed: str, count: int, default: Sequence[int]) -> set[int]:
-    """Return the numbers that a person typed: ``1 3``, ``1,3``, ``2-4``, ``all``, ``none``; nothing: ``default``.
+def _picked(session: Session, question: str, names: Sequence[str], default: Sequence[int]) -> set[int]:
+    """Ask until the answer is one; what was looked at for a minute is not thrown away for a slip of a finger."""
+    for left in reversed(range(_TRIES)):
+        try:
+            return chosen_of(session.answer(question), names, default)
+        except UsageError as error:
+            if not left:
+                raise
+            session.show_lines([error.message])
+    return set()
+
+
+def chosen_of(typed: str, names: Sequence[str], default: Sequence[int]) -> set[int]:
+    """Return the numbers that a person typed: ``1 3``, ``1,3``, ``2-4``, ``all``, ``none``, or a name that one app of
+    the list has; nothing: ``default``.
 
     Raises:
         UsageError: that is no such number.
@@ -130,18 +145,31 @@ def chosen_of(typed: str, count: int, default: Sequence[int]) -> set[int]:
     words = typed.replace(",", " ").split()
     if not words:
         return set(default)
-    if words == ["all"]:
-        return set(range(1, count + 1))
     if words == ["none"]:
         return set()
+    if words == ["all"]:
+        words = [f"1-{len(names)}"]
+    elif names.count(typed.strip()) == 1 and not _numbers(typed.strip(), len(names)):
+        words = [typed.strip()]
     found: set[int] = set()
     for word in words:
-        first, _, last = word.partition("-")
-        ends = (first, last or first)
-        if not all(end.isdecimal() and 1 <= int(end) <= count for end in ends):
-            raise UsageError(f"{word!r} is none of 1 to {count}; nothing was changed.")
-        found |= set(range(int(first), int(last or first) + 1))
+        meant = _numbers(word, len(names))
+        if not meant and names.count(word) == 1:
+            meant = {names.index(word) + 1}
+        if not meant:
+            raise UsageError(f"{word!r} is none of 1 to {len(names)}; nothing was changed.")
+        found |= meant
     return found
+
+
+def _numbers(word: str, count: int) -> set[int]:
+    """Return the numbers that ``3`` or ``2-4`` means; none where one of them is not in the list, or it is no number."""
+    first, _, last = word.partition("-")
+    ends = (first, last or first)
+    if not all(end.isdecimal() and 1 <= int(end) <= count for end in ends):
+        return set()
+    lowest, highest = sorted(map(int, ends))
+    return set(range(lowest, highest + 1))
 
 
 async def _back(session: Session, instance: Instance, picture: Picture, ways: Sequence[Way]) -> Incident:

@@ -43,6 +43,7 @@ class Session:
     """The common options of one run and what is built from them.
 
     ``is_lenient``: a context that is written wrongly fails when it is used, and not the whole configuration.
+    ``deadline_said``: the deadline as it was given, where ``deadline`` is what is left of it.
     """
 
     output: str | None = None
@@ -52,6 +53,7 @@ class Session:
     yes: bool = False
     dry_run: bool = False
     deadline: float | None = None
+    deadline_said: float | None = None
     quiet: bool = False
     verbose: int = 0
     log_format: str = "text"
@@ -148,6 +150,9 @@ class Session:
         """
         if len(self.contexts) > 1:
             raise UsageError("This command works on one context; -c was given more than once.")
+        if self.contexts == ("all",) and "all" not in self.config.contexts:
+            known = ", ".join(sorted(self.config.contexts)) or "none is known"
+            raise UsageError("This command works on one context, and not on all.", hint=f"-c NAME, one of: {known}.")
         return self.contexts[0] if self.contexts else None
 
     @contextlib.asynccontextmanager
@@ -273,6 +278,12 @@ class Session:
         if self._interrupt is not None:
             self._interrupt()
 
+    @property
+    def _late(self) -> str:
+        """Return that the deadline passed, as it was given."""
+        said = self.deadline_said or self.deadline
+        return f"The deadline of {said:g} s passed." if said else "Timed out."
+
     async def _bounded(self, work: Coroutine[Any, Any, T], asked: threading.Event) -> T:
         task = asyncio.ensure_future(work)
         loop = asyncio.get_running_loop()
@@ -305,7 +316,7 @@ class Session:
             async with asyncio.timeout(self.deadline):
                 return await task
         except TimeoutError:
-            raise TimedOut(f"The deadline of {self.deadline:g} s passed." if self.deadline else "Timed out.") from None
+            raise TimedOut(self._late) from None
         except asyncio.CancelledError:
             if interrupted:
                 raise Interrupted("Interrupted.") from None
@@ -313,7 +324,7 @@ class Session:
         except StateAway as error:
             if asked.is_set():  # it was not waited for any longer
                 ended = Interrupted if interrupted else TimedOut
-                said = "Interrupted." if interrupted else f"The deadline of {self.deadline:g} s passed."
+                said = "Interrupted." if interrupted else self._late
                 raise ended(f"{said} {error.message}", hint=error.hint) from None
             raise
         finally:

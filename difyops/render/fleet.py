@@ -47,7 +47,7 @@ def joined(parts: Sequence[Part], *, shard: str | None = None, states: bool = Tr
     return Outcome(
         kind=outcomes[0][1].kind if outcomes else "fleet",
         data=[row for name, outcome in outcomes for row in _rows(name, outcome.data)],
-        blocks=[*_blocks(outcomes), *([_states(parts)] if states else [])] if parts else (),
+        blocks=[*_blocks(outcomes, of=len(parts)), *([_states(parts)] if states else [])] if parts else (),
         summary=said,
         warnings=warnings,
         names=[f"{name}/{item}" for name, outcome in outcomes for item in outcome.names or ()],
@@ -65,7 +65,7 @@ def verdict(parts: Sequence[Part]) -> DifyopsError | None:
     codes = {part.code for part in bad}
     said = "; ".join(f"{part.context}: {_told(part)}" for part in bad[:5]) + ("; ..." if len(bad) > 5 else "")
     first = next(iter(sorted(bad, key=lambda part: _order(part.code)))).error
-    hint = first.hint if first is not None else None
+    hint = _hint(first.hint, parts) if first is not None else None
     details = {"contexts": [_detail(part) for part in bad]}
     if _INTERRUPTED in codes:
         code, kind = _INTERRUPTED, DifyopsError
@@ -80,6 +80,16 @@ def verdict(parts: Sequence[Part]) -> DifyopsError | None:
     if kind is DifyopsError and first is not None:
         error.code = first.code
     return error
+
+
+def _hint(hint: str | None, parts: Sequence[Part]) -> str | None:
+    """Return a hint with the contexts that it is for, where they are not all."""
+    names = [part.context for part in parts if part.error is not None and part.error.hint == hint]
+    return hint if not hint or len(names) == len(parts) else f"{_few(names)}: {hint}"
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def _order(code: int) -> int:
@@ -110,7 +120,7 @@ def _records(context: str, outcome: Outcome) -> list[dict[str, Any]]:
     return _rows(context, list(outcome.records) if outcome.records is not None else outcome.data)
 
 
-def _blocks(outcomes: Sequence[tuple[str, Outcome]]) -> list[Block]:
+def _blocks(outcomes: Sequence[tuple[str, Outcome]], *, of: int) -> list[Block]:
     """Return the blocks of all contexts joined by their place, as tables; lines that are indented (differences) stand
     one after the other, under their context.
     """
@@ -121,7 +131,7 @@ def _blocks(outcomes: Sequence[tuple[str, Outcome]]) -> list[Block]:
         tables = [(name, block) for name, block in here if isinstance(block, Table)]
         facts = [(name, block) for name, block in here if isinstance(block, Facts)]
         if tables:
-            found.append(_table(tables))
+            found.append(_table(tables, is_all=len(tables) == of))
         if facts:
             found.append(_table([(name, _as_table(block, wide=_is_wide(facts))) for name, block in facts]))
         lines = [(name, block) for name, block in here if isinstance(block, Lines)]
@@ -154,15 +164,21 @@ def _as_table(block: Facts, *, wide: bool) -> Table:
     return Table(columns=("what", "value"), rows=pairs, title=block.title)
 
 
-def _table(tables: Sequence[tuple[str, Table]]) -> Table:
-    """Return one table with a context column; where columns differ, each row has a dash for what it lacks."""
+def _table(tables: Sequence[tuple[str, Table]], *, is_all: bool = True) -> Table:
+    """Return one table with a context column; where columns differ, each row has a dash for what it lacks.
+
+    That there are no rows holds of the contexts that brought a table: they are named where others did not (``is_all``).
+    """
     columns = list(dict.fromkeys(column for _, table in tables for column in table.columns))
     rows = []
     for name, table in tables:
         for row in table.rows:
             cells = dict(zip(table.columns, row, strict=False))
             rows.append((name, *(cells.get(column) for column in columns)))
-    return Table(columns=("context", *columns), rows=rows, title=tables[0][1].title, empty=tables[0][1].empty)
+    empty = tables[0][1].empty
+    if empty and not is_all:
+        empty = f"{_few([name for name, _ in tables])}: {empty}"
+    return Table(columns=("context", *columns), rows=rows, title=tables[0][1].title, empty=empty)
 
 
 def _states(parts: Sequence[Part]) -> Table:

@@ -30,7 +30,7 @@ def two(tmp_path: Path, emulator: Emulator, url: str, monkeypatch: pytest.Monkey
             f"  {name}: {{url: '{place}', email: {emulator.email}, password: 'env:EVERY_PASSWORD'}}"
             for name, place in (("prod", url), ("spare", there))
         ]
-        (tmp_path / "config.yaml").write_text("\n".join(["contexts:", *lines, "default_context: prod"]) + "\n")
+        (tmp_path / "config.yaml").write_text("\n".join(["contexts:", *lines]) + "\n")
         monkeypatch.setenv("DIFYOPS_CONFIG", str(tmp_path / "config.yaml"))
         monkeypatch.setenv("DIFYOPS_STORE", str(tmp_path / "store"))
         yield

@@ -72,6 +72,16 @@ def test_one_instance_down_does_not_stop_the_rest(cli: Cli, fleet: Fleet) -> Non
     assert done.json["error"]["message"].startswith("1 of 3 contexts: down: ")
 
 
+def test_what_is_told_of_some_names_them(cli: Cli, fleet: Fleet) -> None:
+    fleet("east", "west", basics=False, more=DOWN)
+    assert cli("snapshot", "create", "-c", "east", "-c", "west").code == 0
+    shown = cli("snapshot", "drift", "-c", "all")
+    assert shown.code == 3
+    assert shown.out.startswith("east, west: No drift"), "nothing is known of the one that is down"
+    assert "hint: down: Is it running" in shown.err
+    assert cli("snapshot", "drift", "-c", "east", "-c", "west").out.startswith("No drift")
+
+
 def test_every_command_of_the_list(cli: Cli, fleet: Fleet, tmp_path: Path) -> None:
     made = fleet("east", "west")
     created = cli("snapshot", "create", "-c", "all")
@@ -144,6 +154,8 @@ class TestNames:
         assert "Which contexts" in cli("app", "list", "--shard", "0/2").err
         assert cli("app", "list", "-c", "all", "--shard", "2/2").code == 2
         assert "works on one context" in cli("app", "show", "x", "-c", "east", "-c", "west").err
+        every = cli("app", "show", "x", "-c", "all")
+        assert (every.code, "not on all" in every.err, "one of: east, west" in every.err) == (2, True, True)
 
 
 class TestShards:
@@ -195,7 +207,8 @@ def test_a_deadline_holds_for_all(cli: Cli, fleet: Fleet) -> None:
     done = cli("app", "list", "-c", "all", "--deadline", "9s", "-o", "json")
     assert done.code == 3
     assert {row["context"] for row in done.json["data"]} == {"east"}
-    assert done.json["error"]["details"]["contexts"][0]["code"] == "timed_out"
+    (failed,) = done.json["error"]["details"]["contexts"]
+    assert (failed["code"], failed["message"]) == ("timed_out", "The deadline of 9 s passed."), "as it was given"
 
 
 def test_ctrl_c_ends_every_instance(fleet: Fleet) -> None:

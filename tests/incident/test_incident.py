@@ -142,6 +142,18 @@ def test_nobody_is_chosen_and_nothing_is_changed(broken: str, trouble: Trouble, 
     assert trouble.colleague.live(app)["id"] == live
 
 
+def test_a_slip_is_asked_again_and_the_look_is_not_lost(
+    broken: str, trouble: Trouble, url: str, tmp_path: Path
+) -> None:
+    app = trouble.emulator.app_named("wf-llm").id
+    live = trouble.colleague.live(app)["id"]
+    said = _typed(["incident"], ["99", "wf-llm", "n"], tmp_path)
+    assert "'99' is none of" in said
+    assert said.count("Which go back?") == 2
+    assert said.index("'99' is none of") < said.index("Go ahead?")
+    assert trouble.colleague.live(app)["id"] == live
+
+
 def _renamed(document: dict[str, Any]) -> None:
     document["graph"]["nodes"][-1]["data"]["title"] = "Renamed"
 

@@ -66,13 +66,20 @@ def test_numbers_are_shown_with_the_verdict() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "found"),
-    [("", {2}), ("all", {1, 2, 3}), ("none", set()), ("1 3", {1, 3}), ("1,3", {1, 3}), ("2-3", {2, 3})],
-)
+    [("", {2}), ("all", {1, 2, 3}), ("none", set()), ("1 3", {1, 3}), ("1,3", {1, 3}), ("2-3", {2, 3}), ("3-2", {2, 3}),
+     ("orders", {1}), (" two words ", {3}), ("2 orders", {1, 2})],
+)  # fmt: skip
 def test_what_a_person_types(typed: str, found: set[int]) -> None:
-    assert chosen_of(typed, 3, [2]) == found
+    assert chosen_of(typed, ["orders", "3", "two words"], [2]) == found
+
+
+def test_a_number_is_a_number_and_a_name_of_two_apps_is_none() -> None:
+    assert chosen_of("3", ["a", "3", "c"], []) == {3}
+    with pytest.raises(UsageError):
+        chosen_of("twin", ["twin", "twin"], [])
 
 
 @pytest.mark.parametrize("typed", ["4", "0", "x", "1-9", "all 1", "-"])
 def test_what_is_no_number_of_the_list_is_refused(typed: str) -> None:
     with pytest.raises(UsageError, match="nothing was changed"):
-        chosen_of(typed, 3, [])
+        chosen_of(typed, ["a", "b", "c"], [])

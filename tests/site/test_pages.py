@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import runpy
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,18 @@ def test_commands_named_in_passing_are_commands() -> None:
             assert parsed([word for word in words if not re.search(r"[A-Z]{2,}|\.\.\.|[<>~]", word)], strict=False), (
                 line
             )
+
+
+def test_every_line_that_is_shown_is_one_that_the_parser_takes() -> None:
+    """Those of a console are run as well, by the tests of their pages."""
+    seen = 0
+    for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        for block in re.findall(r"```(?:sh|console|cron|text)\n(.*?)```", path.read_text(), re.DOTALL):
+            for line in re.findall(r"(?:^|[|;&(*$] *)(?:difyops )+([a-z].*)", block.replace("\\\n", " "), re.MULTILINE):
+                words = shlex.split(re.split(r" \|\|? | > |; | && ", line)[0], comments=True)
+                assert parsed(words), f"{path.name}: {line}"
+                seen += 1
+    assert seen >= 150
 
 
 def parsed(words: list[str], *, strict: bool = True) -> Any:
