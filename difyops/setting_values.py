@@ -16,6 +16,7 @@ from difyops.settings import BadSetting, Value, named
 from difyops.trust import is_reference
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_YEAR = 365 * 86400.0
 _BYTES = {"B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|[KMGT]B)?", re.IGNORECASE)
@@ -32,7 +33,8 @@ def duration(value: object, *, zero: bool = True, longest: float = math.inf) -> 
     if found is None or not (found > 0 or (zero and found == 0)):
         raise BadSetting("expected a duration such as 90s, 10m, 2h or 7d")
     if found > longest:
-        raise BadSetting(f"expected a duration of at most {longest / 86400:g} days")
+        most = f"{longest / 86400:g} days" if longest < _YEAR else f"{longest / _YEAR:g} years"
+        raise BadSetting(f"expected a duration of at most {most}")
     return found
 
 
@@ -86,11 +88,17 @@ def text_like(pattern: str, said: str) -> Value:
     return Value(fitting, {"type": "string", "pattern": f"^(?:{pattern})$"})
 
 
-def _reference(value: Any) -> str:
-    """Return a reference; what is none is not repeated, for it may be the secret itself."""
+def reference(value: Any) -> str:
+    """Return a reference to a secret.
+
+    Raises:
+        BadSetting: it is none; it is not repeated, for it may be the secret itself.
+    """
     if isinstance(value, str) and is_reference(value):
         return value
-    raise BadSetting("expected a reference (keyring:, env:, file: or cmd:), never the secret itself")
+    raise BadSetting(
+        "expected a reference (keyring:SERVICE/NAME, env:NAME, file:PATH or cmd:COMMAND), never the secret itself"
+    )
 
 
 def _name(value: Any) -> str:
@@ -132,6 +140,6 @@ def _number(value: object, pattern: re.Pattern[str], units: Mapping[str, float],
 
 Name = Annotated[str, Value(_name, {"type": "string", "minLength": 1})]  # stripped, never blank
 Text = Annotated[str, Value(_text, {"type": ["string", "number"]})]  # as Name; a number is text, too
-Reference = Annotated[str, Value(_reference, {"type": "string", "pattern": _REFERENCE})]
+Reference = Annotated[str, Value(reference, {"type": "string", "pattern": _REFERENCE})]
 Duration = Annotated[float, duration_up_to()]
 Size = Annotated[int, Value(_and_found(size), {"type": ["string", "integer"]})]

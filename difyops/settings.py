@@ -9,8 +9,9 @@
 A field without a default is required. Its type says what it takes: ``str``, ``int``, ``float``, ``bool``, ``Literal``,
 ``tuple[X, ...]`` (one X stands for a list of it), ``Mapping[str, X]``, another dataclass, ``Any``, ``X | None``, or a
 ``Value`` of ``setting_values``. ``Annotated`` adds what the field is for (a text), ``Named`` (what the file calls it),
-``KEY`` (it is the name the mapping stands under) or ``NOT_IN_FILE``. On the class, ``SHORT`` names the field that a
-plain value stands for, and ``faults`` yields (path of a field, text) for what several make wrong together.
+``KEY`` (it is the name the mapping stands under), ``NOT_IN_FILE``, or ``LATER`` (its owner reads it). On the class,
+``SHORT`` names the field that a plain value stands for, and ``faults`` yields (path of a field, text) for what several
+make wrong together. A field that is blank or nothing is as one that is not there.
 
 Every complaint names file, line and field; all of them are told at once. Pure: files are read by ``settings_file``.
 """
@@ -29,9 +30,9 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar, Union, get_args, 
 from difyops.errors import ConfigError, UsageError
 
 T = TypeVar("T")
-Path = tuple[str | int, ...]
+Path = tuple[str | int, ...]  # of a field: its names and numbers
 Fault = tuple[Path, str]
-KEY, NOT_IN_FILE = object(), object()
+KEY, NOT_IN_FILE, LATER = object(), object(), object()
 _WRONG: Any = object()
 _TOLD = 5
 _PLAIN = {str: ("text", "string"), int: ("a whole number", "integer"), float: ("a number", "number")} | {
@@ -272,18 +273,9 @@ class Reader:
         return {key: item for key, item in found.items() if item is not _WRONG}
 
     def _record(self, kind: Any, body: Any, at: Path) -> Any:
-        before, short = len(self.problems), getattr(kind, "SHORT", None)
-        shape, is_short = shape_of(kind), short is not None and not isinstance(body, Mapping)
-        if is_short:
-            body = {short: body}
-        if not isinstance(body, Mapping):
-            return self.add(at, f"must be a mapping ({', '.join(item.written for item in shape)}), found {named(body)}")
-        known = [item.written for item in shape if not item.is_key]
-        for key in body:
-            if key not in known:
-                self.add((*at, key), unknown_field(key, known))
-        values = {item.name: found for item in shape if (found := self._field(item, body, at, is_short)) is not _WRONG}
-        if any(item.required and item.name not in values for item in shape):
+        before = len(self.problems)
+        values = self.fields(kind, body, at)
+        if any(item.required and item.name not in values for item in shape_of(kind) if not item.is_later):
             return _WRONG
         made = kind(**values)
         if len(self.problems) == before and (faults := getattr(made, "faults", None)) is not None:
@@ -291,11 +283,27 @@ class Reader:
                 self.add((*at, *name), text)
         return made
 
+    def fields(self, kind: Any, body: Any, at: Path) -> dict[str, Any]:
+        """Return the fields of a dataclass that are there and right; what is wrong is noted."""
+        shape, short = shape_of(kind), getattr(kind, "SHORT", None)
+        is_short = short is not None and not isinstance(body, Mapping)
+        if is_short:
+            body = {short: body}
+        if not isinstance(body, Mapping):
+            self.add(at, f"must be a mapping ({', '.join(item.written for item in shape)}), found {named(body)}")
+            return {}
+        known = [item.written for item in shape if not item.is_key]
+        for key in body:
+            if key not in known:
+                self.add((*at, key), unknown_field(key, known))
+        found = {item.name: self._field(item, body, at, is_short) for item in shape if not item.is_later}
+        return {name: value for name, value in found.items() if value is not _WRONG}
+
     def _field(self, item: FieldShape, body: Mapping[str, Any], at: Path, is_short: bool) -> Any:
         if item.is_key:
             return self.value(item.hint, at[-1], at)
         value, place = body.get(item.written), at if is_short else (*at, item.written)
-        if value is None or (value == "" and item.required):
+        if value is None or (value == "" and item.hint is not Any):
             why = f": {item.help}" if item.help else ""
             return self.add(place, f"this field is required{why}") if item.required else _WRONG
         return self.value(item.hint, value, place)
@@ -310,6 +318,7 @@ class FieldShape:
     hint: Any
     required: bool
     is_key: bool
+    is_later: bool
     help: str
 
 
@@ -327,7 +336,7 @@ def shape_of(kind: Any) -> tuple[FieldShape, ...]:
         is_key = KEY in marks
         found.append(
             FieldShape(name=item.name, written=written, hint=hints[item.name], required=not has_default,
-                       is_key=is_key, help=help_text)
+                       is_key=is_key, is_later=LATER in marks, help=help_text)
         )  # fmt: skip
     return tuple(found)
 

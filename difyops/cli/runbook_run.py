@@ -22,10 +22,11 @@ from difyops.runbook.history import run as past
 from difyops.runbook.history import runs
 from difyops.runbook.library import choose
 from difyops.runbook.model import Runbook
-from difyops.runbook.parameters import Mismatch, from_text
+from difyops.runbook.parameters import from_text
 from difyops.runbook.record import INTERRUPTED, RunRecord, StepRecord
 from difyops.runbook.resources import Resources
 from difyops.runbook.undoing import undoing
+from difyops.settings import BadSetting
 
 _GRACE = 5.0  # seconds that a run whose deadline passed has to write down its end
 _A_SECOND = timedelta(seconds=1)
@@ -116,7 +117,7 @@ def _inputs(runbook: Runbook, given: Sequence[str]) -> dict[str, Any]:
         kind = runbook.inputs[name].kind if name in runbook.inputs else "text"
         try:
             found[name] = from_text(kind, text)
-        except Mismatch as error:
+        except BadSetting as error:
             raise UsageError(f"--set {name}: {error}.") from error
     return found
 

@@ -9,11 +9,11 @@ from typing import Any
 from difyops.counting import counted
 from difyops.errors import AnswerIsNo
 from difyops.outcome import Block, Facts, Lines, Outcome, Table
-from difyops.runbook.fields import Problem
 from difyops.runbook.library import LibraryEntry
 from difyops.runbook.model import Runbook, Step
 from difyops.runbook.record import REQUIRED
 from difyops.runbook.registry import Tool
+from difyops.settings import Problem
 
 _USUAL = 60.0  # seconds that a step may take when its runbook does not say
 

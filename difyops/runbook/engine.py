@@ -20,12 +20,13 @@ from difyops.runbook.evidence import Recorder, alive, alone, new_id
 from difyops.runbook.history import results_before
 from difyops.runbook.inputs import inputs_of
 from difyops.runbook.model import Runbook, Step
-from difyops.runbook.parameters import Mismatch, read
+from difyops.runbook.parameters import read
 from difyops.runbook.ping import HURRIED, SECONDS, Pinger
 from difyops.runbook.record import ENDED, INTERRUPTED, RunRecord, StepRecord
 from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Planned, Result, Skipped, shortened
 from difyops.runbook.templates import filled
+from difyops.settings import BadSetting
 
 Watch = Callable[[StepRecord], None]
 
@@ -162,7 +163,7 @@ class _Run:
     async def _carried_out(self, step: Step) -> tuple[Deed, int]:
         try:
             values = self._parameters(step)
-        except Mismatch as error:
+        except BadSetting as error:
             return Deed(result=Inconclusive(text=str(error), hint=f"difyops runbook show {self.runbook.name}")), 0
 
         self.asked[step.id] = values
@@ -184,8 +185,8 @@ class _Run:
                 continue
             try:
                 found[name] = read(parameter, value)
-            except Mismatch as error:
-                raise Mismatch(f"{step.id}.with.{name}: {error}") from error
+            except BadSetting as error:
+                raise BadSetting(f"{step.id}.with.{name}: {error}") from error
         return found
 
     def _held_back(self, step: Step, result: Result) -> Result:

@@ -7,8 +7,9 @@ from typing import Any
 
 from difyops.errors import UsageError
 from difyops.runbook.model import Runbook
-from difyops.runbook.parameters import Mismatch, Parameter, read
+from difyops.runbook.parameters import Parameter, read
 from difyops.runbook.secrecy import find_secrets
+from difyops.settings import BadSetting
 
 
 def inputs_of(runbook: Runbook, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def inputs_of(runbook: Runbook, given: Mapping[str, Any]) -> dict[str, Any]:
             parameter = Parameter(name=item.name, kind=item.kind, optional=item.kind == "reference")
             # Durations stay as they were written: a text that goes on into a parameter is read there.
             found[item.name] = value if item.kind == "duration" and read(parameter, value) else read(parameter, value)
-        except Mismatch as error:
+        except BadSetting as error:
             raise UsageError(f"Input {item.name!r}: {error}.") from error
     _refuse_secrets(found)
     return found

@@ -19,9 +19,9 @@ from pathlib import Path
 from difyops.config import Config
 from difyops.errors import ConfigError, SelectorError
 from difyops.file_owner import Opened, open_once
-from difyops.runbook.fields import Problem
 from difyops.runbook.load import RunbookError, checked, lint
 from difyops.runbook.model import Runbook
+from difyops.settings import Problem
 from difyops.trust import Ask, Trust, TrustBook, is_reference
 
 _ENDINGS = (".yaml", ".yml")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import keyword
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,23 +12,14 @@ from difyops.counting import counted
 from difyops.dsl.load import load_yaml_with_lines
 from difyops.dsl.model import DslError
 from difyops.errors import UsageError
-from difyops.runbook.fields import FieldReader, Problem
 from difyops.runbook.graph import cycle
-from difyops.runbook.model import INPUT_KINDS, Input, Runbook, Step
-from difyops.runbook.parameters import Mismatch, Parameter
-from difyops.runbook.parameters import read as read_value
+from difyops.runbook.model import Input, Runbook, Step
 from difyops.runbook.secrecy import find_secrets
 from difyops.runbook.steps import read_step
-from difyops.runbook.templates import has_names
+from difyops.settings import Problem, Reader, Source
 
 MOST_STEPS = 500
 _LARGEST = 512 * 1024
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,60}")
-_FIELDS = {
-    "runbook", "title", "why", "symptoms", "next", "owner", "escalation", "severity", "deadline", "parallel", "ping",
-    "inputs", "steps",
-}  # fmt: skip
-_INPUT_FIELDS = {"type", "default", "help"}
 
 
 class RunbookError(UsageError):
@@ -79,7 +69,7 @@ def parse(content: bytes, path: Path) -> tuple[Runbook | None, list[Problem]]:
         found = re.search(r"line (\d+)", error.message)
         said = error.message.removeprefix(f"{path.name}: ").rstrip(".")
         return None, [Problem(file=str(path), line=int(found[1]) if found else 1, field="", text=said)]
-    reader = FieldReader(file=str(path), lines=lines)
+    reader = Reader(Source(file=str(path), lines=lines))
     if not isinstance(body, dict):
         reader.add((), "a runbook is a mapping with runbook, title, why and steps")
         return None, reader.problems
@@ -88,65 +78,23 @@ def parse(content: bytes, path: Path) -> tuple[Runbook | None, list[Problem]]:
     return _runbook(reader, body, path, hashlib.sha256(content).hexdigest()[:16]), reader.sorted
 
 
-def _runbook(reader: FieldReader, body: Mapping[str, Any], path: Path, digest: str) -> Runbook | None:
-    reader.known((), body, _FIELDS)
-    name = reader.text((), body, "runbook", required=True)
-    if name and (not _NAME.fullmatch(name) or (path.suffix in (".yaml", ".yml") and path.stem != name)):
-        reader.add(("runbook",), f"{name!r} must be small letters, digits and dashes, and the name of the file")
-    inputs = _inputs(reader, body.get("inputs"))
+def _runbook(reader: Reader, body: Mapping[str, Any], path: Path, digest: str) -> Runbook | None:
+    values = reader.fields(Runbook, body, ())
+    name = values.get("name", "")
+    if name and path.suffix in (".yaml", ".yml") and path.stem != name:
+        reader.add(("runbook",), f"{name!r} must be the name of the file")
+    given, read = body.get("inputs"), values.get("inputs", {})
+    # one that is wrong is there all the same
+    inputs = {
+        str(key): read.get(str(key)) or Input(name=str(key)) for key in (given if isinstance(given, dict) else ())
+    }
     steps = _steps(reader, body.get("steps"), inputs)
-    runbook = Runbook(
-        name=name,
-        title=reader.text((), body, "title", required=True),
-        why=reader.text((), body, "why", required=True),
-        symptoms=reader.texts((), body, "symptoms"),
-        next=reader.texts((), body, "next"),
-        owner=reader.text((), body, "owner"),
-        escalation=reader.text((), body, "escalation"),
-        severity=reader.text((), body, "severity"),
-        deadline=reader.duration((), body, "deadline", 600.0),
-        parallel=reader.whole((), body, "parallel", 16, low=1, high=100),
-        ping=reader.reference((), body, "ping"),
-        inputs=inputs,
-        steps=tuple(steps),
-        path=path,
-        digest=digest,
-    )
-    return runbook if name and steps else None
+    if not name or not steps:
+        return None
+    return Runbook(**{"title": "", "why": "", **values}, steps=tuple(steps), path=path, digest=digest)
 
 
-def _inputs(reader: FieldReader, body: Any) -> dict[str, Input]:
-    if body is None:
-        return {}
-    if not isinstance(body, dict):
-        reader.add(("inputs",), "expected a mapping of names")
-        return {}
-    return {str(name): _input(reader, str(name), item) for name, item in body.items()}
-
-
-def _input(reader: FieldReader, name: str, body: Any) -> Input:
-    place = ("inputs", name)
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):  # inputs.from is no condition
-        reader.add(place, f"{name!r} must be small letters, digits and underscores, and not a word such as if or from")
-    if not isinstance(body, dict):
-        body = {"default": body}
-    reader.known(place, body, _INPUT_FIELDS)
-    kind = reader.text(place, body, "type") or "text"
-    if kind not in INPUT_KINDS:
-        reader.add((*place, "type"), f"{kind!r} is not a type (known: {', '.join(INPUT_KINDS)})")
-        kind = "text"
-    default = body.get("default")
-    if default is not None and not (kind == "reference" and default == ""):
-        try:
-            read_value(Parameter(name=name, kind=kind), default)
-        except Mismatch as error:
-            reader.add((*place, "default"), str(error))
-    if has_names(default):
-        reader.add((*place, "default"), "a default holds no references")
-    return Input(name=name, kind=kind, default=default, help=reader.text(place, body, "help"))
-
-
-def _steps(reader: FieldReader, body: Any, inputs: Mapping[str, Input]) -> list[Step]:
+def _steps(reader: Reader, body: Any, inputs: Mapping[str, Input]) -> list[Step]:
     if not isinstance(body, list) or not body:
         reader.add(("steps",), "expected a list of at least one step")
         return []
@@ -166,7 +114,7 @@ def _steps(reader: FieldReader, body: Any, inputs: Mapping[str, Input]) -> list[
     return found
 
 
-def _check_edges(reader: FieldReader, steps: list[Step], body: list[Any]) -> None:
+def _check_edges(reader: Reader, steps: list[Step], body: list[Any]) -> None:
     ids = {step.id for step in steps}
     # Of an id that is there twice, the first one counts.
     places = {str(item.get("id")): ("steps", n) for n, item in reversed([*enumerate(body)]) if isinstance(item, dict)}

@@ -2,26 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import keyword
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
-from difyops.runbook.expression import Expression
+from difyops.runbook.expression import BadExpression, Expression
+from difyops.runbook.expression import read as read_expression
+from difyops.runbook.parameters import Parameter
+from difyops.runbook.parameters import read as read_value
+from difyops.runbook.record import REQUIRED
 from difyops.runbook.registry import Tool
-from difyops.runbook.templates import steps_in
+from difyops.runbook.templates import has_names, steps_in
+from difyops.setting_values import Reference, Text, duration_up_to, one_of, text_like, whole
+from difyops.settings import KEY, LATER, NOT_IN_FILE, BadSetting, Fault, Named, Value, named
 
 INPUT_KINDS = ("text", "number", "whole number", "yes/no", "duration", "list", "reference")
+
+
+_INPUT_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def identifier(value: Any) -> str:
+    """Return a name that a condition can hold: ``inputs.from`` is none.
+
+    Raises:
+        BadSetting: it is none.
+    """
+    if isinstance(value, str) and _INPUT_NAME.fullmatch(value) and not keyword.iskeyword(value):
+        return value
+    said = "must be small letters, digits and underscores, and not a word such as if or from"
+    raise BadSetting(f"{named(value)} {said}")
+
+
+def _condition(value: Any) -> Expression:
+    try:
+        return read_expression(str(value))
+    except BadExpression as error:
+        raise BadSetting(str(error)) from error
+
+
+def _required(value: Any) -> str:
+    if isinstance(value, bool):
+        return REQUIRED if value else ""
+    if isinstance(value, str) and re.fullmatch(r"[a-z][a-z0-9_-]*", value):
+        return value
+    raise BadSetting("expected yes, or a word that the checks share of which one is enough")
+
+
+def _rule(value: Any) -> VerdictRule:
+    match = re.fullmatch(r"(\d{1,2}) (?:of (\d{1,2})|in a row)", value) if isinstance(value, str) else None
+    bad, of = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if match is None or not 1 <= bad <= of <= 50:
+        raise BadSetting("expected '2 of 3' or '3 in a row'")
+    return VerdictRule(bad=bad, of=of, in_a_row=match[2] is None)
+
+
+_IDENTIFIER = Value(identifier, {"type": "string", "pattern": f"^{_INPUT_NAME.pattern}$"})
+_TIME = duration_up_to(100 * 365 * 86400.0, zero=False)
+_RUNBOOK_NAME = text_like(r"[a-z0-9][a-z0-9-]{0,60}", "small letters, digits and dashes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
     """One input. ``default`` is ``None`` when it must be given with ``--set``."""
 
-    name: str
-    kind: str = "text"
+    SHORT: ClassVar[str] = "default"
+
+    name: Annotated[str, KEY, _IDENTIFIER]
+    kind: Annotated[str, one_of(*INPUT_KINDS), Named("type")] = "text"
     default: Any = None
-    help: str = ""
+    help: Text = ""
+
+    def faults(self) -> Iterator[Fault]:
+        """Yield a default that is none."""
+        if self.default is not None and not (self.kind == "reference" and self.default == ""):
+            try:
+                read_value(Parameter(name=self.name, kind=self.kind), self.default)
+            except BadSetting as error:
+                yield ("default",), str(error)
+        if has_names(self.default):
+            yield ("default",), "a default holds no references"
 
     @property
     def required(self) -> bool:
@@ -53,22 +116,26 @@ class Step:
     ``verifies`` names checks that failed before and are well again when this one passes after an action.
     """
 
-    id: str
-    tool: Tool
-    title: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    when: Expression | None = None
-    needs: tuple[str, ...] = ()
-    timeout: float = 60.0
-    retries: int = 0
-    every: float = 2.0
-    rule: VerdictRule = field(default_factory=VerdictRule)
-    across_runs: int = 1
-    severity: str = "fail"
-    required: str = ""
-    verifies: tuple[str, ...] = ()
-    next: str | None = None
-    line: int = 1
+    id: Annotated[str, _IDENTIFIER]
+    tool: Annotated[Tool, NOT_IN_FILE]
+    check: Annotated[Text, "which check it is"] = ""
+    action: Annotated[Text, "which action it is"] = ""
+    title: Text = ""
+    parameters: Annotated[Mapping[str, Any], Named("with")] = field(default_factory=dict)
+    when: Annotated[Expression | None, Value(_condition), "a condition over inputs and steps before"] = None
+    needs: Annotated[tuple[Text, ...], "ids of steps that must end first"] = ()
+    timeout: Annotated[float, _TIME, "for one try"] = 60.0
+    retries: Annotated[int, whole(0, 20), "of what was inconclusive"] = 0
+    every: Annotated[float, _TIME, "between tries"] = 2.0
+    rule: Annotated[VerdictRule, Value(_rule), Named("for"), "2 of 3, or 3 in a row"] = field(
+        default_factory=VerdictRule
+    )
+    across_runs: Annotated[int, whole(1, 50)] = 1
+    severity: Annotated[str, one_of("fail", "warn")] = "fail"
+    required: Annotated[str, Value(_required, {"type": ["boolean", "string"]})] = ""
+    verifies: Annotated[tuple[Text, ...], "checks that failed and are well again when this one passes"] = ()
+    next: Text | None = None
+    line: Annotated[int, NOT_IN_FILE] = 1
 
     @property
     def acts(self) -> bool:
@@ -92,21 +159,21 @@ class Runbook:
     exactly this text in the evidence; ``ping`` is a reference to a dead-man URL.
     """
 
-    name: str
-    title: str
-    why: str
-    steps: tuple[Step, ...]
-    symptoms: tuple[str, ...] = ()
-    next: tuple[str, ...] = ()
-    owner: str = ""
-    escalation: str = ""
-    severity: str = ""
+    name: Annotated[str, Named("runbook"), _RUNBOOK_NAME]
+    title: Text
+    why: Text
+    steps: Annotated[tuple[Step, ...], LATER]
+    symptoms: tuple[Text, ...] = ()
+    next: tuple[Text, ...] = ()
+    owner: Text = ""
+    escalation: Text = ""
+    severity: Text = ""
     inputs: Mapping[str, Input] = field(default_factory=dict)
-    deadline: float = 600.0
-    parallel: int = 16
-    ping: str | None = None
-    path: Path | None = None
-    digest: str = ""
+    deadline: Annotated[float, _TIME, "for all steps"] = 600.0
+    parallel: Annotated[int, whole(1, 100), "most steps at once"] = 16
+    ping: Annotated[Reference | None, "a dead-man URL"] = None
+    path: Annotated[Path | None, NOT_IN_FILE] = None
+    digest: Annotated[str, NOT_IN_FILE] = ""
 
     @property
     def acts(self) -> bool:

@@ -12,21 +12,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from difyops.credentials import KINDS
-from difyops.setting_values import duration
-from difyops.settings import BadSetting
+from difyops.setting_values import duration_up_to, reference
+from difyops.settings import BadSetting, named
 
 Duration = Annotated[float, "duration"]
 Reference = Annotated[str, "reference"]
 
 _KINDS: dict[Any, str] = {str: "text", int: "whole number", float: "number", bool: "yes/no"}
-_LONGEST = 100 * 365 * 86400.0
+_DURATION = duration_up_to(100 * 365 * 86400.0)
 _LARGEST = 1e300
 _MISSING = inspect.Parameter.empty
-
-
-class Mismatch(ValueError):
-    """A value is not of the type that its parameter has; the text says what was expected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +66,12 @@ def read(parameter: Parameter, value: Any) -> Any:
     """Return ``value`` as the check gets it (durations in seconds).
 
     Raises:
-        Mismatch: it is of another type.
+        BadSetting: it is of another type.
     """
     if value is None:
         if parameter.optional:
             return None
-        raise Mismatch(f"expected {parameter.shown}, found nothing")
+        raise BadSetting(f"expected {parameter.shown}, found nothing")
     match parameter.kind:
         case "duration":
             return seconds(value)
@@ -93,17 +88,17 @@ def read(parameter: Parameter, value: Any) -> Any:
         case "mapping" if isinstance(value, Mapping):
             return dict(value)
         case "reference":
-            return reference(value, optional=parameter.optional)
+            return None if value == "" and parameter.optional else reference(value)
         case "choice" if value in parameter.choices:
             return value
-    raise Mismatch(f"expected {parameter.shown}, found {named(value)}")
+    raise BadSetting(f"expected {parameter.shown}, found {named(value)}")
 
 
 def from_text(kind: str, text: str) -> Any:
     """Return what ``--set name=text`` means for an input of that kind.
 
     Raises:
-        Mismatch: the text cannot be read as such.
+        BadSetting: the text cannot be read as such.
     """
     try:
         match kind:
@@ -116,9 +111,9 @@ def from_text(kind: str, text: str) -> Any:
             case "yes/no" if text in ("yes", "true", "no", "false"):
                 return text in ("yes", "true")
             case "yes/no":
-                raise Mismatch(f"expected yes or no, found {text!r}")
+                raise BadSetting(f"expected yes or no, found {text!r}")
     except ValueError as error:
-        raise Mismatch(f"expected {kind}, found {text!r}") from error
+        raise BadSetting(f"expected {kind}, found {text!r}") from error
     return text
 
 
@@ -126,28 +121,9 @@ def seconds(value: Any) -> float:
     """Return a duration in seconds: a number, or ``500ms``, ``90s``, ``10m``, ``2h``, ``7d``.
 
     Raises:
-        Mismatch: it is neither.
+        BadSetting: it is neither.
     """
-    try:
-        found = duration(value)
-    except BadSetting as error:
-        raise Mismatch(f"{error}, found {named(value)}") from error
-    if found > _LONGEST:
-        raise Mismatch("expected a duration of at most a hundred years")
-    return found
-
-
-def reference(value: Any, *, optional: bool = False) -> str | None:
-    """Return a reference to a secret; blank is nothing, where that is allowed.
-
-    Raises:
-        Mismatch: it is something else; the value is not repeated in the message, as it may be the secret itself.
-    """
-    if isinstance(value, str) and not value and optional:
-        return None
-    if isinstance(value, str) and value.partition(":")[0] in KINDS and value.partition(":")[2]:
-        return value
-    raise Mismatch("expected a reference (env:NAME, file:PATH, keyring:SERVICE/NAME, cmd:...), never the secret itself")
+    return float(_DURATION.read(value))
 
 
 def _is_number(value: Any) -> bool:
@@ -155,23 +131,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
-def named(value: Any) -> str:
-    """Return a value for a message: its type, and short plain values themselves."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int | float):
-        return f"the number {value}"
-    if isinstance(value, str):
-        return repr(value) if len(value) <= 40 else "a longer text"
-    return "a list" if isinstance(value, list) else "a mapping"
-
-
 def _texts(value: Any) -> list[str]:
     items = [value] if isinstance(value, str) else value
     if not isinstance(items, list) or any(isinstance(item, dict | list | bool) or item is None for item in items):
-        raise Mismatch(f"expected a list of texts, found {named(value)}")
+        raise BadSetting(f"expected a list of texts, found {named(value)}")
     return [str(item) for item in items]
 
 

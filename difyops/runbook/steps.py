@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import keyword
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from difyops.runbook.expression import BadExpression, Expression
-from difyops.runbook.expression import read as read_expression
-from difyops.runbook.fields import FieldReader, Place
-from difyops.runbook.model import Input, Step, VerdictRule
-from difyops.runbook.parameters import Mismatch, Parameter, named, seconds
+from difyops.runbook.model import Input, Step
+from difyops.runbook.parameters import Parameter, seconds
 from difyops.runbook.parameters import read as read_value
-from difyops.runbook.record import REQUIRED
 from difyops.runbook.registry import ACTIONS, CHECKS, Kind, Tool, close_names, tools
 from difyops.runbook.templates import has_names, is_name, names_in, whole_name
+from difyops.settings import BadSetting, Path, Reader, named, unknown_field
 
-_FIELDS = {
-    "id", "title", "check", "action", "with", "when", "needs", "timeout", "retries", "every", "for", "across_runs",
-    "severity", "required", "verifies", "next",
-}  # fmt: skip
 _CHECKS_ONLY = ("for", "across_runs", "severity", "retries", "required", "verifies")
 _FITS = {
     "text": {"text", "number", "whole number", "choice", "duration"},
@@ -34,56 +25,36 @@ _FITS = {
 }  # fmt: skip
 
 
-def read_step(reader: FieldReader, place: Place, body: Any, inputs: Mapping[str, Input]) -> Step | None:
+def read_step(reader: Reader, place: Path, body: Any, inputs: Mapping[str, Input]) -> Step | None:
     """Return the step, ``None`` when it is too broken to be one; everything wrong with it is in ``reader``."""
     if not isinstance(body, dict):
         reader.add(place, f"expected a step with id and check or action, found {named(body)}")
         return None
-    reader.known(place, body, _FIELDS)
-    tool = _tool(reader, place, body)
-    step_id = reader.text(place, body, "id", required=True)
-    if step_id and (not re.fullmatch(r"[a-z][a-z0-9_]*", step_id) or keyword.iskeyword(step_id)):
-        said = "must be small letters, digits and underscores, and not a word such as if or from"
-        reader.add((*place, "id"), f"{step_id!r} {said}")
-    if tool is None or not step_id:
+    values = reader.fields(Step, body, place)
+    tool = _tool(reader, place, body, values)
+    if tool is None or "id" not in values:
         return None
-    timeout = reader.duration(place, body, "timeout", 60.0)
-    severity = reader.text(place, body, "severity") or "fail"
-    if severity not in ("fail", "warn"):
-        reader.add((*place, "severity"), "expected fail or warn")
-    if tool.kind == "action":
+    step = Step(**{"title": tool.name, **values}, tool=tool, line=reader.source.line(place))
+    if step.acts:
         for name in (name for name in _CHECKS_ONLY if name in body):
             reader.add((*place, name), f"{name} is for checks; an action is carried out once")
-        _check_wait(reader, (*place, "with"), body.get("with"), tool, timeout)
-    return Step(
-        id=step_id,
-        tool=tool,
-        title=reader.text(place, body, "title") or tool.name,
-        parameters=_parameters(reader, (*place, "with"), body.get("with"), tool, inputs),
-        when=_when(reader, place, body, inputs),
-        needs=reader.texts(place, body, "needs"),
-        timeout=timeout,
-        retries=reader.whole(place, body, "retries", 0, low=0, high=20),
-        every=reader.duration(place, body, "every", 2.0),
-        rule=_rule(reader, place, body),
-        across_runs=reader.whole(place, body, "across_runs", 1, low=1, high=50),
-        severity=severity,
-        required=_required(reader, place, body),
-        verifies=reader.texts(place, body, "verifies"),
-        next=reader.text(place, body, "next") or None,
-        line=reader.line(place),
-    )
+        _check_wait(reader, (*place, "with", "seconds"), step)
+    _check_parameters(reader, (*place, "with"), step, inputs)
+    for path in step.when.names if step.when else ():
+        if path[0] == "inputs" and path[1] not in inputs:
+            reader.add((*place, "when"), f"there is no input {path[1]!r}")
+    return step
 
 
-def _tool(reader: FieldReader, place: Place, body: Mapping[str, Any]) -> Tool | None:
+def _tool(reader: Reader, place: Path, body: Mapping[str, Any], values: Mapping[str, Any]) -> Tool | None:
     kinds: list[Kind] = [kind for kind in ("check", "action") if kind in body]
     if len(kinds) != 1:
         reader.add(place, "a step has either check or action")
         return None
     kind = kinds[0]
-    name = reader.text(place, body, kind, required=True)
+    name = values.get(kind, "")
     found = tools(kind).get(name)
-    if found is None and name:
+    if found is None:
         close = close_names(kind, name)
         said = f"; did you mean {' or '.join(close)}?" if close else f" (known: {', '.join(tools(kind))})"
         registry = CHECKS if kind == "check" else ACTIONS
@@ -92,29 +63,22 @@ def _tool(reader: FieldReader, place: Place, body: Mapping[str, Any]) -> Tool | 
     return found
 
 
-def _parameters(
-    reader: FieldReader, place: Place, body: Any, tool: Tool, inputs: Mapping[str, Input]
-) -> Mapping[str, Any]:
-    given = body if body is not None else {}
-    if not isinstance(given, dict):
-        reader.add(place, f"expected a mapping of parameters, found {named(body)}")
-        return {}
-    reader.known(place, given, tool.parameters)
-    for parameter in tool.parameters.values():
-        if parameter.name in given:
-            _check_value(reader, (*place, parameter.name), given[parameter.name], parameter, inputs)
+def _check_parameters(reader: Reader, place: Path, step: Step, inputs: Mapping[str, Input]) -> None:
+    known = step.tool.parameters
+    for name in step.parameters.keys() - known.keys():
+        reader.add((*place, name), unknown_field(name, known))
+    for parameter in known.values():
+        if parameter.name in step.parameters:
+            _check_value(reader, (*place, parameter.name), step.parameters[parameter.name], parameter, inputs)
         elif parameter.required:
-            reader.add(place, f"{tool.name} needs {parameter.name} ({parameter.shown})")
-    return given
+            reader.add(place, f"{step.tool.name} needs {parameter.name} ({parameter.shown})")
 
 
-def _check_value(
-    reader: FieldReader, place: Place, value: Any, parameter: Parameter, inputs: Mapping[str, Input]
-) -> None:
+def _check_value(reader: Reader, place: Path, value: Any, parameter: Parameter, inputs: Mapping[str, Input]) -> None:
     if not has_names(value):
         try:
             read_value(parameter, value)
-        except Mismatch as error:
+        except BadSetting as error:
             reader.add(place, str(error))
         return
     for name in names_in(value):
@@ -130,50 +94,11 @@ def _check_value(
         reader.add(place, f"expected {parameter.shown}, and the input {chosen.name!r} is {chosen.kind}")
 
 
-def _check_wait(reader: FieldReader, place: Place, body: Any, tool: Tool, timeout: float) -> None:
+def _check_wait(reader: Reader, place: Path, step: Step) -> None:
     """Note a wait that its own step cuts off."""
-    given = body.get("seconds") if tool.name == "wait" and isinstance(body, dict) else None
+    given = step.parameters.get("seconds") if step.tool.name == "wait" else None
     if given is None or has_names(given):
         return
-    with contextlib.suppress(Mismatch):
-        if seconds(given) >= timeout:
-            reader.add((*place, "seconds"), f"the step's timeout ({timeout:g} s) cuts this wait off")
-
-
-def _when(reader: FieldReader, place: Place, body: Mapping[str, Any], inputs: Mapping[str, Input]) -> Expression | None:
-    if body.get("when") is None:
-        return None
-    text = reader.text(place, body, "when", required=True)
-    try:
-        found = read_expression(text) if text else None
-    except BadExpression as error:
-        reader.add((*place, "when"), str(error))
-        return None
-    for path in found.names if found else ():
-        if path[0] == "inputs" and path[1] not in inputs:
-            reader.add((*place, "when"), f"there is no input {path[1]!r}")
-    return found
-
-
-def _required(reader: FieldReader, place: Place, body: Mapping[str, Any]) -> str:
-    value = body.get("required")
-    if value is None or value is False:
-        return ""
-    if value is True:
-        return REQUIRED
-    if isinstance(value, str) and re.fullmatch(r"[a-z][a-z0-9_-]*", value):
-        return value
-    reader.add((*place, "required"), "expected yes, or a word that the checks share of which one is enough")
-    return ""
-
-
-def _rule(reader: FieldReader, place: Place, body: Mapping[str, Any]) -> VerdictRule:
-    value = body.get("for")
-    if value is None:
-        return VerdictRule()
-    match = re.fullmatch(r"(\d{1,2}) (?:of (\d{1,2})|in a row)", value) if isinstance(value, str) else None
-    bad, of = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-    if match is None or not 1 <= bad <= of <= 50:
-        reader.add((*place, "for"), "expected '2 of 3' or '3 in a row'")
-        return VerdictRule()
-    return VerdictRule(bad=bad, of=of, in_a_row=match[2] is None)
+    with contextlib.suppress(BadSetting):
+        if seconds(given) >= step.timeout:
+            reader.add(place, f"the step's timeout ({step.timeout:g} s) cuts this wait off")

@@ -10,8 +10,9 @@ from difyops.api.runs import DEAD_AFTER, RunWindow, day_of
 from difyops.errors import DifyopsError, UsageError
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.history.reading import runs_through
-from difyops.runbook.parameters import Mismatch, seconds
+from difyops.runbook.parameters import seconds
 from difyops.runbook.resources import Resources
+from difyops.settings import BadSetting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,6 @@ async def edges(resources: Resources, window: str, *, back: int = 0) -> tuple[da
         return start, min(end, now)
     try:
         length = timedelta(seconds=seconds(window))
-    except Mismatch as error:
+    except BadSetting as error:
         raise UsageError(f"window: {error}, today or yesterday.") from error
     return now - length * (back + 1), now - length * back

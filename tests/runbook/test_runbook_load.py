@@ -12,10 +12,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from difyops.runbook.fields import Problem
 from difyops.runbook.library import shipped_folder
 from difyops.runbook.load import RunbookError, lint, load, parse
 from difyops.runbook.skeleton import text_of
+from difyops.settings import Problem
 
 HEAD = "runbook: trial\ntitle: A trial\nwhy: To see.\n"
 
@@ -61,7 +61,7 @@ def test_a_whole_runbook_is_read() -> None:
         ("  - id: a\n    check: tcp\n    with: {host: h}\n", 7, "steps[0].with", "needs port"),
         ("  - {id: a, check: disk, with: {min_free_gb: .nan}}\n", 5, "steps[0].with.min_free_gb", "expected number"),
         ("  - {id: a, check: disk, with: {min_free_gb: .inf}}\n", 5, "steps[0].with.min_free_gb", "expected number"),
-        ("  - {id: a, check: disk, timeout: 9999999d}\n", 5, "steps[0].timeout", "hundred years"),
+        ("  - {id: a, check: disk, timeout: 9999999d}\n", 5, "steps[0].timeout", "100 years"),
         ("  - {id: a, action: wait, with: {seconds: 90}}\n", 5, "steps[0].with.seconds", "cuts this wait off"),
         ("  - {id: a, action: wait, timeout: 2m, with: {seconds: 2m}}\n", 5, "steps[0].with.seconds", "120 s"),
         ("  - {id: a, check: disk, needs: [b]}\n", 5, "steps[0].needs", "no step 'b'"),
@@ -74,7 +74,7 @@ def test_a_whole_runbook_is_read() -> None:
         ("  - {id: a, check: disk, with: {path: '${env.HOME}'}}\n", 5, "steps[0].with.path", "cannot be filled in"),
         ("  - {id: a, check: disk, timeout: soon}\n", 5, "steps[0].timeout", "duration"),
         ("  - {id: a, check: disk, retries: -1}\n", 5, "steps[0].retries", "from 0 to 20"),
-        ("  - {id: a, check: disk, severity: bad}\n", 5, "steps[0].severity", "fail or warn"),
+        ("  - {id: a, check: disk, severity: bad}\n", 5, "steps[0].severity", "fail, warn"),
         ("  - {id: a, action: wait, with: {seconds: 1}, for: 2 of 3}\n", 5, "steps[0].for", "for checks"),
         ("  - {id: a, check: disk, action: wait}\n", 5, "steps[0]", "either check or action"),
         ("  - {id: a, check: disk}\n  - {id: a, check: disk}\n", 6, "steps[1].id", "twice"),
@@ -153,7 +153,7 @@ def test_what_is_wrong_with_a_step_is_told_at_its_place_when_its_id_is_there_twi
         ("a: [\n", "line"),
         (HEAD.replace("trial\n", "other\n") + "steps:\n  - {id: a, check: disk}\n", "name of the file"),
         (HEAD + "inputs: {x: {type: text, default: [1]}}\nsteps:\n  - {id: a, check: disk}\n", "expected text"),
-        (HEAD + "inputs: {x: {type: blob}}\nsteps:\n  - {id: a, check: disk}\n", "not a type"),
+        (HEAD + "inputs: {x: {type: blob}}\nsteps:\n  - {id: a, check: disk}\n", "'blob' is none of text"),
         (HEAD + "ping: https://example.com/x\nsteps:\n  - {id: a, check: disk}\n", "reference"),
     ],
 )
