@@ -1,9 +1,9 @@
-"""``difyops schema``: the JSON Schema of what ``-o json`` prints, by kind."""
+"""``difyops schema``: the JSON Schema of what ``-o json`` prints, by kind, and of the files that difyops reads."""
 
 from __future__ import annotations
 
 import json
-from importlib import resources
+from importlib import import_module, resources
 from typing import Annotated, Any
 
 import typer
@@ -15,26 +15,50 @@ from difyops.outcome import Outcome, Table
 
 noun = group("Print the JSON Schema of what -o json prints.")
 
+# what each file is, and the dataclass that says what may stand in it
+FILES = {
+    "config": ("difyops.yaml, and the user's config.yaml", "config_file:ConfigFile"),
+    "runbook": ("a runbook: runbooks/NAME.yaml", "runbook.model:Runbook"),
+    "slo": ("goals: slo.yaml", "slo.goals_file:GoalsFile"),
+    "budgets": ("budgets.json, which `cost budget set` writes", "cost.budgets_file:BudgetsFile"),
+    "prices": ("prices.json, which `cost prices set` writes", "cost.own_prices:PricesFile"),
+    "rates": ("rates of currencies, for --rates of `cost`", "cost.money:Rates"),
+    "bindings": ("what stands for what, for `release promote`", "release.promote.bindings:BindingsFile"),
+    "map": ("what stands for what, for --map of `snapshot restore`", "snapshot.restore:TranslationFile"),
+    "smoke": ("test runs by app, for --inputs of `drill run`", "asking:Smoke"),
+}
+_SECTIONS = {
+    "contexts": "config_file:Context",
+    "panels": "broadcast.panel:Panel",
+    "secrets": "rotation.policy:SecretsSection",
+    "seal": "sealing.access:SealSection",
+    "webhook": "webhook.rules:WebhookRules",
+    "plugins": "plugins_of_dify.holds:Holds",
+}
+_BY_NAME = ("contexts", "panels", "smoke")  # mappings of names
+
 
 @command(noun, "schema")
 def schema(
     session: Session,
     kind: Annotated[str | None, typer.Argument(metavar="[JSON-KIND]", help="As the envelope names it.")] = None,
+    files: Annotated[bool, typer.Option("--files", help="The files that difyops reads, for editors.")] = False,
 ) -> Outcome:
     """Print the JSON Schema of a kind, envelope included; without one, list the kinds.
 
     Examples:
         difyops schema
         difyops schema app.list
+        difyops schema --files config
     """
-    known = kinds()
+    known = sorted(FILES) if files else kinds()
     if kind is None:
-        rows = [{"kind": name, "data": _summary(name)} for name in known]
+        rows = [{"kind": name, "data": FILES[name][0] if files else _summary(name)} for name in known]
         table = Table(columns=("kind", "data"), rows=[tuple(row.values()) for row in rows])
         return Outcome(kind="schema.list", data=rows, blocks=[table], names=known)
     if kind not in known:
         raise UsageError(f"There is no kind {kind!r}.", hint=f"One of: {', '.join(known)}.")
-    document = envelope_of(kind)
+    document = file_schema(kind) if files else envelope_of(kind)
     raw = (json.dumps(document, indent=2) + "\n").encode()
     return Outcome(kind="schema", data=document, raw=raw, names=[kind])
 
@@ -78,6 +102,22 @@ def envelope_of(kind: str) -> dict[str, Any]:
         "required": ["schema", "kind", "ok", "data", "warnings", "error"],
         "additionalProperties": False,
     }
+
+
+def file_schema(name: str) -> dict[str, Any]:
+    """Return the schema of a file that difyops reads."""
+    found = _of_class(name, FILES[name][1])
+    if name == "config":
+        found["properties"] |= {section: _of_class(section, place) for section, place in _SECTIONS.items()}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": name, **found}
+
+
+def _of_class(name: str, place: str) -> dict[str, Any]:
+    from difyops.settings import schema_of
+
+    module, _, kind = place.partition(":")
+    found = schema_of(getattr(import_module(f"difyops.{module}"), kind))
+    return {"type": "object", "additionalProperties": found} if name in _BY_NAME else found
 
 
 def _summary(kind: str) -> str:
