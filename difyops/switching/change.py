@@ -110,7 +110,8 @@ async def switched(
             await change.effect("switch", lambda: switch.write(instance, facts, facts["wanted"]), audited=False)
             await _read_back(switch, instance, change, facts["wanted"])
         except DifyopsError as error:
-            raise await _failed(switch, instance, change, error) from error
+            if failure := await _failed(switch, instance, change, error):
+                raise failure from error
         change.close("done", **told)
     return True
 
@@ -135,8 +136,8 @@ async def _read_back(switch: Switch, instance: Instance, change: Change, wanted:
         raise ServerFault(f"{change.record.kind} of {change.record.label!r}: it is not switched; the server said yes.")
 
 
-async def _failed(switch: Switch, instance: Instance, change: Change, error: DifyopsError) -> DifyopsError:
-    """Close the change where it is known how it stands, and return the error to raise."""
+async def _failed(switch: Switch, instance: Instance, change: Change, error: DifyopsError) -> DifyopsError | None:
+    """Close the change where it failed for certain; return the error to raise, ``None``: it is switched (read back)."""
     hint = f"difyops changes show {change.id} tells the state; difyops changes finish {change.id} (or undo) ends it."
     facts = dict(change.record.facts)
     try:
@@ -147,7 +148,8 @@ async def _failed(switch: Switch, instance: Instance, change: Change, error: Dif
         return DifyopsError(f"{error.message} Whether the server acts on it is unknown.", hint=hint, retryable=True)
     if now not in (facts["before"], facts["wanted"]) and not _is_somebodys(now, facts):
         return DifyopsError(f"{error.message} A part of it is switched.", hint=hint, retryable=True)
-    is_switched = now == facts["wanted"]
-    change.close("done" if is_switched else "failed", error=error.code)
-    error.message += " It is switched all the same (read back)." if is_switched else ""
+    if now == facts["wanted"]:
+        change.say(f"{change.record.label!r}: {error.message} It is switched all the same (read back).")
+        return None
+    change.close("failed", error=error.code)
     return error

@@ -21,6 +21,7 @@ from difyops.errors import DifyopsError, Refused
 from difyops.ledger import Ledger
 from difyops.switching import switch_app, switch_provider, switch_triggers
 from difyops.workspace import Workspace
+from tests.conftest import Cli
 from tests.history.conftest import open_instance
 
 PROVIDER = "langgenius/openai/openai"
@@ -208,3 +209,15 @@ async def _killed(rig: Rig, kind: str, at: str) -> None:
 
 def _routes(counts: Any) -> list[str]:
     return list(counts["routes"])
+
+
+@pytest.mark.parametrize("how", ["lost", "cut"])
+def test_a_switch_whose_answer_alone_is_lost_is_done(
+    cli: Cli, connected: str, emulator: Emulator, how: str
+) -> None:
+    emulator.control.fail(method="POST", path="/api-enable", how=how)
+    done = cli("app", "disable", "chat-basic", "--yes", "-o", "json")
+    assert done.code == 0, done.err
+    assert "read back" in done.err
+    assert emulator.app_named("chat-basic").enable_api is False
+    assert cli("changes", "list", "-o", "json").json["data"] == []
