@@ -17,8 +17,8 @@ from difyops.errors import DifyopsError
 class ChangeRow:
     """One change that was cut off, or just ended. ``state`` is a sentence about the instance as it is now.
 
-    ``ended``: finished, undone, overtaken, gone; ``None`` while it is open. ``error``: why it could not be ended, or
-    why its journal cannot be read.
+    ``ended``: finished, undone, overtaken, gone; ``None`` while it is open. ``missed``: scheduled runs that did not come
+    meanwhile (among the warnings, too). ``error``: why it could not be ended, or why its journal cannot be read.
     """
 
     id: str
@@ -32,6 +32,7 @@ class ChangeRow:
     state: str
     ended: str | None = None
     warnings: tuple[str, ...] = ()
+    missed: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     data: Mapping[str, Any] | None = None
     error: str | None = None
@@ -52,7 +53,8 @@ class ChangeRow:
             phase=record.phase,
             state=state,
             ended=(ended.state or None) if ended else None,
-            warnings=ended.warnings if ended else (),
+            warnings=(*ended.warnings, *ended.missed) if ended else (),
+            missed=ended.missed if ended else (),
             kept=tuple(str(item["place"]) for item in record.memo.get("set_aside") or ()),
             data=ended.data if ended else None,
             error=error.message if error else None,

@@ -9,25 +9,28 @@ from typing import Any, Protocol, runtime_checkable
 from difyops.api.instance import Instance
 from difyops.changes.change import Change, Checkpoint, no_checkpoint
 from difyops.changes.journal import ChangeRecord, Journal
-from difyops.errors import DifyopsError, NotFound, NotSupported, Refused, SelectorError
+from difyops.errors import DifyopsError, NotFound, NotSupported, PartialFailure, Refused, SelectorError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """How a change ended. ``state``: finished, undone, overtaken (somebody changed the same meanwhile), gone.
 
-    ``text`` says what is true now; ``data`` is the kind's own (proofs, ids). ``state`` is blank where a change went on
-    as far as it can now and waits: it stays open.
+    ``text`` says what is true now; ``missed``: scheduled runs that did not come meanwhile; ``data`` is the kind's own
+    (proofs, ids). ``state`` is blank where a change went on as far as it can now and waits: it stays open.
     """
 
     state: str
     text: str
     warnings: tuple[str, ...] = ()
+    missed: tuple[str, ...] = ()
     data: Mapping[str, Any] | None = None
 
     @property
     def error(self) -> DifyopsError | None:
-        """Return an error where somebody else's change stands in place of what was asked for."""
+        """Return an error where somebody else's change stands in place of what was asked for, or a run did not come."""
+        if self.missed and self.state != "overtaken":
+            return PartialFailure(f"{self.text}, but {self.missed[0]}.")
         return Refused(self.text) if self.state == "overtaken" else None
 
 

@@ -28,7 +28,7 @@ class SlotGuard:
     waits: bool = True
 
     async def wait(self, live: Mapping[str, Any] | None) -> None:
-        """Wait until no slot of ``live`` (the document that is live) is due, and say so."""
+        """Wait until no slot of ``live`` (the document that is live) is due, say so, and write the slot down."""
         for schedule in await self._enabled(live):
             now = await self._now()
             if not schedule.is_readable:
@@ -38,6 +38,7 @@ class SlotGuard:
             elif (slot := schedule.slot_at(now)) is not None and self.waits:
                 left = (slot + AFTER - now).total_seconds() + 1
                 self.keeper.say(f"{schedule.title!r} is due at {iso(slot)}: waiting {left:.0f} s, so that it runs.")
+                self._remember([(schedule, slot)])
                 await self.clock.sleep(left)
 
     async def note(self, live: Mapping[str, Any] | None) -> None:
@@ -46,11 +47,17 @@ class SlotGuard:
         if not found:
             return
         now = await self._now()
+        told = [item for item in found if item.is_readable and not item.is_dense_at(now)]
+        self._remember([(item, slot) for item in told if (slot := item.slot_at(now)) is not None])
+
+    def _remember(self, due: list[tuple[Schedule, datetime]]) -> None:
+        """Write slots down, each once, unless what was live when the change began was published after them."""
         slots: list[dict[str, Any]] = list(self.keeper.memo("slots") or [])
-        for schedule in found:
-            slot = schedule.slot_at(now) if schedule.is_readable and not schedule.is_dense_at(now) else None
-            if slot is not None:
-                slots.append({"title": schedule.title, "slot": iso(slot)})
+        since = _publication_time(self.keeper.memo("live_before_at"))
+        for schedule, slot in due:
+            row = {"title": schedule.title, "slot": iso(slot)}
+            if row not in slots and (since is None or since < slot):
+                slots.append(row)
         self.keeper.note(slots=slots)
 
     async def missed(self) -> list[str]:
@@ -80,3 +87,12 @@ class SlotGuard:
 
     async def _now(self) -> datetime:
         return datetime.fromtimestamp((await server_time(self.instance, self.clock)).now, UTC)
+
+
+def _publication_time(version: str | None) -> datetime | None:
+    """Read the name of a published version, which is its time in UTC; ``None`` for any other text."""
+    try:
+        read = datetime.fromisoformat(version or "")
+    except ValueError:
+        return None
+    return read if read.tzinfo else read.replace(tzinfo=UTC)

@@ -111,6 +111,8 @@ def _error(found: Sequence[ChangeRow]) -> DifyopsError | None:
     overtaken = [item for item in found if item.ended == "overtaken"]
     if overtaken:
         return Refused(f"{overtaken[0].label!r}: {overtaken[0].state}.")
+    if missed := [text for item in found for text in item.missed]:
+        return PartialFailure(f"Ended, but {missed[0]}.")
     return None
 
 

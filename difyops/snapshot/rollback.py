@@ -180,7 +180,8 @@ class Rollbacks:
         return Ended(
             state="finished",
             text=f"live is the target{told}",
-            warnings=(*work.warnings(), *await work.missed_slots()),
+            warnings=tuple(work.warnings()),
+            missed=tuple(await work.missed_slots()),
             data={"proofs": [*proofs]},
         )
 

@@ -1,4 +1,4 @@
-"""A restore that is killed and answers that never come, on a real instance: ``changes finish`` and ``undo`` end them."""
+"""On a real instance a restore is killed, and answers never come: ``changes finish`` and ``undo`` end what was open."""
 
 from __future__ import annotations
 

@@ -212,9 +212,7 @@ def _routes(counts: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("how", ["lost", "cut"])
-def test_a_switch_whose_answer_alone_is_lost_is_done(
-    cli: Cli, connected: str, emulator: Emulator, how: str
-) -> None:
+def test_a_switch_whose_answer_alone_is_lost_is_done(cli: Cli, connected: str, emulator: Emulator, how: str) -> None:
     emulator.control.fail(method="POST", path="/api-enable", how=how)
     done = cli("app", "disable", "chat-basic", "--yes", "-o", "json")
     assert done.code == 0, done.err
