@@ -17,8 +17,8 @@ from difyops.errors import DifyopsError
 class ChangeRow:
     """One change that was cut off, or just ended. ``state`` is a sentence about the instance as it is now.
 
-    ``ended``: finished, undone, overtaken, gone; ``None`` while it is open. ``missed``: scheduled runs that did not come
-    meanwhile (among the warnings, too). ``error``: why it could not be ended, or why its journal cannot be read.
+    ``ended``: finished, undone, overtaken, gone; ``None`` while it is open. ``missed``: scheduled runs that did not
+    come meanwhile (among the warnings, too). ``error``: why it could not be ended, or why its journal cannot be read.
     """
 
     id: str
