@@ -247,7 +247,10 @@ def _usage(error: typer.TyperException) -> UsageError:
     path = getattr(context, "command_path", "difyops")
     if type(error).__name__ == "NoSuchOption":
         known = [name for item in context.command.get_params(context) for name in item.opts] if context else []
-        text = f"There is no option {error.option_name}.{close_to(error.option_name, known)}"  # type: ignore[attr-defined]
+        name: str = error.option_name  # type: ignore[attr-defined]
+        text = f"There is no option {name}.{close_to(name, known)}"
+        if context is not None and hasattr(context.command, "list_commands") and not close_to(name, known):
+            text = f"There is no option {name} here: options stand behind the command."
     if type(error).__name__ == "NoArgsIsHelpError":
         typer.echo(text)
         raise SystemExit(2)

@@ -85,3 +85,10 @@ def test_a_verb_without_its_noun_is_told_with_it(cli: Cli) -> None:
     ran = cli("drift")
     assert ran.code == 2
     assert "Did you mean difyops snapshot drift?" in ran.err
+
+
+@pytest.mark.parametrize("words", ["-c prod snapshot list", "snapshot -o json list", "--config x.yaml app list"])
+def test_an_option_before_its_command_is_told_where_it_stands(cli: Cli, words: str) -> None:
+    ran = cli(*words.split())
+    assert ran.code == 2
+    assert "here: options stand behind the command" in ran.err + ran.out
