@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from difyops.clock import SystemClock
 from difyops.errors import ConfigError
 from difyops.git_store import GitStore
 from difyops.ledger import this_host
@@ -69,6 +71,19 @@ def test_two_machines_see_one_trail_and_one_rotation(
     assert (other["host"], other["is_whole"]) == ("machine-a", True)
     on(monkeypatch, "machine-b", tmp_path)
     assert cli("secret", "revert", open_one["id"], "--yes").code == 0
+
+
+@pytest.mark.usefixtures("connected", "password")
+def test_a_machine_whose_clock_is_off_hears_of_it_although_the_servers_counts(
+    cli: Cli, shared_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(shared_url)
+    assert cli("trust", "--yes").code == 0
+    assert cli("app", "disable", "wf-echo", "--yes").code == 0
+    monkeypatch.setattr(SystemClock, "now", lambda self: datetime.now(UTC) + timedelta(minutes=9))
+    (clock,) = (check for check in cli("doctor", "-o", "json").json["data"]["checks"] if check["name"] == "clock")
+    assert clock["verdict"] == "warn"
+    assert int(clock["found"].split()[0]) >= 500
 
 
 @pytest.mark.usefixtures("connected", "password")
