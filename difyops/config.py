@@ -23,7 +23,7 @@ from difyops.config_file import FORMER_ENVIRONMENT_CONTEXT, Context, Layer, clea
 from difyops.config_writing import choose_context, remove_context, save_context
 from difyops.errors import ConfigError
 from difyops.settings import Sections
-from difyops.state_address import checked, is_address
+from difyops.state_address import EXAMPLE, checked, is_address
 from difyops.trust import NAMED, PROJECT_FILE, Ask, Trust, TrustBook
 
 __all__ = [
@@ -265,12 +265,17 @@ def state_folder(env: Mapping[str, str] | None = None) -> Path:
     ``DIFYOPS_STATE_FOLDER``, or in the XDG folder.
 
     Raises:
-        ConfigError: no place is named, and the user has no home folder.
+        ConfigError: no place is named, and the user has no home folder; or it is an address of something else.
     """
     env = os.environ if env is None else env
     folder = env.get("DIFYOPS_STATE") or ""
     if is_address(folder):
         folder = env.get("DIFYOPS_STATE_FOLDER", "")
+    if "://" in folder:  # not repeated: a slip in an address may hold a password
+        raise ConfigError(
+            "DIFYOPS_STATE: a folder, or the address of a PostgreSQL, is expected.",
+            hint=f"export DIFYOPS_STATE={EXAMPLE}",
+        )
     if folder:
         return expanded(folder)
     if home := env.get("XDG_STATE_HOME"):

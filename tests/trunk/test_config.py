@@ -196,6 +196,12 @@ class TestEnvironment:
         assert config.state_folder({"DIFYOPS_STATE": "/srv/s", "XDG_STATE_HOME": "/x"}) == Path("/srv/s")
         assert config.state_folder({"XDG_STATE_HOME": "/x"}) == Path("/x/difyops")
 
+    @pytest.mark.parametrize("text", ["mysql://ada:canary@db/x", "postgress://ada:canary@db/x", "http://db"])
+    def test_an_address_of_something_else_is_no_folder_and_is_not_repeated(self, text: str) -> None:
+        with pytest.raises(ConfigError, match="the address of a PostgreSQL") as caught:
+            config.state_folder({"DIFYOPS_STATE": text})
+        assert "canary" not in f"{caught.value.message}{caught.value.hint}"
+
 
 HEAD = "contexts:\n  a:\n    url: http://x.example\n"
 BOMB = "".join(
