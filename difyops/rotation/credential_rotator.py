@@ -10,6 +10,7 @@ from difyops.api import run_faults
 from difyops.api.credential_sets import Credential, CredentialSet
 from difyops.api.faults import clean
 from difyops.errors import DifyopsError, Refused, RequestRejected, StalePlan
+from difyops.rotation import late
 from difyops.rotation.credential_choice import chosen as chosen  # the kinds look for it here
 from difyops.rotation.credential_choice import name_for
 from difyops.rotation.job import NewValueRefused, RotationJob
@@ -129,6 +130,8 @@ class CredentialRotator:
     async def revert(self, job: RotationJob) -> float:
         """Switch back, also when somebody deleted the new one under way, look that the old is used, delete the new.
 
+        One that was to be added and did not come is waited for: a slow server may still add it.
+
         Raises:
             StalePlan: the old one is gone, and the new one is in use: there is nothing to go back to.
         """
@@ -148,7 +151,9 @@ class CredentialRotator:
             if not await self._is_used(job, old_id):
                 return job.rotation.settings.settle
         if new is None:
-            return 0.0
+            is_known = job.memo("new_id") is not None  # somebody deleted it
+            end = 0.0 if is_known else float(job.memo("added_until") or 0.0)
+            return late.left_until(job, end, job.bench.clock.now().timestamp())
         await self._delete(job, "delete new credential", new.id)
         return 0.0
 
@@ -186,6 +191,7 @@ class CredentialRotator:
     async def _added(self, job: RotationJob) -> Credential:
         values, name = await self._values(job), str(job.memo("new_name"))
         await self.prove_new(job)
+        job.note(added_until=job.bench.clock.now().timestamp() + late.longest(job) + late.LATE)
         try:
             await job.effect(
                 "add credential",
@@ -194,6 +200,7 @@ class CredentialRotator:
                 fingerprint=str(job.memo("new_fingerprint")),
             )
         except RequestRejected as error:
+            job.note(added_until=None)
             if run_faults.kind_of(error.server_code, error.message) in _PASSES:
                 raise run_faults.run_failure(error.server_code, error.message) from error
             if await self._named(job) is None:  # else: there already, made by a request whose answer was lost

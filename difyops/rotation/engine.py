@@ -27,10 +27,10 @@ from difyops.errors import (
 )
 from difyops.rotation import journal as journals
 from difyops.rotation.facts import gather
-from difyops.rotation.job import RotationJob, Workbench
+from difyops.rotation.job import NewValueRefused, RotationJob, Workbench
 from difyops.rotation.journal import lock_path
 from difyops.rotation.kinds import SecretKind, kind_named
-from difyops.rotation.machine import ENDED, RotationAction, RotationStep, State, may_turn_back, next_step
+from difyops.rotation.machine import ENDED, RotationAction, RotationStep, State, Used, may_turn_back, next_step
 from difyops.rotation.planning import check_not_open
 from difyops.rotation.record import PlannedRotation, Rotation
 from difyops.rotation.steps import perform
@@ -204,11 +204,25 @@ async def _is_retired_already(job: RotationJob) -> bool:
     record = job.change.record
     if record.effect not in RETIRES or not await kind_named(job.rotation.kind).is_beyond_recall(job):
         return False
-    memo = {"retired_at": job.bench.clock.now().timestamp(), "phase": str(State.RETIRED)}
-    state = str(State.RETIRED)
-    why = "the old secret is gone: it was ended, and the answer was lost"
-    job.bench.journal.write(job.rotation, journals.STATE, str(RotationAction.RETIRE), state=state, why=why, memo=memo)
+    _write_retired(job, "the old secret is gone: it was ended, and the answer was lost")
     return True
+
+
+async def _has_no_way_back(job: RotationJob) -> bool:
+    """Say whether the old secret is gone, nobody was handed it again, and the new one is in use."""
+    kind = kind_named(job.rotation.kind)
+    if job.memo("given_back_at") is not None:
+        return False
+    try:
+        return await kind.is_beyond_recall(job) and await kind.observe(job) is Used.NEW
+    except (NewValueRefused, StalePlan):  # it is gone, too, or somebody switched to a third one
+        return False
+
+
+def _write_retired(job: RotationJob, why: str) -> None:
+    memo = {"retired_at": job.bench.clock.now().timestamp(), "phase": str(State.RETIRED)}
+    state, step = str(State.RETIRED), str(RotationAction.RETIRE)
+    job.bench.journal.write(job.rotation, journals.STATE, step, state=state, why=why, memo=memo)
 
 
 def check_can_go_back(rotation: Rotation) -> None:
@@ -247,14 +261,17 @@ async def end_grace(bench: Workbench, rotation: Rotation) -> Rotation:
 async def again(bench: Workbench, rotation: Rotation, *, force: bool) -> Rotation:
     """Write that a person looked: a parked rotation goes on, tries are counted anew, ``force`` passes the guards.
 
-    On the way back ``force`` passes over places that do not take the old value again.
+    On the way back ``force`` passes over places that do not take the old value again. Where somebody ended the old
+    secret meanwhile and the new one is in use, there is no way back to go on with: it goes to its end.
     """
     if rotation.state is State.PARKED or rotation.failures or force:
         async with turn(bench, rotation, wait=_TURN_WAIT):
             goes_on = rotation.parked_from or rotation.state
             bench.journal.write(rotation, journals.AGAIN, force=force, memo={"phase": str(goes_on)})
             after = bench.journal.read(rotation.id, rotation.subject)
-            if force and after.state is State.ROLLING_BACK:
+            if after.state is State.ROLLING_BACK and await _has_no_way_back(RotationJob.of(bench, after)):
+                _write_retired(RotationJob.of(bench, after), "somebody ended the old secret; the new one stays")
+            elif force and after.state is State.ROLLING_BACK:
                 bench.journal.write(rotation, NOTE, memo={"passes_over": True})
     return bench.journal.read(rotation.id, rotation.subject)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from difyops.api.instance import Instance
 from difyops.api.keys import MOST_KEYS, Key, Keys
-from difyops.api.server_time import UNKNOWN, server_time
+from difyops.api.server_time import server_time
 from difyops.clock import from_unix, iso
 from difyops.counting import counted
 from difyops.errors import (
@@ -26,14 +26,13 @@ from difyops.errors import (
     StalePlan,
     TimedOut,
 )
+from difyops.rotation import late
 from difyops.rotation.job import NewValueRefused, RotationJob
 from difyops.rotation.kinds import OldUse
 from difyops.rotation.machine import Used
 from difyops.rotation.vault import OLD
 from difyops.secret_text import SecretText
 
-_SKEW = 5.0  # seconds: the key's time is the database's, which may differ a little from that of the Date header
-_LATE = 20.0  # seconds that a server may take longer over a request than we wait for its answer
 LAG = "the last use is written every 30 minutes, and never where the server's scheduler (beat) does not run"
 
 
@@ -132,12 +131,14 @@ class ServiceKeyRotator:
     async def revert(self, job: RotationJob) -> float:
         """Delete the new key, but only after callers had time to read the old one again.
 
+        One that was asked for and did not come is waited for: a slow server may still make it.
+
         Raises:
             StalePlan: the old key is gone, and callers may have the new one: they would be left with none.
         """
         new = await self._new_if_any(job)
         if new is None:
-            return 0.0
+            return await self._late_in(job)
         is_out = job.memo("handed_to") or job.memo("switched_at")
         if is_out and job.target("old_id") and await self._old(job) is None:
             raise StalePlan(
@@ -168,7 +169,7 @@ class ServiceKeyRotator:
     async def _create_key(self, job: RotationJob) -> Key:
         """Ask for a key once. When it is asked is on disk before: only what is made then can be ours later."""
         asks, time = list(job.memo("asks") or ()), await server_time(job.instance, job.bench.clock)
-        window = [time.earliest - _SKEW, time.latest + _longest(job) + _SKEW]
+        window = [time.earliest - late.SKEW, time.latest + late.longest(job) + late.SKEW]
         there = [key.id for key in await self._keys(job).list() if not _is_made_in(key, asks)]
         job.note(known=there, asks=[*asks, window])
         started = job.bench.clock.monotonic()
@@ -176,7 +177,7 @@ class ServiceKeyRotator:
             created = await job.effect("create key", self._keys(job).create)
         except TimedOut:
             took = job.bench.clock.monotonic() - started
-            job.note(asks=[*asks, [window[0], time.latest + took + _LATE + _SKEW]], late=True)
+            job.note(asks=[*asks, [window[0], time.latest + took + late.LATE + late.SKEW]], late=True)
             raise
         except (AuthError, RequestRejected):
             job.note(asks=asks)  # nothing was created: a key that appears from now on is somebody else's
@@ -188,10 +189,15 @@ class ServiceKeyRotator:
 
     async def _wait_for_late(self, job: RotationJob) -> None:
         """Wait for a key that a slow server may still make: asked for again at once, there would be two."""
-        left = (job.memo("asks") or [[0.0, 0.0]])[-1][1] - (await server_time(job.instance, job.bench.clock)).earliest
-        if 0 < left <= _longest(job) + _LATE + 2 * (_SKEW + UNKNOWN):
-            await job.bench.clock.sleep(left)
+        await job.bench.clock.sleep(await self._late_in(job))
         job.note(late=None)
+
+    async def _late_in(self, job: RotationJob) -> float:
+        """Return the seconds until no request of ours can make a key any more; 0 where ours is known."""
+        asks = job.memo("asks")
+        if not asks or job.memo("new_id") is not None:
+            return 0.0
+        return late.left_until(job, asks[-1][1], (await server_time(job.instance, job.bench.clock)).earliest)
 
     async def _created_already(self, job: RotationJob) -> Key | None:
         """Return the key that was made though its id was lost; ``None`` when none was.
@@ -252,12 +258,6 @@ def old_key(keys: tuple[Key, ...], wanted: str | None) -> Key | None:
             hint="Delete one that is not in use in the web page first.",
         )
     return chosen[0] if chosen else None
-
-
-def _longest(job: RotationJob) -> float:
-    """Return for how many seconds a request to create a key may be under way: until it is given up."""
-    options = job.instance.transport.options
-    return options.connect + options.read
 
 
 def _is_made_in(key: Key, asks: Sequence[Sequence[float]]) -> bool:

@@ -6,6 +6,8 @@ is turned back, is finished or undone after a kill: one working secret is left, 
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -16,16 +18,17 @@ from difyops.api.console import Console as Api
 from difyops.changes.recovery import Recovery
 from difyops.cli.changes import kinds
 from difyops.emulator import Emulator
-from difyops.errors import Refused, TimedOut
-from difyops.rotation.engine import Driver, again, turn_back
+from difyops.errors import DifyopsError, Refused, TimedOut
+from difyops.rotation.engine import Driver, again, begin, turn_back
 from difyops.rotation.job import RotationJob
 from difyops.rotation.machine import State
+from difyops.secret_text import SecretText
 from tests.rotation.rig import CASES, Case, Console, Rig, count_of, furnish, value_in_use
 
 EVERY = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 HOW = pytest.mark.parametrize("acts", [True, False], ids=["acted", "never came"])
 SOME = pytest.mark.exhaustive(4)
-MOST = 60
+MADE = [kind for kind in CASES if kind not in ("env", "webhook-secret")]  # they are made by a call
 
 
 class Killed(BaseException):
@@ -37,6 +40,7 @@ class Losses:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
         self.at, self.seen, self.acts, self.dies, self.names = 0, 0, True, False, list[str]()
+        self.late, self.coming = 0.0, list[asyncio.Task[None]]()
         if kind == "webhook-secret":  # it lies in a file: no call, but what is done to the file may fail like one
             effect = RotationJob.effect
 
@@ -58,11 +62,19 @@ class Losses:
         self.at, self.seen, self.acts, self.dies = at, 0, acts, dies
         self.names.clear()
 
+    async def come(self, work: Callable[[], Any]) -> None:
+        """Let the server act after all, ``late`` seconds after we gave up."""
+        await asyncio.sleep(self.late)
+        with contextlib.suppress(DifyopsError):
+            await work()
+
     async def call(self, name: str, work: Callable[[], Any]) -> Any:
         self.seen += 1
         self.names.append(name)
         if self.seen != self.at:
             return await work()
+        if self.late:
+            self.coming.append(asyncio.create_task(self.come(work)))
         if self.acts:
             await work()
         if self.dies:
@@ -73,9 +85,9 @@ class Losses:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a key that a slow server may still make be waited for shortly."""
-    monkeypatch.setattr("difyops.rotation.service_keys._SKEW", 1.0)
-    monkeypatch.setattr("difyops.rotation.service_keys._longest", lambda job: 0.5)
-    monkeypatch.setattr("difyops.rotation.service_keys._LATE", 0.5)
+    monkeypatch.setattr("difyops.rotation.late.SKEW", 1.0)
+    monkeypatch.setattr("difyops.rotation.late.longest", lambda job: 0.5)
+    monkeypatch.setattr("difyops.rotation.late.LATE", 0.5)
 
 
 @pytest.fixture
@@ -213,3 +225,26 @@ async def test_it_is_ended_after_a_kill(
             assert changes.open() == [], where
         places.check(rig, is_new=not is_undone, where=where)
     raise AssertionError("it never came to its end")
+
+
+@pytest.mark.parametrize("emulator", [1.0], indirect=True, ids=["its time is ours"])
+@pytest.mark.parametrize("patience", [1, 4], ids=["turns back", "goes on"])
+@pytest.mark.parametrize(
+    "case", [CASES[kind] for kind in CASES if kind not in ("env", "webhook-secret")], ids=lambda case: case.kind
+)
+async def test_what_a_slow_server_makes_after_we_gave_up_is_no_orphan(
+    case: Case, patience: int, losses: Losses, places: Places
+) -> None:
+    rig = places.anew(0)
+    losses.begin(2 if case.kind == "provider" else 1, acts=False)  # there the value is tried first
+    losses.late = 0.4
+    async with rig.bench() as bench:
+        rotation = await begin(
+            bench, await rig.plan(bench, case, patience=patience), SecretText(case.new) if case.new else None
+        )
+        driven = await Driver(bench).drive(rotation)
+        await asyncio.gather(*losses.coming)
+    where = (losses.names, driven.rotation.state, driven.rotation.trouble, driven.rotation.went_back)
+    assert losses.coming, where
+    assert driven.rotation.state is (State.ROLLED_BACK if patience == 1 else State.DONE), where
+    places.check(rig, is_new=patience > 1, where=where)

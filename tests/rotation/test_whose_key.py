@@ -11,7 +11,7 @@ import pytest
 
 from difyops.clock import SystemClock
 from difyops.emulator import Emulator
-from difyops.rotation.engine import Driver, begin, turn_back
+from difyops.rotation.engine import Driver, again, begin, turn_back
 from difyops.rotation.machine import RotationAction, State
 from tests.rotation.rig import ADMIN, CASES, Console, Rig, count_of
 from tests.waiting import passed
@@ -75,8 +75,10 @@ async def test_a_key_that_a_colleague_makes_after_a_kill_before_ours_stays_their
 
 @pytest.mark.parametrize("kind", ["app-key", "dataset-key"])
 async def test_a_revert_after_a_kill_before_the_creation_deletes_nobodys_key(
-    kind: str, rig: Rig, emulator: Emulator, console: Console
+    kind: str, rig: Rig, emulator: Emulator, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("difyops.rotation.late.longest", lambda job: 0.5)  # until then ours may still come
+    monkeypatch.setattr("difyops.rotation.late.SKEW", 1.0)
     with pytest.raises(Killed):
         await rig.rotate(CASES[kind], checkpoint=dies_at("before create key"))
     theirs = console.call("POST", path_of(console, kind))["token"]
@@ -114,8 +116,8 @@ async def test_a_key_that_somebody_called_with_is_not_ours(rig: Rig, emulator: E
 async def test_a_key_that_a_slow_server_makes_after_we_gave_up_is_waited_for(
     rig: Rig, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("difyops.rotation.service_keys._SKEW", 1.0)
-    monkeypatch.setattr("difyops.rotation.service_keys._LATE", 1.0)
+    monkeypatch.setattr("difyops.rotation.late.SKEW", 1.0)
+    monkeypatch.setattr("difyops.rotation.late.LATE", 1.0)
     slow: list[str] = []
 
     def slowly(name: str) -> None:
@@ -193,5 +195,8 @@ async def test_callers_are_never_left_without_a_key_when_the_old_one_is_gone(
     console.call("DELETE", f"{path_of(console, 'app-key')}/{old.id}")
     async with rig.bench() as bench:
         driven = await Driver(bench).drive(await turn_back(bench, driven.rotation))
-    assert driven.rotation.state is State.PARKED
+        assert driven.rotation.state is State.PARKED
+        assert count_of(emulator, "app-key") == 1
+        ended = await Driver(bench).drive(await again(bench, driven.rotation, force=False))
+    assert ended.rotation.state is State.DONE, "there is nothing to go back to, and a person looked"
     assert count_of(emulator, "app-key") == 1
