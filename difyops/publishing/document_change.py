@@ -46,11 +46,15 @@ class DocumentChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changed:
-    """How it went: the versions before and after (``None`` for the other modes), where a parked draft is."""
+    """How it went: the versions before and after (``None`` for the other modes), where a parked draft is.
+
+    ``missed``: scheduled runs that did not come when it was published; they were said.
+    """
 
     before: str | None
     after: str | None
     draft: str | None = None
+    missed: tuple[str, ...] = ()
 
 
 async def change_document(workspace: Workspace, app: App, wanted: DocumentChange) -> Changed:
@@ -93,9 +97,14 @@ async def change_document(workspace: Workspace, app: App, wanted: DocumentChange
             draft_told = await work.forward(wanted.test)
         except DifyopsError as error:
             raise await work.undone(error) from error
+        missed = await work.putting.missed_slots()
+        for text in missed:
+            change.say(f"{app.name!r}: {text}.")
         after = await instance.console.published(app.id) if app.has_workflow else None
         change.close("done", **wanted.told, before=now.version or None)
-    return Changed(before=now.version or None, after=after.id if after else None, draft=draft_told)
+    return Changed(
+        before=now.version or None, after=after.id if after else None, draft=draft_told, missed=tuple(missed)
+    )
 
 
 def part_of(app: App) -> str:
@@ -129,7 +138,8 @@ class DocumentChanges:
         except (Overtaken, StalePlan) as error:
             taken = await work.back()
             return Ended(state="overtaken", text=f"{error.message} {'; '.join(taken.said)}")
-        return Ended(state="finished", text=f"the change is live{f'; {told}' if told else ''}")
+        said = f"the change is live{f'; {told}' if told else ''}"
+        return Ended(state="finished", text=said, missed=tuple(await work.putting.missed_slots()))
 
     async def undo(self, instance: Instance, change: Change) -> Ended:
         """Put back what is still ours."""

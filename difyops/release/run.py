@@ -62,6 +62,7 @@ class ReleaseOptions:
 class Released:
     """How a release stands. ``verdict``: pass, fail, inconclusive. ``state``: passed, rolled back, held (live, and not
     decided), not published, overtaken. ``looks``: what was seen, one row a look; ``cases``: the same of the cases.
+    ``missed``: scheduled runs that did not come when it was published (among the warnings, too).
     """
 
     id: str
@@ -78,6 +79,7 @@ class Released:
     cases: tuple[JsonObject, ...] = ()
     draft: str | None = None
     warnings: tuple[str, ...] = field(default=())
+    missed: tuple[str, ...] = ()
     seconds: float = 0.0
 
     @property
@@ -88,7 +90,10 @@ class Released:
 
     @property
     def error(self) -> DifyopsError | None:
-        """Return the "no" (5) of a failed gate, 3 where nothing could be decided, 8 where somebody else published."""
+        """Return the "no" (5) of a failed gate, 8 where somebody else published.
+
+        3 where nothing could be decided, or where a scheduled run did not come.
+        """
         said = f"{self.app_name}: {self.state}: {self.text}"
         match self.verdict, self.state:
             case _, "overtaken":
@@ -106,7 +111,7 @@ class Released:
                 return PartialFailure(
                     said, hint=f"difyops release plan {shlex.quote(self.app_name)} --no-shadow, or --inputs FILE"
                 )
-        return None
+        return PartialFailure(f"{said}; but {self.missed[0]}") if self.missed else None
 
 
 async def apply(workspace: Workspace, plan: ReleasePlan, options: ReleaseOptions) -> Released:
@@ -275,7 +280,8 @@ def told(
         app_name=str(record.facts["app_name"]), verdict=known.word, state=known.state, text=known.text,
         live_before=memo.get("live_before"), live_after=memo.get("new_version"), shadow=memo.get("shadow"),
         looks=tuple(memo.get("looks") or ()), cases=cases_told(memo), draft=memo.get("draft"),
-        warnings=(*aside, *(memo.get("missed") or ()), *(memo.get("left") or ())), seconds=round(seconds, 3),
+        warnings=(*aside, *(memo.get("missed") or ()), *(memo.get("left") or ())),
+        missed=tuple(memo.get("missed") or ()), seconds=round(seconds, 3),
     )  # fmt: skip
 
 

@@ -107,6 +107,8 @@ async def publish_with(
         else:
             break
     await give_draft_back(job, made, value, other)
+    for text in await made.slots.missed():
+        job.say(f"Published, but {text}.")
 
 
 async def give_draft_back(job: RotationJob, made: Publication, value: SecretText, other: SecretText | None) -> None:

@@ -88,10 +88,19 @@ async def test_a_release_waits_while_a_schedule_is_due(timed: tuple[Rig, FrozenC
     clock.seconds += 600 - clock.seconds % 300
     await abort(rig.workspace, "wf-cron")
     assert len([seconds for seconds in clock.slept if seconds > 60]) == 2
+    rig.past("wf-cron", 30)
     later = replace(await rig.plan("wf-cron"), wait_for_slots=False)
     clock.seconds += 300 - clock.seconds % 300
     assert (await rig.apply(later)).state == "held"
     assert len([seconds for seconds in clock.slept if seconds > 60]) == 2
+    clock.seconds += 200  # the run of that slot never comes; later ones do
+    for _ in range(12):
+        await rig.emulator.tick()
+    clock.seconds += 70
+    found = await rig.apply(later)
+    assert (found.state, len(found.missed)) == ("passed", 1), found
+    assert found.error is not None
+    assert found.error.exit_code == 3
 
 
 class TestAgents:

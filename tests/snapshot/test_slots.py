@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from difyops.changes.recovery import Recovery
 from difyops.cli.changes import kinds
 from difyops.emulator import Emulator
 from difyops.git_store import GitStore
+from difyops.publishing.document_change import DocumentChange, change_document
 from difyops.snapshot.history import kept_app
 from difyops.snapshot.rollback import RollbackOptions, RolledBack, roll_back
 from difyops.snapshot.take import TakeOptions, take
@@ -133,3 +135,22 @@ async def test_a_rollback_that_is_finished_later_waits_and_looks_too(place: Plac
     assert (ended.state, place.waited) == ("finished", [86])
     assert ended.error is not None
     assert ended.error.exit_code == 3
+
+
+async def test_a_change_of_a_document_waits_and_looks_too(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    app = await place.rig.console.app(place.rig.app_id(APP))
+
+    def renamed(graph: Any) -> Any:
+        changed = deepcopy(graph)
+        changed["nodes"][0]["data"]["title"] = "Begin"
+        return changed
+
+    wanted = DocumentChange(
+        kind="app.switch_model", name="other", text="", derive=renamed, expected_live=app.live_version, told={}
+    )
+    place.clock.seconds = SLOT + 5
+    place.clock.slept.clear()
+    done = await change_document(place.rig.workspace, app, wanted)
+    assert place.waited == [86]
+    assert [text.rpartition(" at ")[2] for text in done.missed] == ["2026-11-20T02:10:00Z did not come"]
+    assert "did not come" in caplog.text

@@ -62,7 +62,7 @@ async def plan(
         if done.after is None:
             return Acted(text=f"{chosen.name} uses {to_model} (read back; live at once)")
         versions = f"live as {done.after[:8]} (before: {str(done.before)[:8]})"
-        told = f"; {done.draft}" if done.draft else ""
+        told = "".join(f"; {text}" for text in (done.draft, *done.missed) if text)
         return Acted(
             text=f"{chosen.name} uses {to_model} in {counted(count, 'place')}, {versions}{told}",
             values=(Value(name="live_before", value=done.before), Value(name="live", value=done.after)),
