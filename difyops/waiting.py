@@ -148,11 +148,9 @@ async def plan_answer(instance: Instance, app: App, run: str, reply: Reply) -> P
     """
     require_human_input(instance)
     try:
-        detail = await run_detail(instance, app.id, run)
+        await run_detail(instance, app.id, run)
     except NotFound:
-        detail = {}
-    if str(detail.get("id")) != run:  # older servers answer with nothing for a run of another app
-        raise UsageError(f"{app.name} has no run {run}.", hint=f"difyops app paused {app.name!r}")
+        raise UsageError(f"{app.name} has no run {run}.", hint=f"difyops app paused {app.name!r}") from None
     pause = await pause_of(instance, run)
     if not pause.nodes:
         raise Refused(f"The run {run} of {app.name} waits for nobody.", hint=f"difyops app paused {app.name!r}")

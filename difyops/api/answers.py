@@ -20,6 +20,7 @@ from difyops.api.shapes import (
     rows,
     some_object,
     text,
+    when,
 )
 
 CHAT_MODES = frozenset({"chat", "agent-chat", "completion"})
@@ -167,19 +168,32 @@ HITS = obj({"records": rows(obj({"segment": obj({"content": text}, document=some
 KEYS = obj({"data": rows(obj({"id": filled, "token": filled}))})
 KEY = obj({"id": filled, "token": filled})
 
+# Lists are read back to a moment: a row without its time would end them there.
 _RUN = obj({"id": filled}, status=filled)
-WORKFLOW_LOGS = page_of(obj({"id": filled}, workflow_run=_RUN))
-CHATFLOW_RUNS = page_of(_RUN)
-CONVERSATIONS = page_of(obj({"id": filled}))
-MESSAGES = page_of(obj({"id": filled}))
-AGENT_MESSAGES = page_of(obj({"id": filled}, status=filled))
-COMPLETION = obj({"id": filled}, message=some_object)
+WORKFLOW_LOGS = all_of(page_of(obj({"id": filled, "created_at": when}, workflow_run=_RUN)), obj({"total": count}))
+RUNS = page_of(obj({"id": filled, "status": filled, "created_at": when}))
+CONVERSATIONS = page_of(obj({"id": filled, "created_at": when}, updated_at=when))
+MESSAGES = page_of(obj({"id": filled, "created_at": when}))
+AGENT_MESSAGES = page_of(obj({"id": filled, "created_at": when}, status=filled))
+COMPLETION = obj({"id": filled}, message=obj({"id": filled, "created_at": when}))
+NODES = obj({"data": rows(obj({"id": filled, "node_id": filled, "node_type": filled, "status": filled}))})
+FORM = obj({"inputs": rows(obj({"output_variable_name": filled})), "user_actions": rows(obj({"id": filled}))})
 
 INFO = obj({"name": text})
 RUN_END = obj({"id": filled, "status": filled}, error=anything)
-RUN_CONTENT = obj({"id": filled}, outputs=anything, answer=anything)
 PARAMETERS = obj({"user_input_form": rows(some_object)})
 FILE = obj({"id": filled})
+
+
+def run(run_id: str) -> Shape:
+    """Take exactly this run, or this message, with what it came to."""
+    return obj({"id": _exactly(run_id)}, status=filled, outputs=anything, answer=anything)
+
+
+def run_or_none(run_id: str) -> Shape:
+    """Take what ``run`` takes, and the object with every field blank that stands for a run that is not there."""
+    found, is_object = run(run_id), obj({"id": anything, "status": anything})
+    return lambda value: found(value) if is_object(value) or any(item is not None for item in value.values()) else None
 
 
 def _exactly(wanted: str) -> Shape:

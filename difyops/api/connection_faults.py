@@ -12,7 +12,7 @@ import httpx
 
 from difyops.api.faults import clean
 from difyops.api.proxies import Proxy
-from difyops.errors import DifyopsError, ServerFault, TimedOut, Unreachable
+from difyops.errors import DifyopsError, ServerFault, TimedOut, Unreachable, UnreadableAnswer
 
 _OTHER_NAME = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH
 LOGIN_PATH = "/console/api/login"
@@ -23,6 +23,8 @@ def connection_error(error: httpx.RequestError, *, host: str, doing: str, proxy:
     told = "" if doing == f"connect to {host}" else f"{doing}: "  # the host is named once
     if isinstance(error, httpx.TimeoutException):
         return TimedOut(f"{told}{_other_side(host, proxy)} did not answer in time.", retryable=True)
+    if isinstance(error, httpx.LocalProtocolError):
+        return UnreadableAnswer(f"{doing}: a key or another field of the call holds characters that cannot be sent.")
     if isinstance(error, httpx.DecodingError):
         return ServerFault(f"{told}the answer of {host} cannot be decoded: {error}.")
     if (secured := _secured(error, host, told)) is not None:

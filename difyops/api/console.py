@@ -25,7 +25,7 @@ from difyops.errors import NotFound, NotSupported, RequestRejected, UnreadableAn
 
 BASE = "/console/api"
 HIDDEN = "[__HIDDEN__]"
-HASH_RULE = "content_hash"
+HASH_RULES = ("hash_of_graph_and_features", "hash_of_graph")
 
 
 @dataclass(slots=True)
@@ -355,17 +355,20 @@ class Console:
             answer = error.body
         return Import.of(fit(answer, answers.IMPORT, doing="import the app", endpoint=path))
 
-    # The hash of a version is made of its graph and features, so that it tells whether they came as the server has
-    # them. Whether this server makes it as we know it shows at the first version that fits.
+    # The hash of a version is made of its graph (up to 1.13, of its features too), so that it tells whether that came
+    # as the server has it. Whether, and how, this server makes it shows at the first version that fits.
 
     def checked_workflow(self, value: Any) -> str | None:
-        """Take a workflow whose graph and features are those that its own hash was made of."""
+        """Take a workflow whose graph is the one that its own hash was made of."""
         if (complaint := answers.WORKFLOW(value)) is not None:
             return complaint
-        if content_hash(value["graph"], value["features"]) == value["hash"]:
-            self.capabilities.learn(HASH_RULE, True)
-            return None
-        return ".graph: its own hash is of another one" if self.capabilities.learned.get(HASH_RULE) else None
+        learned = self.capabilities.learned
+        known = [rule for rule in HASH_RULES if learned.get(rule)]
+        for rule in known or HASH_RULES:
+            if content_hash(value["graph"], value["features"], rule) == value["hash"]:
+                self.capabilities.learn(rule, True)
+                return None
+        return ".graph: its own hash is of another one" if known else None
 
     def _checked_published(self, value: Any) -> str | None:
         complaint = answers.published(value)
@@ -376,7 +379,7 @@ class Console:
         return complaint if complaint is not None else rows(self.checked_workflow)(value["items"])
 
 
-def content_hash(graph: Any, features: Any) -> str:
-    """Return the hash that the platform gives a workflow of this graph and these features (1.0 to 1.16)."""
-    text = json.dumps({"graph": graph, "features": features}, sort_keys=True)
-    return hashlib.sha256(f"{text}None".encode()).hexdigest()
+def content_hash(graph: Any, features: Any, rule: str) -> str:
+    """Return the hash that the platform gives a workflow. Recorded: of 1.13 with features, of 1.15 and 1.16 without."""
+    covered = {"graph": graph} if rule == "hash_of_graph" else {"graph": graph, "features": features}
+    return hashlib.sha256(f"{json.dumps(covered, sort_keys=True)}None".encode()).hexdigest()

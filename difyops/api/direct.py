@@ -153,7 +153,7 @@ def _head(call: HttpCall) -> bytes:
     """Return the head of a call as bytes.
 
     Raises:
-        httpx.LocalProtocolError: a line end in it would begin another field, or another call.
+        httpx.LocalProtocolError: a line end in it would begin another field, or another call; or it is no text.
     """
     lines = [f"{call.method} {call.target} HTTP/1.1", f"Host: {call.origin.authority}"]
     lines += [f"{name}: {value}" for name, value in call.headers.items()]
@@ -163,7 +163,10 @@ def _head(call: HttpCall) -> bytes:
     ends = len(lines) - 1
     if head.count("\n") != ends or head.count("\r") != ends or "\0" in head or not call.target.isascii():
         raise httpx.LocalProtocolError("a header field holds octets that cannot be sent")
-    return f"{head}\r\n\r\n".encode("utf-8", "surrogateescape")
+    try:
+        return f"{head}\r\n\r\n".encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:  # half a surrogate, out of somebody's JSON
+        raise httpx.LocalProtocolError("a header field holds characters that cannot be sent") from error
 
 
 class DirectCarrier:

@@ -14,16 +14,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from difyops.api.console import BASE
+from difyops.api import answers
 from difyops.api.instance import Instance
 from difyops.api.model import App
-from difyops.api.pages import rows_of
 from difyops.api.paths import part
 from difyops.api.run_feed import PAGE, runs_page
 from difyops.api.run_records import LoggedRun
-from difyops.api.shapes import filled, obj, rows
-from difyops.api.transport import json_of
-from difyops.errors import NotFound, Refused, RequestRejected, ServerFault
+from difyops.api.shapes import filled, moment, obj, rows
+from difyops.errors import NotFound, Refused, RequestRejected
 from difyops.secret_text import SecretText
 
 LONGEST_WAIT = 8 * 86400.0  # a server gives up after a week (HUMAN_INPUT_GLOBAL_TIMEOUT_SECONDS)
@@ -113,7 +111,7 @@ async def pause_of(instance: Instance, run_id: str) -> Pause:
     require_human_input(instance)
     path = f"/workflow/{part(run_id)}/pause-details"
     body = await instance.console.mapping(path, doing="read what the run waits for", shape=_PAUSE)
-    nodes = tuple(_node(row) for row in rows_of(body, "paused_nodes"))
+    nodes = tuple(_node(row) for row in body["paused_nodes"])
     return Pause(since=_moment(body.get("paused_at")), nodes=nodes)
 
 
@@ -125,14 +123,14 @@ async def form_of(instance: Instance, token: SecretText) -> Form:
     """
     path = f"/form/human_input/{part(token.reveal())}"
     try:
-        body = await instance.console.mapping(path, doing="read the form")
+        body = await instance.console.mapping(path, doing="read the form", shape=answers.FORM)
     except RequestRejected as error:
         raise _told_apart(error, token) from None
     return Form(
         content=str(body.get("rendered_content") or body.get("form_content") or ""),
-        inputs=tuple(_input(row) for row in rows_of(body, "inputs")),
-        actions=tuple(_action(row) for row in rows_of(body, "user_actions")),
-        expires=float(body["expiration_time"]) if isinstance(body.get("expiration_time"), int | float) else None,
+        inputs=tuple(_input(row) for row in body["inputs"]),
+        actions=tuple(_action(row) for row in body["user_actions"]),
+        expires=moment(body.get("expiration_time")),
     )  # fmt: skip
 
 
@@ -151,11 +149,11 @@ async def answer_form(instance: Instance, token: SecretText, inputs: Mapping[str
 
 async def _logs(instance: Instance, app: App) -> AsyncIterator[LoggedRun]:
     for number in range(1, _MOST_PAGES):
-        body = await _got(instance, f"/apps/{app.id}/workflow-app-logs", status="paused", page=number, limit=PAGE)
-        for row in rows_of(body, "data"):
+        body = await _got(instance, f"/apps/{part(app.id)}/workflow-app-logs", status="paused", page=number, limit=PAGE)
+        for row in body["data"]:
             if record := LoggedRun.of_log(row):
                 yield record
-        if not body.get("has_more"):
+        if not body["has_more"]:
             return
 
 
@@ -172,13 +170,8 @@ async def _runs(instance: Instance, app: App) -> AsyncIterator[LoggedRun]:
 
 async def _got(instance: Instance, path: str, **params: Any) -> Mapping[str, Any]:
     doing = "list paused runs"
-    response = await instance.transport.request(
-        "GET", BASE + path, doing=doing, auth=instance.console.auth, params=params
-    )
-    body = json_of(response, doing=doing)
-    if not isinstance(body, dict) or not isinstance(body.get("data"), list):
-        raise ServerFault(f"{doing}: a list was expected and something else came.")
-    return body
+    found: Mapping[str, Any] = await instance.console.get(path, doing=doing, shape=answers.WORKFLOW_LOGS, **params)
+    return found
 
 
 def _told_apart(error: RequestRejected, token: SecretText) -> Exception:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from difyops.api import answers
 from difyops.api.console import Console
 from difyops.api.paths import part
-from difyops.api.shapes import number
+from difyops.api.shapes import moment
 from difyops.errors import NotFound
 from difyops.secret_text import SecretText
 
@@ -73,6 +73,6 @@ def _key(row: dict[str, object]) -> Key:
     return Key(
         id=str(row.get("id", "")),
         token=SecretText(str(row.get("token") or "")),
-        created_at=number(row.get("created_at")),
-        last_used_at=number(row.get("last_used_at")),
+        created_at=moment(row.get("created_at")),
+        last_used_at=moment(row.get("last_used_at")),
     )

@@ -110,7 +110,10 @@ class HeaderFields:
 
     def as_dict(self) -> dict[str, str]:
         """Return the fields by their names in small letters."""
-        return {name: self.get(name) for name in (_text(known).lower() for known, _ in self.raw)}
+        found: dict[str, list[str]] = {}
+        for known, value in self.raw:
+            found.setdefault(_text(known).lower(), []).append(_text(value))
+        return {name: ", ".join(values) for name, values in found.items()}
 
     def __contains__(self, name: str) -> bool:
         return bool(self.get_list(name))

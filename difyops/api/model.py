@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from difyops.api.answers import AGENT_MODE, CHAT_MODES, WORKFLOW_MODES
-from difyops.api.shapes import number
+from difyops.api.shapes import moment
 
 __all__ = [
     "AGENT_MODE",
@@ -60,8 +60,8 @@ class App:
             description=str(wire.get("description") or ""),
             live_version=str(workflow["id"]) if isinstance(workflow, dict) and workflow.get("id") else None,
             tags=tuple(sorted(str(tag.get("name")) for tag in _objects(tags))),
-            created_at=number(wire.get("created_at")),
-            updated_at=number(wire.get("updated_at")),
+            created_at=moment(wire.get("created_at")),
+            updated_at=moment(wire.get("updated_at")),
             author=_text(wire.get("author_name")),
             enable_api=_flag(wire.get("enable_api")),
             enable_site=_flag(wire.get("enable_site")),
@@ -83,7 +83,7 @@ class App:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workflow:
-    """A draft or a published version. ``hash`` covers graph and features only, not the variables."""
+    """A draft or a published version. ``hash`` covers the graph, up to 1.13 the features, no variables."""
 
     id: str
     version: str
@@ -116,9 +116,9 @@ class Workflow:
             marked_name=str(wire.get("marked_name") or ""),
             marked_comment=str(wire.get("marked_comment") or ""),
             created_by=_person(wire.get("created_by")),
-            created_at=number(wire.get("created_at")),
+            created_at=moment(wire.get("created_at")),
             updated_by=_person(wire.get("updated_by")),
-            updated_at=number(wire.get("updated_at")),
+            updated_at=moment(wire.get("updated_at")),
             raw=wire,
         )
 
@@ -165,8 +165,8 @@ class AgentVersion:
             version=str(wire.get("display_version") or wire.get("version") or ""),
             soul=_object(wire.get("config_snapshot")),
             marked_comment=str(wire.get("version_note") or ""),
-            created_at=number(wire.get("created_at")),
-            updated_at=number(wire.get("updated_at")),
+            created_at=moment(wire.get("created_at")),
+            updated_at=moment(wire.get("updated_at")),
             operations=frozenset(str(item.get("operation")) for item in _objects(wire.get("revisions"))),
         )
 

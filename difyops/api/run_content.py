@@ -35,10 +35,10 @@ async def content_of(instance: Instance, app: App, run_id: str) -> RunContent:
     is_flow = app.mode == "workflow" or (app.mode == "advanced-chat" and instance.capabilities.can("runs_by_trigger"))
     if not is_flow:
         path = f"/apps/{part(app.id)}/messages/{part(run_id)}"
-        row = await instance.console.get(path, doing="read an answer", shape=answers.RUN_CONTENT)
+        row = await instance.console.get(path, doing="read an answer", shape=answers.run(run_id))
         return RunContent(answer=str(row.get("answer") or ""))
     path = f"/apps/{part(app.id)}/workflow-runs/{part(run_id)}"
-    row = await instance.console.get(path, doing="read a run", shape=answers.RUN_CONTENT)
+    row = await instance.console.get(path, doing="read a run", shape=answers.run(run_id))
     outputs = _mapping(row.get("outputs"))
     answer = outputs.get("answer") if app.mode == "advanced-chat" else None
     return RunContent(answer=str(answer) if answer is not None else text_of(outputs), outputs=outputs)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from difyops.api import shapes
 from difyops.api.model import Wire
 
 _REFERENCE = re.compile(r"\{\{#([^.#{}]+)\.[^#{}]*#\}\}")
@@ -61,14 +62,14 @@ class LoggedRun:
         """Read a row of ``workflow-runs``, or the run inside a log row."""
         around = outer if outer is not None else row
         status = str(row.get("status") or "running")
-        started = number(row.get("created_at")) or number(around.get("created_at")) or 0.0
+        started = moment(row.get("created_at")) or moment(around.get("created_at")) or 0.0
         return cls(
             id=str(row.get("id")),
             source=source,
             status=status,
             started=started,
-            logged=number(around.get("created_at")) or started,
-            finished=number(row.get("finished_at")),
+            logged=moment(around.get("created_at")) or started,
+            finished=moment(row.get("finished_at")),
             elapsed=number(row.get("elapsed_time")) if status not in ("running", "paused") else None,
             version=str(row.get("version") or ""),
             tokens=whole(row.get("total_tokens")),
@@ -120,7 +121,7 @@ class NodeRecord:
         usage = _mapping(process.get("usage")) or _mapping(outputs.get("usage"))
         inside = meta.get("iteration_id") or meta.get("loop_id")
         place = meta.get("iteration_index") if meta.get("iteration_id") else meta.get("loop_index")
-        started, finished = number(row.get("created_at")) or 0.0, number(row.get("finished_at"))
+        started, finished = moment(row.get("created_at")) or 0.0, moment(row.get("finished_at"))
         return cls(
             id=str(row.get("id")),
             index=whole(row.get("index")),
@@ -134,7 +135,7 @@ class NodeRecord:
             error=str(row.get("error") or ""),
             attempt=attempt_of(row),
             container=str(inside or ""),
-            round=place if isinstance(place, int) else None,
+            round=_count(place),
             tokens=whole(meta.get("total_tokens") or usage.get("total_tokens")),
             price=str(meta.get("total_price") or usage.get("total_price") or ""),
             currency=str(meta.get("currency") or usage.get("currency") or ""),
@@ -180,7 +181,7 @@ class MessageRecord:
             conversation=str(row.get("conversation_id") or ""),
             run=str(row.get("workflow_run_id") or ""),
             status="failed" if failed else "cut-off" if empty else "succeeded",
-            started=number(row.get("created_at")) or 0.0,
+            started=moment(row.get("created_at")) or 0.0,
             latency=number(row.get("provider_response_latency")) if not empty else None,
             prompt_tokens=whole(row.get("message_tokens")),
             answer_tokens=whole(row.get("answer_tokens")),
@@ -259,21 +260,25 @@ def error_kind(text: str) -> str:
 
 def attempt_of(row: Wire) -> int:
     """Return which failed attempt a row is, 0 for the final row."""
-    found = re.search(r":retry:(\d+)$", str(row.get("id")))
+    found = re.search(r":retry:([0-9]{1,9})$", str(row.get("id")))
     if found:
         return int(found[1])
     return max(1, whole(row.get("retry_index"))) if row.get("status") == "retry" else 0
 
 
 def number(value: Any) -> float | None:
-    """Return a number, also one written as text; ``None`` for anything else."""
-    if isinstance(value, bool) or value is None:
-        return None
+    """Return a number, also one written as text; ``None`` for anything else, and for what no clock or counter means."""
+    if not isinstance(value, str):
+        return shapes.number(value)
     try:
-        found = float(value)
-    except (TypeError, ValueError):
+        return shapes.number(float(value))
+    except ValueError:
         return None
-    return found if found - found == 0 else None
+
+
+def moment(value: Any) -> float | None:
+    """Return a time in unix seconds, also one written as text; ``None`` for what is none."""
+    return shapes.moment(number(value))
 
 
 def whole(value: Any) -> int:

@@ -26,7 +26,7 @@ from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.api.paths import part
 from difyops.api.run_records import MessageRecord
-from difyops.api.shapes import number
+from difyops.api.shapes import moment, number
 from difyops.errors import RequestRejected, UsageError
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 
@@ -197,7 +197,7 @@ async def _workflow_logs(instance: Instance, app: App, since: datetime, until: d
         inner = row.get("workflow_run")
         if not isinstance(inner, dict):
             continue
-        if _number(row.get("created_at")) < since.timestamp() - 3600:
+        if (moment(row.get("created_at")) or 0.0) < since.timestamp() - 3600:
             return
         yield _run_of(inner, str(inner.get("triggered_from") or "app-run"), row)
 
@@ -206,11 +206,11 @@ async def _chatflow_runs(instance: Instance, app: App, since: datetime) -> Async
     path = f"/apps/{part(app.id)}/advanced-chat/workflow-runs"
 
     async def fetch(params: Mapping[str, Any]) -> Any:
-        shape = answers.CHATFLOW_RUNS
+        shape = answers.RUNS
         return await instance.console.get(path, doing="list runs", shape=shape, triggered_from="app-run", **params)
 
     async for row in pages.by_last_id(fetch):
-        if _number(row.get("created_at")) < since.timestamp():
+        if (moment(row.get("created_at")) or 0.0) < since.timestamp():
             return
         yield _run_of(row, "app-run", row)
 
@@ -239,7 +239,7 @@ async def _conversations(instance: Instance, app: App, since: datetime) -> Async
         )
 
     async for row in pages.by_number(fetch):
-        changed = max(_number(row.get("updated_at")), _number(row.get("created_at")))
+        changed = max(moment(row.get("updated_at")) or 0.0, (moment(row.get("created_at")) or 0.0))
         if changed < since.timestamp():
             return
         yield row
@@ -255,8 +255,8 @@ async def _messages_of(instance: Instance, app: App, conversation: str, since: d
         body = await instance.console.get(path, doing="list messages", shape=answers.MESSAGES, **params)
         rows: list[dict[str, Any]] = body["data"]
         found += [_message_of(row) for row in rows]
-        oldest = min(rows, key=lambda row: _number(row.get("created_at")), default=None)
-        if oldest is None or not body["has_more"] or _number(oldest.get("created_at")) < since.timestamp():
+        oldest = min(rows, key=lambda row: moment(row.get("created_at")) or 0.0, default=None)
+        if oldest is None or not body["has_more"] or (moment(oldest.get("created_at")) or 0.0) < since.timestamp():
             break
         params["first_id"] = oldest.get("id")
     return list({run.id: run for run in found}.values())
@@ -297,7 +297,7 @@ def _run_of(row: Mapping[str, Any], source: str, outer: Mapping[str, Any]) -> Ru
     return Run(
         id=str(row.get("id")),
         status=status,
-        started=_number(row.get("created_at")) or _number(outer.get("created_at")),
+        started=moment(row.get("created_at")) or moment(outer.get("created_at")) or 0.0,
         seconds=elapsed if status != RUNNING else None,
         source=source,
         version=str(row.get("version") or ""),
@@ -313,7 +313,7 @@ def _message_of(row: Mapping[str, Any]) -> Run:
     return Run(
         id=str(row.get("id")),
         status=FAILED if failed else CUT_OFF if empty else SUCCEEDED,
-        started=_number(row.get("created_at")),
+        started=moment(row.get("created_at")) or 0.0,
         seconds=_number(row.get("provider_response_latency")) if not empty else None,
         source="chat",
         tokens=told.prompt_tokens + told.answer_tokens,
@@ -331,7 +331,7 @@ def _bare_completion(row: Mapping[str, Any]) -> Run:
     return Run(
         id=str(row.get("id")),
         status=SUCCEEDED if answered else CUT_OFF,
-        started=_number(row.get("created_at")),
+        started=moment(row.get("created_at")) or 0.0,
         source="completion",
     )
 

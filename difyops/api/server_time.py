@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 
 from difyops.api.console import BASE
 from difyops.api.instance import Instance
+from difyops.api.shapes import moment
 from difyops.clock import Clock
 
 UNKNOWN = 60.0  # seconds of doubt where the server does not tell its time
@@ -48,6 +49,6 @@ async def server_time(instance: Instance, clock: Clock) -> ServerTime:
 
 def _unix(text: str) -> float | None:
     try:
-        return parsedate_to_datetime(text).timestamp()
-    except ValueError:
+        return moment(parsedate_to_datetime(text).timestamp())
+    except (ValueError, OverflowError):
         return None

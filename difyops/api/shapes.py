@@ -17,6 +17,7 @@ from difyops.secret_text import scrub
 Shape = Callable[[Any], str | None]
 _KINDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
 _FARTHEST = 1e15  # beyond it no count, time or duration of ours makes sense, and arithmetic stops being exact
+_LAST_MOMENT = 2e11  # the year 8307: days can still be added
 
 
 def fit(answer: Any, shape: Shape, *, doing: str, endpoint: str = "") -> Any:
@@ -38,9 +39,15 @@ def fit(answer: Any, shape: Shape, *, doing: str, endpoint: str = "") -> Any:
 
 def number(value: Any) -> float | None:
     """Return a number of an answer as float; ``None`` for anything else, and for what no clock or counter can mean."""
-    if type(value) not in (int, float) or not math.isfinite(value) or abs(value) > _FARTHEST:
-        return None
+    if type(value) not in (int, float) or abs(value) > _FARTHEST or not math.isfinite(value):
+        return None  # the size first: a whole number of 400 digits cannot even be asked whether it is finite
     return float(value)
+
+
+def moment(value: Any) -> float | None:
+    """Return a time of an answer in unix seconds; ``None`` for what is no number, or no time that a calendar has."""
+    found = number(value)
+    return found if found is not None and 0 <= found <= _LAST_MOMENT else None
 
 
 def whole(value: Any) -> int | None:
@@ -76,6 +83,11 @@ def count(value: Any) -> str | None:
     if type(value) is not int or not 0 <= value <= _FARTHEST:
         return _other("a count", value)
     return None
+
+
+def when(value: Any) -> str | None:
+    """Take a time in unix seconds."""
+    return None if moment(value) is not None else _other("a time", value)
 
 
 def some_object(value: Any) -> str | None:

@@ -124,7 +124,7 @@ def new_workflow(instance: Instance, account: Account, version: str) -> Workflow
     now = instance.now()
     return Workflow(
         id=instance.new_id(), version=version, graph_text="{}", features_text="{}", env_list=[], conversation_list=[],
-        created_by=account, created_at=now, updated_at=now,
+        created_by=account, created_at=now, updated_at=now, hash_has_features=instance.release.hash_has_features,
     )  # fmt: skip
 
 

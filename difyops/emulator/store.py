@@ -59,6 +59,7 @@ class Workflow:
     updated_by: Account | None = None
     marked_name: str = ""
     marked_comment: str = ""
+    hash_has_features: bool = True
     cache: dict[str, bytes] = field(default_factory=dict, repr=False)
     _graph: JsonDict | None = field(default=None, repr=False)
     _hash: str = field(default="", repr=False)
@@ -77,9 +78,9 @@ class Workflow:
 
     @property
     def hash(self) -> str:
-        """Return the optimistic lock: SHA-256 over graph and features only, not over the variables."""
+        """Return the optimistic lock: SHA-256 over the graph, and up to 1.13 over features; never over variables."""
         if not self._hash:
-            self._hash = draft_hash(self.graph, self.features)
+            self._hash = draft_hash(self.graph, self.features if self.hash_has_features else None)
         return self._hash
 
     @property
@@ -101,8 +102,11 @@ class Workflow:
 
 
 def draft_hash(graph: object, features: object) -> str:
-    """Return the server's hash: SHA-256 hex of canonical JSON with ``None`` appended (checked against recordings)."""
-    text = json.dumps({"graph": graph, "features": features}, sort_keys=True)
+    """Return the server's hash: SHA-256 hex of canonical JSON with ``None`` appended (checked against recordings).
+
+    ``features`` is ``None`` where it does not cover them.
+    """
+    text = json.dumps({"graph": graph} if features is None else {"graph": graph, "features": features}, sort_keys=True)
     return hashlib.sha256(f"{text}None".encode()).hexdigest()
 
 

@@ -37,6 +37,8 @@ class Release:
     """Start nodes list ``sys.*`` among their inputs and outputs."""
     node_type_in_inputs: bool = False
     model_in_llm_inputs: bool = False
+    hash_has_features: bool = True
+    """The hash of drafts and versions covers their features (1.13; not from 1.15 on: recorded of 1.15 and 1.16.1)."""
     restore: bool = False
     stars_keep_secret: bool = False
     """The mask of twenty stars with the same id keeps the stored secret; before, the stars become the secret."""
@@ -102,6 +104,7 @@ _FIFTEEN = Release(
     sys_in_start=False,
     node_type_in_inputs=True,
     model_in_llm_inputs=True,
+    hash_has_features=False,
     restore=True,
     stars_keep_secret=True,
     draft_variable_posts=True,

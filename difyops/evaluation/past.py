@@ -15,7 +15,7 @@ from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.api.run_answer import text_of
 from difyops.api.run_feed import completion, conversations_page, log_page, messages_page, run_detail, runs_page
-from difyops.api.run_records import LoggedRun, MessageRecord
+from difyops.api.run_records import LoggedRun, MessageRecord, moment
 from difyops.errors import NotFound
 from difyops.history.store import History
 
@@ -192,7 +192,7 @@ async def _conversations(instance: Instance, app: App, wanted: WantedRuns) -> As
         page = await conversations_page(instance, app, page=number)
         changed = 0.0
         for row in page.rows:
-            changed = float(row.get("updated_at") or row.get("created_at") or 0)
+            changed = moment(row.get("updated_at")) or moment(row.get("created_at")) or 0.0
             if changed >= wanted.since:
                 yield str(row.get("id"))
         if not page.more or not page.rows or changed < wanted.since:

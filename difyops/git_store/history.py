@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
 
+from difyops.clock import from_unix
 from difyops.errors import NothingKept
 from difyops.git_store import names, refs
 from difyops.git_store.plumbing import Git
@@ -162,4 +163,5 @@ def _records(output: bytes, width: int) -> Iterator[list[str]]:
 
 
 def _moment(seconds: str) -> datetime:
-    return datetime.fromtimestamp(int(seconds or 0), UTC)
+    found = from_unix(int(seconds)) if len(seconds) < 20 and seconds.isdecimal() else None
+    return found or datetime.fromtimestamp(0, UTC)  # who wrote the commit can write any number

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from difyops.clock import Clock
-from difyops.errors import DifyopsError, RateLimited, ServerFault, Unreachable
+from difyops.errors import DifyopsError, RateLimited, ServerFault, Unreachable, UnreadableAnswer
 
 T = TypeVar("T")
 IN_FLIGHT = 2
@@ -72,6 +72,8 @@ class Pace:
         began = self.clock.monotonic()
         try:
             result = await work()
+        except UnreadableAnswer:
+            raise  # of this app alone, and the server is well
         except (RateLimited, ServerFault, Unreachable) as error:
             raise SyncEnded(f"the server had to be left alone: {error.message}", error) from error
         finally:

@@ -169,15 +169,27 @@ async def _guarded(work: _Work, app: App, step: Callable[[_Work, App], Awaitable
     """Do one step of one app; what only this app answers badly does not stop the others."""
     try:
         await step(work, app)
-    except NotFound:
-        work.history.note_app(work.instance.name, app.id, name=app.name, mode=app.mode, gone=work.until)
-        work.errors[app.id] = f"{app.name} was deleted"
     except SyncEnded:
         raise
     except DifyopsError as error:
         if error.code == "store":
             raise
-        work.errors[app.id] = f"{app.name}: {error.message}"
+        if isinstance(error, NotFound) and await _is_gone(work, app):
+            work.history.note_app(work.instance.name, app.id, name=app.name, mode=app.mode, gone=work.until)
+            work.errors[app.id] = f"{app.name} was deleted"
+        else:
+            work.errors[app.id] = f"{app.name}: {error.message}"
+
+
+async def _is_gone(work: _Work, app: App) -> bool:
+    """Ask for the app itself: a list that is not there says nothing of the app."""
+    try:
+        await work.pace.call(lambda: work.instance.console.app(app.id))
+    except NotFound:
+        return True
+    except DifyopsError:
+        return False
+    return False
 
 
 async def _lists(work: _Work, app: App) -> None:
@@ -220,7 +232,10 @@ async def _graphs(work: _Work, app: App, chosen: Sequence[sampling.Choice]) -> N
     versions = {choice.version: choice.run for choice in reversed(chosen)}
     for version, run in versions.items():
         if work.history.graph(work.instance.name, app.id, version) is None:
-            detail = await work.pace.call(partial(run_detail, work.instance, app.id, run))
+            try:
+                detail = await work.pace.call(partial(run_detail, work.instance, app.id, run))
+            except NotFound:
+                continue  # its nodes are gone, too
             work.history.note_graph(work.instance.name, app.id, version, graph_shape(detail.get("graph")))
 
 

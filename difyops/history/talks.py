@@ -9,7 +9,8 @@ from functools import partial
 from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.api.run_feed import completion, conversations_page, messages_page
-from difyops.api.run_records import MessageRecord, number
+from difyops.api.run_records import MessageRecord, moment
+from difyops.errors import UnreadableAnswer
 from difyops.history.pace import Pace
 
 _MOST_PAGES = 10_000
@@ -31,11 +32,13 @@ async def changed_since(instance: Instance, app: App, pace: Pace, since: float) 
         before = len(found)
         oldest = since
         for row in page.rows:
-            oldest = max(number(row.get("updated_at")) or 0.0, number(row.get("created_at")) or 0.0)
+            oldest = max(moment(row.get("updated_at")) or 0.0, moment(row.get("created_at")) or 0.0)
             if oldest >= since:
                 found[str(row.get("id"))] = Talk(id=str(row.get("id")), changed=oldest)
-        if not page.more or not page.rows or oldest < since or len(found) == before:
+        if not page.more or oldest < since:
             break
+        if len(found) == before:  # what was not read must not count as covered
+            raise UnreadableAnswer("list conversations: it says that there is more, and sends the same again.")
     return sorted(found.values(), key=lambda talk: talk.changed)
 
 
@@ -52,6 +55,8 @@ async def messages(instance: Instance, app: App, pace: Pace, talk: str, since: f
         records = sorted((MessageRecord.of(row) for row in page.rows), key=lambda record: record.started)
         for record in records:
             yield record
-        if not page.more or not records or records[0].started < since or records[0].id == first:
+        if not page.more or records[0].started < since:
             return
+        if records[0].id == first:
+            raise UnreadableAnswer("list messages: it says that there is more, and sends the same again.")
         first = records[0].id

@@ -1,6 +1,6 @@
 """A draft or a version exactly as it is, with its environment in clear; and whether two are the same.
 
-The server's hash covers graph and features only, so variables are compared beside it.
+The server's hash covers the graph (and up to 1.13 the features), so the rest is compared beside it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ VARIABLE_PARTS = ("environment_variables", "conversation_variables")
 class Content:
     """Graph, features and variables of a draft or version. ``document`` is what has to be sent to have the same again.
 
-    ``hash`` is the server's, of graph and features; ``None`` where the content was not read from a server.
+    ``hash`` is the server's, of the graph at least; ``None`` where the content was not read from a server.
     """
 
     document: JsonObject = field(repr=False)
@@ -67,12 +67,14 @@ class Content:
         return Content(document={**self.document, "environment_variables": variables}, hash=self.hash)
 
     def is_same(self, other: Content) -> bool:
-        """Say whether both are the same to the letter: graph and features (by hash where both have one), variables."""
+        """Say whether both are the same to the letter: graph (by hash where both have one), features, variables."""
         if _variables(self.document) != _variables(other.document):
+            return False
+        if self.document.get("features") != other.document.get("features"):
             return False
         if self.hash and other.hash:
             return self.hash == other.hash
-        return all(self.document.get(part) == other.document.get(part) for part in ("graph", "features"))
+        return bool(self.document.get("graph") == other.document.get("graph"))
 
     def means(self, other: Content) -> bool:
         """Say whether both run the same: layout and sticky notes apart, values of secret variables included."""

@@ -124,6 +124,8 @@ def check_workflow_export(export: ExportRead, document: Mapping[str, Any]) -> No
     exported = as_dict(export.dsl.get("workflow"))
     if _node_ids(exported) != _node_ids(document):
         raise UnreadableAnswer("export the app: the DSL and the version do not have the same nodes.")
+    if "features" in exported and exported["features"] != document.get("features"):  # a hash of 1.15 leaves them out
+        raise UnreadableAnswer("export the app: the DSL and the version do not have the same features.")
     for name in _VARIABLES:
         if name in exported and len(as_list(exported[name])) != len(as_list(document.get(name))):
             raise UnreadableAnswer(f"export the app: the DSL and the version do not have the same {name}.")

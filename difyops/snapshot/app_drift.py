@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from difyops.api.model import App
+from difyops.api.shapes import moment
 from difyops.clock import from_unix, iso
 from difyops.dsl.diff import Difference, diff
 from difyops.dsl.marks import agree, shown
@@ -170,5 +171,5 @@ def _parsed(content: bytes | None) -> Document | None:
 
 
 def _when(seconds: object) -> str | None:
-    moment = from_unix(float(seconds)) if isinstance(seconds, (int, float)) else None
-    return iso(moment) if moment else None
+    found = from_unix(moment(seconds))
+    return iso(found) if found else None

@@ -1,15 +1,21 @@
-"""Every regular expression of the package, found in its syntax trees, and the texts that each of them likes least."""
+"""Every regular expression of the package, and the texts that each of them likes least.
+
+They are found in the syntax trees, made of what the modules hold where they are put together of parts, and among the
+values of the modules where they are made in a row. ``unknown`` names the calls that none of this explains.
+"""
 
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from re import _constants as words  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
+from typing import Any
 
 PACKAGE = Path(__file__).parents[2] / "difyops"
 _CALLS = frozenset({"compile", "search", "match", "fullmatch", "sub", "subn", "split", "findall", "finditer"})
@@ -44,13 +50,70 @@ def patterns(*, without: str = "validation") -> Iterator[Found]:
                 continue
             owner = node.func.value
             if node.func.attr in _CALLS and isinstance(owner, ast.Name) and owner.id == "re":
-                text = _text(node.args[0], known)
+                text = _made(node.args[0], path) or _text(node.args[0], known)
                 if text:
                     flags = sum({_FLAGS[name] for name in _names(node) if name in _FLAGS})
                     for call in _calls(node, tree):
                         yield Found(f"{path.relative_to(PACKAGE)}:{node.lineno}", text, flags, call)
         if path.name == "run_faults.py":
             yield from _table(tree, path.name)
+        yield from _in_rows(path)
+
+
+def unknown() -> set[str]:
+    """Return the files with a call of ``re`` whose pattern is not found here: it comes from elsewhere as it runs."""
+    files = set()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if not re.search(r"\bre\.[a-z]", code := path.read_text(encoding="utf-8")):
+            continue
+        tree, rows = ast.parse(code), set[int]()
+        known = _constants(tree)
+        for row in ast.walk(tree):
+            if isinstance(row, ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp):
+                rows |= {id(node) for node in ast.walk(row)}
+        for node in ast.walk(tree):
+            match node:
+                case ast.Call(func=ast.Attribute(value=ast.Name(id="re"), attr=attr), args=[first, *_]) if (
+                    attr in _CALLS
+                ):
+                    is_row = id(node) in rows and attr == "compile" and any(True for _ in _in_rows(path))
+                    if not is_row and not _made(first, path) and not _text(first, known):
+                        files.add(str(path.relative_to(PACKAGE)))
+    return files
+
+
+def _module(path: Path) -> Any:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return importlib.import_module(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+
+
+def _made(node: ast.expr, path: Path) -> str:
+    """Return the text of an expression of names that the module holds, ``""`` for one of anything else."""
+    if isinstance(node, ast.Constant):
+        return ""
+    try:
+        made = eval(compile(ast.Expression(node), "here", "eval"), dict(vars(_module(path))))
+    except NameError:
+        return ""
+    return made.decode("latin-1") if isinstance(made, bytes) else str(made)
+
+
+def _in_rows(path: Path) -> Iterator[Found]:
+    """Yield the patterns in the containers that a module holds."""
+    for name, value in list(vars(_module(path)).items()):
+        if isinstance(value, tuple | list | set | frozenset | Mapping):
+            for pattern in _inside(value):
+                text = pattern.pattern.decode("latin-1") if isinstance(pattern.pattern, bytes) else pattern.pattern
+                yield Found(f"{path.relative_to(PACKAGE)}:{name}", text, pattern.flags & ~(re.U | re.DEBUG), "search")
+
+
+def _inside(value: Any) -> Iterator[re.Pattern[Any]]:
+    items: Iterable[Any] = value.values() if isinstance(value, Mapping) else value
+    for item in items:
+        if isinstance(item, re.Pattern):
+            yield item
+        elif isinstance(item, tuple | list | set | frozenset | Mapping):
+            yield from _inside(item)
 
 
 def _table(tree: ast.Module, name: str) -> Iterator[Found]:

@@ -14,7 +14,7 @@ from functools import cache
 
 import pytest
 
-from tests.ground.patterns import Found, keeps_a_group, patterns, starts
+from tests.ground.patterns import Found, keeps_a_group, patterns, starts, unknown
 
 LENGTHS = (20, 200, 4_000)
 """Short ones first: what is worse than quadratic shows there, and would not end on the long one."""
@@ -73,6 +73,13 @@ def test_no_pattern_is_quadratic() -> None:
     every = [found for found in every_pattern() if not found.place.startswith("validation/")]
     assert len(every) > 100
     assert [said for found in every if (said := worst(found))] == []
+
+
+def test_every_pattern_is_looked_at() -> None:
+    """The others: a table that is looked at, price lists that are shipped, found secrets, the emulator's own."""
+    assert unknown() == {
+        "api/run_faults.py", "cost/prices.py", "dsl/secrets.py", "emulator/control.py", "emulator/routing.py",
+    }  # fmt: skip
 
 
 @pytest.mark.long

@@ -110,7 +110,19 @@ def _places(value: Any, before: Place) -> Iterator[tuple[Place, Any]]:
 
 
 def _fitting(value: Any) -> Iterator[str]:
-    yield from ("drop", "null", "to text", "to number", "to flag", "to list", "to object", "to nan", "to huge", "empty")
+    yield from (
+        "drop",
+        "null",
+        "to text",
+        "to number",
+        "to flag",
+        "to list",
+        "to object",
+        "to nan",
+        "to huge",
+        "to vast",
+        "empty",
+    )
     if isinstance(value, list | str) and len(value) > 1:
         yield "truncate"
     if isinstance(value, list) and len(value) > 1:
@@ -133,6 +145,7 @@ _CHANGES: Mapping[str, Callable[[Any], Any]] = {
     "to object": lambda value: {"value": value},
     "to nan": lambda value: float("nan"),
     "to huge": lambda value: 1e30,
+    "to vast": lambda value: 10**400,
     "truncate": lambda value: value[: len(value) // 2] if isinstance(value, list | str) else value,
     "reverse": lambda value: value[::-1] if isinstance(value, list) else value,
     "twice": lambda value: [*value, *value] if isinstance(value, list) else value,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difyops.api.datasets import documents
+from difyops.api.run_records import moment
 from difyops.clock import MAY_DIFFER
 from difyops.counting import counted
 from difyops.runbook.datasets import datasets_named
@@ -43,7 +44,7 @@ async def check(
             if status == "error":
                 errors.append(f"{label}: {row.get('error') or 'no reason given'}")
             elif status not in _DONE:
-                age = now - float(row.get("created_at") or now)
+                age = now - (moment(row.get("created_at")) or now)
                 working += 1
                 if age < -MAY_DIFFER:
                     late.append(f"{label}: {status}, and made {-age / 60:.0f} min from now")
