@@ -115,15 +115,13 @@ def _several(rows: list[App], selectors: list[str]) -> list[App]:
 
 
 def _together(shown: list[Outcome]) -> Outcome:
-    """Return what is shown of one app, or of several one below the other."""
-    if len(shown) == 1:
-        return shown[0]
+    """Return what is shown of the apps, one below the other; ``data`` has a row for each, be it one or ten."""
     return Outcome(
-        kind="app.show.all",
+        kind="app.show",
         data=[one.data for one in shown],
         blocks=[block for one in shown for block in one.blocks],
         names=[name for one in shown for name in one.names or ()],
-        summary=f"{counted(len(shown), 'app')}",
+        summary=counted(len(shown), "app") if len(shown) > 1 else None,
     )
 
 

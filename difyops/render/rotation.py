@@ -129,7 +129,10 @@ def driven(
     *,
     failed: Mapping[str, DifyopsError] | None = None,
 ) -> Outcome:
-    """Show where rotations were left; the exit code is that of the worst, 3 when some went well."""
+    """Show where rotations were left; the exit code is that of the worst, 3 when some went well.
+
+    ``data`` has a row for each; of a command for one rotation it is that row.
+    """
     errors = [error for error in (_verdict(item, kind) for item in results) if error]
     errors += list((failed or {}).values())
     total = len(results) + len(failed or {})
@@ -141,7 +144,7 @@ def driven(
     single = len(results) == 1
     return Outcome(
         kind=kind,
-        data=rows[0] if single and not failed else rows,
+        data=rows if kind == "secret.resume" else rows[0],
         blocks=[Facts(pairs=pairs)] if single else [_table([item.rotation for item in results])],
         summary="; ".join(_sentence(item) for item in results) or None,
         warnings=[*warnings, *(f"{identity}: {problem.message}" for identity, problem in (failed or {}).items())],

@@ -28,7 +28,7 @@ def test_list_show_and_switch_on_every_version(cli: Cli, any_version: Emulator) 
     for name in ("wf-llm", "flow-chat", "chat-basic", "agent", "completion-basic"):
         shown = cli("app", "show", name, "-o", "json")
         assert shown.code == 0, shown
-        assert shown.json["data"]["app"]["name"] == name
+        assert shown.json["data"][0]["app"]["name"] == name
     assert cli("app", "disable", "wf-llm", "--yes").code == 0
     assert cli("app", "disable", "wf-llm", "--site", "--yes").code == 0
     app = any_version.app_named("wf-llm")

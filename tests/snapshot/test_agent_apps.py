@@ -221,7 +221,7 @@ def test_an_agent_app_is_asked_shown_and_keyed_like_the_others(
 ) -> None:
     old = helper.call("POST", f"/apps/{helper.app_id}/api-keys")["token"]
     assert cli("broadcast", "hello", "--to", "helper").code == 0
-    shown = cli("app", "show", "helper", "-o", "json").json["data"]
+    shown = cli("app", "show", "helper", "-o", "json").json["data"][0]
     assert (shown["live"]["id"], shown["draft_edited"]) == (helper.live_id(), False)
     assert shown["uses"]["models"] == ["langgenius/openai/openai/gpt-4o-mini"]
     assert "agent-canary" not in str(shown)
