@@ -24,6 +24,9 @@ class AppSwitch:
         console = instance.console
         await (console.set_site if facts["site"] else console.set_api)(facts["app_id"], enabled=bool(state))
 
+    async def confirm(self, instance: Instance, facts: JsonObject, state: Any) -> None:
+        """Do nothing: it is on or off."""
+
     async def reachable(self, instance: Instance, facts: JsonObject, state: Any) -> Any:
         """Return ``state``: an app can always be switched."""
         return state

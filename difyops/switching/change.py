@@ -26,6 +26,10 @@ class Switch(Protocol):
         """Put it into a state."""
         ...
 
+    async def confirm(self, instance: Instance, facts: JsonObject, state: Any) -> None:
+        """Do what is left to do where it is in the state, but the answer to the write was lost; nothing for most."""
+        ...
+
     async def reachable(self, instance: Instance, facts: JsonObject, state: Any) -> Any:
         """Return how much of ``state`` it can still be put into; ``None``: nothing, for what it names is gone."""
         ...
@@ -58,6 +62,9 @@ class Switches:
         now, target = await switch.read(instance, facts), await switch.reachable(instance, facts, facts[aim])
         state, text = ("finished", "it is switched") if aim == "wanted" else ("undone", "it is what it was before")
         if target == now:
+            if not change.record.effect_done:  # whether all of it came through is not known
+                await change.effect(f"{effect} again", lambda: switch.confirm(instance, facts, target), audited=False)
+                await _read_back(switch, instance, change, target)
             return Ended(state=state, text=f"{text} (read back)")
         if _is_somebodys(now, facts) or (aim == "wanted" and _was_put_back(change, now)):
             return Ended(state="overtaken", text="somebody switched it meanwhile; it is left alone")
@@ -149,6 +156,11 @@ async def _failed(switch: Switch, instance: Instance, change: Change, error: Dif
     if now not in (facts["before"], facts["wanted"]) and not _is_somebodys(now, facts):
         return DifyopsError(f"{error.message} A part of it is switched.", hint=hint, retryable=True)
     if now == facts["wanted"]:
+        try:
+            await switch.confirm(instance, facts, now)
+        except DifyopsError as second:
+            said = f"{error.message} It is switched; whether it is used is unknown: {second.message}"
+            return DifyopsError(said, hint=hint, retryable=True)
         change.say(f"{change.record.label!r}: {error.message} It is switched all the same (read back).")
         return None
     change.close("failed", error=error.code)

@@ -31,15 +31,22 @@ class ProviderSwitch:
         Raises:
             Refused: somebody switched to a third one in between, which is left alone.
         """
-        credentials = ProviderCredentials(instance.console, facts["provider"])
-        await credentials.use(str(state))
+        await ProviderCredentials(instance.console, facts["provider"]).use(str(state))
+        await self.confirm(instance, facts, state)
+
+    async def confirm(self, instance: Instance, facts: JsonObject, state: Any) -> None:
+        """Switch to the credential the second time.
+
+        Raises:
+            Refused: somebody switched to a third one in between, which is left alone.
+        """
         await asyncio.sleep(float(facts["settle"]))
         if (now := await self.read(instance, facts)) != state:
             raise Refused(
                 f"Somebody let {facts['provider']} use another key ({await self._name(instance, facts, now)}) at the "
                 "same time; it is left alone."
             )
-        await credentials.use_again(str(state))
+        await ProviderCredentials(instance.console, facts["provider"]).use_again(str(state))
 
     async def reachable(self, instance: Instance, facts: JsonObject, state: Any) -> Any:
         """Return ``state``, or ``None`` when that credential, or the provider, was deleted meanwhile."""

@@ -27,6 +27,9 @@ class TriggerSwitch:
             if trigger in now and now[trigger] != status:
                 await instance.console.set_trigger(facts["app_id"], trigger, enabled=status == "enabled")
 
+    async def confirm(self, instance: Instance, facts: JsonObject, state: Any) -> None:
+        """Do nothing: each is on or off."""
+
     async def reachable(self, instance: Instance, facts: JsonObject, state: Any) -> Any:
         """Return the part of ``state`` whose triggers are still there; ``None`` when none is."""
         now = await self.read(instance, facts)

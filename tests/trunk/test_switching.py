@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from difyops.api.console import Console
 from difyops.api.credential_sets import ProviderCredentials
 from difyops.changes import ChangeRecord
 from difyops.changes.change import Checkpoint, no_checkpoint
@@ -17,7 +18,7 @@ from difyops.changes.recovery import Ended, Recovery
 from difyops.cli.changes import kinds
 from difyops.emulator import Emulator
 from difyops.emulator.providers import SECRET_FIELD, Credential
-from difyops.errors import DifyopsError, Refused
+from difyops.errors import DifyopsError, Refused, TimedOut
 from difyops.ledger import Ledger
 from difyops.switching import switch_app, switch_provider, switch_triggers
 from difyops.workspace import Workspace
@@ -196,6 +197,79 @@ async def test_a_key_that_was_deleted_meanwhile_is_told_and_the_change_closed(ri
     rig.provider.credentials[:] = [item for item in rig.provider.credentials if item.name == keep]
     assert (await rig.end(way)).state == "gone"
     assert rig.state("provider") == keep
+
+
+class Losses:
+    """Loses the answer to one of the calls that change something, counted from 1; it ``acts``, or never came."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.at, self.seen, self.acts = 0, 0, True
+        self.error: BaseException = TimedOut("The answer did not come in 30 s.", retryable=True)
+        send = Console.send
+
+        async def sent(api: Console, method: str, path: str, body: Any, **rest: Any) -> Any:
+            self.seen += 1
+            if self.seen != self.at:
+                return await send(api, method, path, body, **rest)
+            if self.acts:
+                await send(api, method, path, body, **rest)
+            raise self.error
+
+        monkeypatch.setattr(Console, "send", sent)
+
+    def begin(self, at: int, *, acts: bool) -> None:
+        self.at, self.seen, self.acts = at, 0, acts
+
+
+@pytest.mark.parametrize("way", ["finish", "undo"])
+@pytest.mark.parametrize("acts", [True, False], ids=["acted", "never came"])
+@pytest.mark.parametrize("at", [1, 2])
+@pytest.mark.parametrize("kind", list(AFTER))
+async def test_an_answer_that_is_lost_on_the_way_there_and_while_it_is_ended(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, kind: str, at: int, acts: bool, way: str
+) -> None:
+    """What is told is so: switched, or open until somebody ends it; and what is used is what is switched to."""
+    losses = Losses(monkeypatch)
+    losses.begin(at, acts=acts)
+    try:
+        assert await rig.switch(kind)
+    except DifyopsError:
+        assert rig.workspace.journal.open(), "nobody knows how it stands"
+    else:
+        assert rig.state(kind) == AFTER[kind]
+    if rig.workspace.journal.open():
+        losses.begin(1, acts=acts)
+        try:
+            ended = await rig.end(way)
+        except DifyopsError:
+            losses.begin(0, acts=acts)
+            ended = await rig.end(way)
+        assert ended.state == ("finished" if way == "finish" else "undone")
+        assert rig.state(kind) == (AFTER if way == "finish" else BEFORE)[kind]
+    if kind == "provider":
+        assert rig.provider.current
+        assert rig.provider.cached == rig.provider.current.values
+
+
+@pytest.mark.parametrize("way", ["goes on", "finish"])
+async def test_a_key_whose_switch_was_lost_is_switched_to_twice_all_the_same(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """A run that had read the old key puts it back into the server's cache after the first time."""
+    rig.emulator.control.mood("stale_switch")
+    losses = Losses(monkeypatch)
+    losses.begin(1, acts=True)
+    if way == "finish":
+        losses.error = Killed()
+        with pytest.raises(Killed):
+            await rig.switch("provider")
+        assert rig.workspace.journal.open()
+        await rig.end("finish")
+    else:
+        assert await rig.switch("provider")
+    assert rig.provider.current
+    assert rig.provider.current.name == "fallback"
+    assert rig.provider.cached == rig.provider.current.values
 
 
 async def _killed(rig: Rig, kind: str, at: str) -> None:
