@@ -14,6 +14,23 @@ from difyops.cli import secret_leak
 from difyops.cli.door import command, group, seconds
 from difyops.cli.reporting import As, formats_of, reported, unknown
 from difyops.cli.secret_bench import STDIN, also_from, check_value, journal_of, policy_here, value_of, workbench
+from difyops.cli.secret_options import (
+    Also,
+    ByHand,
+    Credential,
+    Deliver,
+    Detach,
+    Failures,
+    Field,
+    Force,
+    Grace,
+    Kind,
+    Leaked,
+    NoProbe,
+    Probe,
+    Target,
+    ValueFrom,
+)
 from difyops.cli.session import Session
 from difyops.counting import counted
 from difyops.errors import DifyopsError, UsageError
@@ -78,48 +95,21 @@ def list_(
 @command(noun, "rotate")
 def rotate(
     session: Session,
-    kind: Annotated[
-        str, typer.Argument(metavar="KIND", help="app-key, dataset-key, env, provider, tool, model, webhook-secret.")
-    ],
-    target: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[TARGET]...", help="APP; nothing; APP NAME; PROVIDER; PROVIDER; PROVIDER MODEL."),
-    ] = None,
-    value_from: Annotated[
-        str | None,
-        typer.Option("--value-from", metavar="REF", help="The new value: keyring:, env:, file:, cmd: or - (stdin)."),
-    ] = None,
-    field: Annotated[str | None, typer.Option("--field", help="Which field of a credential.")] = None,
-    also: Annotated[
-        list[str] | None,
-        typer.Option("--also", metavar="FIELD=REF", help="Another secret of the same credential (repeatable)."),
-    ] = None,
-    credential: Annotated[
-        str | None, typer.Option("--credential", metavar="NAME|ID", help="Which credential or key is replaced.")
-    ] = None,
-    probe: Annotated[
-        list[str] | None, typer.Option("--probe", metavar="APP", help="Health check (repeatable).")
-    ] = None,
-    no_probe: Annotated[bool, typer.Option("--no-probe", help="Run no app as a health check.")] = False,
-    deliver: Annotated[
-        list[str] | None,
-        typer.Option("--deliver", metavar="REF", help="Where callers read the value: keyring:, file:, cmd: (stdin)."),
-    ] = None,
-    by_hand: Annotated[
-        bool, typer.Option("--by-hand", help="Nobody is handed a new key: I bring it to its callers myself.")
-    ] = False,
-    grace: Annotated[
-        str | None, typer.Option("--grace", metavar="TIME", help="How long both stay usable (10m by default).")
-    ] = None,
-    failures: Annotated[
-        int | None, typer.Option("--failures", min=1, help="So many failed checks in a row turn back (2 by default).")
-    ] = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Do not wait; secret resume --due finishes it.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Retire the old secret though it seems in use.")] = False,
-    leaked: Annotated[
-        bool,
-        typer.Option("--leaked", help="It leaked: no grace period, no checks but --probe, retired though in use."),
-    ] = False,
+    kind: Kind,
+    target: Target = None,
+    value_from: ValueFrom = None,
+    field: Field = None,
+    also: Also = None,
+    credential: Credential = None,
+    probe: Probe = None,
+    no_probe: NoProbe = False,
+    deliver: Deliver = None,
+    by_hand: ByHand = False,
+    grace: Grace = None,
+    failures: Failures = None,
+    detach: Detach = False,
+    force: Force = False,
+    leaked: Leaked = False,
 ) -> Outcome:
     """Replace a secret: create, hand out, prove, switch, watch, retire; back by itself when health checks fail.
 

@@ -4,23 +4,46 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import typer
 
 from difyops.cli.door import command, group
 from difyops.cli.session import Session
+from difyops.cli.validate_options import (
+    AnswerFile,
+    AppInputs,
+    AppToAsk,
+    As,
+    Coerce,
+    Duplicates,
+    Fallback,
+    FallbackApp,
+    Invented,
+    IsResult,
+    MaxEdits,
+    MinFirstPass,
+    Nan,
+    Ndjson,
+    NoRepair,
+    OutputName,
+    Pick,
+    Query,
+    QuestionAs,
+    Reask,
+    SchemaFile,
+    TokenBudget,
+)
 from difyops.cli.values import inputs_of
 from difyops.errors import UsageError
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
-    from difyops.cli.validate_app import Asking
     from difyops.cli.validate_end import ValidateRequest
-    from difyops.validation import Judged, ReaskOptions, Schema
+    from difyops.validation import EnforceOptions, Judged, ReaskOptions, Schema
 
 noun = group("A value that satisfies the schema, or a clear failure; every change is listed.")
 _REPORTS = ("junit", "sarif", "nagios")
@@ -29,44 +52,28 @@ _REPORTS = ("junit", "sarif", "nagios")
 @command(noun, "validate", fleet=True, needs="app")
 def validate(
     session: Session,
-    file: Annotated[
-        str | None, typer.Argument(metavar="[FILE|-]", help="The answer; - or nothing reads stdin.")
-    ] = None,
-    schema: Annotated[Path | None, typer.Option("--schema", metavar="FILE", help="JSON Schema, JSON or YAML.")] = None,
-    ndjson: Annotated[bool, typer.Option("--ndjson", help="A batch: one answer a line, one verdict a line.")] = False,
-    result: Annotated[bool, typer.Option("--result", help="FILE is the JSON of a run: answer or outputs.")] = False,
-    field: Annotated[str | None, typer.Option("--field", metavar="NAME", help="The workflow output to judge.")] = None,
-    no_repair: Annotated[bool, typer.Option("--no-repair", help="Find the JSON, but do not mend it.")] = False,
-    coerce: Annotated[bool, typer.Option("--coerce", help='Let "7" be 7, "yes" true, where the schema says.')] = False,
-    max_edits: Annotated[int | None, typer.Option("--max-edits", min=0, help="More changes are refused.")] = None,
-    pick: Annotated[str | None, typer.Option("--pick", metavar="first|last", help="When several values fit.")] = None,
-    invented: Annotated[
-        str, typer.Option("--invented", metavar="never|optional|always", help="May cut-off values stand?")
-    ] = "never",
-    duplicates: Annotated[
-        str, typer.Option("--duplicates", metavar="refuse|first|last", help="A key that an object names twice.")
-    ] = "refuse",
-    nan: Annotated[str, typer.Option("--nan", metavar="refuse|null", help="NaN and Infinity.")] = "refuse",
-    min_first_pass: Annotated[
-        float | None, typer.Option("--min-first-pass", min=0.0, max=1.0, help="With --ndjson: the least rate, else 5.")
-    ] = None,
-    as_: Annotated[
-        list[str] | None, typer.Option("--as", metavar="FORMAT[=FILE]", help="junit, sarif or nagios.")
-    ] = None,
-    app: Annotated[str | None, typer.Option("--app", metavar="APP", help="Ask this app instead of reading.")] = None,
-    query: Annotated[str, typer.Option("--query", metavar="TEXT", help="What to ask it.")] = "",
-    inputs: Annotated[list[str] | None, typer.Option("--input", metavar="K=V|@FILE", help="Inputs of the app.")] = None,
-    question_as: Annotated[
-        str | None, typer.Option("--question-as", metavar="NAME", help="The input that takes the question.")
-    ] = None,
-    reask: Annotated[int, typer.Option("--reask", min=0, max=20, help="Ask again so often, with what was wrong.")] = 0,
-    token_budget: Annotated[int | None, typer.Option("--token-budget", min=1, help="For all calls together.")] = None,
-    fallback: Annotated[
-        str | None, typer.Option("--fallback", metavar="JSON|@FILE", help="The value when nothing stands.")
-    ] = None,
-    fallback_app: Annotated[
-        str | None, typer.Option("--fallback-app", metavar="APP", help="Whom to ask when nothing stands.")
-    ] = None,
+    file: AnswerFile = None,
+    schema: SchemaFile = None,
+    ndjson: Ndjson = False,
+    result: IsResult = False,
+    field: OutputName = None,
+    no_repair: NoRepair = False,
+    coerce: Coerce = False,
+    max_edits: MaxEdits = None,
+    pick: Pick = None,
+    invented: Invented = "never",
+    duplicates: Duplicates = "refuse",
+    nan: Nan = "refuse",
+    min_first_pass: MinFirstPass = None,
+    as_: As = None,
+    app: AppToAsk = None,
+    query: Query = "",
+    inputs: AppInputs = None,
+    question_as: QuestionAs = None,
+    reask: Reask = 0,
+    token_budget: TokenBudget = None,
+    fallback: Fallback = None,
+    fallback_app: FallbackApp = None,
 ) -> Outcome:
     """Judge an answer, a batch or an app's answers by a JSON Schema. Exit 0 valid, 5 not.
 
@@ -75,45 +82,26 @@ def validate(
         difyops validate --app support-triage --schema order.schema.json --input query=hello --reask 2
     """
     from difyops.cli.validate_end import ValidateRequest
-    from difyops.validation import EnforceOptions
 
     if schema is None:
         raise UsageError("There is no schema.", hint="Add --schema FILE (JSON Schema as JSON or YAML).")
     if app is None and (reask or fallback or fallback_app or query or inputs or question_as):
         raise UsageError("--query, --input, --reask and fallbacks need an app to ask.", hint="Add --app APP.")
-    if min_first_pass is not None and min_first_pass != min_first_pass:  # NaN, below which nothing is
-        raise UsageError("--min-first-pass is a share from 0 to 1.")
     if fallback is not None and fallback_app:
         raise UsageError("Give --fallback or --fallback-app, not both.")
+    choices = {"pick": pick, "invented": invented, "duplicates": duplicates, "nan": nan}
     wanted = ValidateRequest(
         schema=schema_of(schema),
-        options=EnforceOptions(
-            repair=not no_repair,
-            coerce=coerce,
-            max_edits=max_edits,
-            pick=_one_of("--pick", pick, "first", "last"),
-            invented=_one_of("--invented", invented, "never", "optional", "always"),
-            duplicates=_one_of("--duplicates", duplicates, "refuse", "first", "last"),
-            not_finite=_one_of("--nan", nan, "refuse", "null"),
-        ),
+        options=_options(choices, repair=not no_repair, coerce=coerce, max_edits=max_edits),
         formats=_formats(as_),
         name=app or file or "-",
         field=field,
-        min_first_pass=min_first_pass,
+        min_first_pass=_share(min_first_pass),
     )
-    if app is not None:
-        from difyops.cli.validate_app import Asking
-
-        asking = Asking(
-            app=app,
-            query=query,
-            inputs=inputs_of(inputs),
-            question_as=question_as,
-            field=field,
-            fallback_app=fallback_app,
-        )
-        return _asked(session, wanted, asking, _reask(reask, token_budget, fallback))
-    return _batch(session, wanted, file) if ndjson else _single(wanted, file, result=result)
+    if app is None:
+        return _batch(session, wanted, file) if ndjson else _single(wanted, file, result=result)
+    asking = {"app": app, "query": query, "question_as": question_as, "field": field, "fallback_app": fallback_app}
+    return _asked(session, wanted, {**asking, "inputs": inputs_of(inputs)}, _reask(reask, token_budget, fallback))
 
 
 # -- what is judged -----------------------------------------------------------------------------------------------
@@ -186,11 +174,12 @@ def _opened(file: str | None) -> Iterator[BinaryIO]:
         raise UsageError(f"{file} cannot be read: {error.strerror}.") from error
 
 
-def _asked(session: Session, wanted: ValidateRequest, asking: Asking, reask: ReaskOptions) -> Outcome:
-    from difyops.cli.validate_app import carry_out
+def _asked(session: Session, wanted: ValidateRequest, asked: Mapping[str, Any], reask: ReaskOptions) -> Outcome:
+    from difyops.cli.validate_app import Asking, carry_out
     from difyops.cli.validate_end import told
     from difyops.validation import Judged
 
+    asking = Asking(**asked)
     work = carry_out(session, asking, wanted.schema, options=wanted.options, reask=reask)
     done = session.run(work)
     return told(wanted, Judged(id=asking.app, line=1, verdict=done.verdict), done)
@@ -226,6 +215,36 @@ def _formats(wanted: Sequence[str] | None) -> list[tuple[str, Path | None]]:
     if sum(file is None for _, file in found) > 1:
         raise UsageError("Only one --as can go to stdout; give the others a file.")
     return found
+
+
+def _options(choices: Mapping[str, str | None], *, repair: bool, coerce: bool, max_edits: int | None) -> EnforceOptions:
+    """Return how answers are mended; ``choices``: the words that were given, by option.
+
+    Raises:
+        UsageError: a word is none that the option knows.
+    """
+    from difyops.validation import EnforceOptions
+
+    return EnforceOptions(
+        repair=repair,
+        coerce=coerce,
+        max_edits=max_edits,
+        pick=_one_of("--pick", choices["pick"], "first", "last"),
+        invented=_one_of("--invented", choices["invented"], "never", "optional", "always"),
+        duplicates=_one_of("--duplicates", choices["duplicates"], "refuse", "first", "last"),
+        not_finite=_one_of("--nan", choices["nan"], "refuse", "null"),
+    )
+
+
+def _share(given: float | None) -> float | None:
+    """Return the least rate that was asked for.
+
+    Raises:
+        UsageError: it is NaN, below which nothing is.
+    """
+    if given is not None and given != given:
+        raise UsageError("--min-first-pass is a share from 0 to 1.")
+    return given
 
 
 def _one_of(option: str, given: str | None, *known: str) -> Any:

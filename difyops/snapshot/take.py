@@ -9,34 +9,31 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from difyops.api.instance import Instance
 from difyops.api.model import App
 from difyops.clock import Clock, SystemClock, iso
 from difyops.counting import counted
 from difyops.errors import DifyopsError, PartialFailure, StoreError
-from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.git_store import GitStore, StoreMoved
 from difyops.sealing.access import Access
 from difyops.sealing.store import Seal, seal_to_compare, seal_to_write
-from difyops.snapshot.agreement import is_gone, left_out
 from difyops.snapshot.assembly import Assembling, Base, Files, GatheredApp, assemble, read_base, sealed_kinds
 from difyops.snapshot.belonging import StorePlace, require_same
 from difyops.snapshot.changelog import changelog
+from difyops.snapshot.gathering import Gathering, Progress
 from difyops.snapshot.inventory import confirmed, read_inventory
-from difyops.snapshot.layout import MANIFEST, Manifest
-from difyops.snapshot.reading import AppReading, ReadOptions, read_app
-from difyops.snapshot.second_pass import may_pass_later, second_pass
+from difyops.snapshot.layout import MANIFEST, WHOLE, Manifest
+from difyops.snapshot.reading import ReadOptions
 from difyops.snapshot.steps import Checkpoint, no_checkpoint
 from difyops.targets import select
 
 log = logging.getLogger("difyops.snapshot")
 AUTHOR = "difyops <difyops@localhost>"
 _TRIES = 5
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,25 +117,70 @@ async def take(
 
     Raises:
         SelectorError: a selector matches nothing. Refused: the branch holds another instance. TagExists: the tag is
-        there already. StoreError: the store cannot
-        be written (the last snapshot is intact). DifyopsError: the app list itself could not be read.
+        there already. StoreError: the store cannot be written (the last snapshot is intact). DifyopsError: the app list
+        itself could not be read.
     """
     clock = clock or SystemClock()
     started = clock.monotonic()
+    work = _Work(instance, store, options, clock, progress)
+    base, what, chosen = await _begun(work)
+    for _ in range(_TRIES):
+        found = await _read_all(work, base, what, chosen)
+        seconds = clock.monotonic() - started
+        if options.dry_run or store is None:
+            return _taken(instance, found, base.commit, seconds, None)
+        try:
+            commit = _write(store, instance.name, found, options, clock)
+        except StoreMoved:
+            log.info("another snapshot was written meanwhile; reading again on top of it")
+            base = read_base(store, instance.name)
+            require_same(store, instance.name, base.manifest, _place(instance, what.workspace))
+            continue
+        return _sealed(_taken(instance, found, commit, seconds, options.tag), found, what.seal)
+    raise StoreError("Other writers kept changing the store; gave up.", hint="Run this again.", retryable=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What every step of one snapshot needs."""
+
+    instance: Instance
+    store: GitStore | None
+    options: TakeOptions
+    clock: Clock
+    progress: Progress | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """One reading of all that was asked for, on top of the newest snapshot (``base``) as it was then."""
+
+    base: Base
+    gathered: GatheredApp
+    files: Files
+    manifest: Manifest
+    changes: tuple[str, ...]
+
+
+async def _begun(work: _Work) -> tuple[Base, Assembling, list[App]]:
+    """Look at the instance and at the store: the newest snapshot, what holds for the whole new one, the apps it takes.
+
+    Raises:
+        SelectorError: a selector matches nothing. Refused: the branch holds another instance.
+    """
+    instance, store, options = work.instance, work.store, work.options
     apps = [app async for app in instance.console.apps()]
     options.checkpoint("listed")
     chosen = select(apps, options.selectors, may_be_empty=True)
-    whole = "all" in options.selectors
     writes = store is not None and not options.dry_run
     workspace = await instance.workspace.current()
-    place = StorePlace.of(instance.context.url, str(workspace.get("id", "")))
     base = read_base(store, instance.name)
     if store is not None:
-        held = base.manifest
-        require_same(store, instance.name, held, place, same_instance=options.same_instance, writes=writes)
-    inventory, inventory_failed = await read_inventory(instance) if whole else ({}, {})
+        place, same = _place(instance, workspace), options.same_instance
+        require_same(store, instance.name, base.manifest, place, same_instance=same, writes=writes)
+    inventory, inventory_failed = await read_inventory(instance) if WHOLE in options.selectors else ({}, {})
     seal = (seal_to_write if writes else seal_to_compare)(store, instance.name, options.access)  # type: ignore[arg-type]
-    resources = Assembling(
+    what = Assembling(
         instance=instance,
         apps=apps,
         workspace=workspace,
@@ -147,103 +189,47 @@ async def take(
         selection=options.selectors,
         live_only=options.live_only,
         full=options.full,
-        taken_at=iso(clock.now()),
+        taken_at=iso(work.clock.now()),
         seal=seal,
     )
-    for _ in range(_TRIES):
-        gathered = await _gather(instance, chosen, base, options, seal, progress, clock)
-        if whole:
-            await _look_for_missing(instance, apps, base, gathered, options.limit)
-            resources = replace(
-                resources, **await confirmed(instance, store, base, resources.inventory, resources.inventory_failed)
-            )
-        files, manifest = assemble(resources, base, gathered)
-        changes = changelog(store, base.commit, base.manifest, files, manifest)
-        findings = _findings(gathered)
-        seconds = clock.monotonic() - started
-        if options.dry_run or store is None:
-            return _taken(instance, base.commit, manifest, base, changes, findings, seconds, None)
-        try:
-            commit = _write(store, instance.name, base, files, manifest, changes, options, clock)
-        except StoreMoved:
-            log.info("another snapshot was written meanwhile; reading again on top of it")
-            base = read_base(store, instance.name)
-            require_same(store, instance.name, base.manifest, place)
-            continue
-        taken = _taken(instance, commit, manifest, base, changes, findings, seconds, options.tag)
-        kinds, is_first = sealed_kinds(base, gathered), not any(before.sealed.places for before in base.apps.values())
-        lost = _would_be_lost(sum(kinds.values())) if kinds and is_first and not seal.recipients else ()
-        return replace(taken, warnings=(*seal.warnings, *lost), sealed=kinds, recoverable=bool(seal.recipients))
-    raise StoreError("Other writers kept changing the store; gave up.", hint="Run this again.", retryable=True)
+    return base, what, chosen
 
 
-async def _gather(
-    instance: Instance,
-    chosen: Sequence[App],
-    base: Base,
-    options: TakeOptions,
-    seal: Seal,
-    progress: Progress | None,
-    clock: Clock,
-) -> GatheredApp:
-    gathered = GatheredApp()
-    how = ReadOptions(live_only=options.live_only, full=options.full, seal=seal)
-
-    async def work(app: App) -> AppReading:
-        return await read_app(instance, app, base.apps.get(app.id), how)
-
-    fan = FanoutOptions(limit=options.limit)
-    async for result in fan_out(chosen, work, fan):
-        match result:
-            case Done(item=app, value=reading):
-                gathered.readings[app.id] = reading
-            case Failed(item=app, error=error):
-                gathered.failed[app.id] = error
-        options.checkpoint("app read")
-        if progress:
-            progress(len(gathered.readings) + len(gathered.failed), len(chosen), app.name)
-    again = {app_id: error for app_id, error in gathered.failed.items() if may_pass_later(error)}
-    if again:
-        log.info("%d apps could not be read; reading them again, slowly", len(again))
-        read_now, still, gone = await second_pass(instance, again, work, clock)
-        gathered.readings.update(read_now)
-        gathered.failed = {key: error for key, error in gathered.failed.items() if key not in again} | still
-        gathered.gone |= gone
-    return gathered
+async def _read_all(work: _Work, base: Base, what: Assembling, chosen: Sequence[App]) -> _Found:
+    """Read the apps, and compare all with the newest snapshot; what is missing is believed only when looked for."""
+    options = work.options
+    gathering = Gathering(
+        instance=work.instance,
+        base=base,
+        how=ReadOptions(live_only=options.live_only, full=options.full, seal=what.seal),
+        limit=options.limit,
+        clock=work.clock,
+        checkpoint=options.checkpoint,
+        progress=work.progress,
+    )
+    gathered = await gathering.read(chosen)
+    if what.whole:
+        await gathering.look_for_missing(what.apps, gathered)
+        agreed = await confirmed(work.instance, work.store, base, what.inventory, what.inventory_failed)
+        what = replace(what, **agreed)
+    files, manifest = assemble(what, base, gathered)
+    changes = changelog(work.store, base.commit, base.manifest, files, manifest)
+    return _Found(base=base, gathered=gathered, files=files, manifest=manifest, changes=tuple(changes))
 
 
-async def _look_for_missing(
-    instance: Instance, apps: Sequence[App], base: Base, gathered: GatheredApp, limit: int
-) -> None:
-    """Believe that an app of the last snapshot is gone only when its detail says what the list says."""
-    listed = {app.id for app in apps}
-    missing = [app_id for app_id in base.apps if app_id not in listed and app_id not in gathered.gone]
-
-    async def look(app_id: str) -> bool:
-        return await is_gone(instance.console, app_id)
-
-    async for result in fan_out(missing, look, FanoutOptions(limit=limit)):
-        match result:
-            case Done(item=app_id, value=True):
-                gathered.gone.add(app_id)
-            case Done(item=app_id):
-                gathered.failed[app_id] = left_out()
-            case Failed(item=app_id, error=error):
-                gathered.failed[app_id] = error
+def _place(instance: Instance, workspace: Mapping[str, Any]) -> StorePlace:
+    return StorePlace.of(instance.context.url, str(workspace.get("id", "")))
 
 
-def _write(
-    store: GitStore,
-    branch: str,
-    base: Base,
-    files: Files,
-    manifest: Manifest,
-    changes: Sequence[str],
-    options: TakeOptions,
-    clock: Clock,
-) -> str:
+def _write(store: GitStore, branch: str, found: _Found, options: TakeOptions, clock: Clock) -> str:
+    """Write one commit, or only a note where nothing differs; return the newest snapshot.
+
+    Raises:
+        StoreMoved: somebody wrote since the newest snapshot was read. TagExists, StoreError: nothing was written.
+    """
+    base, manifest, files = found.base, found.manifest, found.files
     same = manifest.same_content(base.manifest)
-    text = _message(manifest, changes, options)
+    text = _message(manifest, found.changes, options)
     tag = (options.tag, text) if options.tag else None
     note = None if options.aside else _note(store, branch, manifest)
     if same and note is not None and tag is None and base.commit is not None and not options.full:
@@ -284,6 +270,14 @@ def _message(manifest: Manifest, changes: Sequence[str], options: TakeOptions) -
     return f"{title}{state}\n\n{body}\n"
 
 
+def _sealed(taken: Taken, found: _Found, seal: Seal) -> Taken:
+    """Return the result with what it says of sealed values."""
+    kinds = sealed_kinds(found.base, found.gathered)
+    is_first = not any(before.sealed.places for before in found.base.apps.values())
+    lost = _would_be_lost(sum(kinds.values())) if kinds and is_first and not seal.recipients else ()
+    return replace(taken, warnings=(*seal.warnings, *lost), sealed=kinds, recoverable=bool(seal.recipients))
+
+
 def _would_be_lost(number: int) -> tuple[str, ...]:
     """Say once what the loss of the instance would cost a store without recipients."""
     said = (
@@ -301,26 +295,18 @@ def _findings(gathered: GatheredApp) -> tuple[PlaintextSecret, ...]:
     )
 
 
-def _taken(
-    instance: Instance,
-    commit: str | None,
-    manifest: Manifest,
-    base: Base,
-    changes: Sequence[str],
-    findings: tuple[PlaintextSecret, ...],
-    seconds: float,
-    tag: str | None,
-) -> Taken:
+def _taken(instance: Instance, found: _Found, commit: str | None, seconds: float, tag: str | None) -> Taken:
+    manifest = found.manifest
     return Taken(
         context=instance.name,
         commit=commit,
-        changed=not manifest.same_content(base.manifest),
+        changed=not manifest.same_content(found.base.manifest),
         complete=manifest.complete,
         state=manifest.state,
         tag=tag,
         counts=manifest.counts,
         failed=manifest.failed,
-        changes=tuple(changes),
-        plaintext_secrets=findings,
+        changes=found.changes,
+        plaintext_secrets=_findings(found.gathered),
         seconds=round(seconds, 3),
     )

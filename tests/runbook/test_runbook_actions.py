@@ -228,7 +228,7 @@ async def test_a_whole_run_is_taken_back_newest_first(stage: Stage) -> None:
 
 async def test_an_action_on_a_server_that_dies_says_that_its_state_is_unknown(stage: Stage) -> None:
     text = HEAD + "  - {id: off, action: app.disable_api, with: {app: wf-echo}}\n"
-    stage.emulator.control.fail(method="POST", path="/api-enable", how="lost")
+    stage.emulator.control.fail(method="POST", path="/api-enable", how="reset")
     async with stage.resources() as resources:
         record = await carried(from_text(text), resources, allow=consent(act=True))
         assert resources.ledger is not None
