@@ -8,6 +8,7 @@ Ctrl-C goes to the first process alone, which passes it on; who finds himself wi
 from __future__ import annotations
 
 import dis
+import gc
 import importlib
 import os
 import pickle
@@ -26,15 +27,14 @@ from difyops.render.fleet import Part
 from difyops.render.machine import plain
 from difyops.render.safe import one_line, text
 
-FEWEST = 4  # so many at least: they wait more than they work
 _LOOK_UP = 0.1
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 Run = Callable[[Sequence[str]], list[Part]]
 
 
 def processes_for(contexts: int) -> int:
-    """Return how many processes work on so many contexts: two for each processor, four at least."""
-    return min(contexts, max(FEWEST, 2 * (os.cpu_count() or 1)))
+    """Return how many processes work on so many contexts: one for each processor. Its threads wait side by side."""
+    return min(contexts, os.cpu_count() or 1)
 
 
 def load_what_runs(function: Callable[..., Any]) -> None:
@@ -75,6 +75,7 @@ class _Child:
         self.end, sending = os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
+        gc.freeze()  # a collection would touch, and so copy, the memory that all processes share
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self.end)

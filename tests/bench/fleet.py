@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -25,6 +27,12 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 DELAY = 0.05
 INSTANCES, APPS = 10, 100
 WORKERS, SHARED, SMALL = 8, 40, 25
+_WORK = """
+import json
+rows = {str(number): [number, str(number) * 3, {"a": number}] for number in range(3000)}
+for _ in range(60):
+    str(json.loads(json.dumps(rows)))
+"""
 
 
 def main() -> list[Figure]:
@@ -85,7 +93,8 @@ def in_shards(folder: Path) -> list[Figure]:
     """Let eight workers take shards of forty instances, and one of them a shard alone.
 
     Linear is eight times the calls a second of the worker alone. The machine allows no more calls than its processors
-    can carry, of workers and servers, by the CPU seconds that a call costs the worker alone.
+    can carry, of workers and servers, by the CPU seconds that a call costs the worker alone; and of as many processes
+    at once each needs more of them than one alone, which ``crowding`` measures on a program that is not ours.
     """
     with prepared(SHARED, SMALL, DELAY) as made:
         place = Place.of(folder / "forty", made)
@@ -93,12 +102,13 @@ def in_shards(folder: Path) -> list[Figure]:
         together = [_workers(place, f"together{number}", range(WORKERS)) for number in range(ROUNDS)]
     rate = statistics.median(run.calls / run.wall for run in alone)
     cost = statistics.median(run.cpu / run.calls for run in alone)
-    allowed = min(WORKERS * rate, (os.cpu_count() or 1) / cost)
+    crowded = statistics.median(crowding(WORKERS) for _ in range(ROUNDS))
+    allowed = min(WORKERS * rate, (os.cpu_count() or 1) / (cost * crowded))
     reached = statistics.median(run.calls / run.wall for run in together)
     costs = statistics.median(run.cpu / run.calls for run in together)
     said = (
         f"{reached:.0f} calls/s of {allowed:.0f}; linear {WORKERS * rate:.0f};"
-        f" CPU ms a call {costs * 1e3:.2f}, alone {cost * 1e3:.2f}"
+        f" CPU ms a call {costs * 1e3:.2f}, alone {cost * 1e3:.2f}, crowding {crowded:.2f}"
     )
     name = f"{WORKERS} workers on shards of {SHARED} instances, calls a second / linear over what the machine allows"
     twice = sum(run.twice for run in together)
@@ -133,6 +143,19 @@ def _workers(place: Place, name: str, numbers: Sequence[int]) -> Run:
     made = [after - earlier for after, earlier in zip(then, before, strict=True)]
     twice = sum((calls - once_each).total() for calls, once_each in zip(made, place.once_each, strict=True))
     return Run(wall=wall, cpu=spent + servers_then - servers, calls=sum(map(Counter.total, made)), twice=twice)
+
+
+def crowding(processes: int) -> float:
+    """Return what a piece of work costs each of so many processes at once, in CPU seconds, over what it costs one."""
+    return _cost_each(processes) / _cost_each(1)
+
+
+def _cost_each(processes: int) -> float:
+    before = _children()
+    running = [subprocess.Popen([sys.executable, "-c", _WORK]) for _ in range(processes)]
+    for process in running:
+        process.wait()
+    return (_children() - before) / processes
 
 
 def _children() -> float:
