@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import signal
 import subprocess
@@ -13,9 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from difyops import errors
 from difyops.cli.everywhere import shard_of, share
 from difyops.emulator import Emulator
 from difyops.errors import UsageError
+from difyops.render.fleet import Part, verdict
 from tests.cli.processes import WORDS
 from tests.conftest import Cli
 from tests.processes import Process
@@ -220,3 +223,24 @@ def test_ctrl_c_ends_every_instance(fleet: Fleet) -> None:
     child.send_signal(signal.SIGINT)
     _, err = child.communicate(timeout=60)
     assert child.returncode == 130, err
+
+
+FAULTS = (
+    None, errors.DifyopsError, errors.UsageError, errors.PartialFailure, errors.AuthError, errors.AnswerIsNo,
+    errors.NotSupported, errors.RateLimited, errors.Refused, errors.Interrupted,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_the_exit_code_is_the_one_of_the_page_whatever_comes_together(count: int) -> None:
+    for kinds in itertools.product(FAULTS, repeat=count):
+        codes = {kind.exit_code if kind else 0 for kind in kinds}
+        worst = next((code for code in (2, 8, 4, 6, 7, 1, 3) if code in codes), 0)
+        expected = next((code for code in (130, 5) if code in codes), 3 if 0 in codes and worst else worst)
+        parts = [Part(context=f"c{place}", error=kind and kind("It broke.")) for place, kind in enumerate(kinds)]
+        error = verdict(parts)
+        assert (error.exit_code if error else 0) == expected, kinds
+        if error:
+            bad = [part.context for part in parts if part.error]
+            assert [item["context"] for item in error.details["contexts"]] == bad  # type: ignore[attr-defined]
+            assert error.message.startswith(f"{len(bad)} of {count} context")

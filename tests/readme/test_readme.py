@@ -6,6 +6,7 @@ beside difyops. Pages that need another world (releases, webhooks, ...) have tes
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -19,18 +20,25 @@ from pathlib import Path
 import pytest
 
 from difyops.emulator import Emulator
+from difyops.emulator.dsl_text import export
 from tests.conftest import Cli
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", *(f"docs/{name}.md" for name in ("connecting", "installing", "snapshots", "secrets", "broadcast",
-         "validate", "runbooks")))  # fmt: skip
+         "validate", "runbooks", "cost")))  # fmt: skip
 FILES = {
     "order.schema.json": '{"type": "object", "properties": {"order": {"type": "string"}, "total": {"type": "number"}},'
     ' "required": ["order", "total"]}',
     "none.json": '{"order": "none", "total": 0}',
     "answer.txt": 'Here it is:\n```json\n{"order": "A-17", "total": 12.5,}\n```\n',
+    "smoke.yaml": "support-triage: {inputs: {query: hello}}\n",
     "answers.ndjson": '{"id": 1, "answer": "{\\"order\\": \\"A\\", \\"total\\": 1}"}\n',
 }
+BESIDE = {
+    "snapshot": "difyops snapshot create -q", "snapshot v1": "difyops snapshot create --tag v1 -q",
+    "history": "difyops history sync --max-calls 200 -q",
+    "second staging": "difyops context add staging --url URL --email EMAIL --password env:DIFY_PASSWORD",
+}  # fmt: skip
 
 
 def steps(page: str) -> Iterator[tuple[str, str]]:
@@ -86,8 +94,12 @@ def carried_out(kind: str, text: str, typed: Shell, emulator: Emulator, url: str
         for name, content in FILES.items():
             Path(name).write_text(content)
         return False
-    if (kind, text) == ("test", "snapshot"):
-        kind, text = "run", "difyops snapshot create -q"
+    if kind == "test" and text in BESIDE:
+        kind, text = "run", BESIDE[text].replace("URL", url).replace("EMAIL", emulator.email)
+    if kind == "test" and text.startswith("export "):
+        app = emulator.app_named(text.split()[1])
+        Path(f"{app.name}.yml").write_text(json.loads(export(emulator.instance, app, app.live, secrets=False))["data"])
+        return False
     if kind == "test":
         emulator.play(*text.split())
         return False
