@@ -203,12 +203,13 @@ def _expectations(options: TierOptions) -> Sequence[Expectation]:
     from difyops.cli.validate import schema_of
     from difyops.cli.values import json_object
     from difyops.evaluation.cases import Expectation, read_expectation
+    from difyops.settings import told
 
     found = []
     if options.schema is not None:
         found.append(Expectation(check="schema", parameters={"schema": schema_of(options.schema).document}))
     if options.expect is not None and options.expect != _EXACT:
-        found.append(read_expectation(json_object(options.expect, "--expect"), "--expect"))
+        found.append(told("--expect", read_expectation, json_object(options.expect, "--expect")))
     if options.expect == _EXACT and options.cases is not None:
         raise UsageError("--expect exact is the answer that a recorded run gave; the cases of a file say their own.")
     return found

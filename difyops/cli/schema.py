@@ -25,6 +25,7 @@ FILES = {
     "rates": ("rates of currencies, for --rates of `cost`", "cost.money:Rates"),
     "bindings": ("what stands for what, for `release promote`", "release.promote.bindings:BindingsFile"),
     "map": ("what stands for what, for --map of `snapshot restore`", "snapshot.restore:TranslationFile"),
+    "case": ("one line of a file of cases, for `eval`", "evaluation.cases:Case"),
     "smoke": ("test runs by app, for --inputs of `drill run`", "asking:Smoke"),
 }
 _SECTIONS = {

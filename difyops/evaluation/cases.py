@@ -16,7 +16,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from difyops import atomic_file
 from difyops.counting import counted
@@ -25,9 +25,9 @@ from difyops.dsl.secret_places import found_in, found_in_text
 from difyops.errors import Refused, UsageError
 from difyops.evaluation.checks import fit
 from difyops.secret_text import scrub
-from difyops.settings import unknown_field
+from difyops.settings import BadSetting, Fault, Source, Value, read
+from difyops.settings import Path as SettingPath
 
-KNOWN = ("id", "inputs", "query", "expect", "cluster", "source", "reference")
 _LARGEST = 64 * 1024 * 1024
 _LONGEST_ID = 200
 _EXAMPLE = '{"id": "one", "query": "Hello?", "expect": [{"contains": "hello"}]}'
@@ -42,19 +42,63 @@ class Expectation:
     at: str = ""
 
 
+def read_expectation(item: object) -> Expectation:
+    """Read one check as a case has it.
+
+    Raises:
+        BadSetting: it is none.
+    """
+    if not isinstance(item, dict) or not item:
+        raise BadSetting("a check is an object", '{"contains": "hello"}')
+    rest = {key: value for key, value in item.items() if key not in ("check", "at")}
+    name, at = item.get("check"), item.get("at", "")
+    if "check" not in item:
+        if len(rest) != 1:
+            raise BadSetting("one check an object", '{"check": "number", "value": 3, "tolerance": 0.1}')
+        ((name, value),) = rest.items()
+        rest = {"": value}
+    if not isinstance(name, str) or not isinstance(at, str):
+        raise BadSetting("check and at must be texts")
+    return Expectation(check=name, parameters=fit(name, rest), at=at)
+
+
+def _id(value: object) -> str:
+    if isinstance(value, str) and 0 < len(value.strip()) <= _LONGEST_ID:
+        return value
+    raise BadSetting(f"must be a text of 1 to {counted(_LONGEST_ID, 'character')}")
+
+
+_EXPECTATION = Value(read_expectation, {"type": "object"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A file of one line: all of its fields stand there."""
+
+    number: int
+
+    def at(self, path: SettingPath) -> int:
+        return self.number
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One case. ``cluster``: cases of one conversation are not independent; blank stands alone. ``reference``: an
     answer that was given once, which judges may read.
     """
 
-    id: str
+    id: Annotated[str, Value(_id)]
     inputs: Mapping[str, Any] = field(default_factory=dict)
     query: str = ""
-    expect: tuple[Expectation, ...] = ()
-    cluster: str = ""
-    source: str = ""
-    reference: str = ""
+    expect: tuple[Annotated[Expectation, _EXPECTATION], ...] = ()
+    cluster: Annotated[str, "cases of one conversation are not independent; blank stands alone"] = ""
+    source: Annotated[str, "where it is from"] = ""
+    reference: Annotated[str, "an answer that was given once, which judges may read"] = ""
+
+    def faults(self) -> Iterator[Fault]:
+        """Yield that nothing is asked."""
+        if not self.inputs and not self.query:
+            yield (), "a case asks something: query, or inputs"
 
     def as_record(self) -> dict[str, Any]:
         """Return the line of a file; what is blank is left out."""
@@ -108,7 +152,7 @@ def read_cases(path: Path) -> tuple[Case, ...]:
         if not line.strip():
             continue
         place = f"{path}:{number}"
-        case = read_case(line, place)
+        case = read_case(line, str(path), number)
         if case.id in found:
             raise UsageError(f"{place}: id: {case.id!r} stands above already.")
         if kind := case.secret():
@@ -122,35 +166,18 @@ def read_cases(path: Path) -> tuple[Case, ...]:
     return tuple(found.values())
 
 
-def read_case(line: bytes, place: str) -> Case:
-    """Read one line.
+def read_case(line: bytes, file: str, number: int = 1) -> Case:
+    """Read one line of a file.
 
     Raises:
-        UsageError: it is no case; names place and field.
+        UsageError: it is no case; names file, line and field.
     """
+    source = Source(file=file, lines=_Line(number), error=UsageError, hint=_EXAMPLE)
     try:
         body = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{place}: this line is not JSON: {error}.", hint=_EXAMPLE) from error
-    if not isinstance(body, dict):
-        raise UsageError(f"{place}: this line is not an object.", hint=_EXAMPLE)
-    for name in body:
-        if name not in KNOWN:
-            raise UsageError(f"{place}: {unknown_field(name, KNOWN)}.")
-    for name in ("id", "query", "cluster", "source", "reference"):
-        if not isinstance(body.get(name, ""), str):
-            raise UsageError(f"{place}: {name} must be text.")
-    if not 0 < len(body.get("id", "").strip()) <= _LONGEST_ID:
-        raise UsageError(f"{place}: id must be a text of 1 to {counted(_LONGEST_ID, 'character')}.")
-    inputs, expect = body.get("inputs", {}), body.get("expect", [])
-    if not isinstance(inputs, dict):
-        raise UsageError(f"{place}: inputs must be an object.")
-    if not isinstance(expect, list):
-        raise UsageError(f"{place}: expect must be a list of checks.", hint='"expect": [{"contains": "hello"}]')
-    if not inputs and not body.get("query"):
-        raise UsageError(f"{place}: a case asks something: query, or inputs.")
-    wanted = tuple(read_expectation(item, f"{place}: expect[{number}]") for number, item in enumerate(expect))
-    return Case(**{**body, "expect": wanted})
+        raise source.raised((), f"this line is not JSON: {error}") from error
+    return read(Case, body, source)
 
 
 def write_cases(path: Path, cases: Sequence[Case], *, more: bool = False) -> None:
@@ -167,29 +194,6 @@ def write_cases(path: Path, cases: Sequence[Case], *, more: bool = False) -> Non
     kept |= {case.id: case for case in cases}
     lines = [json.dumps(case.as_record(), ensure_ascii=False) + "\n" for case in kept.values()]
     atomic_file.write(path, "".join(lines).encode("utf-8", "surrogatepass"), mode=atomic_file.PRIVATE)
-
-
-def read_expectation(item: object, place: str) -> Expectation:
-    """Read one check as a case has it.
-
-    Raises:
-        UsageError: it is none; names the place.
-    """
-    if not isinstance(item, dict) or not item:
-        raise UsageError(f"{place}: a check is an object.", hint='{"contains": "hello"}')
-    if "check" in item:
-        given = {key: value for key, value in item.items() if key not in ("check", "at")}
-        name, at = item["check"], item.get("at", "")
-    else:
-        at = item.get("at", "")
-        rest = {key: value for key, value in item.items() if key != "at"}
-        if len(rest) != 1:
-            raise UsageError(f"{place}: one check an object.", hint='{"check": "number", "value": 3, "tolerance": 0.1}')
-        ((name, value),) = rest.items()
-        given = {"": value}
-    if not isinstance(name, str) or not isinstance(at, str):
-        raise UsageError(f"{place}: check and at must be texts.")
-    return Expectation(check=name, parameters=fit(name, given, place), at=at)
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -17,11 +17,12 @@ from importlib.resources import files
 from pathlib import Path
 
 from difyops.config import Config
-from difyops.errors import ConfigError, SelectorError
+from difyops.errors import SelectorError
 from difyops.file_owner import Opened, open_once
 from difyops.runbook.load import RunbookError, checked, lint
 from difyops.runbook.model import Runbook
-from difyops.settings import Problem
+from difyops.setting_values import Name
+from difyops.settings import Problem, Reader, source_of
 from difyops.trust import Ask, Trust, TrustBook, is_reference
 
 _ENDINGS = (".yaml", ".yml")
@@ -58,11 +59,10 @@ def folders(config: Config) -> list[tuple[str, Path]]:
     named = config.sections.get("runbooks")
     if named is not None:
         config.require("runbooks", f"read the runbooks in {named}")
-    if isinstance(named, str):
-        named = [named]
-    if named is not None and (not isinstance(named, list) or any(not isinstance(item, str) for item in named)):
-        raise ConfigError("runbooks: expected a folder, or a list of folders.")
-    found = [("project", base / Path(item).expanduser()) for item in named or ()]
+    reader = Reader(source_of(config.sections, "runbooks"))
+    texts = () if named is None else reader.value(tuple[Name, ...], named, ("runbooks",))
+    reader.finish()
+    found = [("project", base / Path(item).expanduser()) for item in texts]
     if config.project_file is not None:
         found.append(("project", base / "runbooks"))
     shipped = shipped_folder()

@@ -23,7 +23,7 @@ async def nobody(app: str, question: str) -> str:
 async def look(check: str, said: Any, ask: Any = nobody, **parameters: Any) -> CheckFound:
     """Look at one answer, the parameters read as from a file."""
     line = json.dumps({"id": "one", "query": "why?", "expect": [{"check": check, **parameters}]})
-    case = read_case(line.encode(), "here:1")
+    case = read_case(line.encode(), "here")
     text = said if isinstance(said, str) else json.dumps(said)
     given = CheckInput(value=said, text=text, query=case.query, ask=ask)
     module: Any = CHECKS.get(check).module
@@ -116,13 +116,13 @@ async def test_a_judge_says_pass_or_fail_or_has_not_judged() -> None:
     ("line", "said"),
     [
         ("nope", "not JSON"),
-        ("[]", "not an object"),
-        ('{"query": "x"}', "id must be"),
+        ("[]", "must be a mapping"),
+        ('{"query": "x"}', "id: this field is required"),
         ('{"id": "a"}', "asks something"),
-        ('{"id": "a", "query": 3}', "query must be text"),
-        ('{"id": "a", "query": "x", "inputs": []}', "inputs must be"),
+        ('{"id": "a", "query": 3}', "query: expected text"),
+        ('{"id": "a", "query": "x", "inputs": []}', "inputs: must be"),
         ('{"id": "a", "query": "x", "wanted": 1}', "unknown field 'wanted'"),
-        ('{"id": "a", "query": "x", "expect": {}}', "expect must be a list"),
+        ('{"id": "a", "query": "x", "expect": {}}', "expect: a check is an object"),
         ('{"id": "a", "query": "x", "expect": ["hi"]}', "a check is an object"),
         ('{"id": "a", "query": "x", "expect": [{"contain": "x"}]}', "'contain' is not"),
         ('{"id": "a", "query": "x", "expect": [{"contains": "x", "exact": "y"}]}', "one check an object"),
@@ -139,7 +139,7 @@ async def test_a_judge_says_pass_or_fail_or_has_not_judged() -> None:
 )
 def test_a_bad_line_is_named(line: str, said: str) -> None:
     with pytest.raises(UsageError) as raised:
-        read_case(line.encode(), "cases.jsonl:3")
+        read_case(line.encode(), "cases.jsonl", 3)
     assert raised.value.message.startswith("cases.jsonl:3: ")
     assert said in raised.value.message
 

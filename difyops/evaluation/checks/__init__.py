@@ -16,6 +16,7 @@ from typing import Any, get_type_hints
 
 from difyops.errors import UsageError
 from difyops.plugins import Registry
+from difyops.settings import BadSetting
 
 PASS, FAIL, NOT_JUDGED = "pass", "fail", "not judged"
 _TYPES = {str: "text", int: "a whole number", float: "a number", bool: "true or false", dict: "an object"}
@@ -68,32 +69,32 @@ def as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def fit(name: str, given: Mapping[str, Any], place: str) -> dict[str, Any]:
+def fit(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of a check by name; the key ``""`` stands for the first one.
 
     Raises:
-        UsageError: there is no such check, or a parameter is missing, unknown, of another type, or makes no sense.
+        BadSetting: there is no such check, or a parameter is missing, unknown, of another type, or makes no sense.
     """
     try:
         module: Any = CHECKS.get(name).module
     except UsageError as error:
-        raise UsageError(f"{place}: {error.message}", hint=error.hint) from None
+        raise BadSetting(error.message, error.hint) from None
     known = {key: item for key, item in inspect.signature(module.check).parameters.items() if item.kind is _NAMED}
     first = next(iter(known), "")
     found = {key or first: value for key, value in given.items()}
     for key in found:
         if key not in known:
-            raise UsageError(f"{place}: {name} has no parameter {key!r} (it has: {', '.join(known)}).")
+            raise BadSetting(f"{name} has no parameter {key!r} (it has: {', '.join(known)})")
     for key, item in known.items():
         if key not in found and item.default is item.empty:
-            raise UsageError(f"{place}: {name} wants {key}.")
+            raise BadSetting(f"{name} wants {key}")
     types = get_type_hints(module.check)
     for key, value in found.items():
         if wanted := _other_type(value, types[key]):
-            raise UsageError(f"{place}: {key} must be {wanted}.")
+            raise BadSetting(f"{key} must be {wanted}")
     said = module.wrong(found) if hasattr(module, "wrong") else None
     if said:
-        raise UsageError(f"{place}: {said}")
+        raise BadSetting(said)
     return found
 
 
