@@ -183,8 +183,10 @@ class _Engine:
             async for result in results:
                 self.end(result.item, self.answer_of(result))
         finally:
-            await self.runner.close()
-            self.queue.put_nowait(None)
+            try:
+                await self.runner.close()
+            finally:
+                self.queue.put_nowait(None)
 
     async def work(self, target: Target) -> AgentAnswer:
         self.queue.put_nowait(Started(target=target))

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from difyops.broadcast.calls import Calls
 from difyops.broadcast.engine import AnswerEnded, Delta, Event, Started, broadcast, until_halted
 from difyops.broadcast.plan import BroadcastPlan
 from difyops.errors import OutOfBudget, UsageError
@@ -187,3 +188,13 @@ def test_every_target_ends_exactly_once(kinds: list[str], most: int, wait: int |
             assert server.most <= most
 
     asyncio.run(run())
+
+
+async def test_what_goes_wrong_at_the_end_is_raised_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fails(_: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(Calls, "all_gone", fails)
+    async with AgentServer().listening() as server:
+        with pytest.raises(RuntimeError, match="a fault of ours"):
+            await ask(server, plan_for(["good"]))
