@@ -176,3 +176,33 @@ def test_nothing_is_lost_where_nothing_is_asked_for(colleague: Colleague, losses
     lost, served = losses
     assert httpx.get(f"{served.url}/health").json()["status"] == "ok"
     assert lost.count == 0
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/api-keys"), ("DELETE", "")])
+def test_a_rotation_whose_answer_is_lost_leaves_one_working_key(
+    cli: Cli,
+    colleague: Colleague,
+    scratch: dict[str, str],  # noqa: F811
+    losses: tuple[Losses, Served],
+    own_place: Path,
+    method: str,
+    path: str,
+) -> None:
+    lost, _ = losses
+    name = scratch["workflow"]
+    app = colleague.app_id(name)
+    old = colleague.call("POST", f"/apps/{app}/api-keys")["token"]
+    key = own_place / "key"
+    lost.next(method, path)
+    words = ("app-key", name, "--yes", "--deliver", f"file:{key}", "--grace", "1s", "--force")
+    done = cli("secret", "rotate", *words)
+    assert lost.count == 1
+    for change in open_changes():
+        assert done.code != 0, done.out
+        ended = cli("changes", "finish", change.id, "--yes")
+        assert ended.code == 0, ended.err
+    assert not open_changes()
+    left = [row["token"] for row in colleague.call("GET", f"/apps/{app}/api-keys")["data"]]
+    assert old not in left
+    assert left == [key.read_text().strip()]
+    assert colleague.run(app, {"query": "hi", "tone": "plain"})
