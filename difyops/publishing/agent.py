@@ -16,6 +16,7 @@ from difyops.api.model import AgentVersion, App
 from difyops.clock import Clock, iso
 from difyops.dsl.canonical import same_meaning
 from difyops.errors import Conflict, DifyopsError, ServerFault, StalePlan, Unreachable
+from difyops.publishing import late
 from difyops.publishing.keeper import Keeper
 from difyops.publishing.publication import ATTEMPTS, FORMER, PARKED, SLIPPED, TARGET, Overtaken, TakenBack
 from difyops.publishing.writing import publish_soul, write_soul
@@ -86,6 +87,7 @@ class AgentPublication:
         parked = self._kept(PARKED)
         if parked is None:
             return
+        await late.wait(self.keeper, self.clock, self.app_name)
         app = await self._app()
         draft = (await self.agents.state(app)).draft.soul
         if self._is_written(draft):
@@ -106,6 +108,7 @@ class AgentPublication:
         if self._kept(PARKED) is not None:
             await self.put_draft_back()
             return replace(taken, said=(*taken.said, self.draft_told()))
+        await late.wait(self.keeper, self.clock, self.app_name)
         draft, former = (await self.agents.state(app)).draft.soul, self._kept(FORMER)
         if former is None or draft == former or not self._is_written(draft):
             return taken
@@ -205,9 +208,11 @@ class AgentPublication:
             await write_soul(self.keeper, self.agents, app, soul, over=over, effect=effect)
         except Conflict:
             return False
-        except (Unreachable, ServerFault):
+        except (Unreachable, ServerFault) as error:
+            late.note(self.keeper, self.clock, error)
             if not means((await self.agents.state(app)).draft.soul, soul):
                 raise
+            late.over(self.keeper)
         after = (await self.agents.state(app)).draft.soul
         if not means(after, soul):
             return False
@@ -219,10 +224,12 @@ class AgentPublication:
         note = f"difyops {self.keeper.id} {self.text}"
         try:
             version = await publish_soul(self.keeper, self.agents, app, note=note)
-        except (Unreachable, ServerFault):
+        except (Unreachable, ServerFault) as error:
+            late.note(self.keeper, self.clock, error)
             ours = [item for item in await self.newer(app) if self.is_ours(item)]
             if not ours or ours[0].id in (self.keeper.memo("published") or []):
                 raise
+            late.over(self.keeper)
             self._note_published(ours)
         else:
             self.keeper.note(published=[*(self.keeper.memo("published") or []), version])

@@ -15,6 +15,7 @@ from difyops.api.instance import Instance
 from difyops.api.model import Workflow
 from difyops.clock import Clock, iso
 from difyops.errors import Conflict, DifyopsError, ServerFault, StalePlan, Unreachable
+from difyops.publishing import late
 from difyops.publishing.content import Content, draft_content, version_content
 from difyops.publishing.keeper import Keeper
 from difyops.publishing.slot_guard import SlotGuard
@@ -144,6 +145,7 @@ class Publication:
         parked = self.keeper.kept(PARKED)
         if parked is None:
             return
+        await late.wait(self.keeper, self.clock, self.app_name)
         content, draft = Content.read(parked), await draft_content(self.instance.console, self.app_id)
         if draft is None or self._is_written(draft):
             try:
@@ -168,6 +170,7 @@ class Publication:
         await self.put_draft_back()
         if had_parked:
             return replace(taken, said=(*taken.said, self.draft_told()))
+        await late.wait(self.keeper, self.clock, self.app_name)
         draft, former = await draft_content(self.instance.console, self.app_id), self.keeper.kept(FORMER)
         if draft is None or former is None or not self._is_written(draft) or draft.is_same(Content.read(former)):
             return taken
@@ -311,11 +314,13 @@ class Publication:
             written: str | None = await write_draft(
                 self.keeper, console, self.app_id, content.document, over=expected, effect=effect
             )
-        except (Unreachable, ServerFault):
+        except (Unreachable, ServerFault) as error:
+            late.note(self.keeper, self.clock, error)
             now = await draft_content(console, self.app_id)
             if now is None or not now.is_same(sent):
                 raise
             written = now.hash  # only the answer was lost
+            late.over(self.keeper)
         if ours:
             self.keeper.keep(WANTED, replace(content, hash=written or None).as_kept())
 
@@ -349,9 +354,11 @@ class Publication:
         comment = f"difyops {self.keeper.id} {settings.text}"
         try:
             await publish_draft(self.keeper, console, self.app_id, name=settings.name, comment=comment, **settings.told)
-        except (Unreachable, ServerFault):
+        except (Unreachable, ServerFault) as error:
+            late.note(self.keeper, self.clock, error)
             if not await self._find_published():
                 raise
+            late.over(self.keeper)
         else:
             await self._find_published()
         await self.restore_triggers()

@@ -6,12 +6,12 @@ A rotation that goes back before that is over would leave what comes then to nob
 from __future__ import annotations
 
 from difyops.api.server_time import UNKNOWN
+from difyops.publishing import late
 from difyops.rotation.job import RotationJob
 
 SKEW = 5.0
 """Seconds that a time which the server wrote may differ from that of its Date header: it is the database's."""
-LATE = 20.0
-"""Seconds that a server may take longer over a request than we wait for its answer."""
+LATE = late.LATE
 
 
 def longest(job: RotationJob) -> float:

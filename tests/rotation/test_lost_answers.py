@@ -88,6 +88,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("difyops.rotation.late.SKEW", 1.0)
     monkeypatch.setattr("difyops.rotation.late.longest", lambda job: 0.5)
     monkeypatch.setattr("difyops.rotation.late.LATE", 0.5)
+    monkeypatch.setattr("difyops.publishing.late.LATE", 0.8)
 
 
 @pytest.fixture
@@ -248,3 +249,24 @@ async def test_what_a_slow_server_makes_after_we_gave_up_is_no_orphan(
     assert losses.coming, where
     assert driven.rotation.state is (State.ROLLED_BACK if patience == 1 else State.DONE), where
     places.check(rig, is_new=patience > 1, where=where)
+
+
+@pytest.mark.parametrize("emulator", [1.0], indirect=True, ids=["its time is ours"])
+@pytest.mark.parametrize("patience", [1, 4], ids=["turns back", "goes on"])
+@pytest.mark.parametrize("at", [1, 2, 3], ids=["write draft", "publish", "put draft back"])
+@pytest.mark.parametrize("case", [CASES["env"]], ids=["env"])
+async def test_what_a_slow_server_writes_or_publishes_after_we_gave_up_touches_no_colleague(
+    case: Case, at: int, patience: int, losses: Losses, places: Places
+) -> None:
+    """A late write must not overwrite the draft that is back, nor a late publication put it live."""
+    rig = places.anew(0)
+    losses.begin(at, acts=False)
+    losses.late = 0.4
+    async with rig.bench() as bench:
+        rotation = await begin(bench, await rig.plan(bench, case, patience=patience), SecretText(case.new))
+        driven = await Driver(bench).drive(rotation)
+        await asyncio.gather(*losses.coming)
+    where = (losses.names, driven.rotation.state, driven.rotation.trouble, driven.rotation.went_back)
+    assert losses.coming, where
+    assert driven.rotation.state in (State.DONE, State.ROLLED_BACK), where
+    places.check(rig, is_new=driven.rotation.state is State.DONE, where=where)
