@@ -53,7 +53,7 @@ async def _asked(session: Session, name: str) -> InstanceStatus:
     async with session.instance() as instance:
         resources = _resources(session, instance)
         apps = len(await resources.apps())
-        budgets, goals = _budgets(session), _goals(session)
+        budgets, goals = _has_budget(session, name), _goals(session)
         return InstanceStatus(
             context=name,
             url=instance.context.url,
@@ -100,11 +100,14 @@ def _resources(session: Session, instance: Instance) -> Resources:
     )
 
 
-def _budgets(session: Session) -> bool:
-    from difyops.cost.budgets_file import FILE
-    from difyops.history.store import FILE as HISTORY
+def _has_budget(session: Session, name: str) -> bool:
+    """Say whether somebody set up a budget of a context; of a file that cannot be read its check tells why."""
+    from difyops.cost.budgets_file import FILE, read_budgets
 
-    return session.config.user_file.with_name(FILE).exists() and (session.config.state / HISTORY).is_file()
+    try:
+        return any(budget.context == name for budget in read_budgets(session.config.user_file.with_name(FILE)))
+    except DifyopsError:
+        return True
 
 
 def _goals(session: Session) -> str | None:

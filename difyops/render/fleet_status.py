@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from difyops.counting import counted
 from difyops.errors import DifyopsError
 from difyops.outcome import Lines, Outcome, Table
 
@@ -51,7 +52,7 @@ def unreachable(context: str, url: str, error: DifyopsError) -> Outcome:
 def _outcome(found: InstanceStatus, error: DifyopsError | None) -> Outcome:
     row = (
         found.version or ("cannot be asked" if error else None), found.apps, _snapshot(found.snapshot),
-        _counted(found.drift, "apps"), _counted(found.secrets, ""), _word(found.budget), _counted(found.goals, "burn"),
+        _number(found.drift, "app"), _number(found.secrets), _word(found.budget), _number(found.goals, "burns", "burn"),
     )  # fmt: skip
     told = list(_told(found))
     return Outcome(
@@ -77,10 +78,12 @@ def _word(cell: Cell | None) -> str | None:
     return _WORDS.get(cell.word, cell.word) if cell else None
 
 
-def _counted(cell: Cell | None, unit: str) -> str | None:
+def _number(cell: Cell | None, *unit: str) -> str | None:
+    """Return how many; ``unit`` is for one, and for several where that is not with an s."""
     if cell is None or cell.value is None or cell.word == "inconclusive":
         return _word(cell)
-    return "none" if cell.value == 0 else f"{cell.value:g} {unit}".strip()
+    number = int(cell.value)
+    return "none" if not number else counted(number, *unit) if unit else str(number)
 
 
 def _snapshot(cell: Cell | None) -> str | None:

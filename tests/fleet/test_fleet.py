@@ -204,6 +204,19 @@ def test_the_status_has_a_row_for_each_and_says_who_is_down(cli: Cli, fleet: Fle
     assert "ago" in shown.out
 
 
+def test_a_dash_is_what_nobody_set_up_and_one_app_is_one_app(cli: Cli, fleet: Fleet) -> None:
+    made = fleet("east", "west")
+    assert cli("snapshot", "create", "-c", "all", "-q").code == 0
+    assert cli("cost", "budget", "set", "month", "--hard", "5", "-c", "east").code == 0
+    made["east"].play("break", "wf-llm")
+    rows = {row["context"]: row for row in cli("fleet", "status", "-o", "json").json["data"]}
+    assert (rows["east"]["budget"]["word"], rows["west"]["budget"]) == ("inconclusive", None)
+    shown = {line.split()[0]: line for line in cli("fleet", "status").out.splitlines()[:3]}
+    assert "1 app " in shown["east"]
+    assert shown["east"].split()[-2:] == ["?", "-"], "set up, and not measured: no history is here"
+    assert shown["west"].split()[-2:] == ["-", "-"]
+
+
 def test_a_deadline_holds_for_all(cli: Cli, fleet: Fleet) -> None:
     made = fleet("east", "west")
     made["west"].control.fail(path="/console/api/apps.*", how="hang", times=9)
