@@ -40,7 +40,14 @@ _WHY = {
     "55P03": "another process holds its write lock for 30 s",
 }
 _ENCODINGS = ("UTF8", "SQL_ASCII")  # the second keeps what it gets
-_PASSING = ("starting up", "shutting down", "recovery", "too many", "connection slots", "terminat")
+_FINAL = (
+    "authentication",
+    "pg_hba",
+    "does not exist",
+    "permission denied",
+    "permitted to log in",
+    "no password supplied",
+)
 
 
 class Away(Exception):
@@ -258,9 +265,11 @@ def _lost(error: Exception, *, may_be_done: bool = False) -> Away | None:
 
 
 def _not_reached(error: Exception) -> Away:
+    """Return why nobody was let in. What is not known to be final passes: a server may start up, recover or be full,
+    and says so in a language of its own.
+    """
     why = _reason(error)
-    is_answer = "FATAL:" in str(error) or "no password supplied" in str(error)
-    return Away(why, is_final=is_answer and not any(word in why for word in _PASSING))
+    return Away(why, is_final=any(word in why for word in _FINAL))
 
 
 def _reason(error: Exception) -> str:

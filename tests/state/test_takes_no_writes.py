@@ -11,6 +11,7 @@ import pytest
 
 from difyops.errors import DifyopsError, LockLost, Refused, StateAway, StateMoved, StoreError
 from difyops.ledger import Ledger
+from difyops.ledger.connected import _not_reached
 from difyops.ledger.file import LedgerFile
 from difyops.ledger.server import LedgerServer
 from difyops.secret_text import SecretText
@@ -61,6 +62,31 @@ def test_what_was_done_is_kept_where_the_server_takes_no_writes(machine: Machine
     assert again.bring_in() == 2
     assert changes(again)[0].phase == "after 'switch'"
     assert again.check() == []
+
+
+@pytest.mark.parametrize(
+    ("said", "is_final"),
+    [
+        ("FATAL:  the database system is not yet accepting connections\nDETAIL:  Consistent recovery state has not been"
+         " yet reached.", False),
+        ("FATAL:  the database system is starting up", False),
+        ("FATAL:  das Datenbanksystem startet", False),
+        ("FATAL:  sorry, too many clients already", False),
+        ("FATAL:  terminating connection due to administrator command", False),
+        ("server closed the connection unexpectedly", False),
+        ('FATAL:  password authentication failed for user "ada"', True),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "ada"', True),
+        ('FATAL:  database "nodb" does not exist', True),
+        ('FATAL:  permission denied for database "ops"\nDETAIL:  User does not have CONNECT privilege.', True),
+        ("fe_sendauth: no password supplied", True),
+    ],
+)  # fmt: skip
+def test_a_server_that_comes_up_is_waited_for_and_one_that_says_no_is_not(said: str, is_final: bool) -> None:
+    import psycopg
+
+    found = _not_reached(psycopg.OperationalError(f'connection to server at "127.0.0.1", port 5432 failed: {said}'))
+    assert found.is_final is is_final
+    assert said.partition("  ")[2].partition("\n")[0] in found.why
 
 
 @pytest.mark.parametrize("back", [False, True])
