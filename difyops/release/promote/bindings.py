@@ -19,7 +19,7 @@ bindings:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -74,4 +74,5 @@ def read_bindings(path: Path | None, source: str, target: str) -> Bindings:
     if path is None:
         return Bindings()
     found, _ = read_file(BindingsFile, path, error=UsageError, hint="bindings: [{from: dev, to: prod}]")
-    return next((row for row in found.bindings[::-1] if (row.source, row.target) == (source, target)), Bindings())
+    row = next((row for row in found.bindings[::-1] if (row.source, row.target) == (source, target)), None)
+    return Bindings(**{each.name: getattr(row, each.name) for each in fields(Bindings)}) if row else Bindings()
