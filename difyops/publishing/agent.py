@@ -103,6 +103,7 @@ class AgentPublication:
         Raises:
             DifyopsError: a call failed; it can be done again.
         """
+        await late.wait(self.keeper, self.clock, self.app_name)
         app = await self._app()
         taken = await self._take_live_back(app)
         if self._kept(PARKED) is not None:

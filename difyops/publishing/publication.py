@@ -162,6 +162,7 @@ class Publication:
         Raises:
             DifyopsError: a call failed; it can be done again.
         """
+        await late.wait(self.keeper, self.clock, self.app_name)
         seen = await self.look()
         self._note_published([version for version in seen.newer if self.is_ours(version)])
         taken = await self._take_live_back(seen)
