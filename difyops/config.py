@@ -22,7 +22,7 @@ from difyops.config_environment import environment_context
 from difyops.config_file import FORMER_ENVIRONMENT_CONTEXT, Context, Layer, clean_url, expanded, is_there, read_layer
 from difyops.config_writing import choose_context, remove_context, save_context
 from difyops.errors import ConfigError
-from difyops.settings import Sections
+from difyops.setting_problems import Sections
 from difyops.state_address import EXAMPLE, checked, is_address
 from difyops.trust import NAMED, PROJECT_FILE, Ask, Trust, TrustBook
 

@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 from difyops.dsl.model import DslError
 from difyops.errors import ConfigError
 from difyops.file_owner import open_once
+from difyops.setting_problems import BadSetting, Sections, Source, named, told
 from difyops.setting_values import Reference, duration_up_to, whole
-from difyops.settings import KEY, NOT_IN_FILE, BadSetting, Fault, Reader, Sections, Source, Value, named, told
+from difyops.settings import KEY, NOT_IN_FILE, Fault, Reader, SettingType
 from difyops.state_address import SQLITE, address_of
 from difyops.trust import NAMED, Marked, Trust, is_reference
 
@@ -62,7 +63,7 @@ def clean_url(text: str, *, where: str) -> str:
     return told(where, base_url, text)
 
 
-_URL = Value(base_url, {"type": "string", "format": "uri"})
+_URL = SettingType(base_url, {"type": "string", "format": "uri"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +122,9 @@ class ConfigFile:
     default_context: str | None = None
     contexts: Mapping[str, Any] = field(default_factory=dict)
     store: Annotated[str | None, "the folder of the snapshots"] = None
-    state: Annotated[str | None, Value(_state), "sqlite, or the address of a PostgreSQL without its password"] = None
+    state: Annotated[str | None, SettingType(_state), "sqlite, or the address of a PostgreSQL without its password"] = (
+        None
+    )
     state_password: Reference | None = None
     panels: Any = None
     secrets: Any = None

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Any
 
-from difyops.settings import BadSetting, Value, named
+from difyops.setting_problems import BadSetting, named
+from difyops.settings import SettingType
 from difyops.trust import is_reference
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -50,12 +51,12 @@ def size(value: object) -> int:
     return int(found)
 
 
-def duration_up_to(longest: float = math.inf, *, zero: bool = True) -> Value:
+def duration_up_to(longest: float = math.inf, *, zero: bool = True) -> SettingType:
     """Return durations up to ``longest`` seconds."""
-    return Value(_and_found(partial(duration, zero=zero, longest=longest)), {"type": ["string", "number"]})
+    return SettingType(_and_found(partial(duration, zero=zero, longest=longest)), {"type": ["string", "number"]})
 
 
-def whole(least: int, most: int) -> Value:
+def whole(least: int, most: int) -> SettingType:
     """Return whole numbers within limits."""
 
     def limited(value: Any) -> int:
@@ -63,10 +64,10 @@ def whole(least: int, most: int) -> Value:
             return value
         raise BadSetting(f"expected a whole number from {least} to {most}, found {named(value)}")
 
-    return Value(limited, {"type": "integer", "minimum": least, "maximum": most})
+    return SettingType(limited, {"type": "integer", "minimum": least, "maximum": most})
 
 
-def one_of(*known: str) -> Value:
+def one_of(*known: str) -> SettingType:
     """Return texts of which there are a few."""
 
     def chosen(value: Any) -> str:
@@ -74,10 +75,10 @@ def one_of(*known: str) -> Value:
             return value
         raise BadSetting(f"{named(value)} is none of {', '.join(known)}")
 
-    return Value(chosen, {"enum": list(known)})
+    return SettingType(chosen, {"enum": list(known)})
 
 
-def text_like(pattern: str, said: str) -> Value:
+def text_like(pattern: str, said: str) -> SettingType:
     """Return texts that a pattern fits as a whole; ``said`` is what such a text is."""
 
     def fitting(value: Any) -> str:
@@ -85,7 +86,7 @@ def text_like(pattern: str, said: str) -> Value:
             return value
         raise BadSetting(f"expected {said}, found {named(value)}")
 
-    return Value(fitting, {"type": "string", "pattern": f"^(?:{pattern})$"})
+    return SettingType(fitting, {"type": "string", "pattern": f"^(?:{pattern})$"})
 
 
 def reference(value: Any) -> str:
@@ -138,8 +139,8 @@ def _number(value: object, pattern: re.Pattern[str], units: Mapping[str, float],
     return found if 0 <= found < math.inf else None
 
 
-Name = Annotated[str, Value(_name, {"type": "string", "minLength": 1})]  # stripped, never blank
-Text = Annotated[str, Value(_text, {"type": ["string", "number"]})]  # as Name; a number is text, too
-Reference = Annotated[str, Value(reference, {"type": "string", "pattern": _REFERENCE})]
+Name = Annotated[str, SettingType(_name, {"type": "string", "minLength": 1})]  # stripped, never blank
+Text = Annotated[str, SettingType(_text, {"type": ["string", "number"]})]  # as Name; a number is text, too
+Reference = Annotated[str, SettingType(reference, {"type": "string", "pattern": _REFERENCE})]
 Duration = Annotated[float, duration_up_to()]
-Size = Annotated[int, Value(_and_found(size), {"type": ["string", "integer"]})]
+Size = Annotated[int, SettingType(_and_found(size), {"type": ["string", "integer"]})]

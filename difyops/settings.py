@@ -8,10 +8,10 @@
 
 A field without a default is required. Its type says what it takes: ``str``, ``int``, ``float``, ``bool``, ``Literal``,
 ``tuple[X, ...]`` (one X stands for a list of it), ``Mapping[str, X]``, another dataclass, ``Any``, ``X | None``, or a
-``Value`` of ``setting_values``. ``Annotated`` adds what the field is for (a text), ``Named`` (what the file calls it),
-``KEY`` (it is the name the mapping stands under), ``NOT_IN_FILE``, or ``LATER`` (its owner reads it). On the class,
-``SHORT`` names the field that a plain value stands for, and ``faults`` yields (path of a field, text) for what several
-make wrong together. A field that is blank or nothing is as one that is not there.
+``SettingType`` of ``setting_values``. ``Annotated`` adds what the field is for (a text), ``Named`` (its name in the
+file), ``KEY`` (it is the name the mapping stands under), ``NOT_IN_FILE``, or ``LATER`` (its owner reads it). On the
+class, ``SHORT`` names the field that a plain value stands for, and ``faults`` yields (path of a field, text) for what
+several make wrong together. A field that is blank or nothing is as one that is not there.
 
 Every complaint names file, line and field; all of them are told at once. Pure: files are read by ``settings_file``.
 """
@@ -19,18 +19,17 @@ Every complaint names file, line and field; all of them are told at once. Pure: 
 from __future__ import annotations
 
 import dataclasses
-import difflib
+import math
 import types
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
-from typing import Annotated, Any, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from difyops.errors import ConfigError, UsageError
+from difyops.setting_problems import NOWHERE, BadSetting, Path, Problem, Source, _found, named, source_of, unknown_field
 
 T = TypeVar("T")
-Path = tuple[str | int, ...]  # of a field: its names and numbers
 Fault = tuple[Path, str]
 KEY, NOT_IN_FILE, LATER = object(), object(), object()
 _WRONG: Any = object()
@@ -40,16 +39,8 @@ _PLAIN = {str: ("text", "string"), int: ("a whole number", "integer"), float: ("
 }
 
 
-class BadSetting(ValueError):
-    """A value is not what a setting takes; the text says what it should be. ``hint``: what helps."""
-
-    def __init__(self, text: str, hint: str | None = None) -> None:
-        super().__init__(text)
-        self.hint = hint
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class Value:
+class SettingType:
     """One kind of value: ``read`` returns what it means (raises ``BadSetting``), ``schema`` is its JSON Schema."""
 
     read: Callable[[Any], Any]
@@ -61,56 +52,6 @@ class Named:
     """The name that a field has in the file."""
 
     name: str
-
-
-class Lines(Protocol):
-    """Where each field of a text stands."""
-
-    def at(self, path: Path, /) -> int:
-        """Return the 1-based line of a field, or of the nearest one around it."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Where a value stands, for messages: ``file`` is blank where it stands in none. ``error`` is what is raised."""
-
-    file: str = ""
-    lines: Lines | None = None
-    error: type[UsageError] = ConfigError
-    hint: str | None = None
-
-    def line(self, path: Path) -> int:
-        """Return the line of a field, from 1."""
-        return self.lines.at(path) if self.lines else 1
-
-    def problem(self, path: Path, text: str) -> Problem:
-        """Return a problem of the field at ``path``."""
-        return Problem(file=self.file, line=self.line(path), field=dotted(path), text=text)
-
-    def raised(self, path: Path, text: str, hint: str | None = None) -> UsageError:
-        """Return the error that says one thing of the field at ``path``."""
-        return self.error(self.problem(path, text).text_with_place, hint=hint or self.hint)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """One thing that is wrong: file, line (from 1), field (``steps[2].with.app``) and what it is."""
-
-    file: str
-    line: int
-    field: str
-    text: str
-
-    @property
-    def text_with_place(self) -> str:
-        """Return ``file:line: field: text``."""
-        end = "" if self.text.endswith(("?", ".")) else "."
-        place = f"{self.file}:{self.line}: " if self.file else ""
-        return f"{place}{self.field + ': ' if self.field else ''}{self.text}{end}"
-
-
-NOWHERE = Source()
 
 
 def read(kind: type[T], body: object, source: Source = NOWHERE, at: Path = ()) -> T:
@@ -125,22 +66,9 @@ def read(kind: type[T], body: object, source: Source = NOWHERE, at: Path = ()) -
     return found  # type: ignore[no-any-return]
 
 
-class Sections(dict[str, Any]):
-    """Sections of the configuration, each with its source."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sources: dict[str, Source] = {}
-
-
 def read_section(kind: type[T], sections: Mapping[str, Any], name: str) -> T:
     """Return what the section ``name`` says. Raises as ``read``."""
     return read(kind, sections.get(name), source_of(sections, name), (name,))
-
-
-def source_of(sections: Mapping[str, Any], name: str) -> Source:
-    """Return where a section stands, for messages."""
-    return sections.sources.get(name, NOWHERE) if isinstance(sections, Sections) else NOWHERE
 
 
 def read_names(hint: Any, sections: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -168,18 +96,6 @@ def _as_json(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         return written(value)
     return format(value, "f") if isinstance(value, Decimal) else value
-
-
-def told(where: str, read_value: Callable[[Any], T], value: object) -> T:
-    """Return what a value means that stands in no file; ``where`` is what messages call its place.
-
-    Raises:
-        ConfigError: it means nothing.
-    """
-    try:
-        return read_value(value)
-    except BadSetting as error:
-        raise ConfigError(f"{where}: {error}.", hint=error.hint) from None
 
 
 @dataclass(slots=True)
@@ -222,7 +138,7 @@ class Reader:
         """Return what a value means by the type ``hint``."""
         plain, marks = _parts(hint)
         for mark in marks:
-            if isinstance(mark, Value):
+            if isinstance(mark, SettingType):
                 return self._tried(mark, value, at)
         if get_origin(plain) in (Union, types.UnionType):
             inner = next(item for item in get_args(plain) if item is not types.NoneType)
@@ -240,7 +156,7 @@ class Reader:
             return self.mapping(get_args(plain)[1], value, at)
         return self._plain(plain, value, at)
 
-    def _tried(self, kind: Value, value: Any, at: Path) -> Any:
+    def _tried(self, kind: SettingType, value: Any, at: Path) -> Any:
         try:
             return kind.read(value)
         except BadSetting as error:
@@ -248,7 +164,8 @@ class Reader:
 
     def _plain(self, kind: type, value: Any, at: Path) -> Any:
         takes = (int, float) if kind is float else kind
-        if isinstance(value, takes) and (kind is bool or not isinstance(value, bool)):
+        is_one = isinstance(value, takes) and (kind is bool or not isinstance(value, bool))
+        if is_one and (not isinstance(value, float) or math.isfinite(value)):
             return value
         return self.add(at, f"expected {_PLAIN[kind][0]}, found {named(value)}")
 
@@ -289,10 +206,10 @@ class Reader:
         is_short = short is not None and not isinstance(body, Mapping)
         if is_short:
             body = {short: body}
-        if not isinstance(body, Mapping):
-            self.add(at, f"must be a mapping ({', '.join(item.written for item in shape)}), found {named(body)}")
-            return {}
         known = [item.written for item in shape if not item.is_key]
+        if not isinstance(body, Mapping):
+            self.add(at, f"must be a mapping ({', '.join(known)}), found {named(body)}")
+            return {}
         for key in body:
             if key not in known:
                 self.add((*at, key), unknown_field(key, known))
@@ -345,7 +262,7 @@ def schema_of(hint: Any) -> dict[str, Any]:
     """Return the JSON Schema of what a type takes."""
     plain, marks = _parts(hint)
     for mark in marks:
-        if isinstance(mark, Value):
+        if isinstance(mark, SettingType):
             return dict(mark.schema)
     arguments = get_args(plain)
     match get_origin(plain):
@@ -375,41 +292,6 @@ def _object_schema(kind: Any) -> dict[str, Any]:
     }
     short = next((item for item in shape if item.written == getattr(kind, "SHORT", None)), None)
     return {"anyOf": [found, schema_of(short.hint)]} if short else found
-
-
-def unknown_field(key: object, known: Collection[str]) -> str:
-    """Return what is said of a field that nobody knows: which one may be meant, and which ones there are."""
-    close = difflib.get_close_matches(str(key), list(known), n=1)
-    meant = f"did you mean {close[0]!r}? " if close else ""
-    return f"unknown field {key!r} ({meant}known: {', '.join(sorted(known))})"
-
-
-def dotted(place: Path) -> str:
-    """Return ``steps[2].with.app``."""
-    text = ""
-    for part in place:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
-
-
-def named(value: Any) -> str:
-    """Return a value for a message: its type, and short plain values themselves."""
-    match value:
-        case None:
-            return "nothing"
-        case bool():
-            return "yes" if value else "no"
-        case int() | float():
-            return f"the number {value}"
-        case str():
-            return _found(value)
-    return "a list" if isinstance(value, list) else "a mapping"
-
-
-def _found(value: Any) -> str:
-    if not isinstance(value, str):
-        return named(value)
-    return repr(value) if len(value) <= 40 else "a longer text"
 
 
 def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:

@@ -11,7 +11,8 @@ from difyops.dsl.load import load_yaml_with_lines
 from difyops.dsl.model import DslError
 from difyops.errors import ConfigError, Refused, UsageError
 from difyops.file_owner import open_once
-from difyops.settings import Source, read
+from difyops.setting_problems import Source
+from difyops.settings import read
 
 T = TypeVar("T")
 _PAIR = re.compile(

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from difyops.secret_text import SecretText
-from difyops.settings import BadSetting, told
+from difyops.setting_problems import BadSetting, told
 
 SQLITE = "sqlite"
 SCHEMES = ("postgresql", "postgres")

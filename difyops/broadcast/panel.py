@@ -21,8 +21,9 @@ from typing import Annotated, Any
 
 from difyops.broadcast.plan import Member
 from difyops.errors import ConfigError
+from difyops.setting_problems import BadSetting, named, source_of
 from difyops.setting_values import Text
-from difyops.settings import KEY, BadSetting, Named, Value, named, read, read_names, source_of
+from difyops.settings import KEY, Named, SettingType, read, read_names
 
 
 def _aggregate(value: Any) -> str:
@@ -37,7 +38,7 @@ def _aggregate(value: Any) -> str:
     return f"{name}:" + ",".join(f"{key}={item}" for key, item in pairs.items()) if pairs else str(name)
 
 
-_AGGREGATE = Value(_aggregate, {"type": ["string", "object"]})
+_AGGREGATE = SettingType(_aggregate, {"type": ["string", "object"]})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -203,7 +203,7 @@ def _expectations(options: TierOptions) -> Sequence[Expectation]:
     from difyops.cli.validate import schema_of
     from difyops.cli.values import json_object
     from difyops.evaluation.cases import Expectation, read_expectation
-    from difyops.settings import told
+    from difyops.setting_problems import told
 
     found = []
     if options.schema is not None:

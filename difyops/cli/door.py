@@ -21,8 +21,8 @@ from difyops.cli.session import Session, begin
 from difyops.dry_run import dry_run
 from difyops.errors import Refused, UsageError
 from difyops.outcome import Outcome
+from difyops.setting_problems import BadSetting
 from difyops.setting_values import duration
-from difyops.settings import BadSetting
 
 FORMATS = ("table", "json", "yaml", "ndjson", "markdown", "name")
 

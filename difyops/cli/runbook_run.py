@@ -26,7 +26,7 @@ from difyops.runbook.parameters import from_text
 from difyops.runbook.record import INTERRUPTED, RunRecord, StepRecord
 from difyops.runbook.resources import Resources
 from difyops.runbook.undoing import undoing
-from difyops.settings import BadSetting
+from difyops.setting_problems import BadSetting
 
 _GRACE = 5.0  # seconds that a run whose deadline passed has to write down its end
 _A_SECOND = timedelta(seconds=1)

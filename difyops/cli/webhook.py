@@ -291,7 +291,7 @@ def _content(body: Path | None) -> bytes | None:
 
 
 def _rules(session: Session) -> WebhookRules:
-    from difyops.settings import source_of
+    from difyops.setting_problems import source_of
     from difyops.webhook.rules import SECTION, rules_of
 
     section = session.config.sections.get(SECTION)

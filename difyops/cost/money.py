@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from difyops.errors import UsageError
-from difyops.settings import BadSetting, Fault, Named, Value, named
+from difyops.setting_problems import BadSetting, named
+from difyops.settings import Fault, Named, SettingType
 from difyops.settings_file import read_file
 
 _SPELLINGS = {"RMB": "CNY", "CNH": "CNY", "US$": "USD", "$": "USD"}
@@ -58,9 +59,9 @@ def amount(value: Any, *, zero: bool = True) -> Decimal:
 
 
 _AMOUNT = {"type": ["string", "number"]}
-Amount = Annotated[Decimal, Value(amount, _AMOUNT)]
-Rate = Annotated[Decimal, Value(partial(amount, zero=False), _AMOUNT)]
-Currency = Annotated[str, Value(lambda value: currency_of(str(value)))]
+Amount = Annotated[Decimal, SettingType(amount, _AMOUNT)]
+Rate = Annotated[Decimal, SettingType(partial(amount, zero=False), _AMOUNT)]
+Currency = Annotated[str, SettingType(lambda value: currency_of(str(value)))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

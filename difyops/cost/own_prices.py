@@ -12,8 +12,9 @@ from typing import Annotated, Any
 
 from difyops import atomic_file
 from difyops.cost.money import Amount, Currency
+from difyops.setting_problems import BadSetting, named
 from difyops.setting_values import Name, whole
-from difyops.settings import BadSetting, Value, named, written
+from difyops.settings import SettingType, written
 from difyops.settings_file import read_file
 
 FILE = "prices.json"
@@ -37,7 +38,7 @@ class OwnPrice:
     output: Amount
     currency: Currency = "USD"
     per: Annotated[int, whole(1, 10**12), "so many tokens"] = 1_000_000
-    since: Annotated[str, Value(_day), "an ISO day"] = ""
+    since: Annotated[str, SettingType(_day), "an ISO day"] = ""
     said: str = ""
     note: str = ""
 

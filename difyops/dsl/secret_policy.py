@@ -16,8 +16,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from difyops.setting_problems import source_of
 from difyops.setting_values import Name
-from difyops.settings import Named, read, shape_of, source_of
+from difyops.settings import Named, read, shape_of
 
 _JOINTS = re.compile(r"[-_\s]+")
 

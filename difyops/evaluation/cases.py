@@ -25,8 +25,9 @@ from difyops.dsl.secret_places import found_in, found_in_text
 from difyops.errors import Refused, UsageError
 from difyops.evaluation.checks import fit
 from difyops.secret_text import scrub
-from difyops.settings import BadSetting, Fault, Source, Value, read
-from difyops.settings import Path as SettingPath
+from difyops.setting_problems import BadSetting, Source
+from difyops.setting_problems import Path as SettingPath
+from difyops.settings import Fault, SettingType, read
 
 _LARGEST = 64 * 1024 * 1024
 _LONGEST_ID = 200
@@ -68,7 +69,7 @@ def _id(value: object) -> str:
     raise BadSetting(f"must be a text of 1 to {counted(_LONGEST_ID, 'character')}")
 
 
-_EXPECTATION = Value(read_expectation, {"type": "object"})
+_EXPECTATION = SettingType(read_expectation, {"type": "object"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class Case:
     answer that was given once, which judges may read.
     """
 
-    id: Annotated[str, Value(_id)]
+    id: Annotated[str, SettingType(_id)]
     inputs: Mapping[str, Any] = field(default_factory=dict)
     query: str = ""
     expect: tuple[Annotated[Expectation, _EXPECTATION], ...] = ()

@@ -25,7 +25,11 @@ class Talk:
 
 
 async def changed_since(instance: Instance, app: App, pace: Pace, since: float) -> list[Talk]:
-    """Return the conversations that changed at or after ``since``, each once."""
+    """Return the conversations that changed at or after ``since``, each once.
+
+    Raises:
+        UnreadableAnswer: the list does not end.
+    """
     found: dict[str, Talk] = {}
     for page_number in range(1, _MOST_PAGES):
         page = await pace.call(partial(conversations_page, instance, app, page=page_number))
@@ -43,7 +47,11 @@ async def changed_since(instance: Instance, app: App, pace: Pace, since: float) 
 
 
 async def messages(instance: Instance, app: App, pace: Pace, talk: str, since: float) -> AsyncIterator[MessageRecord]:
-    """Yield the messages of one conversation back to ``since``, newest page first."""
+    """Yield the messages of one conversation back to ``since``, newest page first.
+
+    Raises:
+        UnreadableAnswer: the list does not end.
+    """
     if app.mode == "completion":
         row = await pace.call(lambda: completion(instance, app.id, talk))
         if row is not None:

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+from difyops.setting_problems import BadSetting
 from difyops.setting_values import Name
-from difyops.settings import BadSetting, Named, Value, read_section
+from difyops.settings import Named, SettingType, read_section
 
 SECTION = "plugins"
 
@@ -26,7 +27,7 @@ def _held(value: Any) -> Mapping[str, str]:
     raise BadSetting("must be a list of plugins, or of plugin: reason", example)
 
 
-_HOLD = Value(_held, {"type": ["object", "array"]})
+_HOLD = SettingType(_held, {"type": ["object", "array"]})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from difyops.runbook.library import LibraryEntry
 from difyops.runbook.model import Runbook, Step
 from difyops.runbook.record import REQUIRED
 from difyops.runbook.registry import Tool
-from difyops.settings import Problem
+from difyops.setting_problems import Problem
 
 _USUAL = 60.0  # seconds that a step may take when its runbook does not say
 

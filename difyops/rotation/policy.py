@@ -29,8 +29,9 @@ from difyops.errors import DifyopsError
 from difyops.rotation.deliver import check_references
 from difyops.rotation.record import ProbeSpec
 from difyops.rotation.vault import FILE, KEYRING
+from difyops.setting_problems import BadSetting
 from difyops.setting_values import Duration, Name, one_of, whole
-from difyops.settings import BadSetting, Named, Value, read_names, read_section
+from difyops.settings import Named, SettingType, read_names, read_section
 
 
 def _receiver(value: Any) -> str:
@@ -42,7 +43,7 @@ def _receiver(value: Any) -> str:
     return text
 
 
-_RECEIVER = Value(_receiver)
+_RECEIVER = SettingType(_receiver)
 _FAILURES = whole(1, 100_000)
 
 

@@ -26,7 +26,7 @@ from difyops.runbook.record import ENDED, INTERRUPTED, RunRecord, StepRecord
 from difyops.runbook.resources import Resources
 from difyops.runbook.result import Fail, Inconclusive, Planned, Result, Skipped, shortened
 from difyops.runbook.templates import filled
-from difyops.settings import BadSetting
+from difyops.setting_problems import BadSetting
 
 Watch = Callable[[StepRecord], None]
 

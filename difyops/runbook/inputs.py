@@ -9,7 +9,7 @@ from difyops.errors import UsageError
 from difyops.runbook.model import Runbook
 from difyops.runbook.parameters import Parameter, read
 from difyops.runbook.secrecy import find_secrets
-from difyops.settings import BadSetting
+from difyops.setting_problems import BadSetting
 
 
 def inputs_of(runbook: Runbook, given: Mapping[str, Any]) -> dict[str, Any]:

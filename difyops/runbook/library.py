@@ -21,8 +21,9 @@ from difyops.errors import SelectorError
 from difyops.file_owner import Opened, open_once
 from difyops.runbook.load import RunbookError, checked, lint
 from difyops.runbook.model import Runbook
+from difyops.setting_problems import Problem, source_of
 from difyops.setting_values import Name
-from difyops.settings import Problem, Reader, source_of
+from difyops.settings import Reader
 from difyops.trust import Ask, Trust, TrustBook, is_reference
 
 _ENDINGS = (".yaml", ".yml")

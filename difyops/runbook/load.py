@@ -16,7 +16,8 @@ from difyops.runbook.graph import cycle
 from difyops.runbook.model import Input, Runbook, Step
 from difyops.runbook.secrecy import find_secrets
 from difyops.runbook.steps import read_step
-from difyops.settings import Problem, Reader, Source
+from difyops.setting_problems import Problem, Source
+from difyops.settings import Reader
 
 MOST_STEPS = 500
 _LARGEST = 512 * 1024

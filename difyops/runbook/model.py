@@ -16,8 +16,9 @@ from difyops.runbook.parameters import read as read_value
 from difyops.runbook.record import REQUIRED
 from difyops.runbook.registry import Tool
 from difyops.runbook.templates import has_names, steps_in
+from difyops.setting_problems import BadSetting, named
 from difyops.setting_values import Reference, Text, duration_up_to, one_of, text_like, whole
-from difyops.settings import KEY, LATER, NOT_IN_FILE, BadSetting, Fault, Named, Value, named
+from difyops.settings import KEY, LATER, NOT_IN_FILE, Fault, Named, SettingType
 
 INPUT_KINDS = ("text", "number", "whole number", "yes/no", "duration", "list", "reference")
 
@@ -60,7 +61,7 @@ def _rule(value: Any) -> VerdictRule:
     return VerdictRule(bad=bad, of=of, in_a_row=match[2] is None)
 
 
-_IDENTIFIER = Value(identifier, {"type": "string", "pattern": f"^{_INPUT_NAME.pattern}$"})
+_IDENTIFIER = SettingType(identifier, {"type": "string", "pattern": f"^{_INPUT_NAME.pattern}$"})
 _TIME = duration_up_to(100 * 365 * 86400.0, zero=False)
 _RUNBOOK_NAME = text_like(r"[a-z0-9][a-z0-9-]{0,60}", "small letters, digits and dashes")
 
@@ -122,17 +123,17 @@ class Step:
     action: Annotated[Text, "which action it is"] = ""
     title: Text = ""
     parameters: Annotated[Mapping[str, Any], Named("with")] = field(default_factory=dict)
-    when: Annotated[Expression | None, Value(_condition), "a condition over inputs and steps before"] = None
+    when: Annotated[Expression | None, SettingType(_condition), "a condition over inputs and steps before"] = None
     needs: Annotated[tuple[Text, ...], "ids of steps that must end first"] = ()
     timeout: Annotated[float, _TIME, "for one try"] = 60.0
     retries: Annotated[int, whole(0, 20), "of what was inconclusive"] = 0
     every: Annotated[float, _TIME, "between tries"] = 2.0
-    rule: Annotated[VerdictRule, Value(_rule), Named("for"), "2 of 3, or 3 in a row"] = field(
+    rule: Annotated[VerdictRule, SettingType(_rule), Named("for"), "2 of 3, or 3 in a row"] = field(
         default_factory=VerdictRule
     )
     across_runs: Annotated[int, whole(1, 50)] = 1
     severity: Annotated[str, one_of("fail", "warn")] = "fail"
-    required: Annotated[str, Value(_required, {"type": ["boolean", "string"]})] = ""
+    required: Annotated[str, SettingType(_required, {"type": ["boolean", "string"]})] = ""
     verifies: Annotated[tuple[Text, ...], "checks that failed and are well again when this one passes"] = ()
     next: Text | None = None
     line: Annotated[int, NOT_IN_FILE] = 1

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from difyops.setting_problems import BadSetting, named
 from difyops.setting_values import duration_up_to, reference
-from difyops.settings import BadSetting, named
 
 Duration = Annotated[float, "duration"]
 Reference = Annotated[str, "reference"]

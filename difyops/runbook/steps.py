@@ -11,7 +11,8 @@ from difyops.runbook.parameters import Parameter, seconds
 from difyops.runbook.parameters import read as read_value
 from difyops.runbook.registry import ACTIONS, CHECKS, Kind, Tool, close_names, tools
 from difyops.runbook.templates import has_names, is_name, names_in, whole_name
-from difyops.settings import BadSetting, Path, Reader, named, unknown_field
+from difyops.setting_problems import BadSetting, Path, named, unknown_field
+from difyops.settings import Reader
 
 _CHECKS_ONLY = ("for", "across_runs", "severity", "retries", "required", "verifies")
 _FITS = {

@@ -12,7 +12,7 @@ from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.history.reading import runs_through
 from difyops.runbook.parameters import seconds
 from difyops.runbook.resources import Resources
-from difyops.settings import BadSetting
+from difyops.setting_problems import BadSetting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,8 +22,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
+from difyops.setting_problems import BadSetting, named
 from difyops.setting_values import Name, duration_up_to, one_of, text_like, whole
-from difyops.settings import NOT_IN_FILE, BadSetting, Fault, Named, Value, named
+from difyops.settings import NOT_IN_FILE, Fault, Named, SettingType
 from difyops.settings_file import read_file
 from difyops.slo.model import Kind
 from difyops.slo.windows import PERIODS
@@ -69,7 +70,7 @@ def _days(value: Any) -> int:
 _NUMBER_OR_TEXT = {"type": ["number", "string"]}
 _GOAL_NAME = text_like(r"[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?", "a name of small letters, digits and dashes")
 _WHOSE = one_of("ours", "provider", "caller")
-_PERIOD = Value(_days, {"enum": [f"{days}d" for days in PERIODS]})
+_PERIOD = SettingType(_days, {"enum": [f"{days}d" for days in PERIODS]})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,9 @@ class Goal:
     name: Annotated[str, _GOAL_NAME]
     apps: Annotated[tuple[Name, ...], "selectors"]
     kind: Kind = "availability"
-    percent: Annotated[float, Value(_percent, _NUMBER_OR_TEXT), Named("target"), "percent of the events that are good"]
+    percent: Annotated[
+        float, SettingType(_percent, _NUMBER_OR_TEXT), Named("target"), "percent of the events that are good"
+    ]
     days: Annotated[int, _PERIOD, Named("period")] = 28
     endpoints: Annotated[tuple[Annotated[str, one_of(*ENDPOINTS)], ...], "default: all"] = ()
     counts: Annotated[tuple[Annotated[str, one_of("ours", "provider", "caller")], ...], "whose failures burn"] = (
@@ -91,8 +94,10 @@ class Goal:
     )
     minimum_events: Annotated[int, whole(1, 1_000_000)] = 20
     within: Annotated[float | None, duration_up_to(zero=False), "of kind latency"] = None
-    schema: Annotated[Path | None, Value(Path), "a file; of kind validity"] = None
-    price: Annotated[tuple[Decimal, str] | None, Value(_money, _NUMBER_OR_TEXT), Named("most"), "of kind cost"] = None
+    schema: Annotated[Path | None, SettingType(Path), "a file; of kind validity"] = None
+    price: Annotated[
+        tuple[Decimal, str] | None, SettingType(_money, _NUMBER_OR_TEXT), Named("most"), "of kind cost"
+    ] = None
     owner: str = ""
     line: Annotated[int, NOT_IN_FILE] = 1
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from difyops.errors import Refused
-from difyops.settings import BadSetting
+from difyops.setting_problems import BadSetting
 
 _HOST = re.compile(r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,62})\.)*[a-z0-9]([a-z0-9-]{0,62})")
 _URL_LENGTH = 2000

@@ -28,8 +28,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
+from difyops.setting_problems import NOWHERE, BadSetting, Source, named
 from difyops.setting_values import Name, Reference, Size, duration_up_to, one_of, text_like, whole
-from difyops.settings import KEY, NOT_IN_FILE, NOWHERE, BadSetting, Fault, Named, Source, Value, named, read
+from difyops.settings import KEY, NOT_IN_FILE, Fault, Named, SettingType, read
 from difyops.webhook.egress import Allowed, Egress, Network, allowed_of, network_of
 from difyops.webhook.signing import SCHEMES, TOLERANCE
 
@@ -91,7 +92,7 @@ class Destination:
 
     name: Annotated[str, KEY, _NAME]
     app: str = ""
-    url: Annotated[str, Value(_destination_url)] = ""
+    url: Annotated[str, SettingType(_destination_url)] = ""
     runbook: str = ""
     command: Annotated[tuple[Name, ...], "the body of the event comes on its standard input"] = ()
     context: Name | None = None
@@ -138,8 +139,8 @@ class ServedApp:
 class Callbacks:
     """Where calls back may go (``networks``: private ones, too), and what they are signed with."""
 
-    allow: tuple[Annotated[Allowed, Value(allowed_of)], ...] = ()
-    networks: tuple[Annotated[Network, Value(network_of)], ...] = ()
+    allow: tuple[Annotated[Allowed, SettingType(allowed_of)], ...] = ()
+    networks: tuple[Annotated[Network, SettingType(network_of)], ...] = ()
     secrets: Annotated[tuple[Reference, ...], "the first one is sent first"] = ()
     parallel: Annotated[int, whole(1, 1000)] = 8
 
@@ -170,8 +171,11 @@ class WebhookLimits:
 class WebhookRules:
     """The whole section. ``digest`` tells two of them apart."""
 
-    listen: Annotated[tuple[str, int], Value(_address), "what the world reaches"] = ("127.0.0.1", 8099)
-    admin: Annotated[tuple[str, int] | None, Value(_loopback, {"type": ["string", "boolean"]})] = ("127.0.0.1", 8098)
+    listen: Annotated[tuple[str, int], SettingType(_address), "what the world reaches"] = ("127.0.0.1", 8099)
+    admin: Annotated[tuple[str, int] | None, SettingType(_loopback, {"type": ["string", "boolean"]})] = (
+        "127.0.0.1",
+        8098,
+    )
     admin_token: Annotated[Reference | None, "for the page"] = None
     sources: Mapping[str, EventSource] = field(default_factory=dict)
     destinations: Mapping[str, Destination] = field(default_factory=dict)

@@ -15,6 +15,7 @@ GROUND = {"errors", "counting", "clock", "secret_text", "atomic_file", "file_own
 TRUNK = {
     "plugins",
     "settings",
+    "setting_problems",
     "setting_values",
     "settings_file",
     "reports",

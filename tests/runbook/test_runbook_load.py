@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from difyops.runbook.library import shipped_folder
 from difyops.runbook.load import RunbookError, lint, load, parse
 from difyops.runbook.skeleton import text_of
-from difyops.settings import Problem
+from difyops.setting_problems import Problem
 
 HEAD = "runbook: trial\ntitle: A trial\nwhy: To see.\n"
 

@@ -14,8 +14,9 @@ from difyops.cli.schema import FILES, file_schema
 from difyops.errors import ConfigError, UsageError
 from difyops.runbook import parameters
 from difyops.runbook.library import shipped_folder
+from difyops.setting_problems import BadSetting
 from difyops.setting_values import Duration, Reference, Text, duration, one_of, size, whole
-from difyops.settings import KEY, BadSetting, Fault, Named, read, schema_of, written
+from difyops.settings import KEY, Fault, Named, read, schema_of, written
 from difyops.settings_file import load_file, read_file
 from difyops.validation.judge import compile_schema
 

@@ -45,6 +45,7 @@ GOOD: dict[str, Any] = {
             {"destinations": {"d": {"app": "y", "paused": "yes"}}},
             "webhook.destinations.d.paused: expected true",
         ),
+        ({"destinations": {"d": {"app": "y", "rate": float("nan")}}}, "webhook.destinations.d.rate: expected a number"),
         ({"callbacks": {"allow": ["https://x.example"]}}, "webhook.callbacks.secrets: is missing"),
         ({"callbacks": {"allow": ["x.example"]}}, "webhook.callbacks.allow[0]: 'x.example' is not"),
         ({"callbacks": {"networks": ["10.0.0.0/99"]}}, "webhook.callbacks.networks[0]: '10.0.0.0/99' is not"),

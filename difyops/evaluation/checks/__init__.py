@@ -16,7 +16,7 @@ from typing import Any, get_type_hints
 
 from difyops.errors import UsageError
 from difyops.plugins import Registry
-from difyops.settings import BadSetting
+from difyops.setting_problems import BadSetting
 
 PASS, FAIL, NOT_JUDGED = "pass", "fail", "not judged"
 _TYPES = {str: "text", int: "a whole number", float: "a number", bool: "true or false", dict: "an object"}

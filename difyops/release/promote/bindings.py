@@ -24,8 +24,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from difyops.errors import UsageError
+from difyops.setting_problems import BadSetting, named
 from difyops.setting_values import Name, Reference
-from difyops.settings import BadSetting, Named, Value, named
+from difyops.settings import Named, SettingType
 from difyops.settings_file import read_file
 
 KEEP, TAKE = "keep", "take"
@@ -46,7 +47,7 @@ class Bindings:
     models: Mapping[str, str] = field(default_factory=dict)
     tools: Mapping[str, str] = field(default_factory=dict)
     credentials: Mapping[str, str] = field(default_factory=dict)
-    variables: Mapping[str, Annotated[str, Value(_rule)]] = field(default_factory=dict)
+    variables: Mapping[str, Annotated[str, SettingType(_rule)]] = field(default_factory=dict)
     secrets: Mapping[str, Reference] = field(default_factory=dict)
 
 
