@@ -103,7 +103,10 @@ def unused_inputs(answers: Sequence[AgentAnswer]) -> tuple[str, ...]:
     """Return warnings about inputs that some or all of the apps asked do not have."""
     asked = sum(1 for answer in answers if answer.attempts) or len(answers)
     unused = Counter(name for answer in answers for name in answer.unused_inputs)
-    return tuple(f"{count} of {counted(asked, 'app')} have no input {name!r}" for name, count in sorted(unused.items()))
+    return tuple(
+        f"{count} of {counted(asked, 'app has', 'apps have')} no input {name!r}"
+        for name, count in sorted(unused.items())
+    )
 
 
 def _names(missing: Sequence[AgentAnswer]) -> str:

@@ -132,7 +132,8 @@ def rotate(
         grace=seconds(grace, zero=True) if grace else 0.0 if leaked else None,
         failures=failures,
         force=force or leaked,
-        by_hand=by_hand or session.dry_run or _is_asked(session),
+        by_hand=by_hand,
+        is_looked_at=session.dry_run or _is_asked(session),
     )
     return session.run(_rotate(session, kind, wanted, asked, detach=detach))
 

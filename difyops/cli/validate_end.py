@@ -62,7 +62,9 @@ def _gate(wanted: ValidateRequest, summary: BatchSummary) -> DifyopsError | None
         return summary.gate(wanted.min_first_pass)
     if summary.valid == summary.total:
         return None
-    return AnswerIsNo(f"{summary.total - summary.valid} of {counted(summary.total, 'answer')} are not valid.")
+    return AnswerIsNo(
+        f"{summary.total - summary.valid} of {counted(summary.total, 'answer is', 'answers are')} not valid."
+    )
 
 
 def _monitored(error: DifyopsError | None, code: int | None) -> DifyopsError | None:

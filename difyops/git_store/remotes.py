@@ -95,7 +95,7 @@ def _push_one(git: Git, target: _Target, line: refs.RefLine, *options: str) -> l
     if refused:
         raise _refusal(target, line.branch, refused)
     if answer.status:
-        raise _unreached(target, answer)
+        raise _unreached(target, answer, git.path)
     return [report.ref for report in reports if report.flag != "="]
 
 
@@ -171,9 +171,10 @@ def _refusal(target: _Target, branch: str, refused: Sequence[_Report]) -> Refuse
     )
 
 
-def _unreached(target: _Target, answer: GitAnswer) -> StoreError:
+def _unreached(target: _Target, answer: GitAnswer, store: Path) -> StoreError:
     where = names.without_userinfo(target.name)
-    hint = f"Check the name or address: git remote -v; git ls-remote {where}"
+    git = f"git -C {shlex.quote(str(store))}"
+    hint = f"Check the name or address: {git} remote -v; {git} ls-remote {shlex.quote(where)}"
     if _LOCKED_OUT.search(answer.errors):
         hint = "Set up an SSH key or a git credential helper for this user; nothing is asked for here."
     return StoreError(

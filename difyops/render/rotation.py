@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 from difyops.clock import iso
@@ -54,7 +54,7 @@ def inventory(found: SecretInventory, *, only_overdue: bool, kinds: Sequence[str
         summary=_counted(chosen, overdue, in_clear, only_overdue=only_overdue),
         warnings=warnings,
         names=[item.address for item in listed],
-        records=[_record(item) for item in listed],
+        records=[asdict(item) for item in listed],
         error=_missing(found, overdue if only_overdue else []),
     )
 
@@ -176,6 +176,7 @@ def history(found: Sequence[Rotation], broken: Sequence[str]) -> Outcome:
         blocks=[_table(found)],
         summary=f"{counted(len(found), 'rotation')}; the audit trail is {'broken' if broken else 'whole'}",
         names=[item.id for item in found],
+        records=[_told(item) for item in found],
         error=AnswerIsNo(broken[0]) if broken else None,
     )
 
@@ -349,22 +350,6 @@ def _row(item: ListedSecret) -> tuple[object, ...]:
     policy = f"{_duration(item.rotate_every)}: {overdue}" if item.rotate_every else None
     age = f"{item.age / _DAY:.0f} d" if item.age is not None else None
     return (item.kind, item.owner, item.name, age, _when(item.last_used), used_by or None, policy, item.note or None)
-
-
-def _record(item: ListedSecret) -> dict[str, object]:
-    return {
-        "kind": item.kind,
-        "owner": item.owner,
-        "name": item.name,
-        "address": item.address,
-        "rotate": item.ref,
-        "age_seconds": item.age,
-        "last_used": item.last_used,
-        "rotate_every_seconds": item.rotate_every,
-        "overdue": item.overdue,
-        "users": list(item.users),
-        "note": item.note,
-    }
 
 
 def _duration(length: float) -> str:

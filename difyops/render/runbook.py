@@ -15,7 +15,6 @@ from difyops.runbook.result import Value
 
 def runs(records: Sequence[RunRecord]) -> Outcome:
     """Show past runs, newest first."""
-    several = len({run.actor for run in records}) > 1
     rows = [
         (
             run.id,
@@ -23,7 +22,7 @@ def runs(records: Sequence[RunRecord]) -> Outcome:
             run.verdict if run.state == ENDED else f"{run.verdict}, {run.state}",
             f"{run.seconds:.1f} s" if run.ended_at else None,
             run.context,
-            run.actor if several else None,
+            run.actor,
         )
         for run in records
     ]

@@ -42,7 +42,8 @@ class RotationRequest:
     """The options of a rotation that a policy may fill in; ``grace`` in seconds.
 
     ``also_from`` are references to the other secrets of a credential, by field; ``failures`` is how many failed health
-    rounds in a row turn back; ``by_hand`` says that a person brings a new key to its callers.
+    rounds in a row turn back; ``by_hand`` says that a person brings a new key to its callers, ``is_looked_at`` that
+    somebody sees the plan before it is carried out.
     """
 
     value_from: str | None = None
@@ -54,6 +55,7 @@ class RotationRequest:
     failures: int | None = None
     force: bool = False
     by_hand: bool = False
+    is_looked_at: bool = False
 
 
 async def prepare(
@@ -81,7 +83,7 @@ async def prepare(
     rule = policy.for_address(address_of(planned))
     deliver = tuple(anchored(reference) for reference in asked.deliver or rule.deliver)
     check_commands(deliver)
-    unheard = _check_handed_out(planned, deliver, by_hand=asked.by_hand)
+    unheard = _check_handed_out(planned, deliver, asked)
     probes, warnings = await _probes(reading, planned, (asked, rule), policy)
     settings = replace(
         settings,
@@ -95,15 +97,15 @@ async def prepare(
     return replace(planned, settings=settings, warnings=(*planned.warnings, *warnings, *unheard))
 
 
-def _check_handed_out(planned: PlannedRotation, deliver: tuple[str, ...], *, by_hand: bool) -> tuple[str, ...]:
-    """Return what to know where a new key is handed to nobody.
+def _check_handed_out(planned: PlannedRotation, deliver: tuple[str, ...], asked: RotationRequest) -> tuple[str, ...]:
+    """Return what to know where a new key is handed to nobody, and nobody said that its callers are told by hand.
 
     Raises:
-        Refused: there is an old key, and nobody said that its callers are told by hand.
+        Refused: there is an old key, and nobody looks at the plan.
     """
-    if deliver or kind_named(planned.kind).needs_value:
+    if deliver or asked.by_hand or kind_named(planned.kind).needs_value:
         return ()
-    if planned.old is not None and not by_hand:
+    if planned.old is not None and not asked.is_looked_at:
         raise Refused(_NOBODY, hint=_HOW)
     return (f"{_NOBODY} {_HOW}",)
 

@@ -58,7 +58,7 @@ class Audit:
         bad = self.counts[MISSED] + self.counts[DOUBLED]
         if bad:
             said = (
-                f"{self.counts[MISSED]} of {counted(self.slots, 'slot')} have no run,"
+                f"{self.counts[MISSED]} of {counted(self.slots, 'slot has', 'slots have')} no run,"
                 f" {counted(self.counts[DOUBLED], 'run is', 'runs are')} too many."
             )
             return AnswerIsNo(said, hint="The why of each is in the list; difyops trigger history shows the runs.")

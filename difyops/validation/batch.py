@@ -76,7 +76,7 @@ class BatchSummary:
             return AnswerIsNo("No answer was judged: a first-pass rate cannot be shown.")
         if self.first_pass_rate < min_first_pass:
             return AnswerIsNo(
-                f"{self.first_pass} of {counted(self.total, 'answer')} were valid as written: "
+                f"{self.first_pass} of {counted(self.total, 'answer was', 'answers were')} valid as written: "
                 f"a first-pass rate of {self.first_pass_rate:.4f}, below {min_first_pass:g}."
             )
         return None

@@ -53,7 +53,8 @@ async def plan(
         probes=tuple(probes or ()),
         deliver=tuple(deliver or ()),
         grace=grace,
-        by_hand=by_hand or resources.dry_run,
+        by_hand=by_hand,
+        is_looked_at=resources.dry_run,
     )
     found = await prepare(bench, WorkspaceReading(bench.instance), (kind, wanted), asked, policy(resources))
 

@@ -108,7 +108,7 @@ def _judged(found: _Found) -> Result:
         hint = f"Switch it on: difyops app enable {_as_typed(found.off)}. Deliver a key: difyops secret list"
         return Fail(text=text + aside, values=found.values, excerpt="; ".join(sorted(found.closed)[:12]), hint=hint)
     if found.unread:
-        text = f"{len(found.unread)} of {counted(found.apps, 'app')} were not looked at: {found.unread[0]}"
+        text = f"{len(found.unread)} of {counted(found.apps, 'app was', 'apps were')} not looked at: {found.unread[0]}"
         return Inconclusive(text=text, values=found.values)
     if found.unknown:
         text = f"the API of {_listed(found.unknown)} is off, and no snapshot says whether it should be"
