@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from difyops.api.model import App
     from difyops.history.store import History
     from difyops.slo.goals_file import Goal
-from difyops.slo.model import GoalReport
+    from difyops.slo.model import GoalReport
 
 noun = group("Goals and error budgets: what burns, how fast, since when; from the history.")
 

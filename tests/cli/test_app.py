@@ -112,8 +112,7 @@ def test_an_app_that_goes_away_in_the_middle_fails_alone(cli: Cli, emulator: Emu
 def test_a_switch_whose_answer_was_lost_is_not_sent_twice(cli: Cli, emulator: Emulator, connected: str) -> None:
     emulator.control.fail(method="POST", path="api-enable", how="lost", times=9)
     ran = cli("app", "disable", "wf-echo", "--yes")
-    assert ran.code == 1
-    assert "broke the connection off" in ran.err
+    assert (ran.code, "It is switched all the same (read back)" in ran.err) == (0, True)
     counts = emulator.control.counts()["routes"]
     assert isinstance(counts, dict)
     assert sum(count for route, count in counts.items() if "api-enable" in route) == 1

@@ -13,10 +13,11 @@ HOUSE = Path(__file__).parents[2] / "difyops"
 COMPOSED = {
     "app.disable", "app.enable", "cache.stats", "cache.top", "emulator.break", "emulator.delete", "emulator.publish",
     "emulator.rotate", "history.export", "secret.resume", "secret.retire", "secret.revert",
-    "secret.rotate", "slo.check", "slo.status", "snapshot.seal.add", "snapshot.seal.remove", "trigger.disable",
+    "secret.rotate", "slo.check", "slo.status", "snapshot.restore",
+    "snapshot.restore.plan", "snapshot.seal.add", "snapshot.seal.remove", "trigger.disable",
     "trigger.enable", "webhook.event", "webhook.message", "webhook.run",
 }  # fmt: skip
-WITHOUT_DATA = {"error"}  # an error of no command's own; its data is null
+WITHOUT_DATA = {"error", ""}  # an error of no command's own, its data is null; what a view builds its own on
 
 
 def printed() -> Iterator[str]:
