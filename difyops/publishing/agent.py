@@ -17,8 +17,13 @@ from difyops.clock import Clock, iso
 from difyops.dsl.canonical import same_meaning
 from difyops.errors import Conflict, DifyopsError, ServerFault, StalePlan, Unreachable
 from difyops.publishing import late
+from difyops.publishing.held import FORMER, PARKED, SLIPPED, TARGET
 from difyops.publishing.keeper import Keeper
-from difyops.publishing.publication import ATTEMPTS, FORMER, PARKED, SLIPPED, TARGET, Overtaken, TakenBack
+from difyops.publishing.publication import (
+    ATTEMPTS,
+    Overtaken,
+    TakenBack,
+)
 from difyops.publishing.writing import publish_soul, write_soul
 
 WRITTEN, SENT = "written", "sent"

@@ -13,8 +13,12 @@ from difyops.api.instance import Instance
 from difyops.dsl.canonical import same_meaning
 from difyops.dsl.secrets import redact
 from difyops.errors import ServerFault, Unreachable
+from difyops.publishing.held import FORMER, TARGET
 from difyops.publishing.keeper import Keeper
-from difyops.publishing.publication import FORMER, TARGET, Overtaken, TakenBack
+from difyops.publishing.publication import (
+    Overtaken,
+    TakenBack,
+)
 
 WRITTEN, SENT = "written", "sent"
 STAMPS = frozenset({"created_by", "created_at", "updated_by", "updated_at", "id", "app_id"})

@@ -1,8 +1,7 @@
 """One document put live in place of another, through a draft that may be somebody's.
 
 Everything looks first and acts then, so a first run, one that was killed anywhere and one that failed go the same way.
-Held privately until the change is closed: ``target`` (to go live), ``former`` (live before), ``parked`` (somebody's
-draft), ``writing`` and ``wanted`` (what we are writing into the draft, and what we wrote last to publish it).
+What is held privately until the change is closed has its names in ``held``; whose the draft is says ``draft_keeping``.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ from difyops.clock import Clock, iso
 from difyops.errors import Conflict, DifyopsError, ServerFault, StalePlan, Unreachable
 from difyops.publishing import late
 from difyops.publishing.content import Content, draft_content, version_content
+from difyops.publishing.draft_keeping import DraftKeeping
+from difyops.publishing.held import FORMER, PARKED, SLIPPED, TARGET, WANTED, WRITING
 from difyops.publishing.keeper import Keeper
 from difyops.publishing.slot_guard import SlotGuard
-from difyops.publishing.writing import publish_draft, write_draft
+from difyops.publishing.writing import publish_draft
 
 ATTEMPTS = 3
-TARGET, FORMER, PARKED, SLIPPED = "target", "former", "parked", "slipped"
-WRITING, WANTED = "writing", "wanted"
 _MOST_VERSIONS = 50
 BeforePublish = Callable[[], Awaitable[None]]
 
@@ -81,12 +80,17 @@ class Publication:
     def slots(self) -> SlotGuard:
         """Return the guard of the app's schedules."""
         return SlotGuard(
-            instance=self.instance,
-            app_id=self.app_id,
-            keeper=self.keeper,
-            clock=self.clock,
+            instance=self.instance, app_id=self.app_id, keeper=self.keeper, clock=self.clock,
             waits=self.settings.wait_for_slots,
-        )
+        )  # fmt: skip
+
+    @property
+    def draft(self) -> DraftKeeping:
+        """Return the keeping of the app's draft."""
+        return DraftKeeping(
+            console=self.instance.console, app_id=self.app_id, app_name=self.app_name, keeper=self.keeper,
+            clock=self.clock,
+        )  # fmt: skip
 
     def begin(self, *, target: Content, live: Content | None, version: Workflow | None, draft: Content | None) -> None:
         """Write down what is to go live and what is there (``live`` is ``version``'s content), before any change."""
@@ -140,22 +144,6 @@ class Publication:
         live = await console.published(self.app_id)
         return live is not None and (await version_content(console, self.app_id, live)).means(self._held(TARGET))
 
-    async def put_draft_back(self) -> None:
-        """Give the draft back exactly what it held. One that somebody saved since stays, and ours is kept by name."""
-        parked = self.keeper.kept(PARKED)
-        if parked is None:
-            return
-        await late.wait(self.keeper, self.clock, self.app_name)
-        content, draft = Content.read(parked), await draft_content(self.instance.console, self.app_id)
-        if draft is None or self._is_written(draft):
-            try:
-                await self._write("put draft back", content, draft, ours=False)
-            except Conflict:  # somebody saved a moment ago: theirs stays
-                self._set_parked_aside()
-        elif not draft.is_same(content):
-            self._set_parked_aside()
-        self.keeper.drop(PARKED)
-
     async def take_back(self) -> TakenBack:
         """Undo what is still ours: publish what was live before, put the draft back. Once is enough, twice is fine.
 
@@ -173,25 +161,21 @@ class Publication:
             return replace(taken, said=(*taken.said, self.draft_told()))
         await late.wait(self.keeper, self.clock, self.app_name)
         draft, former = await draft_content(self.instance.console, self.app_id), self.keeper.kept(FORMER)
-        if draft is None or former is None or not self._is_written(draft) or draft.is_same(Content.read(former)):
+        if draft is None or former is None or not self.draft.is_written(draft) or draft.is_same(Content.read(former)):
             return taken
         try:
-            await self._write("put draft back", Content.read(former), draft, ours=False)
+            await self.draft.write("put draft back", Content.read(former), draft, ours=False)
         except Conflict:
             return taken
         return replace(taken, said=(*taken.said, "the draft is what it was"))
 
-    def is_known(self, draft: Content) -> bool:
-        """Say whether a draft is what we wrote, or what was there when the change began."""
-        former = self.keeper.kept(FORMER)
-        return self._is_written(draft) or (former is not None and draft.is_same(Content.read(former)))
+    async def put_draft_back(self) -> None:
+        """Give the draft back exactly what it held. One that somebody saved since stays, and ours is kept by name."""
+        await self.draft.put_back()
 
     def draft_told(self) -> str:
         """Say where the draft that was parked is now."""
-        places = self.keeper.memo("set_aside") or []
-        if not places:
-            return "the unpublished draft is back"
-        return f"a newer draft was saved meanwhile and stays; the older one is kept as {places[-1]['place']}"
+        return self.draft.told()
 
     async def restore_triggers(self) -> None:
         """Switch triggers back to what they were just before our last publication, where it changed them."""
@@ -226,7 +210,7 @@ class Publication:
             if published == ATTEMPTS:
                 break
             try:
-                await self._write_target(seen, target)
+                await self.draft.write_target(seen.draft, target)
             except Conflict:
                 continue  # somebody saved just before us: look again, and keep theirs
             if test is not None and not is_tested:
@@ -249,7 +233,7 @@ class Publication:
         self._note_published(ours)
         content = await version_content(self.instance.console, self.app_id, ours[0])
         self._judge(ours[0], content)
-        if not content.is_same(self._as_sent(target)):
+        if not content.is_same(self.draft.as_sent(target)):
             return False
         if seen.live.id == ours[0].id:
             return True
@@ -281,62 +265,6 @@ class Publication:
                 "it is left alone."
             )
 
-    async def _write_target(self, seen: Seen, target: Content) -> None:
-        """Put the target into the draft under its hash lock; what somebody has there is parked before.
-
-        Raises:
-            Conflict: somebody saved between our look and our write.
-        """
-        draft = seen.draft
-        is_ours = draft is not None and self._is_written(draft)
-        if draft is not None and is_ours and draft.is_same(self._as_sent(target)):
-            self.keeper.keep(WANTED, draft.as_kept())
-            return
-        if draft is not None and not is_ours:
-            self._park(draft)
-        await self._write("write draft", target, draft, ours=True)
-
-    def _park(self, draft: Content) -> None:
-        parked, former = self.keeper.kept(PARKED), self.keeper.kept(FORMER)
-        if parked is not None and draft.is_same(Content.read(parked)):
-            return
-        if parked is None and former is not None and draft.is_same(Content.read(former)):
-            return
-        if parked is not None:
-            self._set_parked_aside()
-        self.keeper.keep(PARKED, draft.as_kept())
-
-    async def _write(self, effect: str, content: Content, over: Content | None, *, ours: bool) -> None:
-        """Write ``content`` into the draft; ``ours``: it is no person's draft that is put back."""
-        console, sent = self.instance.console, replace(content, hash=None)
-        self.keeper.keep(WRITING, {**sent.as_kept(), "ours": ours})
-        expected = over.hash if over is not None else None
-        try:
-            written: str | None = await write_draft(
-                self.keeper, console, self.app_id, content.document, over=expected, effect=effect
-            )
-        except (Unreachable, ServerFault) as error:
-            late.note(self.keeper, self.clock, error)
-            now = await draft_content(console, self.app_id)
-            if now is None or not now.is_same(sent):
-                raise
-            written = now.hash  # only the answer was lost
-            late.over(self.keeper)
-        if ours:
-            self.keeper.keep(WANTED, replace(content, hash=written or None).as_kept())
-
-    def _is_written(self, draft: Content) -> bool:
-        """Say whether the draft is exactly what we wrote to publish it, and no person's."""
-        wanted, writing = self.keeper.kept(WANTED), self.keeper.kept(WRITING)
-        if wanted is not None and draft.is_same(Content.read(wanted)):
-            return True
-        return writing is not None and bool(writing["ours"]) and draft.is_same(Content.read(writing))
-
-    def _as_sent(self, target: Content) -> Content:
-        """Return ``target`` with the hash that the server gave it, where we wrote it into the draft last."""
-        wanted = self.keeper.kept(WANTED)
-        return Content.read(wanted) if wanted is not None and wanted["document"] == target.document else target
-
     async def _may_publish(self, live: Workflow | None) -> bool:
         """Look once more, right before: the draft is ours, and live is what it was."""
         console = self.instance.console
@@ -344,7 +272,7 @@ class Publication:
         if (now.id if now else None) != (live.id if live else None):
             return False
         draft = await draft_content(console, self.app_id)
-        return draft is not None and self._is_written(draft)
+        return draft is not None and self.draft.is_written(draft)
 
     async def _publish(self) -> None:
         """Publish the draft, learn the version's id, and switch triggers back that this moved."""
@@ -401,8 +329,7 @@ class Publication:
         former = await version_content(console, self.app_id, foreign[0]) if foreign else self._held(FORMER)
         now = await version_content(console, self.app_id, live)
         if foreign and now.means(former):
-            said = "somebody published the same meanwhile; it is left alone"
-            return TakenBack(said=(said,), left_alone=True)
+            return TakenBack(said=("somebody published the same meanwhile; it is left alone",), left_alone=True)
         if not now.is_same(former):
             await self._put_live(former, frozenset(item.id for item in foreign), None)
         said = "what somebody published meanwhile is live again" if foreign else "the former version is live again"
@@ -413,9 +340,6 @@ class Publication:
         if kept is None:
             raise DifyopsError(f"The journal of change {self.keeper.id} has lost its document {name!r}.")
         return Content.read(kept)
-
-    def _set_parked_aside(self) -> None:
-        self.keeper.set_aside(PARKED, f"draft of {self.app_name}")
 
     def _note_published(self, ours: list[Workflow]) -> None:
         known = list(self.keeper.memo("published") or [])

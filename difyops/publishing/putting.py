@@ -18,10 +18,8 @@ from difyops.errors import NotSupported, ServerFault
 from difyops.publishing.agent import AgentPublication
 from difyops.publishing.config import STAMPS, ConfigPublication
 from difyops.publishing.content import Content, draft_content, version_content
+from difyops.publishing.held import FORMER, PARKED, TARGET
 from difyops.publishing.publication import (
-    FORMER,
-    PARKED,
-    TARGET,
     BeforePublish,
     Publication,
     PublishSettings,

@@ -19,7 +19,7 @@ from difyops.changes import Change, Ended
 from difyops.cost.prices import Prices
 from difyops.counting import counted
 from difyops.errors import DifyopsError
-from difyops.publishing.publication import TARGET
+from difyops.publishing.held import TARGET
 from difyops.publishing.putting import Putting, now_of
 from difyops.release.cases import LIVE, CasesLook, as_kept, asked_live, cases_of, from_kept, judged_look
 from difyops.release.gates import FAIL, OPEN, PASS, GateLook, look

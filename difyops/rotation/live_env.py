@@ -18,7 +18,10 @@ from difyops.clock import iso
 from difyops.errors import Conflict, NotFound
 from difyops.publishing import Content, Overtaken, Publication, PublishSettings
 from difyops.publishing.content import draft_content, version_content
-from difyops.publishing.publication import PARKED, WANTED, BeforePublish
+from difyops.publishing.held import PARKED, WANTED
+from difyops.publishing.publication import (
+    BeforePublish,
+)
 from difyops.publishing.writing import write_draft
 from difyops.rotation.job import RotationJob
 from difyops.rotation.machine import State

@@ -20,7 +20,7 @@ from difyops.errors import NotFound, StoreError
 from difyops.publishing import Content
 from difyops.publishing.config import SENT, WRITTEN
 from difyops.publishing.content import aligned, draft_content, version_content
-from difyops.publishing.publication import FORMER, PARKED, TARGET, WANTED
+from difyops.publishing.held import FORMER, PARKED, TARGET, WANTED
 from difyops.secret_text import SecretText
 from difyops.snapshot.carry import Pool, fill, fill_config, old_secrets_of, secrets_of
 from difyops.snapshot.owners import owned

@@ -21,7 +21,7 @@ from difyops.errors import DifyopsError, NotFound, Refused, ServerFault, StalePl
 from difyops.publishing import Content, Overtaken, Publication, PublishSettings
 from difyops.publishing.agent import AgentPublication
 from difyops.publishing.content import aligned, draft_content, version_content
-from difyops.publishing.publication import PARKED
+from difyops.publishing.held import PARKED
 from difyops.snapshot.agent_apps import agent_now
 from difyops.snapshot.as_made import MADE, AsMade
 from difyops.snapshot.creating import created
@@ -320,7 +320,7 @@ class Making:
             if any(not publication.is_ours(version) for version in seen.newer):
                 return False
             if is_begun:
-                return seen.draft is None or publication.is_known(seen.draft)
+                return seen.draft is None or publication.draft.is_known(seen.draft)
         return await self._made.is_untouched(app)
 
 

@@ -18,7 +18,10 @@ from difyops.errors import DifyopsError, NotFound, Refused, StalePlan, Unreachab
 from difyops.publishing import Content, Overtaken, Publication
 from difyops.publishing.agent import AgentPublication
 from difyops.publishing.config import ConfigPublication
-from difyops.publishing.publication import PARKED, TARGET, TakenBack
+from difyops.publishing.held import PARKED, TARGET
+from difyops.publishing.publication import (
+    TakenBack,
+)
 from difyops.publishing.putting import Putting
 from difyops.snapshot.agent_apps import agent_now
 from difyops.snapshot.plan import Situation
