@@ -325,3 +325,17 @@ def test_one_app_and_two_have_one_shape(cli: Cli, v1: str, ending: tuple[str, ..
         return envelope["kind"], set(envelope["data"]), set(envelope["data"]["apps"][0])
 
     assert shape("wf-llm") == shape("wf-llm", "wf-echo")
+
+
+def test_what_a_way_back_takes_away_may_be_of_any_type(cli: Cli, v1: str, colleague: Colleague) -> None:
+    """Going to the version with one edge less: the edge is told as a list, as it is where one comes back."""
+    app = colleague.app_id("wf-llm")
+    whole = colleague.live(app)["graph"]["edges"]
+    colleague.edit(app, break_prompt)
+    colleague.publish(app)
+    assert cli("snapshot", "create", "wf-llm", "--tag", "v2", "-q").code == 0
+    for tag, edges in ((v1, whole), ("v2", whole[:-1])):
+        for word in ("--dry-run", "--yes"):
+            done = cli("snapshot", "rollback", "wf-llm", "--to", tag, word, "-o", "json")
+            assert done.code == 0, done.err
+        assert len(colleague.live(app)["graph"]["edges"]) == len(edges)
