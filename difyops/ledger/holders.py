@@ -148,7 +148,7 @@ def refuse_held(connection: Any, name: str, holding: str) -> None:
     Raises:
         LockHeld: always.
     """
-    found = [holder for holder in holders(connection) if holder.name == name]
+    found = [holder for holder in holders(connection) if holder.name == name and holder.is_alive]  # no dead one's row
     who = found[0].text if found else "another difyops"
     raise LockHeld(
         f"Somebody works on {holding}: {who}.",

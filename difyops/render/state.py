@@ -26,7 +26,16 @@ def shown(found: Looked) -> Outcome:
     ]
     if found.closed:
         facts.append(("closed", found.closed))
-    locks = [(lock.name, _who(lock.actor, lock.host, lock.pid), lock.command, lock.since) for lock in found.locks]
+    locks = [
+        (
+            lock.name,
+            _who(lock.actor, lock.host, lock.pid),
+            lock.command,
+            lock.since,
+            "cut off" if lock.cut_off else "held",
+        )
+        for lock in found.locks
+    ]
     data = {name: value for name, value in asdict(found).items() if name != "error"}
     warnings = []
     if found.own:
@@ -38,7 +47,7 @@ def shown(found: Looked) -> Outcome:
         data=data,
         blocks=[
             Facts(pairs=facts),
-            *([Table(columns=("lock", "holder", "command", "since"), rows=locks)] if locks else []),
+            *([Table(columns=("lock", "holder", "command", "since", "state"), rows=locks)] if locks else []),
         ],
         names=[found.place],
         warnings=warnings,

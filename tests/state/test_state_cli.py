@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from difyops.clock import SystemClock
-from difyops.errors import ConfigError
+from difyops.dry_run import dry_run
+from difyops.errors import ConfigError, LockHeld
 from difyops.git_store import GitStore
 from difyops.ledger import this_host
+from difyops.ledger.server import LedgerServer
 from difyops.state_address import StateAddress, checked
 from tests.conftest import Cli
 from tests.places import context_name
 from tests.runbook.servers import PG_CANARY
+from tests.state.conftest import Machine
 from tests.state.gate import Gate
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -71,6 +76,31 @@ def test_two_machines_see_one_trail_and_one_rotation(
     assert (other["host"], other["is_whole"]) == ("machine-a", True)
     on(monkeypatch, "machine-b", tmp_path)
     assert cli("secret", "revert", open_one["id"], "--yes").code == 0
+
+
+@pytest.mark.usefixtures("connected", "password")
+def test_a_lock_of_a_dead_process_is_shown_as_such_and_nobody_is_named_wrongly(
+    cli: Cli, shared_url: str, machine: Machine
+) -> None:
+    configure(shared_url)
+    assert cli("trust", "--yes").code == 0
+    one, two, three, four = map(machine, ("one", "two", "three", "four"))
+    path = "changes/locks/app_1.lock"
+    server = two._database
+    assert isinstance(server, LedgerServer)
+    with one.lock(one.path.parent / path, holding="one"), two.lock(two.path.parent / "other.lock", holding="two"):
+        server._connected.connection.pgconn.finish()  # type: ignore[union-attr]  # as a kill ends it
+        wait_until(lambda: "cut off" in cli("state", "show").out)
+        rows = {line.split()[0]: line.split()[-1] for line in cli("state", "show").out.splitlines() if ".lock" in line}
+        assert rows == {path: "held", "other.lock": "off"}
+        with ExitStack() as stack:
+            with dry_run(True):  # takes the lock, and writes down nothing
+                stack.enter_context(four.lock(four.path.parent / "other.lock", holding="two"))
+            with (
+                pytest.raises(LockHeld, match="works on two: another difyops"),
+                three.lock(three.path.parent / "other.lock", holding="two"),
+            ):
+                pass
 
 
 @pytest.mark.usefixtures("connected", "password")
