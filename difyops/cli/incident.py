@@ -88,8 +88,24 @@ async def _work(session: Session, wanted: LookRequest, to: str | None) -> Outcom
             picture = await look(session.workspace(instance), wanted)
         ways = _chosen(session, picture, to)
         if not ways or session.dry_run:
-            return views.looked(picture, _offered(picture, to))
+            return await _told(session, instance, picture, _offered(picture, to))
         return views.done(await _back(session, instance, picture, ways))
+
+
+async def _told(session: Session, instance: Instance, picture: Picture, offered: Sequence[Way]) -> Outcome:
+    """Return what was seen, and of each suspect the plan of its rollback, or why there is none; nothing is written."""
+    from difyops.render import incident as views
+    from difyops.snapshot.rollback import RollbackOptions
+
+    plans: list[RollbackPlan] = []
+    told: list[Way] = []
+    for way in offered:
+        try:
+            plans.append((await _planned(session, instance, way, RollbackOptions(), writes=False))[1])
+            told.append(way)
+        except DifyopsError as error:
+            told.append(replace(way, text=error.message))
+    return views.looked(picture, told, plans)
 
 
 def _offered(picture: Picture, to: str | None) -> list[Way]:
@@ -208,14 +224,14 @@ async def _back(session: Session, instance: Instance, picture: Picture, ways: Se
 
 
 async def _planned(
-    session: Session, instance: Instance, way: Way, options: RollbackOptions
+    session: Session, instance: Instance, way: Way, options: RollbackOptions, *, writes: bool = True
 ) -> tuple[WayBack, RollbackPlan, RollbackOptions]:
     from difyops.cli.going_back import plans_of
     from difyops.cli.stores import open_store
     from difyops.incident.looking import live_mark
     from difyops.snapshot.way_back import WayBackRequest, find_way_back
 
-    asked = WayBackRequest(word=way.to, access=session.access, writes=not session.dry_run)
+    asked = WayBackRequest(word=way.to, access=session.access, writes=writes and not session.dry_run)
     back = await find_way_back(instance, lambda: open_store(session), asked)
     options = replace(options, plan=replace(options.plan, seal=back.seal, access=session.access))
     app = await instance.console.app(way.app_id)

@@ -10,26 +10,31 @@ from difyops.counting import counted
 from difyops.errors import AnswerIsNo, DifyopsError, PartialFailure
 from difyops.incident.model import CHANGED, FAILING, SUSPECT, UNREAD, WELL, Act, AppSeen, Incident, Picture, Way
 from difyops.outcome import Block, Facts, Lines, Outcome, Table
+from difyops.render import going_back
 from difyops.render.drill import length
 from difyops.render.look import look_for
 from difyops.render.terminal import as_terminal
+from difyops.snapshot.plan import RollbackPlan
 
 _COLUMNS = ("app", "verdict", "failed before", "failed now", "changed", "why")
 _MOST_ACTS = 20
 
 
-def looked(picture: Picture, offered: Sequence[Way]) -> Outcome:
-    """Show a picture, and the commands that would take the suspects back."""
+def looked(picture: Picture, offered: Sequence[Way], plans: Sequence[RollbackPlan]) -> Outcome:
+    """Show a picture, the plan of each suspect's rollback, and the commands that would carry it out."""
     commands = [
         f"difyops snapshot rollback {shlex.quote(way.app_id)} --to {way.to} -c {shlex.quote(picture.context)}"
         for way in offered
     ]
     shown: list[Block] = [*blocks(picture)]
+    for plan in plans:
+        shown += going_back.plan(plan)
+    none = [("✗", f"{way.app}: {way.text}") for way in offered if way.text]
     if commands:
-        shown.append(Lines(title="The way back", lines=[("", line) for line in commands]))
+        shown.append(Lines(title="The way back", lines=[*none, *(("", line) for line in commands)]))
     return Outcome(
         kind="incident",
-        data={"picture": picture, "ways": list(offered), "commands": commands},
+        data={"picture": picture, "ways": list(offered), "plans": list(plans), "commands": commands},
         blocks=shown,
         names=[app.id for app in picture.apps if app.verdict in (SUSPECT, FAILING)],
         summary=_summary(picture),

@@ -49,6 +49,12 @@ def test_without_a_terminal_it_prints_the_picture_and_the_commands(
     assert rows["wf-echo"]["provider"] > 0
     assert rows["chat-basic"]["verdict"] == "well"
     (command,) = data["commands"]
+    (planned,) = data["plans"]
+    assert (planned["app_id"], planned["target"], planned["problems"]) == (llm["id"], broken, [])
+    assert planned["changes"]
+    shown = cli("incident").out
+    assert "# Roll back wf-llm" in shown
+    assert shown.index("# Roll back wf-llm") < shown.index("difyops snapshot rollback")
     assert command.split()[:4] == ["difyops", "snapshot", "rollback", llm["id"]]
     routes: dict = dict(emulator.control.counts())["routes"]  # type: ignore[assignment]
     assert all(route.startswith("GET") or "login" in route or "current" in route for route in routes)
