@@ -77,8 +77,8 @@ def rollback(
         difyops snapshot rollback support-triage --to v1 --dry-run
         difyops snapshot rollback support-triage support-chat --to latest --yes
     """
-    from difyops.snapshot.plan import PlanOptions
     from difyops.snapshot.rollback import RollbackOptions
+    from difyops.snapshot.situation import PlanOptions
 
     options = RollbackOptions(
         plan=PlanOptions(

@@ -19,7 +19,8 @@ from difyops.release.plan import DRAFT, FILE, SNAPSHOT, Version, hash_of
 from difyops.sealing.store import seal_to_compare
 from difyops.snapshot.history import Kept, kept_app
 from difyops.snapshot.layout import RecordedApp
-from difyops.snapshot.plan import PlanOptions, read_situation
+from difyops.snapshot.plan import read_situation
+from difyops.snapshot.situation import PlanOptions
 from difyops.workspace import Workspace
 
 JsonObject = dict[str, Any]

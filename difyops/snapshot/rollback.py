@@ -19,9 +19,10 @@ from difyops.snapshot.app_texts import clear_text
 from difyops.snapshot.first_journal import take_over
 from difyops.snapshot.history import Kept
 from difyops.snapshot.keeping import keep_config
-from difyops.snapshot.plan import PlanOptions, RollbackPlan, Situation, make_plan
+from difyops.snapshot.plan import RollbackPlan, make_plan
 from difyops.snapshot.proof import Proof
 from difyops.snapshot.rollback_work import IDENTITIES, RollbackWork, identity_of, sentence
+from difyops.snapshot.situation import PlanOptions, Situation
 from difyops.snapshot.unsealing import opened_texts
 from difyops.workspace import Workspace
 

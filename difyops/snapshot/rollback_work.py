@@ -24,9 +24,9 @@ from difyops.publishing.publication import (
 )
 from difyops.publishing.putting import Putting
 from difyops.snapshot.agent_apps import agent_now
-from difyops.snapshot.plan import Situation
 from difyops.snapshot.proof import Proof, prove
 from difyops.snapshot.reading import shown_fields
+from difyops.snapshot.situation import Situation
 
 JsonObject = dict[str, Any]
 IDENTITIES = "identities"

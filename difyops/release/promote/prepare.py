@@ -25,7 +25,8 @@ from difyops.secret_text import SecretText
 from difyops.snapshot.carry import secrets_of
 from difyops.snapshot.history import Kept
 from difyops.snapshot.layout import RecordedApp
-from difyops.snapshot.plan import PlanOptions, Situation, read_situation
+from difyops.snapshot.plan import read_situation
+from difyops.snapshot.situation import PlanOptions, Situation
 from difyops.workspace import Workspace
 
 JsonObject = dict[str, Any]
