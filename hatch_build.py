@@ -54,7 +54,8 @@ def _tree(root: str, *, editable: bool) -> str:
         from difyops import __version__
         from difyops.cli.completion_tree import tree
         from difyops.cli.quick_completion import stamp
+        from difyops.cli.root import commands
 
-        return json.dumps(tree(stamp() if editable else __version__))
+        return json.dumps(tree(stamp() if editable else __version__, commands()))
     finally:
         sys.path.remove(root)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from difyops.cli.completion import read, state_folder
 from difyops.cli.quick_completion import FILE, stamp
 
+Commands = tuple[Any, Mapping[str, tuple[Any, str]]]  # the parser of all, and each noun's with its help
 
-def write_in_background() -> None:
+
+def write_in_background(commands: Callable[[], Commands]) -> None:
     """Write the file where it is missing or old, while the shell goes on; a read-only home is fine."""
     if read(f"{state_folder()}/{FILE}").get("of") == stamp() or os.fork():
         return
@@ -20,27 +23,24 @@ def write_in_background() -> None:
         nowhere = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):  # whoever reads what Tab offers waits until nobody can write to it
             os.dup2(nowhere, descriptor)
-        write(Path(state_folder()), stamp())
+        write(Path(state_folder()), stamp(), commands())
     finally:
         os._exit(0)
 
 
-def write(folder: Path, made_of: str) -> None:
+def write(folder: Path, made_of: str, commands: Commands) -> None:
     """Write the file. ``made_of`` says for which commands it holds."""
     from difyops import atomic_file
 
     atomic_file.make_private_folder(folder)
-    atomic_file.write(folder / FILE, json.dumps(tree(made_of)).encode(), mode=atomic_file.PRIVATE)
+    atomic_file.write(folder / FILE, json.dumps(tree(made_of, commands)).encode(), mode=atomic_file.PRIVATE)
 
 
-def tree(made_of: str) -> dict[str, Any]:
+def tree(made_of: str, commands: Commands) -> dict[str, Any]:
     """Return every command with its options, arguments, texts, and how each value is completed."""
-    from typer.main import get_command
-
-    from difyops.cli.root import GROUPS, command_of, root
-
-    nouns = {name: _node(command_of(name), text) for name, (_, text) in GROUPS.items()}
-    return {"of": made_of, "root": {**_node(get_command(root), "", below=False), "commands": nouns}}
+    root, nouns = commands
+    below = {name: _node(parser, text) for name, (parser, text) in nouns.items()}
+    return {"of": made_of, "root": {**_node(root, "", below=False), "commands": below}}
 
 
 def _node(parser: Any, text: str, *, below: bool = True) -> dict[str, Any]:

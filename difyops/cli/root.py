@@ -169,6 +169,11 @@ def _with_first_tab() -> None:
         scripts["zsh"] = ZSH
 
 
+def commands() -> tuple[Any, dict[str, tuple[Any, str]]]:
+    """Return the parser of all commands, and that of each noun with its help; loads every door."""
+    return get_command(root), {name: (command_of(name), text) for name, (_, text) in GROUPS.items()}
+
+
 def _complete() -> int:
     """Let the parser answer a Tab, and have the next ones answered without it."""
     # Typer loads Rich to take markup out of help texts; ours have none, and pressing Tab should not cost that
@@ -179,7 +184,7 @@ def _complete() -> int:
         from difyops.cli.completion_tree import write_in_background
 
         sys.stdout.flush()
-        write_in_background()
+        write_in_background(commands)
     return result if isinstance(result, int) else 0
 
 

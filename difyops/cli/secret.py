@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 from dataclasses import replace
@@ -14,6 +13,7 @@ from difyops.cli import secret_leak
 from difyops.cli.door import command, group, seconds
 from difyops.cli.reporting import As, formats_of, reported, unknown
 from difyops.cli.secret_bench import STDIN, also_from, check_value, journal_of, policy_here, value_of, workbench
+from difyops.cli.secret_driving import driving, one_rotation
 from difyops.cli.secret_options import (
     Also,
     ByHand,
@@ -32,19 +32,13 @@ from difyops.cli.secret_options import (
     ValueFrom,
 )
 from difyops.cli.session import Session
-from difyops.counting import counted
 from difyops.errors import DifyopsError, UsageError
 from difyops.outcome import Outcome
 
 if TYPE_CHECKING:
-    from difyops.rotation.carrying_out import Driving
-    from difyops.rotation.engine import Driven
-    from difyops.rotation.job import Workbench
-    from difyops.rotation.journal import RotationJournal
     from difyops.rotation.kinds import WantedSecret
-    from difyops.rotation.machine import RotationStep
     from difyops.rotation.prepare import RotationRequest
-    from difyops.rotation.record import PlannedRotation, Rotation
+    from difyops.rotation.record import PlannedRotation
 
 log = logging.getLogger("difyops.cli")
 noun = group("Rotate keys, credentials and secret variables without a failed call.")
@@ -235,50 +229,13 @@ async def _rotate(
             return views.planned(planned)
         _show(session, planned)
         session.confirm("Go ahead?", changes=f"Rotating the {planned.label}")
-        driven = await carry_out(bench, planned, asked, value_of, _shown(session, wait=not detach))
+        driven = await carry_out(bench, planned, asked, value_of, driving(session, wait=not detach))
         return views.driven([driven], "secret.rotate", planned.warnings)
 
 
 def _is_asked(session: Session) -> bool:
     """Say whether a person at a terminal sees the plan and answers."""
     return not session.yes and sys.stdin.isatty() and sys.stderr.isatty()
-
-
-async def drive(session: Session, bench: Workbench, rotation: Rotation, *, wait: bool) -> Driven:
-    """Drive a rotation with its progress on the terminal, elsewhere a line an event; cut off, it says how to go on."""
-    from difyops.render.progress import is_drawn, progress
-    from difyops.render.rotation import waits_until
-    from difyops.rotation.engine import Driver
-
-    told = ""
-    with progress(rotation.label, quiet=session.quiet) as shown:
-
-        def moved(now: Rotation, step: RotationStep) -> None:
-            nonlocal told
-            length = max(1, round(now.settings.grace))
-            left = round(float(now.memo.get("grace_until") or 0) - bench.clock.now().timestamp())
-            done = length - max(0, min(length, left)) if now.memo.get("grace_until") else 0
-            trouble = f" ({now.trouble})" if now.failures and now.trouble else ""
-            shown(done, length, f"{now.state}, {step.action}{trouble}")
-            event = f"{waits_until(now)}{trouble}" if left >= 1 else ""
-            if event not in ("", told) and not session.quiet and not is_drawn(quiet=session.quiet):
-                told = event
-                session.show_lines([event])
-
-        try:
-            return await Driver(bench, wait=wait, moved=moved).drive(rotation)
-        except asyncio.CancelledError:
-            log.warning("Left as it is, on record; go on with: difyops secret resume %s", rotation.id)
-            raise
-
-
-def _shown(session: Session, *, wait: bool) -> Driving:
-    """Return what drives a rotation and shows how far it is."""
-
-    async def driving(bench: Workbench, rotation: Rotation) -> Driven:
-        return await drive(session, bench, rotation, wait=wait)
-
-    return driving
 
 
 async def _resume(session: Session, identity: str | None, *, due: bool, force: bool, wait: bool) -> Outcome:
@@ -290,7 +247,7 @@ async def _resume(session: Session, identity: str | None, *, due: bool, force: b
     if session.dry_run or (due and not due_of(waiting)[0]):
         return views.status(waiting, journal.clock.now())
     async with session.instance() as instance:
-        bench, drive = workbench(session, instance), _shown(session, wait=wait)
+        bench, drive = workbench(session, instance), driving(session, wait=wait)
         if due:
             done = await resume_due(bench, waiting, drive)
         else:
@@ -312,24 +269,8 @@ async def _revert(session: Session, identity: str | None, *, wait: bool) -> Outc
         )
     session.confirm(f"Bring the old {rotation.label} back?", changes=f"Reverting the rotation of the {rotation.label}")
     async with session.instance() as instance:
-        driven = await revert(workbench(session, instance), rotation, _shown(session, wait=wait))
+        driven = await revert(workbench(session, instance), rotation, driving(session, wait=wait))
         return views.driven([driven], "secret.revert")
-
-
-def one_rotation(journal: RotationJournal, identity: str | None) -> Rotation:
-    """Return the rotation that is meant: by the start of its id, or the only open one."""
-    if identity:
-        return journal.find(identity)
-    found = journal.open()
-    if len(found) != 1:
-        listed = ", ".join(f"{item.id} ({item.label})" for item in found)
-        raise UsageError(
-            f"{counted(len(found), 'rotation is', 'rotations are')} open; name one."
-            if found
-            else "No rotation is open.",
-            hint=listed or None,
-        )
-    return found[0]
 
 
 def _show(session: Session, planned: PlannedRotation) -> None:

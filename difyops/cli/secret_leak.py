@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from difyops.cli.secret_bench import STDIN, journal_of, value_of, workbench
+from difyops.cli.secret_driving import drive, one_rotation
 from difyops.cli.session import Session
 from difyops.counting import counted
 from difyops.errors import UsageError
@@ -73,7 +74,6 @@ def retire(
 
 
 async def _retire(session: Session, identity: str | None) -> Outcome:
-    from difyops.cli.secret import drive, one_rotation
     from difyops.render import rotation as views
     from difyops.rotation import engine
 

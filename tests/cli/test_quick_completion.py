@@ -19,13 +19,13 @@ import difyops
 from difyops import __version__
 from difyops.cli import completion_tree
 from difyops.cli.quick_completion import FILE, ZSH, _for_zsh, _offered, answer, stamp
-from difyops.cli.root import root
+from difyops.cli.root import commands, root
 from difyops.cli.table import entries
 
 
 @pytest.fixture(scope="module")
 def tree() -> dict[str, object]:
-    made = completion_tree.tree(__version__)
+    made = completion_tree.tree(__version__, commands())
     return json.loads(json.dumps(made))["root"]  # type: ignore[no-any-return]
 
 
@@ -115,9 +115,9 @@ def test_the_first_tab_leaves_the_file_and_the_next_needs_no_parser(tmp_path: Pa
 def test_a_file_of_other_commands_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIFYOPS_STATE", str(tmp_path))
     asked = {"_DIFYOPS_COMPLETE": "complete_bash", "COMP_WORDS": "difyops sn", "COMP_CWORD": "1"}
-    completion_tree.write(tmp_path, stamp())
+    completion_tree.write(tmp_path, stamp(), commands())
     assert answer(asked) == "snapshot"
-    completion_tree.write(tmp_path, "0.0.1 1")
+    completion_tree.write(tmp_path, "0.0.1 1", commands())
     assert answer(asked) is None
     (tmp_path / FILE).write_text("{")
     assert answer(asked) is None

@@ -18,7 +18,7 @@ from hatchling.builders.wheel import WheelBuilder
 from difyops import __version__
 from difyops.cli.completion_tree import tree
 from difyops.cli.manual.man import manual_pages, text
-from difyops.cli.root import GROUPS
+from difyops.cli.root import GROUPS, commands
 from difyops.cli.table import entries
 
 ROOT = Path(__file__).parents[2]
@@ -81,7 +81,9 @@ def test_the_wheel_has_the_pages_and_the_sdist_what_it_takes_to_build_them(built
         data = f"difyops-{__version__}.data/data/share/man/man1/"
         assert {name.removeprefix(data) for name in names if name.startswith(data)} == {*PAGES}
         assert archive.read(f"{data}difyops-app.1").decode() == PAGES["difyops-app.1"]
-        assert json.loads(archive.read("difyops/cli/completion-tree.json")) == json.loads(json.dumps(tree(__version__)))
+        assert json.loads(archive.read("difyops/cli/completion-tree.json")) == json.loads(
+            json.dumps(tree(__version__, commands()))
+        )
         assert f"difyops-{__version__}.dist-info/licenses/LICENSE" in names
         assert not [name for name in names if name.startswith(("tests/", "docs/", "deploy/"))]
     with tarfile.open(sdist) as archive:
