@@ -78,7 +78,10 @@ class ChangeRow:
 
 
 async def row(recovery: Recovery, instance: Instance, record: ChangeRecord) -> ChangeRow:
-    """Return one change as it is shown: an open one with the state that the instance is in now."""
+    """Return one change as it is shown: an open one with the state that the instance is in now.
+
+    Nothing is raised where the instance cannot be asked: that is told in place of its state.
+    """
     if not record.is_open:
         return replace(ChangeRow.of(record, f"ended: {record.state}"), ended=record.state)
     if recovery.journal.is_worked_on(record.subject):

@@ -51,7 +51,15 @@ class Search:
 
 
 async def find(instance: Instance, reading: WorkspaceReading, value: SecretText) -> Search:
-    """Look for a value in the service keys, variables, credentials and texts of the workspace."""
+    """Look for a value in the service keys, variables, credentials and texts of the workspace.
+
+    Keys and texts are compared to the letter. Stored credentials are never readable: of those the server shows the
+    ends, and a match by its ends is one that may be. What this role may not read stands in ``problems``, and
+    ``is_whole`` is false then.
+
+    Raises:
+        DifyopsError: the list of apps cannot be read.
+    """
     wanted = value.reveal()
     matches: list[Match] = []
     for app_id, keys in (await reading.app_keys()).items():

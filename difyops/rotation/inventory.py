@@ -64,7 +64,14 @@ class SecretInventory:
 
 
 async def take_inventory(bench: Workbench, reading: WorkspaceReading, policy: RotationPolicy) -> SecretInventory:
-    """Read the workspace and list its secrets; what this role may not read is a problem, not an error."""
+    """Read the workspace and list its secrets; what this role may not read is a problem, not an error.
+
+    Ages (seconds) count from when the server says that a key was made; where it does not tell (credentials,
+    variables), from the end of the last rotation that the journal of this machine knows.
+
+    Raises:
+        DifyopsError: the list of apps cannot be read.
+    """
     now, finished = bench.clock.now(), bench.journal.finished()
     secrets: list[ListedSecret] = []
     for name in sorted(kinds()):

@@ -50,7 +50,11 @@ def together(results: Sequence[Probed]) -> Health:
 
 
 async def probe(job: RotationJob, spec: ProbeSpec, key: SecretText | None) -> Probed:
-    """Run one check."""
+    """Ask one app as its callers do (``/v1``), with ``key`` or any key of the app; ``seconds`` is the time it took.
+
+    Nothing is raised: what says nothing about the secret (a rate limit, a provider that is down, no answer within
+    ``LONGEST`` seconds) is inconclusive; a failed run, a wrong answer or a key that is refused is sick.
+    """
     started = job.bench.clock.monotonic()
     try:
         async with asyncio.timeout(LONGEST):
@@ -88,7 +92,13 @@ def _complaint(job: RotationJob, spec: ProbeSpec, answer: Answer) -> str | None:
 
 
 async def probe_draft(job: RotationJob, spec: ProbeSpec) -> Probed:
-    """Run the draft of a workflow app with smoke inputs; it succeeds with an answer, or it is sick."""
+    """Run the draft of a workflow or chatflow with smoke inputs (``/console/api/apps/<id>/workflows/draft/run``).
+
+    It is a real run: what it does outside is done. Judged as ``probe`` judges, but for the time that it takes.
+
+    Raises:
+        NotFound: the app was deleted.
+    """
     instance, clock = job.instance, job.bench.clock
     app = await instance.console.app(spec.app)
     try:

@@ -49,7 +49,11 @@ class StorePlace:
 
 
 async def place_of(instance: Instance) -> StorePlace:
-    """Return where ``instance`` is, by its own answer."""
+    """Return where ``instance`` is: its address, and the workspace that it says is the current one.
+
+    Raises:
+        DifyopsError: it does not say so (``/console/api/workspaces/current``).
+    """
     return StorePlace.of(instance.context.url, str((await instance.workspace.current()).get("id", "")))
 
 

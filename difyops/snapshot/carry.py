@@ -70,7 +70,10 @@ async def secrets_of(
 async def old_secrets_of(
     console: Console, app_id: str, version_id: str | None, policy: SealPolicy = DEFAULT
 ) -> dict[Location, SecretText]:
-    """Return the secrets of an old version where the server still has it, else nothing."""
+    """Return the secrets of an old version of a workflow where the server still has it, else nothing.
+
+    Nothing, too, where it cannot be exported: by this role, or before 1.8.1.
+    """
     if version_id is None:
         return {}
     try:

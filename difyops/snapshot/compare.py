@@ -82,6 +82,10 @@ async def with_live(
 
     A workflow whose live version is the kept one is not read. A snapshot of another instance is compared all the same,
     and said to be of another one.
+
+    Raises:
+        NothingKept: no such snapshot. SelectorError: a selector matches nothing. DifyopsError: the list of apps cannot
+        be read; an app that cannot be read is in the result, with its error.
     """
     seal = seal_to_compare(store, instance.name, access or Access())
     commit = store.resolve(revision, branch=instance.name)
@@ -125,7 +129,11 @@ async def with_live(
 async def draft_with_live(
     instance: Instance, selectors: Sequence[str], *, limit: int = 4, progress: Progress | None = None
 ) -> Comparison:
-    """Compare drafts with what is live: the edits that nobody published."""
+    """Compare drafts with what is live: the edits that nobody published. Secrets are compared as the server masks them.
+
+    Raises:
+        SelectorError: a selector matches nothing. DifyopsError: the list of apps cannot be read.
+    """
     apps = [app async for app in instance.console.apps()]
     chosen = [app for app in select(apps, selectors, may_be_empty=True) if app.has_workflow or app.is_agent]
 

@@ -80,7 +80,12 @@ def left_behind(state: Path, context: Context) -> tuple[list[Path], dict[str, St
 
 
 async def take_over(workspace: Workspace) -> list[ChangeRecord]:
-    """Turn what 0.1.0 left cut off into changes of the journal; twice is the same as once."""
+    """Turn what 0.1.0 left cut off on this instance into changes of the journal; twice is the same as once.
+
+    Raises:
+        StoreError: a file of 0.1.0 is damaged. LockHeld: another process works on the app. DifyopsError: the app could
+        not be read, and the file stays.
+    """
     found, _ = left_behind(workspace.state, workspace.instance.context)
     records = []
     for path in found:

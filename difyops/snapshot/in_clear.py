@@ -56,7 +56,13 @@ async def read_clear(console: Console, app_id: str, live: Workflow, *, exports: 
 async def sealed_draft(
     console: Console, app_id: str, draft: Workflow | AgentVersion, seal: Seal
 ) -> tuple[bytes, SealedFound]:
-    """Return a draft as the store keeps it, and its sealed values; secret variables in clear where the role may."""
+    """Return a draft as the store keeps it (canonical JSON), and its sealed values.
+
+    Secret variables are read in clear where the role may, else they are the server's stars.
+
+    Raises:
+        DifyopsError: the server could not be asked.
+    """
     document = draft.document
     if isinstance(draft, Workflow) and has_secret_variables(draft):
         try:

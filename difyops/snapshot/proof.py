@@ -31,7 +31,14 @@ class Proof:
 
 
 async def prove(instance: Instance, change: Change, target: JsonObject) -> list[Proof]:
-    """Read the app back and judge it against ``target``, the document that was sent, secrets included."""
+    """Read the app back and judge it against ``target``, the document that was sent, secrets included.
+
+    A proof that does not hold is in the result (``ok``), not raised. Triggers are held against what they were just
+    before the last publication of this change.
+
+    Raises:
+        NotFound: the app was deleted. DifyopsError: it could not be read back, so nothing is proved.
+    """
     app = await instance.console.app(str(change.record.facts["app_id"]))
     now = await _now(instance, app)
     found_now, wanted = redact(now), redact(target)
