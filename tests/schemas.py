@@ -22,7 +22,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from difyops.cli.schema import data_of, kinds
+from difyops.cli.schema import data_of, kinds, printed_of
 
 PLACE = Path(__file__).parents[1] / "difyops" / "schemas"
 _LEARNS = os.environ.get("DIFYOPS_LEARN", "")  # before tests empty the environment
@@ -55,7 +55,7 @@ def hold(printed: str) -> None:
 
 @functools.cache
 def _checker(kind: str) -> Any:
-    return jsonschema_rs.validator_for(data_of(kind)) if kind in kinds() else None
+    return jsonschema_rs.validator_for(printed_of(kind)) if kind in kinds() else None
 
 
 def shape_of(value: Any) -> Schema:

@@ -36,6 +36,16 @@ _SECTIONS = {
     "webhook": "webhook.rules:WebhookRules",
     "plugins": "plugins_of_dify.holds:Holds",
 }
+# what commands print that may run on several contexts (--shard)
+OF_SEVERAL = frozenset(
+    {
+        "app.list", "cost.budget", "cost.forecast", "cost.summary", "doctor", "fleet.status", "plugin.list",
+        "plugin.outdated", "runbook.run", "secret.list", "slo.check", "slo.report", "slo.status", "snapshot.create",
+        "snapshot.diff", "snapshot.drift", "snapshot.list", "snapshot.verify", "trigger.audit", "trigger.history",
+        "trigger.list", "validate", "validate.batch",
+    }
+)  # fmt: skip
+_OBJECT = ("properties", "required", "additionalProperties")
 _BY_NAME = ("contexts", "panels", "smoke")  # mappings of names
 
 
@@ -70,9 +80,26 @@ def kinds() -> list[str]:
 
 
 def data_of(kind: str) -> dict[str, Any]:
-    """Return the schema of the ``data`` of a kind."""
+    """Return the schema of the ``data`` of a kind, as it was learned."""
     found: dict[str, Any] = json.loads((_folder() / f"{kind}.json").read_text(encoding="utf-8"))
     return found
+
+
+def printed_of(kind: str) -> dict[str, Any]:
+    """Return the schema of the ``data`` of a kind, as one context prints it or, row by row, several do."""
+    found = data_of(kind)
+    if kind not in OF_SEVERAL:
+        return found
+    if found.get("type") == "array":
+        return {**found, "items": _with_context(found.get("items", {}))}
+    row = _with_context({"type": "object", **{name: found[name] for name in _OBJECT if name in found}})
+    if rows := found.get("items"):
+        row = {"anyOf": [_with_context(rows), row]}
+    return {**found, "type": ["array", "object"], "items": row}
+
+
+def _with_context(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "properties": {"context": {"type": "string"}, **row["properties"]}} if "properties" in row else row
 
 
 def envelope_of(kind: str) -> dict[str, Any]:
@@ -96,7 +123,7 @@ def envelope_of(kind: str) -> dict[str, Any]:
             "schema": {"const": "difyops/v1"},
             "kind": {"const": kind},
             "ok": {"type": "boolean"},
-            "data": data_of(kind),
+            "data": printed_of(kind),
             "warnings": {"type": "array", "items": {"type": "string"}},
             "error": error,
         },

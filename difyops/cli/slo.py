@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 noun = group("Goals and error budgets: what burns, how fast, since when; from the history.")
 
 GoalsFile = Annotated[
-    Path | None, typer.Option("--goals", metavar="FILE", help="The goals; default slo.yaml beside difyops.yaml.")
+    Path | None,
+    typer.Option("--goals", metavar="FILE", help="Default: slo.CONTEXT.yaml, else slo.yaml, beside difyops.yaml."),
 ]
 Names = Annotated[list[str] | None, typer.Argument(metavar="[GOAL]...", help="Only these goals.")]
 RequireEvents = Annotated[
@@ -142,10 +143,12 @@ def look(session: Session, goals: Path | None, names: list[str] | None, *, total
 
 
 def goals_file(session: Session) -> Path:
-    """Return where the file of goals is by default: beside the project file, else here."""
+    """Return where the file of goals is by default: beside the project file, else here; the context's own first."""
     from difyops.slo.goals_file import FILE
 
-    return (session.config.project_file.parent if session.config.project_file else Path.cwd()) / FILE
+    folder = session.config.project_file.parent if session.config.project_file else Path.cwd()
+    own = folder / f"slo.{context_name(session).replace('/', '-')}.yaml"
+    return own if own.is_file() else folder / FILE
 
 
 def _judged(

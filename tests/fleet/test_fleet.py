@@ -16,6 +16,9 @@ from hypothesis import strategies as st
 
 from difyops import errors
 from difyops.cli.everywhere import shard_of, share
+from difyops.cli.manual.kinds import commands_of
+from difyops.cli.schema import OF_SEVERAL, kinds, printed_of
+from difyops.cli.table import entries
 from difyops.emulator import Emulator
 from difyops.errors import UsageError
 from difyops.render.fleet import Part, verdict
@@ -121,6 +124,32 @@ def test_the_history_has_both_and_validate_asks_both(cli: Cli, fleet: Fleet, tmp
     for others in (("slo", "status"), ("cost", "summary"), ("cost", "budget", "status")):
         found = cli(*others, "-c", "all", "-o", "json")
         assert found.json["kind"] != "error", (others, found.out)
+
+
+def test_each_instance_is_held_to_goals_of_its_own(cli: Cli, fleet: Fleet) -> None:
+    goal = "goals:\n  - {{name: {}, apps: [{}], kind: availability, target: 99}}\n"
+    for name, app in (("east", "wf-echo"), ("west", "wf-llm")):
+        Path(f"slo.{name}.yaml").write_text(goal.format(f"goal-of-{name}", app))
+    Path("slo.yaml").write_text(goal.format("goal-of-all", "all"))
+    fleet("east", "west", "north")
+    for name in ("east", "west", "north"):
+        assert cli("history", "sync", "-c", name, "-q").code == 0
+    done = cli("slo", "status", "-c", "all", "-o", "json").json
+    assert {row["context"]: row["goals"][0]["goal"] for row in done["data"]} == {
+        "east": "goal-of-east", "west": "goal-of-west", "north": "goal-of-all",
+    }  # fmt: skip
+    rows = {row["context"]: row["goals"] for row in cli("fleet", "status", "-o", "json").json["data"]}
+    assert ["goal-of-west" in rows["west"]["text"], "goal-of-all" in rows["north"]["text"]] == [True, True]
+
+
+def test_what_several_contexts_print_is_in_the_schema_of_each_kind() -> None:
+    names = {entry.name: entry.parser for entry in entries()}
+    several = {name for name, parser in names.items() if any(given.name == "shard" for given in parser.params)}
+    assert {kind for kind in kinds() if several & {*commands_of(kind, names)}} == OF_SEVERAL
+    for kind in OF_SEVERAL:
+        shown = printed_of(kind)
+        assert {"array"} <= {*([shown["type"]] if isinstance(shown["type"], str) else shown["type"])}, kind
+        assert "context" in shown["items"].get("properties", {"context": ...}), kind
 
 
 class TestNames:
@@ -246,13 +275,13 @@ FAULTS = (
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_the_exit_code_is_the_one_of_the_page_whatever_comes_together(count: int) -> None:
-    for kinds in itertools.product(FAULTS, repeat=count):
-        codes = {kind.exit_code if kind else 0 for kind in kinds}
+    for faults in itertools.product(FAULTS, repeat=count):
+        codes = {kind.exit_code if kind else 0 for kind in faults}
         worst = next((code for code in (2, 8, 4, 6, 7, 1, 3) if code in codes), 0)
         expected = next((code for code in (130, 5) if code in codes), 3 if 0 in codes and worst else worst)
-        parts = [Part(context=f"c{place}", error=kind and kind("It broke.")) for place, kind in enumerate(kinds)]
+        parts = [Part(context=f"c{place}", error=kind and kind("It broke.")) for place, kind in enumerate(faults)]
         error = verdict(parts)
-        assert (error.exit_code if error else 0) == expected, kinds
+        assert (error.exit_code if error else 0) == expected, faults
         if error:
             bad = [part.context for part in parts if part.error]
             assert [item["context"] for item in error.details["contexts"]] == bad  # type: ignore[attr-defined]
