@@ -134,6 +134,20 @@ def rows(inner: Shape = some_object) -> Shape:
     return check
 
 
+def each(inner: Shape) -> Shape:
+    """Take an object whose values all have one shape, whatever their names."""
+
+    def check(value: Any) -> str | None:
+        if type(value) is not dict:
+            return _other("an object", value)
+        for name, item in value.items():
+            if (complaint := inner(item)) is not None:
+                return f".{name}{complaint}"
+        return None
+
+    return check
+
+
 def all_of(*shapes: Shape) -> Shape:
     """Take what all of several shapes take."""
 

@@ -14,6 +14,7 @@ from difyops.git_store.plumbing import Git
 
 _HEAD_PARTS = 3  # id, kind, size
 _PATIENCE = 10.0
+_LARGEST = 256 * 1024 * 1024  # bytes of a file; a megabyte of a pack can hold a gigabyte
 _ASKED_AT_ONCE = 256  # requests that fit into a pipe while git waits for its answers to be read
 
 
@@ -70,6 +71,9 @@ class BlobReader:
         if answers is None or len(head) != _HEAD_PARTS or head[1] != b"blob":
             raise self._damaged(blob)
         size = int(head[2])
+        if size > _LARGEST:
+            _end(self._running)
+            raise StoreError(f"The content {blob[:10]} of the store {self._git.path} is larger than {_LARGEST} bytes.")
         content = answers.read(size + 1)
         if len(content) != size + 1:
             raise self._damaged(blob)

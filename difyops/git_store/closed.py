@@ -13,6 +13,7 @@ import fcntl
 import functools
 import os
 import shutil
+import stat
 import tempfile
 import time
 import weakref
@@ -31,6 +32,8 @@ _PREFIX = "difyops-git-"
 _ABANDONED = 600.0  # seconds; what is younger may be about to be locked, or in use by a git whose caller was killed
 _LINKS = ("refs", "packed-refs", "logs", "worktrees", "shallow")
 _PROMISES = (".promisor", ".partialclonefilter")
+_OPENED = ("HEAD", "config", "index", "packed-refs", "shallow")
+_WALKED = ("refs", "objects/info", "objects/pack")
 _FORMATS = ("sha1", "sha256")
 _SHARED = frozenset({"umask", "group", "all", "world", "everybody", "true", "false", "0", "1", "2"})
 _UNDERSTOOD = frozenset({"objectformat", "noop", "preciousobjects", "worktreeconfig", "relativeworktrees"})
@@ -193,6 +196,32 @@ def _sweep(temporary: Path) -> None:
                     shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(descriptor)
+
+
+def refuse_pipes(folder: Path) -> None:
+    """Refuse a repository in which a pipe or a device stands where git opens a file, or in whose references a link
+    leads elsewhere: it would wait, or read, for ever.
+
+    Raises:
+        StoreError: names the first.
+    """
+    places = [folder / name for name in _OPENED]
+    for start in _WALKED:
+        if (folder / start).is_symlink():
+            raise _no_file(folder / start, "a link to another folder")
+        for at, folders, names in os.walk(folder / start):
+            places += [Path(at) / name for name in names]
+            for name in folders:
+                if os.path.islink(f"{at}/{name}"):  # noqa: PTH114 - thousands of them
+                    raise _no_file(Path(at) / name, "a link to another folder")
+    for place in places:
+        with suppress(OSError):
+            if stat.S_IFMT(os.stat(place).st_mode) not in (stat.S_IFREG, stat.S_IFDIR):  # noqa: PTH116
+                raise _no_file(place, "a pipe or a device")
+
+
+def _no_file(place: Path, what: str) -> StoreError:
+    return StoreError(f"{place} is {what}, and no part of a repository; the store is not opened.", hint=f"rm {place}")
 
 
 def refuse_foreign(path: Path) -> None:

@@ -35,6 +35,7 @@ def find(path: Path, *, create: bool) -> tuple[Git, str]:
             raise _nothing_here(path)
         _make(path)
     closed.refuse_foreign(path)
+    closed.refuse_pipes(path / ".git")
     settings = closed.read(path)
     git = Git(path, common=closed.CommonFolder(path / ".git", settings))
     if not ref_files.is_whole(git.folder) and git.run("rev-parse", "--git-dir", fine=(0, 128)).status:

@@ -137,6 +137,7 @@ def _quiet_receiver(path: Path, address: str) -> tuple[str, closed.CommonFolder]
     for folder in (start / ".git", start, Path(f"{start}.git/.git"), Path(f"{start}.git")):  # as git looks for it
         if (folder / "HEAD").is_file() and (folder / "refs").is_dir():
             closed.refuse_foreign(folder)
+            closed.refuse_pipes(folder)
             common = closed.CommonFolder(folder, closed.read_file(folder / "config"))
             objects = str((folder / "objects").absolute())
             words = ["env", f"GIT_COMMON_DIR={common.path}", f"GIT_OBJECT_DIRECTORY={objects}", "git", "receive-pack"]

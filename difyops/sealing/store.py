@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from difyops import atomic_file
+from difyops.api.shapes import filled, obj, text
 from difyops.dsl.canonical import canonical
 from difyops.dsl.marks import MARKER
 from difyops.dsl.model import JsonObject
@@ -33,6 +34,7 @@ STORE, RECIPIENTS, KEY = "seal/store.json", "seal/recipients.txt", "seal/key.age
 FILES = (STORE, RECIPIENTS, KEY)
 _LOCAL = "difyops-seal.key"
 _FORMAT = "difyops-seal/1"
+_HEAD = obj({"format": text, "id": filled, "key": text})
 _RULES = "1"  # raised when the rules of what is sealed change: then every app is read anew once
 
 
@@ -219,12 +221,14 @@ def _files(store: GitStore | None, branch: str) -> dict[str, bytes]:
 def _parsed(files: Mapping[str, bytes]) -> Seal:
     try:
         head = json.loads(files[STORE])
+        if (complaint := _HEAD(head)) is not None:
+            raise ValueError(complaint)
         if head["format"] != _FORMAT:
             raise StoreError(f"The store is sealed as {head['format']!r}; this version reads {_FORMAT!r}.")
         lines = files.get(RECIPIENTS, b"").decode().splitlines()
         recipients = tuple(line for line in map(str.strip, lines) if line and not line.startswith("#"))
         return Seal(store_id=str(head["id"]), key_id=str(head["key"]), recipients=recipients, files=dict(files))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"{STORE} in the store is damaged.", hint="difyops snapshot verify") from error
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from difyops.api.shapes import each, obj, rows, text
 from difyops.dsl.canonical import canonical
 from difyops.dsl.secrets import Location, Redacted, marks_of
 from difyops.errors import StoreError
@@ -22,6 +23,9 @@ from difyops.sealing.age import Identity, seal, unseal
 from difyops.secret_text import SecretText
 
 Places = Mapping[str, str]  # place -> mark
+
+_SUMMARY = obj({"values": each(rows(text)), "draft": text})
+_VALUES = obj({"app": text, "values": each(obj({"value": text, "places": rows(text)}))})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +82,12 @@ def summarized(content: bytes) -> SealedFound:
     """
     try:
         body = json.loads(content)
-        places = {place: mark for mark, named in body["values"].items() for place in named}
-        return SealedFound(places=places, draft=str(body["draft"]))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if (complaint := _SUMMARY(body)) is not None:
+            raise ValueError(complaint)
+    except (ValueError, RecursionError) as error:
         raise StoreError("A sealed.json in the store is damaged.", hint="difyops snapshot verify") from error
+    places = {place: mark for mark, named in body["values"].items() for place in named}
+    return SealedFound(places=places, draft=body["draft"])
 
 
 def encrypted(app_id: str, found: SealedFound, recipients: Sequence[str]) -> bytes:
@@ -101,12 +107,14 @@ def opened(app_id: str, content: bytes, identities: Sequence[Identity]) -> Seale
     """
     try:
         body: dict[str, Any] = json.loads(unseal(content, identities))
-        if body["app"] != app_id:
-            raise StoreError(f"The sealed values of app {app_id} are those of another app; they are not used.")
-        values = {mark: SecretText(item["value"]) for mark, item in body["values"].items()}
-        places = {place: mark for mark, item in body["values"].items() for place in item["places"]}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if (complaint := _VALUES(body)) is not None:
+            raise ValueError(complaint)
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"The sealed values of app {app_id} are damaged.", hint="difyops snapshot verify") from error
+    if body["app"] != app_id:
+        raise StoreError(f"The sealed values of app {app_id} are those of another app; they are not used.")
+    values = {mark: SecretText(item["value"]) for mark, item in body["values"].items()}
+    places = {place: mark for mark, item in body["values"].items() for place in item["places"]}
     return SealedFound(places=places, values=values)
 
 

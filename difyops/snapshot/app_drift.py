@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ from difyops.api.shapes import moment
 from difyops.clock import from_unix, iso
 from difyops.dsl.diff import Difference, diff
 from difyops.dsl.marks import agree, shown
-from difyops.snapshot.layout import RecordedApp
+from difyops.snapshot.layout import RecordedApp, parsed
 from difyops.snapshot.reading import AppReading, Before
 
 LIVE, SECRET, DRAFT, FLAGS = "live changed", "secret changed", "draft edited", "flags changed"
@@ -166,7 +165,7 @@ def _told(now: RecordedApp, kind: str, moved: list[str]) -> AppDrift | None:
 def _parsed(content: bytes | None) -> Document | None:
     if content is None:
         return None
-    body: Document = json.loads(content)
+    body: Document = parsed(content)
     return body
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 from difyops.api.model import App
 from difyops.dsl.diff import diff
 from difyops.git_store import GitStore
-from difyops.snapshot.layout import WHOLE, Manifest, ManifestEntry, RecordedApp, app_file, record_of
+from difyops.snapshot.layout import WHOLE, Manifest, ManifestEntry, RecordedApp, app_file, parsed, record_of
 from difyops.targets import matching
 
 
@@ -96,5 +95,5 @@ def _what(old: bytes | None, content: bytes | None, word: str) -> str:
         return f"{word} removed" if word == "live" else "draft published or dropped"
     if old is None:
         return f"{word} new" if word == "live" else "draft edited"
-    changes = diff(json.loads(old), json.loads(content))
+    changes = diff(parsed(old), parsed(content))
     return f"{word} {len(changes)} change{'s' * (len(changes) != 1)}" if changes else f"{word} cosmetic"

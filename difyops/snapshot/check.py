@@ -89,7 +89,7 @@ def _verify_one(store: GitStore, commit: str, part: tuple[int, int]) -> tuple[in
 def _is_json(content: bytes) -> bool:
     try:
         json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 

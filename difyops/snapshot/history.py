@@ -106,7 +106,7 @@ def checked_at(store: GitStore, context: str) -> str | None:
     note = store.read_note(context)
     try:
         return str(json.loads(note)["checked_at"]) if note else None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

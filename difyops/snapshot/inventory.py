@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from difyops.api.credential_sets import credentials_in, custom_models
 from difyops.api.instance import Instance
+from difyops.api.shapes import anything
 from difyops.dsl.canonical import canonical
 from difyops.dsl.model import as_dict
 from difyops.errors import DifyopsError, UnreadableAnswer
 from difyops.git_store import GitStore
 from difyops.snapshot.assembly import Base
-from difyops.snapshot.layout import digest
+from difyops.snapshot.layout import digest, parsed
 
 
 async def read_inventory(instance: Instance) -> tuple[dict[str, bytes], dict[str, DifyopsError]]:
@@ -74,10 +74,10 @@ def _has_lost(store: GitStore | None, base: Base, part: str, content: bytes) -> 
 
 
 def _rows_in(content: bytes) -> int:
-    body = json.loads(content)
+    body = parsed(content, anything)
     if isinstance(body, dict):
         return sum(len(part) for part in body.values() if isinstance(part, list | dict))
-    return len(body)
+    return len(body) if isinstance(body, list) else 0
 
 
 async def _plugins(instance: Instance) -> list[dict[str, Any]]:

@@ -21,15 +21,44 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from difyops.api.shapes import Shape, anything, count, each, filled, flag, maybe, obj, rows, some_object, text, when
 from difyops.dsl.canonical import canonical
 from difyops.errors import StoreError
 from difyops.git_store import GitStore, ObjectReader
+from difyops.secret_text import scrub
 
 FORMAT = "difyops-snapshot/2"
 _READABLE = (FORMAT, "difyops-snapshot/1")  # 1: without sealed values
 MANIFEST = "manifest.json"
 WHOLE = "all"
 PARTS = ("plugins", "models", "tools", "datasets")
+
+
+_MANIFEST = obj(
+    {
+        "context": text,
+        "instance": text,
+        "workspace_id": text,
+        "workspace_name": maybe(text),
+        "server_version": maybe(text),
+        "taken_at": filled,
+        "tool": maybe(text),
+        "selection": rows(text),
+        "live_only": flag,
+        "complete": flag,
+        "counts": each(count),
+        "apps": each(obj({"name": text, "mode": text}, state=text, error=text, seal=text)),
+        "failed": rows(some_object),
+        "files": each(text),
+    },
+    coverage=rows(text),
+)
+_LIVE = obj({"id": filled}, name=text, comment=text, by=text, at=when)
+_RECORD = obj(
+    {"id": filled, "name": text, "mode": text, "tags": rows(text), "triggers": rows(some_object)},
+    description=text, icon=some_object, enable_api=flag, enable_site=flag, max_active_requests=anything,
+    site=some_object, live=_LIVE, draft=some_object, updated_at=when,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,21 +187,21 @@ def read_manifest(store: GitStore, revision: str) -> Manifest:
     Raises:
         StoreError: the commit has none, or one that this version cannot read.
     """
-    try:
-        body = json.loads(store.read(revision, MANIFEST))
-        if body.get("format") not in _READABLE:
-            raise StoreError(
-                f"Snapshot {revision[:10]} has format {body.get('format')!r}, this version reads {FORMAT!r}.",
-                hint="Upgrade difyops.",
-            )
-        body["apps"] = {app_id: ManifestEntry(**entry) for app_id, entry in body["apps"].items()}
-        body["selection"], body["failed"] = tuple(body["selection"]), tuple(body["failed"])
-        body["coverage"] = tuple(body.get("coverage", ()))
-        return Manifest(**body)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    what = f"The manifest of snapshot {revision[:10]}"
+    body = parsed(store.read(revision, MANIFEST), some_object, what)
+    if body.get("format") not in _READABLE:
         raise StoreError(
-            f"The manifest of snapshot {revision[:10]} is damaged.", hint="difyops snapshot verify"
-        ) from error
+            f"Snapshot {revision[:10]} has format {body.get('format')!r}, this version reads {FORMAT!r}.",
+            hint="Upgrade difyops.",
+        )
+    _check(body, _MANIFEST, what)
+    try:
+        body["apps"] = {app_id: ManifestEntry(**_given(entry)) for app_id, entry in body["apps"].items()}
+        body["selection"], body["failed"] = tuple(body["selection"]), tuple(body["failed"])
+        body["coverage"] = tuple(body.get("coverage") or ())
+        return Manifest(**_given(body))
+    except TypeError as error:
+        raise _damaged(what) from error
 
 
 def record_of(content: bytes) -> RecordedApp:
@@ -181,23 +210,47 @@ def record_of(content: bytes) -> RecordedApp:
     Raises:
         StoreError: it is damaged.
     """
+    body = parsed(content, _RECORD, "An app.json in the store")
     try:
-        body = json.loads(content)
         body["tags"], body["triggers"] = tuple(body["tags"]), tuple(body["triggers"])
-        return RecordedApp(**body)
-    except (ValueError, TypeError, KeyError) as error:
-        raise StoreError("An app.json in the store is damaged.", hint="difyops snapshot verify") from error
+        return RecordedApp(**_given(body))
+    except TypeError as error:
+        raise _damaged("An app.json in the store") from error
 
 
 def read_json(files: ObjectReader, path: str) -> Any:
-    """Return the parsed content of a JSON file of a snapshot.
+    """Return the parsed content of a JSON file of a snapshot: the object that every one of an app is.
 
     Raises:
         StoreError: missing or damaged.
     """
+    return parsed(files.read(path), some_object, f"{path} in snapshot {files.commit[:10]}")
+
+
+def parsed(content: bytes, shape: Shape = some_object, what: str = "A file of the snapshot") -> Any:
+    """Return the JSON of a file of a snapshot: whoever can write to the store can have written anything.
+
+    Raises:
+        StoreError: it is none, or not of the shape.
+    """
     try:
-        return json.loads(files.read(path))
-    except ValueError as error:
-        raise StoreError(
-            f"{path} in snapshot {files.commit[:10]} is damaged.", hint="difyops snapshot verify"
-        ) from error
+        body = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(what) from error
+    _check(body, shape, what)
+    return body
+
+
+def _given(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that say something; the others have their defaults."""
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def _check(body: Any, shape: Shape, what: str) -> None:
+    if (complaint := shape(body)) is not None:
+        place = scrub(complaint.partition(": ")[0].lstrip("."))[:100]
+        raise _damaged(f"{what} ({place})" if place else what)
+
+
+def _damaged(what: str) -> StoreError:
+    return StoreError(f"{what} is damaged.", hint="difyops snapshot verify")

@@ -158,5 +158,5 @@ def _places(name: str, content: bytes, policy: SealPolicy) -> Iterable[str]:
 def _json(content: bytes) -> object:
     try:
         return json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}  # a damaged file holds nothing that can be told; verify names it

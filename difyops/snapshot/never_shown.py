@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
+from difyops.api.shapes import anything
 from difyops.dsl.model import as_dict, as_list, text_of, tools
 from difyops.git_store import GitStore
-from difyops.snapshot.layout import Manifest, app_file
+from difyops.snapshot.layout import Manifest, app_file, parsed
 
 _MODELS, _TOOLS = "workspace/models.json", "workspace/tools.json"
 _OWN_TOOLS = ("api", "mcp")  # made in the workspace; their keys stand in their settings
@@ -54,4 +54,4 @@ def _of_models(providers: list[Any]) -> Iterator[str]:
 
 
 def _parsed(content: bytes | None) -> Any:
-    return None if content is None else json.loads(content)
+    return None if content is None else parsed(content, anything)

@@ -259,3 +259,37 @@ def test_a_store_of_another_format_is_read_or_told(store: GitStore, tmp_path: Pa
     configured(store, "[core]\n\trepositoryFormatVersion = 1\n[extensions]\n\trefStorage = reftable\n")
     with pytest.raises(StoreError, match="refstorage"):
         GitStore.open(store.path)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("place", ["HEAD", "config", "index", "packed-refs", "refs/heads/x", "objects/info/alternates"])
+@pytest.mark.parametrize("kind", ["pipe", "endless"])
+def test_what_would_be_read_for_ever_is_not_opened(store: GitStore, place: str, kind: str) -> None:
+    save(store, {"a": b"1"})
+    there = store.path / ".git" / place
+    there.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(there)
+    else:
+        there.symlink_to("/dev/zero")
+    with pytest.raises(StoreError, match="a pipe or a device"):
+        GitStore.open(store.path)
+
+
+@pytest.mark.parametrize("place", ["refs", "refs/heads/more", "objects/pack"])
+def test_references_that_lead_elsewhere_are_not_followed(store: GitStore, place: str) -> None:
+    save(store, {"a": b"1"})
+    there = store.path / ".git" / place
+    if there.exists():
+        there.rename(store.path / "before")
+    there.symlink_to("/")
+    with pytest.raises(StoreError, match="a link to another folder"):
+        GitStore.open(store.path)
+
+
+def test_a_file_that_is_too_large_is_told(store: GitStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = save(store, {"a": b"1" * 2000, "b": b"2"})
+    monkeypatch.setattr("difyops.git_store.blobs._LARGEST", 1000)
+    with pytest.raises(StoreError, match="larger than 1000 bytes"):
+        store.read(commit, "a")
+    assert store.read(commit, "b") == b"2"
