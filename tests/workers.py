@@ -21,13 +21,13 @@ from typing import Any
 
 import pytest
 
-_A_CORE = 4  # more than half of the tests' time is waiting
+_A_CORE = 6  # the tests take about 300 s of processor time, and wait longer than that
 _ROUNDS = 4  # parts that the tests which are left are cut into for each worker
 _TOGETHER = ("server", "database_server")  # fixtures of a session that take seconds: their tests go to one worker
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--workers", default="0", help="run the tests in so many processes; auto: four a core")
+    parser.addoption("--workers", default="0", help="run the tests in so many processes; auto: six a core")
 
 
 def wanted(session: pytest.Session) -> int:
