@@ -78,15 +78,15 @@ def one_of(*known: str) -> SettingType:
     return SettingType(chosen, {"enum": list(known)})
 
 
-def text_like(pattern: str, said: str) -> SettingType:
+def text_like(pattern: re.Pattern[str], said: str) -> SettingType:
     """Return texts that a pattern fits as a whole; ``said`` is what such a text is."""
 
     def fitting(value: Any) -> str:
-        if isinstance(value, str) and re.fullmatch(pattern, value):
+        if isinstance(value, str) and pattern.fullmatch(value):
             return value
         raise BadSetting(f"expected {said}, found {named(value)}")
 
-    return SettingType(fitting, {"type": "string", "pattern": f"^(?:{pattern})$"})
+    return SettingType(fitting, {"type": "string", "pattern": f"^(?:{pattern.pattern})$"})
 
 
 def reference(value: Any) -> str:

@@ -63,7 +63,7 @@ def _rule(value: Any) -> VerdictRule:
 
 _IDENTIFIER = SettingType(identifier, {"type": "string", "pattern": f"^{_INPUT_NAME.pattern}$"})
 _TIME = duration_up_to(100 * 365 * 86400.0, zero=False)
-_RUNBOOK_NAME = text_like(r"[a-z0-9][a-z0-9-]{0,60}", "small letters, digits and dashes")
+_RUNBOOK_NAME = text_like(re.compile(r"[a-z0-9][a-z0-9-]{0,60}"), "small letters, digits and dashes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,7 +68,7 @@ def _days(value: Any) -> int:
 
 
 _NUMBER_OR_TEXT = {"type": ["number", "string"]}
-_GOAL_NAME = text_like(r"[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?", "a name of small letters, digits and dashes")
+_GOAL_NAME = text_like(re.compile(r"[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?"), "a name of small letters, digits and dashes")
 _WHOSE = one_of("ours", "provider", "caller")
 _PERIOD = SettingType(_days, {"enum": [f"{days}d" for days in PERIODS]})
 

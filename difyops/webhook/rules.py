@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
@@ -37,9 +38,9 @@ from difyops.webhook.signing import SCHEMES, TOLERANCE
 SECTION = "webhook"
 _KINDS = ("app", "url", "runbook", "command")
 _NAME = text_like(
-    r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "a name of letters, digits, dots, dashes and underscores, up to 64"
+    re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"), "a name of letters, digits, dots, dashes and underscores, up to 64"
 )
-_HEADER = text_like(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}", "the name of a header")
+_HEADER = text_like(re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}"), "the name of a header")
 
 
 def _destination_url(value: Any) -> str:
