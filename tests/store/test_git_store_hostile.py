@@ -261,7 +261,6 @@ def test_a_store_of_another_format_is_read_or_told(store: GitStore, tmp_path: Pa
         GitStore.open(store.path)
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("place", ["HEAD", "config", "index", "packed-refs", "refs/heads/x", "objects/info/alternates"])
 @pytest.mark.parametrize("kind", ["pipe", "endless"])
 def test_what_would_be_read_for_ever_is_not_opened(store: GitStore, place: str, kind: str) -> None:
