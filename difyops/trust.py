@@ -161,7 +161,7 @@ class TrustBook:
             return {str(path): str(digest) for path, digest in found.items()}
         except CredentialError as error:
             raise StoreError(error.message, hint=error.hint or hint) from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StoreError(f"{self.path} is damaged.", hint=hint) from error
 
     def knows(self, path: Path, digest: str) -> bool:

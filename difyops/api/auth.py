@@ -245,7 +245,7 @@ def _tokens_of(response: HttpAnswer) -> LoginTokens | None:
     try:
         data = json.loads(response.text).get("data")
         return LoginTokens(access=str(data["access_token"]), refresh=str(data["refresh_token"]))
-    except (ValueError, AttributeError, TypeError, KeyError):
+    except (ValueError, AttributeError, TypeError, KeyError, RecursionError):
         return None
 
 

@@ -314,7 +314,7 @@ def _plugin_complaint(message: str) -> str | None:
     found = _PLUGIN_SAYS.search(message)
     try:
         return str(json.loads(found.group(1))) if found else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -60,7 +60,7 @@ def proxy_for(url: httpx.URL, environment: Mapping[str, str] | None = None) -> P
         raise _bad(variable, "is not the address of a proxy") from error
     if parsed.scheme not in _KNOWN:
         raise _bad(variable, f"names a proxy of the kind {parsed.scheme[:20]!r}, which is not known")
-    if not parsed.host or port == 0:
+    if not parsed.host or (port is not None and not 0 < port < 65536):
         raise _bad(variable, "is not the address of a proxy")
     return Proxy(url=address, variable=variable)
 

@@ -134,7 +134,7 @@ class SessionFile:
             return self.unkept
         try:
             body = json.loads(self.path.read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return body if isinstance(body, dict) else {}
 

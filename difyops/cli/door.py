@@ -24,6 +24,7 @@ from difyops.outcome import Outcome
 from difyops.setting_problems import BadSetting
 from difyops.setting_values import duration
 
+_LONGEST = 1_000 * 365.0 * 86_400
 FORMATS = ("table", "json", "yaml", "ndjson", "markdown", "name")
 
 
@@ -34,9 +35,12 @@ def seconds(text: str, *, zero: bool = False) -> float:
         UsageError: it is none of these, or not above zero (``zero``: nor zero).
     """
     try:
-        return duration(text, zero=zero)
+        found = duration(text, zero=zero)
     except BadSetting:
         raise UsageError(f"{text!r} is not a duration.", hint="Examples: 90s, 10m, 2h, 7d.") from None
+    if found > _LONGEST:  # no calendar goes so far back
+        raise UsageError(f"{text!r} is longer than 1,000 years.", hint="Examples: 90s, 10m, 2h, 7d.")
+    return found
 
 
 def _format(text: str | None, more: tuple[str, ...] = ()) -> str | None:

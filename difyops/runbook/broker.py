@@ -173,5 +173,5 @@ def _message(raw: bytes) -> BrokerMessage:
     try:
         headers = json.loads(raw).get("headers") or {}
         return BrokerMessage(id=str(headers.get("id") or ""), task=str(headers.get("task") or ""))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return BrokerMessage(id="", task="")

@@ -140,7 +140,9 @@ async def test_a_stored_session_is_for_its_owner_only(tmp_path: Path) -> None:
         assert "admin" not in stored.name
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"tokens": 7}', '{"tokens": {"access": "a"}}', "\x00\xff"])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"tokens": 7}', '{"tokens": {"access": "a"}}', "\x00\xff", "[" * 100_000]
+)
 async def test_a_stored_session_that_is_broken_means_a_new_login(content: str, tmp_path: Path) -> None:
     with running() as (_, url):
         async with opened(context(url), tmp_path) as instance:

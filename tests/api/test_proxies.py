@@ -66,7 +66,9 @@ def test_which_proxy_holds(url: str, environment: dict[str, str], variable: str 
     assert (found.variable if found else None) == variable
 
 
-@pytest.mark.parametrize("value", ["socks9://x:1", "ftp://x", "http://", "http://x:port", "http://[::1", "http://x:0"])
+@pytest.mark.parametrize(
+    "value", ["socks9://x:1", "ftp://x", "http://", "http://x:port", "http://[::1", "http://x:0", "http://x:99999"]
+)
 def test_a_bad_variable_is_named_and_its_value_is_not_shown(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", value)
     with pytest.raises(ConfigError) as caught:

@@ -204,3 +204,10 @@ def test_an_error_message_with_escape_codes_is_made_harmless(cli: Cli, connected
 def test_numbers_without_a_meaning_in_json_are_null() -> None:
     outcome = Outcome(kind="x", data={"a": float("nan"), "b": float("inf"), "c": 1.5}, error=DifyopsError("x"))
     assert json.loads(machine.as_json(outcome))["data"] == {"a": None, "b": None, "c": 1.5}
+
+
+@pytest.mark.parametrize("text", ["99999999999d", "1e999s", "9" * 400 + "d", "-1d", "nand", "infd"])
+def test_a_duration_that_no_calendar_has_is_usage(cli: Cli, text: str) -> None:
+    ran = cli("trigger", "audit", "--since", text)
+    assert ran.code == 2
+    assert "fault of difyops" not in ran.err

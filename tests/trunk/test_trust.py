@@ -260,7 +260,7 @@ class TestWriting:
         assert not found(project).project_trust.is_given
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"files": 7}', '{"files": [1]}', "\x00", "not json"])
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"files": 7}', '{"files": [1]}', "\x00", "not json", "[" * 100_000])
 def test_a_damaged_list_trusts_nothing_and_says_so(project: Path, text: str) -> None:
     settings = found(project)
     settings.project_trust.give()

@@ -75,7 +75,7 @@ def _schema_in(file: str) -> dict[str, Any]:
     """
     try:
         found = json.loads(Path(file).expanduser().read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"schema_file: {file} cannot be read: {error}.") from error
     if not isinstance(found, dict):
         raise UsageError(f"schema_file: {file} does not hold a JSON object.")

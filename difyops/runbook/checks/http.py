@@ -66,7 +66,7 @@ def _wrong(answer: Fetched, status: list[str], contains: str | None, fields: dic
         return None
     try:
         body = json.loads(answer.text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "the answer is not JSON"
     for path, wanted in fields.items():
         found = _at(body, path)
@@ -83,7 +83,7 @@ def _at(body: Any, path: str) -> Any:
     for part in path.split("."):
         if isinstance(body, dict):
             body = body.get(part)
-        elif isinstance(body, list) and part.isdigit() and int(part) < len(body):
+        elif isinstance(body, list) and part.isdecimal() and int(part) < len(body):
             body = body[int(part)]
         else:
             return None
