@@ -220,7 +220,7 @@ async def _shown(instance: Instance, row: App) -> Outcome:
     if detail.has_workflow:
         live, draft = await instance.console.live_and_draft(row.id, detail.live_version)
         triggers = await instance.console.triggers(row.id)
-        edited = bool(draft and live and draft.hash != live.hash)
+        edited = bool(draft and live and draft.document != live.document)
     if detail.is_agent:
         from difyops.api.agents import Agents
 
