@@ -64,7 +64,7 @@ class EngineOptions:
 
     run: RunOptions
     max_in_flight: int = 1000
-    start: int | None = 32
+    start: int | None = 80
     timeout: float = 300.0
     deadline: float | None = None
     wait: int | None = None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from difyops.cli.asking import BroadcastRequest
 
 noun = group("One question, many agents, in the time of the slowest.")
-_TIMEOUT, _IN_FLIGHT, _START = "5m", 1000, 32
+_TIMEOUT, _IN_FLIGHT, _START = "5m", 1000, 80
 _LARGEST_FILE = 100 * 1024 * 1024
 
 

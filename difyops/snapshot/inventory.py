@@ -11,6 +11,7 @@ from difyops.api.shapes import anything
 from difyops.dsl.canonical import canonical
 from difyops.dsl.model import as_dict
 from difyops.errors import DifyopsError, UnreadableAnswer
+from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.git_store import GitStore
 from difyops.snapshot.assembly import Base
 from difyops.snapshot.layout import digest, parsed
@@ -21,13 +22,18 @@ async def read_inventory(instance: Instance) -> tuple[dict[str, bytes], dict[str
 
     A part that this role may not see is a part that could not be read, like any other.
     """
+
+    async def read(part: str) -> bytes:
+        return canonical(await _READERS[part](instance))
+
     files: dict[str, bytes] = {}
     failed: dict[str, DifyopsError] = {}
-    for part, reader in _READERS.items():
-        try:
-            files[part] = canonical(await reader(instance))
-        except DifyopsError as error:
-            failed[part] = error
+    async for result in fan_out(_READERS, read, FanoutOptions(adaptive=False)):
+        match result:
+            case Done(item=part, value=content):
+                files[part] = content
+            case Failed(item=part, error=error):
+                failed[part] = error
     return files, failed
 
 
