@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from difyops.api.instance import Instance
-from difyops.dsl.model import datasets, models, tools
+from difyops.api.model import Trigger
+from difyops.dsl.model import datasets, models, tools, trigger_nodes
 from difyops.dsl.plugin_names import required
-from difyops.errors import DifyopsError, Forbidden, NotSupported, RequestRejected
+from difyops.errors import DifyopsError, Forbidden, NotSupported, RequestRejected, UnreadableAnswer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,3 +70,15 @@ def same_provider(known: str, wanted: str) -> bool:
 
 def _has(known: frozenset[str], wanted: str) -> bool:
     return any(same_provider(item, wanted) for item in known)
+
+
+def check_triggers(document: Mapping[str, Any], triggers: Sequence[Trigger]) -> None:
+    """Refuse a trigger list that has lost triggers of the graph.
+
+    Raises:
+        UnreadableAnswer: names the first that is missing.
+    """
+    listed = {item.node_id for item in triggers}
+    for node in trigger_nodes(document):
+        if node.id not in listed:
+            raise UnreadableAnswer(f"list triggers: the trigger {node.name!r} of the live version is not in the list.")

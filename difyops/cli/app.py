@@ -212,7 +212,9 @@ def disable(session: Session, selectors: Chosen, site: Site = False) -> Outcome:
 
 
 async def _shown(instance: Instance, row: App) -> Outcome:
-    detail = await instance.console.app(row.id)
+    from difyops.snapshot.agreement import merged
+
+    detail = merged(row, await instance.console.app(row.id))
     live: Workflow | AgentVersion | None = None
     draft: Workflow | AgentVersion | None = None
     triggers: list[Trigger] = []

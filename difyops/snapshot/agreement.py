@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from difyops.api import faults
 from difyops.api.console import Console
-from difyops.api.model import AGENT_MODE, CHAT_MODES, WORKFLOW_MODES, App, Trigger
+from difyops.api.model import AGENT_MODE, CHAT_MODES, WORKFLOW_MODES, App
 from difyops.dsl.exports import ExportRead
-from difyops.dsl.model import as_dict, as_list, text_of, trigger_nodes
+from difyops.dsl.model import as_dict, as_list, text_of
 from difyops.errors import NotFound, NotSupported, UnreadableAnswer
 
 READABLE_MODES = WORKFLOW_MODES | CHAT_MODES | {AGENT_MODE}
@@ -100,18 +100,6 @@ async def check_never_published(console: Console, row: App, known_live: str | No
         raise UnreadableAnswer("read the app: it names no live version, and the list names one.")
     if known_live is not None and await console.published(row.id) is not None:
         raise UnreadableAnswer("read the app: it names no live version, and there is one.")
-
-
-def check_triggers(document: Mapping[str, Any], triggers: Sequence[Trigger]) -> None:
-    """Refuse a trigger list that has lost triggers of the graph.
-
-    Raises:
-        UnreadableAnswer: names the first that is missing.
-    """
-    listed = {item.node_id for item in triggers}
-    for node in trigger_nodes(document):
-        if node.id not in listed:
-            raise UnreadableAnswer(f"list triggers: the trigger {node.name!r} of the live version is not in the list.")
 
 
 def check_workflow_export(export: ExportRead, document: Mapping[str, Any]) -> None:

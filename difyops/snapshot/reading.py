@@ -21,6 +21,7 @@ from difyops.dsl.model import as_dict, trigger_nodes
 from difyops.dsl.portable import portable_dsl
 from difyops.dsl.scan import ScanFinding, scan
 from difyops.dsl.secrets import Redacted
+from difyops.requirements import check_triggers
 from difyops.sealing.store import Seal
 from difyops.sealing.values import SealedFound, found_in
 from difyops.snapshot.agent_apps import agent_now
@@ -29,7 +30,6 @@ from difyops.snapshot.agreement import (
     check_id,
     check_mode,
     check_never_published,
-    check_triggers,
     check_workflow_export,
     merged,
 )

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from difyops.api.instance import Instance
 from difyops.api.model import App, Trigger
 from difyops.api.triggers import webhook_address
-from difyops.errors import DifyopsError
+from difyops.errors import DifyopsError, UnreadableAnswer
 from difyops.fanout import Done, Failed, FanoutOptions, fan_out
 from difyops.publishing.slots import Schedule, schedules
+from difyops.requirements import check_triggers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +82,14 @@ async def list_triggers(instance: Instance, apps: Sequence[App], *, now: datetim
 
 async def _of(instance: Instance, app: App, now: datetime) -> list[TriggerRow]:
     triggers = await instance.console.triggers(app.id)
-    known: dict[str, Schedule] = {}
-    if any(kind_of(trigger) == "schedule" for trigger in triggers):
-        live = await instance.console.published(app.id)
-        known = {item.node_id: item for item in schedules(live.document if live else {})}
+    live = await instance.console.published(app.id)
+    document = live.document if live else {}
+    try:
+        check_triggers(document, triggers)
+    except UnreadableAnswer:  # somebody may have published between the two answers
+        triggers = await instance.console.triggers(app.id)
+        check_triggers(document, triggers)
+    known: dict[str, Schedule] = {item.node_id: item for item in schedules(document)}
     return [await _row(instance, app, trigger, known.get(trigger.node_id), now) for trigger in triggers]
 
 

@@ -104,3 +104,11 @@ def test_a_server_without_triggers_says_so(cli: Cli, monkeypatch: pytest.MonkeyP
         monkeypatch.setenv("DIFY_PASSWORD", emulator.password)
         assert cli("trigger", "list").code == 6
         assert cli("trigger", "audit").code == 6
+
+
+def test_a_list_that_has_lost_triggers_is_not_believed(cli: Cli, emulator: Emulator, connected: str) -> None:
+    emulator.app_named("wf-cron").triggers.clear()
+    found = cli("trigger", "list", "wf-*", "-o", "json")
+    assert found.code == 3
+    assert {row["app"] for row in found.json["data"]} == {"wf-hook"}
+    assert "of the live version is not in the list" in found.out
