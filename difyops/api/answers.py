@@ -113,8 +113,8 @@ def published(value: Any) -> str | None:
 
 def composer(agent_id: str) -> Shape:
     """Take the draft of exactly this agent, with the id of its active version."""
-    agent = obj({"id": _exactly(agent_id)}, active_config_snapshot_id=filled, role=text)
-    return obj({"agent": agent, "agent_soul": SOUL}, draft=some_object, active_config_is_published=flag)
+    agent = obj({"id": _exactly(agent_id), "active_config_snapshot_id": maybe(filled)}, role=text)
+    return obj({"agent": agent, "agent_soul": SOUL, "draft": maybe(some_object)}, active_config_is_published=flag)
 
 
 def agent_version(version_id: str) -> Shape:

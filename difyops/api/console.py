@@ -83,12 +83,15 @@ class Console:
         """Yield all apps of the workspace, each once (``name`` is a substring match done by the server).
 
         The list leaves agent apps out unless they are asked for by their mode (1.15 and newer, recorded of 1.16.1).
+
+        Raises:
+            UnreadableAnswer: the two lists contradict each other.
         """
         query = {"name": name} if name else {}
-        seen: set[str] = set()
+        seen: dict[str, object] = {}
         listed: list[App] = []
         async for row in self._listed(query):
-            seen.add(str(row["id"]))
+            seen[str(row["id"])] = row.get("mode")
             listed.append(App.of(row))
             yield listed[-1]
         if not self.capabilities.can("agent_apps"):
@@ -99,6 +102,8 @@ class Console:
                 if row["id"] not in seen:
                     listed.append(App.of(row))
                     yield listed[-1]
+                elif seen[row["id"]] != row.get("mode"):
+                    raise UnreadableAnswer(f"list apps: the app {row['id']} is of two modes.")
         except RequestRejected as error:
             if error.status not in (400, 422):
                 raise
