@@ -11,6 +11,7 @@ from difyops.errors import ConfigError, UsageError
 
 T = TypeVar("T")
 Path = tuple[str | int, ...]  # of a field: its names and numbers
+MOST_TOLD = 5  # things that are wrong with one file; the others are in the details of the error
 
 
 class BadSetting(ValueError):
@@ -121,11 +122,5 @@ def named(value: Any) -> str:
         case int() | float():
             return f"the number {value}"
         case str():
-            return _found(value)
+            return repr(value) if len(value) <= 40 else "a longer text"
     return "a list" if isinstance(value, list) else "a mapping"
-
-
-def _found(value: Any) -> str:
-    if not isinstance(value, str):
-        return named(value)
-    return repr(value) if len(value) <= 40 else "a longer text"

@@ -27,13 +27,22 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from difyops.setting_problems import NOWHERE, BadSetting, Path, Problem, Source, _found, named, source_of, unknown_field
+from difyops.setting_problems import (
+    MOST_TOLD,
+    NOWHERE,
+    BadSetting,
+    Path,
+    Problem,
+    Source,
+    named,
+    source_of,
+    unknown_field,
+)
 
 T = TypeVar("T")
 Fault = tuple[Path, str]
 KEY, NOT_IN_FILE, LATER = object(), object(), object()
 _WRONG: Any = object()
-_TOLD = 5
 _PLAIN = {str: ("text", "string"), int: ("a whole number", "integer"), float: ("a number", "number")} | {
     bool: ("true or false", "boolean")
 }
@@ -116,9 +125,9 @@ class Reader:
         if not self.problems:
             return
         said = [item.text_with_place for item in self.sorted]
-        more = [f"({len(said) - _TOLD} more)"] if len(said) > _TOLD else []
+        more = [f"({len(said) - MOST_TOLD} more)"] if len(said) > MOST_TOLD else []
         raise self.source.error(
-            " ".join(said[:_TOLD] + more),
+            " ".join(said[:MOST_TOLD] + more),
             hint=self.hint or self.source.hint,
             details={"problems": [dataclasses.asdict(item) for item in self.sorted]} if len(said) > 1 else None,
         )
@@ -149,7 +158,7 @@ class Reader:
             return self._record(plain, value, at)
         if get_origin(plain) is Literal:
             known = get_args(plain)
-            return value if value in known else self.add(at, f"{_found(value)} is none of {', '.join(map(str, known))}")
+            return value if value in known else self.add(at, f"{named(value)} is none of {', '.join(map(str, known))}")
         if get_origin(plain) is tuple:
             return self._list(get_args(plain)[0], value, at)
         if get_origin(plain) is Mapping:
@@ -173,10 +182,18 @@ class Reader:
         if not isinstance(value, list):
             if isinstance(value, dict) and not dataclasses.is_dataclass(_parts(hint)[0]):
                 return self.add(at, f"expected a list, found {named(value)}")
+            if self._is_no_item(hint, value):
+                return self.add(at, f"expected a list, found {named(value)}")
             found = [self.value(hint, value, at)]
         else:
             found = [self.value(hint, item, (*at, number)) for number, item in enumerate(value)]
         return tuple(item for item in found if item is not _WRONG)
+
+    @staticmethod
+    def _is_no_item(hint: Any, value: Any) -> bool:
+        """Return whether a value that stands for a list of it could not be one of its mappings either."""
+        kind = _parts(hint)[0]
+        return dataclasses.is_dataclass(kind) and not isinstance(value, Mapping) and not hasattr(kind, "SHORT")
 
     def mapping(self, hint: Any, value: Any, at: Path) -> Any:
         """Return a mapping of names whose values are of the type ``hint``."""

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, TypeVar
 
-from difyops.dsl.load import load_yaml_with_lines
+from difyops.dsl.load import DEFAULT_LIMITS, load_yaml_with_lines
 from difyops.dsl.model import DslError
 from difyops.errors import ConfigError, Refused, UsageError
 from difyops.file_owner import open_once
@@ -46,7 +46,7 @@ def load_file(
         UsageError: as ``read_file``. Refused: others can write it, and it may name programs.
     """
     try:
-        content = _own_content(path) if may_run else path.read_bytes()
+        content = _own_content(path) if may_run else _content(path)
         content = _PAIR.sub(lambda pair: str(json.loads(b'"%s"' % pair[0])).encode(), content)
         body, lines = load_yaml_with_lines(content, what=str(path))
     except OSError as problem:
@@ -54,6 +54,12 @@ def load_file(
     except DslError as problem:
         raise error(problem.message, hint=hint) from problem
     return body, Source(file=str(path), lines=lines, error=error, hint=hint)
+
+
+def _content(path: Path) -> bytes:
+    """Return a content, of one that is too large no more than shows it; ``/dev/stdin`` is as good as a file."""
+    with path.open("rb") as file:
+        return file.read(DEFAULT_LIMITS.size + 1)
 
 
 def _own_content(path: Path) -> bytes:

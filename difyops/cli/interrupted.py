@@ -32,9 +32,10 @@ def with_state(session: Session, error: DifyopsError, since: datetime) -> Difyop
 
 def _told(session: Session, ledger: Ledger, error: DifyopsError, since: datetime) -> DifyopsError:
     from difyops.changes.journal import Journal
+    from difyops.ledger import this_user
 
     clock = ledger.clock
-    journal = Journal(ledger=ledger, state=session.config.state, context="", clock=clock, actor="")
+    journal = Journal(ledger=ledger, state=session.config.state, context="", clock=clock, actor=this_user())
     mine = _of_this_run(journal, clock.now() - (datetime.now(UTC) - since))  # by the clock of the ledger
     cut_off = [record for record in mine if record.is_open]
     done = [record for record in mine if not record.is_open and record.state == "done"]
@@ -73,4 +74,4 @@ def _named(records: Sequence[ChangeRecord]) -> str:
 
 def _cut(record: ChangeRecord) -> str:
     app = f" (app {record.memo['app_id']})" if record.memo.get("app_id") else ""
-    return f"{record.kind} of {record.label!r}{app} was cut off ({record.phase})"
+    return f"the change {record.kind} of {record.label!r}{app} was cut off ({record.phase})"

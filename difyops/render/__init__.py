@@ -8,10 +8,12 @@ from __future__ import annotations
 import io
 import sys
 
+from difyops.counting import counted
 from difyops.errors import AnswerIsNo, DifyopsError
 from difyops.outcome import Outcome
 from difyops.render.look import Look
 from difyops.render.safe import one_line
+from difyops.setting_problems import MOST_TOLD, Problem
 
 _FOR_PROGRAMS = frozenset({"json", "yaml", "ndjson", "csv"})
 
@@ -80,8 +82,21 @@ def _talk(outcome: Outcome, look: Look) -> None:
         _say(look, "info", outcome.summary)
     if error is not None and not (enveloped and outcome.data is None):
         said_already = isinstance(error, AnswerIsNo) and outcome.summary is not None and not look.quiet
-        _say(look, "info" if said_already else _word(error), error.message, error.hint, hint_only=said_already)
+        *first, last = _messages(error) if look.log_format != "json" else [error.message]
+        for message in first:
+            _say(look, _word(error), message)
+        _say(look, "info" if said_already else _word(error), last, error.hint, hint_only=said_already)
     sys.stderr.flush()
+
+
+def _messages(error: DifyopsError) -> list[str]:
+    """Return what an error says, a line for each thing that is wrong with a file."""
+    problems = error.details.get("problems")
+    if not isinstance(problems, list) or not all(isinstance(item, dict) and "text" in item for item in problems):
+        return [error.message]
+    said = [Problem(**item).text_with_place for item in problems[:MOST_TOLD]]
+    more = len(problems) - len(said)
+    return [*said, f"{counted(more, 'more is', 'more are')} wrong; -o json tells all."] if more else said
 
 
 def _word(error: DifyopsError) -> str:

@@ -68,7 +68,7 @@ def parse(content: bytes, path: Path) -> tuple[Runbook | None, list[Problem]]:
         body, lines = load_yaml_with_lines(content, what=path.name)
     except DslError as error:
         found = re.search(r"line (\d+)", error.message)
-        said = error.message.removeprefix(f"{path.name}: ").rstrip(".")
+        said = re.sub(r"^line \d+, ", "", error.message.removeprefix(f"{path.name}: ")).rstrip(".")
         return None, [Problem(file=str(path), line=int(found[1]) if found else 1, field="", text=said)]
     reader = Reader(Source(file=str(path), lines=lines))
     if not isinstance(body, dict):

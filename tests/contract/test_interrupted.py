@@ -17,6 +17,9 @@ def test_a_deadline_in_the_middle_names_what_was_switched_and_what_was_not(
     assert "Done before that: app.disable of" in ran.err
     assert "was cut off (in the middle of 'switch')" in ran.err
     assert "hint: difyops changes show" in ran.err
+    lines = [row for row in cli("changes", "log", "-o", "json").json["data"] if row["outcome"] == "cut off"]
+    assert lines
+    assert all(line["actor"] for line in lines), "who was cut off is on record"
 
 
 def test_nothing_begun_is_said_too(cli: Cli, emulator: Emulator, connected: str) -> None:

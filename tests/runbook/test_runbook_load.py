@@ -150,7 +150,7 @@ def test_what_is_wrong_with_a_step_is_told_at_its_place_when_its_id_is_there_twi
         ("- 1\n", "a mapping"),
         (HEAD, "at least one step"),
         ("runbook: a\nrunbook: b\n", "twice"),
-        ("a: [\n", "line"),
+        ("a: [\n", "column"),
         (HEAD.replace("trial\n", "other\n") + "steps:\n  - {id: a, check: disk}\n", "name of the file"),
         (HEAD + "inputs: {x: {type: text, default: [1]}}\nsteps:\n  - {id: a, check: disk}\n", "expected text"),
         (HEAD + "inputs: {x: {type: blob}}\nsteps:\n  - {id: a, check: disk}\n", "'blob' is none of text"),
@@ -214,7 +214,7 @@ def test_every_cycle_is_named_at_once() -> None:
 
 
 def test_what_is_no_yaml_is_said_once_with_its_place() -> None:
-    assert only("a: [").text_with_place.startswith("trial.yaml:2: line 2, column 1: ")
+    assert only("a: [").text_with_place.startswith("trial.yaml:2: column 1: ")
     assert not only("a: 1\na: 2\n").text_with_place.endswith("..")
 
 

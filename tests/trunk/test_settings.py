@@ -19,6 +19,7 @@ from difyops.setting_values import Duration, Reference, Text, duration, one_of, 
 from difyops.settings import KEY, Fault, Named, read, schema_of, written
 from difyops.settings_file import load_file, read_file
 from difyops.validation.judge import compile_schema
+from tests.conftest import Cli
 
 
 @pytest.mark.parametrize(
@@ -174,3 +175,14 @@ def test_every_file_has_a_schema(name: str) -> None:
 @pytest.mark.parametrize("path", sorted(shipped_folder().glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_shipped_runbook_fits_the_schema_of_runbooks(path: Path) -> None:
     assert not compile_schema(file_schema("runbook")).violations(load_file(path)[0])
+
+
+def test_each_thing_that_is_wrong_has_a_line_of_its_own(cli: Cli, connected: str, own_place: Path) -> None:
+    Path("slo.yaml").write_text("goals:\n" + "  - {name: A B, kind: z}\n" * 3)
+    said = cli("slo", "status").err.splitlines()
+    assert all(line.startswith(f"error: {Path('slo.yaml').resolve()}:") for line in said[:5])
+    assert said[5].startswith("error: ")
+    assert "more are wrong" in said[5]
+    assert len(cli("slo", "status", "-o", "json").json["error"]["details"]["problems"]) > 5
+    Path("slo.yaml").write_text("goals: 3\n")
+    assert "goals: expected a list, found the number 3." in cli("slo", "status").err
