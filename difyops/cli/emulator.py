@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from difyops.cli.door import command, group
 from difyops.cli.session import Session
 from difyops.errors import UsageError
-from difyops.outcome import Facts, Outcome
+from difyops.outcome import Facts, Lines, Outcome
 
 noun = group("A small Dify-compatible instance on this machine.")
 
@@ -55,11 +56,12 @@ def start(
         background.serve(settings, quiet=session.quiet)
         return Outcome(kind="emulator.start", data=None, summary="emulator stopped")
     running = background.start(session.config.state, settings)
-    pairs: list[tuple[str, object]] = [("url", running.url), ("pid", running.pid), *running.environment.items()]
+    pairs: list[tuple[str, object]] = [("url", running.url), ("pid", running.pid)]
+    words = " ".join(f"{name}={shlex.quote(value)}" for name, value in running.environment.items())
     return Outcome(
         kind="emulator.start",
         data=running,
-        blocks=[Facts(pairs=pairs)],
+        blocks=[Facts(pairs=pairs), Lines(lines=[("", f"export {words}")])],
         summary=f"emulator {version} runs at {running.url}",
         names=[running.url],
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess  # starts the detached emulator
@@ -71,7 +72,7 @@ def serve(settings: Settings, *, quiet: bool = False) -> None:
     for mood in settings.moods:
         emulator.control.mood(mood)
     if not quiet:
-        lines = "".join(f"export {name}={value}\n" for name, value in environment(settings).items())
+        lines = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment(settings).items())
         sys.stdout.write(f"# difyops emulator {settings.version} at {settings.url}; Ctrl-C stops it\n{lines}")
         sys.stdout.flush()
     emulator.serve("127.0.0.1", settings.port)

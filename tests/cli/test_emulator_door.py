@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,15 @@ def test_it_is_found_and_stopped_in_any_mood(cli: Cli, mood: str) -> None:
 def test_the_help_names_every_version_and_mood() -> None:
     assert ", ".join(VERSIONS) == door._VERSIONS
     assert ", ".join(name for name in MOODS if name != "happy") == door._MOODS
+
+
+def test_what_is_printed_can_be_typed_into_a_shell(cli: Cli) -> None:
+    port = str(faults.free_port())
+    started = piped("emulator", "start", "--detach", "--port", port)
+    try:
+        (line,) = [row for row in started.stdout.splitlines() if row.startswith("export ")]
+        said = subprocess.run(["bash", "-c", f"{line}; env"], capture_output=True, text=True, check=True).stdout
+        assert f"DIFY_BASE_URL=http://127.0.0.1:{port}\n" in said
+        assert "DIFY_PASSWORD=Passw0rd!1\n" in said
+    finally:
+        cli("emulator", "stop")
